@@ -1,0 +1,163 @@
+"""Which plain values travel from a prompt file to a manifest?
+
+    PromptRow -> ImageRequest -> Reply (Picture | Missing ...) -> Sample
+
+Nothing here reads a file, a clock or the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["ok", "filtered", "failed", "unknown", "skipped_budget", "not_attempted"]
+OUTCOMES: tuple[Outcome, ...] = ("ok", "filtered", "failed", "unknown", "skipped_budget", "not_attempted")
+
+CostIs = Literal["exact", "estimate", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a request asks for besides its prompt. None means: not sent, the service decides.
+
+    Names are ours; `wire/` knows what each dialect calls them.
+    """
+
+    aspect_ratio: str | None = None  # "16:9"
+    image_size: str | None = None  # "512", "1K", "2K", "4K"
+    person_generation: str | None = None  # "dont_allow", "allow_adult", "allow_all"
+    negative_prompt: str | None = None
+    seed: int | None = None
+    guidance_scale: float | None = None
+    safety_setting: str | None = None  # predict only: "block_only_high", ...
+    safety_settings: tuple[tuple[str, str], ...] | None = None  # generate_content: (category, threshold)
+    language: str | None = None
+    include_safety_attributes: bool | None = None
+    output_mime_type: str | None = None  # "image/png", "image/jpeg"
+    compression_quality: int | None = None  # 0..100, JPEG only
+    add_watermark: bool | None = None
+    enhance_prompt: bool | None = None
+    thinking_level: str | None = None  # "MINIMAL", "MEDIUM", "HIGH"
+    store: bool | None = None  # generate_content: False keeps the exchange out of Google's store
+    labels: tuple[tuple[str, str], ...] | None = None  # Vertex billing labels
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """One record of the input file, cells checked and typed; None where a cell is empty or has no column."""
+
+    row: int  # 1.. in input order
+    line: int  # physical line where the record begins, 1..
+    prompt: str  # exact, but for trimmed ends
+    id: str | None = None
+    filename: str | None = None
+    model: str | None = None
+    samples: int | None = None
+    style: str | None = None
+    options: Options = Options()
+    cells: Mapping[str, str] = field(default_factory=dict)  # every original column but secrets, by its header
+    user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that only the user knows
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One HTTP call's worth of work: `samples` pictures of one row, from sample number `first` on."""
+
+    key: str  # 64 hex digits, see identity.py
+    base: str  # 64 hex digits: the same without the sample range
+    row: int
+    first: int
+    samples: int
+    model: str
+    dialect: str
+    prompt: str  # what is sent
+    options: Options
+    stem: str  # path of the pictures below the run folder, without sample number, key and extension
+    price: float | None  # worst case in USD for one attempt; None where no price is known
+
+    @property
+    def numbers(self) -> range:
+        """The sample numbers this request asks for."""
+        return range(self.first, self.first + self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture in a reply. `data` is the encoded file, byte for byte as the service made it."""
+
+    data: bytes
+    mime_type: str  # what the service says it is
+    finish_reason: str | None = None
+    safety: str | None = None  # JSON text of the service's safety attributes or ratings
+    note: str | None = None  # text that came beside it: a rewritten prompt, a remark
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A sample for which the service sent a word (or nothing) in place of a picture. A value, not an error."""
+
+    outcome: Literal["filtered", "failed"]
+    kind: str  # "filtered_input", "filtered_output", "no_image", "bad_request"
+    reason: str
+    stage: Literal["input", "output"] | None = None
+    category: str | None = None
+    codes: tuple[str, ...] = ()
+    finish_reason: str | None = None
+    safety: str | None = None
+    again: int = 0  # how many more times asking the same may help (api: 8.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens a reply says it used; the basis of an exact price."""
+
+    prompt: int = 0
+    image: int = 0
+    text: int = 0  # text output and thoughts
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What one attempt brought: exactly as many entries as samples were asked for, in sample order."""
+
+    samples: tuple[Picture | Missing, ...]
+    http_status: int
+    usage: Usage | None = None  # None where the service does not count tokens
+    model_version: str | None = None
+    prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What became of one sample: the ledger's word, and the manifest's row but for the prompt's side."""
+
+    number: int
+    status: Outcome
+    file: str | None = None  # relative to the run folder, "/" between segments
+    mime_type: str | None = None  # what the bytes are
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    c2pa: bool | None = None
+    reason: str | None = None  # the service's own words about a filtered sample
+    filter_stage: str | None = None
+    filter_category: str | None = None
+    filter_codes: tuple[str, ...] = ()
+    finish_reason: str | None = None
+    safety: str | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    cost_usd: float | None = None
+    cost_is: CostIs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One defect of the input, told so that it can be found and mended."""
+
+    line: int | None
+    column: str | None
+    found: str | None
+    message: str  # what is wrong and what is allowed
