@@ -62,7 +62,7 @@ class Transient(AttemptError):
     `lost` is True where no complete reply came back: what happened is not known.
     """
 
-    def __init__(  # noqa: PLR0913 - facts of one attempt, all by name
+    def __init__(
         self,
         message: str,
         *,

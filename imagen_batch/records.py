@@ -95,7 +95,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A sample for which the service sent a word (or nothing) in place of a picture. A value, not an error."""
+    """A sample for which a word, or nothing, came in place of a picture. A value, not an error."""
 
     outcome: Literal["filtered", "failed"]
     kind: str  # "filtered_input", "filtered_output", "no_image", "bad_request"
@@ -151,6 +151,32 @@ class Sample:
     error_kind: str | None = None
     cost_usd: float | None = None
     cost_is: CostIs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How a request went, the same for all its samples. Times are seconds since the epoch."""
+
+    key: str
+    attempts: int = 0
+    http_status: int | None = None  # of the last attempt that was answered
+    latency_s: float | None = None  # of the last attempt
+    sent_at: float | None = None  # of the first attempt
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the manifest: a sample asked for, with and without a picture."""
+
+    row: PromptRow
+    sample: Sample
+    trace: Trace
+    model: str
+    provider: str
+    dialect: str
+    prompt: str  # what was sent or would have been
+    options: Options  # the row's over the run's
 
 
 @dataclass(frozen=True, slots=True)
