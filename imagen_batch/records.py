@@ -73,13 +73,17 @@ class ImageRequest:
     dialect: str
     prompt: str  # what is sent
     options: Options
-    stem: str  # path of the pictures below the run folder, without sample number, key and extension
+    names: tuple[str, ...]  # for each sample: path of its picture below the run folder, without extension
     price: float | None  # worst case in USD for one attempt; None where no price is known
 
     @property
     def numbers(self) -> range:
         """The sample numbers this request asks for."""
         return range(self.first, self.first + self.samples)
+
+    def name(self, number: int) -> str:
+        """The name of a sample's picture, without extension."""
+        return self.names[number - self.first]
 
 
 @dataclass(frozen=True, slots=True)

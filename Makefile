@@ -1,0 +1,37 @@
+# Everything a clone needs: Python 3.11 and make. Each target does its own set-up in .venv and reuses it.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PREFECT_HOME ?= $(CURDIR)/.prefect
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test check format clean
+
+demo: $(INSTALLED)
+	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
+	@echo
+	@echo "Look at outputs/demo/images, outputs/demo/manifest.csv and outputs/demo/summary.md"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vertex]"
+	$(BIN)/python -m compileall -q $(VENV)/lib || true
+	touch $@

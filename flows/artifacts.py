@@ -1,0 +1,52 @@
+"""What of a run is shown in Prefect's own pages? Progress, the summary, the causes: never a picture."""
+
+from __future__ import annotations
+
+import re
+import time
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from imagen_batch.report import to_json, to_markdown
+from imagen_batch.summary import Summary
+
+_EVERY_S = 1.0
+_MOST_CAUSES = 100
+
+
+class ProgressArtifact:
+    """The share of samples with an outcome, told at most once a second."""
+
+    def __init__(self, name: str, asked: int) -> None:
+        self._asked = max(1, asked)
+        self._told = time.monotonic()
+        found = create_progress_artifact(
+            0.0, key=_key("progress", name), description=f"{asked} pictures asked for"
+        )
+        self._id: UUID = found if isinstance(found, UUID) else UUID(str(found))
+
+    def update(self, settled: int, *, last: bool = False) -> None:
+        """`settled` samples have an outcome now."""
+        now = time.monotonic()
+        if last or now - self._told >= _EVERY_S:
+            self._told = now
+            update_progress_artifact(self._id, min(100.0, 100.0 * settled / self._asked))
+
+
+def show_summary(name: str, summary: Summary) -> None:
+    """The summary as text and its causes as a table."""
+    create_markdown_artifact(to_markdown(summary), key=_key("summary", name))
+    causes = to_json(summary)["causes"]
+    if causes:
+        create_table_artifact(causes[:_MOST_CAUSES], key=_key("causes", name))
+
+
+def _key(kind: str, name: str) -> str:
+    folded = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"imagen-batch-{kind}-{folded or 'run'}"[:200].rstrip("-")

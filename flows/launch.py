@@ -1,0 +1,81 @@
+"""How does a run start and end with Prefect around it?
+
+Prefect's server boots in the background. Meanwhile the input is read, the folder opened, the past looked up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+
+from flows.quiet import quieten, spare_loopback
+from flows.server import OwnServer
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.examine import Examined, examine
+from imagen_batch.progress import make_progress
+from imagen_batch.run import Run, open_run
+from imagen_batch.settings import Settings
+from imagen_batch.summary import Summary
+
+Say = Callable[[str], None]
+Confirm = Callable[[str], bool]
+
+_ASK_ABOVE_USD = 5.0
+
+
+def launch(settings: Settings, *, say: Say, mode: str, confirm: Confirm | None, command: str) -> Summary:
+    """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent."""
+    quieten()
+    spare_loopback()
+    with ExitStack() as stack:
+        server = None if os.environ.get("PREFECT_API_URL") else OwnServer()
+        if server is not None:
+            stack.callback(_stop_unless_used, server)
+        examined = examine(settings, today=datetime.now(UTC).date())
+        for warning in examined.warnings:
+            say(f"warning: {warning}")
+        _ask(examined, confirm)
+        run = stack.enter_context(open_run(examined, env=os.environ, command=command))
+        _tell_start(run, say, server)
+        return _in_prefect(run, server, mode)
+
+
+def _in_prefect(run: Run, server: OwnServer | None, mode: str) -> Summary:
+    from flows.generate import generate_images, prepared  # noqa: PLC0415 - a second of importing, as late as can be
+
+    if server is not None:
+        server.wait()
+        server.used = True
+    with prepared(run), closing(make_progress(mode, run.examined.samples)) as progress:
+        run.count.watcher = progress.seen
+        state = generate_images(run.examined.settings, return_state=True)
+    if run.summary is None:  # a bug, or Prefect's server went away
+        state.result()
+        raise RuntimeError(f"the flow ended {state.name} without a summary: {state.message}")
+    return run.summary
+
+
+def _stop_unless_used(server: OwnServer) -> None:
+    # Once Prefect talked to it, it must outlive Prefect's own drains, which come at exit.
+    if not server.used:
+        server.stop()
+
+
+def _ask(examined: Examined, confirm: Confirm | None) -> None:
+    if confirm is None or examined.worst_usd <= _ASK_ABOVE_USD or examined.settings.provider == "simulator":
+        return
+    question = f"{examined.samples} pictures, at most ${examined.worst_usd:.2f}. Go on?"
+    if not confirm(question):
+        raise SettingsInvalid("not confirmed: nothing was sent (--yes does not ask)")
+
+
+def _tell_start(run: Run, say: Say, server: OwnServer | None) -> None:
+    examined = run.examined
+    say(f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}")
+    if run.salvaged:
+        say(f"{run.salvaged} pictures that an interrupted run had received were put in place")
+    if server is not None:
+        seconds = "15 s, it makes its database this first time" if server.first_boot else "about 5 s"
+        say(f"starting Prefect's server ({seconds}; set PREFECT_API_URL to use one that runs)")

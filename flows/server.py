@@ -1,0 +1,113 @@
+"""Which Prefect server does a run talk to?
+
+The one of PREFECT_API_URL if that is set. Else a child process of our own: Prefect's built-in temporary
+server gets a terminal's Ctrl-C before the run does, which then retries against a closed port for minutes, and
+it stays behind when the run is killed. Ours has a session of its own, logs to a file, ends with its parent.
+
+`python -m flows.server PORT` is that child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
+
+from flows.quiet import QUIET, quieten
+from imagen_batch.errors import SettingsInvalid
+
+_BOOT_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 5.0
+
+
+class OwnServer:
+    """A Prefect server that boots in the background and lives as long as this process."""
+
+    def __init__(self, env: MutableMapping[str, str] = os.environ) -> None:
+        self.used = False
+        self._home = Path(env.get("PREFECT_HOME") or Path.home() / ".prefect")
+        self._home.mkdir(parents=True, exist_ok=True)
+        self.first_boot = not (self._home / "prefect.db").exists()
+        self.log = self._home / "imagen-batch-server.log"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
+        self._child = self._start()
+        env["PREFECT_API_URL"] = self.url
+        # Registered before Prefect registers its own drains: what is registered first runs last.
+        atexit.register(self.stop)
+
+    @property
+    def url(self) -> str:
+        """The address of its API."""
+        return f"http://127.0.0.1:{self._port}/api"
+
+    def wait(self) -> None:
+        """Wait until it answers. Raises SettingsInvalid, which names its log, when it does not."""
+        ends = time.monotonic() + _BOOT_TIMEOUT_S
+        while not self._answers():
+            if self._child.poll() is not None or time.monotonic() > ends:
+                self.stop()
+                raise SettingsInvalid(f"Prefect's server did not start; its log is {self.log}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it. Waits a little, then insists."""
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        if self._child.stdin:
+            self._child.stdin.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", "flows.server", str(self._port)],
+                stdin=subprocess.PIPE,  # closes when this process ends, however it ends
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **QUIET, "PREFECT_HOME": str(self._home), "PREFECT_UI_ENABLED": "false"},
+            )
+
+    def _answers(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(self.url + "/health", timeout=2) as reply:  # noqa: S310
+            return bool(reply.status == 200)
+        return False
+
+
+def serve(port: int) -> None:
+    """Run a Prefect server on this machine until standard input closes."""
+    quieten()
+    os.environ["PREFECT__SERVER_EPHEMERAL"] = "1"
+    import uvicorn  # noqa: PLC0415 - only the child needs it
+    from prefect.server.api.server import create_app  # noqa: PLC0415
+
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    )
+    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+    server.run()
+
+
+def _end_with_parent(server: object) -> None:
+    sys.stdin.buffer.read()
+    server.should_exit = True  # type: ignore[attr-defined]
+    time.sleep(_STOP_TIMEOUT_S)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

@@ -1,0 +1,41 @@
+"""What do Ctrl-C and SIGTERM do? They stop new attempts; what is under way may finish for a while.
+
+Installed inside the flow, over Prefect's own handlers: Prefect stops no thread. A second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from imagen_batch.stopping import Stop
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopping_on_signals(stop: Stop, *, grace: float, cut: Callable[[], None]) -> Iterator[None]:
+    """Let signals set `stop`; after `grace` seconds, or at a second signal, `cut` ends what is under way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    timer = threading.Timer(grace, cut)
+    timer.daemon = True
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.signal is not None:
+            threading.Thread(target=cut, daemon=True).start()
+            return
+        stop.for_signal(number)
+        timer.start()
+
+    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

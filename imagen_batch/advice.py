@@ -1,0 +1,74 @@
+"""What should be typed or mended next, for each cause?"""
+
+from __future__ import annotations
+
+import re
+
+from imagen_batch.causes import Cause
+
+_PEOPLE = "39322892"  # the only support code that a setting can cure (api: 3.4)
+
+
+def advice(cause: Cause, *, command: str, stopped_for: str | None = None) -> str:
+    """A line that ends in a command to paste, built from the one that was typed.
+
+    `stopped_for` is what ended the run ("auth", "quota_day", ...): samples that were not sent wait for that.
+    """
+    template = _template(cause, stopped_for)
+    return template.format(
+        command=command,
+        retry_failed=_with(command, "--retry failed"),
+        retry_unknown=_with(_without(command, "--on-unknown"), "--retry unknown"),
+        other_model=f"{_without(command, '--model')} --model ID",
+        more=f"{_without(command, _limit(command))} {_limit(command)} {_UNIT[_limit(command)]}",
+    )
+
+
+def _template(cause: Cause, stopped_for: str | None) -> str:
+    if _PEOPLE in cause.filter_codes:
+        return _ALLOW_PEOPLE
+    if cause.status == "not_attempted" and stopped_for in _BY_KIND:
+        return _BY_KIND[stopped_for]
+    return _BY_KIND.get(cause.error_kind or "") or _BY_STATUS[cause.status]
+
+
+def _with(command: str, option: str) -> str:
+    return command if option in command else f"{command} {option}"
+
+
+def _without(command: str, option: str) -> str:
+    return re.sub(rf"\s{option}[=\s]\S+", "", command)
+
+
+def _limit(command: str) -> str:
+    return "--max-images" if "--max-images" in command and "--max-cost" not in command else "--max-cost"
+
+
+_UNIT = {"--max-cost": "USD", "--max-images": "N"}
+
+_REWORD = "reword these prompts in your file; only changed rows are sent again: {command}"
+_ALLOW_PEOPLE = (
+    "the model may not draw people here: put allow_adult into a person_generation column of these rows "
+    "(--person-generation sets it for all rows, which are then all made anew): {command}"
+)
+
+_BY_KIND = {
+    "transient_exhausted": "{retry_failed}",
+    "no_image": "{retry_failed}",
+    "file_missing": "put the file back, or pay for a new one: {retry_failed}",
+    "bad_request": "mend what the message names in these rows, then: {command}",
+    "auth": "check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its rights, then: {command}",
+    "billing": "turn on billing or top up the balance of the key's project, then: {command}",
+    "model_gone": "choose a model that is still served (imagen-batch models names successors), then: "
+    "{other_model}",
+    "quota_day": "the daily quota begins anew at midnight Pacific time; then: {command}",
+    "outage": "the service does not answer; some time later: {command}",
+    "disk": "make room in the output folder, then: {command}",
+}
+_BY_STATUS = {
+    "filtered": _REWORD,
+    "failed": "{retry_failed}",
+    "unknown": "asks once more, and may be charged twice: {retry_unknown}",
+    "skipped_budget": "raise the limit: {more}",
+    "not_attempted": "{command}",
+}

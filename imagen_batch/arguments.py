@@ -1,0 +1,156 @@
+"""What can be typed? The parser of the command line; imports nothing heavy, so --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imagen_batch import __version__
+
+_RUN_EXAMPLES = """\
+examples:
+  imagen-batch plan prompts/demo.csv                            what it would do and cost; sends nothing
+  imagen-batch run prompts/demo.csv --provider simulator        rehearse without a key and without cost
+  imagen-batch run prompts/book.csv --max-cost 20               for real, never beyond 20 USD
+  imagen-batch run prompts/book.csv --retry failed              again, with the failed ones
+
+exit codes: 0 every sample ok; 2 usage, settings, credentials; 3 some without a picture; 4 no picture at all;
+5 invalid input, nothing sent; 6 stopped by the budget; 75 stopped, run again later; 130/143 interrupted
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line. Settings that were not typed are absent from the parsed namespace."""
+    parser = argparse.ArgumentParser(
+        prog="imagen-batch",
+        description="A CSV of prompts goes in; pictures, a manifest and a summary of what failed come out.",
+    )
+    parser.add_argument("--version", action="version", version=f"imagen-batch {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run(commands)
+    _plan(commands)
+    _status(commands)
+    _simulate(commands)
+    _models(commands)
+    return parser
+
+
+def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser(
+        "run",
+        help="make the pictures that a prompt file asks for",
+        description="Make the pictures that a prompt file asks for. Run it again to continue.",
+        epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _asking(run)
+    _sending(run)
+    _output(run)
+
+
+def _plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    plan = commands.add_parser(
+        "plan", help="what a run would do and cost; needs no key, sends nothing, writes nothing"
+    )
+    _asking(plan)
+    _sending(plan)
+    _output(plan)
+
+
+def _status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    status = commands.add_parser("status", help="where a run stands, from its ledger, also while it goes on")
+    status.add_argument("folder", type=Path, metavar="DIR")
+    status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+
+
+def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    simulate = commands.add_parser(
+        "simulate",
+        help="the simulator as a server of its own",
+        description="An image service on this machine that speaks both dialects and can misbehave.",
+        add_help=False,
+    )
+    simulate.add_argument("arguments", nargs=argparse.REMAINDER)
+
+
+def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = commands.add_parser("models", help="the catalogue: dialect, sizes, ratios, price, lifecycle")
+    models.add_argument("--json", action="store_true", dest="as_json", help="print one JSON array")
+    models.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)"
+    )
+
+
+def _asking(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "prompts", metavar="PROMPTS", help="CSV, TSV, .txt or JSONL file; - for standard input"
+    )
+    what = parser.add_argument_group("what is asked for (a row's own value beats these)")
+    add = _quiet_adder(what)
+    add("--model", metavar="ID")
+    add("--dialect", choices=("predict", "generate_content"), help="for a model the catalogue does not know")
+    add("--samples", type=int, metavar="N", help="pictures for each row (default 1)")
+    add("--aspect-ratio", metavar="R", help="such as 16:9")
+    add("--image-size", metavar="S", help="512, 1K, 2K or 4K")
+    add("--person-generation", metavar="P", help="dont_allow, allow_adult or allow_all")
+    add("--negative-prompt", metavar="T")
+    add("--seed", type=int, metavar="N")
+    add(
+        "--parameter", action="append", metavar="NAME=VALUE", help="another option of the service; repeatable"
+    )
+    files = parser.add_argument_group("reading the file, naming the pictures")
+    add = _quiet_adder(files)
+    add("--limit", type=int, metavar="N", help="only the first N rows")
+    add("--format", choices=("csv", "tsv", "txt", "jsonl"))
+    add("--prompt-column", metavar="C")
+    add("--encoding", metavar="E")
+    add("--delimiter", metavar="D")
+    add("--join-extra", action="store_true", help="join what unquoted commas of the prompt took apart")
+    add("--name-template", metavar="T", help='such as "{chapter}/{row:03}-{slug}"')
+
+
+def _sending(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("where it goes")
+    add = _quiet_adder(where)
+    add("--out", metavar="DIR", help="output folder (default outputs/<name of the prompt file>)")
+    add("--provider", choices=("gemini", "vertex", "simulator"))
+    add("--base-url", metavar="URL", help="another host that speaks like the provider")
+    add("--project", help="Google Cloud project, for --provider vertex")
+    add("--location", help="Google Cloud location, for --provider vertex (default global)")
+    add("--api-key-file", metavar="FILE", help="default: GOOGLE_API_KEY, else GEMINI_API_KEY")
+    pace = parser.add_argument_group("how fast, how often")
+    add = _quiet_adder(pace)
+    add("--concurrency", type=int, metavar="N", help="attempts in flight at once (default 32)")
+    add("--requests-per-minute", type=float, metavar="N", help="default: found from what the service says")
+    add("--max-attempts", type=int, metavar="N", help="attempts for a request (default 5)")
+    add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
+    add("--outage-limit", type=float, metavar="S", help="stop after S seconds of only failures (default 600)")
+    add("--grace", type=float, metavar="S", help="seconds for what is under way after Ctrl-C (default 30)")
+    money = parser.add_argument_group("money, and what is sent again")
+    add = _quiet_adder(money)
+    add("--max-cost", type=float, metavar="USD", help="a wall: spent and reserved never exceed it")
+    add("--max-images", type=int, metavar="N", help="a wall in pictures")
+    add("--price", type=float, metavar="USD", help="price of a picture, where the catalogue has none")
+    add("--retry", action="extend", nargs="+", choices=("failed", "filtered", "unknown"))
+    add("--on-unknown", choices=("resend", "hold"), help="what perhaps was charged, though no reply came")
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    out = parser.add_argument_group("what is said")
+    out.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")
+    out.add_argument("--yes", action="store_true", help="do not ask before an expensive run")
+    out.add_argument(
+        "--json", action="store_true", dest="as_json", help="print the summary as one JSON object"
+    )
+    out.add_argument("--progress", choices=("auto", "bar", "plain", "none"), default="auto")
+    out.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
+    out.add_argument("-v", "--verbose", action="count", default=0, help="also say what is being done")
+
+
+def _quiet_adder(group: argparse._ArgumentGroup):  # type: ignore[no-untyped-def]
+    """Adds arguments that are absent when not typed, so that environment and file can speak."""
+
+    def add(*names: str, **how: object) -> None:
+        group.add_argument(*names, default=argparse.SUPPRESS, **how)  # type: ignore[arg-type]
+
+    return add

@@ -1,0 +1,82 @@
+"""May this attempt be paid for?
+
+The worst case is reserved before an attempt and settled when its price is known, so that what is spent and
+what is reserved together never exceed the wall, however many threads ask at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from imagen_batch.stopping import Stop
+
+_CENT_FRACTION = 1e-9  # sums of prices are floats: a wall of 3 x 0.04 must admit three pictures
+
+
+class Budget:
+    """The walls of a run: `max_cost` in USD, `max_images` in pictures; None means no wall.
+
+    `spent` and `pictures` are what earlier runs into the same folder used, perhaps charged attempts included.
+    """
+
+    def __init__(
+        self, *, max_cost: float | None, max_images: int | None, spent: float = 0.0, pictures: int = 0
+    ) -> None:
+        self._max_cost = max_cost
+        self._max_images = max_images
+        self._cost = spent
+        self._pictures = pictures
+        self._outstanding = 0
+        self._changed = threading.Condition()
+        self.hit = False
+
+    def reserve(self, price: float | None, pictures: int, *, stop: Stop) -> Reservation | None:
+        """Set the worst case of an attempt aside; None when it does not fit below the wall any more.
+
+        Waits while attempts in flight may still give back what they hold. Raises Interrupted on a stop.
+        """
+        cost = price or 0.0
+        with self._changed:
+            while not self._fits(cost, pictures):
+                if self._outstanding == 0:
+                    self.hit = True
+                    return None
+                stop.check()
+                self._changed.wait(0.5)
+            self._cost += cost
+            self._pictures += pictures
+            self._outstanding += 1
+        return Reservation(self, cost, pictures)
+
+    def _fits(self, cost: float, pictures: int) -> bool:
+        cost_fits = self._max_cost is None or self._cost + cost <= self._max_cost + _CENT_FRACTION
+        return cost_fits and (self._max_images is None or self._pictures + pictures <= self._max_images)
+
+    def _settle(self, reservation: Reservation, *, cost: float, pictures: int) -> None:
+        with self._changed:
+            self._cost += cost - reservation.cost
+            self._pictures += pictures - reservation.pictures
+            self._outstanding -= 1
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What one attempt holds. Exactly one of its methods is called."""
+
+    budget: Budget
+    cost: float
+    pictures: int
+
+    def settle(self, cost: float, pictures: int) -> None:
+        """The attempt brought a result at this price."""
+        self.budget._settle(self, cost=cost, pictures=pictures)
+
+    def release(self) -> None:
+        """The attempt was refused: nothing is charged."""
+        self.budget._settle(self, cost=0.0, pictures=0)
+
+    def keep(self) -> None:
+        """Nobody knows whether it was charged: the money stays set aside."""
+        self.budget._settle(self, cost=self.cost, pictures=0)

@@ -1,0 +1,193 @@
+"""What would a run do, what may it cost, and is anything wrong with it?
+
+Looks at every row once, before anything is sent or written.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.models import Catalogue, Model, load_catalogue
+from imagen_batch.offers import Remark
+from imagen_batch.plan import Order, Planner
+from imagen_batch.prompts import PromptFile, open_prompts
+from imagen_batch.records import Problem, PromptRow
+from imagen_batch.settings import Settings
+
+_MOST_PROBLEMS = 10_000
+
+
+@dataclass
+class Warned:
+    """A warning that may concern many rows."""
+
+    message: str
+    line: int  # where it is met first
+    count: int = 0
+
+
+@dataclass
+class Examined:
+    """A run as it was asked for, sound and counted."""
+
+    settings: Settings
+    catalogue: Catalogue
+    file: PromptFile
+    today: date
+    rows: int = 0
+    samples: int = 0
+    requests: int = 0
+    worst_usd: float = 0.0
+    unpriced: int = 0  # pictures without a known price
+    pictures_of: Counter[str] = field(default_factory=Counter)  # model -> pictures
+    warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)  # the first few
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know, one sentence each."""
+        return [*self.file.warnings, *(_told(option, warned) for (option, _), warned in self.warned.items())]
+
+    def models(self) -> dict[str, Model]:
+        """The models that rows ask for, with the user's corrections."""
+        planner = Planner(self.settings, self.catalogue)
+        return {name: model for name in self.pictures_of if (model := planner.model(name))}
+
+    def read_from(self, copy: Path) -> None:
+        """Read rows from a copy of the file from now on."""
+        self.file = _opened(copy, self.settings, format=self.file.format)
+
+    def orders(self) -> Iterator[Order]:
+        """What each row asks for, in input order; read from the file anew."""
+        planner = Planner(self.settings, self.catalogue)
+        for row in islice(self.file.rows(), self.settings.limit):
+            assert isinstance(row, PromptRow)
+            order, _, _ = planner.order(row)
+            assert order is not None
+            yield order
+
+
+def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) -> Examined:
+    """Read and check everything the run is asked to do.
+
+    Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
+    """
+    catalogue = load_catalogue(settings.models)
+    file = _opened(_source(settings, stdin), settings)
+    examined = Examined(settings, catalogue, file, today)
+    problems = _look_at_rows(examined)
+    if not problems and not examined.rows:
+        problems = [Problem(None, None, None, "there are no prompts in the file")]
+    if problems:
+        raise InputInvalid(problems)
+    _refuse_retired(examined)
+    _refuse_unpriced(examined)
+    return examined
+
+
+def _source(settings: Settings, stdin: IO[bytes] | None) -> Path:
+    if settings.prompts != "-":
+        return Path(settings.prompts)
+    with tempfile.NamedTemporaryFile(prefix="imagen-batch-stdin-", delete=False) as spool:
+        shutil.copyfileobj(stdin or sys.stdin.buffer, spool)
+    return Path(spool.name)
+
+
+def _opened(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+    return open_prompts(
+        path,
+        encoding=settings.encoding,
+        delimiter=settings.delimiter,
+        prompt_column=settings.prompt_column,
+        join_extra=settings.join_extra,
+        format=format or settings.format,
+    )
+
+
+def _look_at_rows(examined: Examined) -> list[Problem]:
+    planner = Planner(examined.settings, examined.catalogue)
+    problems: list[Problem] = []
+    for row in examined.file.rows():
+        if isinstance(row, Problem):
+            problems.append(row)
+        elif examined.settings.limit is None or examined.rows < examined.settings.limit:
+            order, found, remarks = planner.order(row)
+            problems += found
+            _note(examined, row, remarks)
+            examined.rows += 1
+            if order is not None:
+                _count(examined, order)
+        if len(problems) >= _MOST_PROBLEMS:
+            break
+    return problems
+
+
+def _count(examined: Examined, order: Order) -> None:
+    per_request = order.model.samples_per_request
+    examined.samples += order.samples
+    examined.requests += -(-order.samples // per_request)
+    examined.pictures_of[order.model.id] += order.samples
+    if order.price is None:
+        examined.unpriced += order.samples
+    else:
+        examined.worst_usd += order.price * order.samples
+    if len(examined.names) < 3:
+        examined.names.append(order.stem)
+
+
+def _note(examined: Examined, row: PromptRow, remarks: list[Remark]) -> None:
+    for remark in remarks:
+        warned = examined.warned.setdefault((remark.option, remark.message), Warned(remark.message, row.line))
+        warned.count += 1
+    if row.style:
+        message = "is added to the end of the prompt"
+        examined.warned.setdefault(("style", message), Warned(message, row.line)).count += 1
+
+
+def _told(option: str, warned: Warned) -> str:
+    rows = f"line {warned.line}" if warned.count == 1 else f"{warned.count} rows, first in line {warned.line}"
+    return f"{option} {warned.message} ({rows})"
+
+
+def _refuse_retired(examined: Examined) -> None:
+    settings = examined.settings
+    if settings.base_url is not None or settings.provider == "simulator":
+        return  # another host may well still serve it
+    gone = [
+        _gone(model, ended, examined)
+        for model in examined.models().values()
+        if (ended := model.retired(settings.provider, examined.today))
+    ]
+    if gone:
+        raise SettingsInvalid("\n".join(gone))
+
+
+def _gone(model: Model, ended: date, examined: Examined) -> str:
+    pictures = examined.pictures_of[model.id]
+    said = f"{model.id} was shut down by Google on {ended} ({pictures} pictures of this run ask for it)."
+    successor = examined.catalogue.get(model.successor) if model.successor else None
+    if successor is None:
+        return said
+    price = successor.worst_price(None, "")
+    money = f", at most ${price * pictures:.2f} for these pictures" if price is not None else ""
+    return (
+        f"{said} Its successor is {successor.id}{money}: change the model, or send to a host that still "
+        f"serves it with --base-url. Nothing was sent."
+    )
+
+
+def _refuse_unpriced(examined: Examined) -> None:
+    if examined.settings.max_cost is not None and examined.unpriced:
+        raise SettingsInvalid(
+            f"--max-cost needs prices, and {examined.unpriced} pictures have none: give --price USD"
+        )

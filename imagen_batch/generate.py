@@ -1,0 +1,148 @@
+"""One request from start to finish; one shard from start to finish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, wait
+from dataclasses import replace
+
+from imagen_batch.attempts import Answer, Attempts, Checked, OverBudget
+from imagen_batch.errors import Fatal, Interrupted, Transient
+from imagen_batch.identity import request_key
+from imagen_batch.records import CostIs, ImageRequest, Missing, Outcome, Sample, Trace
+from imagen_batch.studio import Studio
+
+
+def generate_shard(requests: Sequence[ImageRequest], studio: Studio, *, threads: Executor) -> None:
+    """Make all pictures of a shard in `threads`, which every shard of the process shares."""
+    futures = [threads.submit(generate, request, studio) for request in requests]
+    wait(futures)
+    for future in futures:
+        future.result()
+
+
+def generate(request: ImageRequest, studio: Studio) -> None:
+    """Make the pictures of one request and record what became of each.
+
+    Returns without a record where the run stops or the budget ends first. Any exception is a bug or the disk.
+    """
+    todo = [request]
+    while todo and not studio.stop.is_set:
+        todo += _answered(todo.pop(), studio)
+
+
+def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
+    """Settle one request; returns what has to be asked for once more."""
+    attempts = Attempts(request, studio)
+    try:
+        return _settled(request, attempts, studio)
+    except (Interrupted, OverBudget):
+        return []
+    except OSError as error:
+        studio.stop.for_error(_disk_trouble(error))
+        return []
+
+
+def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[ImageRequest]:
+    try:
+        answer = attempts.answer()
+    except Transient as error:
+        samples = tuple(_exhausted(number, error, attempts.trace) for number in request.numbers)
+        _record(request, samples, attempts.trace, studio)
+        return []
+    samples = _samples(request, answer, studio)
+    answer.reservation.settle(sum(sample.cost_usd or 0.0 for sample in samples), len(answer.pictures))
+    _record(request, samples, attempts.trace, studio)
+    return [_narrowed(request, number) for number in answer.damaged]
+
+
+def _disk_trouble(error: OSError) -> Fatal:
+    message = f"can't write to the output folder: {error.strerror or error}"
+    return Fatal(message, kind="disk", outcome="disk", exit_code=75)
+
+
+def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
+    studio.ledger.done(request, samples, trace, folders=studio.shelf.folders_of(samples))
+    studio.shelf.clear(request.key, [sample.number for sample in samples if sample.file])
+    studio.seen(samples)
+
+
+def _samples(request: ImageRequest, answer: Answer, studio: Studio) -> tuple[Sample, ...]:
+    model = studio.models[request.model]
+    size, came = request.options.image_size, len(answer.pictures) + len(answer.damaged)
+    usd, cost_is = model.cost(answer.reply.usage, size=size, pictures=came)
+    share = None if usd is None else usd / max(1, len(answer.pictures))
+    made = [_made(request, checked, studio, cost=(share, cost_is)) for checked in answer.pictures]
+    # Without a picture what the request cost (its input) stands at the first sample.
+    left = [(0.0 if made or index else usd, cost_is) for index in range(len(answer.missing))]
+    lacking = [_lacking(*one, cost=cost) for one, cost in zip(answer.missing, left, strict=True)]
+    return tuple(sorted((*made, *lacking), key=lambda sample: sample.number))
+
+
+def _made(
+    request: ImageRequest, checked: Checked, studio: Studio, *, cost: tuple[float | None, CostIs]
+) -> Sample:
+    facts, picture = checked.facts, checked.picture
+    name = request.name(checked.number) + facts.extension
+    file = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
+    lied = picture.mime_type != facts.mime_type
+    return Sample(
+        number=checked.number,
+        status="ok",
+        file=file,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+        bytes=facts.bytes,
+        sha256=facts.sha256,
+        c2pa=facts.c2pa,
+        finish_reason=picture.finish_reason,
+        safety=picture.safety,
+        error=f"the service said {picture.mime_type or 'nothing'}" if lied else None,
+        error_kind="mime_mismatch" if lied else None,
+        cost_usd=cost[0],
+        cost_is=cost[1],
+    )
+
+
+def _lacking(number: int, missing: Missing, *, cost: tuple[float | None, CostIs]) -> Sample:
+    failed = missing.outcome == "failed"
+    return Sample(
+        number=number,
+        status=missing.outcome,
+        reason=None if failed else missing.reason,
+        filter_stage=missing.stage,
+        filter_category=missing.category,
+        filter_codes=missing.codes,
+        finish_reason=missing.finish_reason,
+        safety=missing.safety,
+        error=missing.reason if failed else None,
+        error_kind=missing.kind,
+        cost_usd=cost[0],
+        cost_is=cost[1],
+    )
+
+
+def _exhausted(number: int, error: Transient, trace: Trace) -> Sample:
+    status: Outcome = "unknown" if error.lost else "failed"
+    return Sample(
+        number=number,
+        status=status,
+        error=f"{error} ({error.kind}, {trace.attempts} attempts)",
+        error_kind="transient_exhausted",
+        cost_usd=None if error.maybe_charged else 0.0,
+        cost_is="unknown" if error.maybe_charged else "estimate",
+    )
+
+
+def _narrowed(request: ImageRequest, number: int) -> ImageRequest:
+    """The same request for a single one of its samples."""
+    key = request_key(request.base, number, 1)
+    return replace(
+        request,
+        key=key,
+        first=number,
+        samples=1,
+        names=(request.name(number).replace(request.key[:8], key[:8]),),
+        price=None if request.price is None else request.price / request.samples,
+    )

@@ -1,0 +1,86 @@
+"""The door that every attempt passes: may it start now?
+
+One for each (provider, model) of a process, shared by all threads. Threads queue at the door and only the
+first of them watches the clock. What the service says moves the pace for everyone (`pace.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from imagen_batch.errors import Fatal, RateLimited, Transient
+from imagen_batch.pace import Pace, Permit
+from imagen_batch.stopping import Stop
+
+_LONGEST_NAP_S = 0.5  # a stop from a signal handler can't notify: look for it this often
+
+
+class Governor:
+    """Blocks attempts until they may start. `outage_limit` seconds of nothing but failures end the run."""
+
+    def __init__(
+        self,
+        *,
+        per_minute: float | None,
+        in_flight: int,
+        outage_limit: float,
+        stop: Stop,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pace = Pace(per_minute=per_minute, in_flight=in_flight, now=clock())
+        self._outage_limit = outage_limit
+        self._stop = stop
+        self._clock = clock
+        self._door = threading.Lock()
+        self._changed = threading.Condition()
+
+    def admit(self) -> Permit:
+        """Wait for leave to start an attempt. Raises Interrupted when the run stops first."""
+        with self._door, self._changed:
+            while True:
+                self._stop.check()
+                now = self._clock()
+                wait = self._pace.wait(now)
+                if wait <= 0:
+                    return self._pace.start(now)
+                self._changed.wait(min(wait, _LONGEST_NAP_S))
+
+    def succeeded(self) -> None:
+        """The service answered."""
+        with self._changed:
+            self._pace.succeeded(self._clock())
+            self._changed.notify()
+
+    def failed(self, permit: Permit, error: Transient) -> bool:
+        """The attempt failed in a way that may pass. True when it should not count against its request.
+
+        Raises Fatal once nothing has succeeded for the outage limit.
+        """
+        with self._changed:
+            now = self._clock()
+            if isinstance(error, RateLimited):
+                self._pace.limited(permit, now, retry_after=error.retry_after, per_minute=error.per_minute)
+            else:
+                self._pace.failed(now)
+            self._changed.notify()
+            if self._pace.failing_for(now) > self._outage_limit:
+                raise _outage(error, self._pace.failing_for(now))
+            return self._pace.outage
+
+    def withdrawn(self) -> None:
+        """The attempt ended without telling anything about the service's health."""
+        with self._changed:
+            self._pace.withdrawn()
+            self._changed.notify()
+
+
+def _outage(error: Transient, seconds: float) -> Fatal:
+    return Fatal(
+        f"nothing has succeeded for {seconds / 60:.0f} minutes; the last error was: {error}",
+        kind="outage",
+        outcome="outage",
+        exit_code=75,
+        http_status=error.http_status,
+    )

@@ -1,0 +1,59 @@
+"""Is another run at work in this folder?
+
+The lock is the operating system's (flock): it dies with its process, whatever killed it, so no stale lock
+ever has to be cleaned. On network shares it holds as far as the share honours flock between hosts (NFSv4
+and SMB usually do); the note inside names host and process so that a person can look.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import orjson
+
+from imagen_batch.errors import FolderBusy
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`. Raises FolderBusy, which names who holds it, if another process does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise FolderBusy(_busy(path, os.pread(descriptor, 1000, 0))) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, orjson.dumps({"pid": os.getpid(), "host": socket.gethostname()}), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock file at `path`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _busy(path: Path, note: bytes) -> str:
+    holder = ""
+    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        facts = orjson.loads(note)
+        holder = f" (process {facts['pid']} on {facts['host']})"
+    return f"another run is at work in {path.parent.parent}{holder}; wait for it or choose another --out"

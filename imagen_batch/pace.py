@@ -1,0 +1,158 @@
+"""When may the next attempt start, going by what the service said so far?
+
+Pure: time comes in as a number, nothing waits here, so a simulated day runs in a second. `governor.py` is the
+door that threads wait at.
+
+Without a given rate nothing is assumed. Attempts in flight grow with each reply; at the first refusal the
+limit that the service names is taken, else the pace at which replies really came, a little slower. Then
+the pace creeps up again. A refusal counts once: attempts that were under way when it came are no new evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_WINDOW_START = 4  # attempts in flight before the first reply
+_SLOWER = 0.75
+_SLOWEST = 1 / 60  # starts a second: one a minute
+_CREEP_EVERY_S = 1.0
+_CREEP_SEARCHING = 1.05  # until a second refusal has shown the limit from above
+_CREEP_FOUND = 1.001
+_ENOUGH_STARTS = 10  # to tell a rate from
+_BELOW = 0.98  # so that small fluctuations are no refusals
+_PAUSE_FIRST_S = 1.0
+_PAUSE_LIMIT_S = 60.0
+_OUTAGE_AFTER = 10  # failures in a row without a success
+_CATCH_UP_SLOTS = 2  # a start that came late may be made up for by this many slots
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave for one attempt; `generation` tells which evidence it was given under."""
+
+    generation: int
+    started: float
+    number: int
+
+
+class Pace:
+    """The pacing of one (provider, model). All times are seconds on one clock, rates are starts a second."""
+
+    def __init__(self, *, per_minute: float | None, in_flight: int, now: float = 0.0) -> None:
+        self._given = None if per_minute is None else per_minute / 60
+        self._rate = self._given
+        self._found = False
+        self._most = in_flight
+        self._window = float(in_flight if self._given else min(_WINDOW_START, in_flight))
+        self._in_flight = 0
+        self._next = now
+        self._held_until = now
+        self._generation = 0
+        self._bursts = 0  # refusals in a row, a burst of them counted once
+        self._failures = 0
+        self._failing_since: float | None = None
+        self._last_change = now
+        self._starts = 0
+        self._refused = Permit(-1, now, 0)  # the latest attempt that was refused
+
+    def wait(self, now: float) -> float:
+        """Seconds until an attempt may start; infinite while too many are in flight."""
+        if self._in_flight >= self._allowed():
+            return math.inf
+        return max(self._held_until, self._next if self._rate else now) - now
+
+    def start(self, now: float) -> Permit:
+        """An attempt starts."""
+        self._in_flight += 1
+        if self._rate:
+            interval = 1 / self._rate
+            self._next = max(self._next, now - _CATCH_UP_SLOTS * interval) + interval
+        self._starts += 1
+        return Permit(self._generation, now, self._starts)
+
+    def succeeded(self, now: float) -> None:
+        """An attempt was answered, be it with a picture or a refusal of the prompt."""
+        self._in_flight -= 1
+        if self._failing_since is not None and self.outage:
+            self._window = min(_WINDOW_START, self._most)  # open again gently
+        self._failures = self._bursts = 0
+        self._failing_since = None
+        self._window = min(self._window + 1, self._most)
+        self._creep(now)
+
+    def limited(
+        self, permit: Permit, now: float, *, retry_after: float | None, per_minute: float | None
+    ) -> None:
+        """An attempt was refused because the account is over a limit."""
+        self._in_flight -= 1
+        self._note_failure(now)
+        if permit.generation == self._generation:
+            self._generation += 1
+            self._bursts += 1
+            self._slow_down(permit, now, per_minute)
+        self._refused = max(self._refused, permit, key=lambda one: one.number)
+        self._hold(now + (self._pause() if retry_after is None else retry_after))
+
+    def failed(self, now: float) -> None:
+        """An attempt failed for another passing reason."""
+        self._in_flight -= 1
+        self._note_failure(now)
+        if self.outage:
+            self._hold(now + self._pause(self._failures - _OUTAGE_AFTER))
+
+    def withdrawn(self) -> None:
+        """An attempt ended without telling anything about the service."""
+        self._in_flight -= 1
+
+    @property
+    def outage(self) -> bool:
+        """True while many attempts in a row failed: one at a time probes."""
+        return self._failures >= _OUTAGE_AFTER
+
+    def failing_for(self, now: float) -> float:
+        """Seconds since which nothing but failures came; 0 after a success."""
+        return 0.0 if self._failing_since is None else now - self._failing_since
+
+    @property
+    def per_minute(self) -> float | None:
+        """The rate in force; None while none is known."""
+        return None if self._rate is None else self._rate * 60
+
+    def _allowed(self) -> int:
+        return 1 if self.outage else int(self._window)
+
+    def _note_failure(self, now: float) -> None:
+        self._failures += 1
+        if self._failing_since is None:
+            self._failing_since = now
+
+    def _slow_down(self, permit: Permit, now: float, per_minute: float | None) -> None:
+        # Whatever lets attempts in at a steady rate was used up at the last refusal and is used up at this one:
+        # between the two it let in just what it gives. Before the first one a saved-up burst flatters.
+        named = None if not per_minute else per_minute / 60
+        admitted = permit.number - self._refused.number - 1
+        seen = admitted / max(permit.started - self._refused.started, 0.1)
+        if named is not None and (self._rate is None or named < self._rate):
+            slower, self._found = named, True
+        elif self._rate is not None and admitted >= _ENOUGH_STARTS:
+            slower, self._found = min(self._rate, seen) * _BELOW, True
+        else:
+            slower = (self._rate or seen) * _SLOWER
+        self._rate = max(slower, _SLOWEST)
+        self._last_change = now
+
+    def _creep(self, now: float) -> None:
+        if self._rate is None or now - self._last_change < _CREEP_EVERY_S:
+            return
+        faster = _CREEP_FOUND if self._found else _CREEP_SEARCHING
+        self._rate = min(self._rate * faster, self._given or math.inf)
+        self._last_change = now
+
+    def _pause(self, doublings: int | None = None) -> float:
+        doublings = self._bursts - 1 if doublings is None else doublings
+        return float(min(_PAUSE_FIRST_S * 2 ** max(0, min(doublings, 10)), _PAUSE_LIMIT_S))
+
+    def _hold(self, until: float) -> None:
+        self._held_until = max(self._held_until, until)
+        self._next = max(self._next, self._held_until)

@@ -1,0 +1,197 @@
+"""Which requests does this run still have to make, and what may they cost?
+
+rows + settings + catalogue -> `Order`s (what each row asks for) -> requests that the ledger does not have yet
+-> shards. All of it streams: a row is looked at, answered and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
+
+from imagen_batch.identity import Identities, request_key
+from imagen_batch.models import Catalogue, Model, override_price, unknown_model
+from imagen_batch.names import default_stem, picture_name, slug, stem_from, stem_from_template
+from imagen_batch.offers import Remark, check, effective
+from imagen_batch.records import ImageRequest, Options, Outcome, Problem, PromptRow
+from imagen_batch.settings import Settings
+
+_OPTION_NAMES = tuple(field.name for field in fields(Options))
+_SHARD_BYTES = 8 * 2**20  # of prompts: a shard stays small enough to be handed around
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a row asks for, all choices made."""
+
+    row: PromptRow
+    model: Model
+    prompt: str
+    samples: int
+    options: Options
+    stem: str
+    named: bool  # the user chose the name
+
+    @property
+    def price(self) -> float | None:
+        """Worst case in USD for one picture; None where no price is known."""
+        return self.model.worst_price(self.options.image_size, self.prompt)
+
+
+class Ledgered(Protocol):
+    """What a plan wants to know of the past."""
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """What became of a sample; None when nothing is known."""
+
+
+class Planner:
+    """Turns rows into orders. Holds what is the same for all rows."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._models: dict[str, Model | None] = {}
+        self._run_options = settings.options
+
+    def order(self, row: PromptRow) -> tuple[Order | None, list[Problem], list[Remark]]:
+        """What `row` asks for, or why it can't be had, and what to warn of."""
+        name = row.model or self._settings.model
+        model = self.model(name)
+        if model is None:
+            known = ", ".join(self._catalogue.ids())
+            message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
+            return None, [Problem(row.line, "model", name, message)], []
+        options = _over(row.options, self._run_options)
+        samples = row.samples or self._settings.samples
+        prompt = f"{row.prompt}, {row.style}" if row.style else row.prompt
+        provider = self._settings.provider
+        remarks = check(model, options, samples=samples, prompt=prompt, provider=provider)
+        problems = [
+            Problem(row.line, remark.option, remark.found, remark.message)
+            for remark in remarks
+            if remark.level == "error"
+        ]
+        warnings = [remark for remark in remarks if remark.level == "warning"]
+        try:
+            stem, named = self._stem(row, model)
+        except ValueError as error:
+            problems.append(Problem(row.line, "filename", row.filename, str(error)))
+        if problems:
+            return None, problems, warnings
+        sent = effective(model, options, provider=provider)
+        return Order(row, model, prompt, samples, sent, stem, named), [], warnings
+
+    def model(self, name: str) -> Model | None:
+        """The model of that name, with the run's corrections; None when nothing is known of it."""
+        if name not in self._models:
+            self._models[name] = self._find(name)
+        return self._models[name]
+
+    def _find(self, name: str) -> Model | None:
+        settings = self._settings
+        model = self._catalogue.get(name)
+        if model is None and settings.dialect is not None:
+            model = unknown_model(name, settings.dialect)
+        if model is not None and settings.price is not None:
+            model = override_price(model, settings.price)
+        return model
+
+    def _stem(self, row: PromptRow, model: Model) -> tuple[str, bool]:
+        if self._settings.name_template is not None:
+            facts = {"row": row.row, "id": row.id or row.row, "slug": slug(row.prompt), "model": model.id}
+            values = {**row.user, "filename": row.filename or "", **facts}
+            return stem_from_template(self._settings.name_template, values), True
+        if row.filename:
+            return stem_from(row.filename), True
+        return default_stem(row.row), False
+
+
+def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
+    """Requests for the samples `numbers` of a row, as few as its model allows."""
+    for first, count in _ranges(numbers, order.model.samples_per_request):
+        key = request_key(base, first, count)
+        yield ImageRequest(
+            key=key,
+            base=base,
+            row=order.row.row,
+            first=first,
+            samples=count,
+            model=order.model.id,
+            dialect=order.model.dialect,
+            prompt=order.prompt,
+            options=_seeded(order, first),
+            names=tuple(_name(order, number, key) for number in range(first, first + count)),
+            price=None if order.price is None else order.price * count,
+        )
+
+
+def still_to_make(
+    orders: Iterable[Order], past: Ledgered, *, settings: Settings, identities: Identities
+) -> Iterator[ImageRequest]:
+    """The requests that the run has to send, in input order."""
+    wanted = _wanted(settings)
+    for order in orders:
+        base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
+        numbers = [number for number in range(1, order.samples + 1) if wanted(past.status(base, number))]
+        if numbers:
+            yield from requests_for(order, base, numbers)
+
+
+def shard_size(requests: int) -> int:
+    """Requests in a shard: hundreds of shards at most, whatever the size of the run."""
+    return min(2000, max(50, -(-requests // 500)))
+
+
+def shards(requests: Iterable[ImageRequest], size: int) -> Iterator[list[ImageRequest]]:
+    """Contiguous slices of `requests`, bounded in number and in bytes."""
+    shard: list[ImageRequest] = []
+    weight = 0
+    for request in requests:
+        shard.append(request)
+        weight += len(request.prompt)
+        if len(shard) >= size or weight >= _SHARD_BYTES:
+            yield shard
+            shard, weight = [], 0
+    if shard:
+        yield shard
+
+
+def _wanted(settings: Settings) -> Callable[[Outcome | None], bool]:
+    again: set[Outcome | None] = {None, "not_attempted", "skipped_budget", *settings.retry}
+    if settings.on_unknown == "resend":
+        again.add("unknown")
+    return again.__contains__
+
+
+def _ranges(numbers: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
+    first, count = 0, 0
+    for number in numbers:
+        if count and (number != first + count or count == most):
+            yield first, count
+            count = 0
+        if not count:
+            first = number
+        count += 1
+    if count:
+        yield first, count
+
+
+def _seeded(order: Order, first: int) -> Options:
+    # A model that makes one picture a call would make the same one each time. (api: 9)
+    seed = order.options.seed
+    if seed is None or order.model.samples_per_request > 1:
+        return order.options
+    return replace(order.options, seed=(seed + first - 1) % 2**32)
+
+
+def _name(order: Order, number: int, key: str) -> str:
+    return picture_name(
+        order.stem, sample=number, key=key, extension="", named=order.named, samples=order.samples
+    )
+
+
+def _over(row: Options, run: Options) -> Options:
+    given = {name: value for name in _OPTION_NAMES if (value := getattr(row, name)) is not None}
+    return replace(run, **given) if given else run

@@ -1,0 +1,72 @@
+"""How is a plan told: what would be asked for, under which names, at what price, in what time?"""
+
+from __future__ import annotations
+
+import orjson
+
+from imagen_batch.examine import Examined
+
+
+def plan_text(examined: Examined) -> str:
+    """The plan for people, aligned lines."""
+    settings = examined.settings
+    models = ", ".join(f"{model} ({count} pictures)" for model, count in examined.pictures_of.most_common())
+    lines = [
+        ("rows", f"{examined.rows}"),
+        ("pictures", f"{examined.samples}"),
+        ("requests", f"{examined.requests}"),
+        ("models", models),
+        ("price", _price(examined)),
+        ("time", _time(examined)),
+        ("out", f"{settings.folder}"),
+        (
+            "names",
+            ", ".join([*examined.names, "..."] if examined.rows > len(examined.names) else examined.names),
+        ),
+    ]
+    return "\n".join(f"{label:<9} {text}" for label, text in lines) + "\nNothing was sent."
+
+
+def plan_json(examined: Examined) -> str:
+    """The plan for programs, one JSON object."""
+    known = examined.unpriced == 0
+    minutes = _minutes(examined)
+    return orjson.dumps(
+        {
+            "schema_version": 1,
+            "state": "planned",
+            "out": str(examined.settings.folder),
+            "rows": examined.rows,
+            "samples": examined.samples,
+            "requests": examined.requests,
+            "models": dict(examined.pictures_of),
+            "worst_case_usd": round(examined.worst_usd, 6) if known else None,
+            "unpriced": examined.unpriced,
+            "seconds_at_given_rate": None if minutes is None else minutes * 60,
+            "names": examined.names,
+            "warnings": examined.warnings,
+        },
+        option=orjson.OPT_INDENT_2,
+    ).decode()
+
+
+def _price(examined: Examined) -> str:
+    said = f"at most ${examined.worst_usd:.2f} if each request is sent once"
+    if examined.settings.provider == "simulator":
+        said += " (what Google would ask; the simulator asks nothing)"
+    if examined.unpriced:
+        said += f"; {examined.unpriced} pictures have no known price: give --price USD"
+    return said
+
+
+def _time(examined: Examined) -> str:
+    minutes = _minutes(examined)
+    if minutes is None:
+        return "unknown: no --requests-per-minute given, the rate is found while running"
+    per_minute = examined.settings.requests_per_minute
+    return f"at least {minutes:.1f} minutes at {per_minute:g} requests a minute"
+
+
+def _minutes(examined: Examined) -> float | None:
+    per_minute = examined.settings.requests_per_minute
+    return None if per_minute is None else examined.requests / per_minute

@@ -1,0 +1,146 @@
+"""How far is the run? On a terminal a bar, elsewhere plain lines; never on standard output."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from imagen_batch.records import Sample
+
+_LINE_EVERY_S = 30.0
+_LINE_EVERY_SHARE = 0.05
+
+
+class Progress(Protocol):
+    """Hears of each result, from any thread."""
+
+    def seen(self, samples: tuple[Sample, ...]) -> None:
+        """These samples have an outcome now."""
+
+    def close(self) -> None:
+        """Nothing follows."""
+
+
+def make_progress(mode: str, asked: int, *, stream: IO[str] | None = None) -> Progress:
+    """Progress of `asked` pictures; `auto` is a bar on a terminal and plain lines elsewhere."""
+    stream = stream or sys.stderr
+    if mode == "auto":
+        mode = "bar" if stream.isatty() else "plain"
+    if mode == "none":
+        return Silent()
+    return Bar(asked, stream) if mode == "bar" else Lines(asked, stream)
+
+
+class Silent:
+    """Says nothing."""
+
+    def seen(self, samples: tuple[Sample, ...]) -> None:
+        """Forget them."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Count:
+    """What was seen so far, and how fast."""
+
+    def __init__(self, asked: int, clock: Callable[[], float]) -> None:
+        self.asked = asked
+        self.of: Counter[str] = Counter()
+        self.usd = 0.0
+        self._clock = clock
+        self._began = clock()
+
+    def add(self, samples: tuple[Sample, ...]) -> None:
+        """Count these samples."""
+        self.of.update(sample.status for sample in samples)
+        self.usd += sum(sample.cost_usd or 0.0 for sample in samples)
+
+    @property
+    def settled(self) -> int:
+        """Samples that have an outcome."""
+        return self.of.total()
+
+    def line(self) -> str:
+        """One line: counts, rate, time left, money."""
+        elapsed = max(self._clock() - self._began, 1e-6)
+        rate = self.settled / elapsed
+        left = max(0, self.asked - self.settled) / rate if rate else 0.0
+        lacking = "".join(f", {number} {what}" for what, number in sorted(self.of.items()) if what != "ok")
+        return (
+            f"{self.settled}/{self.asked}  {self.of['ok']} ok{lacking}  "
+            f"{rate:.1f}/s  {_span(left)} left  ${self.usd:.2f}"
+        )
+
+
+class Lines:
+    """A plain line every 5 % or 30 seconds."""
+
+    def __init__(self, asked: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = Count(asked, clock)
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last_time = clock()
+        self._last_settled = 0
+
+    def seen(self, samples: tuple[Sample, ...]) -> None:
+        """Count these samples, and tell when it is time."""
+        with self._lock:
+            self._count.add(samples)
+            news = self._count.settled - self._last_settled
+            if news >= self._count.asked * _LINE_EVERY_SHARE or self._overdue():
+                self._tell()
+
+    def close(self) -> None:
+        """Tell the last state, unless it was told."""
+        with self._lock:
+            if self._count.settled != self._last_settled:
+                self._tell()
+
+    def _overdue(self) -> bool:
+        return self._clock() - self._last_time >= _LINE_EVERY_S
+
+    def _tell(self) -> None:
+        self._last_time, self._last_settled = self._clock(), self._count.settled
+        print(self._count.line(), file=self._stream, flush=True)
+
+
+class Bar:
+    """A bar that redraws itself."""
+
+    def __init__(self, asked: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        from rich.console import Console  # noqa: PLC0415 - only where a terminal is
+        from rich.progress import BarColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import Progress as RichProgress  # noqa: PLC0415
+
+        self._count = Count(asked, clock)
+        self._lock = threading.Lock()
+        self._rich = RichProgress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            console=Console(file=stream),
+            refresh_per_second=4,
+        )
+        self._task = self._rich.add_task("sending the first requests", total=max(1, asked))
+        self._rich.start()
+
+    def seen(self, samples: tuple[Sample, ...]) -> None:
+        """Count these samples and move on."""
+        with self._lock:
+            self._count.add(samples)
+            self._rich.update(self._task, completed=self._count.settled, description=self._count.line())
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._rich.stop()
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

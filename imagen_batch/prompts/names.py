@@ -1,0 +1,42 @@
+"""What does the name of a column say?"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+# Which names say which role; the first is the canonical one.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "prompt": ("prompt", "prompts", "text", "positive", "image_prompt"),
+    "id": ("id",),
+    "filename": ("filename",),
+    "model": ("model",),
+    "samples": ("samples", "n", "count", "variants", "sample_count", "number_of_images"),
+    "aspect_ratio": ("aspect_ratio", "aspect", "ratio"),
+    "image_size": ("image_size", "resolution", "size"),
+    "person_generation": ("person_generation",),
+    "negative_prompt": ("negative_prompt",),
+    "seed": ("seed",),
+    "style": ("style",),
+}
+# What our own failures.csv adds behind the user's columns.
+FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_GAP = re.compile(r"[-\s_]+")
+_SECRET = re.compile(
+    r"(?:^|_)(?:passwords?|passwd|pwd|passphrase|secrets?|credentials?|bearer|authorization"
+    r"|(?:api|access|private|auth|account|service|subscription)_?keys?"
+    r"|[a-z]*token$)(?:_|$)"
+)
+
+
+def fold(name: str) -> str:
+    """The name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` are `aspect_ratio`."""
+    return _GAP.sub("_", _HUMP.sub("_", name.strip())).strip("_").lower()
+
+
+@lru_cache(maxsize=4096)
+def looks_secret(name: str) -> bool:
+    """Whether a column of this name may hold a key or a password: `apiKey`, `hf_token`; not `tokens_used`."""
+    return any(_SECRET.search(folded) for folded in (fold(name), fold(name.lower())))

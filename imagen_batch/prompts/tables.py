@@ -1,0 +1,111 @@
+"""Which cells does each record of this table hold, and on which line does it begin?"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from imagen_batch.records import Problem
+
+_LONGEST_CELL = 1 << 24  # characters: a quote that is never closed swallows no more than this
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # possessive: a long cell costs no stack
+
+
+class Record(NamedTuple):
+    """One record of a file as it stands there."""
+
+    line: int  # physical line where it begins, 1..
+    cells: list[str]
+    text: str = ""  # all its lines, untouched, for formats that have a use for them
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A delimited file. Lines end with CRLF, LF or CR, also in turns."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    quoted: bool  # whether a quote at the beginning of a cell means anything
+    before: int = 0  # physical lines to pass over: an Excel hint, blank lines, the header
+    header: tuple[str, ...] = ()
+    header_line: int = 1
+
+    def records(self) -> Iterator[Record | Problem]:
+        """Every record from line `before` + 1 on but blank lines; a Problem where quotes do not match."""
+        lines: list[str] = []  # of the record at hand
+        with self.path.open(encoding=self.encoding, newline="") as file:
+            csv.field_size_limit(
+                max(csv.field_size_limit(), _LONGEST_CELL)
+            )  # one limit for the whole process
+            reader = csv.reader(
+                _noting(islice(file, self.before, None), lines),
+                delimiter=self.delimiter,
+                quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+                strict=True,
+            )
+            while True:
+                lines.clear()
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error:
+                    cells = None
+                line = self.before + reader.line_num - len(lines) + 1
+                if cells is None:
+                    yield _unmatched_quote("".join(lines), line, self.delimiter)
+                elif not _blank(cells):
+                    yield Record(line, cells, "".join(lines))
+
+    def tail(self, record: Record, position: int) -> str:
+        """The exact text of `record` from its cell at `position` to its end."""
+        cell = _whole_cell(self.delimiter) if self.quoted else re.compile(f".*?{re.escape(self.delimiter)}")
+        at = 0
+        for _ in range(position):
+            if match := cell.match(record.text, at):
+                at = match.end()
+        return record.text[at:].rstrip("\r\n")
+
+
+def line_count(text: str) -> int:
+    """How many physical lines `text` takes; a last one without a line end counts."""
+    return len(_LINE_END.findall(text)) + (text[-1:] not in {"", "\r", "\n"})
+
+
+def _noting(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
+    for line in lines:
+        noted.append(line)
+        yield line
+
+
+def _blank(cells: list[str]) -> bool:
+    """Nothing but white space. A single cell without a character was written as "" and means something."""
+    return not cells or (len(cells) == 1 and cells[0].isspace())
+
+
+def _unmatched_quote(text: str, line: int, delimiter: str) -> Problem:
+    cell, at = _whole_cell(delimiter), 0
+    while match := cell.match(text, at):
+        at = match.end()
+    opened = line + len(_LINE_END.findall(text[:at]))
+    closing = _QUOTED.match(text, at)
+    if closing is None:
+        return Problem(opened, None, None, f"the quote opened in line {opened} is never closed")
+    closed = opened + len(_LINE_END.findall(closing[0]))
+    message = (
+        f"the cell that a quote opens in line {opened} goes on after its closing quote in line {closed}; "
+        'inside a quoted cell a quote is written twice: ""'
+    )
+    return Problem(opened, None, None, message)
+
+
+def _whole_cell(delimiter: str) -> re.Pattern[str]:
+    mark = re.escape(delimiter)
+    return re.compile(rf'(?:{_QUOTED.pattern}|(?!")[^{mark}\r\n]*+){mark}')

@@ -1,0 +1,205 @@
+"""Where is a request sent, and how is it authorised?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from requests.auth import AuthBase
+from requests.models import PreparedRequest
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.settings import Settings
+
+GEMINI_HOST = "https://generativelanguage.googleapis.com"
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Credential(AuthBase):
+    """Puts a secret into a request's header, and takes it out of any text."""
+
+    header = "x-goog-api-key"
+    prefix = ""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Authorise `request`. (As an `auth` object it also keeps requests from asking a .netrc.)"""
+        request.headers[self.header] = self.prefix + self._secret
+        return request
+
+    def redact(self, text: str) -> str:
+        """`text` without the secret."""
+        return text.replace(self._secret, "[key]") if self._secret else text
+
+    def refresh(self) -> bool:
+        """Fetch a new secret; False where that can't be done."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}([key])"
+
+
+class GoogleToken(Credential):
+    """A bearer token of Google's application default credentials, renewed before it ends."""
+
+    header = "Authorization"
+    prefix = "Bearer "
+
+    def __init__(self) -> None:
+        try:
+            import google.auth  # noqa: PLC0415 - an optional extra
+            import google.auth.transport.requests  # noqa: PLC0415
+        except ImportError as error:
+            raise SettingsInvalid("--provider vertex needs: pip install 'imagen-batch[vertex]'") from error
+        try:
+            self._google, _ = google.auth.default(scopes=[_SCOPE])
+        except google.auth.exceptions.DefaultCredentialsError as error:
+            raise SettingsInvalid(f"no Google credentials: {error}") from error
+        self._transport = google.auth.transport.requests.Request()
+        self._lock = threading.Lock()
+        super().__init__("")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Authorise `request`, with a new token when the old one ended."""
+        if not self._google.valid:
+            self.refresh()
+        return super().__call__(request)
+
+    def refresh(self) -> bool:
+        """Fetch a new token, once for all threads that found the old one ended."""
+        before = self._secret
+        with self._lock:
+            if self._secret == before:
+                self._google.refresh(self._transport)  # type: ignore[no-untyped-call]
+                self._secret = self._google.token or ""
+        return True
+
+
+class Provider(Protocol):
+    """The smallest contract of a place that makes pictures."""
+
+    @property
+    def name(self) -> str:
+        """As in --provider."""
+
+    @property
+    def vertex(self) -> bool:
+        """Whether Vertex's own fields are understood."""
+
+    @property
+    def credential(self) -> Credential:
+        """What authorises a request."""
+
+    def url(self, model: str, verb: str) -> str:
+        """Where to post a request for `model`."""
+
+
+@dataclass(frozen=True)
+class GeminiApi:
+    """The Gemini API, anything that speaks like it, and the simulator. (api: 5)"""
+
+    base_url: str
+    credential: Credential
+    name: str = "gemini"
+    vertex: bool = False
+
+    def url(self, model: str, verb: str) -> str:
+        """Where to post a request for `model`."""
+        return f"{self.base_url}/v1beta/models/{model}:{verb}"
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """Vertex AI, also called Agent Platform. (api: 5)"""
+
+    base_url: str
+    credential: Credential
+    project: str
+    location: str
+    name: str = "vertex"
+    vertex: bool = True
+
+    def url(self, model: str, verb: str) -> str:
+        """Where to post a request for `model`."""
+        place = f"projects/{self.project}/locations/{self.location}"
+        return f"{self.base_url}/v1/{place}/publishers/google/models/{model}:{verb}"
+
+
+def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str, str]) -> Provider:
+    """The provider that `settings` name, with its credential. `base_url` beats Google's own host.
+
+    Raises SettingsInvalid for a missing credential, project, or an address that must not be used.
+    """
+    checked = None if base_url is None else check_base_url(base_url)
+    if settings.provider == "simulator":
+        assert checked is not None
+        return GeminiApi(checked, Credential("simulated"), name="simulator")
+    if settings.provider == "gemini":
+        key_file = Path(settings.api_key_file) if settings.api_key_file else None
+        return GeminiApi(checked or GEMINI_HOST, Credential(read_key(env, key_file)))
+    project = settings.project or env.get("GOOGLE_CLOUD_PROJECT")
+    if not project:
+        raise SettingsInvalid("--provider vertex needs --project (or GOOGLE_CLOUD_PROJECT)")
+    location = settings.location or env.get("GOOGLE_CLOUD_LOCATION") or "global"
+    return Vertex(checked or vertex_host(location), GoogleToken(), project, location)
+
+
+def vertex_host(location: str) -> str:
+    """Google's host for a location: global, a multi-region (us, eu) or a region. (api: 5)"""
+    if location == "global":
+        return "https://aiplatform.googleapis.com"
+    if location in ("us", "eu"):
+        return f"https://aiplatform.{location}.rep.googleapis.com"
+    return f"https://{location}-aiplatform.googleapis.com"
+
+
+def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
+    """The API key: of the file if one is given, else GOOGLE_API_KEY, else GEMINI_API_KEY.
+
+    Raises SettingsInvalid, which says how to give one, when there is none.
+    """
+    if key_file is not None:
+        try:
+            key = key_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsInvalid(f"--api-key-file {key_file} can't be read: {error}") from error
+    else:
+        key = (env.get("GOOGLE_API_KEY") or env.get("GEMINI_API_KEY") or "").strip()
+    if not key:
+        raise SettingsInvalid(
+            "no API key: set GOOGLE_API_KEY (or GEMINI_API_KEY), or give --api-key-file FILE. "
+            "To rehearse without a key and without cost: --provider simulator"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsInvalid("the API key holds characters that no key has; was something else pasted?")
+    return key
+
+
+def check_base_url(url: str) -> str:
+    """`url` without a trailing slash. Raises SettingsInvalid where a key would travel in clear."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsInvalid(f"--base-url {url!r}: expected https://HOST or http://127.0.0.1:PORT")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsInvalid("--base-url takes no user, password, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise SettingsInvalid(
+            f"--base-url {url!r}: plain http is only for this machine (127.0.0.1); use https"
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name: "127.example.com" is not this machine
+        return False

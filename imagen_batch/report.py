@@ -1,0 +1,215 @@
+"""How is a summary told: as JSON to programs, on a terminal and as markdown to people?"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from imagen_batch.causes import Cause
+from imagen_batch.records import OUTCOMES
+from imagen_batch.summary import Ending, Facts, Summary, Tally, ending, exit_code
+
+__all__ = [
+    "Ending",
+    "Facts",
+    "Summary",
+    "Tally",
+    "cost",
+    "ending",
+    "exit_code",
+    "to_json",
+    "to_json_text",
+    "to_markdown",
+    "to_terminal",
+]
+
+_MOST_CAUSES = 10
+_FILES = ("manifest.csv", "failures.csv", "summary.md")
+_COLOURS = {"ok": "32", "filtered": "33", "failed": "31", "unknown": "35", "bold": "1", "dim": "2"}
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """`summary.json`, and what `--json` prints. Names are contract; more may follow at the end."""
+    return {
+        "schema_version": 1,
+        "state": summary.state,
+        "out": summary.facts.out,
+        "samples": _samples(summary),
+        "attempts": summary.attempts,
+        "refused_429": summary.facts.refused_429,
+        "cost_usd": summary.cost_usd,
+        "cost_low_usd": summary.cost_low_usd,
+        "cost_high_usd": summary.cost_high_usd,
+        "started_at": _iso(summary.facts.started_at),
+        "finished_at": _iso(summary.facts.finished_at),
+        "causes": [_cause(cause, following) for cause, following in summary.causes],
+        "exit_code": summary.exit_code,
+        "stopped_by": summary.stopped_by,
+        "provider": summary.facts.provider,
+    }
+
+
+def to_json_text(summary: Summary) -> str:
+    """The text of `summary.json`."""
+    return orjson.dumps(to_json(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def to_terminal(summary: Summary, *, color: bool) -> str:
+    """A few aligned lines. With `color` ANSI sequences are put in, and nothing else changes."""
+    paint = _painted if color else _plain
+    facts = (*_ended(summary), _counts(summary), cost(summary))
+    lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
+    for cause, following in summary.causes[:_MOST_CAUSES]:
+        lines += ["", *_told(cause, paint), f"{_INDENT}next: {following}"]
+    lines += [f"\n  {more}" for more in _more(summary)]
+    names = [name for name in _FILES if name != "failures.csv" or summary.causes]
+    lines += ["", *(f"  {paint(f'{summary.facts.out}/{name}', 'dim')}" for name in names)]
+    return "\n".join(lines) + "\n"
+
+
+def to_markdown(summary: Summary) -> str:
+    """The same as `summary.md` and for Prefect's page."""
+    counts = "\n".join(f"| {name} | {count:,} |" for name, count in _samples(summary).items())
+    attempts = (
+        f"{_count(summary.attempts, 'attempt')}, {summary.facts.refused_429:,} refused by a rate limit (429)"
+    )
+    paragraphs = [
+        f"# {_escaped(_headline(summary))}",
+        *map(_escaped, _ended(summary)),
+        f"| samples | |\n|---|---:|\n{counts}",
+        f"{_escaped(cost(summary))}; {attempts}.",
+        *(_markdown_causes(summary) if summary.causes else ()),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def cost(summary: Summary) -> str:
+    """What the run cost, and how sure that is."""
+    unpriced = f"no price is known for {_count(summary.unpriced, 'picture')} or lost attempts"
+    if summary.cost_usd is None:
+        return f"cost unknown: {unpriced}"
+    known = f"cost {'about ' if summary.estimated else ''}{_usd(summary.cost_usd)}"
+    if summary.cost_high_usd is None:
+        return f"{known}, and more: {unpriced}"
+    if summary.cost_high_usd <= summary.cost_low_usd:
+        return known
+    between = f"between {_usd(summary.cost_low_usd)} and {_usd(summary.cost_high_usd)}"
+    lost = _count(summary.lost, "request") if summary.lost else "attempts"
+    return f"{known} ({between}: {lost} whose reply was lost may have been charged)"
+
+
+def _samples(summary: Summary) -> dict[str, int]:
+    return {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}}
+
+
+def _cause(cause: Cause, following: str) -> dict[str, Any]:
+    return {
+        "status": cause.status,
+        "error_kind": cause.error_kind,
+        "count": cause.count,
+        "rows": list(cause.rows),
+        "message": cause.message,
+        "next": following,
+        "http_status": cause.http_status,
+        "filter_category": cause.filter_category,
+        "cost_usd": round(cause.cost_usd, 6),
+        "example": cause.example,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _headline(summary: Summary) -> str:
+    asked, ok = summary.asked, summary.counts["ok"]
+    simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
+    without = f", {asked - ok:,} without" if asked > ok else ""
+    return f"{summary.state}: {ok:,} of {_count(asked, 'picture')}{simulated}{without}"
+
+
+def _ended(summary: Summary) -> Iterator[str]:
+    if summary.stopped_by and summary.exit_code:
+        yield _line(summary.stopped_by, 300)
+
+
+def _counts(summary: Summary) -> str:
+    told = [name for name in OUTCOMES if summary.counts[name] or name == "ok"]
+    return "   ".join(f"{name} {summary.counts[name]:,}" for name in told)
+
+
+def _told(cause: Cause, paint: _Paint) -> Iterator[str]:
+    status = paint(cause.status, cause.status)
+    http = f"HTTP {cause.http_status}" if cause.http_status else None
+    money = f"cost {_usd(cause.cost_usd)}" if cause.cost_usd else None
+    facts = filter(None, (cause.error_kind, http, cause.filter_category, _rows(cause), money))
+    yield "  ".join((f"{cause.count:>7,}", status, *facts))
+    yield f"{_INDENT}{_line(cause.message, 160)}"
+    yield f"{_INDENT}e.g. {_line(cause.example, 90)}"
+
+
+def _markdown_causes(summary: Summary) -> Iterator[str]:
+    told = summary.causes[:_MOST_CAUSES]
+    rows = "\n".join(_table_row(cause) for cause, _ in told)
+    yield "## Why pictures are missing"
+    yield f"| count | what | message | rows | for example | cost |\n|---:|---|---|---|---|---:|\n{rows}"
+    yield from _more(summary)
+    yield "## Next"
+    # Indented text is taken as it is: a command can be copied whatever is in it.
+    yield "\n".join(dict.fromkeys(f"    {following}" for _, following in told))
+
+
+def _table_row(cause: Cause) -> str:
+    what = " ".join(filter(None, (cause.status, cause.error_kind, cause.filter_category)))
+    texts = (what, _line(cause.message, 300), _rows(cause), _line(cause.example, 120))
+    return " | ".join((f"| {cause.count:,}", *map(_escaped, texts), f"{_usd(cause.cost_usd)} |"))
+
+
+def _more(summary: Summary) -> Iterator[str]:
+    left = len(summary.causes) - _MOST_CAUSES
+    if left > 0:
+        yield f"and {_count(left, 'more cause')}: see summary.json and manifest.csv"
+
+
+def _rows(cause: Cause) -> str:
+    listed = ", ".join(str(row) for row in cause.rows)
+    more = cause.row_count - len(cause.rows)
+    return f"{'row' if cause.row_count == 1 else 'rows'} {listed}{f' and {more:,} more' if more else ''}"
+
+
+def _usd(amount: float) -> str:
+    """Cents, and more digits only where cents would say nothing."""
+    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _line(text: str, limit: int) -> str:
+    """One line without control characters, which a terminal would obey."""
+    line = " ".join("".join(" " if unicodedata.category(c) in _UNPRINTABLE else c for c in text).split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def _escaped(text: str) -> str:
+    """Text that markdown and HTML leave alone, also in a table's cell."""
+    return re.sub(r"([\\`*_|\[\]#])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
+
+
+def _plain(text: str, _style: str) -> str:
+    return text
+
+
+def _painted(text: str, style: str) -> str:
+    return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if style in _COLOURS else text
+
+
+_Paint = Callable[[str, str], str]
+_INDENT = " " * 9
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")

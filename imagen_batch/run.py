@@ -1,0 +1,202 @@
+"""One run, from opening its folder to its summary.
+
+    with open_run(examined, env=os.environ) as run:
+        for shard in run.shards():
+            run.make(shard)
+        summary = run.finish()
+
+Nothing here knows of Prefect: take it away and this still runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from imagen_batch.budget import Budget
+from imagen_batch.conclude import conclude
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.examine import Examined
+from imagen_batch.files import written
+from imagen_batch.generate import generate_shard
+from imagen_batch.history import History, read_history
+from imagen_batch.identity import Identities
+from imagen_batch.ledger import LedgerWriter
+from imagen_batch.locking import locked
+from imagen_batch.plan import shard_size, shards, still_to_make
+from imagen_batch.providers import Provider, make_provider
+from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.salvage import salvage
+from imagen_batch.shelf import STATE, Shelf
+from imagen_batch.simulator_process import simulator_process
+from imagen_batch.stopping import Stop
+from imagen_batch.studio import Studio
+from imagen_batch.summary import Summary
+from imagen_batch.transport import Transport
+
+Seen = Callable[[tuple[Sample, ...]], None]
+
+
+@dataclass
+class Run:
+    """A run that holds its folder's lock."""
+
+    examined: Examined
+    studio: Studio
+    past: History
+    threads: ThreadPoolExecutor
+    started: datetime
+    salvaged: int
+    command: str
+    count: Count
+    summary: Summary | None = None
+
+    @property
+    def stop(self) -> Stop:
+        """What ends the run early."""
+        return self.studio.stop
+
+    @property
+    def settled(self) -> int:
+        """Samples that got an outcome since the run was opened."""
+        return self.count.settled
+
+    def cut(self) -> None:
+        """End all attempts that are under way."""
+        self.studio.transport.cut_all()
+
+    def requests(self) -> Iterator[ImageRequest]:
+        """What is still to be sent, in input order."""
+        settings = self.examined.settings
+        identities = Identities(settings.provider)
+        return still_to_make(self.examined.orders(), self.past, settings=settings, identities=identities)
+
+    def shards(self) -> Iterator[list[ImageRequest]]:
+        """The same in slices for the scheduler; stops early when the run does."""
+        for shard in shards(self.requests(), shard_size(self.examined.requests)):
+            if self.studio.stop.is_set:
+                return
+            yield shard
+
+    def make(self, shard: Sequence[ImageRequest]) -> None:
+        """Make the pictures of a shard."""
+        generate_shard(shard, self.studio, threads=self.threads)
+
+    def finish(self) -> Summary:
+        """Close the ledger, write all tables and the summary. May be called again."""
+        if self.summary is None:
+            self.studio.close()
+            self.summary = conclude(self.examined, self.studio, started=self.started, command=self.command)
+        return self.summary
+
+
+class Count:
+    """Counts samples that have an outcome, and passes them on to `watcher`."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self.watcher: Seen = lambda _samples: None
+        self._lock = threading.Lock()
+
+    def __call__(self, samples: tuple[Sample, ...]) -> None:
+        """Count these, from any thread."""
+        with self._lock:
+            self.settled += len(samples)
+        self.watcher(samples)
+
+
+@contextmanager
+def open_run(
+    examined: Examined,
+    *,
+    env: Mapping[str, str],
+    command: str = "imagen-batch run",
+) -> Iterator[Run]:
+    """Take the run's folder and get everything ready to send.
+
+    Raises FolderBusy, or SettingsInvalid for a missing credential or a folder that can't be written.
+    """
+    settings = examined.settings
+    started = datetime.now(UTC)
+    with ExitStack() as stack:
+        provider = _provider(examined, env, stack)
+        state = _state_folder(settings.folder)
+        stack.enter_context(locked(state / "lock"))
+        _keep_input(examined, state)
+        shelf = Shelf(settings.folder)
+        ledger = LedgerWriter(state / "ledger", now=time.time())
+        past, salvaged = _past(state, shelf, ledger)
+        count = Count()
+        studio = _studio(examined, provider, ledger, shelf, past, count)
+        threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="request")
+        stack.callback(studio.close)
+        stack.callback(threads.shutdown, wait=True, cancel_futures=True)
+        yield Run(examined, studio, past, threads, started, salvaged, command, count)
+
+
+def _provider(examined: Examined, env: Mapping[str, str], stack: ExitStack) -> Provider:
+    settings = examined.settings
+    base_url = settings.base_url
+    if settings.provider == "simulator" and base_url is None:
+        base_url = stack.enter_context(simulator_process())
+    return make_provider(settings, base_url=base_url, env=env)
+
+
+def _state_folder(folder: Path) -> Path:
+    state = folder / STATE
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(f"--out {folder}: can't be written: {error.strerror}") from error
+    return state
+
+
+def _keep_input(examined: Examined, state: Path) -> None:
+    """Keep the prompt file as it was read, so that the run no longer depends on the original."""
+    copy = state / f"input.{examined.file.format}"
+    with examined.file.path.open("rb") as source, written(copy) as target:
+        shutil.copyfileobj(source, target)
+    with written(state / "settings.json") as target:
+        target.write(examined.settings.model_dump_json(indent=1).encode())
+    examined.read_from(copy)
+
+
+def _past(state: Path, shelf: Shelf, ledger: LedgerWriter) -> tuple[History, int]:
+    past = read_history(state / "ledger")
+    salvaged = salvage(shelf, past, ledger)
+    return (read_history(state / "ledger") if salvaged else past), salvaged
+
+
+def _studio(
+    examined: Examined,
+    provider: Provider,
+    ledger: LedgerWriter,
+    shelf: Shelf,
+    past: History,
+    seen: Seen,
+) -> Studio:
+    settings = examined.settings
+    return Studio(
+        settings=settings,
+        models=examined.models(),
+        provider=provider,
+        transport=Transport(provider.credential, connections=settings.concurrency, timeout=settings.timeout),
+        ledger=ledger,
+        shelf=shelf,
+        budget=Budget(
+            max_cost=settings.max_cost,
+            max_images=settings.max_images,
+            spent=past.lost_money().high,
+            pictures=past.pictures,
+        ),
+        stop=Stop(),
+        tries=past.tries,
+        seen=seen,
+    )

@@ -1,0 +1,60 @@
+"""Which paid pictures did a killed run leave without a record?
+
+A picture that lies whole in `incoming` was received: it gets its name and its record, and is never paid for
+again. What is torn there was cut off in the middle of being written, and goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imagen_batch.errors import Transient
+from imagen_batch.history import History, OpenAttempt
+from imagen_batch.images import inspect
+from imagen_batch.ledger import LedgerWriter
+from imagen_batch.records import Sample, Trace
+from imagen_batch.shelf import Shelf
+
+
+def salvage(shelf: Shelf, past: History, ledger: LedgerWriter) -> int:
+    """Record what `incoming` holds of open attempts and empty it; returns how many pictures were saved."""
+    open_by_key = {attempt.key: attempt for attempt in past.open.values()}
+    found: dict[str, list[int]] = {}
+    for key, number, path in shelf.left():
+        if key in open_by_key and number in open_by_key[key].numbers:
+            found.setdefault(key, []).append(number)
+        else:
+            path.unlink()
+    return sum(_saved(open_by_key[key], numbers, shelf, ledger) for key, numbers in found.items())
+
+
+def _saved(attempt: OpenAttempt, numbers: Iterable[int], shelf: Shelf, ledger: LedgerWriter) -> int:
+    samples = tuple(sample for number in numbers if (sample := _sample(attempt, number, shelf)))
+    if samples:
+        trace = Trace(attempt.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
+        ledger.done(attempt, samples, trace, folders=shelf.folders_of(samples))
+    shelf.clear(attempt.key, attempt.numbers)
+    return len(samples)
+
+
+def _sample(attempt: OpenAttempt, number: int, shelf: Shelf) -> Sample | None:
+    incoming = shelf.incoming(attempt.key, number)
+    try:
+        facts = inspect(incoming.read_bytes())
+    except Transient:
+        return None
+    name = attempt.names[number - attempt.first] + facts.extension
+    price = None if attempt.usd is None else attempt.usd / len(attempt.names)
+    return Sample(
+        number=number,
+        status="ok",
+        file=shelf.publish(incoming, key=attempt.key, name=name),
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+        bytes=facts.bytes,
+        sha256=facts.sha256,
+        c2pa=facts.c2pa,
+        cost_usd=price,
+        cost_is="unknown" if price is None else "estimate",
+    )

@@ -1,0 +1,179 @@
+"""Which choices hold for this run?
+
+The command line beats the environment (`IMAGEN_BATCH_*`), that beats `imagen-batch.toml`, that beats the
+defaults below. A row's own value, where its column exists, beats them all. Validated once, here.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.records import Options
+
+CONFIG_FILE = "imagen-batch.toml"
+ENV_PREFIX = "IMAGEN_BATCH_"
+DEFAULT_MODEL = "gemini-nano-banana-2.1"
+
+Retry = Literal["failed", "filtered", "unknown"]
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _folded(value: object) -> object:
+    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+class Parameters(BaseModel):
+    """Options of the services that have no flag of their own: `--parameter NAME=VALUE` or `[parameters]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    guidance_scale: float | None = None
+    safety_setting: (
+        Literal["block_none", "block_only_high", "block_medium_and_above", "block_low_and_above"] | None
+    ) = None
+    safety_settings: dict[str, str] | None = None
+    language: str | None = None
+    include_safety_attributes: bool | None = None
+    output_mime_type: Literal["image/png", "image/jpeg"] | None = None
+    compression_quality: int | None = Field(None, ge=0, le=100)
+    add_watermark: bool | None = None
+    enhance_prompt: bool | None = None
+    thinking_level: Annotated[str | None, BeforeValidator(_upper)] = None
+    store: bool | None = None
+    labels: dict[str, str] | None = None
+
+
+class Settings(BaseModel):
+    """Every choice of a run. Holds no secret: it may be stored, shown and passed to other processes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompts: str = Field(description="prompt file, or - for standard input")
+    out: str | None = Field(None, description="output folder")
+    provider: Literal["gemini", "vertex", "simulator"] = "gemini"
+    base_url: str | None = None
+    project: str | None = None
+    location: str | None = None
+    model: str = DEFAULT_MODEL
+    dialect: Literal["predict", "generate_content"] | None = None
+    price: float | None = Field(None, ge=0, description="USD a picture, where the catalogue is wrong")
+    models: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="catalogue entries of one's own"
+    )
+
+    samples: int = Field(1, ge=1, le=10_000)
+    aspect_ratio: str | None = None
+    image_size: Annotated[str | None, BeforeValidator(_upper)] = None
+    person_generation: Annotated[
+        Literal["dont_allow", "allow_adult", "allow_all"] | None, BeforeValidator(_folded)
+    ] = None
+    negative_prompt: str | None = None
+    seed: int | None = Field(None, ge=0, le=2**32 - 1)
+    parameters: Parameters = Parameters()
+
+    concurrency: int = Field(32, ge=1, le=1024)
+    requests_per_minute: float | None = Field(None, gt=0)
+    max_attempts: int = Field(5, ge=1, le=100)
+    wait_initial: float = Field(1.0, ge=0, description="seconds before the second attempt, then doubling")
+    wait_max: float = Field(60.0, ge=0, description="longest wait between attempts without a hint, seconds")
+    timeout: float = Field(300.0, gt=0, description="seconds for a whole attempt")
+    outage_limit: float = Field(
+        600.0, gt=0, description="seconds of nothing but failures before the run stops"
+    )
+    grace: float = Field(30.0, ge=0, description="seconds that attempts under way get after a signal")
+
+    max_cost: float | None = Field(None, ge=0, description="USD")
+    max_images: int | None = Field(None, ge=0)
+    limit: int | None = Field(None, ge=1, description="only the first rows")
+    retry: Annotated[tuple[Retry, ...], BeforeValidator(_words)] = ()
+    on_unknown: Literal["resend", "hold"] = "resend"
+
+    name_template: str | None = None
+    prompt_column: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    join_extra: bool = False
+    format: Literal["csv", "tsv", "txt", "jsonl"] | None = None
+    api_key_file: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files go."""
+        if self.out is not None:
+            return Path(self.out)
+        name = "stdin" if self.prompts == "-" else Path(self.prompts).stem
+        return Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name)
+
+    @property
+    def options(self) -> Options:
+        """What the run asks for where a row says nothing."""
+        parameters = self.parameters.model_dump()
+        for name in ("labels", "safety_settings"):
+            if parameters[name] is not None:
+                parameters[name] = tuple(sorted(parameters[name].items()))
+        return Options(
+            aspect_ratio=self.aspect_ratio,
+            image_size=self.image_size,
+            person_generation=self.person_generation,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            **parameters,
+        )
+
+
+def load_settings(
+    given: Mapping[str, Any], *, env: Mapping[str, str], config: Path | None = None, here: Path = Path()
+) -> Settings:
+    """The settings of a run: `given` over environment over file over defaults.
+
+    `given` holds only what was typed. Raises SettingsInvalid that names every wrong setting.
+    """
+    merged = {**_from_file(config, here), **_from_env(env), **given}
+    return validated(merged)
+
+
+def validated(values: Mapping[str, Any]) -> Settings:
+    """Settings of plain values. Raises SettingsInvalid that names every wrong setting."""
+    try:
+        return Settings.model_validate(dict(values))
+    except ValidationError as error:
+        raise SettingsInvalid("\n".join(_sentence(one) for one in error.errors())) from None
+
+
+def _from_file(config: Path | None, here: Path) -> dict[str, Any]:
+    path = config or here / CONFIG_FILE
+    if config is None and not path.exists():
+        return {}
+    try:
+        with path.open("rb") as file:
+            found = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsInvalid(f"{path}: {error}") from error
+    return {name.replace("-", "_"): value for name, value in found.items()}
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    names = set(Settings.model_fields) - {"prompts", "parameters", "models"}
+    given = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
+    return {name: value for name, value in given.items() if value}
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = Parameters if place.startswith("parameters.") else Settings
+        return f"unknown setting {place!r}; known: {', '.join(sorted(known.model_fields))}"
+    return f"{place} = {error['input']!r}: {error['msg'].lower()}"

@@ -1,0 +1,5 @@
+"""`python -m imagen_batch.simulator`."""
+
+from imagen_batch.simulator.command import main
+
+raise SystemExit(main())

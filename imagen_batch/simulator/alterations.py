@@ -1,0 +1,150 @@
+"""How does a 200 come without the picture, or with a broken one? (api.md 3.3, 8.4)
+
+Each takes a finished reply and returns another; the one it was given stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pybase64
+
+from imagen_batch.simulator.generate_content import envelope, usage
+from imagen_batch.simulator.order import Order
+from imagen_batch.simulator.replies import Json
+
+Options = Mapping[str, Any]
+Alter = Callable[[Json, Order, Options], Json]
+
+_SENSITIVE = (
+    "Unable to show generated images. All images were filtered out because they violated Google's Responsible"
+    " AI practices. Try rephrasing the prompt. Support codes: {codes}"
+)
+_REASON = (
+    "Your current safety filter threshold filtered out a generated image. You will not be charged for blocked"
+    " images. Support codes: {codes}"
+)
+_FINISH_MESSAGE = (
+    "Unable to show the generated image. The image was filtered out because it violated Google's Generative"
+    " AI Prohibited Use policy. You will not be charged for blocked images. Support code(s): {codes}"
+)
+
+
+def partial(reply: Json, order: Order, options: Options) -> Json:
+    """The last `count` pictures give way to one reason each."""
+    return _without(reply, _last(order, options), _REASON.format(codes=options["codes"]))
+
+
+def partial_summary(reply: Json, order: Order, options: Options) -> Json:
+    """The last `count` pictures give way to one item that tells their number."""
+    gone = _last(order, options)
+    told = f"{len(gone)} of {order.count} images were filtered out. Support codes: {options['codes']}"
+    left = _without(reply, gone, None)
+    return {**left, "predictions": [*left["predictions"], {"raiFilteredReason": told}]}
+
+
+def partial_silent(reply: Json, order: Order, options: Options) -> Json:
+    """The last `count` pictures are missing without a word."""
+    return _without(reply, _last(order, options), None)
+
+
+def filtered(reply: Json, order: Order, options: Options) -> Json:
+    """Samples 1..`count` of the row are filtered (0: all), in either dialect."""
+    gone = {n - order.first for n in order.numbers if not options["count"] or n <= options["count"]}
+    if order.verb == "predict":
+        return _without(reply, gone, _REASON.format(codes=options["codes"]))
+    return finished("IMAGE_SAFETY")(reply, order, options) if gone else reply
+
+
+def all_filtered(reply: Json, order: Order, options: Options) -> Json:
+    """No picture, one text for all; nothing at all where no reason was asked for."""
+    if not order.reasons:
+        return {}
+    return {**reply, "predictions": [{"raiFilteredReason": _SENSITIVE.format(codes=options["codes"])}]}
+
+
+def bare_code(reply: Json, order: Order, options: Options) -> Json:
+    """Every picture gives way to an item of digits only."""
+    return {**reply, "predictions": [{"raiFilteredReason": str(options["codes"])} for _ in order.numbers]}
+
+
+def blocked_prompt(reply: Json, order: Order, options: Options) -> Json:
+    """No candidates: the prompt was blocked."""
+    rest = {name: value for name, value in reply.items() if name != "candidates"}
+    feedback = {"blockReason": str(options["reason"])}
+    return {"promptFeedback": feedback, **rest, "usageMetadata": usage(order, image_tokens=0)}
+
+
+def finished(reason: str) -> Alter:
+    """A candidate with an empty content that ended for `reason`."""
+
+    def alter(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+        message = _FINISH_MESSAGE.format(codes=options.get("codes", "42876398"))
+        candidate = {"index": 0, "content": {}, "finishReason": reason, "finishMessage": message}
+        return envelope(order, [candidate], image_tokens=0)
+
+    return alter
+
+
+def text_only(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+    """STOP, and words in place of the picture."""
+    parts = [{"text": "I can describe this scene, but I can't draw it. Shall I?"}]
+    candidate = {"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}
+    return envelope(order, [candidate], image_tokens=0)
+
+
+def thought_image(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+    """A plan and a draft come before the picture."""
+    candidate = reply["candidates"][0]
+    parts = candidate["content"]["parts"]
+    draft = {**parts[-1], "thought": True}
+    content = {"role": "model", "parts": [{"text": "A short plan.", "thought": True}, draft, *parts]}
+    return {**reply, "candidates": [{**candidate, "content": content}]}
+
+
+def each_picture(change: Callable[[Json, str, str], Json]) -> Alter:
+    """`change(holder, name of its data, name of its mime type)` befalls every picture of either dialect."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, list):
+            return [walk(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "mimeType" in value:
+            return change(value, "data" if "data" in value else "bytesBase64Encoded", "mimeType")
+        return {name: walk(item) for name, item in value.items()}
+
+    def alter(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+        altered: Json = walk(reply)
+        return altered
+
+    return alter
+
+
+def bad_base64(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
+    """Characters that base64 does not have."""
+    text = holder[data]
+    return {**holder, data: f"{text[: len(text) // 2]}!?*{text[len(text) // 2 + 3 :]}"}
+
+
+def half_picture(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
+    """The first half of the picture's bytes, as whole base64."""
+    picture = pybase64.b64decode(holder[data])
+    return {**holder, data: pybase64.b64encode_as_string(picture[: len(picture) // 2])}
+
+
+def lying_mime(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
+    """Says PNG where the bytes are JPEG, and the reverse."""
+    return {**holder, mime: "image/png" if holder[mime] == "image/jpeg" else "image/jpeg"}
+
+
+def _last(order: Order, options: Options) -> set[int]:
+    return set(range(max(0, order.count - int(options["count"])), order.count))
+
+
+def _without(reply: Json, gone: set[int], reason: str | None) -> Json:
+    """`reply` without the pictures at those places; a reason for each goes to the end."""
+    items = list(reply["predictions"])
+    kept = [item for at, item in enumerate(items) if at not in gone]
+    return {**reply, "predictions": [*kept, *({"raiFilteredReason": reason} for _ in gone if reason)]}

@@ -1,0 +1,103 @@
+"""How is the simulator run as a server of its own?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from ipaddress import ip_address
+from pathlib import Path
+
+from imagen_batch.simulator.faults import FAULTS
+from imagen_batch.simulator.mischief import RuleInvalid
+from imagen_batch.simulator.running import Simulator
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until a signal, or with `--exit-with-stdin` until standard input ends. Returns the exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(argv)
+    if chosen.list_faults:
+        sys.stdout.writelines(
+            f"{fault.name:32} {fault.section:8} {fault.description}\n" for fault in FAULTS.values()
+        )
+        return 0
+    try:
+        simulator = _simulator(chosen)
+    except (RuleInvalid, OSError, json.JSONDecodeError) as exc:
+        parser.error(str(exc))
+    _serve(simulator, until=_stop_event(with_stdin=chosen.exit_with_stdin))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="imagen-batch simulate", description=__doc__)
+    parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON list of rules")
+    parser.add_argument("--list-faults", action="store_true", help="say which faults there are")
+    parser.add_argument(
+        "--latency", type=float, default=0.0, metavar="S", help="seconds that a picture takes"
+    )
+    parser.add_argument("--requests-per-minute", type=_count, metavar="N")
+    parser.add_argument("--burst", type=_count, metavar="N", help="that many at once; default: a minute's")
+    parser.add_argument("--requests-per-day", type=_count, metavar="N")
+    parser.add_argument("--model", action="append", default=[], metavar="ID", help="one more model to serve")
+    parser.add_argument("--record", type=Path, metavar="DIR", help="write every exchange down")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
+    return parser
+
+
+def _loopback(host: str) -> str:
+    with suppress(ValueError):
+        if ip_address(host).is_loopback:
+            return host
+    raise argparse.ArgumentTypeError(f"{host} is no loopback address")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+    return int(text)
+
+
+def _simulator(chosen: argparse.Namespace) -> Simulator:
+    return Simulator(
+        faults=chosen.faults or (),
+        latency=chosen.latency,
+        requests_per_minute=chosen.requests_per_minute,
+        burst=chosen.burst,
+        requests_per_day=chosen.requests_per_day,
+        models=chosen.model,
+        host=chosen.host,
+        port=chosen.port,
+        record=chosen.record,
+    )
+
+
+def _stop_event(*, with_stdin: bool) -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if with_stdin:
+        threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
+    return stop
+
+
+def _watch_stdin(stop: threading.Event) -> None:
+    """Reads the descriptor itself: a reader blocked in `sys.stdin` would stand in the way of an exit."""
+    while os.read(0, 4096):
+        pass
+    stop.set()
+
+
+def _serve(simulator: Simulator, *, until: threading.Event) -> None:
+    with simulator:
+        sys.stdout.write(f"simulator listening on {simulator.url}\n")
+        sys.stdout.flush()
+        until.wait()

@@ -1,0 +1,45 @@
+"""What was said, for reading later? A folder with one JSON line per exchange; credentials are left out."""
+
+from __future__ import annotations
+
+import re
+import threading
+from pathlib import Path
+
+import orjson
+
+from imagen_batch.simulator.service import Answer
+from imagen_batch.simulator.tally import Received
+
+_SECRET_HEADERS = {"x-goog-api-key", "authorization", "proxy-authorization", "cookie"}
+_KEY = re.compile(r"([?&]key=)[^&]*")
+
+
+class Journal:
+    """Appends to `exchanges.jsonl` in a folder, which is made if need be."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "exchanges.jsonl"
+        self._lock = threading.Lock()
+
+    def __call__(self, received: Received, answer: Answer, status: int) -> None:
+        """Writes one exchange down; `status` 0: nothing was answered."""
+        line = orjson.dumps(_exchange(received, answer, status), option=orjson.OPT_APPEND_NEWLINE)
+        with self._lock, self._path.open("ab") as file:
+            file.write(line)
+
+
+def _exchange(received: Received, answer: Answer, status: int) -> dict[str, object]:
+    headers = {name: "..." if name in _SECRET_HEADERS else value for name, value in received.headers.items()}
+    return {
+        "time": received.time,
+        "method": received.method,
+        "path": _KEY.sub(r"\1...", received.path),
+        "headers": headers,
+        "body": received.body.decode("utf-8", "replace"),
+        "status": status,
+        "fault": answer.fault,
+        "reply": None if answer.pictures else answer.reply.body.decode("utf-8", "replace"),
+        "pictures": [{"sample": picture.sample, "sha256": picture.sha256} for picture in answer.pictures],
+    }

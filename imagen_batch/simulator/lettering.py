@@ -1,0 +1,119 @@
+"""How does any text get into a box of a picture? Legible, wrapped, shortened."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from PIL import ImageFont
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_MOST_CHARACTERS = 1500  # no picture holds more
+_SMALLEST = 9  # pixels
+_LOOKALIKES = str.maketrans(
+    {"—": "-", "–": "-", "•": "·", "ß": "ss", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "æ": "ae", "đ": "d"}
+)
+
+
+@lru_cache(maxsize=64)
+def font(size: int) -> Font:
+    """The typeface that comes with Pillow, `size` in pixels."""
+    return ImageFont.load_default(max(size, _SMALLEST))
+
+
+def line_height(size: int) -> int:
+    """Pixels from one line to the next."""
+    return round(max(size, _SMALLEST) * 1.28)
+
+
+def fit(text: str, *, sizes: Sequence[int], width: int, height: int) -> tuple[int, list[str]]:
+    """The first of `sizes`, which fall, in which `text` fills no more than the box; and its lines.
+
+    The last size takes what fits and ends in an ellipsis.
+    """
+    words = legible(text[:_MOST_CHARACTERS])
+    for size in sizes:
+        lines = list(wrap(words.split(), size=size, width=width))
+        room = max(1, height // line_height(size))
+        if len(lines) <= room and len(text) <= _MOST_CHARACTERS:
+            return size, lines
+    last = shorten(lines[room - 1] if len(lines) >= room else "", size=size, width=width)
+    return size, [*lines[: room - 1], last]
+
+
+def wrap(words: Iterable[str], *, size: int, width: int, gap: str = " ") -> Iterator[str]:
+    """Lines no wider than `width`, the words of each joined by `gap`; a word too long for one is broken."""
+    line = ""
+    for word in _broken(words, size=size, width=width):
+        longer = f"{line}{gap}{word}" if line else word
+        if line and _length(longer, size) > width:
+            yield line
+            line = word
+        else:
+            line = longer
+    if line:
+        yield line
+
+
+def shorten(line: str, *, size: int, width: int) -> str:
+    """`line` with an ellipsis, cut where it would be too wide."""
+    while line and _length(line + "…", size) > width:
+        line = line[:-1]
+    return line.rstrip(" ,.;:") + "…"
+
+
+def legible(text: str) -> str:
+    """`text` in letters that the typeface has: accents dropped, other scripts and signs named in brackets."""
+    text = "".join(_plain(character) for character in " ".join(text.translate(_LOOKALIKES).split()))
+    kinds = "".join(" " if character == " " else "x" if _drawn(character) else "?" for character in text)
+    parts, end = [], 0
+    for run in re.finditer(r"\?(?:[? ]*\?)?", kinds):
+        parts += [text[end : run.start()], _named(text[run.start() : run.end()])]
+        end = run.end()
+    return "".join([*parts, text[end:]])
+
+
+def _broken(words: Iterable[str], *, size: int, width: int) -> Iterator[str]:
+    for word in words:
+        rest = word
+        while _length(rest, size) > width and len(rest) > 1:
+            cut = len(rest)
+            while cut > 1 and _length(rest[:cut], size) > width:
+                cut = cut * 7 // 8
+            yield rest[:cut]
+            rest = rest[cut:]
+        yield rest
+
+
+@lru_cache(maxsize=8192)
+def _length(text: str, size: int) -> float:
+    return font(size).getlength(text)
+
+
+@lru_cache(maxsize=4096)
+def _drawn(character: str) -> bool:
+    """Whether the typeface has this character: what it lacks all looks alike."""
+    return character == " " or bytes(font(20).getmask(character)) != bytes(font(20).getmask("\uffff"))
+
+
+@lru_cache(maxsize=4096)
+def _plain(character: str) -> str:
+    """The character without accents where that can be drawn, else as it is."""
+    if _drawn(character):
+        return character
+    base = "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
+    return base if base and all(map(_drawn, base)) else character
+
+
+def _named(run: str) -> str:
+    """ "[21 letters of Cyrillic]", "[cat face]": what stands where the typeface has no shape."""
+    characters = run.replace(" ", "")
+    names = [unicodedata.name(character, "unnamed sign") for character in characters]
+    if not unicodedata.category(characters[0]).startswith("L"):
+        return f"[{', '.join(names[:3]).lower()}]"
+    letters = [name for name, character in zip(names, characters, strict=True) if character.isalpha()]
+    scripts = list(dict.fromkeys(name.split()[0].title().replace("Cjk", "CJK") for name in letters))
+    return f"[{len(letters)} letters of {', '.join(scripts[:3])}]"

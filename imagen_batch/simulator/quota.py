@@ -1,0 +1,78 @@
+"""May this request pass, or is the account over a limit? For each model a bucket and a count of the day."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+_PACIFIC = "America/Los_Angeles"
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """Which limit stands in the way, and for how many seconds."""
+
+    window: Literal["Minute", "Day"]
+    limit: int
+    delay: float
+
+
+@dataclass(slots=True)
+class _Account:
+    tokens: float
+    filled_at: float
+    day: str = ""
+    today: int = 0
+
+
+@dataclass(slots=True)
+class Quota:
+    """Limits of one project; None: no such limit. `burst` requests may come at once (None: a minute's)."""
+
+    per_minute: int | None = None
+    burst: int | None = None
+    per_day: int | None = None
+    clock: Callable[[], float] = time.time  # seconds since the epoch
+    _accounts: dict[str, _Account] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def admit(self, model: str) -> Exceeded | None:
+        """Lets a request pass and counts it, or says what it hit. What is refused costs nothing."""
+        with self._lock:
+            now = self.clock()
+            account = self._accounts.setdefault(model, _Account(self._room, now))
+            exceeded = self._day_over(account, now) or self._minute_over(account, now)
+            if exceeded is None:
+                account.tokens -= 1
+                account.today += 1
+            return exceeded
+
+    @property
+    def _room(self) -> float:
+        return float(self.burst or self.per_minute or 1)
+
+    def _day_over(self, account: _Account, now: float) -> Exceeded | None:
+        if self.per_day is None:
+            return None
+        here = datetime.fromtimestamp(now, ZoneInfo(_PACIFIC))
+        if account.day != here.date().isoformat():
+            account.day, account.today = here.date().isoformat(), 0
+        if account.today < self.per_day:
+            return None
+        midnight = datetime.combine(here.date() + timedelta(days=1), datetime.min.time(), here.tzinfo)
+        return Exceeded("Day", self.per_day, midnight.timestamp() - now)
+
+    def _minute_over(self, account: _Account, now: float) -> Exceeded | None:
+        if self.per_minute is None:
+            return None
+        rate = self.per_minute / 60
+        account.tokens = min(self._room, account.tokens + max(0.0, now - account.filled_at) * rate)
+        account.filled_at = now
+        if account.tokens >= 1:
+            return None
+        return Exceeded("Minute", self.per_minute, round((1 - account.tokens) / rate, 9))

@@ -1,0 +1,120 @@
+"""What arrived, what was answered, what would be on the bill?"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it arrived."""
+
+    time: float  # seconds since the epoch
+    method: str
+    path: str  # with its query, as sent
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One picture that went out in a 200; `whole` is False where a fault spoiled it or its transfer."""
+
+    prompt: str
+    sample: int
+    model: str
+    sha256: str
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a service would charge: pictures in answers, by model. `lost` of them never arrived whole."""
+
+    pictures: Mapping[str, int]
+    lost: Mapping[str, int]
+    attempts: Mapping[int, int]  # by HTTP status; 0: no answer at all
+
+    @property
+    def total(self) -> int:
+        """All pictures."""
+        return sum(self.pictures.values())
+
+
+@dataclass(slots=True)
+class Tally:
+    """Keeps count among threads."""
+
+    requests: list[Received] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
+    attempts: Counter[int] = field(default_factory=Counter)
+    undelivered: Counter[str] = field(default_factory=Counter)  # by model
+    faults: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+    in_flight_most: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def attempt(self, received: Received) -> Iterator[None]:
+        """Counts a request from its arrival to the end of its reply."""
+        with self._lock:
+            self.requests.append(received)
+            self.in_flight += 1
+            self.in_flight_most = max(self.in_flight_most, self.in_flight)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.in_flight -= 1
+
+    def answered(self, status: int, *, fault: str | None, pictures: Iterable[Delivered]) -> None:
+        """Counts a reply; status 0: not one byte went out."""
+        with self._lock:
+            self.attempts[status] += 1
+            if fault:
+                self.faults[fault] += 1
+            if status == 200:
+                self.delivered.extend(pictures)
+
+    def hung_up(self, pictures: Iterable[Delivered]) -> None:
+        """Counts pictures as lost whose client did not wait for them."""
+        with self._lock:
+            self.undelivered.update(picture.model for picture in pictures if picture.whole)
+
+    def bill(self) -> Bill:
+        """The bill so far."""
+        with self._lock:
+            pictures = Counter(picture.model for picture in self.delivered)
+            lost = self.undelivered + Counter(
+                picture.model for picture in self.delivered if not picture.whole
+            )
+            return Bill(dict(pictures), dict(lost), dict(self.attempts))
+
+    def stats(self) -> dict[str, Any]:
+        """Everything countable, ready for JSON."""
+        bill = self.bill()
+        with self._lock:
+            pictures = [
+                {
+                    "prompt": p.prompt,
+                    "sample": p.sample,
+                    "model": p.model,
+                    "sha256": p.sha256,
+                    "whole": p.whole,
+                }
+                for p in self.delivered
+            ]
+            return {
+                "attempts": {str(status): count for status, count in sorted(bill.attempts.items())},
+                "faults": dict(self.faults),
+                "pictures_made": bill.total,
+                "pictures_by_model": dict(bill.pictures),
+                "pictures_lost": dict(bill.lost),
+                "in_flight_max": self.in_flight_most,
+                "pictures": pictures,
+            }

@@ -1,0 +1,93 @@
+"""Where does a run stand? Answered from its folder alone, also while it is going on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from imagen_batch.account import Account
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.examine import Examined, examine
+from imagen_batch.history import History, read_history
+from imagen_batch.locking import is_locked
+from imagen_batch.records import OUTCOMES
+from imagen_batch.settings import validated
+from imagen_batch.shelf import STATE
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the ledger says, and whether somebody is writing to it."""
+
+    folder: Path
+    running: bool
+    asked: int
+    counts: Counter[str]
+    history: History
+
+    @property
+    def state(self) -> str:
+        """One word for where it stands."""
+        if self.running:
+            return "running"
+        return "finished" if self.counts["ok"] == self.asked else "incomplete"
+
+
+def look(folder: Path) -> Status:
+    """The state of the run in `folder`. Raises SettingsInvalid when there is none."""
+    examined = _examined(folder)
+    history = read_history(folder / STATE / "ledger")
+    account = Account(examined, history, folder)
+    counts = Counter(entry.sample.status for entry in account.entries())
+    running = is_locked(folder / STATE / "lock")
+    return Status(folder, running, examined.samples, Counter(counts), history)
+
+
+def status_text(status: Status) -> str:
+    """The status for people."""
+    money = status.history.lost_money()
+    under_way = "in flight or unknown" if status.running else "unknown"
+    counts = [f"{status.counts[name]} {under_way if name == 'unknown' else name}" for name in OUTCOMES]
+    lines = [
+        f"{status.folder}: {status.state}",
+        f"{status.asked} pictures asked for: " + ", ".join(one for one in counts if not one.startswith("0 ")),
+        f"{status.history.attempts} attempts, {status.history.refused_429} of them refused over a rate limit",
+        f"${money.spent:.2f} spent" + (f", at most ${money.high:.2f} with lost replies" if money.maybe else ""),
+    ]
+    return "\n".join(lines)
+
+
+def status_json(status: Status) -> str:
+    """The status for programs, named as in summary.json."""
+    money = status.history.lost_money()
+    return orjson.dumps(
+        {
+            "schema_version": 1,
+            "state": status.state,
+            "out": str(status.folder),
+            "samples": {"asked": status.asked, **{name: status.counts[name] for name in OUTCOMES}},
+            "attempts": status.history.attempts,
+            "refused_429": status.history.refused_429,
+            "cost_usd": round(money.spent, 6),
+            "cost_low_usd": round(money.spent, 6),
+            "cost_high_usd": round(money.high, 6),
+        },
+        option=orjson.OPT_INDENT_2,
+    ).decode()
+
+
+def _examined(folder: Path) -> Examined:
+    state = folder / STATE
+    try:
+        stored = orjson.loads((state / "settings.json").read_bytes())
+    except OSError as error:
+        raise SettingsInvalid(f"{folder} holds no run of imagen-batch") from error
+    copy = next(iter(sorted(state.glob("input.*"))), None)
+    if copy is None:
+        raise SettingsInvalid(f"{folder} has lost its copy of the prompt file")
+    settings = validated({**stored, "prompts": str(copy), "format": copy.suffix[1:], "base_url": "http://localhost"})
+    return examine(settings, today=datetime.now(UTC).date())

@@ -1,0 +1,156 @@
+"""One attempt over HTTP: what came back, within a time and a size, and never elsewhere than asked.
+
+Foreign exceptions end here: what leaves is a `Raw` reply or a `Transient`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import urllib3.exceptions
+from requests.utils import get_environ_proxies
+
+from imagen_batch.deadlines import Deadlines, WatchedAdapter
+from imagen_batch.errors import Transient
+from imagen_batch.providers import Credential
+
+MAX_REPLY_BYTES = 256 * 2**20
+"""Largest reply taken: four 4K pictures as base64 are well below."""
+
+_READ_BYTES = 2**20  # small reads cost more than everything else together
+_READ_PACKED_BYTES = 2**16  # packed data may unfold a thousandfold: look at the size often
+_CONNECT_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A whole reply as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Posts JSON with the provider's credential. One for all threads; `connections` is how many at once."""
+
+    def __init__(self, credential: Credential, *, connections: int, timeout: float) -> None:
+        self._credential = credential
+        self._timeout = timeout
+        self._deadlines = Deadlines()
+        self._session = requests.Session()
+        # No .netrc, and the environment is read once, not at each attempt.
+        self._session.trust_env = False
+        self._session.auth = credential
+        self._session.headers.clear()
+        adapter = WatchedAdapter(
+            pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False
+        )
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._environment: dict[str, dict[str, Any]] = {}
+
+    def post(self, url: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> Raw:
+        """Send `payload` and read the whole reply, within the timeout in all.
+
+        Raises Transient: `lost` when the request may have reached the service, though no reply came of it.
+        """
+        request = requests.Request("POST", url, data=payload, headers={**_HEADERS, **(headers or {})})
+        prepared = self._session.prepare_request(request)
+        with self._deadlines.within(self._timeout) as attempt:
+            try:
+                return self._exchange(prepared)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                raise _translate(error, timed_out=attempt.due, timeout=self._timeout) from None
+
+    def redact(self, text: str) -> str:
+        """`text` without the credential's secret."""
+        return self._credential.redact(text)
+
+    def cut_all(self) -> None:
+        """End every attempt that is under way."""
+        self._deadlines.cut_all()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._deadlines.close()
+        self._session.close()
+
+    def _exchange(self, prepared: requests.PreparedRequest) -> Raw:
+        response = self._session.send(
+            prepared,
+            allow_redirects=False,
+            timeout=(min(_CONNECT_TIMEOUT_S, self._timeout), self._timeout),
+            **self._settings_for(prepared.url or ""),
+        )
+        try:
+            body = _read(response)
+        except BaseException:
+            response.close()
+            raise
+        response.raw.release_conn()
+        return Raw(response.status_code, response.headers, body)
+
+    def _settings_for(self, url: str) -> dict[str, Any]:
+        """Proxies and certificates of the environment, and that the body is to be streamed."""
+        host = url.split("/v1", 1)[0]
+        if host not in self._environment:
+            found = requests.Session().merge_environment_settings(
+                url, get_environ_proxies(url), stream=True, verify=None, cert=None
+            )
+            self._environment[host] = dict(found)
+        return self._environment[host]
+
+
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # a packed picture is hardly smaller and costs three times the CPU
+    "User-Agent": "imagen-batch",
+}
+
+
+def _read(response: requests.Response) -> bytes:
+    raw = response.raw
+    step = _READ_PACKED_BYTES if response.headers.get("Content-Encoding") else _READ_BYTES
+    pieces: list[bytes] = []
+    size = 0
+    while piece := raw.read(step, decode_content=True):
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_REPLY_BYTES:
+            raise Transient(
+                f"the reply is larger than {MAX_REPLY_BYTES // 2**20} MiB",
+                kind="reply_too_large",
+                http_status=response.status_code,
+                maybe_charged=True,
+                lost=True,
+            )
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _translate(error: Exception, *, timed_out: bool, timeout: float) -> Transient:
+    # The error's own text holds the URL and perhaps more: it is not passed on.
+    if _never_sent(error):
+        return Transient("no connection to the service", kind="no_connection")
+    if timed_out or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        message = f"no whole reply within {timeout:g} s"
+        return Transient(message, kind="timeout", maybe_charged=True, lost=True)
+    message = "the connection broke before the whole reply was there"
+    return Transient(message, kind="connection_broken", maybe_charged=True, lost=True)
+
+
+def _never_sent(error: Exception) -> bool:
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
+    seen: BaseException | None = error
+    while seen is not None:
+        causes = [seen, *(arg for arg in seen.args if isinstance(arg, BaseException))]
+        if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
+            return True
+        reason = getattr(causes[-1], "reason", None)
+        seen = reason if isinstance(reason, BaseException) else seen.__context__
+    return False

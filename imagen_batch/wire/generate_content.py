@@ -1,0 +1,212 @@
+"""How does Gemini's `:generateContent` ask for a picture, and what does its reply hold? (api: 8)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from imagen_batch.records import ImageRequest, Missing, Options, Picture, Reply, Usage
+from imagen_batch.wire.body import (
+    Json,
+    count,
+    dig,
+    json_text,
+    lost_answer,
+    objects,
+    parse_answer,
+    picture_bytes,
+    short,
+    text,
+)
+from imagen_batch.wire.errors import read_error
+from imagen_batch.wire.options import given, refuse
+from imagen_batch.wire.support_codes import categories, support_codes, withheld
+
+name: Final = "generate_content"
+verb: Final = "generateContent"
+
+# api: 9
+_UNSPOKEN = (
+    "guidance_scale",
+    "safety_setting",
+    "language",
+    "include_safety_attributes",
+    "add_watermark",
+    "enhance_prompt",
+)
+_UNSPOKEN_OFF_VERTEX = ("output_mime_type", "compression_quality", "labels")
+_PERSON_GENERATION = {"dont_allow": "ALLOW_NONE", "allow_adult": "ALLOW_ADULT", "allow_all": "ALLOW_ALL"}
+_IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
+_OUTPUT_OPTIONS = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
+
+# api: 8.3. An answer has at least one of these, or nothing at all.
+_KNOWN = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
+
+# api: 8.4. Refused prompts are not asked again.
+_FILTERED = frozenset(
+    {
+        "IMAGE_SAFETY",
+        "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_RECITATION",
+        "PROHIBITED_CONTENT",
+        "SAFETY",
+        "BLOCKLIST",
+        "SPII",
+        "RECITATION",
+        "LANGUAGE",
+    }
+)
+
+# api: 8.4. How many more times asking may help after no picture came. All others, also those unknown: once.
+_AGAIN = {
+    "IMAGE_OTHER": 2,
+    "NO_IMAGE": 2,
+    "UNEXPECTED_TOOL_CALL": 0,
+    "TOO_MANY_TOOL_CALLS": 0,
+    "MALFORMED_FUNCTION_CALL": 0,
+    "MISSING_THOUGHT_SIGNATURE": 0,
+    "ESCALATION": 0,
+    "PUP_LIMITED_DISABLED": 0,
+    "CONTINUATION": 0,
+    "MODEL_ARMOR": 0,
+}
+
+_NEVER_ASKED = Missing("failed", kind="no_image", reason="this service makes one picture per request")
+
+
+def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
+    """The body to post, for one picture. What is not set is not sent.
+
+    There is no field for a negative prompt: it goes into the prompt. Off Vertex there is none for
+    person_generation either, and it is left out.
+    """
+    options = request.options
+    refuse(options, _UNSPOKEN if vertex else _UNSPOKEN + _UNSPOKEN_OFF_VERTEX, speaker=name)
+    prompt = prompt_without(request.prompt, options.negative_prompt)
+    body: dict[str, object] = {
+        "contents": [{"role": "user", "parts": [{"text": prompt}]}],
+        "generationConfig": _generation_config(options, vertex=vertex),
+    }
+    if options.safety_settings is not None:
+        body["safetySettings"] = [{"category": c, "threshold": t} for c, t in options.safety_settings]
+    if options.store is not None:
+        body["store"] = options.store
+    if options.labels is not None:
+        body["labels"] = dict(options.labels)
+    return body
+
+
+def prompt_without(prompt: str, unwanted: str | None) -> str:
+    """The prompt, and what the picture is to be without."""
+    return f"{prompt}\n\nWithout: {unwanted}" if unwanted else prompt
+
+
+def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
+    """What became of the sample. A picture counts, whatever the finish reason; of several the last one."""
+    answer = parse_answer(body, known=_KNOWN, http_status=http_status)
+    candidates = objects(dig(answer, "candidates"))
+    if dig(answer, "error") and not candidates:
+        return read_error(http_status, {}, body, asked=asked)
+    candidate = candidates[0] if candidates else {}
+    parts = [part for part in objects(dig(candidate, "content", "parts")) if dig(part, "thought") is not True]
+    pictures = [part for part in parts if dig(part, "inlineData", "data") is not None]
+    remark = " ".join(words for part in parts if (words := text(dig(part, "text")))) or None
+    sample: Picture | Missing
+    if pictures:
+        sample = _read_picture(candidate, pictures, remark=remark, http_status=http_status)
+    else:
+        sample = _read_absence(answer, candidate, remark=remark)
+    rest = _NEVER_ASKED if isinstance(sample, Picture) else sample
+    return Reply(
+        samples=(sample, *[rest] * (asked - 1)),
+        http_status=http_status,
+        usage=_usage(answer, pictured=bool(pictures)),
+        model_version=text(dig(answer, "modelVersion")),
+    )
+
+
+def _generation_config(options: Options, *, vertex: bool) -> dict[str, object]:
+    config: dict[str, object] = {"responseModalities": ["IMAGE"]}
+    if image := _image_config(options, vertex=vertex):
+        config["imageConfig"] = image
+    if options.thinking_level is not None:
+        config["thinkingConfig"] = {"thinkingLevel": options.thinking_level}
+    if options.seed is not None:
+        config["seed"] = options.seed
+    return config
+
+
+def _image_config(options: Options, *, vertex: bool) -> dict[str, object]:
+    config = given(options, _IMAGE_CONFIG)
+    if not vertex:
+        return config
+    if options.person_generation is not None:
+        config["personGeneration"] = _PERSON_GENERATION[options.person_generation]
+    if output := given(options, _OUTPUT_OPTIONS):
+        config["imageOutputOptions"] = output
+    return config
+
+
+def _read_picture(
+    candidate: Json, pictures: Sequence[Json], *, remark: str | None, http_status: int
+) -> Picture:
+    part = pictures[-1]
+    data = picture_bytes(dig(part, "inlineData", "data"))
+    if data is None:
+        raise lost_answer(
+            "the picture of the reply can't be decoded", kind="bad_base64", http_status=http_status
+        )
+    if len(pictures) > 1:
+        said = f"the service sent {len(pictures)} pictures, one was asked for: the last is kept"
+        remark = f"{remark}; {said}" if remark else said
+    return Picture(
+        data,
+        mime_type=text(dig(part, "inlineData", "mimeType")) or "application/octet-stream",
+        finish_reason=text(dig(candidate, "finishReason")),
+        safety=_safety(candidate),
+        note=short(remark) if remark else None,
+    )
+
+
+def _read_absence(answer: Json, candidate: Json, *, remark: str | None) -> Missing:
+    feedback = dig(answer, "promptFeedback")
+    if block := text(dig(feedback, "blockReason")):
+        reason = text(dig(feedback, "blockReasonMessage")) or f"the prompt was blocked: {block}"
+        return withheld(reason, stage="input", category=block, safety=_safety(feedback))
+    finish = text(dig(candidate, "finishReason"))
+    words = [said for said in (text(dig(candidate, "finishMessage")), remark) if said]
+    reason = " ".join(words) or f"no picture came, finish reason {finish or 'not given'}"
+    safety = _safety(candidate)
+    if finish in _FILTERED:
+        return withheld(reason, stage="output", finish_reason=finish, safety=safety)
+    codes = support_codes(reason)
+    return Missing(
+        "failed",
+        kind="no_image",
+        reason=short(reason),
+        category=categories(codes),
+        codes=codes,
+        finish_reason=finish,
+        safety=safety,
+        again=_AGAIN.get(finish or "", 1),
+    )
+
+
+def _safety(value: object) -> str | None:
+    return json_text(dig(value, "safetyRatings"))
+
+
+def _usage(answer: Json, *, pictured: bool) -> Usage | None:
+    used = dig(answer, "usageMetadata")
+    if not isinstance(used, dict):
+        return None
+    made = count(dig(used, "candidatesTokenCount"))
+    details = objects(dig(used, "candidatesTokensDetails"))
+    image = sum(count(dig(part, "tokenCount")) for part in details if dig(part, "modality") == "IMAGE")
+    if not details:
+        image = made if pictured else 0
+    return Usage(
+        prompt=count(dig(used, "promptTokenCount")),
+        image=image,
+        text=max(made - image, 0) + count(dig(used, "thoughtsTokenCount")),
+    )

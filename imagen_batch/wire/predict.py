@@ -1,0 +1,139 @@
+"""How does Imagen's `:predict` ask for pictures, and what does its reply hold? (api: 2, 3)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from imagen_batch.records import ImageRequest, Missing, Picture, Reply
+from imagen_batch.wire.body import dig, json_text, lost_answer, parse_answer, picture_bytes, text
+from imagen_batch.wire.errors import read_error
+from imagen_batch.wire.options import given, refuse
+from imagen_batch.wire.support_codes import is_bare, withheld
+
+name: Final = "predict"
+verb: Final = "predict"
+
+# api: 2. Labels have a place of their own, beside the parameters.
+_PARAMETERS = {
+    "aspect_ratio": "aspectRatio",
+    "image_size": "sampleImageSize",
+    "person_generation": "personGeneration",
+    "negative_prompt": "negativePrompt",
+    "seed": "seed",  # Vertex wants addWatermark false beside it; nothing is added here that was not asked for
+    "guidance_scale": "guidanceScale",
+    "safety_setting": "safetySetting",
+    "language": "language",
+    "include_safety_attributes": "includeSafetyAttributes",
+    "add_watermark": "addWatermark",
+    "enhance_prompt": "enhancePrompt",
+}
+_OUTPUT_OPTIONS = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
+_UNSPOKEN = ("safety_settings", "thinking_level", "store")
+
+# api: 3.1. An answer has at least one of these, or nothing at all.
+_KNOWN = ("predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId", "metadata")
+
+_SILENCE = withheld("removed by the service without a reason", stage="output")
+
+
+def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:  # noqa: ARG001 - the same on both
+    """The body to post. What is not set is not sent; the reason of a refusal is always asked for."""
+    options = request.options
+    refuse(options, _UNSPOKEN, speaker=name)
+    parameters: dict[str, object] = {"sampleCount": request.samples, **given(options, _PARAMETERS)}
+    if output := given(options, _OUTPUT_OPTIONS):
+        parameters["outputOptions"] = output
+    parameters["includeRaiReason"] = True
+    body: dict[str, object] = {"instances": [{"prompt": request.prompt}], "parameters": parameters}
+    if options.labels is not None:
+        body["labels"] = dict(options.labels)
+    return body
+
+
+def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
+    """What became of the `asked` samples. Items are told apart by their keys, never by their position.
+
+    Pictures and refusals take the samples in the order they came. The last refusal in words also speaks for
+    every sample that is then still without anything. No word at all: the service removed it silently.
+    """
+    answer = parse_answer(body, known=_KNOWN, http_status=http_status)
+    predictions = dig(answer, "predictions")
+    items: list[object] = predictions if isinstance(predictions, list) else []
+    if dig(answer, "error") and not items:
+        return read_error(http_status, {}, body, asked=asked)
+    found = [sample for item in items if (sample := _read_item(item)) is not None]
+    if _all_damaged(found):
+        raise lost_answer(
+            "no picture of the reply can be decoded", kind="bad_base64", http_status=http_status
+        )
+    prompt_safety = next((_safety(item) for item in items if _is_about_the_prompt(item)), None)
+    return Reply(_seat(found, asked=asked), http_status=http_status, prompt_safety=prompt_safety)
+
+
+def _read_item(item: object) -> Picture | Missing | None:
+    if (encoded := dig(item, "bytesBase64Encoded")) is not None:
+        return _read_picture(item, encoded)
+    if reason := _reason(item):
+        return withheld(reason, stage="output", safety=_safety(item))
+    if uri := text(dig(item, "gcsUri")):
+        return Missing("failed", kind="no_image", reason=f"the service stored the picture at {uri}")
+    return None
+
+
+def _read_picture(item: object, encoded: object) -> Picture | Missing:
+    data = picture_bytes(encoded)
+    if data is None:
+        return Missing("failed", kind="bad_base64", reason="the picture came damaged", again=1)
+    mime_type = text(dig(item, "mimeType")) or "application/octet-stream"
+    return Picture(data, mime_type, safety=_safety(item), note=text(dig(item, "prompt")))
+
+
+def _reason(item: object) -> str | None:
+    reason = dig(item, "raiFilteredReason") if isinstance(item, dict) else item
+    # An old form is the support code alone, perhaps as a number.
+    return str(reason) if type(reason) is int else text(reason)
+
+
+def _is_about_the_prompt(item: object) -> bool:
+    return dig(item, "contentType") == "Positive Prompt"
+
+
+def _safety(item: object) -> str | None:
+    return json_text(dig(item, "safetyAttributes"))
+
+
+def _all_damaged(found: Sequence[Picture | Missing]) -> bool:
+    """Whether pictures came and not one can be read. One that can must not be paid for again."""
+    damaged = any(isinstance(sample, Missing) and sample.kind == "bad_base64" for sample in found)
+    return damaged and not any(isinstance(sample, Picture) for sample in found)
+
+
+def _seat(found: Sequence[Picture | Missing], *, asked: int) -> tuple[Picture | Missing, ...]:
+    room = asked - sum(isinstance(sample, Picture) for sample in found)
+    seated: list[Picture | Missing] = []
+    for sample in found:
+        if isinstance(sample, Picture):
+            seated.append(sample)
+        elif room > 0:
+            seated.append(sample)
+            room -= 1
+    seated += [_word_for_the_rest(found)] * room
+    return _first(seated, asked)
+
+
+def _word_for_the_rest(found: Sequence[Picture | Missing]) -> Missing:
+    words = [
+        it for it in found if isinstance(it, Missing) and it.outcome == "filtered" and not is_bare(it.reason)
+    ]
+    return words[-1] if words else _SILENCE
+
+
+def _first(seated: Sequence[Picture | Missing], asked: int) -> tuple[Picture | Missing, ...]:
+    """The first `asked`. That more pictures came, and were perhaps billed, is said beside the last."""
+    last = seated[asked - 1]
+    if len(seated) > asked and isinstance(last, Picture):
+        said = f"the service sent {len(seated)} pictures, {asked} were asked for: the others are dropped"
+        last = replace(last, note=f"{last.note}; {said}" if last.note else said)
+    return (*seated[: asked - 1], last)

@@ -1,0 +1,97 @@
+"""What does the body of an error say? (api: 4, 4.2: google.rpc.Status, and what stands in for it)"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from imagen_batch.wire.body import Json, count, dig, looks_like_markup, objects, parse_object, short, text
+
+_POINTER = re.compile(r"(?:For more information|To monitor)[^:]*: https?://\S+\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A quota that was broken, as the service names it."""
+
+    name: str  # id and metric, folded: lower case without "_"
+    value: float | None = None  # the limit
+
+    def says(self, word: str) -> bool:
+        """Whether `word` (folded) is in its id or its metric."""
+        return word in self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceError:
+    """An error body's facts. All are empty where the body has none."""
+
+    message: str = ""  # the service's own words, whole
+    status: str = ""  # "RESOURCE_EXHAUSTED"
+    code: int = 0
+    reason: str = ""  # ErrorInfo: "API_KEY_INVALID"
+    link: str = ""  # Help: the first
+    retry_delay: str = ""  # RetryInfo: "34s"
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def plain(self) -> str:
+        """The words in lower case and without addresses, to look for phrases in."""
+        return re.sub(r"https?://\S+", " ", self.message.lower())
+
+    @property
+    def words(self) -> str:
+        """The words on one line, cut so that they fit into a message, without standing pointers."""
+        return short(_POINTER.sub("", self.message), 300)
+
+
+def parse_service_error(body: bytes) -> ServiceError:
+    """The facts of any body, also of HTML and of none."""
+    answer = parse_object(body)
+    if answer is None:
+        return ServiceError(message=_readable(body))
+    error = dig(answer, "error") or answer
+    details = objects(dig(error, "details"))
+    return ServiceError(
+        message=_message(error),
+        status=text(dig(error, "status")) or "",
+        code=count(dig(error, "code")),
+        reason=_first(details, "ErrorInfo", "reason"),
+        link=next((url for item in _all(details, "links") if (url := text(dig(item, "url")))), ""),
+        retry_delay=_first(details, "RetryInfo", "retryDelay"),
+        violations=tuple(_violation(item) for item in _all(details, "violations")),
+    )
+
+
+def _message(error: object) -> str:
+    """The message; Vertex repeats it in `errors`, a gateway may say `detail` or nothing but a text."""
+    listed = [dig(item, "message") for item in objects(dig(error, "errors"))]
+    candidates = [dig(error, "message"), *listed, dig(error, "detail"), error]
+    return next((words for it in candidates if (words := text(it))), "")
+
+
+def _first(details: list[Json], kind: str, name: str) -> str:
+    of_kind = (item for item in details if str(dig(item, "@type")).endswith(kind))
+    return next((value for item in of_kind if (value := text(dig(item, name)))), "")
+
+
+def _all(details: list[Json], name: str) -> list[Json]:
+    return [item for detail in details for item in objects(dig(detail, name))]
+
+
+def _violation(item: Json) -> Violation:
+    name = f"{dig(item, 'quotaId') or ''} {dig(item, 'quotaMetric') or ''}"
+    return Violation(name.lower().replace("_", ""), _number(dig(item, "quotaValue")))
+
+
+def _number(value: object) -> float | None:
+    """A limit, which the wire writes as text."""
+    return float(str(value)) if re.fullmatch(r"\d{1,15}(\.\d{1,15})?", str(value), re.ASCII) else None
+
+
+def _readable(body: bytes) -> str:
+    words = body[:20_000].decode("utf-8", "replace")
+    if not looks_like_markup(body):
+        return words.strip()
+    title = re.search(r"<title[^>]*>([^<]*)", words, re.IGNORECASE)
+    return "a web page" + (f": {title[1].strip()}" if title and title[1].strip() else "")

@@ -1,0 +1,38 @@
+"""Small makers of the values that tests hand around."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from imagen_batch.records import ImageRequest, Options, Sample, Trace
+
+REQUEST = ImageRequest(
+    key="ab" * 32,
+    base="cd" * 32,
+    row=1,
+    first=1,
+    samples=1,
+    model="gemini-nano-banana-2.1",
+    dialect="generate_content",
+    prompt="a red bicycle by a canal",
+    options=Options(),
+    names=("images/000001_01_abababab",),
+    price=0.04,
+)
+
+
+def request(number: int = 1, **changes: object) -> ImageRequest:
+    """A request of its own identity for each `number`."""
+    own = {"key": f"{number:064x}", "base": f"{number:064x}"[::-1], "row": number}
+    return replace(REQUEST, **{**own, **changes})  # type: ignore[arg-type]
+
+
+def ok(number: int = 1, **changes: object) -> Sample:
+    """A sample with a picture."""
+    sample = Sample(number=number, status="ok", file="images/a.png", cost_usd=0.04, cost_is="estimate")
+    return replace(sample, **changes)  # type: ignore[arg-type]
+
+
+def trace(key: str = REQUEST.key, attempts: int = 1) -> Trace:
+    """How a request went."""
+    return Trace(key, attempts=attempts, http_status=200, latency_s=0.5, sent_at=10.0, finished_at=10.5)

@@ -1,0 +1,92 @@
+"""How do the simulator's tests talk to it? With the standard library's client: it reads nothing kindly."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from imagen_batch.simulator import Simulator
+
+IMAGEN = "imagen-4.0-generate-001"
+GEMINI = "gemini-nano-banana-2.1"
+VERTEX = "/v1/projects/p/locations/global/publishers/google"
+KEY = {"x-goog-api-key": "k"}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One reply, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The parsed body."""
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        """An error's message."""
+        return str(self.json["error"]["message"])
+
+    @property
+    def pictures(self) -> list[bytes]:
+        """Every picture, decoded, in either dialect."""
+        if "predictions" in self.json:
+            items = [item.get("bytesBase64Encoded") for item in self.json["predictions"]]
+        else:
+            parts = [part for one in self.json["candidates"] for part in one["content"].get("parts", [])]
+            items = [part.get("inlineData", {}).get("data") for part in parts]
+        return [base64.b64decode(item) for item in items if item]
+
+
+def ask(
+    sim: Simulator, path: str, body: Any = None, *, headers: Mapping[str, str] = KEY, timeout: float = 5
+) -> Heard:
+    """One request on a connection of its own; a GET without a body."""
+    connection = HTTPConnection(urlsplit(sim.url).netloc, timeout=timeout)
+    try:
+        data = body if isinstance(body, bytes) else json.dumps(body)
+        connection.request(
+            "GET" if body is None else "POST", path, None if body is None else data, dict(headers)
+        )
+        reply = connection.getresponse()
+        return Heard(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+    finally:
+        connection.close()
+
+
+def predict(
+    sim: Simulator, prompt: str = "a canal", *, model: str = IMAGEN, root: str = "/v1beta", **options: Any
+) -> Heard:
+    """A `:predict` with these parameters; one sample unless told otherwise."""
+    body = {"instances": [{"prompt": prompt}], "parameters": {"sampleCount": 1, **options}}
+    return ask(sim, f"{root}/models/{model}:predict", body)
+
+
+def generate(
+    sim: Simulator,
+    prompt: str = "a canal",
+    *,
+    model: str = GEMINI,
+    root: str = "/v1beta",
+    sample: int = 1,
+    config: Mapping[str, Any] | None = None,
+    **image: Any,
+) -> Heard:
+    """A `:generateContent` with this imageConfig."""
+    generation = {"responseModalities": ["IMAGE"], "imageConfig": image, **(config or {})}
+    body = {"contents": [{"role": "user", "parts": [{"text": prompt}]}], "generationConfig": generation}
+    return ask(
+        sim,
+        f"{root}/models/{model}:generateContent",
+        body,
+        headers={**KEY, "x-imagen-batch-sample": str(sample)},
+    )

@@ -1,0 +1,231 @@
+"""Does anything but a whole, sound picture get through, and is a file ever half there?"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from pathlib import Path
+
+import damaged
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imagen_batch.errors import Transient
+from imagen_batch.images import inspect, remove_leftovers, save, sync_folder
+
+SOUND = damaged.sound()
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def refused(data: bytes) -> bool:
+    try:
+        inspect(data)
+    except Transient as exc:
+        return exc.maybe_charged and exc.lost and exc.kind in {"damaged_picture", "not_a_picture"}
+    return False
+
+
+def no_links(_part: Path, _target: Path) -> None:
+    raise PermissionError("this file system has no hard links")
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_picture_passes_with_its_facts(name: str) -> None:
+    """Sides, size and digest are those that Pillow and the bytes themselves tell."""
+    data = SOUND[name]
+    facts = inspect(data)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert (facts.width, facts.height) == picture.size
+        assert facts.mime_type == Image.MIME[picture.format or ""]
+    assert facts.extension == {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}[name.split(maxsplit=1)[0]]
+    assert (facts.bytes, facts.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_every_damaged_file_is_refused() -> None:
+    """Not one of the corpus is taken for a picture, and the error says that it may have been billed."""
+    passed = [name for name, data in damaged.damaged().items() if not refused(data)]
+    assert not passed
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(SOUND)), st.floats(0, 1, exclude_max=True))
+def test_a_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
+    """No prefix of a sound file is a sound file."""
+    data = SOUND[name]
+    with pytest.raises(Transient):
+        inspect(data[: int(len(data) * part)])
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(name for name in SOUND if name.startswith("png"))), st.randoms())
+def test_a_png_with_any_byte_changed_is_refused(name: str, dice: object) -> None:
+    """The checksums cover every byte, so there is no place where a change could hide."""
+    data = bytearray(SOUND[name])
+    data[dice.randrange(len(data))] ^= dice.randrange(1, 256)  # type: ignore[attr-defined]
+    with pytest.raises(Transient):
+        inspect(bytes(data))
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBP"]),
+)
+def test_noise_is_refused_and_never_breaks_anything(noise: bytes, signature: bytes) -> None:
+    """Whatever comes, the answer is the one error that the run knows how to handle."""
+    with pytest.raises(Transient):
+        inspect(signature + noise)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_bytes_after_the_end_are_tolerated(name: str) -> None:
+    """The picture is whole and paid for; what follows its end hurts nobody."""
+    assert inspect(SOUND[name] + b"tail" * 9).width == inspect(SOUND[name]).width
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GIF89a" + bytes(30),
+        b"\0\0\0\x20ftypavif" + bytes(30),
+        b"\0\0\0\x18ftypheic" + bytes(30),
+        b"<html>",
+    ],
+)
+def test_other_files_are_called_what_they_are_not(data: bytes) -> None:
+    """Formats that the run doesn't store, and pages of a proxy, are told apart from damage."""
+    with pytest.raises(Transient, match="not a PNG, JPEG or WebP") as caught:
+        inspect(data)
+    assert caught.value.kind == "not_a_picture"
+
+
+def test_provenance_is_found_by_structure() -> None:
+    """The box counts only where C2PA puts it; the same letters elsewhere are just letters."""
+    words = b"caBX jumb jumd c2pa C2PA"
+    lookalikes = [
+        damaged.with_chunk(SOUND["png rgb"], b"tEXt", b"Comment\0" + words),
+        damaged.with_segment(SOUND["jpeg baseline"], 0xFE, words),
+        damaged.with_segment(SOUND["jpeg baseline"], 0xEB, words),
+        damaged.with_segment(SOUND["jpeg baseline"], 0xEB, b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdjson"),
+        damaged.with_webp_chunk(SOUND["webp transparent"], b"XMP ", words),
+    ]
+    assert all(inspect(data).c2pa for data in damaged.signed().values())
+    assert not any(inspect(data).c2pa for data in lookalikes)
+
+
+def test_broken_metadata_does_not_cost_a_picture() -> None:
+    """Pillow would warn of such EXIF data (warnings are errors here); the pixels are what counts."""
+    exif = damaged.with_segment(SOUND["jpeg baseline"], 0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    assert inspect(exif).width == 168
+
+
+def test_a_saved_file_holds_the_very_bytes(tmp_path: Path) -> None:
+    """Nothing is added, dropped or encoded again, and the folders on the way are made."""
+    target = tmp_path / "images" / "book" / "000001.png"
+    assert save(SOUND["png signed"], target) == target
+    assert target.read_bytes() == SOUND["png signed"]
+    assert files_in(target.parent) == {"000001.png"}
+
+
+@pytest.mark.parametrize("link", [os.link, no_links])
+def test_another_picture_is_never_overwritten(tmp_path: Path, link: object) -> None:
+    """A name that holds other bytes is refused, with hard links and without."""
+    target = tmp_path / "liked.png"
+    save(b"liked", target, link=link)  # type: ignore[arg-type]
+    with pytest.raises(FileExistsError):
+        save(b"other", target, link=link)  # type: ignore[arg-type]
+    assert target.read_bytes() == b"liked"
+    assert files_in(tmp_path) == {"liked.png"}
+
+
+def test_saving_the_same_picture_again_changes_nothing(tmp_path: Path) -> None:
+    """What is there already is what was wanted: the file isn't even written again."""
+    target = save(b"same", tmp_path / "same.png")
+    before = target.stat()
+    assert save(b"same", target) == target
+    assert (target.stat().st_ino, target.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("link", [os.link, no_links])
+def test_of_many_writers_one_wins(tmp_path: Path, link: object) -> None:
+    """Threads that want one name for different pictures get one whole file and honest refusals."""
+    outcomes: list[str] = []
+    start = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait()
+        try:
+            save(bytes([number]) * 50_000, tmp_path / "wanted.png", link=link)  # type: ignore[arg-type]
+        except FileExistsError:
+            outcomes.append("refused")
+        else:
+            outcomes.append("saved")
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(outcomes) == ["refused"] * 7 + ["saved"]
+    assert len(set((tmp_path / "wanted.png").read_bytes())) == 1
+    assert files_in(tmp_path) == {"wanted.png"}
+
+
+def test_a_failed_save_leaves_nothing(tmp_path: Path) -> None:
+    """Neither the name nor the part written beside it stays behind."""
+
+    def interrupted(_part: Path, _target: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save(b"data", tmp_path / "never.png", link=interrupted)
+    assert files_in(tmp_path) == set()
+
+
+def test_the_name_appears_only_when_the_file_is_whole(tmp_path: Path) -> None:
+    """At the moment of publishing all bytes are in the part, and the part is hidden."""
+    target = tmp_path / "whole.png"
+
+    def looking(part: Path, name: Path) -> None:
+        assert part.read_bytes() == b"data"
+        assert not name.exists()
+        assert part.name.startswith(".")
+        assert part.suffix == ".part"
+        os.link(part, name)
+
+    save(b"data", target, link=looking)
+    assert target.read_bytes() == b"data"
+
+
+def test_a_dangling_link_under_the_name_is_not_followed(tmp_path: Path) -> None:
+    """A picture must not be written to wherever some link points."""
+    (tmp_path / "name.png").symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(FileExistsError):
+        save(b"data", tmp_path / "name.png")
+    assert files_in(tmp_path) == {"name.png"}
+
+
+def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
+    """What a killed run left is cleared at any depth; other people's files stay."""
+    (tmp_path / "images").mkdir()
+    leftover = tmp_path / "images" / f".{'0af9' * 8}.part"
+    for path in (leftover, tmp_path / "images" / "a.png", tmp_path / ".download.part"):
+        path.write_bytes(b"")
+    assert remove_leftovers(tmp_path) == 1
+    assert files_in(tmp_path / "images") == {"a.png"}
+    assert ".download.part" in files_in(tmp_path)
+
+
+def test_a_folder_can_be_flushed(tmp_path: Path) -> None:
+    """The flush reaches a real folder and complains about one that isn't there."""
+    sync_folder(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync_folder(tmp_path / "missing")

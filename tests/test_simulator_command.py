@@ -1,0 +1,64 @@
+"""Does the simulator as a process come up, say where, and go when it should?"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from imagen_batch.simulator import main
+
+
+@contextmanager
+def started(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its URL; the process is gone afterwards."""
+    command = [sys.executable, "-m", "imagen_batch.simulator", "--exit-with-stdin", *options]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("simulator listening on http://127.0.0.1:")
+        yield process, line.split()[-1]
+
+
+def test_it_serves_until_its_standard_input_ends() -> None:
+    """So it dies with its parent, whatever killed that."""
+    with started("--model", "mine") as (process, url):
+        with urllib.request.urlopen(f"{url}/_sim/stats", timeout=5) as reply:
+            assert json.load(reply)["pictures_made"] == 0
+        assert process.communicate(timeout=5) == ("", "")
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
+    """No traceback, exit code 0."""
+    with started() as (process, _):
+        process.send_signal(number)
+        assert process.wait(timeout=5) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--host", "0.0.0.0"], ["--host", "example.org"], ["--faults", "absent.json"], ["--burst", "0"]],
+)
+def test_wrong_options_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit code 2 and the reason."""
+    with pytest.raises(SystemExit) as stopped:
+        main(options)
+    assert stopped.value.code == 2
+    assert options[1] in capsys.readouterr().err
+
+
+def test_it_lists_its_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each."""
+    assert main(["--list-faults"]) == 0
+    assert "quota_minute" in capsys.readouterr().out
