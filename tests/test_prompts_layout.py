@@ -46,8 +46,10 @@ def test_plain_quotes_in_a_tsv_are_text(tmp_path: Path) -> None:
 
 
 def test_a_tsv_cell_in_quotes_stays_so_unless_something_shows_that_they_were_added(tmp_path: Path) -> None:
-    """Nothing that adds quotes adds them to a plain word."""
-    assert prompts(opened(tmp_path, 'prompt\tid\n"Hello"\t1\n', name="p.tsv")) == ['"Hello"']
+    """Nothing that adds quotes adds them to a plain word, or to some texts with commas and not to others."""
+    for cell in ('"Hello"', '"Hello, you"'):
+        text = f"prompt\tid\n{cell}\t1\na, b\t2\n"
+        assert prompts(opened(tmp_path, text, name="p.tsv")) == [cell, "a, b"]
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,7 @@ def test_a_tsv_cell_in_quotes_stays_so_unless_something_shows_that_they_were_add
         ('prompt\tid\n"a\ttab"\t1\n', ["a\ttab"]),
         ('"prompt"\t"id"\n"x"\t"2"\n', ["x"]),
         ('prompt\n"two\nlines"\n', ["two\nlines"]),
+        ('prompt\tid\n"a, b"\t1\nc\t2\n', ["a, b", "c"]),
     ],
 )
 def test_quotes_that_were_added_to_a_tsv_are_taken_off(
@@ -68,7 +71,7 @@ def test_quotes_that_were_added_to_a_tsv_are_taken_off(
 
 
 def test_stray_quotes_in_a_tsv_swallow_no_rows(tmp_path: Path) -> None:
-    """Two far quotes could be one cell of many lines; every line having all its cells says that they are not."""
+    """Two far quotes could be one cell of many lines, but each line has all its cells."""
     text = 'prompt\tid\n"Help\t1\nb\t2\nme"\t3\n'
     assert prompts(opened(tmp_path, text, name="p.tsv")) == ['"Help', "b", 'me"']
 

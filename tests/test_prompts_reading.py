@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompting import opened, problems, prompts, refusal, rows
 
+from imagen_batch.errors import InputInvalid
+from imagen_batch.prompts import open_prompts
 from imagen_batch.records import Options, PromptRow
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -19,9 +22,9 @@ TRICKY = st.text(st.sampled_from('a", ;\r\n|\u2028é'), max_size=8)
 ROWS = st.lists(st.tuples(TEXT | TRICKY, TEXT | TRICKY), max_size=6)
 
 
-def written(table: list[tuple[str, ...]], **dialect: str) -> str:
+def written(table: Sequence[tuple[str, ...]], *, delimiter: str = ",") -> str:
     text = io.StringIO()
-    csv.writer(text, **dialect).writerows(table)
+    csv.writer(text, delimiter=delimiter).writerows(table)
     return text.getvalue()
 
 
@@ -76,7 +79,7 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
 def test_a_row_has_its_cells_typed(tmp_path: Path) -> None:
     """Each known column lands in its place; the user's own come along."""
     text = (
-        "id,Prompt,filename,model,N,Aspect Ratio,imageSize,person-generation,negative_prompt,seed,style,Chapter\n"
+        "id,Prompt,filename,model,N,Aspect Ratio,imageSize,person-generation,negative_prompt,seed,style,Bk\n"
         "r1, a fox ,fox,m1,3,16x9,1k,Allow Adult,blur,7,oil, One \n"
     )
     (row,) = rows(opened(tmp_path, text))
@@ -99,7 +102,7 @@ def test_a_row_has_its_cells_typed(tmp_path: Path) -> None:
         style="oil",
         options=options,
         cells=dict(zip(header, cells, strict=True)),
-        user={"Chapter": " One "},
+        user={"Bk": " One "},
     )
 
 
@@ -132,8 +135,9 @@ def test_a_table_called_txt_is_told(tmp_path: Path) -> None:
 
 def test_json_lines_keep_their_spelling(tmp_path: Path) -> None:
     """Numbers stay as written, nested values become JSON text, a missing key is an empty cell."""
-    lines = '{"prompt": "a\\nfox", "seed": 7, "n": 2, "weight": 1e5}\n\n{"prompt": "b", "tags": ["x", {"y": 1.50}]}\n'
-    file = opened(tmp_path, lines, name="prompts.jsonl")
+    one = '{"prompt": "a\\nfox", "seed": 7, "n": 2, "weight": 1e5}'
+    two = '{"prompt": "b", "tags": ["x", {"y": 1.50}]}'
+    file = opened(tmp_path, f"{one}\n\n{two}\n", name="prompts.jsonl")
     first, second = rows(file)
     assert file.columns == ("prompt", "seed", "n", "weight", "tags")
     assert (first.prompt, first.options.seed, first.samples) == ("a\nfox", 7, 2)
@@ -149,6 +153,7 @@ def test_json_lines_keep_their_spelling(tmp_path: Path) -> None:
         ('{"prompt": "a", "prompt": "b"}', "twice"),
         ('{"prompt": "\\ud800"}', "surrogate"),
         ("[" * 100_000, "too deep"),
+        ('{"prompt": "b", "x": ' + "[" * 600 + "]" * 600 + "}", "too deep"),
         ('{"prompt": "a\\u0000"}', "NUL"),
         ('{"prompt": null}', "empty prompt"),
     ],
@@ -160,6 +165,12 @@ def test_a_bad_json_line_is_named(tmp_path: Path, bad: str, said: str) -> None:
     assert problem.line == 2
     assert said in problem.message
     assert [each.prompt for each in file.rows() if isinstance(each, PromptRow)] == ["a", "c"]
+
+
+@pytest.mark.parametrize("name", ["p.json", "stdin"])
+def test_a_json_list_is_not_taken_for_prompts(tmp_path: Path, name: str) -> None:
+    """Its brackets would else be sent."""
+    assert "must be an object" in refusal(tmp_path, '[{"prompt": "a"}]', name=name)[0].message
 
 
 @pytest.mark.parametrize(
@@ -193,9 +204,6 @@ def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: str) -> No
 
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """A missing file and a folder."""
-    from imagen_batch.errors import InputInvalid
-    from imagen_batch.prompts import open_prompts
-
     for path, said in [(tmp_path / "none.csv", "No such file"), (tmp_path, "Is a directory")]:
         with pytest.raises(InputInvalid) as caught:
             open_prompts(path)
@@ -204,8 +212,6 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> 
 
 def test_the_sample_in_the_project_is_sound() -> None:
     """prompts/demo.csv asks for twenty pictures."""
-    from imagen_batch.prompts import open_prompts
-
     file = open_prompts(Path(__file__).parent.parent / "prompts" / "demo.csv")
     assert sum(row.samples or 1 for row in rows(file)) == 20
     assert (file.user_columns, file.warnings) == (("chapter",), ())

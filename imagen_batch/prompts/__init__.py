@@ -7,7 +7,7 @@ Four formats, chosen by the name's suffix, else by content:
     .csv           cells as spreadsheets write them; the delimiter comes from the header line
     .tsv .tab      the same with tabs
     .txt           one prompt a line, every line
-    .jsonl .ndjson one object a line
+    .jsonl .ndjson one object a line (.json is read so, too: a list is refused with a word)
     anything else  JSONL if it begins with "{", a table if its first line names a prompt column, else as .txt
 
 Text is kept to the character; only the ends of a prompt are trimmed.

@@ -115,7 +115,11 @@ class _Casting:
             found = {forced: [self.kept[position]]} if position is not None else {}
         if not found:
             lack = "no column is called prompt" if forced is None else f"there is no column {forced!r}"
-            self._refuse(forced, None, f"{lack}; choose one with --prompt-column: {_listed(self.names)}")
+            self._refuse(
+                forced,
+                None,
+                f"{lack}; choose one with --prompt-column: {_listed(self.names[at] for at in self.kept)}",
+            )
         elif forced is None and "prompt" not in found and len(found) > 1:
             several = _listed(self.names[positions[0]] for positions in found.values())
             self._refuse(None, None, f"any of {several} may be the prompt; choose one with --prompt-column")
@@ -173,6 +177,8 @@ def _holds_sizes(texts: Iterable[str]) -> tuple[bool, str | None]:
     for text in (text.strip() for text in texts):
         if text.upper() in _SIZES:
             return True, None
-        pixels = pixels or text == "512"
-        other = other or (text if text != "512" else None)
+        if text == "512":
+            pixels = True
+        elif text:
+            other = other or text
     return pixels and other is None, other

@@ -40,8 +40,10 @@ def read_layout(
         marks = (hint[1],) if hint else _TAB_FIRST if tabs else _COMMA_FIRST
     bare = [Table(path, encoding, mark, quoted=True, before=1 if hint else 0) for mark in marks]
     tables = [table for each in bare if (table := _with_header(each))]
+    if not any(_names_prompt(table, prompt_column) for table in tables):
+        _refuse_bad_quotes(bare)
     if not tables:
-        raise InputInvalid([_why_no_header(bare[0])])
+        raise InputInvalid([Problem(None, None, None, "the file is empty")])
     best = max(tables, key=lambda table: (_names_prompt(table, prompt_column), len(table.header)))
     return _settled(best) if best.quoted and best.delimiter == "\t" else best
 
@@ -69,6 +71,13 @@ def _past_header(bare: Table) -> Table | None:
     return replace(bare, header=tuple(first.cells), header_line=first.line, before=below)
 
 
+def _refuse_bad_quotes(bare: list[Table]) -> None:
+    for each in bare:
+        first = next(each.records(), None)
+        if isinstance(first, Problem):
+            raise InputInvalid([first])
+
+
 def _names_prompt(table: Table, prompt_column: str | None) -> bool:
     return prompt_position(table.header, forced=prompt_column) is not None
 
@@ -76,8 +85,3 @@ def _names_prompt(table: Table, prompt_column: str | None) -> bool:
 def _settled(quoted: Table) -> Table:
     plain = _past_header(replace(quoted, quoted=False, before=quoted.header_line - 1))
     return quoted if plain is None or quotes_count(quoted, plain) else plain
-
-
-def _why_no_header(bare: Table) -> Problem:
-    problem = next(bare.records(), None)
-    return problem if isinstance(problem, Problem) else Problem(None, None, None, "the file is empty")

@@ -13,6 +13,7 @@ from imagen_batch.prompts.names import looks_secret
 from imagen_batch.prompts.tables import Record
 from imagen_batch.records import Problem
 
+_TOO_DEEP = "lists or objects too deep inside each other"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -67,7 +68,10 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 def _texts(line: str) -> dict[str, str]:
     """The object's values as text; null is no text at all."""
-    texts = {key: _text(value) for key, value in _object(line).items() if value is not None}
+    try:
+        texts = {key: _text(value) for key, value in _object(line).items() if value is not None}
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
     if "\\u" in line and any(_SURROGATE.search(text) for text in (*texts, *texts.values())):
         raise ValueError("half of a surrogate pair, which is no character")
     return texts
@@ -79,7 +83,7 @@ def _object(line: str) -> dict[str, Any]:
     except json.JSONDecodeError as exc:
         raise ValueError(f"{exc.msg} at character {exc.colno}") from None
     except RecursionError:
-        raise ValueError("lists or objects too deep inside each other") from None
+        raise ValueError(_TOO_DEEP) from None
     if not isinstance(value, dict):
         raise ValueError('each line must be an object like {"prompt": "a fox"}')  # noqa: TRY004 - input, not a bug
     return value

@@ -7,12 +7,14 @@ The file decides as a whole:
 * text after a closing quote, or a quote never closed: quotes are plain text;
 * else the reading under which fewer rows have a wrong number of cells;
 * else (both fit) quotes count only where something shows that they were added: a doubled quote, a quoted
-  header, or, in a file of one column, a cell that spans lines.
+  header, quotes around just those cells that hold a comma (Excel's habit), or, in a file of one column, a
+  cell that spans lines.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from imagen_batch.prompts.tables import Record, Table
@@ -34,9 +36,9 @@ def quotes_count(quoted: Table, plain: Table) -> bool:
     if with_quotes.misfits != without.misfits:
         return with_quotes.misfits < without.misfits
     spanning = with_quotes.records < without.records
-    return (
-        plain.header != quoted.header or (spanning and len(quoted.header) == 1) or _quotes_were_added(plain)
-    )
+    if plain.header != quoted.header or (spanning and len(quoted.header) == 1):
+        return True
+    return _some_are_doubled(plain) or _they_mark_commas(plain)
 
 
 def _fit(table: Table) -> _Fit | None:
@@ -50,6 +52,21 @@ def _fit(table: Table) -> _Fit | None:
     return _Fit(records, misfits)
 
 
-def _quotes_were_added(plain: Table) -> bool:
-    records = (record for record in plain.records() if isinstance(record, Record))
-    return any('"' in record.text and _ADDED.search(record.text) for record in records)
+def _some_are_doubled(plain: Table) -> bool:
+    return any('"' in record.text and _ADDED.search(record.text) for record in _records(plain))
+
+
+def _they_mark_commas(plain: Table) -> bool:
+    """Whether quotes stand around every cell that holds a comma, and around no other."""
+    found = False
+    for record in _records(plain):
+        for cell in record.cells:
+            around = len(cell) > 1 and cell[0] == cell[-1] == '"'
+            if around != ("," in cell):
+                return False
+            found = found or around
+    return found
+
+
+def _records(table: Table) -> Iterator[Record]:
+    return (record for record in table.records() if isinstance(record, Record))

@@ -1,4 +1,4 @@
-"""What does this prompt file ask for, and what is wrong with it?"""
+"""Which kind of file is this, and which rows come out of it?"""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _BY_SUFFIX: dict[str, Format] = {
     ".txt": "txt",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
 }
 
 
@@ -78,9 +79,8 @@ def open_prompts(
         found = _source(source, codec, wishes)
         return _understood(found, wishes, [guess] if guess else [])
     except OSError as exc:
-        raise InputInvalid(
-            [Problem(None, None, str(source), f"can't be read: {exc.strerror or exc}")]
-        ) from exc
+        message = f"can't be read: {exc.strerror or exc}"
+        raise InputInvalid([Problem(None, None, str(source), message)]) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _source(path: Path, codec: str, wishes: _Wishes) -> Source:
 def _by_content(path: Path, codec: str, wishes: _Wishes) -> Format:
     with path.open(encoding=codec, newline="") as file:
         first = next((line for line in file if not line.isspace()), "")
-    if first.lstrip().startswith("{"):
+    if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is not read, but told so
         return "jsonl"
     return "csv" if wishes.a_table or _has_header(path, codec) else "txt"
 
@@ -143,7 +143,7 @@ def _understood(source: Source, wishes: _Wishes, warnings: list[str]) -> PromptF
     )
     if isinstance(source, PlainLines) and not wishes.format and _has_header(source.path, source.encoding):
         warnings.append(
-            "the first line looks like a header but is read as a prompt; a table is called .csv or .tsv"
+            "the first line looks like a header but is read as a prompt: name a table .csv or .tsv"
         )
     fitting = Fitting(source, columns, wishes.join_extra) if isinstance(source, Table) else None
     return PromptFile(

@@ -41,9 +41,7 @@ class Table:
         """Every record from line `before` + 1 on but blank lines; a Problem where quotes do not match."""
         lines: list[str] = []  # of the record at hand
         with self.path.open(encoding=self.encoding, newline="") as file:
-            csv.field_size_limit(
-                max(csv.field_size_limit(), _LONGEST_CELL)
-            )  # one limit for the whole process
+            csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # of the whole process
             reader = csv.reader(
                 _noting(islice(file, self.before, None), lines),
                 delimiter=self.delimiter,

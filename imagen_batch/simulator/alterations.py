@@ -17,6 +17,32 @@ from imagen_batch.simulator.replies import Json
 Options = Mapping[str, Any]
 Alter = Callable[[Json, Order, Options], Json]
 
+FINISH_REASONS = (
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "PROHIBITED_CONTENT",
+    "SAFETY",
+    "BLOCKLIST",
+    "SPII",
+    "RECITATION",
+    "LANGUAGE",
+    "IMAGE_RECITATION",
+    "IMAGE_OTHER",
+    "NO_IMAGE",
+    "MAX_TOKENS",
+    "OTHER",
+    "MALFORMED_RESPONSE",
+    "FINISH_REASON_UNSPECIFIED",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MALFORMED_FUNCTION_CALL",
+    "MISSING_THOUGHT_SIGNATURE",
+    "ESCALATION",
+    "PUP_LIMITED_DISABLED",
+    "CONTINUATION",
+    "MODEL_ARMOR",
+)
+
 _SENSITIVE = (
     "Unable to show generated images. All images were filtered out because they violated Google's Responsible"
     " AI practices. Try rephrasing the prompt. Support codes: {codes}"

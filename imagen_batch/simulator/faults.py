@@ -48,20 +48,6 @@ def _silence(_: Attempt) -> Reply:
     return html(500, "Never sent", "")
 
 
-_FINISHES = (
-    *(
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-        "PROHIBITED_CONTENT",
-        "SAFETY",
-        "BLOCKLIST",
-        "SPII",
-        "RECITATION",
-    ),
-    *("LANGUAGE", "IMAGE_RECITATION", "IMAGE_OTHER", "NO_IMAGE", "MAX_TOKENS", "OTHER", "MALFORMED_RESPONSE"),
-    *("FINISH_REASON_UNSPECIFIED", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_FUNCTION_CALL"),
-    *("MISSING_THOUGHT_SIGNATURE", "ESCALATION", "PUP_LIMITED_DISABLED", "CONTINUATION", "MODEL_ARMOR"),
-)
 _IN, _OUT = "90789179", "63429089"  # support codes: sexual, prompt and output filter
 
 _ERRORS = (
@@ -201,7 +187,7 @@ _PICTURES = (
     _generate("thought_image", "8.3", "fine, but thoughts come before the picture", altered.thought_image),
     *(
         _generate(f"finish_{reason}", "8.4", f"no picture, finishReason {reason}", altered.finished(reason))
-        for reason in _FINISHES
+        for reason in altered.FINISH_REASONS
     ),
     Fault("bad_base64", "10", "signs that base64 lacks", alter=altered.each_picture(altered.bad_base64)),
     Fault(

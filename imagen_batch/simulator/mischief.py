@@ -86,7 +86,7 @@ class Mischief:
         key = at, hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
         turn = self._seen[key]
         self._seen[key] += 1
-        return (rule.times is None or turn <= rule.times) and _luck(rule.seed, key, turn) < rule.probability
+        return (rule.times is None or turn < rule.times) and _luck(rule.seed, key, turn) < rule.probability
 
 
 def read_rules(value: Any) -> list[Rule]:

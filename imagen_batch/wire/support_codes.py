@@ -45,11 +45,12 @@ def withheld(
 ) -> Missing:
     """A sample that a filter withheld, for `reason`: the service's words, or a bare support code.
 
-    `stage` is where the reply's form puts the filter; "output" gives way when all codes are the prompt's.
+    `stage` is where the reply's form puts the filter; without a finish reason, which names the filter itself,
+    "output" gives way when all codes are the prompt's.
     `category` is for a reason without codes.
     """
     codes = support_codes(reason)
-    if stage == "output" and codes and INPUT_CODES.issuperset(codes) and OUTPUT_CODES.isdisjoint(codes):
+    if finish_reason is None and codes and INPUT_CODES.issuperset(codes) and OUTPUT_CODES.isdisjoint(codes):
         stage = "input"
     return Missing(
         "filtered",
