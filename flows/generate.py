@@ -130,4 +130,3 @@ def _final_state(summary: Summary) -> State[Any]:
     if summary.counts["ok"] == 0 or summary.stopped_by is not None:
         return Failed(message=f"{summary.stopped_by or 'no pictures'}: {message}")
     return Completed(name="PartlyMade", message=message)
-

@@ -43,7 +43,7 @@ class Account:
         if found is None:
             return None
         sample, trace = found
-        if sample.file is not None and not (self.folder / sample.file).exists():
+        if _is_gone(sample, self.folder):
             return _file_missing(sample), trace
         return sample, trace
 
@@ -71,6 +71,23 @@ class Account:
         )
 
 
+class Seen:
+    """The past as it can be seen in the folder: a picture that is gone has failed."""
+
+    def __init__(self, past: History, folder: Path) -> None:
+        self._past = past
+        self._folder = folder
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """What became of a sample; None when nothing is known of it."""
+        status = self._past.status(base, number)
+        if status == "ok":
+            found = self._past.details(base, number)
+            if found is not None and _is_gone(found[0], self._folder):
+                return "failed"
+        return status
+
+
 class _Keys:
     """The keys of the requests that would be sent for a row's samples; made only when asked for."""
 
@@ -85,6 +102,10 @@ class _Keys:
             for request in requests_for(self._order, self._base, numbers):
                 self._keys.update(dict.fromkeys(request.numbers, request.key))
         return self._keys[number]
+
+
+def _is_gone(sample: Sample, folder: Path) -> bool:
+    return sample.file is not None and not (folder / sample.file).exists()
 
 
 def _file_missing(sample: Sample) -> Sample:

@@ -145,11 +145,11 @@ class History:
         self._pending.pop(slot, None)
         self.money.spent += sample.get("cost_usd", 0.0)
         before = self._places.get(slot)
-        if before is not None and _status(before) == "ok":
-            return
         if sample["status"] == "ok":
             self.pictures += 1
             self.money.unpriced += sample["cost_is"] == "unknown"
+        elif before is not None and _status(before) == "ok":
+            return  # a picture that is there is not taken away by a later failure
         self._places[slot] = where << _STATUS_BITS | OUTCOMES.index(sample["status"])
 
     def _no_longer_pending(self, slot: bytes) -> None:

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 
 _WINDOW_START = 4  # attempts in flight before the first reply
+_WINDOW_GENTLE = 16  # from here on it grows slowly: at the first refusal all that is in flight is refused
 _SLOWER = 0.75
 _SLOWEST = 1 / 60  # starts a second: one a minute
 _CREEP_EVERY_S = 1.0
@@ -78,7 +79,7 @@ class Pace:
             self._window = min(_WINDOW_START, self._most)  # open again gently
         self._failures = self._bursts = 0
         self._failing_since = None
-        self._window = min(self._window + 1, self._most)
+        self._window = min(self._window + (1 if self._window < _WINDOW_GENTLE else 0.25), self._most)
         self._creep(now)
 
     def limited(
@@ -138,7 +139,7 @@ class Pace:
         elif self._rate is not None and admitted >= _ENOUGH_STARTS:
             slower, self._found = min(self._rate, seen) * _BELOW, True
         else:
-            slower = (self._rate or seen) * _SLOWER
+            slower, self._found = (self._rate or seen) * _SLOWER, False
         self._rate = max(slower, _SLOWEST)
         self._last_change = now
 

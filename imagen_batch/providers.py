@@ -34,9 +34,10 @@ class Credential(AuthBase):
         request.headers[self.header] = self.prefix + self._secret
         return request
 
-    def redact(self, text: str) -> str:
-        """`text` without the secret."""
-        return text.replace(self._secret, "[key]") if self._secret else text
+    def redact(self, data: bytes) -> bytes:
+        """`data` without the secret; the same object where it holds none."""
+        secret = self._secret.encode()
+        return data.replace(secret, b"[key]") if secret and secret in data else data
 
     def refresh(self) -> bool:
         """Fetch a new secret; False where that can't be done."""

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imagen_batch.budget import Budget
+from imagen_batch.account import Seen
 from imagen_batch.conclude import conclude
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
@@ -41,7 +42,7 @@ from imagen_batch.studio import Studio
 from imagen_batch.summary import Summary
 from imagen_batch.transport import Transport
 
-Seen = Callable[[tuple[Sample, ...]], None]
+Watcher = Callable[[tuple[Sample, ...]], None]
 
 
 @dataclass
@@ -75,8 +76,9 @@ class Run:
     def requests(self) -> Iterator[ImageRequest]:
         """What is still to be sent, in input order."""
         settings = self.examined.settings
+        past = Seen(self.past, settings.folder) if "failed" in settings.retry else self.past
         identities = Identities(settings.provider)
-        return still_to_make(self.examined.orders(), self.past, settings=settings, identities=identities)
+        return still_to_make(self.examined.orders(), past, settings=settings, identities=identities)
 
     def shards(self) -> Iterator[list[ImageRequest]]:
         """The same in slices for the scheduler; stops early when the run does."""
@@ -102,7 +104,7 @@ class Count:
 
     def __init__(self) -> None:
         self.settled = 0
-        self.watcher: Seen = lambda _samples: None
+        self.watcher: Watcher = lambda _samples: None
         self._lock = threading.Lock()
 
     def __call__(self, samples: tuple[Sample, ...]) -> None:
@@ -180,7 +182,7 @@ def _studio(
     ledger: LedgerWriter,
     shelf: Shelf,
     past: History,
-    seen: Seen,
+    seen: Watcher,
 ) -> Studio:
     settings = examined.settings
     return Studio(

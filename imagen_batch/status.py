@@ -56,7 +56,8 @@ def status_text(status: Status) -> str:
         f"{status.folder}: {status.state}",
         f"{status.asked} pictures asked for: " + ", ".join(one for one in counts if not one.startswith("0 ")),
         f"{status.history.attempts} attempts, {status.history.refused_429} of them refused over a rate limit",
-        f"${money.spent:.2f} spent" + (f", at most ${money.high:.2f} with lost replies" if money.maybe else ""),
+        f"${money.spent:.2f} spent"
+        + (f", at most ${money.high:.2f} with lost replies" if money.maybe else ""),
     ]
     return "\n".join(lines)
 
@@ -89,5 +90,7 @@ def _examined(folder: Path) -> Examined:
     copy = next(iter(sorted(state.glob("input.*"))), None)
     if copy is None:
         raise SettingsInvalid(f"{folder} has lost its copy of the prompt file")
-    settings = validated({**stored, "prompts": str(copy), "format": copy.suffix[1:], "base_url": "http://localhost"})
+    settings = validated(
+        {**stored, "prompts": str(copy), "format": copy.suffix[1:], "base_url": "http://localhost"}
+    )
     return examine(settings, today=datetime.now(UTC).date())

@@ -1,5 +1,6 @@
 """One attempt over HTTP: what came back, within a time and a size, and never elsewhere than asked.
 
+A service or a proxy may echo the credential: it is taken out here, before anyone can write it down.
 Foreign exceptions end here: what leaves is a `Raw` reply or a `Transient`.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 import requests
 import urllib3.exceptions
+from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
 from imagen_batch.deadlines import Deadlines, WatchedAdapter
@@ -66,10 +68,6 @@ class Transport:
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise _translate(error, timed_out=attempt.due, timeout=self._timeout) from None
 
-    def redact(self, text: str) -> str:
-        """`text` without the credential's secret."""
-        return self._credential.redact(text)
-
     def cut_all(self) -> None:
         """End every attempt that is under way."""
         self._deadlines.cut_all()
@@ -92,7 +90,12 @@ class Transport:
             response.close()
             raise
         response.raw.release_conn()
-        return Raw(response.status_code, response.headers, body)
+        return Raw(response.status_code, self._clean_headers(response.headers), self._credential.redact(body))
+
+    def _clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
+        return CaseInsensitiveDict(
+            {name: self._credential.redact(value.encode()).decode() for name, value in headers.items()}
+        )
 
     def _settings_for(self, url: str) -> dict[str, Any]:
         """Proxies and certificates of the environment, and that the body is to be streamed."""

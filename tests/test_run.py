@@ -133,7 +133,7 @@ def test_siblings_of_a_refused_sample_are_kept(tmp_path, sim):
 
 def test_only_the_refused_samples_are_asked_for_again(tmp_path):
     """`--retry filtered` sends one sample, not four."""
-    with Simulator(faults=[{"match": "*", "fault": "partial", "times": 1, "options": {"k": 1}}]) as sim:
+    with Simulator(faults=[{"match": "*", "fault": "partial", "times": 1, "options": {"count": 1}}]) as sim:
         source = prompts(tmp_path, "a crowd")
         first = run(source, sim, model=IMAGEN, samples=4)
         assert first.statuses.count("filtered") == 1
@@ -163,7 +163,7 @@ def test_a_passing_error_is_tried_again(tmp_path, fault):
 
 def test_an_ordinary_429_costs_no_row(tmp_path):
     """Twelve calls meet the per-minute limit; every row is made in the end."""
-    fault = {"match": "*", "fault": "quota_minute", "times": 2, "options": {"delay": 0.01}}
+    fault = {"match": "*", "fault": "quota_minute", "times": 2, "options": {"delay": 0.01, "limit": 60000}}
     with Simulator(faults=[fault]) as sim:
         ran = run(prompts(tmp_path, *(f"prompt {number}" for number in range(6))), sim)
         assert ran.statuses == ["ok"] * 6

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,13 +46,21 @@ class Bill:
         return sum(self.pictures.values())
 
 
+_REMEMBERED = 20_000
+
+
+def _latest() -> deque[Any]:
+    return deque(maxlen=_REMEMBERED)
+
+
 @dataclass(slots=True)
 class Tally:
-    """Keeps count among threads."""
+    """Keeps count among threads. Counts are of everything, `requests` and `delivered` hold the latest."""
 
-    requests: list[Received] = field(default_factory=list)
-    delivered: list[Delivered] = field(default_factory=list)
+    requests: deque[Received] = field(default_factory=_latest)
+    delivered: deque[Delivered] = field(default_factory=_latest)
     attempts: Counter[int] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)  # by model
     undelivered: Counter[str] = field(default_factory=Counter)  # by model
     faults: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
@@ -79,7 +87,12 @@ class Tally:
             if fault:
                 self.faults[fault] += 1
             if status == 200:
-                self.delivered.extend(pictures)
+                self._deliver(list(pictures))
+
+    def _deliver(self, pictures: Sequence[Delivered]) -> None:
+        self.delivered.extend(pictures)
+        self.made.update(picture.model for picture in pictures)
+        self.undelivered.update(picture.model for picture in pictures if not picture.whole)
 
     def hung_up(self, pictures: Iterable[Delivered]) -> None:
         """Counts pictures as lost whose client did not wait for them."""
@@ -89,11 +102,7 @@ class Tally:
     def bill(self) -> Bill:
         """The bill so far."""
         with self._lock:
-            pictures = Counter(picture.model for picture in self.delivered)
-            lost = self.undelivered + Counter(
-                picture.model for picture in self.delivered if not picture.whole
-            )
-            return Bill(dict(pictures), dict(lost), dict(self.attempts))
+            return Bill(dict(self.made), dict(self.undelivered), dict(self.attempts))
 
     def stats(self) -> dict[str, Any]:
         """Everything countable, ready for JSON."""
