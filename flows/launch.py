@@ -8,24 +8,32 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.quiet import quieten, spare_loopback
 from flows.server import OwnServer
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined, examine
-from imagen_batch.progress import make_progress
+from imagen_batch.progress import Progress
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.summary import Summary
 
-Say = Callable[[str], None]
-Confirm = Callable[[str], bool]
-
 _ASK_ABOVE_USD = 5.0
 
 
-def launch(settings: Settings, *, say: Say, mode: str, confirm: Confirm | None, command: str) -> Summary:
+@dataclass(frozen=True)
+class Console:
+    """How a run talks to whoever started it. `confirm` is None where nobody can be asked."""
+
+    say: Callable[[str], None]
+    progress: Callable[[int], Progress]
+    confirm: Callable[[str], bool] | None
+    command: str  # as it was typed; the summary's next steps build on it
+
+
+def launch(settings: Settings, console: Console) -> Summary:
     """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent."""
     quieten()
     spare_loopback()
@@ -35,23 +43,24 @@ def launch(settings: Settings, *, say: Say, mode: str, confirm: Confirm | None, 
             stack.callback(_stop_unless_used, server)
         examined = examine(settings, today=datetime.now(UTC).date())
         for warning in examined.warnings:
-            say(f"warning: {warning}")
-        _ask(examined, confirm)
-        run = stack.enter_context(open_run(examined, env=os.environ, command=command))
-        _tell_start(run, say, server)
-        return _in_prefect(run, server, mode)
+            console.say(f"warning: {warning}")
+        _ask(examined, console)
+        run = stack.enter_context(open_run(examined, env=os.environ, command=console.command))
+        _tell_start(run, console, server)
+        return _in_prefect(run, console, server)
 
 
-def _in_prefect(run: Run, server: OwnServer | None, mode: str) -> Summary:
+def _in_prefect(run: Run, console: Console, server: OwnServer | None) -> Summary:
     from flows.generate import generate_images, prepared  # noqa: PLC0415 - a second of importing, as late as can be
 
     if server is not None:
         server.wait()
         server.used = True
-    with prepared(run), closing(make_progress(mode, run.examined.samples)) as progress:
+    with prepared(run), closing(console.progress(run.examined.samples)) as progress:
         run.count.watcher = progress.seen
         state = generate_images(run.examined.settings, return_state=True)
     if run.summary is None:  # a bug, or Prefect's server went away
+        run.finish()
         state.result()
         raise RuntimeError(f"the flow ended {state.name} without a summary: {state.message}")
     return run.summary
@@ -63,19 +72,25 @@ def _stop_unless_used(server: OwnServer) -> None:
         server.stop()
 
 
-def _ask(examined: Examined, confirm: Confirm | None) -> None:
-    if confirm is None or examined.worst_usd <= _ASK_ABOVE_USD or examined.settings.provider == "simulator":
+def _ask(examined: Examined, console: Console) -> None:
+    if (
+        console.confirm is None
+        or examined.worst_usd <= _ASK_ABOVE_USD
+        or examined.settings.provider == "simulator"
+    ):
         return
     question = f"{examined.samples} pictures, at most ${examined.worst_usd:.2f}. Go on?"
-    if not confirm(question):
+    if not console.confirm(question):
         raise SettingsInvalid("not confirmed: nothing was sent (--yes does not ask)")
 
 
-def _tell_start(run: Run, say: Say, server: OwnServer | None) -> None:
+def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
-    say(f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}")
+    console.say(
+        f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}"
+    )
     if run.salvaged:
-        say(f"{run.salvaged} pictures that an interrupted run had received were put in place")
+        console.say(f"{run.salvaged} pictures that an interrupted run had received were put in place")
     if server is not None:
         seconds = "15 s, it makes its database this first time" if server.first_boot else "about 5 s"
-        say(f"starting Prefect's server ({seconds}; set PREFECT_API_URL to use one that runs)")
+        console.say(f"starting Prefect's server ({seconds}; set PREFECT_API_URL to use one that runs)")

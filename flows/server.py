@@ -98,15 +98,13 @@ def serve(port: int) -> None:
     server = uvicorn.Server(
         uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
     )
-    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     server.run()
 
 
-def _end_with_parent(server: object) -> None:
+def _end_with_parent() -> None:
     sys.stdin.buffer.read()
-    server.should_exit = True  # type: ignore[attr-defined]
-    time.sleep(_STOP_TIMEOUT_S)
-    os._exit(0)
+    os._exit(0)  # nobody is left to be served; its database survives this as it would a power cut
 
 
 if __name__ == "__main__":

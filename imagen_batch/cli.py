@@ -10,6 +10,7 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from imagen_batch.arguments import make_parser
@@ -54,13 +55,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(typed: Namespace) -> int:
-    from flows.launch import launch  # noqa: PLC0415
+    from flows.launch import Console, launch  # noqa: PLC0415
+    from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
 
     settings = _settings(typed)
-    say = (lambda _text: None) if typed.quiet else _say
     mode = "none" if typed.quiet else typed.progress
-    summary = launch(settings, say=say, mode=mode, confirm=_confirm(typed), command=typed.line)
+    console = Console(
+        say=(lambda _text: None) if typed.quiet else _say,
+        progress=partial(make_progress, mode=mode, verbose=typed.verbose > 0),
+        confirm=_confirm(typed),
+        command=typed.line,
+    )
+    summary = launch(settings, console)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -50,6 +50,9 @@ class Examined:
     worst_usd: float = 0.0
     unpriced: int = 0  # pictures without a known price
     pictures_of: Counter[str] = field(default_factory=Counter)  # model -> pictures
+    successor_usd: defaultdict[str, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )  # model -> worst case with its successor
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)  # the first few
 
@@ -137,6 +140,10 @@ def _count(examined: Examined, order: Order) -> None:
     examined.samples += order.samples
     examined.requests += -(-order.samples // per_request)
     examined.pictures_of[order.model.id] += order.samples
+    if order.model.successor:
+        successor = examined.catalogue.get(order.model.successor)
+        price = successor.worst_price(order.options.image_size, order.prompt) if successor else None
+        examined.successor_usd[order.model.id] += (price or 0.0) * order.samples
     if order.price is None:
         examined.unpriced += order.samples
     else:
@@ -174,16 +181,11 @@ def _refuse_retired(examined: Examined) -> None:
 
 def _gone(model: Model, ended: date, examined: Examined) -> str:
     pictures = examined.pictures_of[model.id]
-    said = f"{model.id} was shut down by Google on {ended} ({pictures} pictures of this run ask for it)."
-    successor = examined.catalogue.get(model.successor) if model.successor else None
-    if successor is None:
-        return said
-    price = successor.worst_price(None, "")
-    money = f", at most ${price * pictures:.2f} for these pictures" if price is not None else ""
-    return (
-        f"{said} Its successor is {successor.id}{money}: change the model, or send to a host that still "
-        f"serves it with --base-url. Nothing was sent."
-    )
+    said = f"{model.id} was shut down by Google on {ended} ({pictures} pictures of this run ask for it):"
+    if model.successor:
+        usd = examined.successor_usd[model.id]
+        said += f" change to its successor {model.successor} (at most ${usd:.2f} for these pictures), or"
+    return f"{said} send to a host that still serves it with --base-url. Nothing was sent."
 
 
 def _refuse_unpriced(examined: Examined) -> None:

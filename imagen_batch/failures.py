@@ -5,13 +5,15 @@ One line per prompt row: the original cells under the original headers, then wha
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from typing import TextIO
 
+import pandas as pd
+
 from imagen_batch.records import Entry, Outcome, PromptRow
 
+_LINE_END = "\r\n"
 ADDED = ("status", "reason", "http_status", "attempts")
 
 # Where samples of a row lack for different reasons, the first of these is told.
@@ -24,28 +26,38 @@ class Failures:
     def __init__(self, text: TextIO, *, headers: Sequence[str]) -> None:
         # A header that reads as one of ours would come twice: an earlier failures.csv was the input.
         self._headers = [header for header in headers if _folded(header) not in ADDED]
-        self._csv = csv.writer(text, lineterminator="\r\n")
-        self._csv.writerow([*self._headers, *ADDED])
+        self._text = text
         self._held: Entry | None = None
+        self._frame([]).to_csv(text, index=False, lineterminator=_LINE_END)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Take note of those without a picture."""
-        for entry in entries:
-            if entry.sample.status != "ok":
-                self._take(entry)
+        self._append([told for entry in entries if (told := self._take(entry))])
 
     def close(self) -> None:
         """Write the last row; the handle stays open."""
-        if self._held is not None:
-            self._csv.writerow(self._line(self._held))
-            self._held = None
+        self._append([self._held] if self._held else [])
+        self._held = None
 
-    def _take(self, entry: Entry) -> None:
-        if self._held is None or self._held.row.row != entry.row.row:
-            self.close()
+    def _take(self, entry: Entry) -> Entry | None:
+        """Hold `entry` back; returns what was held of an earlier row."""
+        before = self._held
+        if entry.sample.status == "ok":
+            return None
+        if before is None or before.row.row != entry.row.row:
             self._held = entry
-        elif _rank(entry) < _rank(self._held):
+            return before
+        if _rank(entry) < _rank(before):
             self._held = entry
+        return None
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        lines = [self._line(entry) for entry in entries]
+        self._frame(lines).to_csv(self._text, index=False, header=False, lineterminator=_LINE_END)
+
+    def _frame(self, lines: Sequence[Sequence[object]]) -> pd.DataFrame:
+        # object: a row without an HTTP status must not turn the others' into 503.0
+        return pd.DataFrame(lines, columns=[*self._headers, *ADDED], dtype=object)
 
     def _line(self, entry: Entry) -> list[object]:
         cells = _cells(entry.row)

@@ -13,7 +13,7 @@ from imagen_batch.models import load_catalogue, rows
 def models_text(own: Mapping[str, Mapping[str, object]]) -> str:
     """The catalogue as an aligned table, with the user's own entries."""
     table = _rows(own)
-    heads = list(table[0])
+    heads = [head for head in table[0] if head != "ratios"] + ["ratios"]  # the longest last: it may wrap
     widths = {head: max(len(head), *(len(row[head]) for row in table)) for head in heads}
     lines = [{head: head for head in heads}, *table]
     return "\n".join("  ".join(f"{row[head]:<{widths[head]}}" for head in heads).rstrip() for row in lines)

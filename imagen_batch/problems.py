@@ -28,6 +28,8 @@ def problems_json(problems: Sequence[Problem]) -> str:
 
 
 def _line(problem: Problem) -> str:
+    if problem.line is None and problem.column is None and problem.found is not None:
+        return f"{problem.found}: {problem.message}"
     place = "" if problem.line is None else f"line {problem.line}: "
     column = "" if problem.column is None else f"{problem.column}: "
     found = "" if problem.found is None else f" (found {_short(problem.found)})"

@@ -25,14 +25,17 @@ class Progress(Protocol):
         """Nothing follows."""
 
 
-def make_progress(mode: str, asked: int, *, stream: IO[str] | None = None) -> Progress:
+def make_progress(asked: int, *, mode: str, verbose: bool = False, stream: IO[str] | None = None) -> Progress:
     """Progress of `asked` pictures; `auto` is a bar on a terminal and plain lines elsewhere."""
     stream = stream or sys.stderr
     if mode == "auto":
         mode = "bar" if stream.isatty() else "plain"
-    if mode == "none":
-        return Silent()
-    return Bar(asked, stream) if mode == "bar" else Lines(asked, stream)
+    kinds: dict[str, Callable[[], Progress]] = {
+        "none": Silent,
+        "bar": lambda: Bar(asked, stream),
+        "plain": lambda: Lines(asked, stream),
+    }
+    return Told(kinds[mode](), stream) if verbose else kinds[mode]()
 
 
 class Silent:
@@ -43,6 +46,24 @@ class Silent:
 
     def close(self) -> None:
         """Nothing to do."""
+
+
+class Told:
+    """Also says what became of each sample."""
+
+    def __init__(self, inner: Progress, stream: IO[str]) -> None:
+        self._inner = inner
+        self._stream = stream
+
+    def seen(self, samples: tuple[Sample, ...]) -> None:
+        """Say it, and pass it on."""
+        for sample in samples:
+            print(f"{sample.status}: {sample.file or sample.error or sample.reason}", file=self._stream)
+        self._inner.seen(samples)
+
+    def close(self) -> None:
+        """Nothing follows."""
+        self._inner.close()
 
 
 class Count:

@@ -93,7 +93,10 @@ def cost(summary: Summary) -> str:
     unpriced = f"no price is known for {_count(summary.unpriced, 'picture')} or lost attempts"
     if summary.cost_usd is None:
         return f"cost unknown: {unpriced}"
-    known = f"cost {'about ' if summary.estimated else ''}{_usd(summary.cost_usd)}"
+    about = "about " if summary.estimated else ""
+    if summary.facts.provider == "simulator":
+        return f"would cost {about}{_usd(summary.cost_usd)} for real; the simulator charges nothing"
+    known = f"cost {about}{_usd(summary.cost_usd)}"
     if summary.cost_high_usd is None:
         return f"{known}, and more: {unpriced}"
     if summary.cost_high_usd <= summary.cost_low_usd:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagen_batch.budget import Budget
 from imagen_batch.account import Seen
+from imagen_batch.budget import Budget
 from imagen_batch.conclude import conclude
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined

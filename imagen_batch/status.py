@@ -14,7 +14,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined, examine
 from imagen_batch.history import History, read_history
 from imagen_batch.locking import is_locked
-from imagen_batch.records import OUTCOMES
+from imagen_batch.records import OUTCOMES, Outcome
 from imagen_batch.settings import validated
 from imagen_batch.shelf import STATE
 
@@ -26,8 +26,9 @@ class Status:
     folder: Path
     running: bool
     asked: int
-    counts: Counter[str]
+    counts: Counter[Outcome]
     history: History
+    simulated: bool
 
     @property
     def state(self) -> str:
@@ -44,22 +45,30 @@ def look(folder: Path) -> Status:
     account = Account(examined, history, folder)
     counts = Counter(entry.sample.status for entry in account.entries())
     running = is_locked(folder / STATE / "lock")
-    return Status(folder, running, examined.samples, Counter(counts), history)
+    simulated = examined.settings.provider == "simulator"
+    return Status(folder, running, examined.samples, counts, history, simulated)
 
 
 def status_text(status: Status) -> str:
     """The status for people."""
-    money = status.history.lost_money()
     under_way = "in flight or unknown" if status.running else "unknown"
     counts = [f"{status.counts[name]} {under_way if name == 'unknown' else name}" for name in OUTCOMES]
     lines = [
         f"{status.folder}: {status.state}",
         f"{status.asked} pictures asked for: " + ", ".join(one for one in counts if not one.startswith("0 ")),
         f"{status.history.attempts} attempts, {status.history.refused_429} of them refused over a rate limit",
-        f"${money.spent:.2f} spent"
-        + (f", at most ${money.high:.2f} with lost replies" if money.maybe else ""),
+        _cost(status),
     ]
     return "\n".join(lines)
+
+
+def _cost(status: Status) -> str:
+    money = status.history.lost_money()
+    if status.simulated:
+        return f"${money.spent:.2f} for real; the simulator charges nothing"
+    return f"${money.spent:.2f} spent" + (
+        f", at most ${money.high:.2f} with lost replies" if money.maybe else ""
+    )
 
 
 def status_json(status: Status) -> str:

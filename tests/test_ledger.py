@@ -5,11 +5,11 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from making import ok, request, trace
 
 from imagen_batch.history import read_history
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.records import Sample
-from making import ok, request, trace
 
 REFUSED = {"kind": "http_503", "status": 503, "charged": "no"}
 LOST = {"kind": "timeout", "status": None, "charged": "maybe"}

@@ -56,7 +56,9 @@ def drive(pace, bucket, *, requests, latency=0.2, change=None):
 
 def test_a_given_rate_is_kept_without_a_refusal():
     """2,000 requests at 20 a second use 98 % of what the service allows."""
-    seconds, refused = drive(Pace(per_minute=1200, in_flight=64), Bucket(20, 20, names_limit=True), requests=2000)
+    seconds, refused = drive(
+        Pace(per_minute=1200, in_flight=64), Bucket(20, 20, names_limit=True), requests=2000
+    )
     assert refused == 0
     assert (2000 - 20) / 20 / seconds >= 0.98
 

@@ -5,11 +5,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from running import IMAGEN, TODAY, prompts, run, write_csv
 
-from imagen_batch.errors import FolderBusy, SettingsInvalid
+from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.examine import examine
 from imagen_batch.locking import locked
+from imagen_batch.run import open_run
+from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
-from running import IMAGEN, prompts, run, write_csv
 
 
 @pytest.fixture
@@ -79,7 +82,9 @@ def test_equal_rows_are_variants(tmp_path, sim):
     assert len(sim.requests) == 2
 
 
-@pytest.mark.parametrize("prompt", ["日本語の絵", "Ünïcode – “quotes”", 'a "b", c', "two\nlines", "tab\there", "😀" * 50])
+@pytest.mark.parametrize(
+    "prompt", ["日本語の絵", "Ünïcode – “quotes”", 'a "b", c', "two\nlines", "tab\there", "😀" * 50]
+)
 def test_prompts_arrive_byte_for_byte(tmp_path, sim, prompt):
     """Every kind of character reaches the service as it stood in the file."""
     ran = run(prompts(tmp_path, prompt), sim)
@@ -152,7 +157,9 @@ def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
         assert run(source, sim, retry="failed").statuses == ["ok"]
 
 
-@pytest.mark.parametrize("fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"])
+@pytest.mark.parametrize(
+    "fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"]
+)
 def test_a_passing_error_is_tried_again(tmp_path, fault):
     """Twice refused, then made; the manifest counts three attempts."""
     with Simulator(faults=[{"match": "*", "fault": fault, "times": 2}]) as sim:
@@ -264,15 +271,16 @@ def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
 def test_two_runs_do_not_share_a_folder(tmp_path, sim):
     """The second one says who is there."""
     source = prompts(tmp_path, "one")
-    with locked(tmp_path / "out" / ".imagen-batch" / "lock"), pytest.raises(FolderBusy, match=str(os.getpid())):
+    with (
+        locked(tmp_path / "out" / ".imagen-batch" / "lock"),
+        pytest.raises(FolderBusy, match=str(os.getpid())),
+    ):
         run(source, sim)
 
 
 @pytest.mark.parametrize("name", ["../../escape", "/etc/passwd", "a/../../b", "C:\\x"])
 def test_a_file_name_can_not_leave_the_folder(tmp_path, sim, name):
     """Path tricks are refused before anything is sent."""
-    from imagen_batch.errors import InputInvalid
-
     source = write_csv(tmp_path / "p.csv", [{"prompt": "one", "filename": name}])
     with pytest.raises(InputInvalid):
         run(source, sim)
@@ -312,12 +320,6 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
     """What was under way is kept; the rest waits for the next run."""
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
-        from datetime import date
-
-        from imagen_batch.examine import examine
-        from imagen_batch.run import open_run
-        from imagen_batch.settings import validated
-
         settings = validated(
             {
                 "prompts": str(source),
@@ -327,7 +329,7 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
                 "concurrency": 1,
             }
         )
-        with open_run(examine(settings, today=date(2026, 11, 23)), env={}) as opened:
+        with open_run(examine(settings, today=TODAY), env={}) as opened:
             opened.count.watcher = lambda _: opened.stop.for_signal(signal.SIGINT)
             for shard in opened.shards():
                 opened.make(shard)
