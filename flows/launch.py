@@ -86,9 +86,7 @@ def _ask(examined: Examined, console: Console) -> None:
 
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
-    console.say(
-        f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}"
-    )
+    console.say(f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}")
     if run.salvaged:
         console.say(f"{run.salvaged} pictures that an interrupted run had received were put in place")
     if server is not None:

@@ -76,15 +76,11 @@ def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     models = commands.add_parser("models", help="the catalogue: dialect, sizes, ratios, price, lifecycle")
     models.add_argument("--json", action="store_true", dest="as_json", help="print one JSON array")
-    models.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)"
-    )
+    models.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")
 
 
 def _asking(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "prompts", metavar="PROMPTS", help="CSV, TSV, .txt or JSONL file; - for standard input"
-    )
+    parser.add_argument("prompts", metavar="PROMPTS", help="CSV, TSV, .txt or JSONL file; - for standard input")
     what = parser.add_argument_group("what is asked for (a row's own value beats these)")
     add = _quiet_adder(what)
     add("--model", metavar="ID")
@@ -95,9 +91,7 @@ def _asking(parser: argparse.ArgumentParser) -> None:
     add("--person-generation", metavar="P", help="dont_allow, allow_adult or allow_all")
     add("--negative-prompt", metavar="T")
     add("--seed", type=int, metavar="N")
-    add(
-        "--parameter", action="append", metavar="NAME=VALUE", help="another option of the service; repeatable"
-    )
+    add("--parameter", action="append", metavar="NAME=VALUE", help="another option of the service; repeatable")
     files = parser.add_argument_group("reading the file, naming the pictures")
     add = _quiet_adder(files)
     add("--limit", type=int, metavar="N", help="only the first N rows")
@@ -139,9 +133,7 @@ def _output(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("what is said")
     out.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")
     out.add_argument("--yes", action="store_true", help="do not ask before an expensive run")
-    out.add_argument(
-        "--json", action="store_true", dest="as_json", help="print the summary as one JSON object"
-    )
+    out.add_argument("--json", action="store_true", dest="as_json", help="print the summary as one JSON object")
     out.add_argument("--progress", choices=("auto", "bar", "plain", "none"), default="auto")
     out.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")
     out.add_argument("-v", "--verbose", action="count", default=0, help="also say what is being done")

@@ -120,9 +120,7 @@ class Attempts:
         dialect = DIALECTS[request.dialect]
         payload = orjson.dumps(dialect.encode(request, vertex=provider.vertex))
         headers = {"x-imagen-batch-sample": str(request.first)} if provider.name == "simulator" else None
-        return self._studio.transport.post(
-            provider.url(request.model, dialect.verb), payload, headers=headers
-        )
+        return self._studio.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
 
     def _read(self, raw: Raw, reservation: Reservation) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)

@@ -9,9 +9,7 @@ from pathlib import Path
 from imagen_batch.metadata import metadata_columns
 from imagen_batch.records import Entry
 
-_MARK = (
-    "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
-)
+_MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
 
 # Names what belongs to the set; without it a loader guesses from all files of the folder, also the manifest.
 _FRONT = f"""---

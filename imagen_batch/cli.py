@@ -116,7 +116,7 @@ def _parameters(pairs: Sequence[str]) -> dict[str, str]:
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise SettingsInvalid(f"--parameter {wrong[0]!r}: expected NAME=VALUE")
-    return dict((name, value) for name, _, value in (pair.partition("=") for pair in pairs))
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def _confirm(typed: Namespace) -> Callable[[str], bool] | None:

@@ -27,11 +27,12 @@ class Attempt:
         self.ends = ends
         self.due = False
         self.connection: HTTPConnection | None = None
+        self.socket: socket.socket | None = None
 
     def cut(self) -> None:
         """Shut the connection, if there is one yet."""
         self.due = True
-        sock = getattr(self.connection, "sock", None)
+        sock = self.socket or getattr(self.connection, "sock", None)
         if sock is not None:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -86,20 +87,27 @@ class Deadlines:
                 self._changed.wait(0.1 if self._attempts else None)
 
 
-class _Watched(HTTPConnection):
+class _Reporting:
+    """Tells the attempt of its thread which connection and socket it uses."""
+
     def request(self, *args: Any, **kwargs: Any) -> None:
-        attempt = getattr(_current, "attempt", None)
-        if attempt is not None:
+        if (attempt := getattr(_current, "attempt", None)) is not None:
             attempt.connection = self
-        super().request(*args, **kwargs)
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+    def getresponse(self) -> Any:
+        # Before a reply that closes the connection is read: http.client lets go of the socket then.
+        if (attempt := getattr(_current, "attempt", None)) is not None:
+            attempt.socket = self.sock  # type: ignore[attr-defined]
+        return super().getresponse()  # type: ignore[misc]
 
 
-class _WatchedTls(HTTPSConnection):
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        attempt = getattr(_current, "attempt", None)
-        if attempt is not None:
-            attempt.connection = self
-        super().request(*args, **kwargs)
+class _Watched(_Reporting, HTTPConnection):
+    pass
+
+
+class _WatchedTls(_Reporting, HTTPSConnection):
+    pass
 
 
 class _Pool(HTTPConnectionPool):

@@ -105,9 +105,7 @@ def _check_zeros(segments: Sequence[_Segment]) -> None:
     for segment in segments:
         if segment.marker == _DHT:
             zero_codes |= _zero_codes(segment.body)
-        elif (
-            segment.marker == _SOS and _has_detail(segment.body, zero_codes) and _ZEROS in bytes(segment.scan)
-        ):
+        elif segment.marker == _SOS and _has_detail(segment.body, zero_codes) and _ZEROS in bytes(segment.scan):
             raise damaged("a stretch of the JPEG's pixels is zeroed")
 
 

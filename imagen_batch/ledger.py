@@ -43,9 +43,7 @@ class LedgerWriter:
         folder.mkdir(parents=True, exist_ok=True)
         # Read back in the order of their names: a later writer's word about a sample comes last.
         self.path = folder / f"{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
-        self._fd: int | None = os.open(
-            self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
+        self._fd: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         _sync_folder(folder)
         self._lock = threading.Lock()
         self._flushing = threading.Lock()

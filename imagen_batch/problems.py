@@ -21,8 +21,7 @@ def problems_text(problems: Sequence[Problem]) -> str:
 def problems_json(problems: Sequence[Problem]) -> str:
     """The same as one JSON object."""
     listed = [
-        {"line": one.line, "column": one.column, "found": one.found, "message": one.message}
-        for one in problems
+        {"line": one.line, "column": one.column, "found": one.found, "message": one.message} for one in problems
     ]
     return orjson.dumps({"schema_version": 1, "state": "invalid", "problems": listed}).decode()
 

@@ -191,9 +191,7 @@ def check_base_url(url: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsInvalid("--base-url takes no user, password, query or fragment")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise SettingsInvalid(
-            f"--base-url {url!r}: plain http is only for this machine (127.0.0.1); use https"
-        )
+        raise SettingsInvalid(f"--base-url {url!r}: plain http is only for this machine (127.0.0.1); use https")
     return url.rstrip("/")
 
 

@@ -90,9 +90,7 @@ class Settings(BaseModel):
     wait_initial: float = Field(1.0, ge=0, description="seconds before the second attempt, then doubling")
     wait_max: float = Field(60.0, ge=0, description="longest wait between attempts without a hint, seconds")
     timeout: float = Field(300.0, gt=0, description="seconds for a whole attempt")
-    outage_limit: float = Field(
-        600.0, gt=0, description="seconds of nothing but failures before the run stops"
-    )
+    outage_limit: float = Field(600.0, gt=0, description="seconds of nothing but failures before the run stops")
     grace: float = Field(30.0, ge=0, description="seconds that attempts under way get after a signal")
 
     max_cost: float | None = Field(None, ge=0, description="USD")

@@ -48,9 +48,7 @@ class Transport:
         self._session.trust_env = False
         self._session.auth = credential
         self._session.headers.clear()
-        adapter = WatchedAdapter(
-            pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False
-        )
+        adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         self._environment: dict[str, dict[str, Any]] = {}
@@ -64,9 +62,12 @@ class Transport:
         prepared = self._session.prepare_request(request)
         with self._deadlines.within(self._timeout) as attempt:
             try:
-                return self._exchange(prepared)
+                raw = self._exchange(prepared)
+                if attempt.due:  # a connection that was cut can look like a reply that ended
+                    raise TimeoutError
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise _translate(error, timed_out=attempt.due, timeout=self._timeout) from None
+        return raw
 
     def cut_all(self) -> None:
         """End every attempt that is under way."""

@@ -34,9 +34,7 @@ def problems(file: PromptFile) -> list[Problem]:
     return [each for each in file.rows() if isinstance(each, Problem)]
 
 
-def refusal(
-    folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any
-) -> list[Problem]:
+def refusal(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any) -> list[Problem]:
     """Why a file of this content can't be read at all."""
     try:
         opened(folder, content, name=name, **choices)

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from imagen_batch.identity import Identities, request_key
 from imagen_batch.records import Options
 
+PLAIN = Options()
 
-def _key(provider="gemini", model="m", prompt="p", options=Options()):
+
+def _key(provider="gemini", model="m", prompt="p", options=PLAIN):
     return Identities(provider).base_key(model=model, prompt=prompt, options=options)
 
 

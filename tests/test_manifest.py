@@ -48,9 +48,7 @@ FULL = entry(
 )
 
 
-def write(
-    folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), batch_rows: int = 10_000
-) -> None:
+def write(folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), batch_rows: int = 10_000) -> None:
     """All tables of `entries`."""
     columns = ("prompt", *user)
     with Tables(

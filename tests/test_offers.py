@@ -222,9 +222,7 @@ def test_store_means_nothing_to_imagen() -> None:
     assert remarks(NANO, "gemini", store=False) == ()
 
 
-@pytest.mark.parametrize(
-    ("prompt", "found"), [("word " * 331, "331 words"), ("x" * 1_901, "1901 characters")]
-)
+@pytest.mark.parametrize(("prompt", "found"), [("word " * 331, "331 words"), ("x" * 1_901, "1901 characters")])
 def test_a_long_prompt_for_imagen_is_warned_of(prompt: str, found: str) -> None:
     """Its limit of 480 tokens can only be estimated; Gemini models read far more."""
     (remark,) = remarks(IMAGEN_4, "gemini", prompt=prompt)
@@ -259,9 +257,7 @@ ASKED = st.builds(
     store=st.none() | st.booleans(),
     labels=st.sampled_from([None, (("team", "art"),)]),
 )
-ANY_MODEL = st.sampled_from(
-    [*CATALOGUE, unknown_model("x", "predict"), unknown_model("y", "generate_content")]
-)
+ANY_MODEL = st.sampled_from([*CATALOGUE, unknown_model("x", "predict"), unknown_model("y", "generate_content")])
 
 
 def given_options(options: Options) -> set[str]:

@@ -71,9 +71,7 @@ def test_a_seed_has_32_bits(text: str, seed: int) -> None:
     assert cells.seed(text) == seed
 
 
-@pytest.mark.parametrize(
-    "text", ["allow_adult", "ALLOW_ADULT", "allow-adult", "Allow adult", " allow adult "]
-)
+@pytest.mark.parametrize("text", ["allow_adult", "ALLOW_ADULT", "allow-adult", "Allow adult", " allow adult "])
 def test_person_generation_may_be_written_in_many_ways(tmp_path: Path, text: str) -> None:
     """Case, hyphens and spaces do not matter."""
     (row,) = rows(opened(tmp_path, f"prompt,person_generation\na,{text}\n"))

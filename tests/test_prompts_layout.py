@@ -31,9 +31,7 @@ def test_excels_hint_is_no_header(tmp_path: Path, hint: str) -> None:
 
 def test_the_delimiter_can_be_forced(tmp_path: Path) -> None:
     """One character, or the word for a tab."""
-    assert prompts(opened(tmp_path, "prompt,x|id\na,b|1\n", delimiter="|", prompt_column="prompt,x")) == [
-        "a,b"
-    ]
+    assert prompts(opened(tmp_path, "prompt,x|id\na,b|1\n", delimiter="|", prompt_column="prompt,x")) == ["a,b"]
     assert prompts(opened(tmp_path, "prompt\tid\na\t1\n", delimiter="\\t")) == ["a"]
     assert "one character" in refusal(tmp_path, "prompt\n", delimiter="::")[0].message
 
@@ -63,9 +61,7 @@ def test_a_tsv_cell_in_quotes_stays_so_unless_something_shows_that_they_were_add
         ('prompt\tid\n"a, b"\t1\nc\t2\n', ["a, b", "c"]),
     ],
 )
-def test_quotes_that_were_added_to_a_tsv_are_taken_off(
-    tmp_path: Path, text: str, expected: list[str]
-) -> None:
+def test_quotes_that_were_added_to_a_tsv_are_taken_off(tmp_path: Path, text: str, expected: list[str]) -> None:
     """As spreadsheets and CSV libraries write them."""
     assert prompts(opened(tmp_path, text, name="p.tsv")) == expected
 

@@ -52,9 +52,7 @@ def next_of(one: Entry, *, command: str = RUN, ended: Ending | None = None) -> s
 
 def test_the_json_is_the_contract_s() -> None:
     """Names, order and values; more may follow only at the end."""
-    told = to_json(
-        summary_of([entry(1, cost_usd=0.04, cost_is="exact"), entry(2, status="failed", error="x")])
-    )
+    told = to_json(summary_of([entry(1, cost_usd=0.04, cost_is="exact"), entry(2, status="failed", error="x")]))
     assert list(told)[:12] == [
         *("schema_version", "state", "out", "samples", "attempts", "refused_429"),
         *("cost_usd", "cost_low_usd", "cost_high_usd", "started_at", "finished_at", "causes"),

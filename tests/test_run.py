@@ -113,8 +113,7 @@ PREDICT_ONLY = {"all_filtered", "empty_object"}
 def test_a_run_of_many_causes_names_each(tmp_path, sim):
     """No row is missing, each cause has its word, and the run says it is not whole."""
     rows = [
-        {"prompt": f"{name} [[sim:{name}]]", "model": IMAGEN if name in PREDICT_ONLY else ""}
-        for name in MARKED
+        {"prompt": f"{name} [[sim:{name}]]", "model": IMAGEN if name in PREDICT_ONLY else ""} for name in MARKED
     ]
     source = write_csv(tmp_path / "p.csv", [*rows, {"prompt": "a fine one", "model": ""}])
     fast = {"requests_per_minute": 60_000.0, "max_attempts": 2, "parameters": {}}

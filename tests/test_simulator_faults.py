@@ -66,9 +66,7 @@ def test_an_error_comes_in_both_dialects(sim: Simulator, name: str) -> None:
         ("deadline_504", 504, "DEADLINE_EXCEEDED", "Deadline expired"),
     ],
 )
-def test_an_error_speaks_as_the_service(
-    sim: Simulator, name: str, code: int, status: str, words: str
-) -> None:
+def test_an_error_speaks_as_the_service(sim: Simulator, name: str, code: int, status: str, words: str) -> None:
     """Code, status and the words that clients look for."""
     error = generate(sim, f"p [[sim:{name}]]").json["error"]
     assert (error["code"], error["status"]) == (code, status)

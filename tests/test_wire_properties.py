@@ -29,9 +29,7 @@ def walk(value: Any) -> Iterator[Any]:
 
 # Nonsense is most dangerous in the service's own vocabulary.
 RECORDED = [json.loads(path.read_text("utf-8")).get("body") for path in REPLIES.rglob("*.json")]
-NAMES = st.sampled_from(
-    sorted({name for value in walk(RECORDED) if isinstance(value, dict) for name in value})
-)
+NAMES = st.sampled_from(sorted({name for value in walk(RECORDED) if isinstance(value, dict) for name in value}))
 WORDS = st.text(max_size=12) | st.sampled_from(sorted({it for it in walk(RECORDED) if isinstance(it, str)}))
 PICTURES = st.sampled_from(["YQ==", "YWI=", "", "*", "é"])
 

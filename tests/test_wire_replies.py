@@ -43,9 +43,7 @@ def test_every_recorded_reply_names_its_source() -> None:
 def read(folder: str, case: dict[str, Any]) -> Reply:
     body = case["body_text"] if "body_text" in case else json.dumps(case["body"])
     if folder == "errors":
-        return read_error(
-            case["status"], case["headers"], body.encode(), asked=case["asked"], now=lambda: NOW
-        )
+        return read_error(case["status"], case["headers"], body.encode(), asked=case["asked"], now=lambda: NOW)
     return DIALECTS[folder].decode(body.encode(), asked=case["asked"], http_status=case["status"])
 
 

@@ -142,9 +142,7 @@ def _understood(source: Source, wishes: _Wishes, warnings: list[str]) -> PromptF
         read=lambda positions: _cells(source, positions),
     )
     if isinstance(source, PlainLines) and not wishes.format and _has_header(source.path, source.encoding):
-        warnings.append(
-            "the first line looks like a header but is read as a prompt: name a table .csv or .tsv"
-        )
+        warnings.append("the first line looks like a header but is read as a prompt: name a table .csv or .tsv")
     fitting = Fitting(source, columns, wishes.join_extra) if isinstance(source, Table) else None
     return PromptFile(
         path=source.path,

@@ -47,9 +47,7 @@ def _imagen(model_id: str, *, sizes_taken: tuple[str, ...], most: int = 4) -> Mo
 _GENERATE: tuple[Verb, ...] = ("generateContent",)
 _TOKENS_FLASH = {"512": 747, "1K": 1120, "2K": 1680, "4K": 2520}
 
-_NANO_1 = Model(
-    "gemini-2.5-flash-image", _GENERATE, sizes.GEMINI_2, mime_type="image/png", tokens={"1K": 1290}
-)
+_NANO_1 = Model("gemini-2.5-flash-image", _GENERATE, sizes.GEMINI_2, mime_type="image/png", tokens={"1K": 1290})
 _FLASH = Model(
     "gemini-3.1-flash-image",
     _GENERATE,

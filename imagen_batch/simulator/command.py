@@ -41,9 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON list of rules")
     parser.add_argument("--list-faults", action="store_true", help="say which faults there are")
-    parser.add_argument(
-        "--latency", type=float, default=0.0, metavar="S", help="seconds that a picture takes"
-    )
+    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that a picture takes")
     parser.add_argument("--requests-per-minute", type=_count, metavar="N")
     parser.add_argument("--burst", type=_count, metavar="N", help="that many at once; default: a minute's")
     parser.add_argument("--requests-per-day", type=_count, metavar="N")

@@ -22,9 +22,7 @@ def draw(order: Order, number: int) -> bytes:
     """The encoded picture of sample `number`, with the simulator's stamp inside."""
     prompt_hash = hashlib.sha256(order.prompt.encode("utf-8", "surrogatepass")).hexdigest()
     image = scenery.scene(order.model.shapes[order.aspect_ratio], _composition(order, number, prompt_hash))
-    image = (
-        image.copy() if image.size == order.pixels else image.resize(order.pixels, Image.Resampling.BICUBIC)
-    )
+    image = image.copy() if image.size == order.pixels else image.resize(order.pixels, Image.Resampling.BICUBIC)
     _letter(image, order, number=number, prompt_hash=prompt_hash)
     image.putpalette(scenery.palette((int(prompt_hash[:2], 16) + 7 * number) % 256 / 256))
     return write_stamp(_encode(image, order), _facts(order, number))

@@ -89,9 +89,7 @@ _ERRORS = (
     _says(
         "html_404", "4", "404 in HTML: a wrong location", lambda _: html(404, "Error 404 (Not Found)!!1", "")
     ),
-    _says(
-        "timeout_408", "4.1", "408: request timeout", lambda _: refused.undescribed(408, "Request timeout.")
-    ),
+    _says("timeout_408", "4.1", "408: request timeout", lambda _: refused.undescribed(408, "Request timeout.")),
     _says(
         "cancelled_499",
         "4.1",
@@ -163,9 +161,7 @@ _PICTURES = (
         lambda a: refused.prompt_refused(a.options),
         codes=_IN,
     ),
-    _predict(
-        "partial", "the last pictures are filtered, a reason each", altered.partial, count=1, codes=_OUT
-    ),
+    _predict("partial", "the last pictures are filtered, a reason each", altered.partial, count=1, codes=_OUT),
     _predict("partial_summary", "the same, one reason for all", altered.partial_summary, count=1, codes=_OUT),
     _predict("partial_silent", "the same without a word", altered.partial_silent, count=1),
     _predict(
@@ -193,9 +189,7 @@ _PICTURES = (
     Fault(
         "half_picture", "10", "half of the picture's bytes", alter=altered.each_picture(altered.half_picture)
     ),
-    Fault(
-        "lying_mime", "10", "says PNG, is JPEG; or reverse", alter=altered.each_picture(altered.lying_mime)
-    ),
+    Fault("lying_mime", "10", "says PNG, is JPEG; or reverse", alter=altered.each_picture(altered.lying_mime)),
 )
 
 _TRANSFERS = (

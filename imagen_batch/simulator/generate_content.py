@@ -56,9 +56,7 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> Order:
 def write(order: Order, call: Call, pictures: Sequence[bytes]) -> Json:  # noqa: ARG001 - as predict's
     """The reply's JSON. Asked for thoughts, it begins with a plan and a draft of the picture."""
     part = image_part(order, pictures[0])
-    thoughts = (
-        [{"text": "A short plan.", "thought": True}, {**part, "thought": True}] if order.thoughts else []
-    )
+    thoughts = [{"text": "A short plan.", "thought": True}, {**part, "thought": True}] if order.thoughts else []
     signature = {"thoughtSignature": "c2ltdWxhdG9y"} if order.model.thinks else {}
     content = {"role": "model", "parts": [*thoughts, {**part, **signature}]}
     candidate = {"index": 0, "finishReason": "STOP", "content": content, "safetyRatings": _ratings()}
@@ -167,9 +165,7 @@ def _one_candidate(value: Any, where: str) -> int:
 def _prompt(contents: list[dict[str, Any]]) -> str:
     prompt = "".join(part.get("text", "") for content in contents for part in content.get("parts", []))
     if not prompt.strip():
-        raise Refused(
-            invalid("* GenerateContentRequest.contents: contents is not specified", field="contents")
-        )
+        raise Refused(invalid("* GenerateContentRequest.contents: contents is not specified", field="contents"))
     tokens = prompt_tokens(prompt)
     if tokens > _MOST_TOKENS:
         message = (

@@ -69,9 +69,7 @@ def permission(order: Order, call: Call) -> Reply:
 def service_disabled() -> Reply:
     """403: the API is not switched on in the project."""
     url = f"https://console.developers.google.com/apis/api/{_HOST}/overview?project=123456"
-    message = (
-        f"Generative Language API has not been used in project 123456 before or it is disabled. See {url}"
-    )
+    message = f"Generative Language API has not been used in project 123456 before or it is disabled. See {url}"
     link = detail("Help", links=[{"description": "Google developers console API activation", "url": url}])
     metadata = {"service": _HOST, "consumer": "projects/123456"}
     about = _info("SERVICE_DISABLED", domain="googleapis.com", metadata=metadata)

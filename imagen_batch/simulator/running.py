@@ -41,9 +41,7 @@ class Simulator:
         record: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        rules = read_rules(
-            json.loads(faults.read_text("utf-8")) if isinstance(faults, Path) else list(faults)
-        )
+        rules = read_rules(json.loads(faults.read_text("utf-8")) if isinstance(faults, Path) else list(faults))
         quota = Quota(per_minute=requests_per_minute, burst=burst, per_day=requests_per_day, clock=clock)
         service = Service(Mischief(rules), quota, extra_models=models)
         self._tally = Tally()

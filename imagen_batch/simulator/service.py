@@ -72,9 +72,7 @@ class Service:
             reply = refusals.quota(order, window=exceeded.window, limit=exceeded.limit, delay=exceeded.delay)
             return Answer(reply)
         chosen = self.mischief.choose(order.prompt, order.verb)
-        return (
-            _misbehave(order, call, chosen=chosen, credential=credential) if chosen else _behave(order, call)
-        )
+        return _misbehave(order, call, chosen=chosen, credential=credential) if chosen else _behave(order, call)
 
     def _order(self, received: Received, call: Call) -> Order:
         model, verb = self._model(call)

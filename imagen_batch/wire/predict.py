@@ -65,9 +65,7 @@ def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
         return read_error(http_status, {}, body, asked=asked)
     found = [sample for item in items if (sample := _read_item(item)) is not None]
     if _all_damaged(found):
-        raise lost_answer(
-            "no picture of the reply can be decoded", kind="bad_base64", http_status=http_status
-        )
+        raise lost_answer("no picture of the reply can be decoded", kind="bad_base64", http_status=http_status)
     prompt_safety = next((_safety(item) for item in items if _is_about_the_prompt(item)), None)
     return Reply(_seat(found, asked=asked), http_status=http_status, prompt_safety=prompt_safety)
 
