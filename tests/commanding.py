@@ -1,0 +1,36 @@
+"""The real command in a process of its own, as a user would type it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+COMMAND = Path(sys.executable).with_name("imagen-batch")
+NO_SERVER = "http://127.0.0.1:9/api"  # for commands that end before Prefect is needed
+
+
+def command(
+    *typed: object, here: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `imagen-batch` with `typed` in the folder `here` and wait for its end."""
+    return subprocess.run(
+        [str(COMMAND), *map(str, typed)],
+        cwd=here,
+        env=environment(env),
+        input=stdin,
+        stdin=None if stdin is not None else subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without anything that would change a run, and with `env`."""
+    ours = ("IMAGEN_BATCH_", "GOOGLE_", "GEMINI_", "PREFECT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**kept, "PREFECT_API_URL": NO_SERVER, **(env or {})}
