@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 from uuid import UUID
 
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -42,6 +44,8 @@ class ProgressArtifact:
 def show_summary(name: str, summary: Summary) -> None:
     """The summary as text and its causes as a table."""
     create_markdown_artifact(to_markdown(summary), key=_key("summary", name))
+    manifest = (Path(summary.facts.out) / "manifest.csv").resolve()
+    create_link_artifact(manifest.as_uri(), link_text="manifest.csv", key=_key("manifest", name))
     causes = to_json(summary)["causes"]
     if causes:
         create_table_artifact(causes[:_MOST_CAUSES], key=_key("causes", name))

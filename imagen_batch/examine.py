@@ -18,8 +18,9 @@ from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.models import Catalogue, Model, load_catalogue
+from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
-from imagen_batch.plan import Order, Planner
+from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.records import Problem, PromptRow
 from imagen_batch.settings import Settings
@@ -88,9 +89,12 @@ def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) 
     catalogue = load_catalogue(settings.models)
     file = _opened(_source(settings, stdin), settings)
     examined = Examined(settings, catalogue, file, today)
+    _check_template(settings, file)
     problems = _look_at_rows(examined)
     if not problems and not examined.rows:
         problems = [Problem(None, None, None, "there are no prompts in the file")]
+    if problems and all(problem.line is None and problem.column for problem in problems):
+        raise SettingsInvalid("\n".join(f"{one.column} {one.found!r}: {one.message}" for one in problems))
     if problems:
         raise InputInvalid(problems)
     _refuse_retired(examined)
@@ -117,19 +121,33 @@ def _opened(path: Path, settings: Settings, *, format: str | None = None) -> Pro
     )
 
 
+def _check_template(settings: Settings, file: PromptFile) -> None:
+    if settings.name_template is None:
+        return
+    try:
+        check_template(settings.name_template, (*TEMPLATE_FIELDS, *file.user_columns))
+    except ValueError as error:
+        raise SettingsInvalid(f"--name-template: {error}") from error
+
+
 def _look_at_rows(examined: Examined) -> list[Problem]:
     planner = Planner(examined.settings, examined.catalogue)
     problems: list[Problem] = []
+    of_the_run: set[Problem] = set()
     for row in examined.file.rows():
         if isinstance(row, Problem):
             problems.append(row)
         elif examined.settings.limit is None or examined.rows < examined.settings.limit:
             order, found, remarks = planner.order(row)
-            problems += found
+            problems += (one for one in found if one.line is not None or one not in of_the_run)
+            of_the_run.update(one for one in found if one.line is None)
             _note(examined, row, remarks)
             examined.rows += 1
             if order is not None:
                 _count(examined, order)
+                if order.named and (words := split_words(order.stem)):
+                    message = f"holds {words[0]!r}, a word that makes dataset loaders drop the other pictures"
+                    _warn(examined, row, "file name", message)
         if len(problems) >= _MOST_PROBLEMS:
             break
     return problems
@@ -154,11 +172,13 @@ def _count(examined: Examined, order: Order) -> None:
 
 def _note(examined: Examined, row: PromptRow, remarks: list[Remark]) -> None:
     for remark in remarks:
-        warned = examined.warned.setdefault((remark.option, remark.message), Warned(remark.message, row.line))
-        warned.count += 1
+        _warn(examined, row, remark.option, remark.message)
     if row.style:
-        message = "is added to the end of the prompt"
-        examined.warned.setdefault(("style", message), Warned(message, row.line)).count += 1
+        _warn(examined, row, "style", "is added to the end of the prompt")
+
+
+def _warn(examined: Examined, row: PromptRow, option: str, message: str) -> None:
+    examined.warned.setdefault((option, message), Warned(message, row.line)).count += 1
 
 
 def _told(option: str, warned: Warned) -> str:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from imagen_batch.files import sync_folder
 from imagen_batch.records import ImageRequest, Sample, Trace
 
 SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
@@ -44,7 +45,7 @@ class LedgerWriter:
         # Read back in the order of their names: a later writer's word about a sample comes last.
         self.path = folder / f"{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
         self._fd: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        _sync_folder(folder)
+        sync_folder(folder)
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._waiting: list[bytes] = []
@@ -115,7 +116,7 @@ class LedgerWriter:
                 folders, self._folders = self._folders, set()
                 upto = self._queued
             for folder in folders:
-                _sync_folder(folder)
+                sync_folder(folder)
             assert self._fd is not None, "a record after the end of the ledger"
             _write_all(self._fd, b"".join(lines))
             os.fsync(self._fd)
@@ -131,11 +132,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

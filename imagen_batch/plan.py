@@ -18,6 +18,9 @@ from imagen_batch.records import ImageRequest, Options, Outcome, Problem, Prompt
 from imagen_batch.settings import Settings
 
 _OPTION_NAMES = tuple(field.name for field in fields(Options))
+TEMPLATE_FIELDS = ("row", "id", "slug", "model")
+"""What a name template may use besides the user's own columns."""
+
 _SHARD_BYTES = 8 * 2**20  # of prompts: a shard stays small enough to be handed around
 
 
@@ -57,22 +60,15 @@ class Planner:
 
     def order(self, row: PromptRow) -> tuple[Order | None, list[Problem], list[Remark]]:
         """What `row` asks for, or why it can't be had, and what to warn of."""
-        name = row.model or self._settings.model
-        model = self.model(name)
+        model = self.model(row.model or self._settings.model)
         if model is None:
-            known = ", ".join(self._catalogue.ids())
-            message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
-            return None, [Problem(row.line, "model", name, message)], []
+            return None, [self._unknown(row)], []
         options = _over(row.options, self._run_options)
         samples = row.samples or self._settings.samples
         prompt = f"{row.prompt}, {row.style}" if row.style else row.prompt
         provider = self._settings.provider
         remarks = check(model, options, samples=samples, prompt=prompt, provider=provider)
-        problems = [
-            Problem(row.line, remark.option, remark.found, remark.message)
-            for remark in remarks
-            if remark.level == "error"
-        ]
+        problems = [_problem(row, remark) for remark in remarks if remark.level == "error"]
         warnings = [remark for remark in remarks if remark.level == "warning"]
         try:
             stem, named = self._stem(row, model)
@@ -98,11 +94,17 @@ class Planner:
             model = override_price(model, settings.price)
         return model
 
+    def _unknown(self, row: PromptRow) -> Problem:
+        known = ", ".join(self._catalogue.ids())
+        message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
+        return Problem(row.line if row.model else None, "model", row.model or self._settings.model, message)
+
     def _stem(self, row: PromptRow, model: Model) -> tuple[str, bool]:
         if self._settings.name_template is not None:
-            facts = {"row": row.row, "id": row.id or row.row, "slug": slug(row.prompt), "model": model.id}
-            values = {**row.user, "filename": row.filename or "", **facts}
-            return stem_from_template(self._settings.name_template, values), True
+            facts = dict(
+                zip(TEMPLATE_FIELDS, (row.row, row.id or row.row, slug(row.prompt), model.id), strict=True)
+            )
+            return stem_from_template(self._settings.name_template, {**row.user, **facts}), True
         if row.filename:
             return stem_from(row.filename), True
         return default_stem(row.row), False
@@ -156,6 +158,12 @@ def shards(requests: Iterable[ImageRequest], size: int) -> Iterator[list[ImageRe
             shard, weight = [], 0
     if shard:
         yield shard
+
+
+def _problem(row: PromptRow, remark: Remark) -> Problem:
+    """A problem of the row, or, without a line, of an option that the run gives to every row."""
+    of_row = remark.option == "prompt" or getattr(row.options, remark.option, None) is not None
+    return Problem(row.line if of_row else None, remark.option, remark.found, remark.message)
 
 
 def _wanted(settings: Settings) -> Callable[[Outcome | None], bool]:

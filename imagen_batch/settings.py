@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.prompts.cells import aspect_ratio
 from imagen_batch.records import Options
 
 CONFIG_FILE = "imagen-batch.toml"
@@ -29,6 +30,10 @@ def _words(value: object) -> object:
 
 def _folded(value: object) -> object:
     return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
+
+
+def _ratio(value: object) -> object:
+    return aspect_ratio(value.strip()) if isinstance(value, str) else value
 
 
 def _upper(value: object) -> object:
@@ -75,7 +80,7 @@ class Settings(BaseModel):
     )
 
     samples: int = Field(1, ge=1, le=10_000)
-    aspect_ratio: str | None = None
+    aspect_ratio: Annotated[str | None, BeforeValidator(_ratio)] = None
     image_size: Annotated[str | None, BeforeValidator(_upper)] = None
     person_generation: Annotated[
         Literal["dont_allow", "allow_adult", "allow_all"] | None, BeforeValidator(_folded)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from imagen_batch.files import sync_folder
 from imagen_batch.names import with_key
 from imagen_batch.records import Sample
 
@@ -23,8 +24,9 @@ STATE = ".imagen-batch"
 class Shelf:
     """The pictures of one run folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, link: Callable[[Path, Path], None] = os.link) -> None:
         self.folder = folder
+        self._link = link
         self._incoming = folder / STATE / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
         self._made: set[Path] = set()
@@ -76,17 +78,17 @@ class Shelf:
     def _linked(self, incoming: Path, target: Path) -> bool:
         """Link `incoming` as `target`; False when another picture is there."""
         try:
-            os.link(incoming, target)
+            self._link(incoming, target)
         except FileExistsError:
-            return target.samefile(incoming)
+            return target.exists() and target.samefile(incoming)
         except OSError:  # a file system without hard links
             return self._copied(incoming, target)
         return True
 
     def _copied(self, incoming: Path, target: Path) -> bool:
         with self._naming:
-            if target.exists():
-                return _same_bytes(incoming, target)
+            if os.path.lexists(target):
+                return target.is_file() and _same_bytes(incoming, target)
             beside = target.with_name(f".{target.name}.part")
             shutil.copyfile(incoming, beside)
             with beside.open("rb") as file:
@@ -95,9 +97,13 @@ class Shelf:
         return True
 
     def _make(self, folder: Path) -> None:
-        if folder not in self._made:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._made.add(folder)
+        if folder in self._made:
+            return
+        if not folder.is_dir():
+            self._make(folder.parent)
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+        self._made.add(folder)
 
 
 def _candidates(name: str, key: str) -> Iterator[str]:

@@ -100,7 +100,7 @@ def test_a_retired_model_is_refused_with_its_successor(tmp_path):
 
 def test_a_model_nobody_knows_needs_its_dialect(tmp_path, csv):
     """And works with it."""
-    assert command("plan", csv, "--model", "mine", here=tmp_path).returncode == 5
+    assert command("plan", csv, "--model", "mine", here=tmp_path).returncode == 2
     done = command("plan", csv, "--model", "mine", "--dialect", "predict", here=tmp_path)
     assert done.returncode == 0
     assert "no known price" in done.stdout
@@ -135,6 +135,12 @@ def test_a_catalogue_of_ones_own(tmp_path, csv):
         ["--retry", "everything"],
         ["--api-key-file", "missing"],
         ["--parameter", "guidance"],
+        ["--aspect-ratio", "7:3"],
+        ["--aspect-ratio", "wide"],
+        ["--image-size", "8K"],
+        ["--name-template", "{chapter}/{row}"],
+        ["--name-template", "../{row}"],
+        ["--name-template", "{row.__class__}"],
     ],
 )
 def test_wrong_usage_is_code_2(tmp_path, csv, typed):

@@ -111,9 +111,7 @@ def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_h
         assert child.returncode == code
         _until(lambda: set(_children(child.pid)) <= before)
         in_flight = 4 if number == signal.SIGKILL else 0
-        done = command(
-            "run", *typed, here=tmp_path, env={k: v for k, v in env.items()} | {"PREFECT_API_URL": ""}
-        )
+        done = command("run", *typed, here=tmp_path, env=env | {"PREFECT_API_URL": ""})
         assert done.returncode == 0, done.stderr
         assert sim.bill.total <= 40 + in_flight
     folder = tmp_path / "outputs" / "prompts-rehearsal"

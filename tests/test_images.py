@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import threading
 from pathlib import Path
 
 import damaged
@@ -15,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagen_batch.errors import Transient
-from imagen_batch.images import inspect, remove_leftovers, save, sync_folder
+from imagen_batch.images import inspect
 
 SOUND = damaged.sound()
 
@@ -125,107 +123,3 @@ def test_broken_metadata_does_not_cost_a_picture() -> None:
     """Pillow would warn of such EXIF data (warnings are errors here); the pixels are what counts."""
     exif = damaged.with_segment(SOUND["jpeg baseline"], 0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f")
     assert inspect(exif).width == 168
-
-
-def test_a_saved_file_holds_the_very_bytes(tmp_path: Path) -> None:
-    """Nothing is added, dropped or encoded again, and the folders on the way are made."""
-    target = tmp_path / "images" / "book" / "000001.png"
-    assert save(SOUND["png signed"], target) == target
-    assert target.read_bytes() == SOUND["png signed"]
-    assert files_in(target.parent) == {"000001.png"}
-
-
-@pytest.mark.parametrize("link", [os.link, no_links])
-def test_another_picture_is_never_overwritten(tmp_path: Path, link: object) -> None:
-    """A name that holds other bytes is refused, with hard links and without."""
-    target = tmp_path / "liked.png"
-    save(b"liked", target, link=link)  # type: ignore[arg-type]
-    with pytest.raises(FileExistsError):
-        save(b"other", target, link=link)  # type: ignore[arg-type]
-    assert target.read_bytes() == b"liked"
-    assert files_in(tmp_path) == {"liked.png"}
-
-
-def test_saving_the_same_picture_again_changes_nothing(tmp_path: Path) -> None:
-    """What is there already is what was wanted: the file isn't even written again."""
-    target = save(b"same", tmp_path / "same.png")
-    before = target.stat()
-    assert save(b"same", target) == target
-    assert (target.stat().st_ino, target.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
-
-@pytest.mark.parametrize("link", [os.link, no_links])
-def test_of_many_writers_one_wins(tmp_path: Path, link: object) -> None:
-    """Threads that want one name for different pictures get one whole file and honest refusals."""
-    outcomes: list[str] = []
-    start = threading.Barrier(8)
-
-    def write(number: int) -> None:
-        start.wait()
-        try:
-            save(bytes([number]) * 50_000, tmp_path / "wanted.png", link=link)  # type: ignore[arg-type]
-        except FileExistsError:
-            outcomes.append("refused")
-        else:
-            outcomes.append("saved")
-
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert sorted(outcomes) == ["refused"] * 7 + ["saved"]
-    assert len(set((tmp_path / "wanted.png").read_bytes())) == 1
-    assert files_in(tmp_path) == {"wanted.png"}
-
-
-def test_a_failed_save_leaves_nothing(tmp_path: Path) -> None:
-    """Neither the name nor the part written beside it stays behind."""
-
-    def interrupted(_part: Path, _target: Path) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        save(b"data", tmp_path / "never.png", link=interrupted)
-    assert files_in(tmp_path) == set()
-
-
-def test_the_name_appears_only_when_the_file_is_whole(tmp_path: Path) -> None:
-    """At the moment of publishing all bytes are in the part, and the part is hidden."""
-    target = tmp_path / "whole.png"
-
-    def looking(part: Path, name: Path) -> None:
-        assert part.read_bytes() == b"data"
-        assert not name.exists()
-        assert part.name.startswith(".")
-        assert part.suffix == ".part"
-        os.link(part, name)
-
-    save(b"data", target, link=looking)
-    assert target.read_bytes() == b"data"
-
-
-def test_a_dangling_link_under_the_name_is_not_followed(tmp_path: Path) -> None:
-    """A picture must not be written to wherever some link points."""
-    (tmp_path / "name.png").symlink_to(tmp_path / "elsewhere.png")
-    with pytest.raises(FileExistsError):
-        save(b"data", tmp_path / "name.png")
-    assert files_in(tmp_path) == {"name.png"}
-
-
-def test_only_our_own_leftovers_are_removed(tmp_path: Path) -> None:
-    """What a killed run left is cleared at any depth; other people's files stay."""
-    (tmp_path / "images").mkdir()
-    leftover = tmp_path / "images" / f".{'0af9' * 8}.part"
-    for path in (leftover, tmp_path / "images" / "a.png", tmp_path / ".download.part"):
-        path.write_bytes(b"")
-    assert remove_leftovers(tmp_path) == 1
-    assert files_in(tmp_path / "images") == {"a.png"}
-    assert ".download.part" in files_in(tmp_path)
-
-
-def test_a_folder_can_be_flushed(tmp_path: Path) -> None:
-    """The flush reaches a real folder and complains about one that isn't there."""
-    sync_folder(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        sync_folder(tmp_path / "missing")
