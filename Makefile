@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-datasets check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
@@ -16,6 +16,11 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# Needs a few hundred megabytes more: loads a run's folder with the `datasets` library.
+test-datasets: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[datasets]"
+	$(BIN)/python -m pytest tests/test_datasets.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
