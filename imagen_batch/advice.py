@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from imagen_batch.causes import Cause
 
 _PEOPLE = "39322892"  # the only support code that a setting can cure (api: 3.4)
 
 
-def advice(cause: Cause, *, command: str, stopped_for: str | None = None) -> str:
-    """A line that ends in a command to paste, built from the one that was typed.
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do, in words, and the command to type then."""
+
+    words: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.command}" if self.words else self.command
+
+
+def advice(cause: Cause, *, command: str, stopped_for: str | None = None) -> Advice:
+    """What mends a cause, built from the command that was typed.
 
     `stopped_for` is what ended the run ("auth", "quota_day", ...): samples that were not sent wait for that.
     """
-    template = _template(cause, stopped_for)
-    return template.format(
-        command=command,
-        retry_failed=_with(command, "--retry failed"),
-        retry_unknown=_with(_without(command, "--on-unknown"), "--retry unknown"),
-        other_model=f"{_without(command, '--model')} --model ID",
-        more=f"{_without(command, _limit(command))} {_limit(command)} {_UNIT[_limit(command)]}",
+    words, _, template = _template(cause, stopped_for).rpartition(": ")
+    return Advice(
+        words,
+        template.format(
+            command=command,
+            retry_failed=_with(command, "--retry failed"),
+            resend=_without(command, "--on-unknown"),
+            other_model=f"{_without(command, '--model')} --model ID",
+            more=f"{_without(command, _limit(command))} {_limit(command)} {_UNIT[_limit(command)]}",
+        ),
     )
 
 
@@ -29,6 +44,8 @@ def _template(cause: Cause, stopped_for: str | None) -> str:
         return _ALLOW_PEOPLE
     if cause.status == "not_attempted" and stopped_for in _BY_KIND:
         return _BY_KIND[stopped_for]
+    if cause.status == "unknown":
+        return _BY_STATUS["unknown"]
     return _BY_KIND.get(cause.error_kind or "") or _BY_STATUS[cause.status]
 
 
@@ -53,8 +70,8 @@ _ALLOW_PEOPLE = (
 )
 
 _BY_KIND = {
-    "transient_exhausted": "{retry_failed}",
-    "no_image": "{retry_failed}",
+    "transient_exhausted": "this may pass; to ask again: {retry_failed}",
+    "no_image": "another try may bring one: {retry_failed}",
     "file_missing": "put the file back, or pay for a new one: {retry_failed}",
     "bad_request": "mend what the message names in these rows, then: {command}",
     "auth": "check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its rights, then: {command}",
@@ -67,8 +84,9 @@ _BY_KIND = {
 }
 _BY_STATUS = {
     "filtered": _REWORD,
-    "failed": "{retry_failed}",
-    "unknown": "asks once more, and may be charged twice: {retry_unknown}",
+    "failed": "to ask again: {retry_failed}",
+    "unknown": "no reply came, so these may have been charged; running again asks once more "
+    "(--on-unknown hold does not): {resend}",
     "skipped_budget": "raise the limit: {more}",
-    "not_attempted": "{command}",
+    "not_attempted": "to go on: {command}",
 }

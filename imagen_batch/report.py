@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from imagen_batch.advice import Advice
 from imagen_batch.causes import Cause
 from imagen_batch.records import OUTCOMES
 from imagen_batch.summary import Ending, Facts, Summary, Tally, ending, exit_code
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _MOST_CAUSES = 10
+_MOST_CAUSES_ON_PAGE = 50
 _FILES = ("manifest.csv", "failures.csv", "summary.md")
 _COLOURS = {"ok": "32", "filtered": "33", "failed": "31", "unknown": "35", "bold": "1", "dim": "2"}
 
@@ -64,9 +67,15 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     paint = _painted if color else _plain
     facts = (*_ended(summary), _counts(summary), cost(summary))
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
-    for cause, following in summary.causes[:_MOST_CAUSES]:
-        lines += ["", *_told(cause, paint), f"{_INDENT}next: {following}"]
+    for cause, _ in summary.causes[:_MOST_CAUSES]:
+        lines += ["", *_told(cause, paint)]
     lines += [f"\n  {more}" for more in _more(summary)]
+    for count, following in _next(summary):
+        lines += [
+            "",
+            f"  {paint('next', 'bold')}  {count:,}: {following.words}",
+            f"{_INDENT}{following.command}",
+        ]
     names = [name for name in _FILES if name != "failures.csv" or summary.causes]
     lines += ["", *(f"  {paint(f'{summary.facts.out}/{name}', 'dim')}" for name in names)]
     return "\n".join(lines) + "\n"
@@ -110,14 +119,14 @@ def _samples(summary: Summary) -> dict[str, int]:
     return {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}}
 
 
-def _cause(cause: Cause, following: str) -> dict[str, Any]:
+def _cause(cause: Cause, following: Advice) -> dict[str, Any]:
     return {
         "status": cause.status,
         "error_kind": cause.error_kind,
         "count": cause.count,
         "rows": list(cause.rows),
         "message": cause.message,
-        "next": following,
+        "next": str(following),
         "http_status": cause.http_status,
         "filter_category": cause.filter_category,
         "cost_usd": round(cause.cost_usd, 6),
@@ -157,14 +166,24 @@ def _told(cause: Cause, paint: _Paint) -> Iterator[str]:
 
 
 def _markdown_causes(summary: Summary) -> Iterator[str]:
-    told = summary.causes[:_MOST_CAUSES]
+    told = summary.causes[:_MOST_CAUSES_ON_PAGE]
     rows = "\n".join(_table_row(cause) for cause, _ in told)
     yield "## Why pictures are missing"
     yield f"| count | what | message | rows | for example | cost |\n|---:|---|---|---|---|---:|\n{rows}"
-    yield from _more(summary)
+    yield from _more(summary, _MOST_CAUSES_ON_PAGE)
     yield "## Next"
-    # Indented text is taken as it is: a command can be copied whatever is in it.
-    yield "\n".join(dict.fromkeys(f"    {following}" for _, following in told))
+    for count, following in _next(summary):
+        yield f"{count:,}: {_escaped(following.words)}"
+        # Indented text is taken as it is: a command can be copied whatever is in it.
+        yield f"    {following.command}"
+
+
+def _next(summary: Summary) -> list[tuple[int, Advice]]:
+    """Each piece of advice once, with how many samples it is for."""
+    counts: Counter[Advice] = Counter()
+    for cause, following in summary.causes:
+        counts[following] += cause.count
+    return [(count, following) for following, count in counts.most_common()]
 
 
 def _table_row(cause: Cause) -> str:
@@ -173,8 +192,8 @@ def _table_row(cause: Cause) -> str:
     return " | ".join((f"| {cause.count:,}", *map(_escaped, texts), f"{_usd(cause.cost_usd)} |"))
 
 
-def _more(summary: Summary) -> Iterator[str]:
-    left = len(summary.causes) - _MOST_CAUSES
+def _more(summary: Summary, shown: int = _MOST_CAUSES) -> Iterator[str]:
+    left = len(summary.causes) - shown
     if left > 0:
         yield f"and {_count(left, 'more cause')}: see summary.json and manifest.csv"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from imagen_batch.advice import advice
+from imagen_batch.advice import Advice, advice
 from imagen_batch.causes import Cause, Causes
 from imagen_batch.history import Money
 from imagen_batch.records import OUTCOMES, Entry, Outcome
@@ -69,7 +69,7 @@ class Summary:
     estimated: bool  # part of the cost is a list price, not what the service counted
     lost: int  # requests whose reply was lost, as far as entries tell
     unpriced: int
-    causes: tuple[tuple[Cause, str], ...]  # each with its advice
+    causes: tuple[tuple[Cause, Advice], ...]  # each with its advice
 
     @property
     def asked(self) -> int:

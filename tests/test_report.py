@@ -47,7 +47,7 @@ def summary_of(
 def next_of(one: Entry, *, command: str = RUN, ended: Ending | None = None) -> str:
     """The advice for a single cause."""
     ((_, following),) = summary_of([one], command=command, ended=ended).causes
-    return following
+    return str(following)
 
 
 def test_the_json_is_the_contract_s() -> None:
@@ -208,7 +208,7 @@ def test_an_unknown_price_is_not_free() -> None:
     [
         (entry(status="failed", error_kind="transient_exhausted"), f"{RUN} --retry failed"),
         (entry(status="not_attempted"), RUN),
-        (entry(status="unknown"), f"may be charged twice: {RUN} --retry unknown"),
+        (entry(status="unknown"), f"may have been charged; .*: {RUN}"),
         (entry(status="filtered", error_kind="filtered_input"), f"reword these prompts .*: {RUN}"),
         (entry(status="filtered", filter_codes=("39322892",)), "allow_adult .*--person-generation"),
         (entry(status="failed", error_kind="bad_request"), f"mend what the message names .*: {RUN}"),
@@ -230,7 +230,7 @@ def test_a_limit_is_raised_and_not_repeated() -> None:
 def test_an_option_that_is_there_is_not_given_twice() -> None:
     """The second retry has the same command as the first."""
     command = f"{RUN} --retry failed"
-    assert next_of(entry(status="failed", error_kind="no_image"), command=command) == command
+    assert next_of(entry(status="failed", error_kind="no_image"), command=command).endswith(f": {command}")
 
 
 def test_samples_that_were_not_sent_wait_for_what_stopped_the_run() -> None:
@@ -252,7 +252,9 @@ def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
         "      1  failed  transient_exhausted  HTTP 503  row 2\n"
         "         busy\n"
         "         e.g. a red fox\n"
-        "         next: imagen-batch run prompts.csv --out outputs/prompts --retry failed\n"
+        "\n"
+        "  next  1: this may pass; to ask again\n"
+        "         imagen-batch run prompts.csv --out outputs/prompts --retry failed\n"
         "\n"
         "  outputs/prompts/manifest.csv\n"
         "  outputs/prompts/failures.csv\n"
