@@ -72,7 +72,7 @@ class Account:
 
 
 class Seen:
-    """The past as it can be seen in the folder: a picture that is gone has failed."""
+    """The past as it can be seen in the folder: of a picture that is gone nothing is known."""
 
     def __init__(self, past: History, folder: Path) -> None:
         self._past = past
@@ -84,7 +84,7 @@ class Seen:
         if status == "ok":
             found = self._past.details(base, number)
             if found is not None and _is_gone(found[0], self._folder):
-                return "failed"
+                return None
         return status
 
 

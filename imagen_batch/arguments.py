@@ -125,7 +125,8 @@ def _sending(parser: argparse.ArgumentParser) -> None:
     add("--max-cost", type=float, metavar="USD", help="a wall: spent and reserved never exceed it")
     add("--max-images", type=int, metavar="N", help="a wall in pictures")
     add("--price", type=float, metavar="USD", help="price of a picture, where the catalogue has none")
-    add("--retry", action="extend", nargs="+", choices=("failed", "filtered", "unknown"))
+    retry = ("failed", "filtered", "unknown", "missing")
+    add("--retry", action="extend", nargs="+", choices=retry, help="missing: files gone; part of failed")
     add("--on-unknown", choices=("resend", "hold"), help="what perhaps was charged, though no reply came")
 
 

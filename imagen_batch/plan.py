@@ -167,7 +167,7 @@ def _problem(row: PromptRow, remark: Remark) -> Problem:
 
 
 def _wanted(settings: Settings) -> Callable[[Outcome | None], bool]:
-    again: set[Outcome | None] = {None, "not_attempted", "skipped_budget", *settings.retry}
+    again: set[str | None] = {None, "not_attempted", "skipped_budget", *settings.retry}
     if settings.on_unknown == "resend":
         again.add("unknown")
     return again.__contains__

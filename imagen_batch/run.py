@@ -76,7 +76,8 @@ class Run:
     def requests(self) -> Iterator[ImageRequest]:
         """What is still to be sent, in input order."""
         settings = self.examined.settings
-        past = Seen(self.past, settings.folder) if "failed" in settings.retry else self.past
+        again = {"failed", "missing"}.intersection(settings.retry)
+        past = Seen(self.past, settings.folder) if again else self.past
         identities = Identities(settings.provider)
         return still_to_make(self.examined.orders(), past, settings=settings, identities=identities)
 

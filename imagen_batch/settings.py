@@ -21,7 +21,7 @@ CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
-Retry = Literal["failed", "filtered", "unknown"]
+Retry = Literal["failed", "filtered", "unknown", "missing"]
 
 
 def _words(value: object) -> object:

@@ -235,7 +235,7 @@ def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
     second = run(source, sim)
     assert [(row["status"], row["error_kind"]) for row in second.rows] == [("failed", "file_missing")]
     assert len(sim.requests) == 1
-    assert run(source, sim, retry="failed").statuses == ["ok"]
+    assert run(source, sim, retry="missing").statuses == ["ok"]
 
 
 def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_path, sim):

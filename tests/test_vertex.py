@@ -1,0 +1,95 @@
+"""Vertex wants a token that ends; Google's library is faked, the HTTP is real."""
+
+import sys
+import types
+
+import pytest
+from running import IMAGEN, prompts, run
+
+from imagen_batch.providers import GoogleToken
+from imagen_batch.simulator import Simulator
+
+
+class Credentials:
+    """What google.auth.default gives: a token that ends and can be renewed."""
+
+    def __init__(self, *tokens):
+        self._tokens = list(tokens)
+        self.token = None
+        self.valid = False
+        self.renewals = 0
+
+    def refresh(self, _transport):
+        """The next token."""
+        self.renewals += 1
+        self.token = self._tokens.pop(0)
+        self.valid = True
+
+
+@pytest.fixture
+def google(monkeypatch):
+    """Lets a test choose the credentials."""
+
+    def give(credentials):
+        auth = types.ModuleType("google.auth")
+        auth.default = lambda scopes: (credentials, "project")
+        auth.exceptions = types.SimpleNamespace(DefaultCredentialsError=OSError)
+        transport = types.ModuleType("google.auth.transport")
+        by_requests = types.ModuleType("google.auth.transport.requests")
+        by_requests.Request = object
+        google = types.ModuleType("google")
+        google.auth, auth.transport, transport.requests = auth, transport, by_requests
+        for module in (google, auth, transport, by_requests):
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+        return credentials
+
+    return give
+
+
+def test_a_token_that_the_service_no_longer_takes_is_renewed_once(tmp_path, google):
+    """401, a new token, and the picture."""
+    credentials = google(Credentials("invalid", "good"))
+    with Simulator() as sim:
+        ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p")
+        assert ran.statuses == ["ok"]
+        paths = {one.path for one in sim.requests}
+    assert credentials.renewals == 2
+    assert paths == {
+        "/v1/projects/p/locations/global/publishers/google/models/gemini-nano-banana-2.1:generateContent"
+    }
+
+
+def test_a_token_that_stays_wrong_stops_the_run(tmp_path, google):
+    """Renewed once, then it is the user's turn."""
+    google(Credentials(*["invalid"] * 9))
+    with Simulator() as sim:
+        ran = run(prompts(tmp_path, "one", "two"), sim, provider="vertex", project="p", concurrency=1)
+        assert ran.summary.exit_code == 2
+        assert len(sim.requests) == 2
+
+
+def test_vertex_takes_what_only_vertex_takes(tmp_path, google):
+    """A seed for Imagen, with the watermark off as it demands."""
+    google(Credentials("good"))
+    with Simulator() as sim:
+        parameters = {"add_watermark": False}
+        ran = run(
+            prompts(tmp_path, "one"),
+            sim,
+            provider="vertex",
+            project="p",
+            model=IMAGEN,
+            seed=7,
+            parameters=parameters,
+        )
+        assert ran.statuses == ["ok"]
+        assert b'"seed":7' in sim.requests[0].body
+
+
+def test_a_token_does_not_show_itself(google):
+    """Not in a repr, and not in what it cleans."""
+    google(Credentials("ya29.secret"))
+    token = GoogleToken()
+    token.refresh()
+    assert "ya29" not in repr(token)
+    assert token.redact(b"x ya29.secret y") == b"x [key] y"
