@@ -75,11 +75,12 @@ class Attempts:
         return retrying(self._attempt)
 
     def _attempt(self) -> Answer:
+        self._look_for_room()
         reservation = self._reserve()
         permit = self._admit(reservation)
         started = self._studio.clock()
+        self._announce(started, reservation)
         try:
-            self._announce(started)
             raw = self._post()
             answer = self._read(raw, reservation)
         except Transient as error:
@@ -97,6 +98,13 @@ class Attempts:
         self._governor.succeeded()
         return answer
 
+    def _look_for_room(self) -> None:
+        try:
+            self._studio.shelf.room.check()
+        except Fatal as full:
+            self._studio.stop.for_error(full)
+            raise Interrupted from full
+
     def _reserve(self) -> Reservation:
         budget, request = self._studio.budget, self._request
         reservation = budget.reserve(request.price, request.samples, stop=self._studio.stop)
@@ -111,9 +119,15 @@ class Attempts:
             reservation.release()
             raise
 
-    def _announce(self, at: float) -> None:
+    def _announce(self, at: float, reservation: Reservation) -> None:
         self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=self.trace.sent_at or at)
-        self._studio.ledger.sent(self._request, attempt=self.trace.attempts, at=at)
+        try:
+            self._studio.ledger.sent(self._request, attempt=self.trace.attempts, at=at)
+        except OSError:  # what the ledger can't take is not sent
+            self._governor.withdrawn()
+            reservation.release()
+            self._back(Transient("the ledger could not be written", kind="disk"), "no")
+            raise
 
     def _post(self) -> Raw:
         request, provider = self._request, self._studio.provider

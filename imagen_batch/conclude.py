@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from imagen_batch.account import Account
@@ -10,6 +11,7 @@ from imagen_batch.files import written_text
 from imagen_batch.history import read_history
 from imagen_batch.records import Outcome
 from imagen_batch.report import to_json_text, to_markdown
+from imagen_batch.room import disk_trouble
 from imagen_batch.shelf import STATE
 from imagen_batch.studio import Studio
 from imagen_batch.summary import Facts, Summary, Tally, ending
@@ -22,14 +24,11 @@ def conclude(examined: Examined, studio: Studio, *, started: datetime, command: 
     past = read_history(folder / STATE / "ledger")
     pending: Outcome = "skipped_budget" if studio.budget.hit and not studio.stop.is_set else "not_attempted"
     account = Account(examined, past, folder, pending)
-    tally = Tally()
-    file = examined.file
-    with Tables(
-        folder, user_columns=file.user_columns, columns=file.columns, provider=settings.provider
-    ) as tables:
-        for entry in account.entries():
-            tables.add(entry)
-            tally.add(entry)
+    try:
+        tally = _written(account)
+    except OSError as error:  # the figures are told even where no table can be written
+        studio.stop.for_error(disk_trouble(error.strerror or str(error)))
+        tally = _counted(account)
     facts = Facts(
         out=str(settings.folder),
         command=command,
@@ -42,8 +41,28 @@ def conclude(examined: Examined, studio: Studio, *, started: datetime, command: 
         money=past.lost_money(),
     )
     summary = tally.summary(facts)
-    with written_text(folder / "summary.json") as text:
-        text.write(to_json_text(summary))
-    with written_text(folder / "summary.md") as text:
-        text.write(to_markdown(summary))
+    with suppress(OSError):
+        for name, content in (("summary.json", to_json_text(summary)), ("summary.md", to_markdown(summary))):
+            with written_text(folder / name) as text:
+                text.write(content)
     return summary
+
+
+def _written(account: Account) -> Tally:
+    """Write the tables, and count what goes into them."""
+    tally, examined = Tally(), account.examined
+    file, provider = examined.file, examined.settings.provider
+    with Tables(
+        account.folder, user_columns=file.user_columns, columns=file.columns, provider=provider
+    ) as tables:
+        for entry in account.entries():
+            tables.add(entry)
+            tally.add(entry)
+    return tally
+
+
+def _counted(account: Account) -> Tally:
+    tally = Tally()
+    for entry in account.entries():
+        tally.add(entry)
+    return tally

@@ -7,9 +7,10 @@ from concurrent.futures import Executor, wait
 from dataclasses import replace
 
 from imagen_batch.attempts import Answer, Attempts, Checked, OverBudget
-from imagen_batch.errors import Fatal, Interrupted, Transient
+from imagen_batch.errors import Interrupted, Transient
 from imagen_batch.identity import request_key
 from imagen_batch.records import CostIs, ImageRequest, Missing, Outcome, Sample, Trace
+from imagen_batch.room import disk_trouble
 from imagen_batch.studio import Studio
 
 
@@ -39,7 +40,7 @@ def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
     except (Interrupted, OverBudget):
         return []
     except OSError as error:
-        studio.stop.for_error(_disk_trouble(error))
+        studio.stop.for_error(disk_trouble(error.strerror or str(error)))
         return []
 
 
@@ -56,13 +57,15 @@ def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[
     return [_narrowed(request, number) for number in answer.damaged]
 
 
-def _disk_trouble(error: OSError) -> Fatal:
-    message = f"can't write to the output folder: {error.strerror or error}"
-    return Fatal(message, kind="disk", outcome="disk", exit_code=75)
-
-
 def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
-    studio.ledger.done(request, samples, trace, folders=studio.shelf.folders_of(samples))
+    try:
+        studio.ledger.done(request, samples, trace, folders=studio.shelf.folders_of(samples))
+    except OSError as error:
+        studio.shelf.trouble = error
+        studio.shelf.room.give_up_ballast()
+        studio.ledger.flush()
+    if studio.shelf.trouble is not None:
+        studio.stop.for_error(disk_trouble(studio.shelf.trouble.strerror or "a write failed"))
     studio.shelf.clear(request.key, [sample.number for sample in samples if sample.file])
     studio.seen(samples)
 

@@ -50,6 +50,7 @@ class LedgerWriter:
         self._flushing = threading.Lock()
         self._waiting: list[bytes] = []
         self._folders: set[Path] = set()
+        self._size = 0
         self._queued = 0
         self._flushed = 0
 
@@ -89,10 +90,16 @@ class LedgerWriter:
         }
         self._append(record, folders=folders)
 
+    def flush(self) -> None:
+        """Put everything that waits on disk."""
+        with self._lock:
+            upto = self._queued
+        self._flush(upto)
+
     def close(self) -> None:
         """Flush what waits and close the file. Closing twice does nothing."""
         if self._fd is not None:
-            self._flush(self._queued)
+            self.flush()
             os.close(self._fd)
             self._fd = None
 
@@ -115,12 +122,26 @@ class LedgerWriter:
                 lines, self._waiting = self._waiting, []
                 folders, self._folders = self._folders, set()
                 upto = self._queued
-            for folder in folders:
-                sync_folder(folder)
-            assert self._fd is not None, "a record after the end of the ledger"
-            _write_all(self._fd, b"".join(lines))
-            os.fsync(self._fd)
+            try:
+                self._write(b"".join(lines), folders)
+            except OSError:  # a full disk: what is half there goes, and waits for the next flush
+                with self._lock:
+                    self._waiting[:0] = lines
+                    self._folders |= folders
+                raise
             self._flushed = upto
+
+    def _write(self, data: bytes, folders: set[Path]) -> None:
+        assert self._fd is not None, "a record after the end of the ledger"
+        for folder in folders:
+            sync_folder(folder)
+        try:
+            _write_all(self._fd, data)
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(data)
 
 
 def _slim(sample: Sample) -> dict[str, Any]:

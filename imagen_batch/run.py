@@ -34,6 +34,7 @@ from imagen_batch.locking import locked
 from imagen_batch.plan import shard_size, shards, still_to_make
 from imagen_batch.providers import Provider, make_provider
 from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.room import Room
 from imagen_batch.salvage import salvage
 from imagen_batch.shelf import STATE, Shelf
 from imagen_batch.simulator_process import simulator_process
@@ -133,7 +134,10 @@ def open_run(
         state = _state_folder(settings.folder)
         stack.enter_context(locked(state / "lock"))
         _keep_input(examined, state)
-        shelf = Shelf(settings.folder)
+        room = Room(state, in_flight=settings.concurrency)
+        room.prepare()
+        stack.callback(room.give_up_ballast)
+        shelf = Shelf(settings.folder, room)
         ledger = LedgerWriter(state / "ledger", now=time.time())
         past, salvaged = _past(state, shelf, ledger)
         count = Count()

@@ -17,6 +17,7 @@ from pathlib import Path
 from imagen_batch.files import sync_folder
 from imagen_batch.names import with_key
 from imagen_batch.records import Sample
+from imagen_batch.room import Room
 
 STATE = ".imagen-batch"
 
@@ -24,8 +25,10 @@ STATE = ".imagen-batch"
 class Shelf:
     """The pictures of one run folder."""
 
-    def __init__(self, folder: Path, *, link: Callable[[Path, Path], None] = os.link) -> None:
+    def __init__(self, folder: Path, room: Room, *, link: Callable[[Path, Path], None] = os.link) -> None:
         self.folder = folder
+        self.room = room
+        self.trouble: OSError | None = None  # the last write that did not go as it should
         self._link = link
         self._incoming = folder / STATE / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -36,14 +39,28 @@ class Shelf:
         """Keep a picture under `name`, or under a name with its key where that is taken.
 
         Returns the path below the folder. The bytes are on disk when this returns; entries of folders are
-        flushed with the ledger. Raises OSError when it can't be written.
+        flushed with the ledger. What can't be written as it should be is tried in every other way; `trouble`
+        tells of it. Raises OSError only when nothing helps.
         """
         incoming = self.incoming(key, number)
+        try:
+            self._write(incoming, data)
+        except OSError as error:
+            self.trouble = error
+            self.room.give_up_ballast()
+            self._write(incoming, data)
+        self.room.took(len(data))
+        try:
+            return self.publish(incoming, key=key, name=name)
+        except OSError as error:  # no such name here: too long, a folder that is read-only
+            self.trouble = error
+            return self.publish(incoming, key=key, name=f"{STATE}/rescued/{incoming.name}{Path(name).suffix}")
+
+    def _write(self, incoming: Path, data: bytes) -> None:
         with incoming.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        return self.publish(incoming, key=key, name=name)
 
     def incoming(self, key: str, number: int) -> Path:
         """Where a picture lies until the ledger has its record."""

@@ -1,5 +1,7 @@
 """What is written is read back, and only what is whole counts."""
 
+import errno
+import os
 import threading
 
 import pytest
@@ -121,3 +123,22 @@ def test_an_empty_folder_is_an_empty_history(tmp_path):
     past = read_history(tmp_path / "none")
     assert past.status(request(1).base, 1) is None
     assert past.money.high == 0
+
+
+def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeypatch):
+    """The disk was full for a moment: the record waits and comes whole with the next flush."""
+    write, calls = os.write, []
+
+    def full(descriptor, data):
+        calls.append(len(data))
+        if len(calls) == 1:
+            write(descriptor, data[:20])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("imagen_batch.ledger.os.write", full)
+    with pytest.raises(OSError, match="No space"):
+        ledger.done(request(1), (ok(),), trace(request(1).key), folders=set())
+    assert ledger.path.read_bytes() == b""
+    ledger.flush()
+    assert read_history(tmp_path).status(request(1).base, 1) == "ok"

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from imagen_batch.room import Room
 from imagen_batch.shelf import Shelf
 
 KEY, OTHER = "ab" * 32, "cd" * 32
@@ -18,7 +19,7 @@ def no_links(_source, _target):
 @pytest.fixture(params=[os.link, no_links], ids=["links", "no links"])
 def shelf(request, tmp_path):
     """The pictures of a run, on both kinds of file system."""
-    return Shelf(tmp_path, link=request.param)
+    return Shelf(tmp_path, Room(tmp_path, in_flight=1), link=request.param)
 
 
 def _files(folder):

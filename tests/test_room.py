@@ -1,0 +1,96 @@
+"""A full disk stops the run before it costs more, and loses nothing that is under way."""
+
+import errno
+
+import pytest
+from running import prompts, run
+
+from imagen_batch.errors import Fatal
+from imagen_batch.room import Room
+from imagen_batch.shelf import Shelf
+from imagen_batch.simulator import Simulator
+
+
+class Disk:
+    """Free space that a test decides."""
+
+    def __init__(self, free):
+        self.free = free
+
+    def __call__(self, _folder):
+        return self.free
+
+
+def test_a_disk_that_could_not_take_what_is_under_way_stops_the_run(tmp_path):
+    """Come back later: code 75."""
+    disk = Disk(100 * 2**20)
+    room = Room(tmp_path, in_flight=32, free=disk, clock=iter(range(100)).__next__)
+    room.check()
+    room.took(10 * 2**20)
+    with pytest.raises(Fatal) as caught:
+        room.check()
+    assert (caught.value.exit_code, caught.value.outcome) == (75, "disk")
+
+
+def test_the_first_picture_tells_how_large_they_are(tmp_path):
+    """Small pictures need little room."""
+    room = Room(tmp_path, in_flight=8, free=Disk(2 * 2**20), clock=iter(range(100)).__next__)
+    room.took(1000)
+    room.check()
+
+
+def test_the_ballast_takes_a_small_share_and_goes(tmp_path):
+    """It is there to be given up."""
+    room = Room(tmp_path, in_flight=8, free=Disk(10 * 2**20))
+    room.prepare()
+    assert (tmp_path / "ballast").stat().st_size == 2**20
+    room.give_up_ballast()
+    room.give_up_ballast()
+    assert not (tmp_path / "ballast").exists()
+
+
+def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
+    """The first write meets a full disk; the picture is kept all the same, and the trouble is known."""
+    room = Room(tmp_path, in_flight=8)
+    room.prepare()
+    shelf = Shelf(tmp_path, room)
+    write = shelf._write
+
+    def full(incoming, data):
+        if (tmp_path / "ballast").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(incoming, data)
+
+    monkeypatch.setattr(shelf, "_write", full)
+    assert shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png") == "images/a.png"
+    assert shelf.trouble.errno == errno.ENOSPC
+
+
+def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
+    """It is kept under another one."""
+    shelf = Shelf(tmp_path, Room(tmp_path, in_flight=1))
+    name = shelf.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
+    assert (tmp_path / name).read_bytes() == b"paid"
+    assert "rescued" in name
+    assert shelf.trouble is not None
+
+
+def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    """What was paid is kept, the rest is pending, and nothing is paid twice."""
+    with Simulator() as sim:
+        source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
+        calls = iter(range(1000))
+        put = Shelf.put
+
+        def filling(self, *args, **kwargs):
+            if next(calls) == 5:
+                self.trouble = OSError(errno.ENOSPC, "No space left on device")
+            return put(self, *args, **kwargs)
+
+        monkeypatch.setattr(Shelf, "put", filling)
+        first = run(source, sim, concurrency=1)
+        assert first.summary.exit_code == 75
+        assert first.statuses.count("ok") == sim.bill.total == 6
+        monkeypatch.setattr(Shelf, "put", put)
+        assert run(source, sim).statuses == ["ok"] * 20
+        assert sim.bill.total == 20
