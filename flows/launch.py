@@ -6,6 +6,7 @@ Prefect's server boots in the background. Meanwhile the input is read, the folde
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -87,6 +88,12 @@ def _ask(examined: Examined, console: Console) -> None:
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
     console.say(f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}")
+    free = shutil.disk_usage(examined.settings.folder).free
+    if free < examined.disk_bytes:
+        console.say(
+            f"warning: the pictures may need {examined.disk_bytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+            "the run stops in time when they run out"
+        )
     if run.salvaged:
         console.say(f"{run.salvaged} pictures that an interrupted run had received were put in place")
     if server is not None:

@@ -116,6 +116,7 @@ def _sending(parser: argparse.ArgumentParser) -> None:
     add = _quiet_adder(pace)
     add("--concurrency", type=int, metavar="N", help="attempts in flight at once (default 32)")
     add("--requests-per-minute", type=float, metavar="N", help="default: found from what the service says")
+    add("--images-per-minute", type=float, metavar="N", help="where one request makes several pictures")
     add("--max-attempts", type=int, metavar="N", help="attempts for a request (default 5)")
     add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
     add("--outage-limit", type=float, metavar="S", help="stop after S seconds of only failures (default 600)")

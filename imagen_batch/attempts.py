@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, retry_if_result
+from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result
 
 from imagen_batch.budget import Reservation
 from imagen_batch.errors import Fatal, ImagenBatchError, Interrupted, RateLimited, Transient
@@ -66,7 +66,7 @@ class Attempts:
         Interrupted when the run stops first (also for what stops it: a Fatal is handed to the run's stop).
         """
         retrying = Retrying(
-            retry=retry_if_exception_type(Transient) | retry_if_result(self._worth_asking_again),
+            retry=retry_if_exception(self._may_pass) | retry_if_result(self._worth_asking_again),
             stop=lambda _state: self._counted >= self._studio.settings.max_attempts,
             wait=self._wait,
             sleep=self._studio.stop.sleep,
@@ -95,7 +95,7 @@ class Attempts:
         finally:
             self._clocked(started)
         self._counted += 1
-        self._governor.succeeded()
+        self._governor.succeeded(permit)
         return answer
 
     def _look_for_room(self) -> None:
@@ -114,7 +114,7 @@ class Attempts:
 
     def _admit(self, reservation: Reservation) -> Permit:
         try:
-            return self._governor.admit()
+            return self._governor.admit(images=self._request.samples)
         except Interrupted:
             reservation.release()
             raise
@@ -190,6 +190,11 @@ class Attempts:
     def _clocked(self, started: float) -> None:
         now = self._studio.clock()
         self.trace = replace(self.trace, finished_at=now, latency_s=round(now - started, 4))
+
+    def _may_pass(self, error: BaseException) -> bool:
+        if not isinstance(error, Transient):
+            return False
+        return not (error.maybe_charged and self._studio.settings.on_unknown == "hold")
 
     def _worth_asking_again(self, answer: Answer) -> bool:
         if answer.pictures or answer.damaged or not answer.missing:

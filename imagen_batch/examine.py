@@ -27,6 +27,9 @@ from imagen_batch.settings import Settings
 
 _MOST_PROBLEMS = 10_000
 
+# A PNG of a photograph, the larger of what services send; a guess to plan with.
+_BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
+
 
 @dataclass
 class Warned:
@@ -50,6 +53,7 @@ class Examined:
     requests: int = 0
     worst_usd: float = 0.0
     unpriced: int = 0  # pictures without a known price
+    disk_bytes: int = 0  # a guess from sizes
     pictures_of: Counter[str] = field(default_factory=Counter)  # model -> pictures
     successor_usd: defaultdict[str, float] = field(
         default_factory=lambda: defaultdict(float)
@@ -158,6 +162,9 @@ def _count(examined: Examined, order: Order) -> None:
     examined.samples += order.samples
     examined.requests += -(-order.samples // per_request)
     examined.pictures_of[order.model.id] += order.samples
+    examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(
+        order.options.image_size or "1K", _BYTES_OF_SIZE["1K"]
+    )
     if order.model.successor:
         successor = examined.catalogue.get(order.model.successor)
         price = successor.worst_price(order.options.image_size, order.prompt) if successor else None

@@ -25,32 +25,35 @@ class Governor:
         *,
         per_minute: float | None,
         in_flight: int,
+        images_per_minute: float | None = None,
         outage_limit: float,
         stop: Stop,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._pace = Pace(per_minute=per_minute, in_flight=in_flight, now=clock())
+        self._pace = Pace(
+            per_minute=per_minute, in_flight=in_flight, images_per_minute=images_per_minute, now=clock()
+        )
         self._outage_limit = outage_limit
         self._stop = stop
         self._clock = clock
         self._door = threading.Lock()
         self._changed = threading.Condition()
 
-    def admit(self) -> Permit:
-        """Wait for leave to start an attempt. Raises Interrupted when the run stops first."""
+    def admit(self, *, images: int = 1) -> Permit:
+        """Wait for leave to start an attempt for so many images. Raises Interrupted on a stop."""
         with self._door, self._changed:
             while True:
                 self._stop.check()
                 now = self._clock()
                 wait = self._pace.wait(now)
                 if wait <= 0:
-                    return self._pace.start(now)
+                    return self._pace.start(now, images=images)
                 self._changed.wait(min(wait, _LONGEST_NAP_S))
 
-    def succeeded(self) -> None:
+    def succeeded(self, permit: Permit) -> None:
         """The service answered."""
         with self._changed:
-            self._pace.succeeded(self._clock())
+            self._pace.succeeded(permit, self._clock())
             self._changed.notify()
 
     def failed(self, permit: Permit, error: Transient) -> bool:

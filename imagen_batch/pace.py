@@ -14,12 +14,13 @@ import math
 from dataclasses import dataclass
 
 _WINDOW_START = 4  # attempts in flight before the first reply
-_WINDOW_GENTLE = 16  # from here on it grows slowly: at the first refusal all that is in flight is refused
+_WINDOW_GENTLE = 16  # from here on quick replies raise it slowly: all that is in flight may be refused at once
+_SLOW_REPLY_S = 1.0  # slower ones bring few starts a second anyway
 _SLOWER = 0.75
 _SLOWEST = 1 / 60  # starts a second: one a minute
 _CREEP_EVERY_S = 1.0
 _CREEP_SEARCHING = 1.05  # until a second refusal has shown the limit from above
-_CREEP_FOUND = 1.001
+_CREEP_FOUND = 1.0005
 _ENOUGH_STARTS = 10  # to tell a rate from
 _BELOW = 0.98  # so that small fluctuations are no refusals
 _PAUSE_FIRST_S = 1.0
@@ -40,7 +41,15 @@ class Permit:
 class Pace:
     """The pacing of one (provider, model). All times are seconds on one clock, rates are starts a second."""
 
-    def __init__(self, *, per_minute: float | None, in_flight: int, now: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        per_minute: float | None,
+        in_flight: int,
+        images_per_minute: float | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self._image_s = 60 / images_per_minute if images_per_minute else 0.0
         self._given = None if per_minute is None else per_minute / 60
         self._rate = self._given
         self._found = False
@@ -61,25 +70,26 @@ class Pace:
         """Seconds until an attempt may start; infinite while too many are in flight."""
         if self._in_flight >= self._allowed():
             return math.inf
-        return max(self._held_until, self._next if self._rate else now) - now
+        return max(self._held_until, self._next) - now
 
-    def start(self, now: float) -> Permit:
-        """An attempt starts."""
+    def start(self, now: float, *, images: int = 1) -> Permit:
+        """An attempt for so many images starts."""
         self._in_flight += 1
-        if self._rate:
-            interval = 1 / self._rate
+        interval = max(1 / self._rate if self._rate else 0.0, images * self._image_s)
+        if interval:
             self._next = max(self._next, now - _CATCH_UP_SLOTS * interval) + interval
         self._starts += 1
         return Permit(self._generation, now, self._starts)
 
-    def succeeded(self, now: float) -> None:
+    def succeeded(self, permit: Permit, now: float) -> None:
         """An attempt was answered, be it with a picture or a refusal of the prompt."""
         self._in_flight -= 1
         if self._failing_since is not None and self.outage:
             self._window = min(_WINDOW_START, self._most)  # open again gently
         self._failures = self._bursts = 0
         self._failing_since = None
-        self._window = min(self._window + (1 if self._window < _WINDOW_GENTLE else 0.25), self._most)
+        gentle = self._window >= _WINDOW_GENTLE and now - permit.started < _SLOW_REPLY_S
+        self._window = min(self._window + (0.25 if gentle else 1), self._most)
         self._creep(now)
 
     def limited(

@@ -18,6 +18,7 @@ def plan_text(examined: Examined) -> str:
         ("models", models),
         ("price", _price(examined)),
         ("time", _time(examined)),
+        ("disk", f"up to about {_size(examined.disk_bytes)}"),
         ("out", f"{settings.folder}"),
         (
             "names",
@@ -42,6 +43,7 @@ def plan_json(examined: Examined) -> str:
             "models": dict(examined.pictures_of),
             "worst_case_usd": round(examined.worst_usd, 6) if known else None,
             "unpriced": examined.unpriced,
+            "disk_bytes": examined.disk_bytes,
             "seconds_at_given_rate": None if minutes is None else minutes * 60,
             "names": examined.names,
             "warnings": examined.warnings,
@@ -57,6 +59,10 @@ def _price(examined: Examined) -> str:
     if examined.unpriced:
         said += f"; {examined.unpriced} pictures have no known price: give --price USD"
     return said
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
 def _time(examined: Examined) -> str:

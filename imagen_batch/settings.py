@@ -91,6 +91,7 @@ class Settings(BaseModel):
 
     concurrency: int = Field(32, ge=1, le=1024)
     requests_per_minute: float | None = Field(None, gt=0)
+    images_per_minute: float | None = Field(None, gt=0)
     max_attempts: int = Field(5, ge=1, le=100)
     wait_initial: float = Field(1.0, ge=0, description="seconds before the second attempt, then doubling")
     wait_max: float = Field(60.0, ge=0, description="longest wait between attempts without a hint, seconds")

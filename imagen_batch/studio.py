@@ -55,6 +55,7 @@ class Studio:
             if model not in self._governors:
                 self._governors[model] = Governor(
                     per_minute=self.settings.requests_per_minute,
+                    images_per_minute=self.settings.images_per_minute,
                     in_flight=self.settings.concurrency,
                     outage_limit=self.settings.outage_limit,
                     stop=self.stop,

@@ -81,5 +81,4 @@ def test_a_success_ends_the_outage():
     for _ in range(5):
         governor.failed(governor.admit(), error)
         clock.now += 40
-        governor.admit()
-        governor.succeeded()
+        governor.succeeded(governor.admit())

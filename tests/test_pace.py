@@ -6,6 +6,8 @@ import pytest
 
 from imagen_batch.pace import Pace
 
+REFUSED_S = 0.1  # a refusal comes quickly
+
 
 class Bucket:
     """A service that admits `rate` attempts a second with a burst, and can change its mind."""
@@ -37,14 +39,17 @@ def drive(pace, bucket, *, requests, latency=0.2, change=None):
         wait = pace.wait(now)
         if left and wait <= 0:
             permit, left = pace.start(now), left - 1
-            heapq.heappush(flying, (now + latency, id(permit), bucket.admits(now), permit))
+            admitted = bucket.admits(now)
+            heapq.heappush(
+                flying, (now + (latency if admitted else REFUSED_S), permit.number, admitted, permit)
+            )
             continue
         ends = flying[0][0] if flying else float("inf")
         now = min(ends, now + wait) if left else ends
         while flying and flying[0][0] <= now:
             _, _, admitted, permit = heapq.heappop(flying)
             if admitted:
-                pace.succeeded(now)
+                pace.succeeded(permit, now)
             else:
                 refused, left = refused + 1, left + 1
                 pace.limited(permit, now, **bucket.says)
@@ -85,6 +90,19 @@ def test_a_limit_that_halves_midway_is_followed(names_limit):
     assert (980 / 20 + 1000 / 10) / seconds >= 0.95
 
 
+def test_images_per_minute_count_where_a_request_makes_several():
+    """Four pictures a call at sixty pictures a minute are a call every four seconds."""
+    pace = Pace(per_minute=None, in_flight=8, images_per_minute=60)
+    starts, now = [], 0.0
+    for _ in range(4):
+        now += max(0.0, pace.wait(now))
+        permit = pace.start(now, images=4)
+        starts.append(now)
+        pace.succeeded(permit, now)
+    assert starts[1:] == pytest.approx([starts[1] + 4 * step for step in range(3)])
+    assert starts[-1] >= 4 * 2
+
+
 def test_refusals_of_one_burst_count_once():
     """Attempts that were under way when the first refusal came are no new evidence."""
     pace = Pace(per_minute=6000, in_flight=10)
@@ -120,8 +138,8 @@ def test_an_outage_is_probed_one_by_one():
     assert pace.outage
     wait = pace.wait(1.0)
     assert 0 < wait <= 60
-    pace.start(1.0 + wait)
+    probe = pace.start(1.0 + wait)
     assert pace.wait(1.0 + wait) == float("inf")
-    pace.succeeded(100.0)
+    pace.succeeded(probe, 100.0)
     assert not pace.outage
     assert pace.failing_for(100.0) == 0

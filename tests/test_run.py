@@ -267,6 +267,14 @@ def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
     assert run(source, sim).statuses == ["ok"]
 
 
+def test_hold_does_not_ask_again_within_the_run_either(tmp_path):
+    """What may have been charged is left to the user, at once."""
+    with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
+        ran = run(prompts(tmp_path, "one"), sim, on_unknown="hold")
+        assert ran.statuses == ["unknown"]
+        assert len(sim.requests) == 1
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path, sim):
     """The second one says who is there."""
     source = prompts(tmp_path, "one")
