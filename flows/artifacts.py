@@ -52,5 +52,5 @@ def show_summary(name: str, summary: Summary) -> None:
 
 
 def _key(kind: str, name: str) -> str:
-    folded = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    folded = re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")
     return f"imagen-batch-{kind}-{folded or 'run'}"[:200].rstrip("-")

@@ -74,7 +74,7 @@ _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_worker
 )
 def generate_images(settings: Settings) -> State[Any]:
     """Turn a prompt file into pictures. Its final state says what is missing; its data is the summary."""
-    name = settings.folder.name
+    name = str(settings.folder)
     with _opened(settings) as run, stopping_on_signals(run.stop, grace=settings.grace, cut=run.cut):
         progress = ProgressArtifact(name, run.examined.samples)
         for _ in _landings(name, run):

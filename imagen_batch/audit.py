@@ -1,0 +1,115 @@
+"""Do the disk, the ledger and the tables of a run agree?
+
+The ledger is taken at its word and the folder is only read. Pictures that the ledger knows and the input no
+longer asks for are as they should be. Each damage is told once, under the kind that says most about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from imagen_batch.errors import FolderBusy
+from imagen_batch.findings import Audit, Finding, in_order
+from imagen_batch.history import History, read_history
+from imagen_batch.locking import is_locked
+from imagen_batch.on_disk import digest_of, files_below, flaw, judged, look_at_pictures
+from imagen_batch.on_paper import look_at_tables
+from imagen_batch.recorded import Expected, Recorded, Risk, Slot, expected, read_recorded
+from imagen_batch.reopening import reopened
+from imagen_batch.shelf import STATE
+
+Asked = Callable[[], Iterator[Expected]]
+
+
+def audit(folder: Path) -> Audit:
+    """Compare everything in `folder`.
+
+    Raises SettingsInvalid where there is no run or a file can't be read, FolderBusy while a run is at work.
+    """
+    examined = reopened(folder)
+    if is_locked(folder / STATE / "lock"):
+        raise FolderBusy(f"a run is at work in {folder}: it can be audited when that has ended")
+    recorded, past = read_recorded(folder / STATE / "ledger"), read_history(folder / STATE / "ledger")
+    asked = partial(expected, examined, past)
+    seen = look_at_pictures(asked(), folder)
+    strays = [path for path in files_below(folder) if path not in recorded.files]
+    arrived = _arrived(past, strays, folder)
+    claimed = {path for one in arrived for path in one.paths}
+    strays = [path for path in strays if path not in claimed]
+    digests = {path: digest_of(folder / path) for path in strays}
+    pictures = list(judged(seen, {digest: path for path, digest in digests.items() if digest}))
+    findings = [
+        *pictures,
+        *_strays(digests, recorded, used={one.found_at for one in pictures}),
+        *_unanswered(asked(), arrived, recorded),
+        *look_at_tables(folder, asked, lost={look.path for look in seen.bad if look.there is None}),
+    ]
+    return Audit(folder, seen.checked, in_order(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A whole picture of an attempt that has no result. `paths` also names further links to it."""
+
+    slot: Slot
+    key: str
+    paths: tuple[str, ...]
+
+
+def _arrived(past: History, strays: Collection[str], folder: Path) -> list[_Arrival]:
+    by_stem = {str(PurePosixPath(path).with_suffix("")): path for path in strays}
+    found: dict[tuple[str, int], _Arrival] = {}
+    for attempt in past.open.values():
+        for number, name in zip(attempt.numbers, attempt.names, strict=True):
+            if past.status(attempt.base, number) == "ok":
+                continue
+            named = [by_stem[stem] for stem in (name, f"{name}_{attempt.key[:8]}") if stem in by_stem]
+            places = [f"{STATE}/incoming/{attempt.key}_{number}", *named]
+            whole = tuple(place for place in places if (folder / place).is_file() and not flaw(folder / place))
+            if whole:
+                found[attempt.key, number] = _Arrival((attempt.base, number), attempt.key, whole)
+    return list(found.values())
+
+
+def _strays(
+    digests: Mapping[str, bytes | None], recorded: Recorded, *, used: Collection[str | None]
+) -> Iterator[Finding]:
+    """Files that nothing accounts for; those in `used` were told as the place of a lost picture."""
+    originals = {digest: path for path, digest in recorded.files.items()}
+    for path, digest in digests.items():
+        if path in used or digest is None:
+            continue
+        if digest in originals:
+            yield Finding("duplicated", f"the same bytes as {originals[digest]}", path)
+        else:
+            yield Finding("foreign", "nothing in the ledger accounts for it", path)
+
+
+def _unanswered(
+    asked: Iterable[Expected], arrived: Iterable[_Arrival], recorded: Recorded
+) -> Iterator[Finding]:
+    """The findings about attempts without a result: their picture lies there, or may have been charged."""
+    waiting = {one.slot: one for one in arrived}
+    for one in asked:
+        arrival = waiting.pop((one.base, one.number), None)
+        if arrival is not None:
+            yield _unrecorded(arrival, one.row)
+        elif one.status == "unknown":
+            yield _undelivered(one, recorded.risks.get((one.base, one.number), Risk()))
+    for arrival in waiting.values():
+        yield _unrecorded(arrival, None)
+
+
+def _unrecorded(arrival: _Arrival, row: int | None) -> Finding:
+    detail = "it came, but the run ended before the ledger had its record"
+    return Finding("unrecorded", detail, arrival.paths[0], row, arrival.slot[1], arrival.key)
+
+
+def _undelivered(one: Expected, risk: Risk) -> Finding:
+    usd = None if risk.unpriced else round(risk.usd, 6)
+    most = "an unknown price" if usd is None else f"at most ${usd:.2f}"
+    detail = f"{risk.attempts} attempt(s) brought no picture and may have been charged, {most}"
+    return Finding("paid_undelivered", detail, None, one.row, one.number, usd=usd)

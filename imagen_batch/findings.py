@@ -1,0 +1,138 @@
+"""What can be wrong with a run's folder, and how is that told?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+Kind = Literal[
+    "missing",  # recorded, and gone
+    "truncated",  # there, but not a whole picture
+    "altered",  # a whole picture, but not the recorded one
+    "mislabelled",  # under an extension, or in a manifest row, that is not its own
+    "duplicated",  # the bytes of a recorded picture once more, or two samples with one file between them
+    "foreign",  # nothing in the ledger accounts for it
+    "unrecorded",  # it came, but the run ended before the ledger had its record
+    "paid_undelivered",  # sent and perhaps charged, no picture
+    "stale",  # a table that does not tell what the ledger tells
+]
+KINDS: tuple[Kind, ...] = (
+    "missing",
+    "truncated",
+    "altered",
+    "mislabelled",
+    "duplicated",
+    "foreign",
+    "unrecorded",
+    "paid_undelivered",
+    "stale",
+)
+
+_SHOWN_OF_A_KIND = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One damage. `path` is below the folder; None where there never was a file."""
+
+    kind: Kind
+    detail: str
+    path: str | None = None
+    row: int | None = None
+    sample: int | None = None
+    key: str | None = None  # of the request
+    usd: float | None = None  # the most that can have been charged for nothing
+    found_at: str | None = None  # where the very bytes that belong to `path` lie
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found, sorted by kind and row. `checked`: recorded pictures of the input that were looked at."""
+
+    folder: Path
+    checked: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether disk, ledger and tables agree."""
+        return not self.findings
+
+    @property
+    def counts(self) -> Counter[Kind]:
+        """How many findings of each kind."""
+        return Counter(finding.kind for finding in self.findings)
+
+    def of(self, *kinds: Kind) -> list[Finding]:
+        """The findings of these kinds."""
+        return [finding for finding in self.findings if finding.kind in kinds]
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By kind, row and sample; what belongs to no row comes last."""
+    last = float("inf")
+    return tuple(
+        sorted(
+            findings,
+            key=lambda one: (KINDS.index(one.kind), one.row or last, one.sample or last, one.path or ""),
+        )
+    )
+
+
+def audit_text(audit: Audit) -> str:
+    """The findings for people: the first few of each kind, and what would be done about them."""
+    if audit.clean:
+        return f"{audit.folder}: clean; {audit.checked} pictures are there and as they came"
+    lines = [f"{audit.folder}: damaged, {len(audit.findings)} finding(s); {audit.checked} pictures checked"]
+    for kind in KINDS:
+        found = audit.of(kind)
+        lines += [_line(one) for one in found[:_SHOWN_OF_A_KIND]]
+        if len(found) > _SHOWN_OF_A_KIND:
+            lines.append(f"  {kind:<16}  and {len(found) - _SHOWN_OF_A_KIND} more (--json lists all)")
+    return "\n".join([*lines, *_next(audit)])
+
+
+def audit_json(audit: Audit) -> str:
+    """All findings for programs."""
+    counts = audit.counts
+    return orjson.dumps(
+        {
+            "schema_version": 1,
+            "state": "clean" if audit.clean else "damaged",
+            "out": str(audit.folder),
+            "checked": audit.checked,
+            "counts": {kind: counts[kind] for kind in KINDS},
+            "findings": [asdict(finding) for finding in audit.findings],
+        },
+        option=orjson.OPT_INDENT_2,
+    ).decode()
+
+
+def _line(finding: Finding) -> str:
+    place = "" if finding.row is None else f"row {finding.row}, sample {finding.sample}: "
+    path = f"{finding.path}  " if finding.path else ""
+    return f"  {finding.kind:<16}  {path}{place}{finding.detail}"
+
+
+def _next(audit: Audit) -> Iterator[str]:
+    """What a repair would do, one line each."""
+    lost = audit.of("missing", "truncated", "altered")
+    anew = [one for one in lost if one.found_at is None]
+    back = [one for one in audit.findings if one.found_at is not None]
+    steps = (
+        (anew, "pictures to make and pay for again; what lies in their place goes to .imagen-batch/set-aside"),
+        (back, "pictures to put back from where their bytes were found"),
+        (audit.of("unrecorded"), "pictures to record"),
+        (audit.of("paid_undelivered"), "pictures to ask for again, unless the run holds what is unknown"),
+    )
+    if len(audit.of("foreign", "duplicated")) < len(audit.findings):
+        yield f"next: imagen-batch audit {audit.folder} --repair"
+        yield from (f"  {len(found)} {step}" for found, step in steps if found)
+        yield "  all tables to write anew from the ledger"
+    if audit.of("foreign", "duplicated"):
+        yield "foreign and duplicated files are yours to keep or to delete: nothing touches them"

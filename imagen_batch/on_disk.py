@@ -1,0 +1,134 @@
+"""Is every recorded picture in its place, whole and unchanged, and what else lies there?
+
+A file whose hash is the recorded one is sound: it was looked at when it came. Only others are read as pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from imagen_batch.errors import SettingsInvalid, Transient
+from imagen_batch.findings import Finding, Kind
+from imagen_batch.images import inspect
+from imagen_batch.recorded import Expected
+
+_THREADS = 4  # reading and hashing both let other threads go on
+_BATCH = 1000
+_DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}  # a file browser leaves them wherever it looks
+_EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What lies where a picture of the input should lie. `kind` is None for the picture itself."""
+
+    expected: Expected
+    path: str
+    recorded: bytes  # SHA-256
+    there: bytes | None  # the same of what lies there; None where nothing does
+    kind: Kind | None
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Pictures:
+    """What was seen of the recorded pictures of the input. Grows with paths, not with pictures."""
+
+    checked: int = 0
+    bad: list[Look] = field(default_factory=list)
+    owners: dict[str, tuple[int, int]] = field(default_factory=dict)  # path -> row and sample whose it is
+
+    def take(self, look: Look) -> None:
+        """Take one look into account. Of two samples that share a sound file the first one owns it."""
+        self.checked += 1
+        if look.kind is not None or look.path in self.owners:
+            self.bad.append(look)
+        else:
+            self.owners[look.path] = look.expected.place
+
+
+def look_at_pictures(asked: Iterable[Expected], folder: Path) -> Pictures:
+    """Hash every picture of the input. Raises SettingsInvalid for a file that can't be read."""
+    seen = Pictures()
+    made = (one for one in asked if one.picture is not None)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="audit") as threads:
+        while batch := list(islice(made, _BATCH)):
+            for look in threads.map(lambda one: _look(one, folder), batch):
+                seen.take(look)
+    return seen
+
+
+def judged(seen: Pictures, strays: Mapping[bytes, str]) -> Iterator[Finding]:
+    """The findings about recorded pictures. `strays`: SHA-256 -> path of files that nobody recorded."""
+    elsewhere = {look.there: look.path for look in seen.bad if look.there and look.kind == "altered"}
+    elsewhere |= strays
+    for look in seen.bad:
+        kind, detail, found_at = look.kind, look.detail, elsewhere.get(look.recorded)
+        if look.path in seen.owners:
+            owner = "row {}, sample {}".format(*seen.owners[look.path])
+            kind, detail, found_at = "duplicated", f"has no file of its own: this is also that of {owner}", None
+        elif kind == "missing" and found_at and _stem(found_at) == _stem(look.path):
+            kind, detail = "mislabelled", f"has another extension: {found_at}"
+        elif found_at:
+            detail += f"; its picture lies at {found_at}"
+        assert kind is not None
+        row, sample = look.expected.place
+        yield Finding(kind, detail, look.path, row, sample, look.expected.key, found_at=found_at)
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Every file in the folder's `images`, as a path below the folder."""
+    for parent, folders, names in os.walk(folder / "images"):
+        folders.sort()
+        below = Path(parent).relative_to(folder).as_posix()
+        yield from (f"{below}/{name}" for name in sorted(names) if name not in _DESKTOP)
+
+
+def digest_of(path: Path) -> bytes | None:
+    """The SHA-256 of a file; None where there is none. Raises SettingsInvalid where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:  # to call it lost would mean to pay for it again
+        raise SettingsInvalid(f"{path} can't be read: {error.strerror}") from error
+
+
+def flaw(path: Path) -> str | None:
+    """Why a file is not a whole picture; None for one that is."""
+    try:
+        inspect(path.read_bytes())
+    except Transient as error:
+        return str(error)
+    return None
+
+
+def _look(one: Expected, folder: Path) -> Look:
+    assert one.picture is not None
+    assert one.picture.file is not None
+    assert one.picture.sha256 is not None
+    path, recorded = one.picture.file, bytes.fromhex(one.picture.sha256)
+    there = digest_of(folder / path)
+    kind: Kind | None = None
+    detail = ""
+    if there is None:
+        kind, detail = "missing", "recorded, but not there"
+    elif there != recorded:
+        torn = flaw(folder / path)
+        kind, detail = (
+            ("truncated", torn) if torn else ("altered", "a whole picture, but not the one that came")
+        )
+    elif PurePosixPath(path).suffix != _EXTENSIONS.get(one.picture.mime_type or ""):
+        kind, detail = "mislabelled", f"recorded as {one.picture.mime_type}, which its extension denies"
+    return Look(one, path, recorded, there, kind, detail)
+
+
+def _stem(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
