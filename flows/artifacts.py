@@ -28,9 +28,7 @@ class ProgressArtifact:
     def __init__(self, name: str, asked: int) -> None:
         self._asked = max(1, asked)
         self._told = time.monotonic()
-        found = create_progress_artifact(
-            0.0, key=_key("progress", name), description=f"{asked} pictures asked for"
-        )
+        found = create_progress_artifact(0.0, key=_key("progress", name), description=f"{asked} pictures asked for")
         self._id: UUID = found if isinstance(found, UUID) else UUID(str(found))
 
     def update(self, settled: int, *, last: bool = False) -> None:

@@ -3,8 +3,6 @@
 `python flows/generate.py PROMPTS ...` is the same as `imagen-batch run PROMPTS ...`.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

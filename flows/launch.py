@@ -17,9 +17,11 @@ from flows.server import OwnServer
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined, examine
 from imagen_batch.progress import Progress
+from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.summary import Summary
+from imagen_batch.wording import plural
 
 _ASK_ABOVE_USD = 5.0
 
@@ -74,20 +76,21 @@ def _stop_unless_used(server: OwnServer) -> None:
 
 
 def _ask(examined: Examined, console: Console) -> None:
-    if (
-        console.confirm is None
-        or examined.worst_usd <= _ASK_ABOVE_USD
-        or examined.settings.provider == "simulator"
-    ):
+    if console.confirm is None or examined.worst_usd <= _ASK_ABOVE_USD or examined.settings.provider == "simulator":
         return
-    question = f"{examined.samples} pictures, at most ${examined.worst_usd:.2f}. Go on?"
+    left = remaining(examined)
+    if left.usd <= _ASK_ABOVE_USD:
+        return
+    question = f"{plural(left.samples, 'picture')} to make, at most ${left.usd:.2f}. Go on?"
     if not console.confirm(question):
         raise SettingsInvalid("not confirmed: nothing was sent (--yes does not ask)")
 
 
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
-    console.say(f"{examined.rows} rows, {examined.samples} pictures asked for, into {examined.settings.folder}")
+    console.say(
+        f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')} asked for, into {examined.settings.folder}"
+    )
     free = shutil.disk_usage(examined.settings.folder).free
     if free < examined.disk_bytes:
         console.say(
@@ -95,7 +98,7 @@ def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
             "the run stops in time when they run out"
         )
     if run.salvaged:
-        console.say(f"{run.salvaged} pictures that an interrupted run had received were put in place")
+        console.say(f"put in place what an interrupted run had received: {plural(run.salvaged, 'picture')}")
     if server is not None:
         seconds = "15 s, it makes its database this first time" if server.first_boot else "about 5 s"
         console.say(f"starting Prefect's server ({seconds}; set PREFECT_API_URL to use one that runs)")

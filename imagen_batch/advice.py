@@ -26,15 +26,17 @@ def advice(cause: Cause, *, command: str, stopped_for: str | None = None) -> Adv
 
     `stopped_for` is what ended the run ("auth", "quota_day", ...): samples that were not sent wait for that.
     """
+    plain = re.sub(r" --retry[ =]\w+(,\w+| (failed|filtered|unknown|missing))*", "", command)
     words, _, template = _template(cause, stopped_for).rpartition(": ")
     return Advice(
         words,
         template.format(
-            command=command,
-            retry_failed=_with(command, "--retry failed"),
-            resend=_without(command, "--on-unknown"),
-            other_model=f"{_without(command, '--model')} --model ID",
-            more=f"{_without(command, _limit(command))} {_limit(command)} {_UNIT[_limit(command)]}",
+            command=plain,
+            retry_failed=f"{plain} --retry failed",
+            retry_missing=f"{plain} --retry missing",
+            resend=_without(plain, "--on-unknown"),
+            other_model=f"{_without(plain, '--model')} --model ID",
+            more=f"{_without(plain, _limit(plain))} {_limit(plain)} {_UNIT[_limit(plain)]}",
         ),
     )
 
@@ -47,10 +49,6 @@ def _template(cause: Cause, stopped_for: str | None) -> str:
     if cause.status == "unknown":
         return _BY_STATUS["unknown"]
     return _BY_KIND.get(cause.error_kind or "") or _BY_STATUS[cause.status]
-
-
-def _with(command: str, option: str) -> str:
-    return command if option in command else f"{command} {option}"
 
 
 def _without(command: str, option: str) -> str:
@@ -72,12 +70,11 @@ _ALLOW_PEOPLE = (
 _BY_KIND = {
     "transient_exhausted": "this may pass; to ask again: {retry_failed}",
     "no_image": "another try may bring one: {retry_failed}",
-    "file_missing": "put the file back, or pay for a new one: {retry_failed}",
+    "file_missing": "put the file back, or pay for a new one: {retry_missing}",
     "bad_request": "mend what the message names in these rows, then: {command}",
     "auth": "check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its rights, then: {command}",
     "billing": "turn on billing or top up the balance of the key's project, then: {command}",
-    "model_gone": "choose a model that is still served (imagen-batch models names successors), then: "
-    "{other_model}",
+    "model_gone": "choose a model that is still served (imagen-batch models names successors), then: {other_model}",
     "quota_day": "the daily quota begins anew at midnight Pacific time; then: {command}",
     "outage": "the service does not answer; some time later: {command}",
     "disk": "make room in the output folder, then: {command}",

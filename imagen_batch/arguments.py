@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from imagen_batch import __version__
 
+RETRIES = ("failed", "filtered", "unknown", "missing")
+
 _RUN_EXAMPLES = """\
 examples:
-  imagen-batch plan prompts/demo.csv                            what it would do and cost; sends nothing
+  imagen-batch plan prompts/book.csv                            what it would do and cost; sends nothing
   imagen-batch run prompts/demo.csv --provider simulator        rehearse without a key and without cost
   imagen-batch run prompts/book.csv --max-cost 20               for real, never beyond 20 USD
   imagen-batch run prompts/book.csv --retry failed              again, with the failed ones
@@ -33,6 +36,16 @@ def make_parser() -> argparse.ArgumentParser:
     _simulate(commands)
     _models(commands)
     return parser
+
+
+def spread_retry(argv: Sequence[str]) -> list[str]:
+    """`--retry failed filtered FILE` as `--retry failed --retry filtered FILE`: argparse would take the file too."""
+    spread: list[str] = []
+    for word in argv:
+        if word in RETRIES and len(spread) > 1 and spread[-2] == "--retry":
+            spread.append("--retry")
+        spread.append(word)
+    return spread
 
 
 def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -126,8 +139,7 @@ def _sending(parser: argparse.ArgumentParser) -> None:
     add("--max-cost", type=float, metavar="USD", help="a wall: spent and reserved never exceed it")
     add("--max-images", type=int, metavar="N", help="a wall in pictures")
     add("--price", type=float, metavar="USD", help="price of a picture, where the catalogue has none")
-    retry = ("failed", "filtered", "unknown", "missing")
-    add("--retry", action="extend", nargs="+", choices=retry, help="missing: files gone; part of failed")
+    add("--retry", action="append", choices=RETRIES, help="several may follow; missing: files that are gone")
     add("--on-unknown", choices=("resend", "hold"), help="what perhaps was charged, though no reply came")
 
 

@@ -6,7 +6,7 @@ longer asks for are as they should be. Each damage is told once, under the kind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,8 +21,6 @@ from imagen_batch.recorded import Expected, Recorded, Risk, Slot, expected, read
 from imagen_batch.reopening import reopened
 from imagen_batch.shelf import STATE
 
-Asked = Callable[[], Iterator[Expected]]
-
 
 def audit(folder: Path) -> Audit:
     """Compare everything in `folder`.
@@ -32,22 +30,20 @@ def audit(folder: Path) -> Audit:
     examined = reopened(folder)
     if is_locked(folder / STATE / "lock"):
         raise FolderBusy(f"a run is at work in {folder}: it can be audited when that has ended")
-    recorded, past = read_recorded(folder / STATE / "ledger"), read_history(folder / STATE / "ledger")
+    ledger = folder / STATE / "ledger"
+    recorded, past = read_recorded(ledger), read_history(ledger)
     asked = partial(expected, examined, past)
     seen = look_at_pictures(asked(), folder)
     strays = [path for path in files_below(folder) if path not in recorded.files]
     arrived = _arrived(past, strays, folder)
-    claimed = {path for one in arrived for path in one.paths}
-    strays = [path for path in strays if path not in claimed]
-    digests = {path: digest_of(folder / path) for path in strays}
-    pictures = list(judged(seen, {digest: path for path, digest in digests.items() if digest}))
-    findings = [
-        *pictures,
-        *_strays(digests, recorded, used={one.found_at for one in pictures}),
+    digests = _digests(strays, arrived, folder)
+    of_samples = [
+        *judged(seen, {digest: path for path, digest in digests.items()}),
         *_unanswered(asked(), arrived, recorded),
-        *look_at_tables(folder, asked, lost={look.path for look in seen.bad if look.there is None}),
     ]
-    return Audit(folder, seen.checked, in_order(findings))
+    of_files = _strays(digests, recorded, used={one.found_at for one in of_samples})
+    of_tables = look_at_tables(folder, asked, told={(one.row, one.sample) for one in of_samples})
+    return Audit(folder, seen.checked, in_order((*of_samples, *of_files, *of_tables)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +70,18 @@ def _arrived(past: History, strays: Collection[str], folder: Path) -> list[_Arri
     return list(found.values())
 
 
-def _strays(
-    digests: Mapping[str, bytes | None], recorded: Recorded, *, used: Collection[str | None]
-) -> Iterator[Finding]:
+def _digests(strays: Iterable[str], arrived: Iterable[_Arrival], folder: Path) -> dict[str, bytes]:
+    """SHA-256 of each stray but those that arrived without a record."""
+    claimed = {path for one in arrived for path in one.paths}
+    hashed = ((path, digest_of(folder / path)) for path in strays if path not in claimed)
+    return {path: digest for path, digest in hashed if digest}
+
+
+def _strays(digests: Mapping[str, bytes], recorded: Recorded, *, used: Collection[str | None]) -> Iterator[Finding]:
     """Files that nothing accounts for; those in `used` were told as the place of a lost picture."""
     originals = {digest: path for path, digest in recorded.files.items()}
     for path, digest in digests.items():
-        if path in used or digest is None:
+        if path in used:
             continue
         if digest in originals:
             yield Finding("duplicated", f"the same bytes as {originals[digest]}", path)
@@ -88,9 +89,7 @@ def _strays(
             yield Finding("foreign", "nothing in the ledger accounts for it", path)
 
 
-def _unanswered(
-    asked: Iterable[Expected], arrived: Iterable[_Arrival], recorded: Recorded
-) -> Iterator[Finding]:
+def _unanswered(asked: Iterable[Expected], arrived: Iterable[_Arrival], recorded: Recorded) -> Iterator[Finding]:
     """The findings about attempts without a result: their picture lies there, or may have been charged."""
     waiting = {one.slot: one for one in arrived}
     for one in asked:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from imagen_batch.arguments import make_parser
+from imagen_batch.arguments import make_parser, spread_retry
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from imagen_batch.simulator import main as simulate  # noqa: PLC0415
 
         return simulate(argv[1:])
-    typed = make_parser().parse_args(argv)
+    typed = make_parser().parse_args(spread_retry(argv))
     typed.line = shlex.join(["imagen-batch", *argv])
     commands: dict[str, Callable[[Namespace], int]] = {
         "run": _run,
@@ -77,12 +77,15 @@ def _plan(typed: Namespace) -> int:
 
     from imagen_batch.examine import examine  # noqa: PLC0415
     from imagen_batch.preview import plan_json, plan_text  # noqa: PLC0415
+    from imagen_batch.remaining import remaining  # noqa: PLC0415
 
     examined = examine(_settings(typed), today=datetime.now(UTC).date())
+    left = remaining(examined)
+    examined.forget_spool()
     if not typed.quiet:
         for warning in examined.warnings:
             _say(f"warning: {warning}")
-    _print(plan_json(examined) if typed.as_json else plan_text(examined))
+    _print(plan_json(examined, left) if typed.as_json else plan_text(examined, left))
     return 0
 
 

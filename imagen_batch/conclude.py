@@ -52,9 +52,7 @@ def _written(account: Account) -> Tally:
     """Write the tables, and count what goes into them."""
     tally, examined = Tally(), account.examined
     file, provider = examined.file, examined.settings.provider
-    with Tables(
-        account.folder, user_columns=file.user_columns, columns=file.columns, provider=provider
-    ) as tables:
+    with Tables(account.folder, user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
         for entry in account.entries():
             tables.add(entry)
             tally.add(entry)

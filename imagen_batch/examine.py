@@ -24,6 +24,7 @@ from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.records import Problem, PromptRow
 from imagen_batch.settings import Settings
+from imagen_batch.wording import plural
 
 _MOST_PROBLEMS = 10_000
 
@@ -60,6 +61,7 @@ class Examined:
     )  # model -> worst case with its successor
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)  # the first few
+    spool: Path | None = None  # where standard input was put
 
     @property
     def warnings(self) -> list[str]:
@@ -74,6 +76,12 @@ class Examined:
     def read_from(self, copy: Path) -> None:
         """Read rows from a copy of the file from now on."""
         self.file = _opened(copy, self.settings, format=self.file.format)
+
+    def forget_spool(self) -> None:
+        """Remove what standard input was put into."""
+        if self.spool is not None:
+            self.spool.unlink(missing_ok=True)
+            self.spool = None
 
     def orders(self) -> Iterator[Order]:
         """What each row asks for, in input order; read from the file anew."""
@@ -90,9 +98,17 @@ def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) 
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
-    catalogue = load_catalogue(settings.models)
-    file = _opened(_source(settings, stdin), settings)
-    examined = Examined(settings, catalogue, file, today)
+    source = _source(settings, stdin)
+    try:
+        return _examined(source, settings, today=today)
+    except BaseException:
+        _forget(source, settings)
+        raise
+
+
+def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
+    file = _opened(source, settings)
+    examined = Examined(settings, load_catalogue(settings.models), file, today)
     _check_template(settings, file)
     problems = _look_at_rows(examined)
     if not problems and not examined.rows:
@@ -103,7 +119,13 @@ def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) 
         raise InputInvalid(problems)
     _refuse_retired(examined)
     _refuse_unpriced(examined)
+    examined.spool = source if settings.prompts == "-" else None
     return examined
+
+
+def _forget(source: Path, settings: Settings) -> None:
+    if settings.prompts == "-":
+        source.unlink(missing_ok=True)
 
 
 def _source(settings: Settings, stdin: IO[bytes] | None) -> Path:
@@ -162,9 +184,7 @@ def _count(examined: Examined, order: Order) -> None:
     examined.samples += order.samples
     examined.requests += -(-order.samples // per_request)
     examined.pictures_of[order.model.id] += order.samples
-    examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(
-        order.options.image_size or "1K", _BYTES_OF_SIZE["1K"]
-    )
+    examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(order.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
     if order.model.successor:
         successor = examined.catalogue.get(order.model.successor)
         price = successor.worst_price(order.options.image_size, order.prompt) if successor else None
@@ -190,7 +210,7 @@ def _warn(examined: Examined, row: PromptRow, option: str, message: str) -> None
 
 def _told(option: str, warned: Warned) -> str:
     rows = f"line {warned.line}" if warned.count == 1 else f"{warned.count} rows, first in line {warned.line}"
-    return f"{option} {warned.message} ({rows})"
+    return f"{option}: {warned.message} ({rows})"
 
 
 def _refuse_retired(examined: Examined) -> None:
@@ -208,7 +228,7 @@ def _refuse_retired(examined: Examined) -> None:
 
 def _gone(model: Model, ended: date, examined: Examined) -> str:
     pictures = examined.pictures_of[model.id]
-    said = f"{model.id} was shut down by Google on {ended} ({pictures} pictures of this run ask for it):"
+    said = f"{model.id} was shut down by Google on {ended} (this run asks for {plural(pictures, 'picture')} of it):"
     if model.successor:
         usd = examined.successor_usd[model.id]
         said += f" change to its successor {model.successor} (at most ${usd:.2f} for these pictures), or"
@@ -218,5 +238,5 @@ def _gone(model: Model, ended: date, examined: Examined) -> str:
 def _refuse_unpriced(examined: Examined) -> None:
     if examined.settings.max_cost is not None and examined.unpriced:
         raise SettingsInvalid(
-            f"--max-cost needs prices, and {examined.unpriced} pictures have none: give --price USD"
+            f"--max-cost needs prices, and none is known for {plural(examined.unpriced, 'picture')}: give --price USD"
         )

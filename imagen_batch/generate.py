@@ -12,6 +12,7 @@ from imagen_batch.identity import request_key
 from imagen_batch.records import CostIs, ImageRequest, Missing, Outcome, Sample, Trace
 from imagen_batch.room import disk_trouble
 from imagen_batch.studio import Studio
+from imagen_batch.wording import plural
 
 
 def generate_shard(requests: Sequence[ImageRequest], studio: Studio, *, threads: Executor) -> None:
@@ -82,9 +83,7 @@ def _samples(request: ImageRequest, answer: Answer, studio: Studio) -> tuple[Sam
     return tuple(sorted((*made, *lacking), key=lambda sample: sample.number))
 
 
-def _made(
-    request: ImageRequest, checked: Checked, studio: Studio, *, cost: tuple[float | None, CostIs]
-) -> Sample:
+def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tuple[float | None, CostIs]) -> Sample:
     facts, picture = checked.facts, checked.picture
     name = request.name(checked.number) + facts.extension
     file = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
@@ -131,7 +130,7 @@ def _exhausted(number: int, error: Transient, trace: Trace) -> Sample:
     return Sample(
         number=number,
         status=status,
-        error=f"{error} ({error.kind}, {trace.attempts} attempts)",
+        error=f"{error} ({error.kind}, {plural(trace.attempts, 'attempt')})",
         error_kind="transient_exhausted",
         cost_usd=None if error.maybe_charged else 0.0,
         cost_is="unknown" if error.maybe_charged else "estimate",

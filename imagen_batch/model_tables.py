@@ -59,9 +59,7 @@ def _is_count(found: object) -> bool:
 
 
 def _is_usd(found: object) -> bool:
-    return (
-        isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0
-    )
+    return isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0
 
 
 def _is_one_of(allowed: Collection[str]) -> _Form:

@@ -180,9 +180,7 @@ def _amended(base: Model | None, model_id: str, table: object) -> Model:
         values["tokens"] = TokenPrices(**values["tokens"])
     if base is None:
         if "dialect" not in values:
-            raise SettingsInvalid(
-                f'models."{model_id}" is new, so it needs a dialect: {" or ".join(DIALECT_NAMES)}'
-            )
+            raise SettingsInvalid(f'models."{model_id}" is new, so it needs a dialect: {" or ".join(DIALECT_NAMES)}')
         base = unknown_model(model_id, values["dialect"])
     elif "prices" in values:
         # The old token prices would contradict the new ones, and win: they make a cost "exact".
@@ -195,6 +193,4 @@ def _amended(base: Model | None, model_id: str, table: object) -> Model:
 def _refuse_prices_of_other_sizes(model: Model) -> None:
     sizes = (*model.sizes, ANY_SIZE)
     if model.sizes and (others := [size for size in model.prices if size not in sizes]):
-        raise SettingsInvalid(
-            f'models."{model.id}".prices: {others[0]!r} is none of its sizes: {", ".join(sizes)}'
-        )
+        raise SettingsInvalid(f'models."{model.id}".prices: {others[0]!r} is none of its sizes: {", ".join(sizes)}')

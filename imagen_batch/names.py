@@ -101,9 +101,7 @@ def _stem(segments: list[str], *, source: str) -> str:
     if not segments:
         raise ValueError(f"{source!r} leaves no file name")
     if len(segments) > _SEGMENTS_MAX:
-        raise ValueError(
-            f"{source!r} has {len(segments)} levels of folders; at most {_SEGMENTS_MAX} are allowed"
-        )
+        raise ValueError(f"{source!r} has {len(segments)} levels of folders; at most {_SEGMENTS_MAX} are allowed")
     *folders, file = segments
     return _FOLDER + "/".join([*map(_safe_folder, folders), _safe_file(file)])
 

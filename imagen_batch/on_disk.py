@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from imagen_batch.errors import SettingsInvalid, Transient
 from imagen_batch.findings import Finding, Kind
 from imagen_batch.images import inspect
-from imagen_batch.recorded import Expected
+from imagen_batch.recorded import Expected, Place
 
 _THREADS = 4  # reading and hashing both let other threads go on
 _BATCH = 1000
@@ -42,7 +42,7 @@ class Pictures:
 
     checked: int = 0
     bad: list[Look] = field(default_factory=list)
-    owners: dict[str, tuple[int, int]] = field(default_factory=dict)  # path -> row and sample whose it is
+    owners: dict[str, Place] = field(default_factory=dict)  # path -> row and sample whose it is
 
     def take(self, look: Look) -> None:
         """Take one look into account. Of two samples that share a sound file the first one owns it."""
@@ -122,9 +122,7 @@ def _look(one: Expected, folder: Path) -> Look:
         kind, detail = "missing", "recorded, but not there"
     elif there != recorded:
         torn = flaw(folder / path)
-        kind, detail = (
-            ("truncated", torn) if torn else ("altered", "a whole picture, but not the one that came")
-        )
+        kind, detail = ("truncated", torn) if torn else ("altered", "a whole picture, but not the one that came")
     elif PurePosixPath(path).suffix != _EXTENSIONS.get(one.picture.mime_type or ""):
         kind, detail = "mislabelled", f"recorded as {one.picture.mime_type}, which its extension denies"
     return Look(one, path, recorded, there, kind, detail)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from imagen_batch.findings import Finding
-from imagen_batch.recorded import Expected
+from imagen_batch.recorded import Expected, Place
 from imagen_batch.shelf import STATE
 
 MANIFESTS = ("manifest.parquet", "manifest.csv")
@@ -49,19 +49,19 @@ class Line:
     mime_type: str | None
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> Place:
         """Row and sample."""
         return self.row, self.sample
 
 
 def look_at_tables(
-    folder: Path, asked: Callable[[], Iterator[Expected]], *, lost: Collection[str]
+    folder: Path, asked: Callable[[], Iterator[Expected]], *, told: Collection[tuple[int | None, int | None]]
 ) -> Iterator[Finding]:
-    """The findings about tables. `lost`: recorded pictures that are gone, which a manifest may say."""
+    """The findings about tables. `told`: places that have a finding of their own."""
     gone = [name for name in TABLES if not (folder / name).exists()]
     first = (Finding("stale", "is missing", name) for name in gone)
     there = [name for name in MANIFESTS if name not in gone]
-    found = chain(first, *(_look_at_manifest(folder / name, asked(), lost) for name in there))
+    found = chain(first, *(_look_at_manifest(folder / name, asked(), told) for name in there))
     if not _cut_off(folder):
         yield from found
     elif next(found, None) is not None:  # one cause, one finding
@@ -81,13 +81,15 @@ def _cut_off(folder: Path) -> bool:
     return f"{finished:015.3f}" < begun
 
 
-def _look_at_manifest(path: Path, asked: Iterator[Expected], lost: Collection[str]) -> Iterator[Finding]:
+def _look_at_manifest(
+    path: Path, asked: Iterator[Expected], told: Collection[tuple[int | None, int | None]]
+) -> Iterator[Finding]:
     try:
         table = _read(path)
     except (pa.ArrowException, OSError, KeyError) as error:
         yield Finding("stale", f"can't be read: {str(error).splitlines()[0]}", path.name)
         return
-    compared = _Compared(path.name, lost)
+    compared = _Compared(path.name, told)
     for line, one in _paired(_lines(table), asked):
         compared.take(line, one)
     yield from compared.findings()
@@ -139,9 +141,9 @@ class _Compared:
     """What a manifest says otherwise than the ledger."""
 
     name: str
-    lost: Collection[str]
+    told: Collection[tuple[int | None, int | None]]
     labels: list[tuple[Line, Expected]] = field(default_factory=list)
-    told: list[tuple[Line, Expected]] = field(default_factory=list)  # another status
+    statuses: list[tuple[Line, Expected]] = field(default_factory=list)
     lacking: list[Expected] = field(default_factory=list)
     surplus: list[Line] = field(default_factory=list)
 
@@ -152,7 +154,7 @@ class _Compared:
         elif one is None:
             self.surplus.append(line)
         elif not self._same_status(line, one):
-            self.told.append((line, one))
+            self.statuses.append((line, one))
         elif line.status == one.status and _labels(line) != _of_record(one):
             self.labels.append((line, one))
 
@@ -167,11 +169,11 @@ class _Compared:
         parts = [
             (len(self.lacking) - len(moved), "lacks {} row(s)"),
             (len(self.surplus) - len(moved), "has {} row(s) too many"),
-            (len(self.told), "gives {} row(s) another status than the ledger"),
+            (len(self.statuses), "gives {} row(s) another status than the ledger"),
         ]
-        told = [text.format(count) for count, text in parts if count]
-        if told:
-            yield Finding("stale", ", ".join(told), self.name)
+        said = [text.format(count) for count, text in parts if count]
+        if said:
+            yield Finding("stale", ", ".join(said), self.name)
 
     def _moved(self) -> list[tuple[Line, Expected]]:
         """Lines whose picture is that of a row which has no line."""
@@ -179,9 +181,7 @@ class _Compared:
         return [(line, without.pop(line.file)) for line in self.surplus if line.file in without]
 
     def _same_status(self, line: Line, one: Expected) -> bool:
-        if line.status == one.status or {line.status, one.status} <= _NOT_SENT:
-            return True
-        return line.status == "failed" and one.picture is not None and one.picture.file in self.lost
+        return line.status == one.status or {line.status, one.status} <= _NOT_SENT or one.place in self.told
 
 
 def _labels(line: Line) -> _Labels:

@@ -92,9 +92,7 @@ class Pace:
         self._window = min(self._window + (0.25 if gentle else 1), self._most)
         self._creep(now)
 
-    def limited(
-        self, permit: Permit, now: float, *, retry_after: float | None, per_minute: float | None
-    ) -> None:
+    def limited(self, permit: Permit, now: float, *, retry_after: float | None, per_minute: float | None) -> None:
         """An attempt was refused because the account is over a limit."""
         self._in_flight -= 1
         self._note_failure(now)

@@ -101,9 +101,7 @@ class Planner:
 
     def _stem(self, row: PromptRow, model: Model) -> tuple[str, bool]:
         if self._settings.name_template is not None:
-            facts = dict(
-                zip(TEMPLATE_FIELDS, (row.row, row.id or row.row, slug(row.prompt), model.id), strict=True)
-            )
+            facts = dict(zip(TEMPLATE_FIELDS, (row.row, row.id or row.row, slug(row.prompt), model.id), strict=True))
             return stem_from_template(self._settings.name_template, {**row.user, **facts}), True
         if row.filename:
             return stem_from(row.filename), True
@@ -195,9 +193,7 @@ def _seeded(order: Order, first: int) -> Options:
 
 
 def _name(order: Order, number: int, key: str) -> str:
-    return picture_name(
-        order.stem, sample=number, key=key, extension="", named=order.named, samples=order.samples
-    )
+    return picture_name(order.stem, sample=number, key=key, extension="", named=order.named, samples=order.samples)
 
 
 def _over(row: Options, run: Options) -> Options:

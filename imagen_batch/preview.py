@@ -5,19 +5,21 @@ from __future__ import annotations
 import orjson
 
 from imagen_batch.examine import Examined
+from imagen_batch.remaining import Remaining
+from imagen_batch.wording import plural
 
 
-def plan_text(examined: Examined) -> str:
+def plan_text(examined: Examined, left: Remaining) -> str:
     """The plan for people, aligned lines."""
     settings = examined.settings
-    models = ", ".join(f"{model} ({count} pictures)" for model, count in examined.pictures_of.most_common())
+    models = ", ".join(f"{model} ({plural(count, 'picture')})" for model, count in examined.pictures_of.most_common())
     lines = [
         ("rows", f"{examined.rows}"),
         ("pictures", f"{examined.samples}"),
-        ("requests", f"{examined.requests}"),
+        ("requests", _requests(examined, left)),
         ("models", models),
-        ("price", _price(examined)),
-        ("time", _time(examined)),
+        ("price", _price(examined, left)),
+        ("time", _time(examined, left)),
         ("disk", f"up to about {_size(examined.disk_bytes)}"),
         ("out", f"{settings.folder}"),
         (
@@ -28,10 +30,10 @@ def plan_text(examined: Examined) -> str:
     return "\n".join(f"{label:<9} {text}" for label, text in lines) + "\nNothing was sent."
 
 
-def plan_json(examined: Examined) -> str:
+def plan_json(examined: Examined, left: Remaining) -> str:
     """The plan for programs, one JSON object."""
-    known = examined.unpriced == 0
-    minutes = _minutes(examined)
+    known = left.unpriced == 0
+    minutes = _minutes(examined, left)
     return orjson.dumps(
         {
             "schema_version": 1,
@@ -40,9 +42,11 @@ def plan_json(examined: Examined) -> str:
             "rows": examined.rows,
             "samples": examined.samples,
             "requests": examined.requests,
+            "requests_left": left.requests,
+            "samples_left": left.samples,
             "models": dict(examined.pictures_of),
-            "worst_case_usd": round(examined.worst_usd, 6) if known else None,
-            "unpriced": examined.unpriced,
+            "worst_case_usd": round(left.usd, 6) if known else None,
+            "unpriced": left.unpriced,
             "disk_bytes": examined.disk_bytes,
             "seconds_at_given_rate": None if minutes is None else minutes * 60,
             "names": examined.names,
@@ -52,12 +56,18 @@ def plan_json(examined: Examined) -> str:
     ).decode()
 
 
-def _price(examined: Examined) -> str:
-    said = f"at most ${examined.worst_usd:.2f} if each request is sent once"
+def _requests(examined: Examined, left: Remaining) -> str:
+    if left.requests == examined.requests:
+        return f"{examined.requests}"
+    return f"{left.requests} still to send, for {plural(left.samples, 'picture')}; the others are in the folder"
+
+
+def _price(examined: Examined, left: Remaining) -> str:
+    said = f"at most ${left.usd:.2f} if each request is sent once"
     if examined.settings.provider == "simulator":
         said += " (what Google would ask; the simulator asks nothing)"
-    if examined.unpriced:
-        said += f"; {examined.unpriced} pictures have no known price: give --price USD"
+    if left.unpriced:
+        said += f"; no known price for {plural(left.unpriced, 'picture')}: give --price USD"
     return said
 
 
@@ -65,14 +75,14 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
-def _time(examined: Examined) -> str:
-    minutes = _minutes(examined)
+def _time(examined: Examined, left: Remaining) -> str:
+    minutes = _minutes(examined, left)
     if minutes is None:
         return "unknown: no --requests-per-minute given, the rate is found while running"
     per_minute = examined.settings.requests_per_minute
     return f"at least {minutes:.1f} minutes at {per_minute:g} requests a minute"
 
 
-def _minutes(examined: Examined) -> float | None:
+def _minutes(examined: Examined, left: Remaining) -> float | None:
     per_minute = examined.settings.requests_per_minute
-    return None if per_minute is None else examined.requests / per_minute
+    return None if per_minute is None else left.requests / per_minute

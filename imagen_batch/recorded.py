@@ -22,6 +22,9 @@ from imagen_batch.records import Outcome, Sample
 Slot = tuple[str, int]
 """A sample, by its row's base key and its number."""
 
+Place = tuple[int, int]
+"""A sample of the input, by its row and its number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -35,7 +38,7 @@ class Expected:
     key: str | None = None  # of the request that brought the picture
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> Place:
         """Row and sample: where it stands in the manifest."""
         return self.row, self.number
 

@@ -15,6 +15,7 @@ from imagen_batch.advice import Advice
 from imagen_batch.causes import Cause
 from imagen_batch.records import OUTCOMES
 from imagen_batch.summary import Ending, Facts, Summary, Tally, ending, exit_code
+from imagen_batch.wording import plural
 
 __all__ = [
     "Ending",
@@ -84,9 +85,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
 def to_markdown(summary: Summary) -> str:
     """The same as `summary.md` and for Prefect's page."""
     counts = "\n".join(f"| {name} | {count:,} |" for name, count in _samples(summary).items())
-    attempts = (
-        f"{_count(summary.attempts, 'attempt')}, {summary.facts.refused_429:,} refused by a rate limit (429)"
-    )
+    attempts = f"{plural(summary.attempts, 'attempt')}, {summary.facts.refused_429:,} refused by a rate limit (429)"
     paragraphs = [
         f"# {_escaped(_headline(summary))}",
         *map(_escaped, _ended(summary)),
@@ -99,19 +98,18 @@ def to_markdown(summary: Summary) -> str:
 
 def cost(summary: Summary) -> str:
     """What the run cost, and how sure that is."""
-    unpriced = f"no price is known for {_count(summary.unpriced, 'picture')} or lost attempts"
+    unpriced = f"no price is known for {plural(summary.unpriced, 'picture')} or lost attempts"
     if summary.cost_usd is None:
         return f"cost unknown: {unpriced}"
     about = "about " if summary.estimated else ""
-    if summary.facts.provider == "simulator":
-        return f"would cost {about}{_usd(summary.cost_usd)} for real; the simulator charges nothing"
-    known = f"cost {about}{_usd(summary.cost_usd)}"
+    simulated = summary.facts.provider == "simulator"
+    known = f"{'the simulator charges nothing; for real: ' if simulated else 'cost '}{about}{_usd(summary.cost_usd)}"
     if summary.cost_high_usd is None:
         return f"{known}, and more: {unpriced}"
     if summary.cost_high_usd <= summary.cost_low_usd:
         return known
     between = f"between {_usd(summary.cost_low_usd)} and {_usd(summary.cost_high_usd)}"
-    lost = _count(summary.lost, "request") if summary.lost else "attempts"
+    lost = plural(summary.lost, "request") if summary.lost else "attempts"
     return f"{known} ({between}: {lost} whose reply was lost may have been charged)"
 
 
@@ -142,7 +140,7 @@ def _headline(summary: Summary) -> str:
     asked, ok = summary.asked, summary.counts["ok"]
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
     without = f", {asked - ok:,} without" if asked > ok else ""
-    return f"{summary.state}: {ok:,} of {_count(asked, 'picture')}{simulated}{without}"
+    return f"{summary.state}: {ok:,} of {plural(asked, 'picture')}{simulated}{without}"
 
 
 def _ended(summary: Summary) -> Iterator[str]:
@@ -195,7 +193,7 @@ def _table_row(cause: Cause) -> str:
 def _more(summary: Summary, shown: int = _MOST_CAUSES) -> Iterator[str]:
     left = len(summary.causes) - shown
     if left > 0:
-        yield f"and {_count(left, 'more cause')}: see summary.json and manifest.csv"
+        yield f"and {plural(left, 'more cause')}: see summary.json and manifest.csv"
 
 
 def _rows(cause: Cause) -> str:
@@ -207,10 +205,6 @@ def _rows(cause: Cause) -> str:
 def _usd(amount: float) -> str:
     """Cents, and more digits only where cents would say nothing."""
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _line(text: str, limit: int) -> str:

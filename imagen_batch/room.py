@@ -60,9 +60,7 @@ class Room:
             self._looked = now
         free, needed = self._free(self._folder), self._in_flight * self._largest + _MARGIN_BYTES
         if free < needed:
-            raise disk_trouble(
-                f"{free / 1e6:.0f} MB are free, the pictures under way may need {needed / 1e6:.0f} MB"
-            )
+            raise disk_trouble(f"{free / 1e6:.0f} MB are free, the pictures under way may need {needed / 1e6:.0f} MB")
 
     def took(self, size: int) -> None:
         """A picture of `size` bytes was kept."""

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imagen_batch.account import Seen
 from imagen_batch.budget import Budget
 from imagen_batch.conclude import conclude
 from imagen_batch.errors import SettingsInvalid
@@ -28,12 +27,12 @@ from imagen_batch.examine import Examined
 from imagen_batch.files import written
 from imagen_batch.generate import generate_shard
 from imagen_batch.history import History, read_history
-from imagen_batch.identity import Identities
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.locking import locked
-from imagen_batch.plan import shard_size, shards, still_to_make
+from imagen_batch.plan import shard_size, shards
 from imagen_batch.providers import Provider, make_provider
 from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.remaining import remaining_requests
 from imagen_batch.room import Room
 from imagen_batch.salvage import salvage
 from imagen_batch.shelf import STATE, Shelf
@@ -76,11 +75,7 @@ class Run:
 
     def requests(self) -> Iterator[ImageRequest]:
         """What is still to be sent, in input order."""
-        settings = self.examined.settings
-        again = {"failed", "missing"}.intersection(settings.retry)
-        past = Seen(self.past, settings.folder) if again else self.past
-        identities = Identities(settings.provider)
-        return still_to_make(self.examined.orders(), past, settings=settings, identities=identities)
+        return remaining_requests(self.examined, self.past)
 
     def shards(self) -> Iterator[list[ImageRequest]]:
         """The same in slices for the scheduler; stops early when the run does."""
@@ -173,6 +168,7 @@ def _keep_input(examined: Examined, state: Path) -> None:
     with written(state / "settings.json") as target:
         target.write(examined.settings.model_dump_json(indent=1).encode())
     examined.read_from(copy)
+    examined.forget_spool()
 
 
 def _past(state: Path, shelf: Shelf, ledger: LedgerWriter) -> tuple[History, int]:

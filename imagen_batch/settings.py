@@ -75,9 +75,7 @@ class Settings(BaseModel):
     model: str = DEFAULT_MODEL
     dialect: Literal["predict", "generate_content"] | None = None
     price: float | None = Field(None, ge=0, description="USD a picture, where the catalogue is wrong")
-    models: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="catalogue entries of one's own"
-    )
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict, description="catalogue entries of one's own")
 
     samples: int = Field(1, ge=1, le=10_000)
     aspect_ratio: Annotated[str | None, BeforeValidator(_ratio)] = None
@@ -171,6 +169,9 @@ def _from_file(config: Path | None, here: Path) -> dict[str, Any]:
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     names = set(Settings.model_fields) - {"prompts", "parameters", "models"}
+    typed = {name for name in env if name.startswith(ENV_PREFIX)}
+    if unknown := sorted(typed - {ENV_PREFIX + name.upper() for name in names}):
+        raise SettingsInvalid(f"unknown setting in the environment: {', '.join(unknown)}")
     given = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
     return {name: value for name, value in given.items() if value}
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from imagen_batch.errors import SettingsInvalid
 
+_STOP_TIMEOUT_S = 5.0
+
 
 @contextmanager
 def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
@@ -34,6 +36,10 @@ def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
         if child.stdin:
             child.stdin.close()
         child.terminate()
-        child.wait()
+        try:
+            child.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
         if child.stdout:
             child.stdout.close()

@@ -17,6 +17,7 @@ from imagen_batch.locking import is_locked
 from imagen_batch.records import OUTCOMES, Outcome
 from imagen_batch.settings import validated
 from imagen_batch.shelf import STATE
+from imagen_batch.wording import plural
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def status_text(status: Status) -> str:
     counts = [f"{status.counts[name]} {under_way if name == 'unknown' else name}" for name in OUTCOMES]
     lines = [
         f"{status.folder}: {status.state}",
-        f"{status.asked} pictures asked for: " + ", ".join(one for one in counts if not one.startswith("0 ")),
+        f"{plural(status.asked, 'picture')} asked for: "
+        + ", ".join(one for one in counts if not one.startswith("0 ")),
         f"{status.history.attempts} attempts, {status.history.refused_429} of them refused over a rate limit",
         _cost(status),
     ]
@@ -65,10 +67,8 @@ def status_text(status: Status) -> str:
 def _cost(status: Status) -> str:
     money = status.history.lost_money()
     if status.simulated:
-        return f"${money.spent:.2f} for real; the simulator charges nothing"
-    return f"${money.spent:.2f} spent" + (
-        f", at most ${money.high:.2f} with lost replies" if money.maybe else ""
-    )
+        return f"${money.spent:.2f} would be charged for real; the simulator charges nothing"
+    return f"${money.spent:.2f} spent" + (f", at most ${money.high:.2f} with lost replies" if money.maybe else "")
 
 
 def status_json(status: Status) -> str:
@@ -99,7 +99,5 @@ def _examined(folder: Path) -> Examined:
     copy = next(iter(sorted(state.glob("input.*"))), None)
     if copy is None:
         raise SettingsInvalid(f"{folder} has lost its copy of the prompt file")
-    settings = validated(
-        {**stored, "prompts": str(copy), "format": copy.suffix[1:], "base_url": "http://localhost"}
-    )
+    settings = validated({**stored, "prompts": str(copy), "format": copy.suffix[1:], "base_url": "http://localhost"})
     return examine(settings, today=datetime.now(UTC).date())

@@ -43,9 +43,7 @@ class Studio:
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
     # Whole bodies are large: few threads unpack theirs while the others wait for the service.
-    unpacking: threading.Semaphore = field(
-        default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1))
-    )
+    unpacking: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
     _governors: dict[str, Governor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

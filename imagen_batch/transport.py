@@ -91,11 +91,12 @@ class Transport:
             response.close()
             raise
         response.raw.release_conn()
-        return Raw(response.status_code, self._clean_headers(response.headers), self._credential.redact(body))
+        body = self._credential.redact(body, text=response.status_code != 200)
+        return Raw(response.status_code, self._clean_headers(response.headers), body)
 
     def _clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         return CaseInsensitiveDict(
-            {name: self._credential.redact(value.encode()).decode() for name, value in headers.items()}
+            {name: self._credential.redact(value.encode(), text=True).decode() for name, value in headers.items()}
         )
 
     def _settings_for(self, url: str) -> dict[str, Any]:

@@ -54,9 +54,7 @@ def ask(
     connection = HTTPConnection(urlsplit(sim.url).netloc, timeout=timeout)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body)
-        connection.request(
-            "GET" if body is None else "POST", path, None if body is None else data, dict(headers)
-        )
+        connection.request("GET" if body is None else "POST", path, None if body is None else data, dict(headers))
         reply = connection.getresponse()
         return Heard(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
     finally:

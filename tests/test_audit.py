@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +9,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from damaged import chunk, with_chunk
+from damaged import with_chunk
 from running import IMAGEN, Ran, prompts, run
 
 from imagen_batch.audit import audit
-from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.findings import KINDS, audit_json, audit_text
-from imagen_batch.locking import locked
+from imagen_batch.findings import audit_text
 from imagen_batch.set_aside import set_aside
 from imagen_batch.simulator import Simulator
 
@@ -35,7 +32,7 @@ def sim():
 def finished(tmp_path_factory, sim):
     """A run of six pictures, to be copied and never touched."""
     folder = tmp_path_factory.mktemp("finished")
-    run(prompts(folder, *TEXTS), sim)
+    run(prompts(folder, *TEXTS), sim, model=IMAGEN)
     return folder
 
 
@@ -278,9 +275,7 @@ def _summary_gone(it):
     return "stale", None, "summary.json"
 
 
-DAMAGES = [
-    damage for name, damage in list(globals().items()) if name.startswith("_") and hasattr(damage, "__code__")
-]
+DAMAGES = [damage for name, damage in list(globals().items()) if name.startswith("_") and hasattr(damage, "__code__")]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
@@ -296,7 +291,7 @@ def test_each_damage_is_mended(damaged, damage, sim):
     damage(damaged)
     before = contents(damaged.folder / "images")
     set_aside(audit(damaged.folder), damaged.folder)
-    run(damaged.home / "prompts.csv", sim, retry="missing")
+    run(damaged.home / "prompts.csv", sim, model=IMAGEN, retry="missing")
     left = {one.kind for one in audit(damaged.folder).findings}
     assert left <= {"foreign", "duplicated"}
     assert before <= contents(damaged.folder / "images") | contents(damaged.folder / STATE / "set-aside")

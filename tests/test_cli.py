@@ -94,7 +94,7 @@ def test_a_retired_model_is_refused_with_its_successor(tmp_path):
     env = {"GOOGLE_API_KEY": "k"}
     done = command("run", source, "--model", "imagen-4.0-generate-001", here=tmp_path, env=env)
     assert done.returncode == 2
-    for fact in ("2026-08-17", "gemini-nano-banana-2.1", "1000 pictures", "$"):
+    for fact in ("2026-08-17", "gemini-nano-banana-2.1", "1,000 pictures", "$"):
         assert fact in done.stderr
 
 

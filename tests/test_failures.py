@@ -44,9 +44,7 @@ def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
 
 def test_a_header_alone_when_nothing_failed() -> None:
     """So that an old list never stays behind."""
-    assert lines_of([entry()], headers=["prompt"]) == [
-        ["prompt", "status", "reason", "http_status", "attempts"]
-    ]
+    assert lines_of([entry()], headers=["prompt"]) == [["prompt", "status", "reason", "http_status", "attempts"]]
 
 
 def test_the_most_telling_sample_speaks_for_its_row() -> None:

@@ -51,9 +51,7 @@ FULL = entry(
 def write(folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), batch_rows: int = 10_000) -> None:
     """All tables of `entries`."""
     columns = ("prompt", *user)
-    with Tables(
-        folder, user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows
-    ) as tables:
+    with Tables(folder, user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows) as tables:
         for one in entries:
             tables.add(one)
 
@@ -152,9 +150,7 @@ def test_no_two_columns_share_a_name(headers: list[str], taken: set[str]) -> Non
 def test_the_loader_takes_no_user_s_column_for_pictures() -> None:
     """`*_file_name` and `image` have a meaning of their own in the image folder loader."""
     own = len(metadata_columns([]))
-    names = [
-        column.name for column in metadata_columns(["cover_file_name", "file_name", "image", "my_file_names"])
-    ]
+    names = [column.name for column in metadata_columns(["cover_file_name", "file_name", "image", "my_file_names"])]
     assert names[own:] == ["cover_filename", "filename", "input_image", "my_filenames"]
 
 

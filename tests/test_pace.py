@@ -40,9 +40,7 @@ def drive(pace, bucket, *, requests, latency=0.2, change=None):
         if left and wait <= 0:
             permit, left = pace.start(now), left - 1
             admitted = bucket.admits(now)
-            heapq.heappush(
-                flying, (now + (latency if admitted else REFUSED_S), permit.number, admitted, permit)
-            )
+            heapq.heappush(flying, (now + (latency if admitted else REFUSED_S), permit.number, admitted, permit))
             continue
         ends = flying[0][0] if flying else float("inf")
         now = min(ends, now + wait) if left else ends
@@ -61,9 +59,7 @@ def drive(pace, bucket, *, requests, latency=0.2, change=None):
 
 def test_a_given_rate_is_kept_without_a_refusal():
     """2,000 requests at 20 a second use 98 % of what the service allows."""
-    seconds, refused = drive(
-        Pace(per_minute=1200, in_flight=64), Bucket(20, 20, names_limit=True), requests=2000
-    )
+    seconds, refused = drive(Pace(per_minute=1200, in_flight=64), Bucket(20, 20, names_limit=True), requests=2000)
     assert refused == 0
     assert (2000 - 20) / 20 / seconds >= 0.98
 

@@ -98,9 +98,7 @@ def test_shards_are_slices_of_everything(weights, size):
 @given(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12), st.data())
 def test_an_edit_re_makes_exactly_what_changed(before, data):
     """Whatever is edited: the new requests are those of the contents that were not there before."""
-    after = data.draw(
-        st.permutations(before + data.draw(st.lists(st.sampled_from(["a", "e", "f"]), max_size=4)))
-    )
+    after = data.draw(st.permutations(before + data.draw(st.lists(st.sampled_from(["a", "e", "f"]), max_size=4))))
 
     def keys(rows):
         identities = Identities("gemini")

@@ -95,9 +95,7 @@ def test_empty_cells_beyond_the_header_are_harmless(tmp_path: Path) -> None:
         ("id,prompt", '"1,5",a fox, "red", running', 'a fox, "red", running'),
     ],
 )
-def test_a_prompt_with_unquoted_commas_is_offered_joined(
-    tmp_path: Path, header: str, row: str, joined: str
-) -> None:
+def test_a_prompt_with_unquoted_commas_is_offered_joined(tmp_path: Path, header: str, row: str, joined: str) -> None:
     """The message shows the prompt that --join-extra would read, and it reads just that."""
     text = f"{header}\n{row}\n"
     (problem,) = problems(opened(tmp_path, text))
@@ -124,9 +122,7 @@ def test_joining_needs_the_prompt_at_the_end(tmp_path: Path) -> None:
         ('prompt\n"G I G" painted\n', 2, "a quote is written twice"),
     ],
 )
-def test_a_quote_without_its_match_is_named_where_it_opened(
-    tmp_path: Path, text: str, line: int, said: str
-) -> None:
+def test_a_quote_without_its_match_is_named_where_it_opened(tmp_path: Path, text: str, line: int, said: str) -> None:
     """Not where the reader noticed it."""
     (problem,) = problems(opened(tmp_path, text))
     assert problem.line == line

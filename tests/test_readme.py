@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from imagen_batch.arguments import make_parser
+from imagen_batch.arguments import make_parser, spread_retry
 from imagen_batch.cli import main
 from imagen_batch.manifest import manifest_columns
 from imagen_batch.models import load_catalogue
@@ -49,7 +49,7 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
     if arguments[0] == "simulate":  # has a parser of its own, and would serve
         assert main([*arguments, "--list-faults"]) == 0
     else:
-        make_parser().parse_args(arguments)
+        make_parser().parse_args(spread_retry(arguments))
 
 
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,8 +71,7 @@ def test_the_manifest_has_the_columns_of_the_table() -> None:
 def test_the_input_has_the_columns_of_the_table() -> None:
     """With all their other names."""
     told = {
-        name: (name, *filter(None, also.split(", ")))
-        for name, also, _ in table("column | also called | meaning")
+        name: (name, *filter(None, also.split(", "))) for name, also, _ in table("column | also called | meaning")
     }
     assert told == ALIASES
 
@@ -101,9 +100,7 @@ def test_the_prices_are_those_of_the_catalogue() -> None:
         told = {size: float(usd) for size, usd in zip(("512", "1K", "2K", "4K"), prices, strict=True) if usd}
         assert told == dict(model.prices), model.id
         ended = model.shutdowns.get("gemini")
-        assert life.startswith(
-            f"shut down {ended}" if ended else "deprecated" if model.deprecated else "current"
-        )
+        assert life.startswith(f"shut down {ended}" if ended else "deprecated" if model.deprecated else "current")
     assert f"`{DEFAULT_MODEL}` (default)" in README
 
 

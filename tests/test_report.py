@@ -118,9 +118,7 @@ def test_messages_that_differ_in_digits_and_ids_are_one_cause() -> None:
     """Otherwise ten thousand time-outs are ten thousand causes."""
     ids = ("0a1b2c3d-1111", "ffee0011-abcd", "00000000-3333")
     entries = [
-        entry(
-            row, status="failed", error_kind="transient_exhausted", error=f"no answer in {row}.5 s (id {id_})"
-        )
+        entry(row, status="failed", error_kind="transient_exhausted", error=f"no answer in {row}.5 s (id {id_})")
         for row, id_ in enumerate(ids, 9)
     ]
     ((cause, _),) = summary_of(entries).causes

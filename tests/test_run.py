@@ -112,9 +112,7 @@ PREDICT_ONLY = {"all_filtered", "empty_object"}
 
 def test_a_run_of_many_causes_names_each(tmp_path, sim):
     """No row is missing, each cause has its word, and the run says it is not whole."""
-    rows = [
-        {"prompt": f"{name} [[sim:{name}]]", "model": IMAGEN if name in PREDICT_ONLY else ""} for name in MARKED
-    ]
+    rows = [{"prompt": f"{name} [[sim:{name}]]", "model": IMAGEN if name in PREDICT_ONLY else ""} for name in MARKED]
     source = write_csv(tmp_path / "p.csv", [*rows, {"prompt": "a fine one", "model": ""}])
     fast = {"requests_per_minute": 60_000.0, "max_attempts": 2, "parameters": {}}
     ran = run(source, sim, **fast)
@@ -156,9 +154,7 @@ def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
         assert run(source, sim, retry="failed").statuses == ["ok"]
 
 
-@pytest.mark.parametrize(
-    "fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"]
-)
+@pytest.mark.parametrize("fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"])
 def test_a_passing_error_is_tried_again(tmp_path, fault):
     """Twice refused, then made; the manifest counts three attempts."""
     with Simulator(faults=[{"match": "*", "fault": fault, "times": 2}]) as sim:

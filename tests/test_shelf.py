@@ -35,9 +35,7 @@ def test_a_picture_is_kept_byte_for_byte(shelf, tmp_path):
 
 def test_another_picture_is_never_overwritten(shelf, tmp_path):
     """The second one gets a part of its key, the third a number."""
-    names = [
-        shelf.put(data, key=KEY, number=n, name="images/a.png") for n, data in enumerate([b"1", b"2", b"3"])
-    ]
+    names = [shelf.put(data, key=KEY, number=n, name="images/a.png") for n, data in enumerate([b"1", b"2", b"3"])]
     assert names[0] == "images/a.png"
     assert names[1] == f"images/a_{KEY[:8]}.png"
     assert len(set(names)) == 3

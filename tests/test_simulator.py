@@ -63,10 +63,7 @@ def test_thoughts_come_before_the_picture_when_asked_for(sim: Simulator) -> None
 def test_a_request_without_a_credential_is_refused(sim: Simulator) -> None:
     """403 on the Gemini API, 401 on Vertex."""
     assert ask(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={}).status == 403
-    assert (
-        ask(sim, f"{VERTEX}/models/{IMAGEN}:predict", {}, headers={}).json["error"]["status"]
-        == "UNAUTHENTICATED"
-    )
+    assert ask(sim, f"{VERTEX}/models/{IMAGEN}:predict", {}, headers={}).json["error"]["status"] == "UNAUTHENTICATED"
 
 
 def test_a_token_opens_vertex_only(sim: Simulator) -> None:

@@ -85,8 +85,7 @@ def test_some_pictures_of_a_request_are_filtered() -> None:
     with Simulator() as sim:
         four = {"sampleCount": 4, "includeRaiReason": True}
         each, summed, silent = (
-            predict(sim, f"[[sim:{name} 3]]", **four)
-            for name in ("partial", "partial_summary", "partial_silent")
+            predict(sim, f"[[sim:{name} 3]]", **four) for name in ("partial", "partial_summary", "partial_silent")
         )
         assert [len(heard.pictures) for heard in (each, summed, silent)] == [1, 1, 1]
         assert [len(filters(heard)) for heard in (each, summed, silent)] == [3, 1, 0]
@@ -236,9 +235,7 @@ def test_chance_is_the_same_every_time() -> None:
     runs: list[dict[str, int]] = []
     for asked in (prompts, prompts[::-1]):
         with Simulator(faults=[rule]) as sim:
-            runs.append(
-                {prompt: generate(sim, prompt, model="sim-x", imageSize="512").status for prompt in asked}
-            )
+            runs.append({prompt: generate(sim, prompt, model="sim-x", imageSize="512").status for prompt in asked})
     assert runs[0] == runs[1]
     assert 8 < list(runs[0].values()).count(500) < 32
 

@@ -109,9 +109,7 @@ def test_a_body_of_another_shape_is_refused(sim: Simulator, body: bytes) -> None
         (GEMINI, {}, {"seed": 1.5}),
     ],
 )
-def test_generate_content_refuses(
-    sim: Simulator, model: str, image: dict[str, Any], config: dict[str, Any]
-) -> None:
+def test_generate_content_refuses(sim: Simulator, model: str, image: dict[str, Any], config: dict[str, Any]) -> None:
     """400 INVALID_ARGUMENT with a place."""
     error = generate(sim, model=model, config=config, **image).json["error"]
     assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")

@@ -190,9 +190,7 @@ def test_safety_attributes_too_deep_to_write_are_left_out() -> None:
     """A picture is worth more than what came beside it."""
     deep = "[" * 400 + "]" * 400
     body = f'{{"predictions": [{{"bytesBase64Encoded": "YQ==", "safetyAttributes": {deep}}}]}}'
-    assert DIALECTS["predict"].decode(body.encode(), asked=1).samples == (
-        Picture(b"a", "application/octet-stream"),
-    )
+    assert DIALECTS["predict"].decode(body.encode(), asked=1).samples == (Picture(b"a", "application/octet-stream"),)
 
 
 def test_every_support_code_has_a_category() -> None:
@@ -243,9 +241,7 @@ def test_long_words_of_the_service_are_cut() -> None:
 
 def test_the_limit_that_was_hit_stays_readable() -> None:
     """The usual words and links come first and would push the quota's name out of the message."""
-    usual = (
-        "You exceeded your current quota. For more information on this error, head to: https://a.example/b. "
-    )
+    usual = "You exceeded your current quota. For more information on this error, head to: https://a.example/b. "
     metric = "* Quota exceeded for metric: x/requests_per_day, limit: 70"
     body = json.dumps({"error": {"message": usual + metric}}).encode()
     with pytest.raises(Fatal, match="requests_per_day, limit: 70") as caught:

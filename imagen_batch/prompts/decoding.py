@@ -121,9 +121,7 @@ def _strange_lines(path: Path) -> tuple[int, bytes]:
             if len(sample) < _SAMPLE:
                 sample += line.encode("utf-8", "surrogateescape")[:_SAMPLE]
     if sound > broken:
-        message = (
-            "this line is not UTF-8 while others beyond ASCII are: the file is damaged, or give --encoding"
-        )
+        message = "this line is not UTF-8 while others beyond ASCII are: the file is damaged, or give --encoding"
         raise InputInvalid([Problem(first, None, None, message)])
     return first, bytes(sample)
 
@@ -135,9 +133,7 @@ def _likeliest(sample: bytes) -> str:
     if best is None:
         return "cp1252"
     western = any(
-        "cp1252" in match.could_be_from_charset
-        and match.chaos <= best.chaos
-        and match.coherence >= best.coherence
+        "cp1252" in match.could_be_from_charset and match.chaos <= best.chaos and match.coherence >= best.coherence
         for match in matches
     )
     return "cp1252" if western else best.encoding

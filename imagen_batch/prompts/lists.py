@@ -118,6 +118,4 @@ class _Number(str):
     __slots__ = ()
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number)

@@ -108,9 +108,7 @@ def _checks(columns: Columns, meanings: dict[str, Meaning]) -> Iterable[Check]:
             yield Check(role, position, columns.names[position], meaning)
 
 
-def _values(
-    checks: Iterable[Check], texts: Sequence[str], *, line: int, problems: list[Problem]
-) -> dict[str, Any]:
+def _values(checks: Iterable[Check], texts: Sequence[str], *, line: int, problems: list[Problem]) -> dict[str, Any]:
     """What the cells mean, by role, empty ones left out. What makes no sense goes to `problems`."""
     values = {}
     for check in checks:

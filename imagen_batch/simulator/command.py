@@ -1,4 +1,4 @@
-"""How is the simulator run as a server of its own?"""
+"""An image service on this machine that speaks both dialects and can misbehave, as a server of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
+from types import FrameType
 
 from imagen_batch.simulator.faults import FAULTS
 from imagen_batch.simulator.mischief import RuleInvalid
@@ -23,22 +24,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     chosen = parser.parse_args(argv)
     if chosen.list_faults:
-        sys.stdout.writelines(
-            f"{fault.name:32} {fault.section:8} {fault.description}\n" for fault in FAULTS.values()
-        )
+        sys.stdout.writelines(f"{fault.name:32} {fault.section:8} {fault.description}\n" for fault in FAULTS.values())
         return 0
     try:
         simulator = _simulator(chosen)
-    except (RuleInvalid, OSError, json.JSONDecodeError) as exc:
+    except json.JSONDecodeError as exc:
+        parser.error(f"{chosen.faults} is not JSON: {exc}")
+    except (RuleInvalid, OSError) as exc:
         parser.error(str(exc))
-    _serve(simulator, until=_stop_event(with_stdin=chosen.exit_with_stdin))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    _serve(simulator, until=_stdin_end() if chosen.exit_with_stdin else threading.Event())
     return 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    # Unwinds the waiting thread. Setting the event it waits for would need a lock that it may hold.
+    raise SystemExit(0)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="imagen-batch simulate", description=__doc__)
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=_port, default=0, help="0 takes a free one")
     parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON list of rules")
     parser.add_argument("--list-faults", action="store_true", help="say which faults there are")
     parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that a picture takes")
@@ -56,6 +64,12 @@ def _loopback(host: str) -> str:
         if ip_address(host).is_loopback:
             return host
     raise argparse.ArgumentTypeError(f"{host} is no loopback address")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return int(text)
 
 
 def _count(text: str) -> int:
@@ -78,20 +92,18 @@ def _simulator(chosen: argparse.Namespace) -> Simulator:
     )
 
 
-def _stop_event(*, with_stdin: bool) -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    if with_stdin:
-        threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
-    return stop
+def _stdin_end() -> threading.Event:
+    """An event that comes when standard input closes."""
+    ended = threading.Event()
+    threading.Thread(target=_watch_stdin, args=(ended,), daemon=True).start()
+    return ended
 
 
-def _watch_stdin(stop: threading.Event) -> None:
+def _watch_stdin(ended: threading.Event) -> None:
     """Reads the descriptor itself: a reader blocked in `sys.stdin` would stand in the way of an exit."""
     while os.read(0, 4096):
         pass
-    stop.set()
+    ended.set()
 
 
 def _serve(simulator: Simulator, *, until: threading.Event) -> None:

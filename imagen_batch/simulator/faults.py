@@ -12,9 +12,7 @@ from imagen_batch.simulator.fault import Attempt, Fault
 from imagen_batch.simulator.replies import Reply, error, html
 
 
-def _says(
-    name: str, section: str, description: str, reply: Callable[[Attempt], Reply], **options: Any
-) -> Fault:
+def _says(name: str, section: str, description: str, reply: Callable[[Attempt], Reply], **options: Any) -> Fault:
     return Fault(name, section, description, instead=reply, options=options)
 
 
@@ -58,9 +56,7 @@ _ERRORS = (
         "400: the API key has expired",
         lambda _: refused.key_refused("API key expired. Please renew the API key."),
     ),
-    _error(
-        "not_billed", 400, "INVALID_ARGUMENT", "Imagen API is only accessible to billed users at this time."
-    ),
+    _error("not_billed", 400, "INVALID_ARGUMENT", "Imagen API is only accessible to billed users at this time."),
     _error(
         "paid_plans",
         400,
@@ -69,9 +65,7 @@ _ERRORS = (
     ),
     _error("location", 400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
     _error("bad_request", 400, "INVALID_ARGUMENT", "Image size 8K is not supported for this model."),
-    _says(
-        "unauthenticated", "4.1", "401: the token is missing or expired", lambda _: refused.unauthenticated()
-    ),
+    _says("unauthenticated", "4.1", "401: the token is missing or expired", lambda _: refused.unauthenticated()),
     _says(
         "permission",
         "4.1",
@@ -86,9 +80,7 @@ _ERRORS = (
         "Your API key was reported as leaked. Please use another API key.",
     ),
     _says("model_gone", "4.1", "404: the model is retired", lambda a: refused.model_gone(a.call)),
-    _says(
-        "html_404", "4", "404 in HTML: a wrong location", lambda _: html(404, "Error 404 (Not Found)!!1", "")
-    ),
+    _says("html_404", "4", "404 in HTML: a wrong location", lambda _: html(404, "Error 404 (Not Found)!!1", "")),
     _says("timeout_408", "4.1", "408: request timeout", lambda _: refused.undescribed(408, "Request timeout.")),
     _says(
         "cancelled_499",
@@ -105,9 +97,7 @@ _ERRORS = (
     ),
     _error("internal_500", 500, "INTERNAL", "An internal error has occurred. Please retry or report it."),
     _says("empty_500", "4", "500 with an empty body", lambda _: Reply(500, b"")),
-    _says(
-        "bad_gateway_502", "4.1", "502: a proxy's HTML page", lambda _: html(502, "502 Bad Gateway", "nginx")
-    ),
+    _says("bad_gateway_502", "4.1", "502: a proxy's HTML page", lambda _: html(502, "502 Bad Gateway", "nginx")),
     _says(
         "overloaded_503",
         "4.1",
@@ -122,9 +112,7 @@ _ERRORS = (
 _QUOTAS = (
     _says("quota_minute", "4.3", "429: per minute, with RetryInfo", _quota("Minute"), delay=1.0, limit=10),
     _says("quota_day", "4.3", "429: per day, hours to wait", _quota("Day"), delay=67202.33, limit=70),
-    _says(
-        "quota_day_short_delay", "4.3", "429: per day, but a short wait", _quota("Day"), delay=57.0, limit=70
-    ),
+    _says("quota_day_short_delay", "4.3", "429: per day, but a short wait", _quota("Day"), delay=57.0, limit=70),
     _says(
         "quota_spend",
         "4.3",
@@ -164,9 +152,7 @@ _PICTURES = (
     _predict("partial", "the last pictures are filtered, a reason each", altered.partial, count=1, codes=_OUT),
     _predict("partial_summary", "the same, one reason for all", altered.partial_summary, count=1, codes=_OUT),
     _predict("partial_silent", "the same without a word", altered.partial_silent, count=1),
-    _predict(
-        "all_filtered", "no picture; one text if includeRaiReason, else {}", altered.all_filtered, codes=_OUT
-    ),
+    _predict("all_filtered", "no picture; one text if includeRaiReason, else {}", altered.all_filtered, codes=_OUT),
     _predict("empty_object", "{} for everything filtered", lambda *_: {}),
     _predict("bare_code", "digits in place of every picture", altered.bare_code, codes=_OUT),
     Fault(
@@ -176,9 +162,7 @@ _PICTURES = (
         alter=altered.filtered,
         options={"count": 0, "codes": _OUT},
     ),
-    _generate(
-        "blocked_prompt", "8.4", "no candidates but a blockReason", altered.blocked_prompt, reason="SAFETY"
-    ),
+    _generate("blocked_prompt", "8.4", "no candidates but a blockReason", altered.blocked_prompt, reason="SAFETY"),
     _generate("text_only", "8.4", "STOP with text and no picture", altered.text_only),
     _generate("thought_image", "8.3", "fine, but thoughts come before the picture", altered.thought_image),
     *(
@@ -186,9 +170,7 @@ _PICTURES = (
         for reason in altered.FINISH_REASONS
     ),
     Fault("bad_base64", "10", "signs that base64 lacks", alter=altered.each_picture(altered.bad_base64)),
-    Fault(
-        "half_picture", "10", "half of the picture's bytes", alter=altered.each_picture(altered.half_picture)
-    ),
+    Fault("half_picture", "10", "half of the picture's bytes", alter=altered.each_picture(altered.half_picture)),
     Fault("lying_mime", "10", "says PNG, is JPEG; or reverse", alter=altered.each_picture(altered.lying_mime)),
 )
 

@@ -100,9 +100,7 @@ def image_part(order: Order, data: bytes) -> Json:
 
 
 def _body(call: Call, model: Model) -> Check:
-    part = table(
-        {"text": text, "inlineData": refused_field("the simulator takes no reference images.")}, snake=True
-    )
+    part = table({"text": text, "inlineData": refused_field("the simulator takes no reference images.")}, snake=True)
     content = table({"role": one_of("user", "model"), "parts": items(part)})
     harm = one_of(*(f"HARM_CATEGORY_{name}" for name in _HARMS))
     fields: dict[str, Check] = {
@@ -168,9 +166,7 @@ def _prompt(contents: list[dict[str, Any]]) -> str:
         raise Refused(invalid("* GenerateContentRequest.contents: contents is not specified", field="contents"))
     tokens = prompt_tokens(prompt)
     if tokens > _MOST_TOKENS:
-        message = (
-            f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({_MOST_TOKENS})."
-        )
+        message = f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({_MOST_TOKENS})."
         raise Refused(invalid(message, field="contents"))
     return prompt
 

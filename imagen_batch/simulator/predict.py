@@ -82,9 +82,7 @@ def _parameters(call: Call, model: Model) -> dict[str, Check]:
         "language": one_of("auto", "en", "ja", "ko", "hi", "zh", "pt", "es"),
         "includeSafetyAttributes": flag,
         "includeRaiReason": flag,
-        "outputOptions": table(
-            {"mimeType": one_of("image/png", "image/jpeg"), "compressionQuality": whole(0, 100)}
-        ),
+        "outputOptions": table({"mimeType": one_of("image/png", "image/jpeg"), "compressionQuality": whole(0, 100)}),
         "negativePrompt": text,
         "seed": whole(0, 2**32 - 1),
         "addWatermark": flag,
@@ -118,9 +116,7 @@ def _one_prompt(instances: list[dict[str, str]]) -> str:
 def _check_together(chosen: dict[str, Any], call: Call) -> None:
     output = chosen.get("outputOptions", {})
     if "compressionQuality" in output and output.get("mimeType") != "image/jpeg":
-        raise Refused(
-            invalid("compressionQuality needs mimeType image/jpeg.", field="parameters.outputOptions")
-        )
+        raise Refused(invalid("compressionQuality needs mimeType image/jpeg.", field="parameters.outputOptions"))
     if call.vertex and "seed" in chosen and chosen.get("addWatermark", True):
         raise Refused(invalid("Seed is not supported when watermark is enabled.", field="parameters.seed"))
 

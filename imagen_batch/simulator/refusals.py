@@ -50,9 +50,7 @@ def unauthenticated() -> Reply:
         "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other"
         " valid authentication credential."
     )
-    about = _info(
-        "ACCESS_TOKEN_EXPIRED", domain="googleapis.com", metadata={"service": "aiplatform.googleapis.com"}
-    )
+    about = _info("ACCESS_TOKEN_EXPIRED", domain="googleapis.com", metadata={"service": "aiplatform.googleapis.com"})
     return error(401, "UNAUTHENTICATED", message, details=(about,))
 
 
@@ -135,9 +133,7 @@ def exhausted(message: str, *details: Json, retry: float | None = None) -> Reply
 
 def overloaded(options: Options) -> Reply:
     """503; `retry_after` above 0 adds the header that a proxy would."""
-    reply = error(
-        503, "UNAVAILABLE", "This model is currently experiencing high demand. Please try again later."
-    )
+    reply = error(503, "UNAVAILABLE", "This model is currently experiencing high demand. Please try again later.")
     headers = {"Retry-After": f"{options['retry_after']:g}"} if options["retry_after"] else {}
     return Reply(503, reply.body, headers=headers)
 

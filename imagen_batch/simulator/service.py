@@ -60,9 +60,7 @@ class Service:
         path = urlsplit(received.path).path
         call = read_call(path) if received.method == "POST" else read_listing(path)
         if call is None:
-            return Answer(
-                html(404, "Error 404 (Not Found)!!1", "The requested URL was not found on this server.")
-            )
+            return Answer(html(404, "Error 404 (Not Found)!!1", "The requested URL was not found on this server."))
         credential = _credential(received, call)
         if received.method == "GET":
             return Answer(listing.answer(call, extra=self.extra_models))
@@ -110,9 +108,7 @@ def _credential(received: Received, call: Call) -> str:
 
 def _behave(order: Order, call: Call) -> Answer:
     pictures = [draw(order, number) for number in order.numbers]
-    delivered = tuple(
-        _delivered(order, number, data) for number, data in zip(order.numbers, pictures, strict=True)
-    )
+    delivered = tuple(_delivered(order, number, data) for number, data in zip(order.numbers, pictures, strict=True))
     return Answer(reply_json(_WRITE[order.verb](order, call, pictures)), pictures=delivered)
 
 
@@ -131,9 +127,7 @@ def _misbehave(order: Order, call: Call, *, chosen: Chosen, credential: str) -> 
     return Answer(reply_json(altered), fault.carry, options, fault.name, delivered)
 
 
-def _still_there(
-    order: Order, pictures: Mapping[int, bytes], sound: Json, altered: Json
-) -> Iterator[Delivered]:
+def _still_there(order: Order, pictures: Mapping[int, bytes], sound: Json, altered: Json) -> Iterator[Delivered]:
     """The pictures that an alteration left in the reply, spoiled ones marked as not whole."""
     before, after = list(_encoded(sound)), list(_encoded(altered))
     spoiled = sum(text not in before for text in after)

@@ -147,15 +147,11 @@ def _image_config(options: Options, *, vertex: bool) -> dict[str, object]:
     return config
 
 
-def _read_picture(
-    candidate: Json, pictures: Sequence[Json], *, remark: str | None, http_status: int
-) -> Picture:
+def _read_picture(candidate: Json, pictures: Sequence[Json], *, remark: str | None, http_status: int) -> Picture:
     part = pictures[-1]
     data = picture_bytes(dig(part, "inlineData", "data"))
     if data is None:
-        raise lost_answer(
-            "the picture of the reply can't be decoded", kind="bad_base64", http_status=http_status
-        )
+        raise lost_answer("the picture of the reply can't be decoded", kind="bad_base64", http_status=http_status)
     if len(pictures) > 1:
         said = f"the service sent {len(pictures)} pictures, one was asked for: the last is kept"
         remark = f"{remark}; {said}" if remark else said

@@ -122,9 +122,7 @@ def _seat(found: Sequence[Picture | Missing], *, asked: int) -> tuple[Picture | 
 
 
 def _word_for_the_rest(found: Sequence[Picture | Missing]) -> Missing:
-    words = [
-        it for it in found if isinstance(it, Missing) and it.outcome == "filtered" and not is_bare(it.reason)
-    ]
+    words = [it for it in found if isinstance(it, Missing) and it.outcome == "filtered" and not is_bare(it.reason)]
     return words[-1] if words else _SILENCE
 
 

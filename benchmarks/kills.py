@@ -1,0 +1,128 @@
+"""What does a job cost that is killed again and again, and is anything lost or half there?
+
+    python benchmarks/kills.py [KILLS=200] [REQUESTS=400]
+
+SIGKILLs a job at random moments, over one run and its restarts, then lets it finish. A kill may cost no more
+than the attempts that were under way, each of them on the high side of the bill; every picture must be right.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import orjson
+from job import Ran, close, job, prompt_file, strays, wrong_pictures
+
+from imagen_batch.simulator import Simulator
+
+CONCURRENCY = 4
+LATENCY_S = 0.1
+PRICE = 0.04
+CHOSEN = {"concurrency": CONCURRENCY, "price": PRICE, "model": "gemini-3.1-flash-image", "image_size": "512"}
+BOOT_S = 0.15  # of a process, until its first request
+LIFE_S = 0.24  # at most, from then on: a life makes two pictures on average
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["imagen_batch.run", "pyarrow.parquet"])  # so a new process soon works
+
+
+@dataclass(slots=True)
+class Toll:
+    """How many kills there were, and what the service had in its hands when they came."""
+
+    kills: int = 0
+    in_service: int = 0
+
+
+def main() -> None:
+    """Kill, let it finish, compare with the simulator's bill."""
+    given = [int(argument) for argument in sys.argv[1:]]
+    kills, requests = (*given, *(200, 400)[len(given) :])
+    with tempfile.TemporaryDirectory() as name, Simulator(latency=LATENCY_S) as sim:
+        source = prompt_file(Path(name), requests)
+        toll = _killed(source, sim, kills)
+        _judge(job(source, sim.url, **CHOSEN), sim, toll, requests)
+
+
+def _killed(source: Path, sim: Simulator, kills: int) -> Toll:
+    """Kill the job so often, or until it ends by itself."""
+    moments, toll = random.Random(3), Toll()
+    while toll.kills < kills:
+        life = _processes.Process(target=job, args=(source, sim.url), kwargs=CHOSEN, daemon=True)
+        seen = len(sim.requests)
+        life.start()
+        _wait(life, sim, seen, moments)
+        life.kill()
+        in_service = _in_service(sim)
+        life.join()
+        if life.exitcode == 0:
+            break
+        assert life.exitcode == -signal.SIGKILL, "the job ended by itself, with an error"
+        toll.kills += 1
+        toll.in_service += in_service
+    return toll
+
+
+def _wait(life: BaseProcess, sim: Simulator, seen: int, moments: random.Random) -> None:
+    """One life in eight ends while it opens the folder, the others after their first request."""
+    if moments.random() < 1 / 8:
+        time.sleep(moments.uniform(0, BOOT_S))
+        return
+    while len(sim.requests) == seen and life.is_alive():
+        time.sleep(0.001)
+    time.sleep(moments.uniform(0, LIFE_S))
+
+
+def _in_service(sim: Simulator) -> int:
+    """Attempts that the service has not answered yet."""
+    return sim._tally.in_flight
+
+
+def _judge(ran: Ran, sim: Simulator, toll: Toll, requests: int) -> None:
+    summary = ran.summary
+    answered = sum(sim.bill.attempts.values())
+    surplus, lost = answered - requests, _without_record(ran.folder / ".imagen-batch" / "ledger")
+    low, high = summary.cost_low_usd, summary.cost_high_usd or 0.0
+    doubtful, billed = round((high - low) / PRICE), sim.bill.total * PRICE
+    right, stray = summary.counts["ok"] - len(wrong_pictures(ran, sim)), strays(ran)
+    print(f"{toll.kills} kills, {requests} requests, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
+    print(f"{'attempts that the service answered':<44}{answered:>6}, {surplus} more than requests")
+    print(f"{'not answered yet at the kills':<44}{toll.in_service:>6}")
+    print(f"{'sent and without a record at the kills':<44}{sum(lost):>6}, at most {max(lost)} at once")
+    print(f"{'maybe charged, says the summary':<44}{doubtful:>6}")
+    print(f"{'bill':<44}{billed:>6.2f}, the summary says {low:.2f} to {high:.2f}")
+    print(f"{'right pictures':<44}{right:>6}")
+    print(f"{'files of no row':<44}{len(stray):>6} {' '.join(stray[:3])}")
+    close(
+        {
+            "a kill costs no more than what is under way": surplus > sum(lost),
+            "no more is under way than the concurrency allows": max(lost) > CONCURRENCY,
+            "each surplus attempt is told as maybe charged": surplus > doubtful,
+            "the bill is within the bounds": not low - 0.001 <= billed <= high + 0.001,
+            "every picture is right": right != requests,
+            "no file is there without a row": bool(stray),
+        }
+    )
+
+
+def _without_record(ledger: Path) -> list[int]:
+    """For each life how many attempts it left without a word about their end."""
+    counts = []
+    for path in sorted(ledger.glob("*.jsonl")):
+        whole = path.read_bytes().rpartition(b"\n")[0]
+        records = [orjson.loads(line) for line in whole.splitlines()]
+        ended = {(one["key"], one["attempt"]) for one in records if one["t"] != "sent"}
+        counts.append(sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records))
+    return counts
+
+
+if __name__ == "__main__":
+    main()
