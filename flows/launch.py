@@ -88,9 +88,8 @@ def _ask(examined: Examined, console: Console) -> None:
 
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
-    console.say(
-        f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')} asked for, into {examined.settings.folder}"
-    )
+    asked = f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')}"
+    console.say(f"{asked} asked for, into {examined.settings.folder}")
     free = shutil.disk_usage(examined.settings.folder).free
     if free < examined.disk_bytes:
         console.say(

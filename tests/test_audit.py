@@ -1,23 +1,37 @@
 """Every damage to a finished run is found, once, and none is invented."""
 
-import csv
 import shutil
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from damaged import with_chunk
-from running import IMAGEN, Ran, prompts, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from running import IMAGEN, prompts, run, write_csv
+from spoiling import (
+    OF_PICTURES,
+    OF_TABLES,
+    PAID_AGAIN,
+    STATE,
+    Spoiled,
+    cut,
+    cut_off,
+    gone,
+    notes,
+    renamed,
+    retouch,
+    retouched,
+)
 
 from imagen_batch.audit import audit
-from imagen_batch.findings import audit_text
+from imagen_batch.errors import FolderBusy, SettingsInvalid
+from imagen_batch.findings import KINDS, audit_json, audit_text
+from imagen_batch.locking import locked
+from imagen_batch.reopening import stored_settings
 from imagen_batch.set_aside import set_aside
 from imagen_batch.simulator import Simulator
 
-STATE = ".imagen-batch"
 TEXTS = ("a mole", "a rat", "a toad", "a badger", "an otter", "a weasel")
 
 
@@ -31,272 +45,259 @@ def sim():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, sim):
     """A run of six pictures, to be copied and never touched."""
-    folder = tmp_path_factory.mktemp("finished")
-    run(prompts(folder, *TEXTS), sim, model=IMAGEN)
-    return folder
-
-
-@dataclass
-class Damaged:
-    """A copy of the finished run, and ways to damage it. Rows count from 1."""
-
-    home: Path
-    folder: Path
-    ran: Ran
-
-    def file(self, row: int) -> Path:
-        """The picture of a row."""
-        return self.folder / self.ran.rows[row - 1]["file"]
-
-    @property
-    def ledger(self) -> Path:
-        """The one ledger file of its only run."""
-        return next((self.folder / STATE / "ledger").iterdir())
-
-    def without_record(self, row: int, kind: str = "done") -> dict:
-        """Take a row's record out of the ledger; returns it."""
-        key = self.ran.rows[row - 1]["key"]
-        lines = self.ledger.read_bytes().splitlines(keepends=True)
-        taken = [line for line in lines if (one := orjson.loads(line))["key"] == key and one["t"] == kind]
-        self.ledger.write_bytes(b"".join(line for line in lines if line not in taken))
-        return orjson.loads(taken[0])
-
-    def manifest(self, change) -> None:
-        """Change the rows of manifest.parquet."""
-        path = self.folder / "manifest.parquet"
-        table = pq.read_table(path)
-        rows = table.to_pylist()
-        change(rows)
-        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
-
-    def manifest_csv(self, change) -> None:
-        """Change the rows of manifest.csv."""
-        path = self.folder / "manifest.csv"
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        names = list(rows[0])
-        change(rows)
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
+    home = tmp_path_factory.mktemp("finished")
+    run(prompts(home, *TEXTS), sim, model=IMAGEN)
+    return home
 
 
 @pytest.fixture
-def damaged(tmp_path, finished):
-    """A copy that may be damaged."""
-    home = tmp_path / "copy"
+def it(tmp_path, finished):
+    """A copy to be damaged."""
+    return copy_of(finished, tmp_path / "copy")
+
+
+def copy_of(finished, home):
+    """The same run in another place."""
     shutil.copytree(finished, home)
-    (home / "out" / STATE / "incoming").mkdir(exist_ok=True)
-    return Damaged(home, home / "out", Ran(None, home / "out"))
+    return Spoiled(home / "out")
 
 
 def found(folder):
-    """Kind, row and name of each finding."""
-    return [(one.kind, one.row, Path(one.path).name if one.path else None) for one in audit(folder).findings]
+    """Kind, row and file name of each finding."""
+    return [(one.kind, one.row, one.path and Path(one.path).name) for one in audit(folder).findings]
 
 
-def retouched(path):
-    """The same picture with one more chunk: whole, and not the same bytes."""
-    path.write_bytes(with_chunk(path.read_bytes(), b"teXt", b"mine"))
+def mend(it, sim):
+    """What `--repair` does; returns how many pictures were asked for."""
+    before = len(sim.requests)
+    set_aside(audit(it.folder), it.folder)
+    run(it.folder.parent / "prompts.csv", sim, model=IMAGEN, retry="missing")
+    return len(sim.requests) - before
 
 
-def cut(path):
-    """Only its first half."""
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
+def contents(*folders):
+    """The bytes of all files in the folders."""
+    return {path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_fresh_run_is_clean(damaged):
+def everything(folder):
+    """All files, with their time."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_fresh_run_is_clean(it):
     """Nothing is invented."""
-    result = audit(damaged.folder)
-    assert (result.findings, result.checked, result.clean) == ((), 6, True)
+    result = audit(it.folder)
+    assert (result.findings, result.checked) == ((), 6)
     assert audit_text(result).endswith("clean; 6 pictures are there and as they came")
 
 
-def test_an_audit_changes_nothing(damaged):
+def test_a_run_without_all_its_pictures_is_clean(tmp_path, sim):
+    """Refused and failed samples are in order as long as everything says so."""
+    marked = ("one [[sim:finish_IMAGE_SAFETY]]", "two [[sim:bad_request]]", "three", 'a "b",\nc')
+    folder = run(prompts(tmp_path, *marked), sim).folder
+    assert found(folder) == []
+
+
+def test_a_run_that_its_budget_ended_is_clean(tmp_path, sim):
+    """The manifest says `skipped_budget`, of which the ledger knows nothing."""
+    ran = run(prompts(tmp_path, *TEXTS), sim, model=IMAGEN, max_images=2)
+    assert "skipped_budget" in ran.statuses
+    assert found(ran.folder) == []
+
+
+def test_pictures_of_an_earlier_input_are_in_order(it, sim):
+    """They are recorded, though the input no longer asks for them."""
+    source = prompts(it.folder.parent, "a newt", *TEXTS[3:])
+    run(source, sim, model=IMAGEN)
+    assert (found(it.folder), audit(it.folder).checked) == ([], 4)
+    it.file(1).unlink()
+    assert found(it.folder) == []
+
+
+def test_an_audit_changes_nothing(it):
     """Not even a file's time."""
-    cut(damaged.file(1))
-    before = {path: path.stat().st_mtime_ns for path in damaged.folder.rglob("*")}
-    audit(damaged.folder)
-    assert {path: path.stat().st_mtime_ns for path in damaged.folder.rglob("*")} == before
+    cut_off(it, 1)
+    before = everything(it.folder)
+    audit(it.folder)
+    assert everything(it.folder) == before
 
 
-def _gone(it):
+@pytest.mark.parametrize("damage", OF_PICTURES, ids=lambda damage: damage.__name__)
+def test_each_damage_to_a_picture_is_found_once_and_mended(it, damage, sim):
+    """The service is asked only where the bytes are nowhere any more, and no bytes are lost."""
+    told = damage(it, 2)
+    assert found(it.folder) == [told]
+    before = contents(it.folder / "images", it.folder / STATE / "incoming")
+    assert mend(it, sim) == (damage in PAID_AGAIN)
+    assert {one.kind for one in audit(it.folder).findings} <= {"foreign", "duplicated"}
+    assert before <= contents(it.folder / "images", it.folder / STATE / "set-aside")
+
+
+@pytest.mark.parametrize("damage", OF_TABLES.values(), ids=OF_TABLES)
+def test_each_damage_to_a_table_is_found_once_and_mended(it, damage, sim):
+    """All tables are written anew, and nothing is sent for it."""
+    told = damage(it)
+    assert found(it.folder) == [told]
+    assert mend(it, sim) == 0
+    assert found(it.folder) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([None, *OF_PICTURES]), min_size=5, max_size=5))
+def test_damages_do_not_hide_or_add_to_each_other(finished, sim, damages):
+    """Any damage to any row: each is found once, and the repair pays for what is lost."""
+    with tempfile.TemporaryDirectory() as home:
+        it = copy_of(finished, Path(home) / "copy")
+        told = [damage(it, row) for row, damage in enumerate(damages, start=1) if damage]
+        assert sorted(map(str, found(it.folder))) == sorted(map(str, told))
+        assert mend(it, sim) == sum(damage in PAID_AGAIN for damage in damages)
+        assert {one.kind for one in audit(it.folder).findings} <= {"foreign", "duplicated"}
+
+
+def test_pictures_that_changed_places_are_put_back(it, sim):
+    """Both are altered, and both are still there."""
+    one, other = it.file(1), it.file(2)
+    first, second = one.read_bytes(), other.read_bytes()
+    one.write_bytes(second)
+    other.write_bytes(first)
+    assert [kind for kind, _, _ in found(it.folder)] == ["altered", "altered"]
+    assert mend(it, sim) == 0
+    assert (one.read_bytes(), other.read_bytes()) == (first, second)
+    assert found(it.folder) == []
+
+
+def test_a_picture_moved_over_another_is_put_back_and_the_other_made_anew(it, sim):
+    """One is gone from its place, one from the folder."""
+    it.file(1).replace(it.file(2))
+    assert [told[:2] for told in found(it.folder)] == [("missing", 1), ("altered", 2)]
+    assert mend(it, sim) == 1
+    assert found(it.folder) == []
+
+
+def test_two_samples_with_one_file_between_them_are_told_once(tmp_path, sim):
+    """A picture is gone, another one takes its name, then the first one's prompt comes back."""
+    mole, rat = ({"prompt": text, "filename": "hero"} for text in ("a mole", "a rat"))
+    folder = run(write_csv(tmp_path / "p.csv", [mole]), sim).folder
+    next((folder / "images").iterdir()).unlink()
+    run(write_csv(tmp_path / "p.csv", [rat]), sim)
+    run(write_csv(tmp_path / "p.csv", [rat, mole]), sim)
+    assert found(folder) == [("duplicated", 2, "hero.jpg")]
+
+
+def test_a_lost_reply_is_told_with_its_worst_price(tmp_path):
+    """The sum over all findings is what the summary says on top."""
+    fault = {"match": "*", "fault": "reset_midway", "times": 2}
+    with Simulator(faults=[fault]) as sim:
+        ran = run(prompts(tmp_path, "one", "two"), sim, model=IMAGEN, max_attempts=1)
+    result = audit(ran.folder)
+    assert [(one.kind, one.row) for one in result.findings] == [("paid_undelivered", 1), ("paid_undelivered", 2)]
+    most = sum(one.usd for one in result.findings)
+    assert most == pytest.approx(ran.summary.cost_high_usd - ran.summary.cost_low_usd)
+    assert most > 0
+
+
+def test_a_run_killed_before_its_tables_is_one_finding(it, sim):
+    """However many rows the old ones lack."""
+    (it.folder / STATE / "ledger" / "9999999999.000-killed.jsonl").touch()
+    prompts(it.folder / STATE, *TEXTS, "a newt", "a frog").rename(it.folder / STATE / "input.csv")
+    assert found(it.folder) == [("stale", None, "manifest.parquet")]
+
+
+def test_a_manifest_may_say_that_a_picture_is_gone(it, sim):
+    """A run after the loss has told it: still one damage."""
+    told = gone(it, 2)
+    run(it.folder.parent / "prompts.csv", sim, model=IMAGEN)
+    assert found(it.folder) == [told]
+
+
+def test_names_are_kept_apart_when_a_picture_is_set_aside_again(it, sim):
+    """Two tries at retouching: both are kept."""
+    for _ in range(2):
+        retouch(it.file(1))
+        mend(it, sim)
+        retouch(it.file(1))
+        mend(it, sim)
+    aside = it.folder / STATE / "set-aside"
+    assert len(list(aside.iterdir())) == 4
+
+
+def test_what_the_desktop_leaves_is_not_told(it):
+    """It comes back whenever somebody looks into the folder."""
+    (it.folder / "images" / ".DS_Store").touch()
+    assert found(it.folder) == []
+
+
+def test_a_torn_last_line_of_the_ledger_is_ignored(it):
+    """It never counted."""
+    ledger = next((it.folder / STATE / "ledger").iterdir())
+    ledger.write_bytes(ledger.read_bytes() + b'{"t":"done","key":"ab')
+    assert found(it.folder) == []
+
+
+def test_a_damaged_line_of_the_ledger_is_named(it):
+    """Without the ledger there is nothing to compare with."""
+    ledger = next((it.folder / STATE / "ledger").iterdir())
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([lines[0], b"\0" * 40 + b"\n", *lines[1:]]))
+    with pytest.raises(SettingsInvalid, match="line 2 of the ledger is damaged"):
+        audit(it.folder)
+
+
+def test_a_file_that_can_not_be_read_is_not_called_lost(it):
+    """It would be paid for again because of a share that is away."""
     it.file(2).unlink()
-    return "missing", 2, it.file(2).name
-
-
-def _cut(it):
-    cut(it.file(2))
-    return "truncated", 2, it.file(2).name
-
-
-def _emptied(it):
-    it.file(2).write_bytes(b"")
-    return "truncated", 2, it.file(2).name
-
-
-def _another_file_type(it):
-    it.file(2).write_bytes(b"<html>not found</html>")
-    return "truncated", 2, it.file(2).name
-
-
-def _bit_turned(it):
-    data = bytearray(it.file(2).read_bytes())
-    data[len(data) // 2] ^= 1
-    it.file(2).write_bytes(data)
-    return "truncated", 2, it.file(2).name
-
-
-def _retouched(it):
-    retouched(it.file(2))
-    return "altered", 2, it.file(2).name
-
-
-def _overwritten_by_another(it):
-    shutil.copyfile(it.file(3), it.file(2))
-    return "altered", 2, it.file(2).name
-
-
-def _renamed(it):
-    it.file(2).rename(it.file(2).with_name("best.png"))
-    return "missing", 2, it.file(2).name
-
-
-def _another_extension(it):
-    it.file(2).rename(it.file(2).with_suffix(".jpg"))
-    return "mislabelled", 2, it.file(2).name
-
-
-def _notes_of_ones_own(it):
-    (it.folder / "images" / "notes.txt").write_text("the otter is the best")
-    return "foreign", None, "notes.txt"
-
-
-def _picture_of_ones_own(it):
-    (it.folder / "images" / "mine").mkdir()
-    shutil.copyfile(it.file(2), it.folder / "images" / "mine" / "own.png")
-    retouched(it.folder / "images" / "mine" / "own.png")
-    return "foreign", None, "own.png"
-
-
-def _copied(it):
-    shutil.copyfile(it.file(2), it.file(2).with_name("best.png"))
-    return "duplicated", None, "best.png"
-
-
-def _without_a_record(it):
-    it.without_record(2)
-    return "unrecorded", 2, it.file(2).name
-
-
-def _killed_before_the_record(it):
-    it.without_record(2)
-    incoming = it.folder / STATE / "incoming" / f"{it.ran.rows[1]['key']}_1"
-    incoming.hardlink_to(it.file(2))
-    return "unrecorded", 2, incoming.name
-
-
-def _killed_before_the_name(it):
-    it.without_record(2)
-    incoming = it.folder / STATE / "incoming" / f"{it.ran.rows[1]['key']}_1"
-    it.file(2).rename(incoming)
-    return "unrecorded", 2, incoming.name
-
-
-def _manifest_gone(it):
-    (it.folder / "manifest.parquet").unlink()
-    return "stale", None, "manifest.parquet"
-
-
-def _csv_gone(it):
-    (it.folder / "manifest.csv").unlink()
-    return "stale", None, "manifest.csv"
-
-
-def _manifest_torn(it):
-    cut(it.folder / "manifest.parquet")
-    return "stale", None, "manifest.parquet"
-
-
-def _row_gone(it):
-    it.manifest(lambda rows: rows.pop(1))
-    return "stale", None, "manifest.parquet"
-
-
-def _row_twice(it):
-    it.manifest(lambda rows: rows.append(rows[1]))
-    return "stale", None, "manifest.parquet"
-
-
-def _row_too_many(it):
-    it.manifest(lambda rows: rows.append({**rows[1], "row": 7, "file": None, "status": "failed"}))
-    return "stale", None, "manifest.parquet"
-
-
-def _other_status(it):
-    it.manifest(lambda rows: rows[1].update(status="filtered"))
-    return "stale", None, "manifest.parquet"
-
-
-def _csv_row_gone(it):
-    it.manifest_csv(lambda rows: rows.pop(1))
-    return "stale", None, "manifest.csv"
-
-
-def _other_hash(it):
-    it.manifest(lambda rows: rows[1].update(sha256="0" * 64))
-    return "mislabelled", 2, "manifest.parquet"
-
-
-def _other_type(it):
-    it.manifest(lambda rows: rows[1].update(mimeType="image/webp"))
-    return "mislabelled", 2, "manifest.parquet"
-
-
-def _other_file(it):
-    it.manifest(lambda rows: rows[1].update(file=rows[2]["file"]))
-    return "mislabelled", 2, "manifest.parquet"
-
-
-def _other_row(it):
-    it.manifest(lambda rows: rows[1].update(row=70))
-    return "mislabelled", 2, "manifest.parquet"
-
-
-def _csv_other_file(it):
-    it.manifest_csv(lambda rows: rows[1].update(file="images/nowhere.png"))
-    return "mislabelled", 2, "manifest.csv"
-
-
-def _summary_gone(it):
-    (it.folder / "summary.json").unlink()
-    return "stale", None, "summary.json"
-
-
-DAMAGES = [damage for name, damage in list(globals().items()) if name.startswith("_") and hasattr(damage, "__code__")]
-
-
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-def test_each_damage_is_found_once_and_nothing_else(damaged, damage):
-    """Kind, row and path are those of what was done."""
-    expected = damage(damaged)
-    assert found(damaged.folder) == [expected]
-
-
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-def test_each_damage_is_mended(damaged, damage, sim):
-    """What a repair can't know to be unwanted stays; all else is clean after it."""
-    damage(damaged)
-    before = contents(damaged.folder / "images")
-    set_aside(audit(damaged.folder), damaged.folder)
-    run(damaged.home / "prompts.csv", sim, model=IMAGEN, retry="missing")
-    left = {one.kind for one in audit(damaged.folder).findings}
-    assert left <= {"foreign", "duplicated"}
-    assert before <= contents(damaged.folder / "images") | contents(damaged.folder / STATE / "set-aside")
-
-
-def contents(folder):
-    """The bytes of all files below."""
-    return {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    it.file(2).symlink_to(it.file(2))
+    with pytest.raises(SettingsInvalid, match=it.file(2).name):
+        audit(it.folder)
+
+
+def test_a_folder_without_a_run_is_said(tmp_path):
+    """And not called clean."""
+    with pytest.raises(SettingsInvalid, match="holds no run"):
+        audit(tmp_path)
+
+
+def test_a_run_at_work_is_not_disturbed(it):
+    """Neither by an audit, which would see it half done, nor by a repair."""
+    result = audit(it.folder)
+    with locked(it.folder / STATE / "lock"):
+        with pytest.raises(FolderBusy):
+            audit(it.folder)
+        with pytest.raises(FolderBusy):
+            set_aside(result, it.folder)
+
+
+def test_the_json_tells_everything(it):
+    """For programs."""
+    retouched(it, 3)
+    told = orjson.loads(audit_json(audit(it.folder)))
+    assert (told["schema_version"], told["state"], told["checked"]) == (1, "damaged", 6)
+    assert told["counts"] == {**dict.fromkeys(KINDS, 0), "altered": 1}
+    assert [(one["kind"], one["row"], one["sample"]) for one in told["findings"]] == [("altered", 3, 1)]
+
+
+def test_the_text_tells_what_a_repair_would_do(it):
+    """What is paid for again and what is only put back are told apart."""
+    for damage, row in ((cut_off, 1), (gone, 2), (renamed, 3), (notes, 4)):
+        damage(it, row)
+    text = audit_text(audit(it.folder))
+    assert "2 pictures to make and pay for again" in text
+    assert "1 pictures to put back" in text
+    assert "foreign and duplicated files are yours" in text
+
+
+def test_many_findings_of_a_kind_are_not_all_listed(it):
+    """A text is read by people."""
+    for number in range(50):
+        (it.folder / "images" / f"{number}.txt").touch()
+    text = audit_text(audit(it.folder))
+    assert "and 30 more" in text
+    assert len(text.splitlines()) < 30
+
+
+def test_the_settings_of_a_run_are_those_it_was_made_with(it):
+    """With its own copy of the input, wherever it was started."""
+    settings = stored_settings(it.folder)
+    assert (settings.model, settings.folder) == (IMAGEN, it.folder)
+    assert Path(settings.prompts) == it.folder / STATE / "input.csv"
