@@ -33,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     _run(commands)
     _plan(commands)
     _status(commands)
+    _audit(commands)
     _simulate(commands)
     _models(commands)
     return parser
@@ -74,6 +75,13 @@ def _status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     status = commands.add_parser("status", help="where a run stands, from its ledger, also while it goes on")
     status.add_argument("folder", type=Path, metavar="DIR")
     status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+
+
+def _audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    audit = commands.add_parser("audit", help="whether pictures, ledger and tables of a run agree; exit 3 if not")
+    audit.add_argument("folder", type=Path, metavar="DIR")
+    audit.add_argument("--repair", action="store_true", help="make again what is lost, and the tables anew")
+    _voice(audit)
 
 
 def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -146,6 +154,10 @@ def _sending(parser: argparse.ArgumentParser) -> None:
 def _output(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("what is said")
     out.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")
+    _voice(out)
+
+
+def _voice(out: argparse._ActionsContainer) -> None:
     out.add_argument("--yes", action="store_true", help="do not ask before an expensive run")
     out.add_argument("--json", action="store_true", dest="as_json", help="print the summary as one JSON object")
     out.add_argument("--progress", choices=("auto", "bar", "plain", "none"), default="auto")

@@ -42,7 +42,7 @@ def audit(folder: Path) -> Audit:
         *_unanswered(asked(), arrived, recorded),
     ]
     of_files = _strays(digests, recorded, used={one.found_at for one in of_samples})
-    of_tables = look_at_tables(folder, asked, told={(one.row, one.sample) for one in of_samples})
+    of_tables = look_at_tables(folder, asked, told={(one.row or 0, one.sample or 0) for one in of_samples})
     return Audit(folder, seen.checked, in_order((*of_samples, *of_files, *of_tables)))
 
 

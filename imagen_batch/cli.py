@@ -19,7 +19,7 @@ from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 if TYPE_CHECKING:
     from imagen_batch.settings import Settings
 
-USAGE, INVALID, INTERRUPTED = 2, 5, 130
+USAGE, LACKING, INVALID, INTERRUPTED = 2, 3, 5, 130
 
 _NOT_SETTINGS = {"command", "line", "config", "yes", "as_json", "progress", "quiet", "verbose", "parameter"}
 
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "run": _run,
         "plan": _plan,
         "status": _status,
+        "audit": _audit,
         "models": _models,
     }
     try:
@@ -55,11 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(typed: Namespace) -> int:
+    return _launched(_settings(typed), typed)
+
+
+def _launched(settings: Settings, typed: Namespace) -> int:
     from flows.launch import Console, launch  # noqa: PLC0415
     from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
 
-    settings = _settings(typed)
     mode = "none" if typed.quiet else typed.progress
     console = Console(
         say=(lambda _text: None) if typed.quiet else _say,
@@ -70,6 +74,22 @@ def _run(typed: Namespace) -> int:
     summary = launch(settings, console)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
+
+
+def _audit(typed: Namespace) -> int:
+    from imagen_batch.audit import audit  # noqa: PLC0415
+    from imagen_batch.findings import audit_json, audit_text  # noqa: PLC0415
+    from imagen_batch.reopening import stored_settings  # noqa: PLC0415
+    from imagen_batch.set_aside import set_aside  # noqa: PLC0415
+
+    found = audit(typed.folder)
+    if found.clean or not typed.repair:
+        _print(audit_json(found) if typed.as_json else audit_text(found))
+        return 0 if found.clean else LACKING
+    _say(audit_text(found))
+    settings = stored_settings(typed.folder).model_copy(update={"retry": ("missing",)})
+    set_aside(found, typed.folder)
+    return _launched(settings, typed)
 
 
 def _plan(typed: Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -131,7 +132,7 @@ def _next(audit: Audit) -> Iterator[str]:
         (audit.of("paid_undelivered"), "pictures to ask for again, unless the run holds what is unknown"),
     )
     if len(audit.of("foreign", "duplicated")) < len(audit.findings):
-        yield f"next: imagen-batch audit {audit.folder} --repair"
+        yield f"next: imagen-batch audit {shlex.quote(str(audit.folder))} --repair"
         yield from (f"  {len(found)} {step}" for found, step in steps if found)
         yield "  all tables to write anew from the ledger"
     if audit.of("foreign", "duplicated"):

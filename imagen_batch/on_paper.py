@@ -33,7 +33,6 @@ _NOT_SENT = {"not_attempted", "skipped_budget"}  # the same to a ledger: it know
 _BATCH = 10_000
 _CSV_BLOCK = 32 * 2**20  # has to hold a whole row, and a prompt may be long
 
-
 _Labels = tuple[str | None, str | None, str | None]  # file, SHA-256, type
 
 
@@ -55,9 +54,9 @@ class Line:
 
 
 def look_at_tables(
-    folder: Path, asked: Callable[[], Iterator[Expected]], *, told: Collection[tuple[int | None, int | None]]
+    folder: Path, asked: Callable[[], Iterator[Expected]], *, told: Collection[Place]
 ) -> Iterator[Finding]:
-    """The findings about tables. `told`: places that have a finding of their own."""
+    """The findings about tables. `told`: samples with a finding of their own, which says more than their status."""
     gone = [name for name in TABLES if not (folder / name).exists()]
     first = (Finding("stale", "is missing", name) for name in gone)
     there = [name for name in MANIFESTS if name not in gone]
@@ -81,9 +80,7 @@ def _cut_off(folder: Path) -> bool:
     return f"{finished:015.3f}" < begun
 
 
-def _look_at_manifest(
-    path: Path, asked: Iterator[Expected], told: Collection[tuple[int | None, int | None]]
-) -> Iterator[Finding]:
+def _look_at_manifest(path: Path, asked: Iterator[Expected], told: Collection[Place]) -> Iterator[Finding]:
     try:
         table = _read(path)
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -141,9 +138,9 @@ class _Compared:
     """What a manifest says otherwise than the ledger."""
 
     name: str
-    told: Collection[tuple[int | None, int | None]]
+    told: Collection[Place]
     labels: list[tuple[Line, Expected]] = field(default_factory=list)
-    statuses: list[tuple[Line, Expected]] = field(default_factory=list)
+    statuses: int = 0
     lacking: list[Expected] = field(default_factory=list)
     surplus: list[Line] = field(default_factory=list)
 
@@ -154,7 +151,7 @@ class _Compared:
         elif one is None:
             self.surplus.append(line)
         elif not self._same_status(line, one):
-            self.statuses.append((line, one))
+            self.statuses += 1
         elif line.status == one.status and _labels(line) != _of_record(one):
             self.labels.append((line, one))
 
@@ -169,7 +166,7 @@ class _Compared:
         parts = [
             (len(self.lacking) - len(moved), "lacks {} row(s)"),
             (len(self.surplus) - len(moved), "has {} row(s) too many"),
-            (len(self.statuses), "gives {} row(s) another status than the ledger"),
+            (self.statuses, "gives {} row(s) another status than the ledger"),
         ]
         said = [text.format(count) for count, text in parts if count]
         if said:

@@ -21,7 +21,9 @@ def salvage(shelf: Shelf, past: History, ledger: LedgerWriter) -> int:
     open_by_key = {attempt.key: attempt for attempt in past.open.values()}
     found: dict[str, list[int]] = {}
     for key, number, path in shelf.left():
-        if key in open_by_key and number in open_by_key[key].numbers:
+        attempt = open_by_key.get(key)
+        # A sample that is ok already was recorded: only the clearing was cut off.
+        if attempt and number in attempt.numbers and past.status(attempt.base, number) != "ok":
             found.setdefault(key, []).append(number)
         else:
             path.unlink()

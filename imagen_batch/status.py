@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 
 from imagen_batch.account import Account
-from imagen_batch.errors import SettingsInvalid
-from imagen_batch.examine import Examined, examine
 from imagen_batch.history import History, read_history
 from imagen_batch.locking import is_locked
 from imagen_batch.records import OUTCOMES, Outcome
-from imagen_batch.settings import validated
+from imagen_batch.reopening import reopened
 from imagen_batch.shelf import STATE
 from imagen_batch.wording import plural
 
@@ -41,7 +38,7 @@ class Status:
 
 def look(folder: Path) -> Status:
     """The state of the run in `folder`. Raises SettingsInvalid when there is none."""
-    examined = _examined(folder)
+    examined = reopened(folder)
     history = read_history(folder / STATE / "ledger")
     account = Account(examined, history, folder)
     counts = Counter(entry.sample.status for entry in account.entries())
@@ -88,16 +85,3 @@ def status_json(status: Status) -> str:
         },
         option=orjson.OPT_INDENT_2,
     ).decode()
-
-
-def _examined(folder: Path) -> Examined:
-    state = folder / STATE
-    try:
-        stored = orjson.loads((state / "settings.json").read_bytes())
-    except OSError as error:
-        raise SettingsInvalid(f"{folder} holds no run of imagen-batch") from error
-    copy = next(iter(sorted(state.glob("input.*"))), None)
-    if copy is None:
-        raise SettingsInvalid(f"{folder} has lost its copy of the prompt file")
-    settings = validated({**stored, "prompts": str(copy), "format": copy.suffix[1:], "base_url": "http://localhost"})
-    return examine(settings, today=datetime.now(UTC).date())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ class Spoiled:
 
     def file(self, row: int) -> Path:
         """The picture of a row."""
-        return self.folder / self.rows[row - 1]["file"]
+        return self.folder / str(self.rows[row - 1]["file"])
 
     def incoming(self, row: int) -> Path:
         """Where the picture of a row lay before the ledger had its record."""
@@ -68,10 +67,10 @@ class Spoiled:
             writer.writeheader()
             writer.writerows(rows)
 
-    def relabel(self, name: str, row: int, **cells: object) -> Told:
+    def relabel(self, name: str, number: int, **cells: object) -> Told:
         """Change cells of a row of a manifest."""
-        self.edit(name, lambda rows: rows[row - 1].update(cells))
-        return "mislabelled", row, name
+        self.edit(name, lambda rows: rows[number - 1].update(cells))
+        return "mislabelled", number, name
 
 
 def retouch(path: Path) -> None:

@@ -24,7 +24,7 @@ def test_help_and_version_load_nothing_heavy(tmp_path):
         assert not re.search(rf"\| +{heavy}\b", loaded), heavy
 
 
-@pytest.mark.parametrize("name", ["run", "plan", "status", "simulate", "models"])
+@pytest.mark.parametrize("name", ["run", "plan", "status", "audit", "simulate", "models"])
 def test_every_command_has_help(tmp_path, name):
     """On standard output, with code 0."""
     done = command(name, "--help", here=tmp_path)
@@ -158,6 +158,17 @@ def test_status_tells_where_a_run_stands(tmp_path, csv):
     found = json.loads(command("status", tmp_path / "out", "--json", here=tmp_path).stdout)
     assert found["samples"]["ok"] == found["samples"]["asked"] == 1
     assert command("status", tmp_path, here=tmp_path).returncode == 2
+
+
+def test_audit_tells_what_is_wrong(tmp_path, csv):
+    """Code 3 with findings, 0 without."""
+    with Simulator() as sim:
+        ran = run(csv, sim)
+    assert command("audit", tmp_path / "out", here=tmp_path).returncode == 0
+    (ran.folder / ran.rows[0]["file"]).unlink()
+    done = command("audit", tmp_path / "out", "--json", here=tmp_path)
+    assert done.returncode == 3
+    assert "missing" in done.stdout
 
 
 def test_models_lists_the_catalogue(tmp_path):

@@ -91,6 +91,30 @@ def test_the_flow_file_is_the_same_job(tmp_path, served):
     assert json.loads(done.stdout)["samples"]["ok"] == 1
 
 
+DEPLOYED = """
+import sys
+from flows.generate import generate_images
+from imagen_batch.settings import Settings
+state = generate_images(Settings(prompts=sys.argv[1], provider="simulator"), return_state=True)
+print(state.type.value, state.message)
+"""
+
+
+def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
+    """As a deployment calls it: with settings, and nothing prepared."""
+    source = prompts(tmp_path, "one", "two")
+    done = subprocess.run(
+        [sys.executable, "-c", DEPLOYED, source],
+        cwd=tmp_path,
+        env=environment(served),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "COMPLETED 2 ok\n", done.stderr
+    assert (tmp_path / "outputs" / "prompts-rehearsal" / "summary.json").exists()
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
