@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -22,31 +25,41 @@ _EVERY_S = 1.0
 _MOST_CAUSES = 100
 
 
+def _courtesy(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """Call Prefect; a hiccup of its server must not end a run that costs money. None when there was one."""
+    try:
+        return call(*given, **named)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+        warnings.warn(f"Prefect did not take an artifact: {error!r}", stacklevel=2)
+        return None
+
+
 class ProgressArtifact:
     """The share of samples with an outcome, told at most once a second."""
 
     def __init__(self, name: str, asked: int) -> None:
         self._asked = max(1, asked)
         self._told = time.monotonic()
-        found = create_progress_artifact(0.0, key=_key("progress", name), description=f"{asked} pictures asked for")
-        self._id: UUID = found if isinstance(found, UUID) else UUID(str(found))
+        self._id: UUID | None = _courtesy(
+            create_progress_artifact, 0.0, key=_key("progress", name), description=f"{asked} pictures asked for"
+        )
 
     def update(self, settled: int, *, last: bool = False) -> None:
         """`settled` samples have an outcome now."""
         now = time.monotonic()
-        if last or now - self._told >= _EVERY_S:
+        if self._id is not None and (last or now - self._told >= _EVERY_S):
             self._told = now
-            update_progress_artifact(self._id, min(100.0, 100.0 * settled / self._asked))
+            _courtesy(update_progress_artifact, self._id, min(100.0, 100.0 * settled / self._asked))
 
 
 def show_summary(name: str, summary: Summary) -> None:
     """The summary as text and its causes as a table."""
-    create_markdown_artifact(to_markdown(summary), key=_key("summary", name))
+    _courtesy(create_markdown_artifact, to_markdown(summary), key=_key("summary", name))
     manifest = (Path(summary.facts.out) / "manifest.csv").resolve()
-    create_link_artifact(manifest.as_uri(), link_text="manifest.csv", key=_key("manifest", name))
+    _courtesy(create_link_artifact, manifest.as_uri(), link_text="manifest.csv", key=_key("manifest", name))
     causes = to_json(summary)["causes"]
     if causes:
-        create_table_artifact(causes[:_MOST_CAUSES], key=_key("causes", name))
+        _courtesy(create_table_artifact, causes[:_MOST_CAUSES], key=_key("causes", name))
 
 
 def _key(kind: str, name: str) -> str:

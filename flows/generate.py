@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 if __name__ == "__main__":  # so that the flow is defined in an importable module, once
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -52,12 +53,11 @@ def prepared(run: Run) -> Iterator[None]:
         _prepared.reset(token)
 
 
-@task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False)
+@task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False, retries=0)
 def generate_shard(run: str, number: int) -> int:
-    """Make the pictures of one shard. Safe to run again: the ledger knows what is done."""
-    shard = _shards[run, number]
+    """Make the pictures of one shard. No retries here: a request retries itself, and knows what it costs."""
+    shard = _shards.pop((run, number))
     _runs[run].make(shard)
-    del _shards[run, number]
     return len(shard)
 
 
@@ -69,15 +69,18 @@ _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_worker
     flow_run_name="{settings.prompts}",
     task_runner=_shard_threads,
     persist_result=False,
+    retries=0,
 )
 def generate_images(settings: Settings) -> State[Any]:
-    """Turn a prompt file into pictures. Its final state says what is missing; its data is the summary."""
-    name = str(settings.folder)
+    """Turn a prompt file into pictures. Its final state says what is missing."""
+    name = settings.folder.name
     with _opened(settings) as run, stopping_on_signals(run.stop, grace=settings.grace, cut=run.cut):
         progress = ProgressArtifact(name, run.examined.samples)
-        for _ in _landings(name, run):
-            progress.update(run.settled)
-        summary = run.finish()
+        try:
+            for _ in _landings(run):
+                progress.update(run.settled)
+        finally:
+            summary = run.finish()
     progress.update(run.settled, last=True)
     show_summary(name, summary)
     return _final_state(summary)
@@ -93,10 +96,11 @@ def _opened(settings: Settings) -> Iterator[Run]:
         yield run
 
 
-def _landings(name: str, run: Run) -> Iterator[None]:
+def _landings(run: Run) -> Iterator[None]:
     """Submit shards in a window, so that the end of one never idles a request slot; yields now and then."""
     size = shard_size(run.examined.requests)
     window = min(_MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * run.examined.settings.concurrency // size))
+    name = uuid4().hex
     _runs[name] = run
     flying: list[PrefectFuture[int]] = []
     try:
@@ -110,6 +114,7 @@ def _landings(name: str, run: Run) -> Iterator[None]:
             flying = _landed(flying)
             yield
     finally:
+        wait(flying)  # whatever happened, nothing goes on behind the summary's back
         del _runs[name]
 
 

@@ -62,11 +62,9 @@ def _in_prefect(run: Run, console: Console, server: OwnServer | None) -> Summary
     with prepared(run), closing(console.progress(run.examined.samples)) as progress:
         run.count.watcher = progress.seen
         state = generate_images(run.examined.settings, return_state=True)
-    if run.summary is None:  # a bug, or Prefect's server went away
-        run.finish()
-        state.result()
-        raise RuntimeError(f"the flow ended {state.name} without a summary: {state.message}")
-    return run.summary
+    if run.stop.fatal is not None and run.stop.fatal.kind == "bug":
+        state.result()  # raises it, with its traceback
+    return run.finish()
 
 
 def _stop_unless_used(server: OwnServer) -> None:

@@ -24,13 +24,15 @@ def stopping_on_signals(stop: Stop, *, grace: float, cut: Callable[[], None]) ->
         return
     timer = threading.Timer(grace, cut)
     timer.daemon = True
+    came: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stop.signal is not None:
+        came.append(number)
+        if len(came) == 1:
+            stop.for_signal(number)
+            timer.start()
+        elif len(came) == 2:  # not here: cutting takes locks that the main thread may hold
             threading.Thread(target=cut, daemon=True).start()
-            return
-        stop.for_signal(number)
-        timer.start()
 
     before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
     try:

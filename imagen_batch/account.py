@@ -56,7 +56,8 @@ class Account:
             return recorded
         message = "the run ended while the reply was awaited: it may have been charged"
         sample = Sample(number, "unknown", error=message, error_kind="interrupted", cost_is="unknown")
-        return sample, Trace(key, attempts=self.past.tries(key))
+        attempt = self.past.last_open(base, number)
+        return sample, Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at) if attempt else Trace(key)
 
     def _entry(self, order: Order, sample: Sample, trace: Trace) -> Entry:
         return Entry(
@@ -71,7 +72,7 @@ class Account:
         )
 
 
-class Seen:
+class PastOnDisk:
     """The past as it can be seen in the folder: of a picture that is gone nothing is known."""
 
     def __init__(self, past: History, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """One request, attempt after attempt, until the service gave an answer to record.
 
-The only retry layer there is. Money is set aside before an attempt and settled after it; the ledger knows of
-an attempt before the service does.
+The only retry layer there is.
 """
 
 from __future__ import annotations
@@ -9,23 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from imagen_batch.budget import Reservation
-from imagen_batch.errors import Fatal, ImagenBatchError, Interrupted, RateLimited, Transient
+from imagen_batch.errors import Fatal, Interrupted, RateLimited, Transient
 from imagen_batch.images import Facts, inspect
-from imagen_batch.pace import Permit
-from imagen_batch.records import ImageRequest, Missing, Picture, Reply, Trace
+from imagen_batch.records import CostIs, ImageRequest, Missing, Picture, Reply, Trace
 from imagen_batch.studio import Studio
+from imagen_batch.tab import Tab, opened_tab
 from imagen_batch.transport import Raw
 from imagen_batch.wire import DIALECTS
 from imagen_batch.wire.errors import read_error
 
 _LONGEST_HINT_S = 120.0  # a service that wants a longer pause for one request is not waited for (api: 10)
-
-
-class OverBudget(ImagenBatchError):
-    """The attempt does not fit below the wall any more; it was not made."""
+_LIMITED_COUNTS = 0.25  # a 429 is about the account: it wears a request out less than its own failures do
+_NEVER_AGAIN = ("reply_too_large",)  # would come, and be paid, just the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +37,18 @@ class Checked:
 class Answer:
     """What a request's last attempt brought. `damaged` are sample numbers to ask for again."""
 
-    reply: Reply
     pictures: tuple[Checked, ...]
     missing: tuple[tuple[int, Missing], ...]
     damaged: tuple[int, ...]
-    reservation: Reservation
+    usd: float | None  # for all of it; None where no price is known
+    cost_is: CostIs
+
+
+class NoPicture(Transient):
+    """The service answered without a picture, and asking once more may bring one."""
+
+    def __init__(self) -> None:
+        super().__init__("no picture came", kind="no_image", http_status=200)
 
 
 class Attempts:
@@ -54,10 +57,10 @@ class Attempts:
     def __init__(self, request: ImageRequest, studio: Studio) -> None:
         self._request = request
         self._studio = studio
-        self._governor = studio.governor(request.model)
-        self._counted = 0
+        self._counted = 0.0
+        self._in_vain = 0
         self._renewed = False
-        self.trace = Trace(key=request.key, attempts=studio.tries(request.key))
+        self.trace = Trace(key=request.key, attempts=studio.tries(request))
 
     def answer(self) -> Answer:
         """The service's answer.
@@ -66,68 +69,45 @@ class Attempts:
         Interrupted when the run stops first (also for what stops it: a Fatal is handed to the run's stop).
         """
         retrying = Retrying(
-            retry=retry_if_exception(self._may_pass) | retry_if_result(self._worth_asking_again),
+            retry=retry_if_exception(self._may_pass),
             stop=lambda _state: self._counted >= self._studio.settings.max_attempts,
             wait=self._wait,
             sleep=self._studio.stop.sleep,
-            retry_error_callback=_last,
+            reraise=True,
         )
         return retrying(self._attempt)
 
     def _attempt(self) -> Answer:
-        self._look_for_room()
-        reservation = self._reserve()
-        permit = self._admit(reservation)
         started = self._studio.clock()
-        self._announce(started, reservation)
         try:
-            raw = self._post()
-            answer = self._read(raw, reservation)
+            with opened_tab(self._request, self._studio, attempt=self.trace.attempts + 1) as tab:
+                self._begun(tab.at)
+                return self._exchange(tab)
+        except Fatal as error:
+            raise self._fatal(error) from error
+        finally:
+            now = self._studio.clock()
+            self.trace = replace(self.trace, finished_at=now, latency_s=round(now - started, 4))
+
+    def _exchange(self, tab: Tab) -> Answer:
+        try:
+            answer = self._read(self._post())
         except Transient as error:
-            self._passing(error, permit, reservation)
+            self._counted += tab.failed(error) * (_LIMITED_COUNTS if isinstance(error, RateLimited) else 1)
             raise
         except Fatal as error:
-            raise self._fatal(error, reservation) from error
-        except BaseException:
-            self._governor.withdrawn()
-            reservation.keep()
+            tab.refused(error)
             raise
-        finally:
-            self._clocked(started)
         self._counted += 1
-        self._governor.succeeded(permit)
+        if self._worth_asking_again(answer):
+            self._in_vain += 1
+            tab.in_vain(NoPicture(), usd=answer.usd)
+            raise NoPicture
+        tab.answered(usd=answer.usd, pictures=len(answer.pictures))
         return answer
 
-    def _look_for_room(self) -> None:
-        try:
-            self._studio.shelf.room.check()
-        except Fatal as full:
-            self._studio.stop.for_error(full)
-            raise Interrupted from full
-
-    def _reserve(self) -> Reservation:
-        budget, request = self._studio.budget, self._request
-        reservation = budget.reserve(request.price, request.samples, stop=self._studio.stop)
-        if reservation is None:
-            raise OverBudget
-        return reservation
-
-    def _admit(self, reservation: Reservation) -> Permit:
-        try:
-            return self._governor.admit(images=self._request.samples)
-        except Interrupted:
-            reservation.release()
-            raise
-
-    def _announce(self, at: float, reservation: Reservation) -> None:
+    def _begun(self, at: float) -> None:
         self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=self.trace.sent_at or at)
-        try:
-            self._studio.ledger.sent(self._request, attempt=self.trace.attempts, at=at)
-        except OSError:  # what the ledger can't take is not sent
-            self._governor.withdrawn()
-            reservation.release()
-            self._back(Transient("the ledger could not be written", kind="disk"), "no")
-            raise
 
     def _post(self) -> Raw:
         request, provider = self._request, self._studio.provider
@@ -136,7 +116,7 @@ class Attempts:
         headers = {"x-imagen-batch-sample": str(request.first)} if provider.name == "simulator" else None
         return self._studio.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
 
-    def _read(self, raw: Raw, reservation: Reservation) -> Answer:
+    def _read(self, raw: Raw) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)
         asked = self._request.samples
         with self._studio.unpacking:
@@ -144,14 +124,14 @@ class Attempts:
                 reply = DIALECTS[self._request.dialect].decode(raw.body, asked=asked)
             else:
                 reply = read_error(raw.status, raw.headers, raw.body, asked=asked)
-            return self._checked(reply, reservation)
+            return self._checked(reply)
 
-    def _checked(self, reply: Reply, reservation: Reservation) -> Answer:
+    def _checked(self, reply: Reply) -> Answer:
         pictures, missing, damaged = [], [], []
         trouble: Transient | None = None
         for number, sample in zip(self._request.numbers, reply.samples, strict=True):
             if isinstance(sample, Missing):
-                missing.append((number, sample))
+                (damaged.append(number) if sample.kind == "bad_base64" else missing.append((number, sample)))
                 continue
             try:
                 pictures.append(Checked(number, sample, inspect(sample.data)))
@@ -160,46 +140,26 @@ class Attempts:
                 damaged.append(number)
         if trouble is not None and not pictures:
             raise trouble
-        return Answer(reply, tuple(pictures), tuple(missing), tuple(damaged), reservation)
+        model, size = self._studio.models[self._request.model], self._request.options.image_size
+        usd, cost_is = model.cost(reply.usage, size=size, pictures=len(pictures) + len(damaged))
+        return Answer(tuple(pictures), tuple(missing), tuple(damaged), usd, cost_is)
 
-    def _passing(self, error: Transient, permit: Permit, reservation: Reservation) -> None:
-        (reservation.keep if error.maybe_charged else reservation.release)()
-        self._back(error, "maybe" if error.maybe_charged else "no")
-        try:
-            exempt = self._governor.failed(permit, error)
-        except Fatal as outage:
-            self._studio.stop.for_error(outage)
-            raise Interrupted from outage
-        self._counted += not exempt
-
-    def _fatal(self, error: Fatal, reservation: Reservation) -> ImagenBatchError:
-        reservation.release()
-        self._governor.withdrawn()
-        self._back(error, "no")
+    def _fatal(self, error: Fatal) -> Transient | Interrupted:
         if error.refreshable and not self._renewed and self._studio.provider.credential.refresh():
             self._renewed = True
             return Transient("the access token had ended; it was renewed", kind="token_renewed")
         self._studio.stop.for_error(error)
         return Interrupted()
 
-    def _back(self, error: Transient | Fatal, charged: str) -> None:
-        facts = {"kind": error.kind, "status": error.http_status, "charged": charged}
-        number, now = self.trace.attempts, self._studio.clock()
-        self._studio.ledger.back(self._request, attempt=number, at=now, facts=facts)
-
-    def _clocked(self, started: float) -> None:
-        now = self._studio.clock()
-        self.trace = replace(self.trace, finished_at=now, latency_s=round(now - started, 4))
+    def _worth_asking_again(self, answer: Answer) -> bool:
+        if answer.pictures or answer.damaged or self._counted >= self._studio.settings.max_attempts:
+            return False
+        return self._in_vain < min(missing.again for _, missing in answer.missing)
 
     def _may_pass(self, error: BaseException) -> bool:
-        if not isinstance(error, Transient):
+        if not isinstance(error, Transient) or error.kind in _NEVER_AGAIN:
             return False
         return not (error.maybe_charged and self._studio.settings.on_unknown == "hold")
-
-    def _worth_asking_again(self, answer: Answer) -> bool:
-        if answer.pictures or answer.damaged or not answer.missing:
-            return False
-        return self._counted <= min(missing.again for _, missing in answer.missing)
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -210,9 +170,3 @@ class Attempts:
         settings = self._studio.settings
         doubled = settings.wait_initial * 2.0 ** (state.attempt_number - 1)
         return float(min(doubled, settings.wait_max) * (0.5 + self._studio.rng()))
-
-
-def _last(state: RetryCallState) -> Answer:
-    assert state.outcome is not None
-    answer: Answer = state.outcome.result()
-    return answer

@@ -27,7 +27,7 @@ def conclude(examined: Examined, studio: Studio, *, started: datetime, command: 
     try:
         tally = _written(account)
     except OSError as error:  # the figures are told even where no table can be written
-        studio.stop.for_error(disk_trouble(error.strerror or str(error)))
+        studio.stop.for_error(disk_trouble(error))
         tally = _counted(account)
     facts = Facts(
         out=str(settings.folder),

@@ -21,20 +21,30 @@ _current = threading.local()
 
 
 class Attempt:
-    """An attempt under watch. `due` turns True when its time was up."""
+    """An attempt under watch.
+
+    `due` turns True when its time was up, `sent` when the whole request has left.
+    """
 
     def __init__(self, ends: float) -> None:
         self.ends = ends
         self.due = False
+        self.sent = False
+        self.cut_by_hand = False
         self.connection: HTTPConnection | None = None
         self.socket: socket.socket | None = None
+
+    def check(self) -> None:
+        """Raise TimeoutError when it was cut: that can look like a reply that ended."""
+        if self.due:
+            raise TimeoutError
 
     def cut(self) -> None:
         """Shut the connection, if there is one yet."""
         self.due = True
         sock = self.socket or getattr(self.connection, "sock", None)
         if sock is not None:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 sock.shutdown(socket.SHUT_RDWR)
 
 
@@ -69,6 +79,7 @@ class Deadlines:
         """End every attempt now."""
         with self._changed:
             for attempt in self._attempts:
+                attempt.cut_by_hand = True
                 attempt.cut()
 
     def close(self) -> None:
@@ -94,6 +105,8 @@ class _Reporting:
         if (attempt := getattr(_current, "attempt", None)) is not None:
             attempt.connection = self
         super().request(*args, **kwargs)  # type: ignore[misc]
+        if attempt is not None:
+            attempt.sent = True
 
     def getresponse(self) -> Any:
         # Before a reply that closes the connection is read: http.client lets go of the socket then.

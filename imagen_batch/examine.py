@@ -73,9 +73,9 @@ class Examined:
         planner = Planner(self.settings, self.catalogue)
         return {name: model for name in self.pictures_of if (model := planner.model(name))}
 
-    def read_from(self, copy: Path) -> None:
-        """Read rows from a copy of the file from now on."""
-        self.file = _opened(copy, self.settings, format=self.file.format)
+    def read_from(self, copy: Path, settings: Settings) -> None:
+        """Read rows from a copy of the file from now on, as `settings` say."""
+        self.file = _opened(copy, settings, format=self.file.format)
 
     def forget_spool(self) -> None:
         """Remove what standard input was put into."""

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor, wait
+from concurrent.futures import Executor
 from dataclasses import replace
 
-from imagen_batch.attempts import Answer, Attempts, Checked, OverBudget
-from imagen_batch.errors import Interrupted, Transient
+from imagen_batch.attempts import Answer, Attempts, Checked
+from imagen_batch.errors import Fatal, Interrupted, Transient
 from imagen_batch.identity import request_key
+from imagen_batch.images import Facts
 from imagen_batch.records import CostIs, ImageRequest, Missing, Outcome, Sample, Trace
 from imagen_batch.room import disk_trouble
 from imagen_batch.studio import Studio
+from imagen_batch.tab import OverBudget
 from imagen_batch.wording import plural
 
 
 def generate_shard(requests: Sequence[ImageRequest], studio: Studio, *, threads: Executor) -> None:
-    """Make all pictures of a shard in `threads`, which every shard of the process shares."""
+    """Make all pictures of a shard in `threads`, which every shard of the process shares. Raises what is a bug."""
     futures = [threads.submit(generate, request, studio) for request in requests]
-    wait(futures)
-    for future in futures:
-        future.result()
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        raise errors[0]
 
 
 def generate(request: ImageRequest, studio: Studio) -> None:
     """Make the pictures of one request and record what became of each.
 
-    Returns without a record where the run stops or the budget ends first. Any exception is a bug or the disk.
+    Returns without a record where the run stops or the budget ends first. What it raises is a bug, and ends the run.
     """
     todo = [request]
-    while todo and not studio.stop.is_set:
-        todo += _answered(todo.pop(), studio)
+    try:
+        while todo and not studio.stop.is_set:
+            todo += _answered(todo.pop(), studio)
+    except Exception as error:
+        studio.stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        raise
 
 
 def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
@@ -41,7 +47,7 @@ def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
     except (Interrupted, OverBudget):
         return []
     except OSError as error:
-        studio.stop.for_error(disk_trouble(error.strerror or str(error)))
+        studio.stop.for_error(disk_trouble(error))
         return []
 
 
@@ -52,9 +58,7 @@ def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[
         samples = tuple(_exhausted(number, error, attempts.trace) for number in request.numbers)
         _record(request, samples, attempts.trace, studio)
         return []
-    samples = _samples(request, answer, studio)
-    answer.reservation.settle(sum(sample.cost_usd or 0.0 for sample in samples), len(answer.pictures))
-    _record(request, samples, attempts.trace, studio)
+    _record(request, _samples(request, answer, studio), attempts.trace, studio)
     return [_narrowed(request, number) for number in answer.damaged]
 
 
@@ -62,34 +66,43 @@ def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, st
     try:
         studio.ledger.done(request, samples, trace, folders=studio.shelf.folders_of(samples))
     except OSError as error:
-        studio.shelf.trouble = error
         studio.shelf.room.give_up_ballast()
+        studio.stop.for_error(disk_trouble(error))
         studio.ledger.flush()
-    if studio.shelf.trouble is not None:
-        studio.stop.for_error(disk_trouble(studio.shelf.trouble.strerror or "a write failed"))
     studio.shelf.clear(request.key, [sample.number for sample in samples if sample.file])
     studio.seen(samples)
 
 
 def _samples(request: ImageRequest, answer: Answer, studio: Studio) -> tuple[Sample, ...]:
-    model = studio.models[request.model]
-    size, came = request.options.image_size, len(answer.pictures) + len(answer.damaged)
-    usd, cost_is = model.cost(answer.reply.usage, size=size, pictures=came)
-    share = None if usd is None else usd / max(1, len(answer.pictures))
-    made = [_made(request, checked, studio, cost=(share, cost_is)) for checked in answer.pictures]
+    share = None if answer.usd is None else answer.usd / max(1, len(answer.pictures))
+    made = [_made(request, checked, studio, cost=(share, answer.cost_is)) for checked in answer.pictures]
     # Without a picture what the request cost (its input) stands at the first sample.
-    left = [(0.0 if made or index else usd, cost_is) for index in range(len(answer.missing))]
-    lacking = [_lacking(*one, cost=cost) for one, cost in zip(answer.missing, left, strict=True)]
+    rest = [0.0 if made or index else answer.usd for index in range(len(answer.missing))]
+    lacking = [_lacking(*one, cost=(usd, answer.cost_is)) for one, usd in zip(answer.missing, rest, strict=True)]
     return tuple(sorted((*made, *lacking), key=lambda sample: sample.number))
 
 
 def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tuple[float | None, CostIs]) -> Sample:
     facts, picture = checked.facts, checked.picture
     name = request.name(checked.number) + facts.extension
-    file = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
+    file, trouble = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
+    if trouble is not None:
+        studio.stop.for_error(disk_trouble(trouble))
     lied = picture.mime_type != facts.mime_type
+    return replace(
+        kept_sample(checked.number, file, facts, cost=cost),
+        finish_reason=picture.finish_reason,
+        safety=picture.safety,
+        note=picture.note,
+        error=f"the service said {picture.mime_type or 'nothing'}" if lied else None,
+        error_kind="mime_mismatch" if lied else None,
+    )
+
+
+def kept_sample(number: int, file: str, facts: Facts, *, cost: tuple[float | None, CostIs]) -> Sample:
+    """The record of a picture that is in the folder."""
     return Sample(
-        number=checked.number,
+        number=number,
         status="ok",
         file=file,
         mime_type=facts.mime_type,
@@ -98,10 +111,6 @@ def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tupl
         bytes=facts.bytes,
         sha256=facts.sha256,
         c2pa=facts.c2pa,
-        finish_reason=picture.finish_reason,
-        safety=picture.safety,
-        error=f"the service said {picture.mime_type or 'nothing'}" if lied else None,
-        error_kind="mime_mismatch" if lied else None,
         cost_usd=cost[0],
         cost_is=cost[1],
     )

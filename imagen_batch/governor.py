@@ -68,7 +68,7 @@ class Governor:
             else:
                 self._pace.failed(now)
             self._changed.notify()
-            if self._pace.failing_for(now) > self._outage_limit:
+            if self._pace.outage and self._pace.failing_for(now) > self._outage_limit:
                 raise _outage(error, self._pace.failing_for(now))
             return self._pace.outage
 

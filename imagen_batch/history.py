@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from imagen_batch.records import OUTCOMES, Outcome, Sample, Trace
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
 _STATUS_BITS = 3
 _OFFSET_BITS = 48
@@ -53,6 +54,11 @@ class OpenAttempt:
     usd: float | None
 
     @property
+    def share(self) -> float | None:
+        """The worst-case price of one of its samples."""
+        return None if self.usd is None else self.usd / len(self.names)
+
+    @property
     def numbers(self) -> range:
         """The sample numbers it asked for."""
         return range(self.first, self.first + len(self.names))
@@ -81,9 +87,17 @@ class History:
         known = None if place is None else _status(place)
         return "unknown" if known != "ok" and slot in self._pending else known
 
-    def tries(self, key: str) -> int:
-        """How many attempts were made for a request that has no result yet."""
-        return self._tries.get(key, 0)
+    def tries(self, request: ImageRequest) -> int:
+        """How many attempts were made for a request, with or without a result; the next one goes on counting."""
+        if request.key in self._tries:
+            return self._tries[request.key]
+        found = self.details(request.base, request.first)
+        return found[1].attempts if found is not None and found[1].key == request.key else 0
+
+    def last_open(self, base: str, number: int) -> OpenAttempt | None:
+        """The latest attempt for a sample that nothing answered."""
+        covering = [one for one in self.open.values() if one.base == base and number in one.numbers]
+        return covering[-1] if covering else None
 
     def details(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The recorded result of a sample and how its request went; None when there is none."""
@@ -129,6 +143,7 @@ class History:
         attempt = self.open.pop((record["key"], record["attempt"]), None)
         if attempt is None:
             return
+        self.money.spent += record.get("usd") or 0.0  # an answer without a picture that was asked for once more
         if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
             self.money.add_maybe(attempt.usd)
             return
@@ -138,6 +153,7 @@ class History:
     def _fold_done(self, record: Any, where: int) -> None:
         self.open.pop((record["key"], record["attempt"]), None)
         self._tries.pop(record["key"], None)
+        self.money.maybe += record.get("maybe_usd", 0.0)
         for sample in record["samples"]:
             self._fold_sample(_slot(record["base"], sample["number"]), sample, where)
 
@@ -186,8 +202,18 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
         for line in file:
             if not line.endswith(b"\n"):
                 return  # torn by a kill: never counted
-            yield offset, orjson.loads(line)
+            yield offset, _parsed(line, path, offset)
             offset += len(line)
+
+
+def _parsed(line: bytes, path: Path, offset: int) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise SettingsInvalid(
+            f"{path} is damaged at byte {offset}: what stands there was an attempt or its result, and is lost. "
+            "Without that line the rest can be read; what it told of counts as not made then"
+        ) from error
 
 
 def _slot(base: str, number: int) -> bytes:

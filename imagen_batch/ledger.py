@@ -75,8 +75,19 @@ class LedgerWriter:
         record = {"t": "back", "key": request.key, "attempt": attempt, "at": at, **facts}
         self._append(record, wait=False)
 
-    def done(self, request: Asked, samples: tuple[Sample, ...], trace: Trace, *, folders: set[Path]) -> None:
-        """The result of a request. On disk when this returns, and after its pictures' entries in `folders`."""
+    def done(
+        self,
+        request: Asked,
+        samples: tuple[Sample, ...],
+        trace: Trace,
+        *,
+        folders: set[Path],
+        maybe_usd: float = 0.0,
+    ) -> None:
+        """The result of a request. On disk when this returns, and after its pictures' entries in `folders`.
+
+        `maybe_usd` is what may have been charged beyond the samples.
+        """
         record = {
             "t": "done",
             "key": request.key,
@@ -88,6 +99,8 @@ class LedgerWriter:
             "at": trace.finished_at,
             "samples": [_slim(sample) for sample in samples],
         }
+        if maybe_usd:
+            record["maybe_usd"] = maybe_usd
         self._append(record, folders=folders)
 
     def flush(self) -> None:
@@ -98,8 +111,10 @@ class LedgerWriter:
 
     def close(self) -> None:
         """Flush what waits and close the file. Closing twice does nothing."""
-        if self._fd is not None:
-            self.flush()
+        if self._fd is None:
+            return
+        self.flush()
+        with self._flushing:
             os.close(self._fd)
             self._fd = None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ import orjson
 
 from imagen_batch.errors import FolderBusy
 
+_PATIENCE_S = 0.3  # whoever only looks whether it is held holds it for a moment
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -25,15 +28,26 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FolderBusy(_busy(path, os.pread(descriptor, 1000, 0))) from error
+        if not _taken(descriptor):
+            raise FolderBusy(_busy(path, os.pread(descriptor, 1000, 0)))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, orjson.dumps({"pid": os.getpid(), "host": socket.gethostname()}), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    ends = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > ends:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def is_locked(path: Path) -> bool:

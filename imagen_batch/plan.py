@@ -185,9 +185,9 @@ def _ranges(numbers: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
 
 
 def _seeded(order: Order, first: int) -> Options:
-    # A model that makes one picture a call would make the same one each time. (api: 9)
+    # Every call of a row with the same seed would make the same pictures. (api: 9)
     seed = order.options.seed
-    if seed is None or order.model.samples_per_request > 1:
+    if seed is None or first == 1:
         return order.options
     return replace(order.options, seed=(seed + first - 1) % 2**32)
 

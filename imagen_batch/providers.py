@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase
 from requests.models import PreparedRequest
 
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.errors import Fatal, SettingsInvalid, Transient
 from imagen_batch.settings import Settings
 
 GEMINI_HOST = "https://generativelanguage.googleapis.com"
@@ -84,9 +84,19 @@ class GoogleToken(Credential):
         before = self._secret
         with self._lock:
             if self._secret == before:
-                self._google.refresh(self._transport)  # type: ignore[no-untyped-call]
-                self._secret = self._google.token or ""
+                self._fetch()
         return True
+
+    def _fetch(self) -> None:
+        from google.auth import exceptions  # noqa: PLC0415
+
+        try:
+            self._google.refresh(self._transport)  # type: ignore[no-untyped-call]
+        except exceptions.TransportError as error:
+            raise Transient("no connection to Google's token service", kind="token") from error
+        except exceptions.GoogleAuthError as error:
+            raise Fatal(f"Google refuses a token: {error}", kind="token", outcome="auth") from error
+        self._secret = self._google.token or ""
 
 
 class Provider(Protocol):

@@ -153,6 +153,7 @@ class Sample:
     safety: str | None = None
     error: str | None = None
     error_kind: str | None = None
+    note: str | None = None  # the service's words beside a picture; stays in the ledger
     cost_usd: float | None = None
     cost_is: CostIs | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from imagen_batch.account import Seen
+from imagen_batch.account import PastOnDisk
 from imagen_batch.examine import Examined
 from imagen_batch.history import History, read_history
 from imagen_batch.identity import Identities
@@ -24,11 +24,12 @@ class Remaining:
     unpriced: int  # pictures without a known price
 
 
-def remaining(examined: Examined) -> Remaining:
-    """Count what is left. Reads the ledger of the run's folder, if there is one."""
+def remaining(examined: Examined, past: History | None = None) -> Remaining:
+    """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one."""
+    past = past or read_history(examined.settings.folder / STATE / "ledger")
     requests = samples = unpriced = 0
     usd = 0.0
-    for request in remaining_requests(examined, read_history(examined.settings.folder / STATE / "ledger")):
+    for request in remaining_requests(examined, past):
         requests += 1
         samples += request.samples
         usd += request.price or 0.0
@@ -40,6 +41,6 @@ def remaining_requests(examined: Examined, past: History) -> Iterator[ImageReque
     """What is still to be sent, in input order."""
     settings = examined.settings
     again = {"failed", "missing"}.intersection(settings.retry)
-    seen = Seen(past, settings.folder) if again else past
+    seen = PastOnDisk(past, settings.folder) if again else past
     identities = Identities(settings.provider)
     return still_to_make(examined.orders(), seen, settings=settings, identities=identities)

@@ -73,6 +73,7 @@ class Room:
         self._ballast.unlink(missing_ok=True)
 
 
-def disk_trouble(what: str) -> Fatal:
-    """The run stops until somebody made room."""
-    return Fatal(f"no room in the output folder: {what}", kind="disk", outcome="disk", exit_code=75)
+def disk_trouble(what: OSError | str) -> Fatal:
+    """The run stops until somebody mended the folder."""
+    words = what if isinstance(what, str) else what.strerror or str(what)
+    return Fatal(f"the output folder can't be written: {words}", kind="disk", outcome="disk", exit_code=75)

@@ -10,7 +10,6 @@ Nothing here knows of Prefect: take it away and this still runs.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,7 +107,10 @@ class Count:
         """Count these, from any thread."""
         with self._lock:
             self.settled += len(samples)
-        self.watcher(samples)
+        try:
+            self.watcher(samples)
+        except OSError:  # whoever watched has gone away; the run goes on
+            self.watcher = lambda _samples: None
 
 
 @contextmanager
@@ -163,11 +165,16 @@ def _state_folder(folder: Path) -> Path:
 def _keep_input(examined: Examined, state: Path) -> None:
     """Keep the prompt file as it was read, so that the run no longer depends on the original."""
     copy = state / f"input.{examined.file.format}"
-    with examined.file.path.open("rb") as source, written(copy) as target:
-        shutil.copyfileobj(source, target)
+    with written(copy) as target:
+        recoded = examined.file.copy_to(target)
+    reading = {"delimiter": examined.file.delimiter} | ({"encoding": "utf-8"} if recoded else {})
+    kept = examined.settings.model_copy(update=reading)
+    for older in state.glob("input.*"):
+        if older != copy:
+            older.unlink()
     with written(state / "settings.json") as target:
-        target.write(examined.settings.model_dump_json(indent=1).encode())
-    examined.read_from(copy)
+        target.write(kept.model_dump_json(indent=1).encode())
+    examined.read_from(copy, kept)
     examined.forget_spool()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imagen_batch.errors import Transient
+from imagen_batch.generate import kept_sample
 from imagen_batch.history import History, OpenAttempt
 from imagen_batch.images import inspect
 from imagen_batch.ledger import LedgerWriter
@@ -34,7 +35,8 @@ def _saved(attempt: OpenAttempt, numbers: Iterable[int], shelf: Shelf, ledger: L
     samples = tuple(sample for number in numbers if (sample := _sample(attempt, number, shelf)))
     if samples:
         trace = Trace(attempt.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
-        ledger.done(attempt, samples, trace, folders=shelf.folders_of(samples))
+        lost = (attempt.share or 0.0) * (len(attempt.numbers) - len(samples))
+        ledger.done(attempt, samples, trace, folders=shelf.folders_of(samples), maybe_usd=lost)
     shelf.clear(attempt.key, attempt.numbers)
     return len(samples)
 
@@ -46,17 +48,5 @@ def _sample(attempt: OpenAttempt, number: int, shelf: Shelf) -> Sample | None:
     except Transient:
         return None
     name = attempt.names[number - attempt.first] + facts.extension
-    price = None if attempt.usd is None else attempt.usd / len(attempt.names)
-    return Sample(
-        number=number,
-        status="ok",
-        file=shelf.publish(incoming, key=attempt.key, name=name),
-        mime_type=facts.mime_type,
-        width=facts.width,
-        height=facts.height,
-        bytes=facts.bytes,
-        sha256=facts.sha256,
-        c2pa=facts.c2pa,
-        cost_usd=price,
-        cost_is="unknown" if price is None else "estimate",
-    )
+    file = shelf.publish(incoming, key=attempt.key, name=name)
+    return kept_sample(number, file, facts, cost=(attempt.share, "unknown" if attempt.share is None else "estimate"))

@@ -28,52 +28,52 @@ class Shelf:
     def __init__(self, folder: Path, room: Room, *, link: Callable[[Path, Path], None] = os.link) -> None:
         self.folder = folder
         self.room = room
-        self.trouble: OSError | None = None  # the last write that did not go as it should
         self._link = link
         self._incoming = folder / STATE / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
         self._made: set[Path] = set()
         self._naming = threading.Lock()
 
-    def put(self, data: bytes, *, key: str, number: int, name: str) -> str:
-        """Keep a picture under `name`, or under a name with its key where that is taken.
+    def put(self, data: bytes, *, key: str, number: int, name: str) -> tuple[str, OSError | None]:
+        """Keep a picture under `name`, or under a name with its key where that can't be had.
 
-        Returns the path below the folder. The bytes are on disk when this returns; entries of folders are
-        flushed with the ledger. What can't be written as it should be is tried in every other way; `trouble`
-        tells of it. Raises OSError only when nothing helps.
+        Returns the path below the folder, and the trouble there was in writing it. The bytes are on disk when this
+        returns; entries of folders are flushed with the ledger. Raises OSError only when nothing helps.
         """
-        incoming = self.incoming(key, number)
+        incoming, trouble = self.incoming(key, number), None
         try:
-            self._write(incoming, data)
+            _write(incoming, data)
         except OSError as error:
-            self.trouble = error
+            trouble = error
             self.room.give_up_ballast()
-            self._write(incoming, data)
+            _write(incoming, data)
         self.room.took(len(data))
-        try:
-            return self.publish(incoming, key=key, name=name)
-        except OSError as error:  # no such name here: too long, a folder that is read-only
-            self.trouble = error
-            return self.publish(incoming, key=key, name=f"{STATE}/rescued/{incoming.name}{Path(name).suffix}")
-
-    def _write(self, incoming: Path, data: bytes) -> None:
-        with incoming.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        file = self.publish(incoming, key=key, name=name)
+        if file.startswith(STATE) and trouble is None:
+            trouble = OSError(f"there is no writing to {Path(name).parent}")
+        return file, trouble
 
     def incoming(self, key: str, number: int) -> Path:
         """Where a picture lies until the ledger has its record."""
         return self._incoming / f"{key}_{number}"
 
     def publish(self, incoming: Path, *, key: str, name: str) -> str:
-        """Give a whole picture its name, never that of another one. Returns the name it got."""
-        for candidate in _candidates(name, key):
+        """Give a whole picture its name, never that of another one. Returns the name it got.
+
+        A name that can't be (too long, a folder that is a file) gives way to one of its key, and where pictures
+        can't be written at all they stay below `.imagen-batch/rescued`. Raises OSError when even that fails.
+        """
+        for candidate in _candidates(name, key, incoming.name):
             target = self.folder / candidate
-            self._make(target.parent)
-            if self._linked(incoming, target):
-                return candidate
-        raise AssertionError("names with a full key and a number don't run out")
+            with suppress(OSError):
+                self._make(target.parent)
+                if self._linked(incoming, target):
+                    return candidate
+        rescued = f"{STATE}/rescued/{incoming.name}{Path(name).suffix}"
+        self._make((self.folder / rescued).parent)
+        if not self._linked(incoming, self.folder / rescued):
+            raise FileExistsError(f"{rescued} is another picture")
+        return rescued
 
     def clear(self, key: str, numbers: Iterable[int]) -> None:
         """The ledger has them: the incoming ones are not needed any more."""
@@ -123,12 +123,17 @@ class Shelf:
         self._made.add(folder)
 
 
-def _candidates(name: str, key: str) -> Iterator[str]:
+def _candidates(name: str, key: str, own: str) -> Iterator[str]:
     yield name
     yield with_key(name, key)
-    stem, dot, extension = name.rpartition(".")
-    for count in range(2, 10_000):
-        yield f"{stem}_{key[:16]}_{count}{dot}{extension}"
+    yield f"images/{own}{Path(name).suffix}"
+
+
+def _write(incoming: Path, data: bytes) -> None:
+    with incoming.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _same_bytes(one: Path, other: Path) -> bool:

@@ -16,7 +16,6 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._callbacks: list[threading.Condition] = []
         self.fatal: Fatal | None = None
         self.signal: int | None = None
 
@@ -26,10 +25,9 @@ class Stop:
             if not self._event.is_set():
                 self.fatal = error
             self._event.set()
-        self._wake()
 
     def for_signal(self, number: int) -> None:
-        """Somebody asked for an end. Safe to call from a signal handler: takes no lock."""
+        """Somebody asked for an end. For a signal handler: the main thread never holds the event's lock."""
         if not self._event.is_set():
             self.signal = number
         self._event.set()
@@ -48,12 +46,3 @@ class Stop:
         """Wait, but not beyond a stop. Raises Interrupted when one comes first."""
         if self._event.wait(max(0.0, seconds)):
             raise Interrupted
-
-    def wake(self, condition: threading.Condition) -> None:
-        """Let a stop also wake those who wait on `condition`."""
-        self._callbacks.append(condition)
-
-    def _wake(self) -> None:
-        for condition in self._callbacks:
-            with condition:
-                condition.notify_all()

@@ -15,7 +15,7 @@ from imagen_batch.governor import Governor
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.models import Model
 from imagen_batch.providers import Provider
-from imagen_batch.records import Sample
+from imagen_batch.records import ImageRequest, Sample
 from imagen_batch.settings import Settings
 from imagen_batch.shelf import Shelf
 from imagen_batch.stopping import Stop
@@ -38,7 +38,7 @@ class Studio:
     shelf: Shelf
     budget: Budget
     stop: Stop
-    tries: Callable[[str], int] = lambda _key: 0
+    tries: Callable[[ImageRequest], int] = lambda _request: 0
     seen: Callable[[tuple[Sample, ...]], None] = lambda _samples: None
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random

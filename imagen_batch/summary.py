@@ -151,7 +151,10 @@ def ending(stop: Stop) -> Ending | None:
         return Ending("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
     if stop.fatal is not None:
         state: State = "paused" if stop.fatal.exit_code == _COME_BACK else "stopped"
-        return Ending(state, stop.fatal.exit_code, str(stop.fatal), cause=stop.fatal.outcome)
+        message = str(stop.fatal)
+        if stop.fatal.resets_at is not None:
+            message += f"; it begins anew at {stop.fatal.resets_at.astimezone():%Y-%m-%d %H:%M %Z}"
+        return Ending(state, stop.fatal.exit_code, message, cause=stop.fatal.outcome)
     return None
 
 

@@ -15,7 +15,7 @@ import urllib3.exceptions
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
-from imagen_batch.deadlines import Deadlines, WatchedAdapter
+from imagen_batch.deadlines import Attempt, Deadlines, WatchedAdapter
 from imagen_batch.errors import Transient
 from imagen_batch.providers import Credential
 
@@ -58,16 +58,23 @@ class Transport:
 
         Raises Transient: `lost` when the request may have reached the service, though no reply came of it.
         """
-        request = requests.Request("POST", url, data=payload, headers={**_HEADERS, **(headers or {})})
-        prepared = self._session.prepare_request(request)
+        response = None
         with self._deadlines.within(self._timeout) as attempt:
             try:
-                raw = self._exchange(prepared)
-                if attempt.due:  # a connection that was cut can look like a reply that ended
-                    raise TimeoutError
+                request = requests.Request("POST", url, data=payload, headers={**_HEADERS, **(headers or {})})
+                response = self._send(self._session.prepare_request(request))
+                body = _read(response)
+                attempt.check()
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                raise _translate(error, timed_out=attempt.due, timeout=self._timeout) from None
-        return raw
+                _drop(response)
+                raise _translate(error, attempt, timeout=self._timeout) from None
+            except BaseException:
+                _drop(response)
+                raise
+        # Given back only when it is no longer watched: it may be another attempt's the next moment.
+        response.raw.release_conn()
+        body = self._credential.redact(body, text=response.status_code != 200)
+        return Raw(response.status_code, self._clean_headers(response.headers), body)
 
     def cut_all(self) -> None:
         """End every attempt that is under way."""
@@ -78,21 +85,13 @@ class Transport:
         self._deadlines.close()
         self._session.close()
 
-    def _exchange(self, prepared: requests.PreparedRequest) -> Raw:
-        response = self._session.send(
+    def _send(self, prepared: requests.PreparedRequest) -> requests.Response:
+        return self._session.send(
             prepared,
             allow_redirects=False,
             timeout=(min(_CONNECT_TIMEOUT_S, self._timeout), self._timeout),
             **self._settings_for(prepared.url or ""),
         )
-        try:
-            body = _read(response)
-        except BaseException:
-            response.close()
-            raise
-        response.raw.release_conn()
-        body = self._credential.redact(body, text=response.status_code != 200)
-        return Raw(response.status_code, self._clean_headers(response.headers), body)
 
     def _clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         return CaseInsensitiveDict(
@@ -137,25 +136,19 @@ def _read(response: requests.Response) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _translate(error: Exception, *, timed_out: bool, timeout: float) -> Transient:
+def _translate(error: Exception, attempt: Attempt, *, timeout: float) -> Transient:
     # The error's own text holds the URL and perhaps more: it is not passed on.
-    if _never_sent(error):
+    if not attempt.sent:
         return Transient("no connection to the service", kind="no_connection")
-    if timed_out or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        message = f"no whole reply within {timeout:g} s"
-        return Transient(message, kind="timeout", maybe_charged=True, lost=True)
-    message = "the connection broke before the whole reply was there"
-    return Transient(message, kind="connection_broken", maybe_charged=True, lost=True)
+    if attempt.cut_by_hand:
+        message, kind = "cut off by a second signal", "cut"
+    elif attempt.due or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        message, kind = f"no whole reply within {timeout:g} s", "timeout"
+    else:
+        message, kind = "the connection broke before the whole reply was there", "connection_broken"
+    return Transient(message, kind=kind, maybe_charged=True, lost=True)
 
 
-def _never_sent(error: Exception) -> bool:
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
-        return True
-    seen: BaseException | None = error
-    while seen is not None:
-        causes = [seen, *(arg for arg in seen.args if isinstance(arg, BaseException))]
-        if any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes):
-            return True
-        reason = getattr(causes[-1], "reason", None)
-        seen = reason if isinstance(reason, BaseException) else seen.__context__
-    return False
+def _drop(response: requests.Response | None) -> None:
+    if response is not None:
+        response.close()

@@ -51,13 +51,21 @@ def test_nothing_but_failures_for_long_ends_the_run_with_come_back_later():
     clock = Clock()
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
-    governor.failed(governor.admit(), error)
-    clock.now = 599
-    governor.failed(governor.admit(), error)
-    clock.now = 601
+    for clock.now in range(0, 600, 40):
+        governor.failed(governor.admit(), error)
+    clock.now = 661
     with pytest.raises(Fatal) as caught:
         governor.failed(governor.admit(), error)
     assert (caught.value.exit_code, caught.value.outcome) == (75, "outage")
+
+
+def test_two_failures_far_apart_are_no_outage():
+    """A model that is rarely asked must not end the run."""
+    clock = Clock()
+    governor = _governor(clock)
+    error = Transient("overloaded", kind="overloaded", http_status=503)
+    for clock.now in (0, 1200, 2400):
+        governor.failed(governor.admit(), error)
 
 
 def test_attempts_in_an_outage_do_not_count_against_their_row():

@@ -50,7 +50,7 @@ def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
     ledger.sent(request(2), attempt=1, at=11.0)
     past = read_history(tmp_path)
     assert past.status(request(1).base, 1) is None
-    assert past.tries(request(1).key) == 1
+    assert past.tries(request(1)) == 1
 
 
 def test_a_lost_reply_stays_unknown_until_a_later_attempt_tells(tmp_path, ledger):

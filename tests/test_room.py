@@ -5,6 +5,7 @@ import errno
 import pytest
 from running import prompts, run
 
+import imagen_batch.shelf
 from imagen_batch.errors import Fatal
 from imagen_batch.room import Room
 from imagen_batch.shelf import Shelf
@@ -54,25 +55,46 @@ def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
     room = Room(tmp_path, in_flight=8)
     room.prepare()
     shelf = Shelf(tmp_path, room)
-    write = shelf._write
+    write = imagen_batch.shelf._write
 
     def full(incoming, data):
         if (tmp_path / "ballast").exists():
             raise OSError(errno.ENOSPC, "No space left on device")
         write(incoming, data)
 
-    monkeypatch.setattr(shelf, "_write", full)
-    assert shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png") == "images/a.png"
-    assert shelf.trouble.errno == errno.ENOSPC
+    monkeypatch.setattr(imagen_batch.shelf, "_write", full)
+    file, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    assert (file, trouble.errno) == ("images/a.png", errno.ENOSPC)
 
 
 def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
     """It is kept under another one."""
     shelf = Shelf(tmp_path, Room(tmp_path, in_flight=1))
-    name = shelf.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
+    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
     assert (tmp_path / name).read_bytes() == b"paid"
-    assert "rescued" in name
-    assert shelf.trouble is not None
+    assert name.startswith("images/abab")
+    assert trouble is None
+
+
+@pytest.mark.parametrize("wish", ["images/taken/a.png", "images/hero.png"])
+def test_a_folder_that_is_a_file_costs_no_picture_and_no_run(tmp_path, wish):
+    """`hero.jpg` and `hero.jpg/x` in one file of prompts."""
+    shelf = Shelf(tmp_path, Room(tmp_path, in_flight=1))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "taken").write_bytes(b"a file")
+    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name=wish)
+    assert (tmp_path / name).read_bytes() == b"paid"
+    assert trouble is None
+
+
+def test_pictures_that_can_not_be_named_at_all_are_rescued(tmp_path):
+    """`images` itself is a file: the picture is kept, and the run is told to stop."""
+    shelf = Shelf(tmp_path, Room(tmp_path, in_flight=1))
+    (tmp_path / "images").write_bytes(b"a file")
+    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    assert (tmp_path / name).read_bytes() == b"paid"
+    assert name.startswith(".imagen-batch/rescued/")
+    assert trouble is not None
 
 
 def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
@@ -83,9 +105,8 @@ def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_p
         put = Shelf.put
 
         def filling(self, *args, **kwargs):
-            if next(calls) == 5:
-                self.trouble = OSError(errno.ENOSPC, "No space left on device")
-            return put(self, *args, **kwargs)
+            file, trouble = put(self, *args, **kwargs)
+            return file, OSError(errno.ENOSPC, "No space left on device") if next(calls) == 5 else trouble
 
         monkeypatch.setattr(Shelf, "put", filling)
         first = run(source, sim, concurrency=1)

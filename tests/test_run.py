@@ -10,6 +10,7 @@ from running import IMAGEN, TODAY, prompts, run, write_csv
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.examine import examine
 from imagen_batch.locking import locked
+from imagen_batch.reopening import stored_settings
 from imagen_batch.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
@@ -271,6 +272,29 @@ def test_hold_does_not_ask_again_within_the_run_either(tmp_path):
         assert len(sim.requests) == 1
 
 
+SECRETS = {
+    "a.csv": 'api_key,prompt,note\r\nSECRET1,"two\r\nlines",x\r\n\r\nSECRET2,b,y\r\n',
+    "b.tsv": 'prompt\ttoken\na "quoted" b\tSECRET1\n',
+    "c.csv": "sep=;\nprompt;password\na;SECRET1\n",
+    "d.jsonl": '{"prompt": "a", "api_key": "SECRET1", "x": {"password": "SECRET2", "n": 1e5}}\n\n{"prompt": "b"}\n',
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_of_the_input_is_copied_nowhere(tmp_path, sim, name):
+    """Not even into the run's own copy, which otherwise reads just like the original."""
+    source = tmp_path / name
+    source.write_text(SECRETS[name], newline="")
+    asked = validated({"prompts": str(source), "provider": "simulator"})
+    before = list(examine(asked, today=TODAY).orders())
+    ran = run(source, sim)
+    assert set(ran.statuses) == {"ok"}
+    copy = examine(stored_settings(ran.folder).model_copy(update={"base_url": sim.url}), today=TODAY)
+    assert [order.row for order in copy.orders()] == [order.row for order in before]
+    for path in ran.folder.rglob("*"):
+        assert not path.is_file() or b"SECRET" not in path.read_bytes(), path
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path, sim):
     """The second one says who is there."""
     source = prompts(tmp_path, "one")
@@ -341,3 +365,82 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
         assert summary.counts["ok"] == 1
         assert run(source, sim).statuses == ["ok"] * 20
         assert len(sim.requests) == 20
+
+
+def test_asking_again_holds_no_money_and_is_counted(tmp_path):
+    """Three answers without a picture are paid for, and nothing stays set aside: the next row finds room."""
+    with Simulator() as sim:
+        source = prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]", "two", "three")
+        ran = run(source, sim, concurrency=1, max_cost=0.2)
+        assert ran.statuses == ["failed", "ok", "ok"]
+        assert ran.rows[0]["attempts"] == 3
+        assert ran.summary.cost_low_usd == ran.summary.cost_high_usd
+        assert ran.summary.cost_low_usd > 3 * 0.0015 + 2 * 0.033
+
+
+def test_a_bug_ends_the_run_and_leaves_a_true_manifest(tmp_path, monkeypatch):
+    """Nobody waits for ever, no row is missing, and the error is seen."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    with Simulator() as sim:
+        source = prompts(tmp_path, *"abcdef")
+        asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+        examined = examine(validated({**asked, "max_cost": 0.1, "concurrency": 2}), today=TODAY)
+        monkeypatch.setattr("imagen_batch.generate._samples", broken)
+        with open_run(examined, env={}) as opened:
+            (shard,) = opened.shards()
+            with pytest.raises(ZeroDivisionError):
+                opened.make(shard)
+            summary = opened.finish()
+    assert summary.exit_code == 1
+    assert summary.asked == 6
+
+
+def test_who_watches_may_go_away(tmp_path, sim):
+    """`2>&1 | head` ends the watching, not the run."""
+    source = prompts(tmp_path, *"abcd")
+    asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+    with open_run(examine(validated(asked), today=TODAY), env={}) as opened:
+
+        def gone(_):
+            raise BrokenPipeError
+
+        opened.count.watcher = gone
+        for shard in opened.shards():
+            opened.make(shard)
+        assert opened.finish().exit_code == 0
+
+
+def test_calls_of_a_row_have_seeds_of_their_own(tmp_path, sim):
+    """Eight samples are two calls: the same seed would make the same four pictures."""
+    run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=8, seed=7)
+    assert sorted(b'"seed":7' in one.body for one in sim.requests) == [False, True]
+
+
+def test_a_ledger_that_is_damaged_is_named(tmp_path, sim):
+    """With the place, and not as a bug."""
+    source = prompts(tmp_path, "one")
+    folder = run(source, sim).folder
+    ledger = next((folder / ".imagen-batch" / "ledger").iterdir())
+    ledger.write_bytes(b"\0" * 20 + b"\n" + ledger.read_bytes())
+    with pytest.raises(SettingsInvalid, match="byte 0"):
+        run(source, sim)
+
+
+def test_part_of_a_reply_that_was_saved_tells_what_the_rest_may_have_cost(tmp_path, sim):
+    """Four were paid for, a kill left one of them: the others may have been charged."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim, model=IMAGEN, samples=4)
+    state = first.folder / ".imagen-batch"
+    row = first.rows[1]
+    (state / "incoming" / f"{row['key']}_2").write_bytes(first.picture(row))
+    for one in first.rows:
+        (first.folder / one["file"]).unlink()
+    ledger = next((state / "ledger").iterdir())
+    ledger.write_bytes(ledger.read_bytes().split(b"\n")[0] + b"\n")
+    summary = run(source, sim, model=IMAGEN, samples=4).summary
+    assert sim.bill.total == 4 + 3
+    assert summary.cost_low_usd == pytest.approx(4 * 0.04)
+    assert summary.cost_high_usd == pytest.approx(7 * 0.04)

@@ -28,14 +28,14 @@ def _files(folder):
 
 def test_a_picture_is_kept_byte_for_byte(shelf, tmp_path):
     """Folders on the way are made."""
-    assert shelf.put(b"bytes", key=KEY, number=1, name="images/book/a.png") == "images/book/a.png"
+    assert shelf.put(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
     assert (tmp_path / "images" / "book" / "a.png").read_bytes() == b"bytes"
     assert _files(tmp_path / "images" / "book") == ["a.png"]
 
 
 def test_another_picture_is_never_overwritten(shelf, tmp_path):
     """The second one gets a part of its key, the third a number."""
-    names = [shelf.put(data, key=KEY, number=n, name="images/a.png") for n, data in enumerate([b"1", b"2", b"3"])]
+    names = [shelf.put(data, key=KEY, number=n, name="images/a.png")[0] for n, data in enumerate([b"1", b"2", b"3"])]
     assert names[0] == "images/a.png"
     assert names[1] == f"images/a_{KEY[:8]}.png"
     assert len(set(names)) == 3
@@ -49,7 +49,7 @@ def test_of_many_writers_each_gets_a_name(shelf, tmp_path):
 
     def write(number):
         start.wait()
-        got[number] = shelf.put(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
+        got[number], _ = shelf.put(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
 
     writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for writer in writers:
@@ -64,7 +64,7 @@ def test_a_dangling_link_under_the_name_is_not_followed(shelf, tmp_path):
     """A picture must not be written to wherever some link points."""
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
-    assert shelf.put(b"data", key=KEY, number=1, name="images/a.png") != "images/a.png"
+    assert shelf.put(b"data", key=KEY, number=1, name="images/a.png")[0] != "images/a.png"
     assert not (tmp_path / "elsewhere.png").exists()
 
 
@@ -80,6 +80,6 @@ def test_what_was_received_is_found_until_the_ledger_has_it(shelf):
 
 def test_publishing_again_after_a_kill_changes_nothing(shelf, tmp_path):
     """The name was given already: it is the same picture."""
-    name = shelf.put(b"one", key=KEY, number=1, name="images/a.png")
+    name, _ = shelf.put(b"one", key=KEY, number=1, name="images/a.png")
     assert shelf.publish(shelf.incoming(KEY, 1), key=KEY, name="images/a.png") == name
     assert _files(tmp_path / "images") == ["a.png"]

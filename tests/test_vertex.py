@@ -10,6 +10,14 @@ from imagen_batch.providers import GoogleToken
 from imagen_batch.simulator import Simulator
 
 
+class GoogleError(Exception):
+    """What google.auth raises."""
+
+
+class NoTokenService(GoogleError):
+    """The token service did not answer."""
+
+
 class Credentials:
     """What google.auth.default gives: a token that ends and can be renewed."""
 
@@ -22,7 +30,10 @@ class Credentials:
     def refresh(self, _transport):
         """The next token."""
         self.renewals += 1
-        self.token = self._tokens.pop(0)
+        token = self._tokens.pop(0)
+        if isinstance(token, Exception):
+            raise token
+        self.token = token
         self.valid = True
 
 
@@ -33,13 +44,15 @@ def google(monkeypatch):
     def give(credentials):
         auth = types.ModuleType("google.auth")
         auth.default = lambda scopes: (credentials, "project")
-        auth.exceptions = types.SimpleNamespace(DefaultCredentialsError=OSError)
+        auth.exceptions = types.ModuleType("google.auth.exceptions")
+        auth.exceptions.GoogleAuthError = auth.exceptions.DefaultCredentialsError = GoogleError
+        auth.exceptions.TransportError = NoTokenService
         transport = types.ModuleType("google.auth.transport")
         by_requests = types.ModuleType("google.auth.transport.requests")
         by_requests.Request = object
         google = types.ModuleType("google")
         google.auth, auth.transport, transport.requests = auth, transport, by_requests
-        for module in (google, auth, transport, by_requests):
+        for module in (google, auth, auth.exceptions, transport, by_requests):
             monkeypatch.setitem(sys.modules, module.__name__, module)
         return credentials
 
@@ -57,6 +70,22 @@ def test_a_token_that_the_service_no_longer_takes_is_renewed_once(tmp_path, goog
     assert paths == {
         "/v1/projects/p/locations/global/publishers/google/models/gemini-nano-banana-2.1:generateContent"
     }
+
+
+def test_a_hiccup_of_the_token_service_is_tried_again(tmp_path, google):
+    """It is not the run's end."""
+    google(Credentials(NoTokenService("later"), "good"))
+    with Simulator() as sim:
+        assert run(prompts(tmp_path, "one"), sim, provider="vertex", project="p").statuses == ["ok"]
+
+
+def test_a_refused_token_stops_the_run(tmp_path, google):
+    """Somebody has to sign in again."""
+    google(Credentials(GoogleError("revoked"), GoogleError("revoked")))
+    with Simulator() as sim:
+        ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p")
+    assert ran.summary.exit_code == 2
+    assert "revoked" in ran.summary.stopped_by
 
 
 def test_a_token_that_stays_wrong_stops_the_run(tmp_path, google):

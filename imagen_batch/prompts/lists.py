@@ -27,7 +27,7 @@ class PlainLines:
 
     def records(self) -> Iterator[Record | Problem]:
         """Every line with anything in it."""
-        for number, line in _lines(self.path, self.encoding):
+        for number, line in numbered_lines(self.path, self.encoding):
             yield Record(number, [line.rstrip("\r\n")])
 
 
@@ -41,7 +41,7 @@ class JsonLines:
 
     def records(self) -> Iterator[Record | Problem]:
         """Every object as cells in the header's order, "" for a missing key; a Problem for a bad line."""
-        for number, line in _lines(self.path, self.encoding):
+        for number, line in numbered_lines(self.path, self.encoding):
             try:
                 texts = _texts(line)
             except ValueError as exc:
@@ -53,7 +53,7 @@ class JsonLines:
 def read_json_lines(path: Path, encoding: str) -> JsonLines:
     """Read all keys once. Lines that are no objects are left for `records` to report."""
     keys: dict[str, None] = {}
-    for _, line in _lines(path, encoding):
+    for _, line in numbered_lines(path, encoding):
         try:
             keys.update(dict.fromkeys(_object(line)))
         except ValueError:
@@ -61,7 +61,7 @@ def read_json_lines(path: Path, encoding: str) -> JsonLines:
     return JsonLines(path, encoding, tuple(keys))
 
 
-def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     with path.open(encoding=encoding, newline="") as file:
         yield from ((number, line) for number, line in enumerate(file, 1) if not line.isspace())
 
@@ -75,6 +75,11 @@ def _texts(line: str) -> dict[str, str]:
     if "\\u" in line and any(_SURROGATE.search(text) for text in (*texts, *texts.values())):
         raise ValueError("half of a surrogate pair, which is no character")
     return texts
+
+
+def without_secrets(line: str) -> str:
+    """The object of a line as JSON text, without members that look like secrets, at any depth."""
+    return _json(_object(line))
 
 
 def _object(line: str) -> dict[str, Any]:

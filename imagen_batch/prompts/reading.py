@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.columns import prompt_position, understand
+from imagen_batch.prompts.copying import copy_file
 from imagen_batch.prompts.decoding import find_encoding
 from imagen_batch.prompts.fitting import Fitting
 from imagen_batch.prompts.layout import read_layout
@@ -44,6 +45,10 @@ class PromptFile:
     warnings: tuple[str, ...]
     _source: Source
     _reader: RowReader
+
+    def copy_to(self, target: BinaryIO) -> bool:
+        """Write the file to `target` without its secrets; True where the copy is UTF-8, whatever the original was."""
+        return copy_file(self._source, target)
 
     def rows(self) -> Iterator[PromptRow | Problem]:
         """Each row in file order, or what is wrong with it. Only one row is held at a time."""
