@@ -31,6 +31,7 @@ from flows.signals import stopping_on_signals
 from imagen_batch.examine import examine
 from imagen_batch.plan import shard_size
 from imagen_batch.records import ImageRequest
+from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.summary import Summary
@@ -75,13 +76,14 @@ def generate_images(settings: Settings) -> State[Any]:
     """Turn a prompt file into pictures. Its final state says what is missing."""
     name = settings.folder.name
     with _opened(settings) as run, stopping_on_signals(run.stop, grace=settings.grace, cut=run.cut):
+        before = run.examined.samples - remaining(run.examined, run.past).samples
         progress = ProgressArtifact(name, run.examined.samples)
         try:
             for _ in _landings(run):
-                progress.update(run.settled)
+                progress.update(before + run.settled)
         finally:
             summary = run.finish()
-    progress.update(run.settled, last=True)
+    progress.update(before + run.settled, last=True)
     show_summary(name, summary)
     return _final_state(summary)
 

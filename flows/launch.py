@@ -59,7 +59,10 @@ def _in_prefect(run: Run, console: Console, server: OwnServer | None) -> Summary
     if server is not None:
         server.wait()
         server.used = True
-    with prepared(run), closing(console.progress(run.examined.samples)) as progress:
+    left = remaining(run.examined, run.past)
+    if not left.requests:
+        console.say("everything was made already: there is nothing to send")
+    with prepared(run), closing(console.progress(left.samples)) as progress:
         run.count.watcher = progress.seen
         state = generate_images(run.examined.settings, return_state=True)
     if run.stop.fatal is not None and run.stop.fatal.kind == "bug":

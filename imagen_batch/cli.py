@@ -108,10 +108,11 @@ def _plan(typed: Namespace) -> int:
 
 
 def _status(typed: Namespace) -> int:
-    from imagen_batch.status import look, status_json, status_text  # noqa: PLC0415
+    from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
+    from imagen_batch.status import look  # noqa: PLC0415
 
     found = look(typed.folder)
-    _print(status_json(found) if typed.as_json else status_text(found))
+    _print(to_json_text(found) if typed.as_json else to_terminal(found, color=_color()))
     return 0
 
 
