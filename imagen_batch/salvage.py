@@ -48,5 +48,5 @@ def _sample(attempt: OpenAttempt, number: int, shelf: Shelf) -> Sample | None:
     except Transient:
         return None
     name = attempt.names[number - attempt.first] + facts.extension
-    file = shelf.publish(incoming, key=attempt.key, name=name)
+    file = shelf.publish(incoming, key=attempt.key, name=name, again=True)
     return kept_sample(number, file, facts, cost=(attempt.share, "unknown" if attempt.share is None else "estimate"))

@@ -57,8 +57,10 @@ class Shelf:
         """Where a picture lies until the ledger has its record."""
         return self._incoming / f"{key}_{number}"
 
-    def publish(self, incoming: Path, *, key: str, name: str) -> str:
+    def publish(self, incoming: Path, *, key: str, name: str, again: bool = False) -> str:
         """Give a whole picture its name, never that of another one. Returns the name it got.
+
+        `again`: it may have got it already, before a kill; then the same bytes under it are this picture.
 
         A name that can't be (too long, a folder that is a file) gives way to one of its key, and where pictures
         can't be written at all they stay below `.imagen-batch/rescued`. Raises OSError when even that fails.
@@ -67,7 +69,7 @@ class Shelf:
             target = self.folder / candidate
             with suppress(OSError):
                 self._make(target.parent)
-                if self._linked(incoming, target):
+                if self._linked(incoming, target) or (again and _same_bytes(incoming, target)):
                     return candidate
         rescued = f"{STATE}/rescued/{incoming.name}{Path(name).suffix}"
         self._make((self.folder / rescued).parent)
@@ -97,7 +99,7 @@ class Shelf:
         try:
             self._link(incoming, target)
         except FileExistsError:
-            return target.exists() and target.samefile(incoming)
+            return False
         except OSError:  # a file system without hard links
             return self._copied(incoming, target)
         return True
@@ -105,7 +107,7 @@ class Shelf:
     def _copied(self, incoming: Path, target: Path) -> bool:
         with self._naming:
             if os.path.lexists(target):
-                return target.is_file() and _same_bytes(incoming, target)
+                return False
             beside = target.with_name(f".{target.name}.part")
             shutil.copyfile(incoming, beside)
             with beside.open("rb") as file:
@@ -137,4 +139,4 @@ def _write(incoming: Path, data: bytes) -> None:
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
-    return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    return other.is_file() and one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()

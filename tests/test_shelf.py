@@ -81,5 +81,5 @@ def test_what_was_received_is_found_until_the_ledger_has_it(shelf):
 def test_publishing_again_after_a_kill_changes_nothing(shelf, tmp_path):
     """The name was given already: it is the same picture."""
     name, _ = shelf.put(b"one", key=KEY, number=1, name="images/a.png")
-    assert shelf.publish(shelf.incoming(KEY, 1), key=KEY, name="images/a.png") == name
+    assert shelf.publish(shelf.incoming(KEY, 1), key=KEY, name="images/a.png", again=True) == name
     assert _files(tmp_path / "images") == ["a.png"]

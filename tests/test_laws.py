@@ -1,0 +1,177 @@
+"""Whatever is answered, killed and edited in between: no row is lost, no picture paid for twice, no money untold."""
+
+import base64
+import io
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import imagen_batch.run
+from imagen_batch.errors import Transient
+from imagen_batch.examine import examine
+from imagen_batch.history import read_history
+from imagen_batch.ledger import LedgerWriter
+from imagen_batch.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.shelf import Shelf
+from imagen_batch.transport import Raw
+from running import TODAY, Ran, prompts
+
+MODEL, PRICE = "imagen-4.0-generate-001", 0.04
+ANSWERS = ("ok", "ok", "ok", "refused", "error", "lost")
+
+
+class KilledNow(BaseException):
+    """The process is gone: what stands on disk at this moment is all there is."""
+
+
+@dataclass
+class Service:
+    """Answers as drawn, keeps a bill, and can have the process killed at a drawn moment."""
+
+    answers: list[str]
+    kill_at: int | None
+    folder: Path
+    billed: int = 0
+    events: int = 0
+    made: list[str] = field(default_factory=list)  # the prompt of each picture that went out
+    known: set[str] = field(default_factory=set)  # prompts that some run told to be ok
+
+    def moment(self):
+        """One of the moments at which a kill may come."""
+        self.events += 1
+        if self.kill_at is None or self.events < self.kill_at:
+            return
+        if self.events == self.kill_at:
+            shutil.copytree(self.folder / "out", self.folder / "left")
+        raise KilledNow
+
+    def post(self, _url, payload, *, headers):
+        """A reply, in the place of HTTP."""
+        self.moment()
+        prompt = json.loads(payload)["instances"][0]["prompt"]
+        assert prompt not in self.known, "a picture that is there was asked for again"
+        answer = self.answers.pop() if self.answers else "ok"
+        if answer in ("ok", "lost"):
+            self.billed += 1
+        self.moment()
+        if answer == "lost":
+            raise Transient("broken", kind="connection_broken", lost=True, maybe_charged=True)
+        if answer == "error":
+            return Raw(503, {}, b"{}")
+        if answer == "refused":
+            return Raw(200, {}, b"{}")
+        self.made.append(prompt)
+        picture = base64.b64encode(_png(len(self.made))).decode()
+        return Raw(200, {}, json.dumps({"predictions": [{"bytesBase64Encoded": picture}]}).encode())
+
+
+def _png(number):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (number % 256, number // 256, 7)).save(file, "PNG")
+    return file.getvalue()
+
+
+class Loopback:
+    """Stands where the transport stands."""
+
+    service: Service
+
+    def __init__(self, *_args, **_named):
+        pass
+
+    def post(self, url, payload, *, headers=None):
+        """Ask the service."""
+        return self.service.post(url, payload, headers=headers)
+
+    def cut_all(self):
+        """Nothing is under way."""
+
+    def close(self):
+        """Nothing is open."""
+
+
+def _one_run(source, service):
+    """One life of the process; None when it was killed."""
+    Loopback.service = service
+    put, done = Shelf.put, LedgerWriter.done
+
+    def watched_put(self, *args, **named):
+        kept = put(self, *args, **named)
+        service.moment()
+        return kept
+
+    def watched_done(self, *args, **named):
+        done(self, *args, **named)
+        service.moment()
+
+    asked = {
+        "prompts": str(source),
+        "out": str(service.folder / "out"),
+        "provider": "simulator",
+        "base_url": "http://127.0.0.1:9",
+        "model": MODEL,
+        "concurrency": 1,
+        "wait_initial": 0.0,
+        "max_attempts": 3,
+    }
+    with (
+        patch.object(imagen_batch.run, "Transport", Loopback),
+        patch.object(Shelf, "put", watched_put),
+        patch.object(LedgerWriter, "done", watched_done),
+    ):
+        try:
+            with open_run(examine(validated(asked), today=TODAY), env={}) as opened:
+                for shard in opened.shards():
+                    opened.make(shard)
+                return Ran(opened.finish(), service.folder / "out")
+        except KilledNow:
+            shutil.rmtree(service.folder / "out")
+            (service.folder / "left").rename(service.folder / "out")
+            return None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lives=st.lists(
+        st.tuples(
+            st.lists(st.sampled_from("abcdef"), min_size=1, max_size=5, unique=True),  # the file, edited each time
+            st.lists(st.sampled_from(ANSWERS), max_size=10),
+            st.none() | st.integers(1, 16),  # killed at which moment
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_interleaving_keeps_the_laws(lives):
+    """Lives of the process one after the other, each with its file, its answers and its end."""
+    with tempfile.TemporaryDirectory() as name:
+        service = Service([], None, Path(name))
+        for texts, answers, kill_at in [*lives, (lives[-1][0], [], None)]:
+            service.answers, service.kill_at, service.events = list(answers), kill_at, 0
+            ran = _one_run(prompts(Path(name), *texts), service)
+            if ran is None:
+                continue
+            _check(ran, texts, service)
+            service.known |= {row["prompt"] for row in ran.rows if row["status"] == "ok"}
+
+
+def _check(ran, texts, service):
+    rows, summary = ran.rows, ran.summary
+    assert [row["prompt"] for row in rows] == texts, "one row for each sample, in input order"
+    past = read_history(ran.folder / ".imagen-batch" / "ledger")
+    assert summary.cost_low_usd == pytest.approx(past.money.spent), "money told is the ledger's"
+    assert summary.cost_low_usd - 1e-6 <= service.billed * PRICE <= summary.cost_high_usd + 1e-6, "bounds hold"
+    files = {path.name for path in (ran.folder / "images").glob("*")}
+    named = {Path(row["file"]).name for row in rows if row["file"]}
+    assert named <= files
+    assert len(files) == past.pictures, "a file for each picture ever recorded, and no other"
+    assert not list((ran.folder / ".imagen-batch" / "incoming").iterdir())
