@@ -1,4 +1,4 @@
-"""What do Ctrl-C and SIGTERM do? They stop new attempts; what is under way may finish for a while.
+"""What do Ctrl-C, SIGTERM and a lost terminal do? They stop new attempts; what is under way may finish for a while.
 
 Installed inside the flow, over Prefect's own handlers: Prefect stops no thread. A second signal ends at once.
 """
@@ -13,7 +13,7 @@ from types import FrameType
 
 from imagen_batch.stopping import Stop
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager

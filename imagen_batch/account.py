@@ -106,14 +106,19 @@ class _Keys:
 
 
 def _is_gone(sample: Sample, folder: Path) -> bool:
-    return sample.file is not None and not (folder / sample.file).exists()
+    if sample.file is None:
+        return False
+    try:
+        return (folder / sample.file).stat().st_size != sample.bytes
+    except OSError:
+        return True
 
 
 def _file_missing(sample: Sample) -> Sample:
     return replace(
         sample,
         status="failed",
-        error=f"{sample.file} was made and paid for, but is no longer in the folder",
+        error=f"{sample.file} was made and paid for, but is no longer whole in the folder",
         error_kind="file_missing",
         file=None,
     )

@@ -73,6 +73,7 @@ _BY_KIND = {
     "file_missing": "put the file back, or pay for a new one: {retry_missing}",
     "bad_request": "mend what the message names in these rows, then: {command}",
     "auth": "check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its rights, then: {command}",
+    "address": "check --base-url and what stands between you and the service, then: {command}",
     "billing": "turn on billing or top up the balance of the key's project, then: {command}",
     "model_gone": "choose a model that is still served (imagen-batch models names successors), then: {other_model}",
     "quota_day": "the daily quota begins anew at midnight Pacific time; then: {command}",

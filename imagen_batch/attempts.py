@@ -93,7 +93,8 @@ class Attempts:
         try:
             answer = self._read(self._post())
         except Transient as error:
-            self._counted += tab.failed(error) * (_LIMITED_COUNTS if isinstance(error, RateLimited) else 1)
+            counts = tab.failed(error) or error.maybe_charged  # what may have cost money always counts
+            self._counted += counts * (_LIMITED_COUNTS if isinstance(error, RateLimited) else 1)
             raise
         except Fatal as error:
             tab.refused(error)

@@ -5,13 +5,16 @@ What a command needs is imported by that command, so that `--help` answers at on
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from imagen_batch.arguments import make_parser, spread_retry
@@ -22,7 +25,18 @@ if TYPE_CHECKING:
 
 USAGE, LACKING, INVALID, INTERRUPTED = 2, 3, 5, 130
 
-_NOT_SETTINGS = {"command", "line", "config", "yes", "as_json", "progress", "quiet", "verbose", "parameter"}
+_NOT_SETTINGS = {
+    "command",
+    "line",
+    "api_key",
+    "config",
+    "yes",
+    "as_json",
+    "progress",
+    "quiet",
+    "verbose",
+    "parameter",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _tell_problems(error, as_json=getattr(typed, "as_json", False))
     except (SettingsInvalid, FolderBusy) as error:
         _say(f"error: {error}")
+        if getattr(typed, "as_json", False):
+            _print(json.dumps({"schema_version": 1, "state": "refused", "message": str(error)}))
         return USAGE
     except KeyboardInterrupt:
         _say("interrupted")
@@ -62,6 +78,8 @@ def _launched(settings: Settings, typed: Namespace) -> int:
     from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # until the flow takes over: leave in good order
+        signal.signal(number, _leave)
     mode = "none" if typed.quiet else typed.progress
     console = Console(
         say=(lambda _text: None) if typed.quiet else _say,
@@ -72,6 +90,10 @@ def _launched(settings: Settings, typed: Namespace) -> int:
     summary = launch(settings, console)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _audit(typed: Namespace) -> int:

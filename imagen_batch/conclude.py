@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from imagen_batch.account import Account
@@ -41,6 +42,8 @@ def conclude(examined: Examined, studio: Studio, *, started: datetime, command: 
         money=past.lost_money(),
     )
     summary = tally.summary(facts)
+    elsewhere = max(0, past.pictures - summary.counts["ok"])
+    summary = replace(summary, facts=replace(facts, elsewhere=elsewhere))
     with suppress(OSError):
         for name, content in (("summary.json", to_json_text(summary)), ("summary.md", to_markdown(summary))):
             with written_text(folder / name) as text:

@@ -59,7 +59,7 @@ class Transient(AttemptError):
 
     `retry_after` is the service's own hint in seconds, None without one.
     `maybe_charged` is True where the service may have made (and billed) pictures that never arrived.
-    `lost` is True where no complete reply came back: what happened is not known.
+    `lost` is True where no whole HTTP reply came back: what happened is not known.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
 from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
+from imagen_batch.providers import is_googles
 from imagen_batch.records import Problem, PromptRow
 from imagen_batch.settings import Settings
 from imagen_batch.wording import plural
@@ -61,6 +62,7 @@ class Examined:
     )  # model -> worst case with its successor
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)  # the first few
+    named: set[int] = field(default_factory=set)  # hashes of names that the user chose
     spool: Path | None = None  # where standard input was put
 
     @property
@@ -171,12 +173,24 @@ def _look_at_rows(examined: Examined) -> list[Problem]:
             examined.rows += 1
             if order is not None:
                 _count(examined, order)
-                if order.named and (words := split_words(order.stem)):
-                    message = f"holds {words[0]!r}, a word that makes dataset loaders drop the other pictures"
-                    _warn(examined, row, "file name", message)
+                _look_at_name(examined, row, order)
         if len(problems) >= _MOST_PROBLEMS:
             break
     return problems
+
+
+def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
+    if not order.named:
+        return
+    if words := split_words(order.stem):
+        message = f"holds {words[0]!r}, a word that makes dataset loaders drop the other pictures"
+        _warn(examined, row, "file name", message)
+    name = hash(order.stem.casefold())  # some disks take x and X for one
+    if name in examined.named:
+        _warn(
+            examined, row, "file name", "is an earlier row's too: whichever comes second gets part of its key added"
+        )
+    examined.named.add(name)
 
 
 def _count(examined: Examined, order: Order) -> None:
@@ -215,7 +229,7 @@ def _told(option: str, warned: Warned) -> str:
 
 def _refuse_retired(examined: Examined) -> None:
     settings = examined.settings
-    if settings.base_url is not None or settings.provider == "simulator":
+    if settings.provider == "simulator" or not is_googles(settings.base_url):
         return  # another host may well still serve it
     gone = [
         _gone(model, ended, examined)

@@ -24,8 +24,9 @@ class Failures:
     """Takes entries in input order. Holds back one row, to tell the worst of its samples."""
 
     def __init__(self, text: TextIO, *, headers: Sequence[str]) -> None:
-        # A header that reads as one of ours would come twice: an earlier failures.csv was the input.
-        self._headers = [header for header in headers if _folded(header) not in ADDED]
+        # A column of the user's that is called like one of ours steps aside, as in the manifest.
+        self._headers = list(headers)
+        self._columns = [f"input_{header}" if _folded(header) in ADDED else header for header in headers]
         self._text = text
         self._held: Entry | None = None
         self._frame([]).to_csv(text, index=False, lineterminator=_LINE_END)
@@ -57,7 +58,7 @@ class Failures:
 
     def _frame(self, lines: Sequence[Sequence[object]]) -> pd.DataFrame:
         # object: a row without an HTTP status must not turn the others' into 503.0
-        return pd.DataFrame(lines, columns=[*self._headers, *ADDED], dtype=object)
+        return pd.DataFrame(lines, columns=[*self._columns, *ADDED], dtype=object)
 
     def _line(self, entry: Entry) -> list[object]:
         cells = _cells(entry.row)

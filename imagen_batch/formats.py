@@ -40,7 +40,7 @@ class Shape:
 
 def damaged(message: str) -> Transient:
     """The error for a picture that came, and was billed, but is not whole."""
-    return Transient(message, kind="damaged_picture", maybe_charged=True, lost=True)
+    return Transient(message, kind="damaged_picture", maybe_charged=True)
 
 
 def require_size(width: int, height: int) -> None:

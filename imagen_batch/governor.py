@@ -14,6 +14,7 @@ from imagen_batch.errors import Fatal, RateLimited, Transient
 from imagen_batch.pace import Pace, Permit
 from imagen_batch.stopping import Stop
 
+_SURELY_AN_OUTAGE_S = 30.0  # a few rows that fail of themselves are over sooner
 _LONGEST_NAP_S = 0.5  # a stop from a signal handler can't notify: look for it this often
 
 
@@ -70,7 +71,7 @@ class Governor:
             self._changed.notify()
             if self._pace.outage and self._pace.failing_for(now) > self._outage_limit:
                 raise _outage(error, self._pace.failing_for(now))
-            return self._pace.outage
+            return self._pace.outage and self._pace.failing_for(now) > _SURELY_AN_OUTAGE_S
 
     def withdrawn(self) -> None:
         """The attempt ended without telling anything about the service's health."""

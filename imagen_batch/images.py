@@ -48,7 +48,7 @@ def inspect(data: bytes) -> Facts:
     kind = next((kind for kind in _KINDS if kind.signature.match(data)), None)
     if kind is None:
         message = f"not a PNG, JPEG or WebP: {len(data)} bytes that begin with {data[:12]!r}"
-        raise Transient(message, kind="not_a_picture", maybe_charged=True, lost=True)
+        raise Transient(message, kind="not_a_picture", maybe_charged=True)
     shape = kind.read(data)
     return Facts(
         mime_type=kind.mime_type,

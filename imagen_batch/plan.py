@@ -6,6 +6,7 @@ rows + settings + catalogue -> `Order`s (what each row asks for) -> requests tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
@@ -21,6 +22,7 @@ _OPTION_NAMES = tuple(field.name for field in fields(Options))
 TEMPLATE_FIELDS = ("row", "id", "slug", "model")
 """What a name template may use besides the user's own columns."""
 
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHARD_BYTES = 8 * 2**20  # of prompts: a shard stays small enough to be handed around
 
 
@@ -87,6 +89,8 @@ class Planner:
 
     def _find(self, name: str) -> Model | None:
         settings = self._settings
+        if not _MODEL_ID.fullmatch(name):  # it becomes part of an address
+            return None
         model = self._catalogue.get(name)
         if model is None and settings.dialect is not None:
             model = unknown_model(name, settings.dialect)

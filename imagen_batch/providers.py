@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from imagen_batch.settings import Settings
 
 GEMINI_HOST = "https://generativelanguage.googleapis.com"
 _LEAST_BYTES_IN_PICTURES = 16
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -157,7 +159,7 @@ def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str,
     checked = None if base_url is None else check_base_url(base_url)
     if settings.provider == "simulator":
         assert checked is not None
-        return GeminiApi(checked, Credential("simulated"), name="simulator")
+        return GeminiApi(checked, Credential("no-key-for-the-simulator"), name="simulator")
     if settings.provider == "gemini":
         key_file = Path(settings.api_key_file) if settings.api_key_file else None
         return GeminiApi(checked or GEMINI_HOST, Credential(read_key(env, key_file)))
@@ -165,7 +167,15 @@ def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str,
     if not project:
         raise SettingsInvalid("--provider vertex needs --project (or GOOGLE_CLOUD_PROJECT)")
     location = settings.location or env.get("GOOGLE_CLOUD_LOCATION") or "global"
+    for what, value in (("project", project), ("location", location)):
+        if not _PLAIN.fullmatch(value):  # it becomes part of an address that a token is sent to
+            raise SettingsInvalid(f"--{what} {value!r}: letters, digits, '-', '.' and ':' make a {what}")
     return Vertex(checked or vertex_host(location), GoogleToken(), project, location)
+
+
+def is_googles(base_url: str | None) -> bool:
+    """Whether requests go to a host of Google's own, be it by default or by name."""
+    return base_url is None or (urlsplit(base_url).hostname or "").endswith(".googleapis.com")
 
 
 def vertex_host(location: str) -> str:
@@ -184,9 +194,9 @@ def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
     """
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsInvalid(f"--api-key-file {key_file} can't be read: {error}") from error
+            key = key_file.read_text(encoding="utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError):  # what was given may be the key itself: it is not repeated
+            raise SettingsInvalid("the file of --api-key-file can't be read") from None
     else:
         key = (env.get("GOOGLE_API_KEY") or env.get("GEMINI_API_KEY") or "").strip()
     if not key:

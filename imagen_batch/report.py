@@ -66,7 +66,7 @@ def to_json_text(summary: Summary) -> str:
 def to_terminal(summary: Summary, *, color: bool) -> str:
     """A few aligned lines. With `color` ANSI sequences are put in, and nothing else changes."""
     paint = _painted if color else _plain
-    facts = (*_ended(summary), _counts(summary), cost(summary))
+    facts = (*_ended(summary), _counts(summary), *_elsewhere(summary), cost(summary))
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for cause, _ in summary.causes[:_MOST_CAUSES]:
         lines += ["", *_told(cause, paint)]
@@ -146,6 +146,12 @@ def _headline(summary: Summary) -> str:
 def _ended(summary: Summary) -> Iterator[str]:
     if summary.stopped_by and summary.exit_code:
         yield _line(summary.stopped_by, 300)
+
+
+def _elsewhere(summary: Summary) -> Iterator[str]:
+    if summary.facts.elsewhere:
+        more = plural(summary.facts.elsewhere, "more picture")
+        yield f"{more} in the folder: earlier versions, or of rows that are not in this input"
 
 
 def _counts(summary: Summary) -> str:

@@ -39,6 +39,7 @@ from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
 from imagen_batch.studio import Studio
 from imagen_batch.summary import Summary
+from imagen_batch.tables import TABLE_FILES
 from imagen_batch.transport import Transport
 
 Watcher = Callable[[tuple[Sample, ...]], None]
@@ -155,6 +156,9 @@ def _provider(examined: Examined, env: Mapping[str, str], stack: ExitStack) -> P
 
 def _state_folder(folder: Path) -> Path:
     state = folder / STATE
+    strangers = [name for name in TABLE_FILES if (folder / name).exists()]
+    if strangers and not state.exists():
+        raise SettingsInvalid(f"--out {folder}: {strangers[0]} there is not of a run of ours; choose another folder")
     try:
         state.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -52,6 +52,7 @@ class Facts:
     refused_429: int = 0
     money: Money | None = None  # the ledger's, which also knows of attempts that a later one made good
     running: bool = False
+    elsewhere: int = 0  # pictures in the folder that no row of this input asks for
 
 
 @dataclass(frozen=True, slots=True)

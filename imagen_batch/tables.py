@@ -20,6 +20,9 @@ from imagen_batch.manifest import Manifest
 from imagen_batch.metadata import Metadata
 from imagen_batch.records import Entry
 
+TABLE_FILES = ("manifest.parquet", "manifest.csv", "failures.csv", "metadata.parquet", "summary.json", "summary.md")
+"""What a run writes anew at its end, besides the dataset card."""
+
 
 class Tables:
     """Takes entries in input order, in a `with` block.

@@ -58,12 +58,21 @@ def test_the_most_telling_sample_speaks_for_its_row() -> None:
         assert lines_of(list(order), headers=["prompt"])[1][1:3] == ["filtered", "Violence"]
 
 
-def test_failures_of_failures_have_no_column_twice() -> None:
-    """The file is input again: what it said before gives way to what is true now."""
+def test_a_column_that_is_called_like_ours_steps_aside() -> None:
+    """It is the user's own, and no column stands there twice. (Of an earlier failures.csv the reader drops them.)"""
     cells = {"prompt": "a fox", "status": "failed", "Http Status": "503", "note": "x"}
     header, line = lines_of([entry(cells=cells, status="filtered", reason="no")], headers=list(cells))
-    assert header == ["prompt", "note", "status", "reason", "http_status", "attempts"]
-    assert line == ["a fox", "x", "filtered", "no", "200", "1"]
+    assert header == [
+        "prompt",
+        "input_status",
+        "input_Http Status",
+        "note",
+        "status",
+        "reason",
+        "http_status",
+        "attempts",
+    ]
+    assert line == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
 
 
 def test_a_text_file_s_only_column_is_the_prompt() -> None:

@@ -26,7 +26,7 @@ def refused(data: bytes) -> bool:
     try:
         inspect(data)
     except Transient as exc:
-        return exc.maybe_charged and exc.lost and exc.kind in {"damaged_picture", "not_a_picture"}
+        return exc.maybe_charged and not exc.lost and exc.kind in {"damaged_picture", "not_a_picture"}
     return False
 
 

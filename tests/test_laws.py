@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from running import TODAY, Ran, prompts
 
 import imagen_batch.run
 from imagen_batch.errors import Transient
@@ -23,7 +24,6 @@ from imagen_batch.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.shelf import Shelf
 from imagen_batch.transport import Raw
-from running import TODAY, Ran, prompts
 
 MODEL, PRICE = "imagen-4.0-generate-001", 0.04
 ANSWERS = ("ok", "ok", "ok", "refused", "error", "lost")

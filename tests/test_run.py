@@ -104,9 +104,9 @@ MARKED = {
     "internal_500": ("failed", "transient_exhausted"),
     "overloaded_503": ("failed", "transient_exhausted"),
     "reset": ("unknown", "transient_exhausted"),
-    "cut_json": ("unknown", "transient_exhausted"),
-    "bad_base64": ("unknown", "transient_exhausted"),
-    "half_picture": ("unknown", "transient_exhausted"),
+    "cut_json": ("failed", "transient_exhausted"),
+    "bad_base64": ("failed", "transient_exhausted"),
+    "half_picture": ("failed", "transient_exhausted"),
 }
 PREDICT_ONLY = {"all_filtered", "empty_object"}
 

@@ -140,4 +140,4 @@ def check_wait(error: Transient) -> None:
 
 def check_stop(error: Fatal) -> None:
     assert error.exit_code == (75 if error.outcome == "quota_day" else 2)
-    assert error.outcome in {"auth", "billing", "model_gone", "quota_day"}
+    assert error.outcome in {"auth", "address", "billing", "model_gone", "quota_day"}

@@ -114,7 +114,11 @@ class _Casting:
             position = prompt_position([self.names[position] for position in self.kept], forced=forced)
             found = {forced: [self.kept[position]]} if position is not None else {}
         if not found:
-            lack = "no column is called prompt" if forced is None else f"there is no column {forced!r}"
+            lack = (
+                "no column is called prompt (one prompt a line: --format txt)"
+                if forced is None
+                else f"there is no column {forced!r}"
+            )
             self._refuse(
                 forced,
                 None,

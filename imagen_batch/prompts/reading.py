@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,10 @@ def _by_content(path: Path, codec: str, wishes: _Wishes) -> Format:
         first = next((line for line in file if not line.isspace()), "")
     if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is not read, but told so
         return "jsonl"
-    return "csv" if wishes.a_table or _has_header(path, codec) else "txt"
+    # Single words with delimiters look like a header, which then has to name a prompt: better asked than bought.
+    cells = re.split(r"[,;\t|]", first.strip())
+    looks_like_header = len(cells) > 1 and all(re.fullmatch(r"\s*[\w-]+\s*", cell) for cell in cells)
+    return "csv" if wishes.a_table or looks_like_header or _has_header(path, codec) else "txt"
 
 
 def _has_header(path: Path, codec: str) -> bool:

@@ -38,7 +38,7 @@ def parse_answer(body: bytes, *, known: Collection[str], http_status: int) -> Js
 
 def lost_answer(message: str, *, kind: str, http_status: int) -> Transient:
     """The service did answer, so pictures were probably made and billed, but none can be read."""
-    return Transient(message, kind=kind, http_status=http_status, maybe_charged=True, lost=True)
+    return Transient(message, kind=kind, http_status=http_status, maybe_charged=True)
 
 
 def parse_object(body: bytes) -> Json | None:

@@ -132,7 +132,7 @@ def _redirected(status: int, headers: Mapping[str, str]) -> Fatal:
     except ValueError:
         host = None
     message = sentence("redirect", f"to {host}" if host else "", status=status)
-    return Fatal(message, kind="redirect", outcome="auth", http_status=status)
+    return Fatal(message, kind="redirect", outcome="address", http_status=status)
 
 
 def _fatal(stop: _Stop, error: ServiceError) -> Fatal:
