@@ -88,6 +88,49 @@ def test_a_run_without_a_key_says_so(tmp_path, csv):
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.parametrize(
+    "typed", [["--api-key", "AIzaTYPED"], ["--api-key=AIzaTYPED"], ["--api-key-file", "AIzaTYPED"]]
+)
+def test_a_key_that_was_typed_is_refused_and_not_repeated(tmp_path, csv, typed):
+    """It would stand in the process list, and in every log."""
+    done = command("run", csv, *typed, here=tmp_path)
+    assert done.returncode == 2
+    assert "AIza" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("place", [["--location", "evil.example/#"], ["--project", "p/../x"], ["--model", "../x"]])
+def test_no_option_changes_where_a_credential_goes(tmp_path, csv, place):
+    """They become part of an address."""
+    typed = ["--provider", "vertex", "--project", "p", "--dialect", "predict", *place]
+    assert command("run", csv, *typed, here=tmp_path).returncode == 2
+
+
+def test_google_s_own_host_by_name_is_still_google_s(tmp_path, csv):
+    """A retired model is refused there, however the host was given."""
+    typed = ["--model", "imagen-4.0-generate-001", "--base-url", "https://generativelanguage.googleapis.com"]
+    assert "2026-08-17" in command("plan", csv, *typed, here=tmp_path).stderr
+
+
+def test_names_that_meet_are_told_beforehand(tmp_path):
+    """Also where only some disks take them for one."""
+    source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "filename": "x"}, {"prompt": "b", "filename": "X"}])
+    assert "earlier row" in command("plan", source, here=tmp_path).stderr
+
+
+def test_other_people_s_files_are_not_written_over(tmp_path, csv):
+    """A folder with a manifest of someone else's is not ours to fill."""
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "manifest.csv").write_text("mine")
+    done = command("run", csv, "--provider", "simulator", "--out", "o", here=tmp_path)
+    assert done.returncode == 2
+    assert (tmp_path / "o" / "manifest.csv").read_text() == "mine"
+
+
+def test_a_refusal_is_json_where_json_was_asked_for(tmp_path, csv):
+    """Programs read standard output."""
+    assert json.loads(command("run", csv, "--json", here=tmp_path).stdout)["state"] == "refused"
+
+
 def test_a_retired_model_is_refused_with_its_successor(tmp_path):
     """On Google's own host: date, successor, new price, code 2."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": str(number)} for number in range(1000)])
@@ -182,3 +225,5 @@ def test_standard_input_is_read(tmp_path):
     """`-` takes what is piped in."""
     done = command("plan", "-", here=tmp_path, stdin="prompt,samples\na mole,2\n")
     assert "pictures  2" in done.stdout
+    assert command("plan", "-", here=tmp_path, stdin="id,caption\n1,a mole\n").returncode == 5
+    assert "pictures  2" in command("plan", "-", here=tmp_path, stdin="a mole, rowing\na rat\n").stdout

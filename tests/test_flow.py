@@ -116,7 +116,8 @@ def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_home, number, code):
     """With a server of its own; whatever ends the run, its children end, and nothing is paid twice."""

@@ -235,6 +235,21 @@ def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
     assert run(source, sim, retry="missing").statuses == ["ok"]
 
 
+def test_a_picture_that_is_no_longer_whole_is_told(tmp_path, sim):
+    """Its size is not what was received."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim)
+    os.truncate(first.folder / first.rows[0]["file"], 100)
+    assert run(source, sim).rows[0]["error_kind"] == "file_missing"
+    assert run(source, sim, retry="missing").statuses == ["ok"]
+
+
+def test_pictures_of_other_rows_are_not_forgotten(tmp_path, sim):
+    """A shorter file into the same folder: the summary tells of those it does not name."""
+    run(prompts(tmp_path, "one", "two", "three"), sim)
+    assert run(prompts(tmp_path, "two"), sim).summary.facts.elsewhere == 2
+
+
 def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_path, sim):
     """A picture in `incoming` without a record is put in place and not paid for again."""
     source = prompts(tmp_path, "one")
