@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow.parquet as pq
 
 from imagen_batch.examine import examine
@@ -76,11 +77,17 @@ def strays(ran: Ran) -> list[str]:
     return sorted(pictures - known) + [_relative(path, ran) for path in ran.folder.rglob(".*.part")]
 
 
-def close(broken: Mapping[str, bool]) -> None:
-    """Say which laws are broken, and end the proof: 1 when one is."""
-    for law, is_broken in broken.items():
-        print(f"{'BROKEN' if is_broken else 'holds'}: {law}")
-    sys.exit(any(broken.values()))
+def ledgers(folder: Path) -> list[list[dict[str, Any]]]:
+    """The records of a run folder's ledger files, oldest file first; read here without the reader under proof."""
+    paths = sorted((folder / ".imagen-batch" / "ledger").glob("*.jsonl"))
+    return [[orjson.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()] for path in paths]
+
+
+def close(laws: Mapping[str, bool]) -> None:
+    """Name the laws that do not hold, and end the proof: with 1 when there is one."""
+    broken = [law for law, holds in laws.items() if not holds]
+    print(*(f"BROKEN: {law}" for law in broken), f"{len(laws) - len(broken)} of {len(laws)} laws hold", sep="\n")
+    sys.exit(bool(broken))
 
 
 def _right(row: Mapping[str, Any], folder: Path, sent: set[str]) -> bool:

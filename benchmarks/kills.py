@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import orjson
-from job import Ran, close, job, prompt_file, strays, wrong_pictures
+from job import Ran, close, job, ledgers, prompt_file, strays, wrong_pictures
 
 from imagen_batch.simulator import Simulator
 
 CONCURRENCY = 4
 LATENCY_S = 0.1
 PRICE = 0.04
+ROUNDING = 1e-5
 CHOSEN = {"concurrency": CONCURRENCY, "price": PRICE, "model": "gemini-3.1-flash-image", "image_size": "512"}
 BOOT_S = 0.15  # of a process, until its first request
-LIFE_S = 0.24  # at most, from then on: a life makes two pictures on average
+LIFE_S = 0.18  # at most, from then on: a life makes less than two pictures on average
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["imagen_batch.run", "pyarrow.parquet"])  # so a new process soon works
@@ -89,7 +89,7 @@ def _in_service(sim: Simulator) -> int:
 def _judge(ran: Ran, sim: Simulator, toll: Toll, requests: int) -> None:
     summary = ran.summary
     answered = sum(sim.bill.attempts.values())
-    surplus, lost = answered - requests, _without_record(ran.folder / ".imagen-batch" / "ledger")
+    surplus, lost = answered - requests, _without_record(ran.folder)
     low, high = summary.cost_low_usd, summary.cost_high_usd or 0.0
     doubtful, billed = round((high - low) / PRICE), sim.bill.total * PRICE
     right, stray = summary.counts["ok"] - len(wrong_pictures(ran, sim)), strays(ran)
@@ -103,22 +103,21 @@ def _judge(ran: Ran, sim: Simulator, toll: Toll, requests: int) -> None:
     print(f"{'files of no row':<44}{len(stray):>6} {' '.join(stray[:3])}")
     close(
         {
-            "a kill costs no more than what is under way": surplus > sum(lost),
-            "no more is under way than the concurrency allows": max(lost) > CONCURRENCY,
-            "each surplus attempt is told as maybe charged": surplus > doubtful,
-            "the bill is within the bounds": not low - 0.001 <= billed <= high + 0.001,
-            "every picture is right": right != requests,
-            "no file is there without a row": bool(stray),
+            "a kill costs no more than what is under way": surplus <= sum(lost),
+            "no more is under way than the concurrency allows": max(lost) <= CONCURRENCY,
+            "each surplus attempt is told as maybe charged": surplus <= doubtful,
+            "no picture is booked twice": round(low / PRICE) == requests,
+            "the bill is within the bounds": low - ROUNDING <= billed <= high + ROUNDING,
+            "every picture is right": right == requests,
+            "no file is there without a row": not stray,
         }
     )
 
 
-def _without_record(ledger: Path) -> list[int]:
+def _without_record(folder: Path) -> list[int]:
     """For each life how many attempts it left without a word about their end."""
     counts = []
-    for path in sorted(ledger.glob("*.jsonl")):
-        whole = path.read_bytes().rpartition(b"\n")[0]
-        records = [orjson.loads(line) for line in whole.splitlines()]
+    for records in ledgers(folder):
         ended = {(one["key"], one["attempt"]) for one in records if one["t"] != "sent"}
         counts.append(sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records))
     return counts

@@ -41,9 +41,7 @@ def main() -> None:
 def _once(env: dict[str, str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder, Simulator(latency=0.2) as sim:
         prompts = Path(folder) / "prompts.csv"
-        prompts.write_text(
-            "prompt\n" + "".join(f"picture {number}\n" for number in range(10)), encoding="utf-8"
-        )
+        prompts.write_text("prompt\n" + "".join(f"picture {number}\n" for number in range(10)), encoding="utf-8")
         out = ["--out", str(Path(folder) / "out"), "--provider", "simulator", "--base-url", sim.url, "-q"]
         began = time.time()
         subprocess.run([*COMMAND, str(prompts), *out], env=env, check=True, stdout=subprocess.DEVNULL)
