@@ -16,6 +16,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,10 +111,14 @@ class LedgerWriter:
         self._flush(upto)
 
     def close(self) -> None:
-        """Flush what waits and close the file. Closing twice does nothing."""
+        """Flush what waits and close the file. Closing twice does nothing.
+
+        What a full disk does not take any more is not told: those attempts count as unknown.
+        """
         if self._fd is None:
             return
-        self.flush()
+        with suppress(OSError):
+            self.flush()
         with self._flushing:
             os.close(self._fd)
             self._fd = None

@@ -91,6 +91,7 @@ class Run:
     def finish(self) -> Summary:
         """Close the ledger, write all tables and the summary. May be called again."""
         if self.summary is None:
+            self.studio.shelf.room.give_up_ballast()  # ledger and tables may need it
             self.studio.close()
             self.summary = conclude(self.examined, self.studio, started=self.started, command=self.command)
         return self.summary

@@ -142,3 +142,16 @@ def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeyp
     assert ledger.path.read_bytes() == b""
     ledger.flush()
     assert read_history(tmp_path).status(request(1).base, 1) == "ok"
+
+
+def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
+    """The run's summary is told all the same."""
+    writer = LedgerWriter(tmp_path, now=1.0)
+    writer.back(request(1), attempt=1, at=1.0, facts=REFUSED)
+
+    def full(_descriptor, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("imagen_batch.ledger.os.write", full)
+    writer.close()
+    assert read_history(tmp_path).attempts == 0
