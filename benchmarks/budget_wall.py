@@ -15,6 +15,8 @@ import threading
 import time
 from contextlib import suppress
 
+from job import close
+
 from imagen_batch.budget import Budget, Reservation
 from imagen_batch.errors import Interrupted
 from imagen_batch.stopping import Stop
@@ -31,9 +33,10 @@ class Cashier:
         self.wall = dice.choice((0.12, 0.35, 1.0))
         self.most_pictures = dice.choice((3, 10, 1000))
         self.spent = 0.0  # what is charged, and what may be
-        self.made = 0
+        self.made = 0  # likewise
         self.granted = 0
         self.crossed = False
+        self.crossed_pictures = False
         self.fullest = 0.0  # part of the wall that was in use
         self._held = 0.0
         self._held_pictures = 0
@@ -48,7 +51,7 @@ class Cashier:
             used = self.spent + self._held
             self.fullest = max(self.fullest, used / self.wall)
             self.crossed |= used > self.wall + ROUNDING
-            self.crossed |= self.made + self._held_pictures > self.most_pictures
+            self.crossed_pictures |= self.made + self._held_pictures > self.most_pictures
 
     def end(self, reservation: Reservation, *, spent: float, made: int) -> None:
         """So much of a reservation was used. To be told before the budget knows: it may lend the rest at once."""
@@ -66,14 +69,17 @@ def main() -> None:
     sys.setswitchinterval(1e-5)  # threads take turns often
     began = time.monotonic()
     cashiers = [_schedule(random.Random(f"{seed} {number}")) for number in range(schedules)]
-    full = sum(cashier.fullest > 0.95 for cashier in cashiers)
-    crossed = sum(cashier.crossed for cashier in cashiers)
     print(f"{'schedules':<36}{schedules:>10} in {time.monotonic() - began:.0f} s")
     print(f"{'reservations granted':<36}{sum(cashier.granted for cashier in cashiers):>10}")
-    print(f"{'came within 5 % of the wall':<36}{full:>10}")
-    print(f"{'crossed it':<36}{crossed:>10}")
-    print(f"{'BROKEN' if crossed else 'holds'}: the wall is never crossed")
-    sys.exit(crossed > 0)
+    print(f"{'came within 5 % of the wall':<36}{sum(cashier.fullest > 0.95 for cashier in cashiers):>10}")
+    print(f"{'crossed the wall in USD':<36}{sum(cashier.crossed for cashier in cashiers):>10}")
+    print(f"{'crossed the wall in pictures':<36}{sum(cashier.crossed_pictures for cashier in cashiers):>10}")
+    close(
+        {
+            "the wall in USD is never crossed": not any(cashier.crossed for cashier in cashiers),
+            "the wall in pictures is never crossed": not any(cashier.crossed_pictures for cashier in cashiers),
+        }
+    )
 
 
 def _schedule(dice: random.Random) -> Cashier:
@@ -120,13 +126,13 @@ class _Life:
 
     def _end(self, held: Reservation, dice: random.Random) -> None:
         if self._stop.is_set or dice.random() < 1 / 30:
-            self._cashier.end(held, spent=held.cost, made=0)
+            self._cashier.end(held, spent=held.cost, made=held.pictures)
             self._die()
             return
         what = dice.choice(("settle", "settle", "release", "keep"))
         share = dice.choice((1.0, dice.random()))
         cost = {"settle": held.cost * share, "release": 0.0, "keep": held.cost}[what]
-        made = round(held.pictures * share) if what == "settle" else 0
+        made = {"settle": round(held.pictures * share), "release": 0, "keep": held.pictures}[what]
         self._cashier.end(held, spent=cost, made=made)
         if what == "settle":
             held.settle(cost, made)

@@ -78,5 +78,5 @@ class Reservation:
         self.budget._settle(self, cost=0.0, pictures=0)
 
     def keep(self) -> None:
-        """Nobody knows whether it was charged: the money stays set aside."""
-        self.budget._settle(self, cost=self.cost, pictures=0)
+        """Nobody knows whether it was charged: money and pictures stay set aside."""
+        self.budget._settle(self, cost=self.cost, pictures=self.pictures)

@@ -72,6 +72,7 @@ class History:
         self.attempts = 0
         self.refused_429 = 0
         self.pictures = 0
+        self.maybe_pictures = 0  # asked for in attempts that may have been charged
         self.open: dict[tuple[str, int], OpenAttempt] = {}
         self._tries: dict[str, int] = {}
         self._files: list[Path] = []
@@ -107,6 +108,10 @@ class History:
         record = self._record(place >> _STATUS_BITS)
         found = next(sample for sample in record["samples"] if sample["number"] == number)
         return _sample(found), _trace(record)
+
+    def pictures_at_most(self) -> int:
+        """Pictures that were made, as far as anyone can know: those of attempts that nothing answered, too."""
+        return self.pictures + self.maybe_pictures + sum(len(one.names) for one in self.open.values())
 
     def lost_money(self) -> Money:
         """The money with attempts that nothing answered counted as perhaps charged."""
@@ -146,6 +151,7 @@ class History:
         self.money.spent += record.get("usd") or 0.0  # an answer without a picture that was asked for once more
         if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
             self.money.add_maybe(attempt.usd)
+            self.maybe_pictures += len(attempt.names)
             return
         for number in attempt.numbers:
             self._no_longer_pending(_slot(attempt.base, number))

@@ -146,7 +146,7 @@ class Pace:
             slower, self._found = named, True
         elif self._rate is not None and admitted >= _ENOUGH_STARTS:
             slower, self._found = min(self._rate, seen) * _BELOW, True
-        elif self._rate is None and admitted < _ENOUGH_STARTS:  # nothing to tell a rate from: fewer at once
+        elif self._rate is None and admitted < 1:  # nothing to tell a rate from: fewer at once
             self._window = max(1.0, self._window / 2)
             return
         else:

@@ -209,7 +209,7 @@ def _studio(
             max_cost=settings.max_cost,
             max_images=settings.max_images,
             spent=past.lost_money().high,
-            pictures=past.pictures,
+            pictures=past.pictures_at_most(),
         ),
         stop=Stop(),
         tries=past.tries,

@@ -43,6 +43,13 @@ def test_an_unknown_attempt_keeps_its_money():
     assert budget.reserve(0.04, 1, stop=Stop()) is None
 
 
+def test_an_unknown_attempt_counts_as_a_picture_too():
+    """The wall in pictures holds in that case as well."""
+    budget = _budget(max_images=1)
+    budget.reserve(0.04, 1, stop=Stop()).keep()
+    assert budget.reserve(0.04, 1, stop=Stop()) is None
+
+
 def test_what_earlier_runs_spent_counts():
     """The wall stands around the folder, not around a process."""
     assert _budget(max_cost=1.0, spent=0.99).reserve(0.04, 1, stop=Stop()) is None

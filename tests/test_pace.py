@@ -99,6 +99,23 @@ def test_images_per_minute_count_where_a_request_makes_several():
     assert starts[-1] >= 4 * 2
 
 
+@pytest.mark.parametrize(("rate", "burst"), [(2, 2), (20, 60), (1, 10)])
+def test_small_and_large_bursts_are_found_too(rate, burst):
+    """Few refusals, whatever was saved up."""
+    bucket = Bucket(rate, burst, names_limit=False)
+    seconds, refused = drive(Pace(per_minute=None, in_flight=64), bucket, requests=600)
+    assert refused <= 0.06 * (600 + refused)
+    assert (600 - burst) / rate / seconds >= 0.9
+
+
+def test_a_refusal_before_anything_was_let_in_sets_no_rate():
+    """There is nothing to measure: a pause, fewer at once, and on."""
+    pace = Pace(per_minute=None, in_flight=64)
+    pace.limited(pace.start(0.0), 0.1, retry_after=None, per_minute=None)
+    assert pace.per_minute is None
+    assert 0 < pace.wait(0.1) <= 1
+
+
 def test_refusals_of_one_burst_count_once():
     """Attempts that were under way when the first refusal came are no new evidence."""
     pace = Pace(per_minute=6000, in_flight=10)
