@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from imagen_batch import __version__
 
@@ -24,8 +25,7 @@ exit codes: 0 every sample ok; 2 usage, settings, credentials; 3 some without a 
 
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line. Settings that were not typed are absent from the parsed namespace."""
-    parser = argparse.ArgumentParser(
-        allow_abbrev=False,
+    parser = _Parser(
         prog="imagen-batch",
         description="A CSV of prompts goes in; pictures, a manifest and a summary of what failed come out.",
     )
@@ -38,6 +38,13 @@ def make_parser() -> argparse.ArgumentParser:
     _simulate(commands)
     _models(commands)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes options only in full (its commands do, too): `--api-key` is not short for `--api-key-file`."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, allow_abbrev=False, **named)
 
 
 class _NoKeyHere(argparse.Action):
@@ -60,7 +67,6 @@ def spread_retry(argv: Sequence[str]) -> list[str]:
 def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run = commands.add_parser(
         "run",
-        allow_abbrev=False,
         help="make the pictures that a prompt file asks for",
         description="Make the pictures that a prompt file asks for. Run it again to continue.",
         epilog=_RUN_EXAMPLES,
@@ -73,7 +79,7 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     plan = commands.add_parser(
-        "plan", allow_abbrev=False, help="what a run would do and cost; needs no key, sends nothing, writes nothing"
+        "plan", help="what a run would do and cost; needs no key, sends nothing, writes nothing"
     )
     _asking(plan)
     _sending(plan)
@@ -81,17 +87,13 @@ def _plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def _status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    status = commands.add_parser(
-        "status", allow_abbrev=False, help="where a run stands, from its ledger, also while it goes on"
-    )
+    status = commands.add_parser("status", help="where a run stands, from its ledger, also while it goes on")
     status.add_argument("folder", type=Path, metavar="DIR")
     status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
 
 
 def _audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    audit = commands.add_parser(
-        "audit", allow_abbrev=False, help="whether pictures, ledger and tables of a run agree; exit 3 if not"
-    )
+    audit = commands.add_parser("audit", help="whether pictures, ledger and tables of a run agree; exit 3 if not")
     audit.add_argument("folder", type=Path, metavar="DIR")
     audit.add_argument("--repair", action="store_true", help="make again what is lost, and the tables anew")
     _voice(audit)
@@ -100,7 +102,6 @@ def _audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     simulate = commands.add_parser(
         "simulate",
-        allow_abbrev=False,
         help="the simulator as a server of its own",
         description="An image service on this machine that speaks both dialects and can misbehave.",
         add_help=False,
@@ -109,9 +110,7 @@ def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    models = commands.add_parser(
-        "models", allow_abbrev=False, help="the catalogue: dialect, sizes, ratios, price, lifecycle"
-    )
+    models = commands.add_parser("models", help="the catalogue: dialect, sizes, ratios, price, lifecycle")
     models.add_argument("--json", action="store_true", dest="as_json", help="print one JSON array")
     models.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")
 
