@@ -64,7 +64,7 @@ def spread_retry(argv: Sequence[str]) -> list[str]:
     return spread
 
 
-def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
     run = commands.add_parser(
         "run",
         help="make the pictures that a prompt file asks for",
@@ -77,7 +77,7 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     _output(run)
 
 
-def _plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _plan(commands: argparse._SubParsersAction[_Parser]) -> None:
     plan = commands.add_parser(
         "plan", help="what a run would do and cost; needs no key, sends nothing, writes nothing"
     )
@@ -86,20 +86,20 @@ def _plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     _output(plan)
 
 
-def _status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _status(commands: argparse._SubParsersAction[_Parser]) -> None:
     status = commands.add_parser("status", help="where a run stands, from its ledger, also while it goes on")
     status.add_argument("folder", type=Path, metavar="DIR")
     status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
 
 
-def _audit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _audit(commands: argparse._SubParsersAction[_Parser]) -> None:
     audit = commands.add_parser("audit", help="whether pictures, ledger and tables of a run agree; exit 3 if not")
     audit.add_argument("folder", type=Path, metavar="DIR")
     audit.add_argument("--repair", action="store_true", help="make again what is lost, and the tables anew")
     _voice(audit)
 
 
-def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _simulate(commands: argparse._SubParsersAction[_Parser]) -> None:
     simulate = commands.add_parser(
         "simulate",
         help="the simulator as a server of its own",
@@ -109,7 +109,7 @@ def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     simulate.add_argument("arguments", nargs=argparse.REMAINDER)
 
 
-def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _models(commands: argparse._SubParsersAction[_Parser]) -> None:
     models = commands.add_parser("models", help="the catalogue: dialect, sizes, ratios, price, lifecycle")
     models.add_argument("--json", action="store_true", dest="as_json", help="print one JSON array")
     models.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")
