@@ -43,8 +43,8 @@ def make_parser() -> argparse.ArgumentParser:
 class _Parser(argparse.ArgumentParser):
     """Takes options only in full (its commands do, too): `--api-key` is not short for `--api-key-file`."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, allow_abbrev=False, **named)
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named, allow_abbrev=False)
 
 
 class _NoKeyHere(argparse.Action):
