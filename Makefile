@@ -37,6 +37,6 @@ clean:
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vertex]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vertex,s3,dask]"
 	$(BIN)/python -m compileall -q $(VENV)/lib || true
 	touch $@

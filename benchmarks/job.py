@@ -59,7 +59,7 @@ def job(source: Path, url: str, **chosen: Any) -> Ran:
     with open_run(examined, env={}) as run, ThreadPoolExecutor(_SHARDS_AT_ONCE) as window:
         list(window.map(run.make, run.shards()))
         seconds = time.monotonic() - began
-        return Ran(run.finish(), examined.settings.folder, seconds)
+        return Ran(run.finish(), Path(examined.settings.place), seconds)
 
 
 def wrong_pictures(ran: Ran, sim: Simulator) -> list[str]:

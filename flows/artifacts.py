@@ -19,6 +19,7 @@ from prefect.artifacts import (
 )
 
 from imagen_batch.report import to_json, to_markdown
+from imagen_batch.storage import is_url
 from imagen_batch.summary import Summary
 
 _EVERY_S = 1.0
@@ -55,11 +56,16 @@ class ProgressArtifact:
 def show_summary(name: str, summary: Summary) -> None:
     """The summary as text and its causes as a table."""
     _courtesy(create_markdown_artifact, to_markdown(summary), key=_key("summary", name))
-    manifest = (Path(summary.facts.out) / "manifest.csv").resolve()
-    _courtesy(create_link_artifact, manifest.as_uri(), link_text="manifest.csv", key=_key("manifest", name))
+    _courtesy(
+        create_link_artifact, _manifest(summary.facts.out), link_text="manifest.csv", key=_key("manifest", name)
+    )
     causes = to_json(summary)["causes"]
     if causes:
         _courtesy(create_table_artifact, causes[:_MOST_CAUSES], key=_key("causes", name))
+
+
+def _manifest(place: str) -> str:
+    return f"{place}/manifest.csv" if is_url(place) else (Path(place) / "manifest.csv").resolve().as_uri()
 
 
 def _key(kind: str, name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
@@ -74,7 +74,7 @@ _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_worker
 )
 def generate_images(settings: Settings) -> State[Any]:
     """Turn a prompt file into pictures. Its final state says what is missing."""
-    name = settings.folder.name
+    name = PurePosixPath(settings.place).name
     with _opened(settings) as run, stopping_on_signals(run.stop, grace=settings.grace, cut=run.cut):
         before = run.examined.samples - remaining(run.examined, run.past).samples
         progress = ProgressArtifact(name, run.examined.samples)

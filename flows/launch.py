@@ -6,7 +6,6 @@ Prefect's server boots in the background. Meanwhile the input is read, the folde
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -90,9 +89,9 @@ def _ask(examined: Examined, console: Console) -> None:
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
     asked = f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')}"
-    console.say(f"{asked} asked for, into {examined.settings.folder}")
-    free = shutil.disk_usage(examined.settings.folder).free
-    if free < examined.disk_bytes:
+    console.say(f"{asked} asked for, into {examined.settings.place}")
+    free = run.studio.shelf.storage.free()
+    if free is not None and free < examined.disk_bytes:
         console.say(
             f"warning: the pictures may need {examined.disk_bytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
             "the run stops in time when they run out"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from imagen_batch.examine import Examined
 from imagen_batch.history import History
 from imagen_batch.identity import Identities
 from imagen_batch.plan import Order, requests_for
 from imagen_batch.records import Entry, Outcome, Sample, Trace
+from imagen_batch.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Account:
 
     examined: Examined
     past: History
-    folder: Path
+    storage: Storage
     pending: Outcome = "not_attempted"
 
     def entries(self) -> Iterator[Entry]:
@@ -43,7 +43,7 @@ class Account:
         if found is None:
             return None
         sample, trace = found
-        if _is_gone(sample, self.folder):
+        if _is_gone(sample, self.storage):
             return _file_missing(sample), trace
         return sample, trace
 
@@ -75,16 +75,16 @@ class Account:
 class PastOnDisk:
     """The past as it can be seen in the folder: of a picture that is gone nothing is known."""
 
-    def __init__(self, past: History, folder: Path) -> None:
+    def __init__(self, past: History, storage: Storage) -> None:
         self._past = past
-        self._folder = folder
+        self._storage = storage
 
     def status(self, base: str, number: int) -> Outcome | None:
         """What became of a sample; None when nothing is known of it."""
         status = self._past.status(base, number)
         if status == "ok":
             found = self._past.details(base, number)
-            if found is not None and _is_gone(found[0], self._folder):
+            if found is not None and _is_gone(found[0], self._storage):
                 return None
         return status
 
@@ -105,13 +105,8 @@ class _Keys:
         return self._keys[number]
 
 
-def _is_gone(sample: Sample, folder: Path) -> bool:
-    if sample.file is None:
-        return False
-    try:
-        return (folder / sample.file).stat().st_size != sample.bytes
-    except OSError:
-        return True
+def _is_gone(sample: Sample, storage: Storage) -> bool:
+    return sample.file is not None and storage.size(sample.file) != sample.bytes
 
 
 def _file_missing(sample: Sample) -> Sample:

@@ -88,13 +88,13 @@ def _plan(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 def _status(commands: argparse._SubParsersAction[_Parser]) -> None:
     status = commands.add_parser("status", help="where a run stands, from its ledger, also while it goes on")
-    status.add_argument("folder", type=Path, metavar="DIR")
+    status.add_argument("folder", metavar="DIR")
     status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
 
 
 def _audit(commands: argparse._SubParsersAction[_Parser]) -> None:
     audit = commands.add_parser("audit", help="whether pictures, ledger and tables of a run agree; exit 3 if not")
-    audit.add_argument("folder", type=Path, metavar="DIR")
+    audit.add_argument("folder", metavar="DIR")
     audit.add_argument("--repair", action="store_true", help="make again what is lost, and the tables anew")
     _voice(audit)
 
@@ -142,7 +142,7 @@ def _asking(parser: argparse.ArgumentParser) -> None:
 def _sending(parser: argparse.ArgumentParser) -> None:
     where = parser.add_argument_group("where it goes")
     add = _quiet_adder(where)
-    add("--out", metavar="DIR", help="output folder (default outputs/<name of the prompt file>)")
+    add("--out", metavar="DIR", help="folder or URL, as s3://bucket/run (default outputs/<name of the prompt file>)")
     add("--provider", choices=("gemini", "vertex", "simulator"))
     add("--base-url", metavar="URL", help="another host that speaks like the provider")
     add("--project", help="Google Cloud project, for --provider vertex")

@@ -14,36 +14,36 @@ from pathlib import Path, PurePosixPath
 from imagen_batch.errors import FolderBusy
 from imagen_batch.findings import Audit, Finding, in_order
 from imagen_batch.history import History, read_history
-from imagen_batch.locking import is_locked
-from imagen_batch.on_disk import digest_of, files_below, flaw, judged, look_at_pictures
+from imagen_batch.keeping import reopened
+from imagen_batch.on_disk import digest_of, flaw, judged, look_at_pictures, picture_files
 from imagen_batch.on_paper import look_at_tables
 from imagen_batch.recorded import Expected, Recorded, Risk, Slot, expected, read_recorded
-from imagen_batch.reopening import reopened
-from imagen_batch.shelf import STATE
+from imagen_batch.shelf import INCOMING
+from imagen_batch.storage import LEDGER, Storage, open_storage
 
 
-def audit(folder: Path) -> Audit:
-    """Compare everything in `folder`.
+def audit(place: str | Path) -> Audit:
+    """Compare everything in `place`.
 
     Raises SettingsInvalid where there is no run or a file can't be read, FolderBusy while a run is at work.
     """
-    examined = reopened(folder)
-    if is_locked(folder / STATE / "lock"):
-        raise FolderBusy(f"a run is at work in {folder}: it can be audited when that has ended")
-    ledger = folder / STATE / "ledger"
+    storage, examined = open_storage(place), reopened(place)
+    if storage.is_locked():
+        raise FolderBusy(f"a run is at work in {place}: it can be audited when that has ended")
+    ledger = storage.logs(LEDGER)
     recorded, past = read_recorded(ledger), read_history(ledger)
     asked = partial(expected, examined, past)
-    seen = look_at_pictures(asked(), folder)
-    strays = [path for path in files_below(folder) if path not in recorded.files]
-    arrived = _arrived(past, strays, folder)
-    digests = _digests(strays, arrived, folder)
+    seen = look_at_pictures(asked(), storage)
+    strays = [path for path in picture_files(storage) if path not in recorded.files]
+    arrived = _arrived(past, strays, storage)
+    digests = _digests(strays, arrived, storage)
     of_samples = [
         *judged(seen, {digest: path for path, digest in digests.items()}),
         *_unanswered(asked(), arrived, recorded),
     ]
     of_files = _strays(digests, recorded, used={one.found_at for one in of_samples})
-    of_tables = look_at_tables(folder, asked, told={(one.row or 0, one.sample or 0) for one in of_samples})
-    return Audit(folder, seen.checked, in_order((*of_samples, *of_files, *of_tables)))
+    of_tables = look_at_tables(storage, asked, told={(one.row or 0, one.sample or 0) for one in of_samples})
+    return Audit(storage.place, seen.checked, in_order((*of_samples, *of_files, *of_tables)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Arrival:
     paths: tuple[str, ...]
 
 
-def _arrived(past: History, strays: Collection[str], folder: Path) -> list[_Arrival]:
+def _arrived(past: History, strays: Collection[str], storage: Storage) -> list[_Arrival]:
     by_stem = {str(PurePosixPath(path).with_suffix("")): path for path in strays}
     found: dict[tuple[str, int], _Arrival] = {}
     for attempt in past.open.values():
@@ -63,17 +63,17 @@ def _arrived(past: History, strays: Collection[str], folder: Path) -> list[_Arri
             if past.status(attempt.base, number) == "ok":
                 continue
             named = [by_stem[stem] for stem in (name, f"{name}_{attempt.key[:8]}") if stem in by_stem]
-            places = [f"{STATE}/incoming/{attempt.key}_{number}", *named]
-            whole = tuple(place for place in places if (folder / place).is_file() and not flaw(folder / place))
+            places = [f"{INCOMING}/{attempt.key}_{number}", *named]
+            whole = tuple(place for place in places if storage.size(place) is not None and not flaw(storage, place))
             if whole:
                 found[attempt.key, number] = _Arrival((attempt.base, number), attempt.key, whole)
     return list(found.values())
 
 
-def _digests(strays: Iterable[str], arrived: Iterable[_Arrival], folder: Path) -> dict[str, bytes]:
+def _digests(strays: Iterable[str], arrived: Iterable[_Arrival], storage: Storage) -> dict[str, bytes]:
     """SHA-256 of each stray but those that arrived without a record."""
     claimed = {path for one in arrived for path in one.paths}
-    hashed = ((path, digest_of(folder / path)) for path in strays if path not in claimed)
+    hashed = ((path, digest_of(storage, path)) for path in strays if path not in claimed)
     return {path: digest for path, digest in hashed if digest}
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from imagen_batch.metadata import metadata_columns
 from imagen_batch.records import Entry
+from imagen_batch.storage import Storage
 
+CARD = "README.md"
 _MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
 
 # Names what belongs to the set; without it a loader guesses from all files of the folder, also the manifest.
@@ -26,12 +27,12 @@ configs:
 """
 
 
-def may_write_card(path: Path) -> bool:
+def may_write_card(storage: Storage) -> bool:
     """True unless somebody else's text stands there."""
-    if not path.exists():
+    try:
+        return storage.read(CARD)[:500].decode("utf-8", "replace").splitlines()[:2] == ["---", _MARK]
+    except FileNotFoundError:
         return True
-    with path.open("rb") as file:
-        return file.read(500).decode("utf-8", "replace").splitlines()[:2] == ["---", _MARK]
 
 
 class Card:

@@ -99,7 +99,7 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 def _audit(typed: Namespace) -> int:
     from imagen_batch.audit import audit  # noqa: PLC0415
     from imagen_batch.findings import audit_json, audit_text  # noqa: PLC0415
-    from imagen_batch.reopening import stored_settings  # noqa: PLC0415
+    from imagen_batch.keeping import stored_settings  # noqa: PLC0415
     from imagen_batch.set_aside import set_aside  # noqa: PLC0415
 
     found = audit(typed.folder)

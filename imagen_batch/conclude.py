@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 
 from imagen_batch.account import Account
 from imagen_batch.examine import Examined
-from imagen_batch.files import written_text
 from imagen_batch.history import read_history
 from imagen_batch.records import Outcome
 from imagen_batch.report import to_json_text, to_markdown
 from imagen_batch.room import disk_trouble
-from imagen_batch.shelf import STATE
+from imagen_batch.storage import LEDGER, written_text
 from imagen_batch.studio import Studio
 from imagen_batch.summary import Facts, Summary, Tally, ending
 from imagen_batch.tables import Tables
@@ -21,17 +20,17 @@ from imagen_batch.tables import Tables
 
 def conclude(examined: Examined, studio: Studio, *, started: datetime, command: str) -> Summary:
     """Write what the ledger on disk says into tables and summary; returns the summary."""
-    settings, folder = examined.settings, studio.folder
-    past = read_history(folder / STATE / "ledger")
+    settings, storage = examined.settings, studio.shelf.storage
+    past = read_history(storage.logs(LEDGER))
     pending: Outcome = "skipped_budget" if studio.budget.hit and not studio.stop.is_set else "not_attempted"
-    account = Account(examined, past, folder, pending)
+    account = Account(examined, past, storage, pending)
     try:
         tally = _written(account)
     except OSError as error:  # the figures are told even where no table can be written
         studio.stop.for_error(disk_trouble(error))
         tally = _counted(account)
     facts = Facts(
-        out=str(settings.folder),
+        out=storage.place,
         command=command,
         started_at=started,
         finished_at=datetime.now(UTC),
@@ -46,7 +45,7 @@ def conclude(examined: Examined, studio: Studio, *, started: datetime, command: 
     summary = replace(summary, facts=replace(facts, elsewhere=elsewhere))
     with suppress(OSError):
         for name, content in (("summary.json", to_json_text(summary)), ("summary.md", to_markdown(summary))):
-            with written_text(folder / name) as text:
+            with written_text(storage, name) as text:
                 text.write(content)
     return summary
 
@@ -55,7 +54,7 @@ def _written(account: Account) -> Tally:
     """Write the tables, and count what goes into them."""
     tally, examined = Tally(), account.examined
     file, provider = examined.file, examined.settings.provider
-    with Tables(account.folder, user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
+    with Tables(account.storage, user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
         for entry in account.entries():
             tables.add(entry)
             tally.add(entry)

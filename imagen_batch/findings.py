@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import orjson
@@ -55,7 +54,7 @@ class Finding:
 class Audit:
     """What was found, sorted by kind and row. `checked`: recorded pictures of the input that were looked at."""
 
-    folder: Path
+    place: str
     checked: int
     findings: tuple[Finding, ...]
 
@@ -88,8 +87,8 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def audit_text(audit: Audit) -> str:
     """The findings for people: the first few of each kind, and what would be done about them."""
     if audit.clean:
-        return f"{audit.folder}: clean; {audit.checked} pictures are there and as they came"
-    lines = [f"{audit.folder}: damaged, {len(audit.findings)} finding(s); {audit.checked} pictures checked"]
+        return f"{audit.place}: clean; {audit.checked} pictures are there and as they came"
+    lines = [f"{audit.place}: damaged, {len(audit.findings)} finding(s); {audit.checked} pictures checked"]
     for kind in KINDS:
         found = audit.of(kind)
         lines += [_line(one) for one in found[:_SHOWN_OF_A_KIND]]
@@ -105,7 +104,7 @@ def audit_json(audit: Audit) -> str:
         {
             "schema_version": 1,
             "state": "clean" if audit.clean else "damaged",
-            "out": str(audit.folder),
+            "out": audit.place,
             "checked": audit.checked,
             "counts": {kind: counts[kind] for kind in KINDS},
             "findings": [asdict(finding) for finding in audit.findings],
@@ -132,7 +131,7 @@ def _next(audit: Audit) -> Iterator[str]:
         (audit.of("paid_undelivered"), "pictures to ask for again, unless the run holds what is unknown"),
     )
     if len(audit.of("foreign", "duplicated")) < len(audit.findings):
-        yield f"next: imagen-batch audit {shlex.quote(str(audit.folder))} --repair"
+        yield f"next: imagen-batch audit {shlex.quote(audit.place)} --repair"
         yield from (f"  {len(found)} {step}" for found, step in steps if found)
         yield "  all tables to write anew from the ledger"
     if audit.of("foreign", "duplicated"):

@@ -64,7 +64,7 @@ def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[
 
 def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
     try:
-        studio.ledger.done(request, samples, trace, folders=studio.shelf.folders_of(samples))
+        studio.ledger.done(request, samples, trace)
     except OSError as error:
         studio.shelf.room.give_up_ballast()
         studio.stop.for_error(disk_trouble(error))

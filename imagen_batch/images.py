@@ -43,6 +43,10 @@ _KINDS = (
 )
 
 
+EXTENSIONS = tuple(kind.extension for kind in _KINDS)
+"""What names of pictures end with."""
+
+
 def inspect(data: bytes) -> Facts:
     """The facts of a sound PNG, JPEG or WebP; raises Transient for anything else, saying what is wrong."""
     kind = next((kind for kind in _KINDS if kind.signature.match(data)), None)

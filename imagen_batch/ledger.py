@@ -1,30 +1,28 @@
 """What was sent, and what came back? The only truth about money.
 
-JSON lines in `.imagen-batch/ledger/`, one file per writer, append only:
+JSON lines in `.imagen-batch/ledger/`, one log per writer, append only:
 
     sent   before an attempt: which samples, at what worst-case price
     back   the attempt brought no result; whether it may have been charged
     done   the result for each sample, written when its pictures are on disk
 
-A record counts once it is on disk. A torn last line is ignored. A `sent` that nothing answers is unknown: it
+A record counts once it is stored. A torn last line is ignored. A `sent` that nothing answers is unknown: it
 may have been charged.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, Protocol
 
 import orjson
 
-from imagen_batch.files import sync_folder
 from imagen_batch.records import ImageRequest, Sample, Trace
+from imagen_batch.storage import LEDGER, Storage
 
 SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
@@ -39,24 +37,23 @@ class Asked(Protocol):
 
 
 class LedgerWriter:
-    """Appends records to a file of its own. Threads that append together share one flush."""
+    """Appends records to a log of its own. Threads that append together share one flush."""
 
-    def __init__(self, folder: Path, *, now: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, storage: Storage, *, now: float) -> None:
         # Read back in the order of their names: a later writer's word about a sample comes last.
-        self.path = folder / f"{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
-        self._fd: int | None = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        sync_folder(folder)
+        self.name = f"{LEDGER}/{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._storage = storage
+        self._log = storage.log(self.name)
+        self._closed = False
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._waiting: list[bytes] = []
-        self._folders: set[Path] = set()
-        self._size = 0
+        self._files: set[str] = set()
         self._queued = 0
         self._flushed = 0
 
     def sent(self, request: ImageRequest, *, attempt: int, at: float) -> None:
-        """An attempt is about to start. On disk when this returns."""
+        """An attempt is about to start. Stored when this returns."""
         self._append(
             {
                 "t": "sent",
@@ -82,10 +79,9 @@ class LedgerWriter:
         samples: tuple[Sample, ...],
         trace: Trace,
         *,
-        folders: set[Path],
         maybe_usd: float = 0.0,
     ) -> None:
-        """The result of a request. On disk when this returns, and after its pictures' entries in `folders`.
+        """The result of a request. Stored when this returns, and after the names of its pictures.
 
         `maybe_usd` is what may have been charged beyond the samples.
         """
@@ -102,32 +98,32 @@ class LedgerWriter:
         }
         if maybe_usd:
             record["maybe_usd"] = maybe_usd
-        self._append(record, folders=folders)
+        self._append(record, files=[sample.file for sample in samples if sample.file])
 
     def flush(self) -> None:
-        """Put everything that waits on disk."""
+        """Store everything that waits."""
         with self._lock:
             upto = self._queued
         self._flush(upto)
 
     def close(self) -> None:
-        """Flush what waits and close the file. Closing twice does nothing.
+        """Flush what waits and close the log. Closing twice does nothing.
 
         What a full disk does not take any more is not told: those attempts count as unknown.
         """
-        if self._fd is None:
+        if self._closed:
             return
         with suppress(OSError):
             self.flush()
-        with self._flushing:
-            os.close(self._fd)
-            self._fd = None
+        with self._flushing, suppress(OSError):
+            self._closed = True
+            self._log.close()
 
-    def _append(self, record: dict[str, Any], *, wait: bool = True, folders: Iterable[Path] = ()) -> None:
+    def _append(self, record: dict[str, Any], *, wait: bool = True, files: Iterable[str] = ()) -> None:
         line = orjson.dumps(record) + b"\n"
         with self._lock:
             self._waiting.append(line)
-            self._folders.update(folders)
+            self._files.update(files)
             self._queued += 1
             ticket = self._queued
         if wait:
@@ -140,36 +136,19 @@ class LedgerWriter:
                 return
             with self._lock:
                 lines, self._waiting = self._waiting, []
-                folders, self._folders = self._folders, set()
+                files, self._files = self._files, set()
                 upto = self._queued
             try:
-                self._write(b"".join(lines), folders)
-            except OSError:  # a full disk: what is half there goes, and waits for the next flush
+                self._storage.sync(files)
+                self._log.append(b"".join(lines))
+            except OSError:  # a full disk: nothing of it counts, and it waits for the next flush
                 with self._lock:
                     self._waiting[:0] = lines
-                    self._folders |= folders
+                    self._files |= files
                 raise
             self._flushed = upto
-
-    def _write(self, data: bytes, folders: set[Path]) -> None:
-        assert self._fd is not None, "a record after the end of the ledger"
-        for folder in folders:
-            sync_folder(folder)
-        try:
-            _write_all(self._fd, data)
-            os.fsync(self._fd)
-        except OSError:
-            os.ftruncate(self._fd, self._size)
-            raise
-        self._size += len(data)
 
 
 def _slim(sample: Sample) -> dict[str, Any]:
     values = ((name, getattr(sample, name)) for name in SAMPLE_FIELDS)
     return {name: value for name, value in values if value is not None and value != ()}
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -6,17 +6,17 @@ A file whose hash is the recorded one is sound: it was looked at when it came. O
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from imagen_batch.errors import SettingsInvalid, Transient
 from imagen_batch.findings import Finding, Kind
 from imagen_batch.images import inspect
 from imagen_batch.recorded import Expected, Place
+from imagen_batch.storage import Storage
 
 _THREADS = 4  # reading and hashing both let other threads go on
 _BATCH = 1000
@@ -53,13 +53,13 @@ class Pictures:
             self.owners[look.path] = look.expected.place
 
 
-def look_at_pictures(asked: Iterable[Expected], folder: Path) -> Pictures:
+def look_at_pictures(asked: Iterable[Expected], storage: Storage) -> Pictures:
     """Hash every picture of the input. Raises SettingsInvalid for a file that can't be read."""
     seen = Pictures()
     made = (one for one in asked if one.picture is not None)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="audit") as threads:
         while batch := list(islice(made, _BATCH)):
-            for look in threads.map(lambda one: _look(one, folder), batch):
+            for look in threads.map(lambda one: _look(one, storage), batch):
                 seen.take(look)
     return seen
 
@@ -82,46 +82,42 @@ def judged(seen: Pictures, strays: Mapping[bytes, str]) -> Iterator[Finding]:
         yield Finding(kind, detail, look.path, row, sample, look.expected.key, found_at=found_at)
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    """Every file in the folder's `images`, as a path below the folder."""
-    for parent, folders, names in os.walk(folder / "images"):
-        folders.sort()
-        below = Path(parent).relative_to(folder).as_posix()
-        yield from (f"{below}/{name}" for name in sorted(names) if name not in _DESKTOP)
+def picture_files(storage: Storage) -> Iterator[str]:
+    """Every file below `images`."""
+    return (name for name, _ in storage.sizes("images") if PurePosixPath(name).name not in _DESKTOP)
 
 
-def digest_of(path: Path) -> bytes | None:
+def digest_of(storage: Storage, name: str) -> bytes | None:
     """The SHA-256 of a file; None where there is none. Raises SettingsInvalid where it can't be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return hashlib.sha256(storage.read(name)).digest()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except OSError as error:  # to call it lost would mean to pay for it again
-        raise SettingsInvalid(f"{path} can't be read: {error.strerror}") from error
+        raise SettingsInvalid(f"{storage.place}/{name} can't be read: {error.strerror or error}") from error
 
 
-def flaw(path: Path) -> str | None:
+def flaw(storage: Storage, name: str) -> str | None:
     """Why a file is not a whole picture; None for one that is."""
     try:
-        inspect(path.read_bytes())
+        inspect(storage.read(name))
     except Transient as error:
         return str(error)
     return None
 
 
-def _look(one: Expected, folder: Path) -> Look:
+def _look(one: Expected, storage: Storage) -> Look:
     assert one.picture is not None
     assert one.picture.file is not None
     assert one.picture.sha256 is not None
     path, recorded = one.picture.file, bytes.fromhex(one.picture.sha256)
-    there = digest_of(folder / path)
+    there = digest_of(storage, path)
     kind: Kind | None = None
     detail = ""
     if there is None:
         kind, detail = "missing", "recorded, but not there"
     elif there != recorded:
-        torn = flaw(folder / path)
+        torn = flaw(storage, path)
         kind, detail = ("truncated", torn) if torn else ("altered", "a whole picture, but not the one that came")
     elif PurePosixPath(path).suffix != _EXTENSIONS.get(one.picture.mime_type or ""):
         kind, detail = "mislabelled", f"recorded as {one.picture.mime_type}, which its extension denies"

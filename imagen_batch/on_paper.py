@@ -15,7 +15,7 @@ from pyarrow import csv
 
 from imagen_batch.findings import Finding
 from imagen_batch.recorded import Expected, Place
-from imagen_batch.shelf import STATE
+from imagen_batch.storage import LEDGER, Storage
 
 MANIFESTS = ("manifest.parquet", "manifest.csv")
 TABLES = (*MANIFESTS, "metadata.parquet", "failures.csv", "summary.json", "summary.md")
@@ -54,39 +54,41 @@ class Line:
 
 
 def look_at_tables(
-    folder: Path, asked: Callable[[], Iterator[Expected]], *, told: Collection[Place]
+    storage: Storage, asked: Callable[[], Iterator[Expected]], *, told: Collection[Place]
 ) -> Iterator[Finding]:
     """The findings about tables. `told`: samples with a finding of their own, which says more than their status."""
-    gone = [name for name in TABLES if not (folder / name).exists()]
+    gone = [name for name in TABLES if storage.size(name) is None]
     first = (Finding("stale", "is missing", name) for name in gone)
     there = [name for name in MANIFESTS if name not in gone]
-    found = chain(first, *(_look_at_manifest(folder / name, asked(), told) for name in there))
-    if not _cut_off(folder):
+    found = chain(first, *(_look_at_manifest(storage, name, asked(), told) for name in there))
+    if not _cut_off(storage):
         yield from found
     elif next(found, None) is not None:  # one cause, one finding
         yield Finding("stale", "the last run ended before it wrote its tables", MANIFESTS[0])
 
 
-def _cut_off(folder: Path) -> bool:
+def _cut_off(storage: Storage) -> bool:
     """Whether the last run began after the last summary was written."""
-    begun = max((path.name for path in (folder / STATE / "ledger").glob("*.jsonl")), default="")
+    begun = max((path.name for path in storage.logs(LEDGER).glob("*.jsonl")), default="")
     try:
-        summary = orjson.loads((folder / "summary.json").read_bytes())
+        summary = orjson.loads(storage.read("summary.json"))
         finished = datetime.fromisoformat(summary["finished_at"]).timestamp()
     except FileNotFoundError:
-        return not (folder / MANIFESTS[0]).exists()
+        return storage.size(MANIFESTS[0]) is None
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return False
     return f"{finished:015.3f}" < begun
 
 
-def _look_at_manifest(path: Path, asked: Iterator[Expected], told: Collection[Place]) -> Iterator[Finding]:
+def _look_at_manifest(
+    storage: Storage, name: str, asked: Iterator[Expected], told: Collection[Place]
+) -> Iterator[Finding]:
     try:
-        table = _read(path)
+        table = _read(storage.local(name))
     except (pa.ArrowException, OSError, KeyError) as error:
-        yield Finding("stale", f"can't be read: {str(error).splitlines()[0]}", path.name)
+        yield Finding("stale", f"can't be read: {str(error).splitlines()[0]}", name)
         return
-    compared = _Compared(path.name, told)
+    compared = _Compared(name, told)
     for line, one in _paired(_lines(table), asked):
         compared.take(line, one)
     yield from compared.findings()

@@ -21,7 +21,7 @@ def plan_text(examined: Examined, left: Remaining) -> str:
         ("price", _price(examined, left)),
         ("time", _time(examined, left)),
         ("disk", f"up to about {_size(examined.disk_bytes)}"),
-        ("out", f"{settings.folder}"),
+        ("out", settings.place),
         (
             "names",
             ", ".join([*examined.names, "..."] if examined.rows > len(examined.names) else examined.names),
@@ -38,7 +38,7 @@ def plan_json(examined: Examined, left: Remaining) -> str:
         {
             "schema_version": 1,
             "state": "planned",
-            "out": str(examined.settings.folder),
+            "out": examined.settings.place,
             "rows": examined.rows,
             "samples": examined.samples,
             "requests": examined.requests,

@@ -11,7 +11,7 @@ from imagen_batch.history import History, read_history
 from imagen_batch.identity import Identities
 from imagen_batch.plan import still_to_make
 from imagen_batch.records import ImageRequest
-from imagen_batch.shelf import STATE
+from imagen_batch.storage import LEDGER, open_storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Remaining:
 
 def remaining(examined: Examined, past: History | None = None) -> Remaining:
     """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one."""
-    past = past or read_history(examined.settings.folder / STATE / "ledger")
+    past = past or read_history(open_storage(examined.settings.place).logs(LEDGER))
     requests = samples = unpriced = 0
     usd = 0.0
     for request in remaining_requests(examined, past):
@@ -41,6 +41,6 @@ def remaining_requests(examined: Examined, past: History) -> Iterator[ImageReque
     """What is still to be sent, in input order."""
     settings = examined.settings
     again = {"failed", "missing"}.intersection(settings.retry)
-    seen = PastOnDisk(past, settings.folder) if again else past
+    seen = PastOnDisk(past, open_storage(settings.place)) if again else past
     identities = Identities(settings.provider)
     return still_to_make(examined.orders(), seen, settings=settings, identities=identities)

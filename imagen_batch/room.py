@@ -1,22 +1,21 @@
-"""Is there room on disk for the pictures that are paid for next?
+"""Is there room for the pictures that are paid for next?
 
 Looked at before each attempt, so that a full disk stops the run before it costs more. What the file system does
 not tell (a user's quota) is met by a ballast: a file that is given up at the first write that fails, so that
-the pictures under way still find room.
+the pictures under way still find room. An object store has room for everything.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from imagen_batch.errors import Fatal
+from imagen_batch.storage import STATE, Storage
 
+_BALLAST = f"{STATE}/ballast"
 _BALLAST_BYTES = 8 * 2**20
 _SHARE_OF_FREE = 0.1  # a ballast takes no more of what is there
 _FIRST_PICTURE_BYTES = 256 * 2**10  # until the first one tells how large they are
@@ -25,31 +24,31 @@ _LOOK_EVERY_S = 0.5
 
 
 class Room:
-    """The free space below `folder`, for `in_flight` pictures at once."""
+    """The free space of `storage`, for `in_flight` pictures at once."""
 
     def __init__(
         self,
-        folder: Path,
+        storage: Storage,
         *,
         in_flight: int,
-        free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        free: Callable[[], int | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder = folder
-        self._ballast = folder / "ballast"
+        self._storage = storage
         self._in_flight = in_flight
         self._largest = _FIRST_PICTURE_BYTES
         self._seen = False
-        self._free = free
+        self._free = free or storage.free
         self._clock = clock
         self._looked = -_LOOK_EVERY_S
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
         """Lay in the ballast, as far as there is room for one."""
-        size = int(min(_BALLAST_BYTES, self._free(self._folder) * _SHARE_OF_FREE))
-        with suppress(OSError), self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, size))
+        free = self._free()
+        if free is not None:
+            with suppress(OSError):
+                self._storage.reserve(_BALLAST, int(min(_BALLAST_BYTES, free * _SHARE_OF_FREE)))
 
     def check(self) -> None:
         """Raise Fatal when what is in flight may not find room."""
@@ -58,8 +57,8 @@ class Room:
             if now - self._looked < _LOOK_EVERY_S:
                 return
             self._looked = now
-        free, needed = self._free(self._folder), self._in_flight * self._largest + _MARGIN_BYTES
-        if free < needed:
+        free, needed = self._free(), self._in_flight * self._largest + _MARGIN_BYTES
+        if free is not None and free < needed:
             raise disk_trouble(f"{free / 1e6:.0f} MB are free, the pictures under way may need {needed / 1e6:.0f} MB")
 
     def took(self, size: int) -> None:
@@ -70,7 +69,8 @@ class Room:
 
     def give_up_ballast(self) -> None:
         """Make room at the last moment."""
-        self._ballast.unlink(missing_ok=True)
+        if self._free() is not None:
+            self._storage.remove(_BALLAST)
 
 
 def disk_trouble(what: OSError | str) -> Fatal:

@@ -17,26 +17,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from imagen_batch.budget import Budget
 from imagen_batch.conclude import conclude
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
-from imagen_batch.files import written
 from imagen_batch.generate import generate_shard
 from imagen_batch.history import History, read_history
+from imagen_batch.keeping import SETTINGS, keep_input
 from imagen_batch.ledger import LedgerWriter
-from imagen_batch.locking import locked
 from imagen_batch.plan import shard_size, shards
 from imagen_batch.providers import Provider, make_provider
 from imagen_batch.records import ImageRequest, Sample
 from imagen_batch.remaining import remaining_requests
 from imagen_batch.room import Room
 from imagen_batch.salvage import salvage
-from imagen_batch.shelf import STATE, Shelf
+from imagen_batch.settings import Settings
+from imagen_batch.shelf import Shelf
 from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
+from imagen_batch.storage import LEDGER, Storage, open_storage
 from imagen_batch.studio import Studio
 from imagen_batch.summary import Summary
 from imagen_batch.tables import TABLE_FILES
@@ -130,15 +130,14 @@ def open_run(
     started = datetime.now(UTC)
     with ExitStack() as stack:
         provider = _provider(examined, env, stack)
-        state = _state_folder(settings.folder)
-        stack.enter_context(locked(state / "lock"))
-        _keep_input(examined, state)
-        room = Room(state, in_flight=settings.concurrency)
+        storage = _held(settings, stack)
+        keep_input(examined, storage)
+        room = Room(storage, in_flight=settings.concurrency)
         room.prepare()
         stack.callback(room.give_up_ballast)
-        shelf = Shelf(settings.folder, room)
-        ledger = LedgerWriter(state / "ledger", now=time.time())
-        past, salvaged = _past(state, shelf, ledger)
+        shelf = Shelf(storage, room)
+        ledger = LedgerWriter(storage, now=time.time())
+        past, salvaged = _past(shelf, ledger)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="request")
@@ -155,38 +154,25 @@ def _provider(examined: Examined, env: Mapping[str, str], stack: ExitStack) -> P
     return make_provider(settings, base_url=base_url, env=env)
 
 
-def _state_folder(folder: Path) -> Path:
-    state = folder / STATE
-    strangers = [name for name in TABLE_FILES if (folder / name).exists()]
-    if strangers and not state.exists():
-        raise SettingsInvalid(f"--out {folder}: {strangers[0]} there is not of a run of ours; choose another folder")
+def _held(settings: Settings, stack: ExitStack) -> Storage:
+    """The run's storage, locked."""
+    storage = open_storage(settings.place)
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        strangers = [name for name in TABLE_FILES if storage.size(name) is not None]
+        if strangers and storage.size(SETTINGS) is None:
+            raise SettingsInvalid(
+                f"--out {storage.place}: {strangers[0]} there is not of a run of ours; choose another folder"
+            )
+        stack.enter_context(storage.locked())
     except OSError as error:
-        raise SettingsInvalid(f"--out {folder}: can't be written: {error.strerror}") from error
-    return state
+        raise SettingsInvalid(f"--out {storage.place}: can't be written: {error.strerror or error}") from error
+    return storage
 
 
-def _keep_input(examined: Examined, state: Path) -> None:
-    """Keep the prompt file as it was read, so that the run no longer depends on the original."""
-    copy = state / f"input.{examined.file.format}"
-    with written(copy) as target:
-        recoded = examined.file.copy_to(target)
-    reading = {"delimiter": examined.file.delimiter} | ({"encoding": "utf-8"} if recoded else {})
-    kept = examined.settings.model_copy(update=reading)
-    for older in state.glob("input.*"):
-        if older != copy:
-            older.unlink()
-    with written(state / "settings.json") as target:
-        target.write(kept.model_dump_json(indent=1).encode())
-    examined.read_from(copy, kept)
-    examined.forget_spool()
-
-
-def _past(state: Path, shelf: Shelf, ledger: LedgerWriter) -> tuple[History, int]:
-    past = read_history(state / "ledger")
+def _past(shelf: Shelf, ledger: LedgerWriter) -> tuple[History, int]:
+    past = read_history(shelf.storage.logs(LEDGER))
     salvaged = salvage(shelf, past, ledger)
-    return (read_history(state / "ledger") if salvaged else past), salvaged
+    return (read_history(shelf.storage.logs(LEDGER)) if salvaged else past), salvaged
 
 
 def _studio(

@@ -7,37 +7,34 @@ smallest set that has to be paid for again.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from imagen_batch.files import written
 from imagen_batch.findings import Audit, Finding
-from imagen_batch.locking import locked
-from imagen_batch.shelf import STATE
+from imagen_batch.shelf import INCOMING
+from imagen_batch.storage import STATE, Storage, open_storage
 
 _FOLDER = f"{STATE}/set-aside"
 
 
-def set_aside(audit: Audit, folder: Path) -> int:
+def set_aside(audit: Audit, place: str | Path) -> int:
     """Clear the places of damaged pictures; returns how many files were set aside. Raises FolderBusy."""
-    with locked(folder / STATE / "lock"):
+    storage = open_storage(place)
+    with storage.locked():
         damaged = dict.fromkeys(one.path for one in audit.of("truncated", "altered") if one.path)
-        moved = {path: _away(path, folder) for path in damaged}
+        moved = {path: _away(path, storage) for path in damaged}
         for finding in audit.of("missing", "truncated", "altered", "mislabelled"):
             if finding.found_at:
-                _back(finding, folder / moved.get(finding.found_at, finding.found_at), folder)
+                _back(finding, moved.get(finding.found_at, finding.found_at), storage)
         for finding in audit.of("unrecorded"):
-            _within_reach(finding, folder)
+            _within_reach(finding, storage)
     return len(moved)
 
 
-def _away(path: str, folder: Path) -> str:
+def _away(path: str, storage: Storage) -> str:
     """Move a file out of the way, under a name of its own."""
-    target = next(name for name in _names(path) if not os.path.lexists(folder / name))
-    (folder / target).parent.mkdir(parents=True, exist_ok=True)
-    (folder / path).rename(folder / target)
+    target = next(name for name in _names(path) if storage.size(name) is None)
+    storage.move(path, target)
     return target
 
 
@@ -48,18 +45,14 @@ def _names(path: str) -> Iterator[str]:
         yield f"{_FOLDER}/{bare.with_name(f'{bare.stem}_{count}{bare.suffix}')}"
 
 
-def _back(finding: Finding, source: Path, folder: Path) -> None:
+def _back(finding: Finding, source: str, storage: Storage) -> None:
     """Copy a picture to its place: where it was found it may be somebody's own."""
     assert finding.path is not None
-    target = folder / finding.path
-    if not target.exists():
-        with source.open("rb") as found, written(target) as file:
-            shutil.copyfileobj(found, file)
+    storage.create(finding.path, storage.read(source))
 
 
-def _within_reach(finding: Finding, folder: Path) -> None:
+def _within_reach(finding: Finding, storage: Storage) -> None:
     assert finding.path is not None
-    incoming = folder / STATE / "incoming" / f"{finding.key}_{finding.sample}"
-    if folder / finding.path != incoming:
-        incoming.parent.mkdir(exist_ok=True)
-        (folder / finding.path).replace(incoming)
+    incoming = f"{INCOMING}/{finding.key}_{finding.sample}"
+    if finding.path != incoming:
+        storage.move(finding.path, incoming)

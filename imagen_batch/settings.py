@@ -67,7 +67,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompts: str = Field(description="prompt file, or - for standard input")
-    out: str | None = Field(None, description="output folder")
+    out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
     provider: Literal["gemini", "vertex", "simulator"] = "gemini"
     base_url: str | None = None
     project: str | None = None
@@ -112,12 +112,12 @@ class Settings(BaseModel):
     api_key_file: str | None = None
 
     @property
-    def folder(self) -> Path:
-        """Where the run's files go."""
+    def place(self) -> str:
+        """Where the run's files go: a folder, or a URL such as s3://bucket/run."""
         if self.out is not None:
-            return Path(self.out)
+            return self.out
         name = "stdin" if self.prompts == "-" else Path(self.prompts).stem
-        return Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name)
+        return str(Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name))
 
     @property
     def options(self) -> Options:

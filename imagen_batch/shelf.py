@@ -1,63 +1,81 @@
 """Where do pictures go, so that none is lost, overwritten or half there?
 
-A picture is first written whole to `.imagen-batch/incoming/<key>_<sample>`, then linked to its name; the
-incoming one goes when the ledger has its record. So after a kill at any moment what was paid for is either
-recorded or found in `incoming`.
+A picture is first kept whole as `.imagen-batch/incoming/<key>_<sample>`, then gets its name; the incoming one
+goes when the ledger has its record. So after a kill at any moment what was paid for is either recorded or found in
+`incoming`. Where a second name is a second upload and the name itself tells the key, it gets that at once.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import NamedTuple, Protocol
 
-from imagen_batch.files import sync_folder
+from imagen_batch.images import EXTENSIONS
 from imagen_batch.names import with_key
-from imagen_batch.records import Sample
 from imagen_batch.room import Room
+from imagen_batch.storage import STATE, Storage
 
-STATE = ".imagen-batch"
+INCOMING = f"{STATE}/incoming"
+_RESCUED = f"{STATE}/rescued"
+
+
+class Left(NamedTuple):
+    """A picture, whole or not, that a killed run left without a record."""
+
+    key: str
+    number: int
+    file: str
+    named: bool  # it lies where it belongs
+
+
+class Attempted(Protocol):
+    """What is known of an attempt that nothing answered."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def numbers(self) -> range: ...
 
 
 class Shelf:
-    """The pictures of one run folder."""
+    """The pictures of one run."""
 
-    def __init__(self, folder: Path, room: Room, *, link: Callable[[Path, Path], None] = os.link) -> None:
-        self.folder = folder
+    def __init__(self, storage: Storage, room: Room) -> None:
+        self.storage = storage
         self.room = room
-        self._link = link
-        self._incoming = folder / STATE / "incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True)
-        self._made: set[Path] = set()
-        self._naming = threading.Lock()
+        self._incoming: set[str] = set()
 
     def put(self, data: bytes, *, key: str, number: int, name: str) -> tuple[str, OSError | None]:
         """Keep a picture under `name`, or under a name with its key where that can't be had.
 
-        Returns the path below the folder, and the trouble there was in writing it. The bytes are on disk when this
-        returns; entries of folders are flushed with the ledger. Raises OSError only when nothing helps.
+        Returns the name it got, and the trouble there was in writing it. The bytes are stored when this returns;
+        entries of folders are flushed with the ledger. Raises OSError only when nothing helps.
         """
+        if not self.storage.links and _tells(name, key) and self.storage.create(name, data):
+            return name, None
         incoming, trouble = self.incoming(key, number), None
         try:
-            _write(incoming, data)
+            self.storage.put(incoming, data)
         except OSError as error:
             trouble = error
             self.room.give_up_ballast()
-            _write(incoming, data)
+            self.storage.put(incoming, data)
+        self._incoming.add(incoming)
         self.room.took(len(data))
         file = self.publish(incoming, key=key, name=name)
         if file.startswith(STATE) and trouble is None:
-            trouble = OSError(f"there is no writing to {Path(name).parent}")
+            trouble = OSError(f"there is no writing to {PurePosixPath(name).parent}")
         return file, trouble
 
-    def incoming(self, key: str, number: int) -> Path:
+    def incoming(self, key: str, number: int) -> str:
         """Where a picture lies until the ledger has its record."""
-        return self._incoming / f"{key}_{number}"
+        return f"{INCOMING}/{key}_{number}"
 
-    def publish(self, incoming: Path, *, key: str, name: str, again: bool = False) -> str:
+    def publish(self, incoming: str, *, key: str, name: str, again: bool = False) -> str:
         """Give a whole picture its name, never that of another one. Returns the name it got.
 
         `again`: it may have got it already, before a kill; then the same bytes under it are this picture.
@@ -65,78 +83,54 @@ class Shelf:
         A name that can't be (too long, a folder that is a file) gives way to one of its key, and where pictures
         can't be written at all they stay below `.imagen-batch/rescued`. Raises OSError when even that fails.
         """
-        for candidate in _candidates(name, key, incoming.name):
-            target = self.folder / candidate
+        own = PurePosixPath(incoming).name
+        for candidate in _candidates(name, key, own):
             with suppress(OSError):
-                self._make(target.parent)
-                if self._linked(incoming, target) or (again and _same_bytes(incoming, target)):
+                if self.storage.link(incoming, candidate) or (again and self._same_bytes(incoming, candidate)):
                     return candidate
-        rescued = f"{STATE}/rescued/{incoming.name}{Path(name).suffix}"
-        self._make((self.folder / rescued).parent)
-        if not self._linked(incoming, self.folder / rescued):
+        rescued = f"{_RESCUED}/{own}{PurePosixPath(name).suffix}"
+        if not self.storage.link(incoming, rescued):
             raise FileExistsError(f"{rescued} is another picture")
         return rescued
 
     def clear(self, key: str, numbers: Iterable[int]) -> None:
         """The ledger has them: the incoming ones are not needed any more."""
-        for number in numbers:
-            with suppress(FileNotFoundError):
-                self.incoming(key, number).unlink()
+        for incoming in self._incoming.intersection(self.incoming(key, number) for number in numbers):
+            self.storage.remove(incoming)
+            self._incoming.discard(incoming)
 
-    def left(self) -> Iterator[tuple[str, int, Path]]:
-        """What a killed run left in `incoming`: key, sample number and path; whole or not."""
-        for path in sorted(self._incoming.iterdir()):
-            key, _, number = path.name.partition("_")
-            if number.isdigit():
-                yield key, int(number), path
-
-    def folders_of(self, samples: Iterable[Sample]) -> set[Path]:
-        """The folders that hold the pictures of `samples`."""
-        return {(self.folder / sample.file).parent for sample in samples if sample.file}
-
-    def _linked(self, incoming: Path, target: Path) -> bool:
-        """Link `incoming` as `target`; False when another picture is there."""
-        try:
-            self._link(incoming, target)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without hard links
-            return self._copied(incoming, target)
-        return True
-
-    def _copied(self, incoming: Path, target: Path) -> bool:
-        with self._naming:
-            if os.path.lexists(target):
-                return False
-            beside = target.with_name(f".{target.name}.part")
-            shutil.copyfile(incoming, beside)
-            with beside.open("rb") as file:
-                os.fsync(file.fileno())
-            beside.rename(target)
-        return True
-
-    def _make(self, folder: Path) -> None:
-        if folder in self._made:
+    def left(self, attempts: Iterable[Attempted]) -> Iterator[Left]:
+        """What a killed run left in `incoming`, and what it had named at once in its open `attempts`."""
+        for name, _ in list(self.storage.sizes(INCOMING)):
+            key, _, digits = PurePosixPath(name).name.partition("_")
+            if digits.isdigit():
+                self._incoming.add(name)
+                yield Left(key, int(digits), name, named=False)
+        if self.storage.links:
             return
-        if not folder.is_dir():
-            self._make(folder.parent)
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
-        self._made.add(folder)
+        for attempt in attempts:
+            for number, stem in zip(attempt.numbers, attempt.names, strict=True):
+                if _tells(stem, attempt.key):
+                    yield from self._named(attempt.key, number, stem)
+
+    def _named(self, key: str, number: int, stem: str) -> Iterator[Left]:
+        for extension in EXTENSIONS:
+            if self.storage.size(stem + extension) is not None:
+                yield Left(key, number, stem + extension, named=True)
+
+    def _same_bytes(self, one: str, other: str) -> bool:
+        size = self.storage.size(other)
+        return (
+            size is not None and size == self.storage.size(one) and self.storage.read(one) == self.storage.read(other)
+        )
+
+
+def _tells(name: str, key: str) -> bool:
+    """Whether a name says whose picture it is: then nothing else has it."""
+    return name.partition(".")[0].endswith(f"_{key[:8]}")
 
 
 def _candidates(name: str, key: str, own: str) -> Iterator[str]:
     yield name
     yield with_key(name, key)
-    yield f"images/{own}{Path(name).suffix}"
-
-
-def _write(incoming: Path, data: bytes) -> None:
-    with incoming.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    return other.is_file() and one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    yield f"images/{own}{PurePosixPath(name).suffix}"

@@ -8,33 +8,32 @@ from pathlib import Path
 
 from imagen_batch.account import Account
 from imagen_batch.history import read_history
-from imagen_batch.locking import is_locked
-from imagen_batch.reopening import reopened, stored_settings
-from imagen_batch.shelf import STATE
+from imagen_batch.keeping import reopened, stored_settings
+from imagen_batch.storage import LEDGER, open_storage
 from imagen_batch.summary import Facts, Summary, Tally
 
 
-def look(folder: Path) -> Summary:
-    """The state of the run in `folder`, as its summary would tell it now. Raises SettingsInvalid when there is none.
+def look(place: str | Path) -> Summary:
+    """The state of the run in `place`, as its summary would tell it now. Raises SettingsInvalid when there is none.
 
     While the run goes on, what is in flight counts as unknown.
     """
-    examined = reopened(folder)
-    past = read_history(folder / STATE / "ledger")
+    storage, examined = open_storage(place), reopened(place)
+    past = read_history(storage.logs(LEDGER))
     tally = Tally()
-    for entry in Account(examined, past, folder).entries():
+    for entry in Account(examined, past, storage).entries():
         tally.add(entry)
     now = datetime.now(UTC)
     return tally.summary(
         Facts(
-            out=str(folder),
-            command=shlex.join(["imagen-batch", "run", stored_settings(folder).prompts, "--out", str(folder)]),
+            out=storage.place,
+            command=shlex.join(["imagen-batch", "run", stored_settings(place).prompts, "--out", storage.place]),
             started_at=now,
             finished_at=now,
             provider=examined.settings.provider,
             attempts=past.attempts,
             refused_429=past.refused_429,
             money=past.lost_money(),
-            running=is_locked(folder / STATE / "lock"),
+            running=storage.is_locked(),
         )
     )

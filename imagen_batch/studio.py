@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from imagen_batch.budget import Budget
 from imagen_batch.governor import Governor
@@ -59,11 +58,6 @@ class Studio:
                     stop=self.stop,
                 )
             return self._governors[model]
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self.shelf.folder
 
     def close(self) -> None:
         """Flush the ledger and close the connections."""

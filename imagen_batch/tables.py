@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from imagen_batch.card import Card, may_write_card
+from imagen_batch.card import CARD, Card, may_write_card
 from imagen_batch.failures import Failures
-from imagen_batch.files import written, written_text
 from imagen_batch.manifest import Manifest
 from imagen_batch.metadata import Metadata
 from imagen_batch.records import Entry
+from imagen_batch.storage import Storage, written_text
 
 TABLE_FILES = ("manifest.parquet", "manifest.csv", "failures.csv", "metadata.parquet", "summary.json", "summary.md")
 """What a run writes anew at its end, besides the dataset card."""
@@ -35,14 +34,14 @@ class Tables:
 
     def __init__(
         self,
-        folder: Path,
+        storage: Storage,
         *,
         user_columns: Sequence[str],
         columns: Sequence[str],
         provider: str,
         batch_rows: int = 10_000,
     ) -> None:
-        self._folder = folder
+        self._storage = storage
         self._user_columns = tuple(user_columns)
         self._columns = tuple(columns)
         self._card = Card(headers=user_columns, provider=provider)
@@ -68,12 +67,12 @@ class Tables:
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
-        folder, headers = self._folder, self._user_columns
+        storage, headers = self._storage, self._user_columns
         with (
-            written(folder / "manifest.parquet") as manifest_parquet,
-            written_text(folder / "manifest.csv") as manifest_csv,
-            written(folder / "metadata.parquet") as metadata_parquet,
-            written_text(folder / "failures.csv") as failures_csv,
+            storage.write("manifest.parquet") as manifest_parquet,
+            written_text(storage, "manifest.csv") as manifest_csv,
+            storage.write("metadata.parquet") as metadata_parquet,
+            written_text(storage, "failures.csv") as failures_csv,
             closing(Manifest(manifest_parquet, manifest_csv, headers=headers)) as manifest,
             closing(Metadata(metadata_parquet, headers=headers)) as metadata,
             closing(Failures(failures_csv, headers=self._columns)) as failures,
@@ -81,14 +80,14 @@ class Tables:
             self._takers = (manifest.write, metadata.write, failures.write, self._card.count)
             yield
             self._pass_on()
-        self._write_card(folder / "README.md")
+        self._write_card()
 
     def _pass_on(self) -> None:
         batch, self._batch = self._batch, []
         for take in self._takers:
             take(batch)
 
-    def _write_card(self, path: Path) -> None:
-        if may_write_card(path):
-            with written_text(path) as card:
+    def _write_card(self) -> None:
+        if may_write_card(self._storage):
+            with written_text(self._storage, CARD) as card:
                 card.write(self._card.text())

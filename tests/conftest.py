@@ -3,8 +3,24 @@
 import os
 
 import pytest
+from stores import KINDS, new_place, s3_environment, s3_server
 
 from flows.server import OwnServer
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 server that the environment names, for all tests that need one."""
+    with s3_server() as url, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_environment(url).items():
+            patch.setenv(name, value)
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def place(request, tmp_path):
+    """A new place for a run, of each kind."""
+    return new_place(request.param, tmp_path, request)
 
 
 @pytest.fixture(scope="session")

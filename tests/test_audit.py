@@ -26,10 +26,10 @@ from spoiling import (
 from imagen_batch.audit import audit
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.findings import KINDS, audit_json, audit_text
-from imagen_batch.locking import locked
-from imagen_batch.reopening import stored_settings
+from imagen_batch.keeping import stored_settings
 from imagen_batch.set_aside import set_aside
 from imagen_batch.simulator import Simulator
+from imagen_batch.storage import open_storage
 
 TEXTS = ("a mole", "a rat", "a toad", "a badger", "an otter", "a weasel")
 
@@ -261,7 +261,7 @@ def test_a_folder_without_a_run_is_said(tmp_path):
 def test_a_run_at_work_is_not_disturbed(it):
     """Neither by an audit, which would see it half done, nor by a repair."""
     result = audit(it.folder)
-    with locked(it.folder / STATE / "lock"):
+    with open_storage(it.folder).locked():
         with pytest.raises(FolderBusy):
             audit(it.folder)
         with pytest.raises(FolderBusy):
@@ -299,5 +299,5 @@ def test_many_findings_of_a_kind_are_not_all_listed(it):
 def test_the_settings_of_a_run_are_those_it_was_made_with(it):
     """With its own copy of the input, wherever it was started."""
     settings = stored_settings(it.folder)
-    assert (settings.model, settings.folder) == (IMAGEN, it.folder)
+    assert (settings.model, settings.place) == (IMAGEN, str(it.folder))
     assert Path(settings.prompts) == it.folder / STATE / "input.csv"

@@ -9,6 +9,7 @@ import pytest
 from entries import entry
 from PIL import Image
 
+from imagen_batch.storage import Folder
 from imagen_batch.tables import Tables
 
 datasets = pytest.importorskip("datasets", reason="belongs to the extra `datasets`")
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
         )
         for row in range(1, 13)
     ]
-    with Tables(run, user_columns=USER, columns=("prompt", *USER), provider="simulator") as tables:
+    with Tables(Folder(run), user_columns=USER, columns=("prompt", *USER), provider="simulator") as tables:
         for one in entries:
             tables.add(one)
             if one.sample.file:

@@ -3,17 +3,17 @@
 import base64
 import io
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from running import TODAY, Ran, prompts
+from running import TODAY, prompts
 
 import imagen_batch.run
 from imagen_batch.errors import Transient
@@ -22,9 +22,11 @@ from imagen_batch.history import read_history
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.run import open_run
 from imagen_batch.settings import validated
-from imagen_batch.shelf import Shelf
+from imagen_batch.shelf import INCOMING, Shelf
+from imagen_batch.storage import LEDGER, STATE, Storage, open_storage
 from imagen_batch.transport import Raw
 
+LOCK = f"{STATE}/lock"
 MODEL, PRICE = "imagen-4.0-generate-001", 0.04
 ANSWERS = ("ok", "ok", "ok", "refused", "error", "lost")
 
@@ -39,7 +41,8 @@ class Service:
 
     answers: list[str]
     kill_at: int | None
-    folder: Path
+    storage: Storage
+    left: dict[str, bytes] = field(default_factory=dict)  # every file, as the kill found it
     billed: int = 0
     events: int = 0
     made: list[str] = field(default_factory=list)  # the prompt of each picture that went out
@@ -51,8 +54,15 @@ class Service:
         if self.kill_at is None or self.events < self.kill_at:
             return
         if self.events == self.kill_at:
-            shutil.copytree(self.folder / "out", self.folder / "left")
+            self.left = {name: self.storage.read(name) for name, _ in self.storage.sizes("") if name != LOCK}
         raise KilledNow
+
+    def restore(self):
+        """What came after the kill never was."""
+        for name, _ in list(self.storage.sizes("")):
+            self.storage.remove(name)
+        for name, data in self.left.items():
+            self.storage.put(name, data)
 
     def post(self, _url, payload, *, headers):
         """A reply, in the place of HTTP."""
@@ -99,7 +109,7 @@ class Loopback:
         """Nothing is open."""
 
 
-def _one_run(source, service):
+def _one_run(source, service, **chosen):
     """One life of the process; None when it was killed."""
     Loopback.service = service
     put, done = Shelf.put, LedgerWriter.done
@@ -115,13 +125,14 @@ def _one_run(source, service):
 
     asked = {
         "prompts": str(source),
-        "out": str(service.folder / "out"),
+        "out": service.storage.place,
         "provider": "simulator",
         "base_url": "http://127.0.0.1:9",
         "model": MODEL,
         "concurrency": 1,
         "wait_initial": 0.0,
         "max_attempts": 3,
+        **chosen,
     }
     with (
         patch.object(imagen_batch.run, "Transport", Loopback),
@@ -132,13 +143,17 @@ def _one_run(source, service):
             with open_run(examine(validated(asked), today=TODAY), env={}) as opened:
                 for shard in opened.shards():
                     opened.make(shard)
-                return Ran(opened.finish(), service.folder / "out")
+                return opened.finish()
         except KilledNow:
-            shutil.rmtree(service.folder / "out")
-            (service.folder / "left").rename(service.folder / "out")
+            service.restore()
             return None
 
 
+@pytest.mark.parametrize(
+    ("scheme", "chosen"),
+    [("", {}), ("memory:/", {}), ("memory:/", {"name_template": "{slug}"})],
+    ids=["folder", "bucket", "names of one's own in a bucket"],
+)
 @settings(max_examples=60, deadline=None)
 @given(
     lives=st.lists(
@@ -151,27 +166,27 @@ def _one_run(source, service):
         max_size=4,
     )
 )
-def test_any_interleaving_keeps_the_laws(lives):
+def test_any_interleaving_keeps_the_laws(scheme, chosen, lives):
     """Lives of the process one after the other, each with its file, its answers and its end."""
     with tempfile.TemporaryDirectory() as name:
-        service = Service([], None, Path(name))
+        service = Service([], None, open_storage(f"{scheme}{name}/out"))
         for texts, answers, kill_at in [*lives, (lives[-1][0], [], None)]:
             service.answers, service.kill_at, service.events = list(answers), kill_at, 0
-            ran = _one_run(prompts(Path(name), *texts), service)
-            if ran is None:
+            summary = _one_run(prompts(Path(name), *texts), service, **chosen)
+            if summary is None:
                 continue
-            _check(ran, texts, service)
-            service.known |= {row["prompt"] for row in ran.rows if row["status"] == "ok"}
+            rows = pq.read_table(service.storage.local("manifest.parquet")).to_pylist()
+            _check(summary, rows, texts, service)
+            service.known |= {row["prompt"] for row in rows if row["status"] == "ok"}
 
 
-def _check(ran, texts, service):
-    rows, summary = ran.rows, ran.summary
+def _check(summary, rows, texts, service):
     assert [row["prompt"] for row in rows] == texts, "one row for each sample, in input order"
-    past = read_history(ran.folder / ".imagen-batch" / "ledger")
+    past = read_history(service.storage.logs(LEDGER))
     assert summary.cost_low_usd == pytest.approx(past.money.spent), "money told is the ledger's"
     assert summary.cost_low_usd - 1e-6 <= service.billed * PRICE <= summary.cost_high_usd + 1e-6, "bounds hold"
-    files = {path.name for path in (ran.folder / "images").glob("*")}
-    named = {Path(row["file"]).name for row in rows if row["file"]}
+    files = {name for name, _ in service.storage.sizes("images")}
+    named = {row["file"] for row in rows if row["file"]}
     assert named <= files
     assert len(files) == past.pictures, "a file for each picture ever recorded, and no other"
-    assert not list((ran.folder / ".imagen-batch" / "incoming").iterdir())
+    assert not list(service.storage.sizes(INCOMING))

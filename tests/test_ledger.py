@@ -12,15 +12,23 @@ from making import ok, request, trace
 from imagen_batch.history import read_history
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.records import Sample
+from imagen_batch.storage import LEDGER, Folder
 
 REFUSED = {"kind": "http_503", "status": 503, "charged": "no"}
 LOST = {"kind": "timeout", "status": None, "charged": "maybe"}
 
 
+def _folder(path):
+    """A folder with the picture that the records tell of."""
+    folder = Folder(path)
+    folder.put("images/a.png", b"")
+    return folder
+
+
 @pytest.fixture
 def ledger(tmp_path):
     """A ledger file of its own."""
-    writer = LedgerWriter(tmp_path, now=1.0)
+    writer = LedgerWriter(_folder(tmp_path), now=1.0)
     yield writer
     writer.close()
 
@@ -30,14 +38,14 @@ def test_a_result_is_read_back_whole(tmp_path, ledger):
     one = request(1)
     sample = ok(c2pa=True, filter_codes=("1", "2"), safety='{"a": 1}', width=3, sha256="ff")
     ledger.sent(one, attempt=1, at=10.0)
-    ledger.done(one, (sample,), trace(one.key), folders=set())
-    assert read_history(tmp_path).details(one.base, 1) == (sample, trace(one.key))
+    ledger.done(one, (sample,), trace(one.key))
+    assert read_history(tmp_path / LEDGER).details(one.base, 1) == (sample, trace(one.key))
 
 
 def test_a_sent_that_nothing_answers_is_unknown(tmp_path, ledger):
     """It may have been charged."""
     ledger.sent(request(1), attempt=1, at=10.0)
-    past = read_history(tmp_path)
+    past = read_history(tmp_path / LEDGER)
     assert past.status(request(1).base, 1) == "unknown"
     assert past.lost_money().high == pytest.approx(0.04)
     assert past.lost_money().spent == 0
@@ -48,7 +56,7 @@ def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
     ledger.sent(request(1), attempt=1, at=10.0)
     ledger.back(request(1), attempt=1, at=11.0, facts=REFUSED)
     ledger.sent(request(2), attempt=1, at=11.0)
-    past = read_history(tmp_path)
+    past = read_history(tmp_path / LEDGER)
     assert past.status(request(1).base, 1) is None
     assert past.tries(request(1)) == 1
 
@@ -59,9 +67,9 @@ def test_a_lost_reply_stays_unknown_until_a_later_attempt_tells(tmp_path, ledger
     ledger.sent(one, attempt=1, at=10.0)
     ledger.back(one, attempt=1, at=11.0, facts=LOST)
     ledger.sent(one, attempt=2, at=11.0)
-    assert read_history(tmp_path).status(one.base, 1) == "unknown"
-    ledger.done(one, (ok(),), trace(one.key, attempts=2), folders=set())
-    past = read_history(tmp_path)
+    assert read_history(tmp_path / LEDGER).status(one.base, 1) == "unknown"
+    ledger.done(one, (ok(),), trace(one.key, attempts=2))
+    past = read_history(tmp_path / LEDGER)
     assert past.status(one.base, 1) == "ok"
     assert past.money.high == pytest.approx(0.08)
 
@@ -70,34 +78,34 @@ def test_a_killed_attempt_keeps_its_price_when_it_is_sent_again(tmp_path, ledger
     """Two attempts, one picture: between one price and two were charged."""
     one = request(1)
     ledger.sent(one, attempt=1, at=10.0)
-    again = LedgerWriter(tmp_path, now=2.0)
+    again = LedgerWriter(_folder(tmp_path), now=2.0)
     again.sent(one, attempt=2, at=20.0)
-    again.done(one, (ok(),), trace(one.key, attempts=2), folders=set())
+    again.done(one, (ok(),), trace(one.key, attempts=2))
     again.close()
-    money = read_history(tmp_path).lost_money()
+    money = read_history(tmp_path / LEDGER).lost_money()
     assert (money.spent, money.high) == (pytest.approx(0.04), pytest.approx(0.08))
 
 
 def test_what_is_ok_stays_ok(tmp_path, ledger):
     """A later failure of the same sample takes no picture away."""
     one = request(1)
-    ledger.done(one, (ok(),), trace(one.key), folders=set())
-    ledger.done(one, (Sample(1, "failed"),), trace(one.key), folders=set())
-    assert read_history(tmp_path).status(one.base, 1) == "ok"
+    ledger.done(one, (ok(),), trace(one.key))
+    ledger.done(one, (Sample(1, "failed"),), trace(one.key))
+    assert read_history(tmp_path / LEDGER).status(one.base, 1) == "ok"
 
 
 @given(cut=st.integers(min_value=0, max_value=400))
 def test_a_torn_last_line_does_not_count(tmp_path_factory, cut):
     """Cut the file anywhere: whole lines count, the torn one does not."""
     folder = tmp_path_factory.mktemp("ledger")
-    writer = LedgerWriter(folder, now=1.0)
+    writer = LedgerWriter(_folder(folder), now=1.0)
     for number in (1, 2, 3):
-        writer.done(request(number), (ok(),), trace(request(number).key), folders=set())
+        writer.done(request(number), (ok(),), trace(request(number).key))
     writer.close()
-    data = writer.path.read_bytes()
+    data = (folder / writer.name).read_bytes()
     kept = data[: max(0, len(data) - cut)]
-    writer.path.write_bytes(kept)
-    past = read_history(folder)
+    (folder / writer.name).write_bytes(kept)
+    past = read_history(folder / LEDGER)
     statuses = [past.status(request(number).base, 1) for number in (1, 2, 3)]
     assert statuses.count("ok") == kept.count(b"\n")
 
@@ -108,14 +116,14 @@ def test_threads_that_append_together_lose_nothing(tmp_path, ledger):
     def work(start):
         for number in range(start, start + 50):
             ledger.sent(request(number), attempt=1, at=0.0)
-            assert request(number).key.encode() in ledger.path.read_bytes()
+            assert request(number).key.encode() in (tmp_path / ledger.name).read_bytes()
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 400, 50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert read_history(tmp_path).attempts == 400
+    assert read_history(tmp_path / LEDGER).attempts == 400
 
 
 def test_an_empty_folder_is_an_empty_history(tmp_path):
@@ -136,22 +144,22 @@ def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeyp
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(descriptor, data)
 
-    monkeypatch.setattr("imagen_batch.ledger.os.write", full)
+    monkeypatch.setattr("imagen_batch.storage.folder.os.write", full)
     with pytest.raises(OSError, match="No space"):
-        ledger.done(request(1), (ok(),), trace(request(1).key), folders=set())
-    assert ledger.path.read_bytes() == b""
+        ledger.done(request(1), (ok(),), trace(request(1).key))
+    assert (tmp_path / ledger.name).read_bytes() == b""
     ledger.flush()
-    assert read_history(tmp_path).status(request(1).base, 1) == "ok"
+    assert read_history(tmp_path / LEDGER).status(request(1).base, 1) == "ok"
 
 
 def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
     """The run's summary is told all the same."""
-    writer = LedgerWriter(tmp_path, now=1.0)
+    writer = LedgerWriter(_folder(tmp_path), now=1.0)
     writer.back(request(1), attempt=1, at=1.0, facts=REFUSED)
 
     def full(_descriptor, _data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("imagen_batch.ledger.os.write", full)
+    monkeypatch.setattr("imagen_batch.storage.folder.os.write", full)
     writer.close()
-    assert read_history(tmp_path).attempts == 0
+    assert read_history(tmp_path / LEDGER).attempts == 0

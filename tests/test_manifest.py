@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.columns import user_columns
-from imagen_batch.files import written, written_text
 from imagen_batch.metadata import metadata_columns
 from imagen_batch.records import Entry
+from imagen_batch.storage import Folder
 from imagen_batch.tables import Tables
 
 CONTRACT = [
@@ -51,14 +51,16 @@ FULL = entry(
 def write(folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), batch_rows: int = 10_000) -> None:
     """All tables of `entries`."""
     columns = ("prompt", *user)
-    with Tables(folder, user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows) as tables:
+    with Tables(
+        Folder(folder), user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows
+    ) as tables:
         for one in entries:
             tables.add(one)
 
 
 def write_and_fail(folder: Path) -> None:
     """A run that breaks when some batches were passed on."""
-    with Tables(folder, user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1) as tables:
+    with Tables(Folder(folder), user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1) as tables:
         tables.add(entry(1))
         tables.add(entry(2, status="failed"))
         raise KeyError
@@ -211,16 +213,3 @@ def test_the_card_says_what_made_the_pictures(tmp_path: Path) -> None:
     assert "`gemini-nano-banana-2.1`" in card
     assert "`topic`" in card
     assert str(tmp_path) not in card
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    """The old one stays until the new one is complete."""
-    path = tmp_path / "deep" / "a.txt"
-    with written_text(path) as text:
-        text.write("one\r\n")
-        assert not path.exists()
-    assert path.read_bytes() == b"one\r\n"
-    with pytest.raises(TypeError), written(path) as handle:
-        handle.writelines([b"half", "not bytes"])  # type: ignore[list-item]
-    assert path.read_bytes() == b"one\r\n"
-    assert [found.name for found in path.parent.iterdir()] == ["a.txt"]

@@ -9,11 +9,11 @@ from running import IMAGEN, TODAY, prompts, run, write_csv
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.examine import examine
-from imagen_batch.locking import locked
-from imagen_batch.reopening import stored_settings
+from imagen_batch.keeping import stored_settings
 from imagen_batch.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.storage import open_storage
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_pat
     again = run(source, sim)
     assert again.statuses == ["ok"]
     assert len(sim.requests) == 1
-    assert not list((state / "incoming").iterdir())
+    assert not list(state.glob("incoming/*"))
 
 
 def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
@@ -314,7 +314,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path, sim):
     """The second one says who is there."""
     source = prompts(tmp_path, "one")
     with (
-        locked(tmp_path / "out" / ".imagen-batch" / "lock"),
+        open_storage(tmp_path / "out").locked(),
         pytest.raises(FolderBusy, match=str(os.getpid())),
     ):
         run(source, sim)

@@ -46,10 +46,10 @@ def test_a_broken_file_is_named(tmp_path):
 
 def test_the_folder_of_a_rehearsal_is_its_own():
     """A rehearsal never mixes with what was paid for."""
-    assert str(validated({"prompts": "a/book.csv"}).folder) == "outputs/book"
-    assert str(validated({"prompts": "a/book.csv", "provider": "simulator"}).folder) == "outputs/book-rehearsal"
-    assert str(validated({"prompts": "-"}).folder) == "outputs/stdin"
-    assert str(validated({"prompts": "a/book.csv", "out": "x/y"}).folder) == "x/y"
+    assert validated({"prompts": "a/book.csv"}).place == "outputs/book"
+    assert validated({"prompts": "a/book.csv", "provider": "simulator"}).place == "outputs/book-rehearsal"
+    assert validated({"prompts": "-"}).place == "outputs/stdin"
+    assert validated({"prompts": "a/book.csv", "out": "x/y"}).place == "x/y"
 
 
 def test_values_are_normalised_at_the_door():

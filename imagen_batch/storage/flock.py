@@ -23,7 +23,7 @@ _PATIENCE_S = 0.3  # whoever only looks whether it is held holds it for a moment
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def flocked(path: Path) -> Iterator[None]:
     """Hold the lock file at `path`. Raises FolderBusy, which names who holds it, if another process does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -50,7 +50,7 @@ def _taken(descriptor: int) -> bool:
             return True
 
 
-def is_locked(path: Path) -> bool:
+def is_flocked(path: Path) -> bool:
     """Whether a process holds the lock file at `path`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

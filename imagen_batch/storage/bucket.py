@@ -1,0 +1,211 @@
+"""How does a run live in an object store?
+
+Through fsspec: s3:// (package s3fs), gs:// (gcsfs), az:// (adlfs). An object appears whole or not at all. A name that
+is taken is refused by a conditional write, which the store must know; that is tried out when the lock is taken.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+import fsspec
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.storage.lease import Lease
+from imagen_batch.storage.parts import PartedLog, PartedLogs
+
+_PATIENCE_S = 120.0
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+
+
+def open_bucket(url: str) -> Bucket:
+    """The objects below `url`. Raises SettingsInvalid where it can't be used."""
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise SettingsInvalid("--out: a URL takes no user, password, query or fragment; give keys in the environment")
+    if not parts.netloc or not parts.path.strip("/"):
+        raise SettingsInvalid(f"--out {url}: expected SCHEME://BUCKET/FOLDER")
+    try:
+        files, root = fsspec.url_to_fs(url, **_options(parts.scheme))
+    except ImportError as error:
+        extra = _EXTRAS.get(parts.scheme)
+        wanted = f"pip install 'imagen-batch[{extra}]'" if extra else str(error)
+        raise SettingsInvalid(f"--out {url}: needs {wanted}") from error
+    except ValueError as error:
+        raise SettingsInvalid(f"--out {url}: {error}; known: {', '.join(sorted(_EXTRAS))}") from error
+    return Bucket(url, files, root)
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    # What a listing said a moment ago is not the truth: other machines write there, too.
+    return {"use_listings_cache": False} if scheme in _EXTRAS else {}
+
+
+class Bucket:
+    """The objects below `root` of an fsspec file system."""
+
+    links = False
+
+    def __init__(self, url: str, files: Any, root: str) -> None:
+        self.place = url
+        self._files = files
+        self._root = root.rstrip("/")
+        # Tables are made here before they are sent, and what has to be read at many places is copied here.
+        self._here = Path(tempfile.mkdtemp(prefix="imagen-batch-"))
+        atexit.register(shutil.rmtree, self._here, ignore_errors=True)
+        self._logs: dict[str, PartedLogs] = {}
+        self._lease: Lease | None = None
+
+    def read(self, name: str) -> bytes:
+        """Get the object."""
+        with _own_errors():
+            return bytes(self._files.cat_file(self._path(name)))
+
+    def size(self, name: str) -> int | None:
+        """Ask for the object's head."""
+        try:
+            with _own_errors():
+                return int(self._files.info(self._path(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def sizes(self, below: str) -> Iterator[tuple[str, int]]:
+        """List the objects, a page of the store's at a time in memory of all names."""
+        with _own_errors():
+            found = self._files.find(self._path(below), detail=True)
+        for path in sorted(found):
+            yield path[len(self._root) + 1 :], int(found[path]["size"])
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put the object."""
+        _patiently()(self._pipe, name, data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put the object unless there is one."""
+        patience = _patiently()
+        try:
+            patience(self._pipe, name, data, mode="create")
+        except FileExistsError:  # ours, where an earlier try arrived and only its reply was lost
+            return patience.statistics["attempt_number"] > 1 and self.read(name) == data
+        return True
+
+    def link(self, source: str, name: str) -> bool:
+        """A second object: stores copy without asking whether the name is taken."""
+        return self.create(name, self.read(source))
+
+    def move(self, source: str, name: str) -> None:
+        """Copy within the store, then remove."""
+        with _own_errors():
+            self._files.cp_file(self._path(source), self._path(name))
+        self.remove(source)
+
+    def remove(self, name: str) -> None:
+        """Delete the object."""
+        try:
+            with _own_errors():
+                self._files.rm_file(self._path(name))
+        except FileNotFoundError:
+            pass
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[BinaryIO]:
+        """Write on this machine, then send it whole."""
+        with tempfile.NamedTemporaryFile(dir=self._here, suffix=PurePosixPath(name).suffix) as handle:
+            yield cast("BinaryIO", handle)
+            handle.flush()
+            with _own_errors():
+                self._files.put_file(handle.name, self._path(name))
+
+    def sync(self, names: Iterable[str]) -> None:
+        """An object that was put is there."""
+
+    def local(self, name: str) -> Path:
+        """Copy the object to this machine."""
+        copy = self._here / "copies" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with _own_errors():
+            self._files.get_file(self._path(name), str(copy))
+        return copy
+
+    def log(self, name: str) -> PartedLog:
+        """A log in parts."""
+        return PartedLog(self, name)
+
+    def logs(self, below: str) -> Path:
+        """Copy all parts that are not here yet."""
+        if below not in self._logs:
+            self._logs[below] = PartedLogs(self, below, self._here / "logs" / below)
+        return self._logs[below].refreshed()
+
+    def locked(self) -> AbstractContextManager[None]:
+        """A lock that has to be renewed."""
+        self._lease = Lease(self)
+        return self._lease.held()
+
+    def is_locked(self) -> bool:
+        """Whether somebody renews it."""
+        return Lease(self).is_held()
+
+    def free(self) -> int | None:
+        """A store has no end."""
+        return None
+
+    def reserve(self, name: str, size: int) -> None:
+        """There is no end to take room from."""
+
+    def read_all(self, names: Iterable[str]) -> list[bytes]:
+        """Many objects at once, in the order asked for."""
+        paths = [self._path(name) for name in names]
+        with _own_errors():
+            found = self._files.cat(paths, on_error="raise") if len(paths) > 1 else None
+            return [self._files.cat_file(path) if found is None else found[path] for path in paths]
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        """Many objects at once."""
+        paths = [self._path(name) for name in names]
+        with _own_errors():
+            if paths:
+                self._files.rm(paths)
+
+    def _pipe(self, name: str, data: bytes, **how: str) -> None:
+        if self._lease is not None and self._lease.lost is not None:
+            raise PermissionError(self._lease.lost)
+        with _own_errors():
+            self._files.pipe_file(self._path(name), data, **how)
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+def _patiently() -> Retrying:
+    """What is to be kept was paid for: a store that is away for a moment is waited for."""
+    return Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_delay(_PATIENCE_S),
+        wait=wait_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    told_clearly = FileExistsError | FileNotFoundError | PermissionError
+    return isinstance(error, OSError) and not isinstance(error, told_clearly)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Every store's library has errors of its own: what leaves here is an OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error

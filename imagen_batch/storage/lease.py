@@ -1,0 +1,165 @@
+"""Who holds the lock of a run in an object store, where no operating system frees it?
+
+The lock is an object that its holder writes anew every few seconds. One that stays the same for half a minute is
+nobody's any more, at once where its process was on this machine and is gone. Whoever finds the lock in other
+hands, or could not renew it in time, writes nothing more.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+
+from imagen_batch.errors import FolderBusy, SettingsInvalid
+from imagen_batch.storage.contract import STATE
+
+NAME = f"{STATE}/lock"
+_RENEW_EVERY_S = 5.0
+_DEAD_AFTER_S = 30.0
+
+
+class Objects(Protocol):
+    """What a bucket has to offer for this."""
+
+    place: str
+
+    def read(self, name: str) -> bytes: ...
+    def put(self, name: str, data: bytes) -> None: ...
+    def create(self, name: str, data: bytes) -> bool: ...
+    def remove(self, name: str) -> None: ...
+
+
+class Lease:
+    """A lock for one holder. `lost` says why, once it is not ours any more."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        dead_after: float = _DEAD_AFTER_S,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.lost: str | None = None
+        self._objects = objects
+        self._dead_after = dead_after
+        self._sleep = sleep
+        self._clock = clock
+        self._over = threading.Event()
+        self._note = {"pid": os.getpid(), "host": socket.gethostname(), "where": _where(), "token": uuid.uuid4().hex}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises FolderBusy, which names who holds it, and SettingsInvalid where the store can't keep one.
+        """
+        self._take()
+        renewing = threading.Thread(target=self._renew_until_over, name="lease", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            renewing.join()
+            if self.lost is None:
+                self._objects.remove(NAME)
+
+    def is_held(self) -> bool:
+        """Whether somebody renewed it lately, going by the clocks of both."""
+        note = self._read()
+        return note is not None and not _gone(note) and self._clock() - note.get("at", 0.0) < self._dead_after
+
+    def _take(self) -> None:
+        if not self._objects.create(NAME, self._written()):
+            self._await_the_end_of(self._read())
+            self._objects.remove(NAME)
+            if not self._objects.create(NAME, self._written()):
+                raise FolderBusy(self._busy(self._read()))
+        if self._objects.create(NAME, self._written()):
+            self._objects.remove(NAME)
+            raise SettingsInvalid(
+                f"--out {self._objects.place}: this store writes over what is there although it was told not to "
+                "(If-None-Match): two runs at once could not be kept apart"
+            )
+
+    def _await_the_end_of(self, note: dict[str, Any] | None) -> None:
+        """Return once the holder is sure to be dead; raise FolderBusy at its first sign of life."""
+        waited = 0.0
+        while note is not None and not _gone(note) and waited < self._dead_after:
+            if _here(note):
+                raise FolderBusy(self._busy(note))
+            self._sleep(1.0)
+            waited += 1.0
+            now = self._read()
+            if now is not None and now != note:
+                raise FolderBusy(self._busy(now))
+            note = now
+
+    def _renew_until_over(self) -> None:
+        renewed = time.monotonic()
+        while self.lost is None and not self._over.wait(_RENEW_EVERY_S):
+            with suppress(OSError):
+                if self._renew():
+                    renewed = time.monotonic()
+            if time.monotonic() - renewed > self._dead_after:
+                self.lost = "the lock could not be renewed in time"
+
+    def _renew(self) -> bool:
+        note = self._read()
+        if note is None or note["token"] != self._note["token"]:
+            self.lost = "another run has taken the folder"
+            return False
+        self._objects.put(NAME, self._written())
+        return True
+
+    def _written(self) -> bytes:
+        return orjson.dumps({**self._note, "at": self._clock()})
+
+    def _read(self) -> dict[str, Any] | None:
+        with suppress(FileNotFoundError, orjson.JSONDecodeError):
+            note: dict[str, Any] = orjson.loads(self._objects.read(NAME))
+            return note
+        return None
+
+    def _busy(self, note: dict[str, Any] | None) -> str:
+        holder = f" (process {note['pid']} on {note['host']})" if note else ""
+        place = self._objects.place
+        return f"another run is at work in {place}{holder}; wait for it or choose another --out"
+
+
+def _where() -> str:
+    """This machine, this boot and these process numbers: where they are the same, a pid means the same."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts += [
+            Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip(),
+            str(Path("/proc/self/ns/pid").readlink()),
+        ]
+    return " ".join(parts)
+
+
+def _here(note: dict[str, Any]) -> bool:
+    return bool(note.get("where") == _where())
+
+
+def _gone(note: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that is there no longer."""
+    if not _here(note):
+        return False
+    try:
+        os.kill(note["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's, so it is there
+        return False
+    return False
