@@ -1,4 +1,4 @@
-"""The job as a Prefect flow: examine, open, a task for each shard, account, report.
+"""The job as a Prefect flow: examine, open, a task for each shard (here.py, elsewhere.py), account, report.
 
 `python flows/generate.py PROMPTS ...` is the same as `imagen-batch run PROMPTS ...`.
 """
@@ -11,7 +11,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
-from uuid import uuid4
 
 if __name__ == "__main__":  # so that the flow is defined in an importable module, once
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -19,29 +18,25 @@ if __name__ == "__main__":  # so that the flow is defined in an importable modul
 
     sys.exit(main(["run", *sys.argv[1:]]))
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture, wait
+from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.artifacts import ProgressArtifact, show_summary
+from flows.elsewhere import Elsewhere
+from flows.here import MOST_SHARDS_IN_FLIGHT, Here
 from flows.signals import stopping_on_signals
+from imagen_batch.errors import Fatal, SettingsInvalid
 from imagen_batch.examine import examine
-from imagen_batch.plan import shard_size
-from imagen_batch.records import ImageRequest
 from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
+from imagen_batch.stopping import Stop
 from imagen_batch.summary import Summary
 
-_MOST_SHARDS_IN_FLIGHT = 8
-
-
 _prepared: ContextVar[Run | None] = ContextVar("prepared", default=None)
-_runs: dict[str, Run] = {}
-_shards: dict[tuple[str, int], list[ImageRequest]] = {}
 
 
 @contextmanager
@@ -54,15 +49,7 @@ def prepared(run: Run) -> Iterator[None]:
         _prepared.reset(token)
 
 
-@task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def generate_shard(run: str, number: int) -> int:
-    """Make the pictures of one shard. No retries here: a request retries itself, and knows what it costs."""
-    shard = _shards.pop((run, number))
-    _runs[run].make(shard)
-    return len(shard)
-
-
-_shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=_MOST_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
+_shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MOST_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
 
 
 @flow(
@@ -75,12 +62,13 @@ _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_worker
 def generate_images(settings: Settings) -> State[Any]:
     """Turn a prompt file into pictures. Its final state says what is missing."""
     name = PurePosixPath(settings.place).name
-    with _opened(settings) as run, stopping_on_signals(run.stop, grace=settings.grace, cut=run.cut):
+    with _opened(settings) as run, _making(run) as making:
         before = run.examined.samples - remaining(run.examined, run.past).samples
         progress = ProgressArtifact(name, run.examined.samples)
         try:
-            for _ in _landings(run):
-                progress.update(before + run.settled)
+            with _told_to(run.stop):
+                for _ in making.landings():
+                    progress.update(before + run.settled)
         finally:
             summary = run.finish()
     progress.update(before + run.settled, last=True)
@@ -98,34 +86,25 @@ def _opened(settings: Settings) -> Iterator[Run]:
         yield run
 
 
-def _landings(run: Run) -> Iterator[None]:
-    """Submit shards in a window, so that the end of one never idles a request slot; yields now and then."""
-    size = shard_size(run.examined.requests)
-    window = min(_MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * run.examined.settings.concurrency // size))
-    name = uuid4().hex
-    _runs[name] = run
-    flying: list[PrefectFuture[int]] = []
+@contextmanager
+def _making(run: Run) -> Iterator[Here | Elsewhere]:
+    """Where the shards are made; signals stop it."""
+    settings = run.examined.settings
+    making = Here(run) if settings.runner == "threads" else Elsewhere(run)
+    with stopping_on_signals(run.stop, grace=settings.grace, cut=making.cut):
+        yield making
+
+
+@contextmanager
+def _told_to(stop: Stop) -> Iterator[None]:
+    """What goes wrong with the making itself ends the run, and its summary says so."""
     try:
-        for number, shard in enumerate(run.shards(), start=1):
-            _shards[name, number] = shard
-            flying.append(generate_shard.submit(name, number))
-            while len(flying) >= window:
-                flying = _landed(flying)
-                yield
-        while flying:
-            flying = _landed(flying)
-            yield
-    finally:
-        wait(flying)  # whatever happened, nothing goes on behind the summary's back
-        del _runs[name]
-
-
-def _landed(flying: list[PrefectFuture[int]]) -> list[PrefectFuture[int]]:
-    """Wait for shards a moment; raise what one raised; return those still under way."""
-    done, rest = wait(flying, timeout=0.5)
-    for future in done:
-        future.result()
-    return list(rest)
+        yield
+    except SettingsInvalid as error:
+        stop.for_error(Fatal(str(error), kind="settings", outcome="settings"))
+    except Exception as error:
+        stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        raise
 
 
 def _final_state(summary: Summary) -> State[Any]:

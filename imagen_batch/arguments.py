@@ -158,6 +158,21 @@ def _sending(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
     add("--outage-limit", type=float, metavar="S", help="stop after S seconds of only failures (default 600)")
     add("--grace", type=float, metavar="S", help="seconds for what is under way after Ctrl-C (default 30)")
+    where = parser.add_argument_group("on which machines")
+    add = _quiet_adder(where)
+    add(
+        "--runner",
+        choices=("threads", "dask", "ray"),
+        help="who makes the pictures (default threads of this process)",
+    )
+    add("--dask-address", metavar="URL", help="a Dask cluster's scheduler, as tcp://HOST:8786")
+    add("--ray-address", metavar="URL", help="a Ray cluster, as ray://HOST:10001")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="worker processes on this machine, without an address (default: its cores)",
+    )
     money = parser.add_argument_group("money, and what is sent again")
     add = _quiet_adder(money)
     add("--max-cost", type=float, metavar="USD", help="a wall: spent and reserved never exceed it")

@@ -49,6 +49,12 @@ class Budget:
             self._outstanding += 1
         return Reservation(self, cost, pictures)
 
+    @property
+    def used(self) -> tuple[float, int]:
+        """USD and pictures that are spent or set aside."""
+        with self._changed:
+            return self._cost, self._pictures
+
     def _fits(self, cost: float, pictures: int) -> bool:
         cost_fits = self._max_cost is None or self._cost + cost <= self._max_cost + _CENT_FRACTION
         return cost_fits and (self._max_images is None or self._pictures + pictures <= self._max_images)

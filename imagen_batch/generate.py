@@ -59,7 +59,7 @@ def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[
         _record(request, samples, attempts.trace, studio)
         return []
     _record(request, _samples(request, answer, studio), attempts.trace, studio)
-    return [_narrowed(request, number) for number in answer.damaged]
+    return [narrowed(request, number) for number in answer.damaged]
 
 
 def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
@@ -146,7 +146,7 @@ def _exhausted(number: int, error: Transient, trace: Trace) -> Sample:
     )
 
 
-def _narrowed(request: ImageRequest, number: int) -> ImageRequest:
+def narrowed(request: ImageRequest, number: int) -> ImageRequest:
     """The same request for a single one of its samples."""
     key = request_key(request.base, number, 1)
     return replace(

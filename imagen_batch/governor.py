@@ -73,6 +73,12 @@ class Governor:
                 raise _outage(error, self._pace.failing_for(now))
             return self._pace.outage and self._pace.failing_for(now) > _SURELY_AN_OUTAGE_S
 
+    def resize(self, share: float) -> None:
+        """Others use the account, too: let in such a part of what may be let in."""
+        with self._changed:
+            self._pace.resize(share)
+            self._changed.notify()
+
     def withdrawn(self) -> None:
         """The attempt ended without telling anything about the service's health."""
         with self._changed:

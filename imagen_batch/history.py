@@ -197,7 +197,7 @@ class History:
 def read_history(folder: Path) -> History:
     """Fold all ledger files of `folder` in the order of their names; an empty history when there are none."""
     history = History()
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.name):
         history.read(path)
     return history
 

@@ -39,9 +39,9 @@ class Asked(Protocol):
 class LedgerWriter:
     """Appends records to a log of its own. Threads that append together share one flush."""
 
-    def __init__(self, storage: Storage, *, now: float) -> None:
+    def __init__(self, storage: Storage, *, now: float, below: str = LEDGER) -> None:
         # Read back in the order of their names: a later writer's word about a sample comes last.
-        self.name = f"{LEDGER}/{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
+        self.name = f"{below}/{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
         self._storage = storage
         self._log = storage.log(self.name)
         self._closed = False
@@ -51,6 +51,10 @@ class LedgerWriter:
         self._files: set[str] = set()
         self._queued = 0
         self._flushed = 0
+
+    def claim(self, run: str, shard: int) -> None:
+        """This writer makes a shard. Told first, so that whoever made it before finds out."""
+        self._append({"t": "claim", "run": run, "shard": shard})
 
     def sent(self, request: ImageRequest, *, attempt: int, at: float) -> None:
         """An attempt is about to start. Stored when this returns."""

@@ -69,7 +69,7 @@ def look_at_tables(
 
 def _cut_off(storage: Storage) -> bool:
     """Whether the last run began after the last summary was written."""
-    begun = max((path.name for path in storage.logs(LEDGER).glob("*.jsonl")), default="")
+    begun = max((path.name for path in storage.logs(LEDGER).rglob("*.jsonl")), default="")
     try:
         summary = orjson.loads(storage.read("summary.json"))
         finished = datetime.fromisoformat(summary["finished_at"]).timestamp()

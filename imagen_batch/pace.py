@@ -53,7 +53,8 @@ class Pace:
         self._given = None if per_minute is None else per_minute / 60
         self._rate = self._given
         self._found = False
-        self._most = in_flight
+        self._share = 1.0
+        self._in_all = self._most = in_flight
         self._window = float(in_flight if self._given else min(_WINDOW_START, in_flight))
         self._in_flight = 0
         self._next = now
@@ -114,6 +115,15 @@ class Pace:
         """An attempt ended without telling anything about the service."""
         self._in_flight -= 1
 
+    def resize(self, share: float) -> None:
+        """From now on this pace is for such a part of the account's rate and of all attempts in flight."""
+        factor, self._share = share / self._share, share
+        self._given = self._given and self._given * factor
+        self._rate = self._rate and self._rate * factor
+        self._image_s /= factor
+        self._most = max(1, int(self._in_all * share + 1e-9))
+        self._window = min(max(1.0, self._window * factor), self._most)
+
     @property
     def outage(self) -> bool:
         """True while many attempts in a row failed: one at a time probes."""
@@ -139,7 +149,7 @@ class Pace:
     def _slow_down(self, permit: Permit, now: float, per_minute: float | None) -> None:
         # Whatever lets attempts in at a steady rate was used up at the last refusal and is used up at this one:
         # between the two it let in just what it gives. Before the first one a saved-up burst flatters.
-        named = None if not per_minute else per_minute / 60
+        named = None if not per_minute else per_minute / 60 * self._share
         admitted = permit.number - self._refused.number - 1
         seen = admitted / max(permit.started - self._refused.started, 0.1)
         if named is not None and (self._rate is None or named < self._rate):

@@ -113,6 +113,10 @@ class Provider(Protocol):
         """Whether Vertex's own fields are understood."""
 
     @property
+    def base_url(self) -> str:
+        """The host, without a slash at its end."""
+
+    @property
     def credential(self) -> Credential:
         """What authorises a request."""
 
@@ -216,12 +220,12 @@ def check_base_url(url: str) -> str:
         raise SettingsInvalid(f"--base-url {url!r}: expected https://HOST or http://127.0.0.1:PORT")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsInvalid("--base-url takes no user, password, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise SettingsInvalid(f"--base-url {url!r}: plain http is only for this machine (127.0.0.1); use https")
     return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:

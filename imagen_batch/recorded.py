@@ -116,7 +116,7 @@ def read_recorded(ledger: Path) -> Recorded:
 
 def records(ledger: Path) -> Iterator[Any]:
     """All records in the order they were written; a torn last line was never counted."""
-    for path in sorted(ledger.glob("*.jsonl")):
+    for path in sorted(ledger.rglob("*.jsonl"), key=lambda path: path.name):
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):

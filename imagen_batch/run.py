@@ -37,7 +37,7 @@ from imagen_batch.shelf import Shelf
 from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
 from imagen_batch.storage import LEDGER, Storage, open_storage
-from imagen_batch.studio import Studio
+from imagen_batch.studio import Governors, Studio
 from imagen_batch.summary import Summary
 from imagen_batch.tables import TABLE_FILES
 from imagen_batch.transport import Transport
@@ -172,6 +172,7 @@ def _held(settings: Settings, stack: ExitStack) -> Storage:
 def _past(shelf: Shelf, ledger: LedgerWriter) -> tuple[History, int]:
     past = read_history(shelf.storage.logs(LEDGER))
     salvaged = salvage(shelf, past, ledger)
+    shelf.sweep()
     return (read_history(shelf.storage.logs(LEDGER)) if salvaged else past), salvaged
 
 
@@ -183,7 +184,7 @@ def _studio(
     past: History,
     seen: Watcher,
 ) -> Studio:
-    settings = examined.settings
+    settings, stop = examined.settings, Stop()
     return Studio(
         settings=settings,
         models=examined.models(),
@@ -197,7 +198,8 @@ def _studio(
             spent=past.lost_money().high,
             pictures=past.pictures_at_most(),
         ),
-        stop=Stop(),
+        stop=stop,
+        governors=Governors(settings, stop),
         tries=past.tries,
         seen=seen,
     )

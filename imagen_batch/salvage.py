@@ -20,16 +20,13 @@ from imagen_batch.shelf import Left, Shelf
 
 
 def salvage(shelf: Shelf, past: History, ledger: LedgerWriter) -> int:
-    """Record what lies there of open attempts and empty `incoming`; returns how many pictures were saved."""
+    """Record what lies there of open attempts; returns how many pictures were saved."""
     open_by_key = {attempt.key: attempt for attempt in past.open.values()}
     found: defaultdict[str, list[Left]] = defaultdict(list)
     for left in shelf.left(open_by_key.values()):
-        attempt = open_by_key.get(left.key)
         # A sample that is ok already was recorded: only the clearing was cut off.
-        if attempt and left.number in attempt.numbers and past.status(attempt.base, left.number) != "ok":
+        if past.status(open_by_key[left.key].base, left.number) != "ok":
             found[left.key].append(left)
-        elif not left.named:
-            shelf.clear(left.key, [left.number])
     return sum(_saved(open_by_key[key], pictures, shelf, ledger) for key, pictures in found.items())
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.cells import aspect_ratio
@@ -97,6 +97,11 @@ class Settings(BaseModel):
     outage_limit: float = Field(600.0, gt=0, description="seconds of nothing but failures before the run stops")
     grace: float = Field(30.0, ge=0, description="seconds that attempts under way get after a signal")
 
+    runner: Literal["threads", "dask", "ray"] = "threads"
+    dask_address: str | None = Field(None, description="scheduler of a Dask cluster, as tcp://HOST:8786")
+    ray_address: str | None = Field(None, description="a Ray cluster, as ray://HOST:10001")
+    workers: int | None = Field(None, ge=1, le=1024, description="worker processes where no address is given")
+
     max_cost: float | None = Field(None, ge=0, description="USD")
     max_images: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1, description="only the first rows")
@@ -110,6 +115,13 @@ class Settings(BaseModel):
     join_extra: bool = False
     format: Literal["csv", "tsv", "txt", "jsonl"] | None = None
     api_key_file: str | None = None
+
+    @model_validator(mode="after")
+    def _addresses_fit_the_runner(self) -> Self:
+        for runner in ("dask", "ray"):
+            if getattr(self, f"{runner}_address") is not None and self.runner != runner:
+                raise ValueError(f"{runner}_address is for runner = {runner}")
+        return self
 
     @property
     def place(self) -> str:
@@ -181,4 +193,5 @@ def _sentence(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = Parameters if place.startswith("parameters.") else Settings
         return f"unknown setting {place!r}; known: {', '.join(sorted(known.model_fields))}"
-    return f"{place} = {error['input']!r}: {error['msg'].lower()}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{place} = {error['input']!r}: {said.lower()}" if place else said

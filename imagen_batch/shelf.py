@@ -100,18 +100,21 @@ class Shelf:
             self._incoming.discard(incoming)
 
     def left(self, attempts: Iterable[Attempted]) -> Iterator[Left]:
-        """What a killed run left in `incoming`, and what it had named at once in its open `attempts`."""
-        for name, _ in list(self.storage.sizes(INCOMING)):
-            key, _, digits = PurePosixPath(name).name.partition("_")
-            if digits.isdigit():
-                self._incoming.add(name)
-                yield Left(key, int(digits), name, named=False)
-        if self.storage.links:
-            return
+        """What a killed process left of its open attempts: in `incoming`, or under the names they were to get."""
         for attempt in attempts:
             for number, stem in zip(attempt.numbers, attempt.names, strict=True):
-                if _tells(stem, attempt.key):
+                incoming = self.incoming(attempt.key, number)
+                if self.storage.size(incoming) is not None:
+                    self._incoming.add(incoming)
+                    yield Left(attempt.key, number, incoming, named=False)
+                if not self.storage.links and _tells(stem, attempt.key):
                     yield from self._named(attempt.key, number, stem)
+
+    def sweep(self) -> None:
+        """Empty `incoming`: nobody is at work, and what is still there was recorded or torn."""
+        for name in [name for name, _ in self.storage.sizes(INCOMING)]:
+            self.storage.remove(name)
+        self._incoming.clear()
 
     def _named(self, key: str, number: int, stem: str) -> Iterator[Left]:
         for extension in EXTENSIONS:

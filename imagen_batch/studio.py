@@ -21,6 +21,44 @@ from imagen_batch.stopping import Stop
 from imagen_batch.transport import Transport
 
 
+class Governors:
+    """The doors of a process, one for each model. `share` is the part of rate and concurrency that it has."""
+
+    def __init__(self, settings: Settings, stop: Stop, *, share: float = 1.0) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._share = share
+        self._of: dict[str, Governor] = {}
+        self._lock = threading.Lock()
+
+    def of(self, model: str) -> Governor:
+        """The one door for all requests to `model`."""
+        with self._lock:
+            if model not in self._of:
+                self._of[model] = self._made()
+            return self._of[model]
+
+    def resize(self, share: float) -> None:
+        """The process has another share now; 0 changes nothing, since it sends nothing then."""
+        with self._lock:
+            if share <= 0 or share == self._share:
+                return
+            self._share = share
+            for governor in self._of.values():
+                governor.resize(share)
+
+    def _made(self) -> Governor:
+        governor = Governor(
+            per_minute=self._settings.requests_per_minute,
+            images_per_minute=self._settings.images_per_minute,
+            in_flight=self._settings.concurrency,
+            outage_limit=self._settings.outage_limit,
+            stop=self._stop,
+        )
+        governor.resize(self._share)
+        return governor
+
+
 @dataclass(frozen=True)
 class Studio:
     """Everything one process needs to turn requests into pictures.
@@ -37,27 +75,17 @@ class Studio:
     shelf: Shelf
     budget: Budget
     stop: Stop
+    governors: Governors
     tries: Callable[[ImageRequest], int] = lambda _request: 0
     seen: Callable[[tuple[Sample, ...]], None] = lambda _samples: None
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
     # Whole bodies are large: few threads unpack theirs while the others wait for the service.
     unpacking: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
-    _governors: dict[str, Governor] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def governor(self, model: str) -> Governor:
         """The one door for all requests to `model`."""
-        with self._lock:
-            if model not in self._governors:
-                self._governors[model] = Governor(
-                    per_minute=self.settings.requests_per_minute,
-                    images_per_minute=self.settings.images_per_minute,
-                    in_flight=self.settings.concurrency,
-                    outage_limit=self.settings.outage_limit,
-                    stop=self.stop,
-                )
-            return self._governors[model]
+        return self.governors.of(model)
 
     def close(self) -> None:
         """Flush the ledger and close the connections."""

@@ -115,6 +115,29 @@ def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
     assert (tmp_path / "outputs" / "prompts-rehearsal" / "summary.json").exists()
 
 
+def test_dask_workers_make_the_shards(tmp_path, served):
+    """In processes of their own, with a state and a summary like any other run's."""
+    pytest.importorskip("prefect_dask")
+    with Simulator() as sim:
+        source = prompts(tmp_path, *(f"prompt {number}" for number in range(60)))
+        typed = ["--provider", "simulator", "--base-url", sim.url, "--runner", "dask", "--workers", "1", "--json"]
+        done = command("run", source, *typed, here=tmp_path, env=served)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["samples"]["ok"] == sim.bill.total == 60
+    folder = tmp_path / "outputs" / "prompts-rehearsal" / ".imagen-batch" / "ledger"
+    assert len(list(folder.rglob("*.jsonl"))) == 1 + 2
+
+
+def test_workers_elsewhere_need_a_server_that_they_reach(tmp_path, served):
+    """Told before anything is sent."""
+    pytest.importorskip("prefect_dask")
+    typed = [prompts(tmp_path, "one"), "--provider", "simulator"]
+    typed += ["--runner", "dask", "--dask-address", "tcp://192.0.2.1:8786"]
+    done = command("run", *typed, here=tmp_path, env=served)
+    assert done.returncode == 2
+    assert "PREFECT_API_URL" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)],

@@ -88,10 +88,13 @@ def test_what_was_received_is_found_until_the_ledger_has_it(shelf):
     """After a kill in between, nothing paid for is lost."""
     shelf.put(b"one", key=KEY, number=1, name="images/a.png")
     shelf.put(b"two", key=OTHER, number=2, name="images/b.png")
-    assert [(one.key, one.number) for one in shelf.left([])] == [(KEY, 1), (OTHER, 2)]
+    attempts = [image_request(key=KEY, names=("images/a",)), image_request(key=OTHER, first=2, names=("images/b",))]
+    assert [(one.key, one.number) for one in shelf.left(attempts)] == [(KEY, 1), (OTHER, 2)]
     shelf.clear(KEY, [1])
     shelf.clear(KEY, [1])
-    assert [(one.key, one.number) for one in shelf.left([])] == [(OTHER, 2)]
+    assert [(one.key, one.number) for one in shelf.left(attempts)] == [(OTHER, 2)]
+    shelf.sweep()
+    assert list(shelf.left(attempts)) == []
 
 
 def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(shelf):

@@ -1,0 +1,147 @@
+"""Who makes shards elsewhere: a Dask cluster or a Ray cluster, one that runs or one for this run alone?"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from prefect.exceptions import CrashedRun
+from prefect.task_runners import TaskRunner
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.providers import is_loopback
+from imagen_batch.settings import Settings
+
+_SLOTS_OF_A_WORKER = 2  # so that the end of one shard finds the next at work
+
+
+class Crew(Protocol):
+    """Workers that take tasks. Futures are whatever they hand out."""
+
+    def slots(self) -> int:
+        """Tasks that they can work on at once, as of now."""
+
+    def submit(self, task: Any, ticket: bytes, number: int) -> Any:
+        """Hand out a shard."""
+
+    def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
+        """Wait for one, or for all, at most so long; those that have ended."""
+
+    def result(self, future: Any) -> bytes | None:
+        """What came of one that has ended; None where its worker was lost. Raises what it raised."""
+
+
+def crew_for(settings: Settings) -> AbstractContextManager[Crew]:
+    """The crew that the settings name. Raises SettingsInvalid where it can't work for this run."""
+    if (why := _out_of_reach(settings, os.environ)) is not None:
+        raise SettingsInvalid(why)
+    return {"dask": _dask_crew, "ray": _ray_crew}[settings.runner](settings)
+
+
+def _out_of_reach(settings: Settings, env: Mapping[str, str]) -> str | None:
+    """What of this machine alone workers on others would need."""
+    address = settings.dask_address or settings.ray_address
+    if address is None or is_loopback(urlsplit(address if "://" in address else f"//{address}").hostname or ""):
+        return None
+    if "127.0.0.1" in env.get("PREFECT_API_URL", "127.0.0.1"):
+        return "workers on other machines need a Prefect server that they reach: set PREFECT_API_URL"
+    if settings.provider == "simulator" and settings.base_url is None:
+        return "workers on other machines can't reach this machine's simulator"
+    return None
+
+
+@contextmanager
+def _dask_crew(settings: Settings) -> Iterator[Crew]:
+    try:
+        from prefect_dask import DaskTaskRunner  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise SettingsInvalid("--runner dask needs: pip install 'imagen-batch[dask]'") from error
+    logging.getLogger("distributed").setLevel(logging.WARNING)  # not a line for each connection
+    with DaskTaskRunner(**_dask_cluster(settings)) as runner:
+        try:
+            yield _DaskCrew(runner, runner.client)
+        except OSError as error:
+            raise SettingsInvalid(f"--dask-address {settings.dask_address}: {error}") from error
+
+
+def _dask_cluster(settings: Settings) -> dict[str, Any]:
+    if settings.dask_address is not None:
+        return {"address": settings.dask_address}
+    workers = settings.workers or os.cpu_count() or 1
+    local = {"n_workers": workers, "threads_per_worker": _SLOTS_OF_A_WORKER, "host": "127.0.0.1"}
+    return {"cluster_kwargs": {**local, "dashboard_address": None}}
+
+
+class _DaskCrew:
+    def __init__(self, runner: TaskRunner[Any], client: Any) -> None:
+        import distributed  # noqa: PLC0415 - an optional extra
+
+        self._runner = runner
+        self._client = client
+        self._dask = distributed
+
+    def slots(self) -> int:
+        return sum(self._client.nthreads().values())
+
+    def submit(self, task: Any, ticket: bytes, number: int) -> Any:
+        return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
+
+    def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
+        wanted = "ALL_COMPLETED" if all_of_them else "FIRST_COMPLETED"
+        try:
+            with self._client.as_current():
+                self._dask.wait([one.wrapped_future for one in futures], timeout=seconds, return_when=wanted)
+        except (self._dask.TimeoutError, TimeoutError):
+            return []
+        return [one for one in futures if one.wrapped_future.done()]
+
+    def result(self, future: Any) -> bytes | None:
+        try:
+            return bytes(future.result())
+        except (self._dask.KilledWorker, self._dask.CancelledError, CrashedRun):
+            return None
+
+
+@contextmanager
+def _ray_crew(settings: Settings) -> Iterator[Crew]:
+    try:
+        from prefect_ray import RayTaskRunner  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise SettingsInvalid("--runner ray needs: pip install 'imagen-batch[ray]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    local = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "log_to_driver": False}
+    if settings.workers is not None:
+        local["num_cpus"] = settings.workers
+    cluster = {"address": settings.ray_address} if settings.ray_address else {"init_kwargs": local}
+    with RayTaskRunner(**cluster) as runner:
+        yield _RayCrew(runner)
+
+
+class _RayCrew:
+    def __init__(self, runner: TaskRunner[Any]) -> None:
+        import ray  # noqa: PLC0415 - an optional extra
+
+        self._runner = runner
+        self._ray = ray
+
+    def slots(self) -> int:
+        return int(self._ray.cluster_resources().get("CPU", 1))
+
+    def submit(self, task: Any, ticket: bytes, number: int) -> Any:
+        return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
+
+    def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
+        by_reference = {one.wrapped_future: one for one in futures}
+        wanted = len(by_reference) if all_of_them else 1
+        done, _ = self._ray.wait(list(by_reference), num_returns=wanted, timeout=seconds)
+        return [by_reference[one] for one in done]
+
+    def result(self, future: Any) -> bytes | None:
+        try:
+            return bytes(future.result())
+        except (self._ray.exceptions.RayError, CrashedRun):
+            return None

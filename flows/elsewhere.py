@@ -1,0 +1,69 @@
+"""Shards as tasks of Dask or Ray: in other processes, on this machine or on many.
+
+What may be sent out, and what follows from what comes back, is decided in `imagen_batch/dispatch.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.crews import Crew, crew_for
+from imagen_batch.dispatch import Dispatch, dispatching
+from imagen_batch.run import Run
+from imagen_batch.tickets import Report, Ticket
+from imagen_batch.workshop import make_shard
+
+_LOOK_EVERY_S = 0.5
+_GOODBYE_S = 30.0
+
+
+@task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False, retries=0)
+def make_elsewhere(ticket: bytes, number: int) -> bytes:  # noqa: ARG001 - the number is for the name
+    """Make one shard; ticket and report are packed. No retries: whoever lost a worker gives its shard to another."""
+    return make_shard(Ticket.unpacked(ticket)).packed()
+
+
+class Elsewhere:
+    """The making of a run by workers."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._dispatch: Dispatch | None = None
+
+    def cut(self) -> None:
+        """End what is under way everywhere."""
+        if self._dispatch is not None:
+            self._dispatch.cut()
+
+    def landings(self) -> Iterator[None]:
+        """Send shards out and take them in until none is left; yields now and then."""
+        with (
+            crew_for(self._run.examined.settings) as crew,
+            dispatching(self._run, slots=crew.slots) as self._dispatch,
+        ):
+            yield from self._land_all(crew, self._dispatch)
+
+    def _land_all(self, crew: Crew, dispatch: Dispatch) -> Iterator[None]:
+        flying: dict[object, Ticket] = {}
+        try:
+            while True:
+                for ticket in dispatch.ready():
+                    flying[crew.submit(make_elsewhere, ticket.packed(), ticket.shard)] = ticket
+                if not flying:
+                    return
+                for future in crew.landed(list(flying), _LOOK_EVERY_S):
+                    self._take_in(dispatch, flying.pop(future), crew.result(future))
+                yield
+        finally:
+            if flying:  # whatever happened, nothing goes on behind the summary's back
+                dispatch.cut()
+                crew.landed(list(flying), _GOODBYE_S, all_of_them=True)
+
+    def _take_in(self, dispatch: Dispatch, ticket: Ticket, packed: bytes | None) -> None:
+        if packed is None:
+            dispatch.lost(ticket)
+        else:
+            dispatch.landed(ticket, Report.unpacked(packed))

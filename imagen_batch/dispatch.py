@@ -1,0 +1,129 @@
+"""Which shard may go to a worker next, and what follows from what came back?
+
+A run whose shards are made in other processes. Nothing here knows how they get there: whoever does takes tickets
+from `ready` and brings back a report, or word that the worker was lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from imagen_batch.control import Control, wait_for_silence
+from imagen_batch.errors import Fatal
+from imagen_batch.history import read_history
+from imagen_batch.records import ImageRequest
+from imagen_batch.run import Run
+from imagen_batch.shares import Shares, Used, Wall
+from imagen_batch.storage import LEDGER
+from imagen_batch.tickets import Job, Report, Ticket
+from imagen_batch.workshop import settled, shard_folder
+
+
+@contextmanager
+def dispatching(run: Run, *, slots: Callable[[], int]) -> Iterator[Dispatch]:
+    """Send a run's shards out while the block lasts. `slots` is how many the workers there are can make at once."""
+    storage = run.studio.shelf.storage
+    wait_for_silence(storage)
+    job = uuid.uuid4().hex
+    control = Control(storage, job)
+    with control.speaking():
+        yield Dispatch(run, control, job, slots)
+
+
+class Dispatch:
+    """The shards of a run that are to be made, and those that are under way."""
+
+    def __init__(self, run: Run, control: Control, job: str, slots: Callable[[], int]) -> None:
+        settings = run.examined.settings
+        self._run = run
+        self._control = control
+        self._slots = slots
+        self._job = Job(job, settings, run.studio.provider.base_url, run.examined.models())
+        self._shares = Shares(_wall(run), at_once=1)
+        self._shards: Iterator[list[ImageRequest]] = run.shards()
+        self._next = next(self._shards, None)
+        self._number = 0
+        self._again = False  # something was left out that a further round may make
+        self._settled = -1  # when the round began
+        self._told = 0.0
+
+    def ready(self) -> Iterator[Ticket]:
+        """Tickets for as many shards as may be under way now."""
+        self._shares.at_once = max(1, min(self._slots(), self._run.examined.settings.concurrency))
+        while self._shares.in_flight < self._shares.at_once and not self._run.stop.is_set:
+            shard = self._next or self._another_round()
+            wall = shard and self._shares.take(self._number + 1, shard)
+            if not shard or not wall:
+                break
+            self._number += 1
+            self._next = next(self._shards, None)
+            self._tell()
+            yield self._ticket(shard, wall)
+        self._tell()
+        if self._next and not self._shares.in_flight and not self._run.stop.is_set:
+            self._run.studio.budget.hit = True
+
+    def landed(self, ticket: Ticket, report: Report) -> None:
+        """A shard has ended."""
+        self._shares.give_back(ticket.shard, report.used)
+        self._again |= report.walled
+        self._run.count(report.samples)
+        if (error := report.error) is not None:
+            self._run.stop.for_error(error)
+
+    def lost(self, ticket: Ticket) -> None:
+        """A shard's worker died, and nobody else took it up: what it had recorded is in the shard's ledgers."""
+        past = read_history(self._run.studio.shelf.storage.logs(shard_folder(self._job.id, ticket.shard)))
+        self._shares.give_back(ticket.shard, Used(past.lost_money().high, past.pictures_at_most()))
+        self._run.count(tuple(settled(ticket.requests, past)))
+        self._again = True
+
+    def cut(self) -> None:
+        """End what is under way everywhere."""
+        self._control.say(stop=True, cut=True)
+
+    def _ticket(self, shard: list[ImageRequest], wall: Wall) -> Ticket:
+        tries = {one.key: count for one in shard if (count := self._run.past.tries(one))}
+        return Ticket(self._job, self._number, tuple(shard), wall, self._share, tries)
+
+    def _another_round(self) -> list[ImageRequest] | None:
+        """What a lost worker or a wall of its own left out, once all others are back."""
+        if self._shares.in_flight or not self._again:
+            return None
+        self._again = False
+        if self._run.settled == self._settled:
+            self._run.stop.for_error(_no_progress())
+            return None
+        self._settled = self._run.settled
+        self._run.past = read_history(self._run.studio.shelf.storage.logs(LEDGER))
+        self._shards = self._run.shards()
+        self._next = next(self._shards, None)
+        return self._next
+
+    def _tell(self) -> None:
+        """Each shard under way has the same share; at the end, when none follows, a larger one."""
+        if self._run.stop.is_set:
+            self._control.say(stop=True)
+        elif self._share != self._told:
+            self._told = self._share
+            self._control.say(share=self._told)
+
+    @property
+    def _share(self) -> float:
+        return 1 / max(1, self._shares.at_once if self._next else self._shares.in_flight)
+
+
+def _wall(run: Run) -> Wall:
+    settings, past = run.examined.settings, run.past
+    return Wall(
+        None if settings.max_cost is None else settings.max_cost - past.lost_money().high,
+        None if settings.max_images is None else settings.max_images - past.pictures_at_most(),
+    )
+
+
+def _no_progress() -> Fatal:
+    return Fatal(
+        "workers keep dying before they make anything; see their logs", kind="workers", outcome="outage", exit_code=75
+    )

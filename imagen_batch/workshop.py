@@ -1,0 +1,228 @@
+"""How is a shard made in a process that did not plan the run?
+
+A process keeps one `Workshop` for each run it works for: connections, the pace that was found, the ear for what the
+run says. A shard has a ledger of its own. When its worker died and it comes to another one, that reads what the first
+had recorded, saves what it had received, and makes the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from imagen_batch.budget import Budget
+from imagen_batch.control import EVERY_S, Ear, Word, heard
+from imagen_batch.errors import Fatal, SettingsInvalid
+from imagen_batch.generate import generate_shard, narrowed
+from imagen_batch.history import History, read_history
+from imagen_batch.ledger import LedgerWriter
+from imagen_batch.providers import make_provider
+from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.room import Room
+from imagen_batch.salvage import salvage
+from imagen_batch.shares import Used
+from imagen_batch.shelf import Shelf
+from imagen_batch.stopping import Stop
+from imagen_batch.storage import LEDGER, Storage, open_storage
+from imagen_batch.studio import Governors, Studio
+from imagen_batch.tickets import Job, Report, Ticket, facts_of
+from imagen_batch.transport import Transport
+
+_NOTICED_AFTER_S = 2 * EVERY_S + 1.0  # whoever had the shard before has stopped by then
+_ASKED_TO_STOP = 15  # SIGTERM: for the stop's reason
+
+_workshops: dict[str, Workshop] = {}
+_opening = threading.Lock()
+
+
+def make_shard(
+    ticket: Ticket, *, env: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
+) -> Report:
+    """Make the pictures of a shard. What can't be done here at all is in the report; what is raised is a bug."""
+    try:
+        workshop = _workshop(ticket.job, env)
+        with workshop.claimed(ticket, sleep) as claim:
+            return _made(ticket, claim, workshop)
+    except (SettingsInvalid, OSError) as error:
+        place = ticket.job.settings.place
+        return Report(
+            fatal=facts_of(Fatal(f"a worker can't work in {place}: {error}", kind="worker", outcome="worker"))
+        )
+
+
+def shard_folder(job: str, shard: int) -> str:
+    """Where the ledgers of a shard are."""
+    return f"{LEDGER}/{job}/{shard:06}"
+
+
+def settled(requests: Sequence[ImageRequest], past: History) -> Iterator[Sample]:
+    """What earlier workers recorded, and could tell nobody any more."""
+    for request in requests:
+        for number in request.numbers:
+            found = past.details(request.base, number)
+            if found is not None and past.status(request.base, number) != "unknown":
+                yield found[0]
+
+
+@dataclass(slots=True)
+class Claim:
+    """A shard at work. `past` is what earlier workers recorded of it."""
+
+    folder: str
+    ledger: LedgerWriter
+    known: set[str]  # ledgers of the shard; another one means that somebody else makes it now
+    past: History = field(default_factory=History)
+
+
+class Workshop:
+    """What a process keeps for a run. Raises SettingsInvalid where it can't work for it."""
+
+    def __init__(self, job: Job, env: Mapping[str, str]) -> None:
+        settings = job.settings
+        self.job = job
+        self.storage: Storage = open_storage(settings.place)
+        if (heard(self.storage) or Word("")).run != job.id:
+            raise SettingsInvalid(
+                "this is another folder here than where the run was started; workers have to share it"
+            )
+        self.provider = make_provider(settings, base_url=job.base_url, env=env)
+        self.stop = Stop()
+        self.governors = Governors(settings, self.stop)
+        self.transport = Transport(
+            self.provider.credential, connections=settings.concurrency, timeout=settings.timeout
+        )
+        self.threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="request")
+        self.shelf = Shelf(self.storage, Room(self.storage, in_flight=settings.concurrency))
+        self._claims: dict[int, Claim] = {}
+        self._share = 1.0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._listen, name="ear", daemon=True).start()
+
+    @contextmanager
+    def claimed(self, ticket: Ticket, sleep: Callable[[float], None]) -> Iterator[Claim]:
+        """Take a shard over, with what is left of earlier workers' work on it."""
+        claim = self._claim(ticket)
+        try:
+            if len(claim.known) > 1:
+                sleep(_NOTICED_AFTER_S)
+                claim.past = read_history(self.storage.logs(claim.folder))
+                salvage(self.shelf, claim.past, claim.ledger)
+                claim.past = read_history(self.storage.logs(claim.folder))
+            with self._sharing(ticket, claim):
+                yield claim
+        finally:
+            claim.ledger.close()
+
+    def _claim(self, ticket: Ticket) -> Claim:
+        folder = shard_folder(self.job.id, ticket.shard)
+        earlier = set(_ledgers(self.storage, folder))
+        ledger = LedgerWriter(self.storage, now=time.time(), below=folder)
+        ledger.claim(self.job.id, ticket.shard)
+        return Claim(folder, ledger, earlier | {ledger.name})
+
+    @contextmanager
+    def _sharing(self, ticket: Ticket, claim: Claim) -> Iterator[None]:
+        with self._lock:
+            self._share = ticket.share
+            self._claims[ticket.shard] = claim
+            self.governors.resize(self._share * len(self._claims))
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._claims[ticket.shard]
+                self.governors.resize(self._share * len(self._claims))
+
+    def _listen(self) -> None:
+        """Follow what the run says, until it is over."""
+        ear = Ear(self.storage, self.job.id)
+        word = ear.listen()
+        while not word.cut:
+            self._follow(word)
+            time.sleep(EVERY_S)
+            word = ear.listen() if not self._superseded() else Word(self.job.id, stop=True, cut=True)
+        self._end()
+
+    def _follow(self, word: Word) -> None:
+        if word.stop:
+            self.stop.for_signal(_ASKED_TO_STOP)
+        with self._lock:
+            self._share = word.share
+            self.governors.resize(self._share * len(self._claims))
+
+    def _superseded(self) -> bool:
+        """Whether the scheduler took us for dead and gave a shard of ours to somebody else."""
+        with self._lock:
+            claims = list(self._claims.values())
+        try:
+            return any(not claim.known.issuperset(_ledgers(self.storage, claim.folder)) for claim in claims)
+        except OSError:  # not now; the run's own silence is noticed all the same
+            return False
+
+    def _end(self) -> None:
+        with _opening:
+            _workshops.pop(self.job.id, None)
+        self.stop.for_signal(_ASKED_TO_STOP)
+        self.transport.cut_all()
+        self.threads.shutdown(wait=True)
+        self.transport.close()
+
+
+def _workshop(job: Job, env: Mapping[str, str]) -> Workshop:
+    with _opening:
+        if job.id not in _workshops:
+            _workshops[job.id] = Workshop(job, env)
+        return _workshops[job.id]
+
+
+def _made(ticket: Ticket, claim: Claim, workshop: Workshop) -> Report:
+    samples = [*settled(ticket.requests, claim.past)]
+    studio = _studio(ticket, claim, workshop, seen=samples.extend)
+    generate_shard(_left(ticket, claim.past), studio, threads=workshop.threads)
+    return Report(tuple(samples), Used(*studio.budget.used), studio.budget.hit, facts_of(workshop.stop.fatal))
+
+
+def _studio(
+    ticket: Ticket, claim: Claim, workshop: Workshop, *, seen: Callable[[tuple[Sample, ...]], None]
+) -> Studio:
+    past = claim.past
+    return Studio(
+        settings=ticket.job.settings,
+        models=ticket.job.models,
+        provider=workshop.provider,
+        transport=workshop.transport,
+        ledger=claim.ledger,
+        shelf=workshop.shelf,
+        budget=Budget(
+            max_cost=ticket.wall.usd,
+            max_images=ticket.wall.pictures,
+            spent=past.lost_money().high,
+            pictures=past.pictures_at_most(),
+        ),
+        stop=workshop.stop,
+        governors=workshop.governors,
+        tries=lambda request: past.tries(request) or ticket.tries.get(request.key, 0),
+        seen=seen,
+    )
+
+
+def _left(ticket: Ticket, past: History) -> list[ImageRequest]:
+    """What of the shard has no result yet."""
+    again = {None, "unknown"} if ticket.job.settings.on_unknown == "resend" else {None}
+    left: list[ImageRequest] = []
+    for request in ticket.requests:
+        numbers = [number for number in request.numbers if past.status(request.base, number) in again]
+        whole = len(numbers) == request.samples
+        left += [request] if whole else [narrowed(request, number) for number in numbers]
+    return left
+
+
+def _ledgers(storage: Storage, folder: str) -> Iterator[str]:
+    """Names of a shard's ledgers; in a bucket each is in parts."""
+    for name, _ in storage.sizes(folder):
+        yield f"{folder}/{name[len(folder) + 1 :].partition('/')[0]}"
