@@ -95,12 +95,14 @@ def _judge(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, req
     refused = sim.bill.attempts.get(429, 0)
     doubtful = round((summary["cost_high_usd"] - summary["cost_low_usd"]) / PRICE)
     right, stray = summary["samples"]["ok"] - len(wrong_pictures(ran, sim)), strays(ran)
+    cut_off = sum(_cut_off(ledger) for ledger in (folder / ".imagen-batch").rglob("*.jsonl"))
     ledgers = [path.parent for path in (folder / ".imagen-batch" / "ledger").rglob("*/*/*.jsonl")]
     taken_over = len(ledgers) - len(set(ledgers))
     print(f"{requests} requests, two workers, one killed; concurrency {CONCURRENCY}, {PER_MINUTE} a minute")
     print(f"{'shards, and those that another worker took over':<50}{len(set(ledgers)):>6}{taken_over:>6}")
     print(f"{'right pictures':<50}{right:>6}")
     print(f"{'paid for, maybe charged says the summary':<50}{billed:>6}{doubtful:>6}")
+    print(f"{'sent by the dead worker, and cut off':<50}{cut_off:>6}")
     print(f"{'most in flight at once':<50}{most:>6}")
     print(f"{'refused over the rate':<50}{refused:>6}")
     print(f"{'files of no row':<50}{len(stray):>6}")
@@ -109,13 +111,20 @@ def _judge(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, req
             "the run is completed": code == 0 and summary["samples"]["ok"] == requests,
             "every picture is right": right == requests,
             "the dead worker's shards were taken over": taken_over > 0,
-            "only what was under way in it is paid for again": billed - requests <= CONCURRENCY // 2,
+            "only what was under way in it is paid for again": billed - requests <= cut_off <= CONCURRENCY,
             "and is told as perhaps charged": billed - requests <= doubtful,
             "no more is in flight than one run may have": most <= CONCURRENCY,
             "no request is over the rate": refused == 0,
             "no file is there without a row": not stray,
         }
     )
+
+
+def _cut_off(ledger: Path) -> int:
+    """Attempts in a ledger without a word about their end."""
+    records = [orjson.loads(line) for line in ledger.read_bytes().rpartition(b"\n")[0].splitlines()]
+    ended = {(one["key"], one["attempt"]) for one in records if one["t"] in {"back", "done"}}
+    return sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records)
 
 
 if __name__ == "__main__":

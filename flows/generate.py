@@ -31,6 +31,7 @@ from flows.signals import stopping_on_signals
 from imagen_batch.errors import Fatal, SettingsInvalid
 from imagen_batch.examine import examine
 from imagen_batch.remaining import remaining
+from imagen_batch.room import disk_trouble
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.stopping import Stop
@@ -102,6 +103,8 @@ def _told_to(stop: Stop) -> Iterator[None]:
         yield
     except SettingsInvalid as error:
         stop.for_error(Fatal(str(error), kind="settings", outcome="settings"))
+    except OSError as error:
+        stop.for_error(disk_trouble(error))
     except Exception as error:
         stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
         raise

@@ -47,7 +47,7 @@ def launch(settings: Settings, console: Console) -> Summary:
         for warning in examined.warnings:
             console.say(f"warning: {warning}")
         _ask(examined, console)
-        run = stack.enter_context(open_run(examined, env=os.environ, command=console.command))
+        run = stack.enter_context(open_run(examined, env=os.environ, command=console.command, say=console.say))
         _tell_start(run, console, server)
         return _in_prefect(run, console, server)
 

@@ -20,7 +20,7 @@ from imagen_batch.storage import STATE, Storage
 
 NAME: Final = f"{STATE}/control.json"
 EVERY_S: Final = 2.0
-ORPHANED_AFTER_S: Final = 15.0
+ORPHANED_AFTER_S: Final = 30.0
 _LONG_DEAD_S = 600.0  # by then all have noticed, however far apart the clocks of two machines are
 
 
@@ -108,9 +108,15 @@ def heard(storage: Storage) -> Word | None:
 
 
 def wait_for_silence(
-    storage: Storage, *, clock: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep
+    storage: Storage,
+    *,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Return once workers of an earlier run that was killed must have noticed. For whoever holds the lock."""
     word = heard(storage)
     if word is not None and not word.over and clock() - word.at < _LONG_DEAD_S:
-        sleep(ORPHANED_AFTER_S + 2 * EVERY_S)
+        seconds = ORPHANED_AFTER_S + 2 * EVERY_S
+        say(f"the last run here was killed: waiting {seconds:.0f} s, until its workers elsewhere have stopped, too")
+        sleep(seconds)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from imagen_batch.control import Control, wait_for_silence
+from imagen_batch.control import Control
 from imagen_batch.errors import Fatal
 from imagen_batch.history import read_history
 from imagen_batch.records import ImageRequest
@@ -25,7 +25,6 @@ from imagen_batch.workshop import settled, shard_folder
 def dispatching(run: Run, *, slots: Callable[[], int]) -> Iterator[Dispatch]:
     """Send a run's shards out while the block lasts. `slots` is how many the workers there are can make at once."""
     storage = run.studio.shelf.storage
-    wait_for_silence(storage)
     job = uuid.uuid4().hex
     control = Control(storage, job)
     with control.speaking():
@@ -47,7 +46,7 @@ class Dispatch:
         self._number = 0
         self._again = False  # something was left out that a further round may make
         self._settled = -1  # when the round began
-        self._told = 0.0
+        self._told: dict[str, object] = {}
 
     def ready(self) -> Iterator[Ticket]:
         """Tickets for as many shards as may be under way now."""
@@ -68,7 +67,7 @@ class Dispatch:
     def landed(self, ticket: Ticket, report: Report) -> None:
         """A shard has ended."""
         self._shares.give_back(ticket.shard, report.used)
-        self._again |= report.walled
+        self._again |= report.walled or report.stopped
         self._run.count(report.samples)
         if (error := report.error) is not None:
             self._run.stop.for_error(error)
@@ -104,11 +103,10 @@ class Dispatch:
 
     def _tell(self) -> None:
         """Each shard under way has the same share; at the end, when none follows, a larger one."""
-        if self._run.stop.is_set:
-            self._control.say(stop=True)
-        elif self._share != self._told:
-            self._told = self._share
-            self._control.say(share=self._told)
+        word: dict[str, object] = {"share": self._share, "stop": self._run.stop.is_set}
+        if word != self._told:
+            self._told = word
+            self._control.say(**word)
 
     @property
     def _share(self) -> float:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 
 from imagen_batch.budget import Budget
 from imagen_batch.conclude import conclude
+from imagen_batch.control import wait_for_silence
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
 from imagen_batch.generate import generate_shard
@@ -121,8 +122,9 @@ def open_run(
     *,
     env: Mapping[str, str],
     command: str = "imagen-batch run",
+    say: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Run]:
-    """Take the run's folder and get everything ready to send.
+    """Take the run's folder and get everything ready to send. `say` hears why that takes long.
 
     Raises FolderBusy, or SettingsInvalid for a missing credential or a folder that can't be written.
     """
@@ -131,6 +133,7 @@ def open_run(
     with ExitStack() as stack:
         provider = _provider(examined, env, stack)
         storage = _held(settings, stack)
+        wait_for_silence(storage, say=say)
         keep_input(examined, storage)
         room = Room(storage, in_flight=settings.concurrency)
         room.prepare()

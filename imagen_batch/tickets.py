@@ -57,11 +57,16 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a shard. `walled`: its own wall left requests out; `fatal`: facts of what stops the run."""
+    """What became of a shard.
+
+    `walled`: its own wall left requests out; `stopped`: its worker was told to stop, or lost its run; `fatal`: facts
+    of what stops the run.
+    """
 
     samples: tuple[Sample, ...] = ()
     used: Used = field(default_factory=Used)
     walled: bool = False
+    stopped: bool = False
     fatal: Mapping[str, Any] | None = None
 
     def packed(self) -> bytes:

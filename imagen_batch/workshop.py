@@ -49,9 +49,8 @@ def make_shard(
         with workshop.claimed(ticket, sleep) as claim:
             return _made(ticket, claim, workshop)
     except (SettingsInvalid, OSError) as error:
-        place = ticket.job.settings.place
         return Report(
-            fatal=facts_of(Fatal(f"a worker can't work in {place}: {error}", kind="worker", outcome="worker"))
+            fatal=facts_of(Fatal(f"a worker can't make pictures: {error}", kind="worker", outcome="worker"))
         )
 
 
@@ -88,7 +87,7 @@ class Workshop:
         self.storage: Storage = open_storage(settings.place)
         if (heard(self.storage) or Word("")).run != job.id:
             raise SettingsInvalid(
-                "this is another folder here than where the run was started; workers have to share it"
+                f"{settings.place} is another folder here than where the run was started: workers have to share it"
             )
         self.provider = make_provider(settings, base_url=job.base_url, env=env)
         self.stop = Stop()
@@ -184,7 +183,13 @@ def _made(ticket: Ticket, claim: Claim, workshop: Workshop) -> Report:
     samples = [*settled(ticket.requests, claim.past)]
     studio = _studio(ticket, claim, workshop, seen=samples.extend)
     generate_shard(_left(ticket, claim.past), studio, threads=workshop.threads)
-    return Report(tuple(samples), Used(*studio.budget.used), studio.budget.hit, facts_of(workshop.stop.fatal))
+    return Report(
+        samples=tuple(samples),
+        used=Used(*studio.budget.used),
+        walled=studio.budget.hit,
+        stopped=workshop.stop.is_set,
+        fatal=facts_of(workshop.stop.fatal),
+    )
 
 
 def _studio(

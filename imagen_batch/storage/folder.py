@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -25,7 +25,6 @@ class Folder:
         self.path = path
         self._link = link
         self._made: set[Path] = set()
-        self._naming = threading.Lock()
 
     @property
     def place(self) -> str:
@@ -60,7 +59,7 @@ class Folder:
 
     def create(self, name: str, data: bytes) -> bool:
         """Write `data` beside, then give it its name unless something has that."""
-        beside = f"{name}.{threading.get_ident()}.part"
+        beside = f"{name}.{uuid.uuid4().hex}.part"
         self.put(beside, data)
         try:
             return self.link(beside, name)
@@ -147,14 +146,21 @@ class Folder:
             os.posix_fallocate(file.fileno(), 0, max(1, size))
 
     def _copied(self, source: Path, target: Path) -> bool:
-        with self._naming:
-            if os.path.lexists(target):
-                return False
-            beside = target.with_name(f".{target.name}.part")
-            shutil.copyfile(source, beside)
-            with beside.open("rb") as file:
+        beside = target.with_name(f".{target.name}.part")
+        try:
+            file = beside.open("xb")  # also keeps others from the name meanwhile, in this process or another
+        except FileExistsError:
+            return False
+        try:
+            with file, source.open("rb") as picture:
+                if os.path.lexists(target):
+                    return False
+                shutil.copyfileobj(picture, file)
+                file.flush()
                 os.fsync(file.fileno())
             beside.rename(target)
+        finally:
+            beside.unlink(missing_ok=True)
         return True
 
     def _make(self, folder: Path) -> None:
