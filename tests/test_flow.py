@@ -115,12 +115,13 @@ def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
     assert (tmp_path / "outputs" / "prompts-rehearsal" / "summary.json").exists()
 
 
-def test_dask_workers_make_the_shards(tmp_path, served):
+@pytest.mark.parametrize("runner", ["dask", "ray"])
+def test_workers_make_the_shards(tmp_path, served, runner):
     """In processes of their own, with a state and a summary like any other run's."""
-    pytest.importorskip("prefect_dask")
+    pytest.importorskip(f"prefect_{runner}", reason=f"belongs to the extra `{runner}`")
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(60)))
-        typed = ["--provider", "simulator", "--base-url", sim.url, "--runner", "dask", "--workers", "1", "--json"]
+        typed = ["--provider", "simulator", "--base-url", sim.url, "--runner", runner, "--workers", "1", "--json"]
         done = command("run", source, *typed, here=tmp_path, env=served)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["samples"]["ok"] == sim.bill.total == 60

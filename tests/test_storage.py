@@ -53,6 +53,38 @@ def test_names_come_sorted_with_their_sizes(storage):
     assert list(storage.sizes("c")) == [("c/x/y", 10)]
 
 
+@given(there=st.sets(st.integers(0, 40)), asked=st.lists(st.integers(0, 40), max_size=30))
+@pytest.mark.parametrize("scheme", ["", "memory:/"], ids=["folder", "memory"])
+def test_sizes_of_many_are_those_of_each(tmp_path_factory, scheme, there, asked):
+    """Near each other or far apart, there or not, once or several times."""
+    storage = open_storage(f"{scheme}{tmp_path_factory.mktemp('out')}")
+    for number in there:
+        storage.put(f"images/{number:03}.png", b"x" * number)
+    names = [f"images/{number:03}.png" for number in asked]
+    assert storage.sizes_of(names) == [number if number in there else None for number in asked]
+
+
+def test_sizes_of_many_in_s3_are_found_page_by_page(s3, monkeypatch):
+    """Also where a page ends in between, and where the last is far away."""
+    storage = open_storage("s3://pictures/paged")
+    for number in range(12):
+        storage.put(f"images/{number:03}.png", b"x" * number)
+    storage.put("zebra", b"far")
+    names = [f"images/{number:03}.png" for number in (3, 11, 5, 99)] + ["zebra"]
+    plain, asked = storage._files.call_s3, []
+
+    def three_at_a_time(operation, **named):
+        asked.append(operation)
+        return plain(operation, MaxKeys=3, **named)
+
+    monkeypatch.setattr(storage._files, "call_s3", three_at_a_time)
+    assert storage.sizes_of(names) == [3, 11, 5, None, 3]
+    assert storage.sizes_of([]) == []
+    assert len(list(storage.sizes("images"))) == 12
+    assert set(asked) == {"list_objects_v2"}
+    assert len(asked) > 5
+
+
 def test_a_name_that_is_taken_stays_what_it_is(storage):
     """Neither a new file nor a second name goes over it."""
     assert storage.create("images/a.png", b"one")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -20,9 +21,12 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.lease import Lease
+from imagen_batch.storage.pages import pages
 from imagen_batch.storage.parts import PartedLog, PartedLogs
 
 _PATIENCE_S = 120.0
+_HEADS_AT_ONCE = 32
+_LISTED_IN_VAIN = 4  # objects for each wanted one: a thousand in one listing cost what a head costs
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 
 
@@ -77,12 +81,21 @@ class Bucket:
         except FileNotFoundError:
             return None
 
+    def sizes_of(self, names: Sequence[str]) -> list[int | None]:
+        """List what lies between the first and the last name, then ask for the heads of those that are far apart."""
+        wanted = sorted(self._path(name) for name in names)
+        found, upto = self._listed(wanted) if wanted else ({}, "")
+        beyond = {name for name in names if self._path(name) > upto}
+        with ThreadPoolExecutor(_HEADS_AT_ONCE) as threads:
+            heads = dict(zip(beyond, threads.map(self.size, beyond), strict=True))
+        return [heads[name] if name in beyond else found.get(self._path(name)) for name in names]
+
     def sizes(self, below: str) -> Iterator[tuple[str, int]]:
-        """List the objects, a page of the store's at a time in memory of all names."""
+        """List the objects."""
+        prefix = self._path(f"{below}/") if below else f"{self._root}/"
         with _own_errors():
-            found = self._files.find(self._path(below), detail=True)
-        for path in sorted(found):
-            yield path[len(self._root) + 1 :], int(found[path]["size"])
+            for page in pages(self._files, prefix):
+                yield from ((path[len(self._root) + 1 :], size) for path, size in page)
 
     def put(self, name: str, data: bytes) -> None:
         """Put the object."""
@@ -180,6 +193,16 @@ class Bucket:
             raise PermissionError(self._lease.lost)
         with _own_errors():
             self._files.pipe_file(self._path(name), data, **how)
+
+    def _listed(self, wanted: Sequence[str]) -> tuple[dict[str, int], str]:
+        """Objects from the first wanted path on, and up to which one; not much more than there are wanted."""
+        found: dict[str, int] = {}
+        with _own_errors():
+            for page in pages(self._files, f"{self._root}/", after=wanted[0][:-1]):
+                found.update(page)
+                if page[-1][0] >= wanted[-1] or len(found) > _LISTED_IN_VAIN * len(wanted):
+                    return found, page[-1][0]
+        return found, wanted[-1]
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +41,10 @@ class Folder:
             return (self.path / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def sizes_of(self, names: Sequence[str]) -> list[int | None]:
+        """Ask for each."""
+        return [self.size(name) for name in names]
 
     def sizes(self, below: str) -> Iterator[tuple[str, int]]:
         """Name and bytes of every file below a name, sorted within each folder."""

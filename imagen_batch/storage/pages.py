@@ -1,0 +1,35 @@
+"""Which objects are there, page after page?
+
+A million names as a library lists them at once take 600 MB. S3 gives pages; of other stores the whole is one page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Page = list[tuple[str, int]]
+"""Paths and bytes of objects, sorted by path."""
+
+
+def pages(files: Any, prefix: str, *, after: str = "") -> Iterator[Page]:
+    """All objects whose path begins with `prefix` and comes after `after`, by path. `files` is fsspec's."""
+    listed = _s3_pages(files, prefix, after) if hasattr(files, "call_s3") else _one_page(files, prefix, after)
+    return (page for page in listed if page)
+
+
+def _s3_pages(files: Any, prefix: str, after: str) -> Iterator[Page]:
+    bucket, _, start = prefix.partition("/")
+    _, _, last = after.partition("/")
+    more = True
+    while more:
+        answer = files.call_s3("list_objects_v2", Bucket=bucket, Prefix=start, StartAfter=last)
+        page = [(f"{bucket}/{one['Key']}", int(one["Size"])) for one in answer.get("Contents", [])]
+        yield page
+        more = bool(answer.get("IsTruncated")) and bool(page)
+        last = page[-1][0].partition("/")[2] if page else last
+
+
+def _one_page(files: Any, prefix: str, after: str) -> Iterator[Page]:
+    found = files.find(prefix.rpartition("/")[0], detail=True)
+    yield [(path, int(found[path]["size"])) for path in sorted(found) if path.startswith(prefix) and path > after]
