@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -63,9 +65,24 @@ def _dask_crew(settings: Settings) -> Iterator[Crew]:
     logging.getLogger("distributed").setLevel(logging.WARNING)  # not a line for each connection
     with DaskTaskRunner(**_dask_cluster(settings)) as runner:
         try:
-            yield _DaskCrew(runner, runner.client)
+            with _deaf_to_interrupts():
+                client = runner.client
         except OSError as error:
             raise SettingsInvalid(f"--dask-address {settings.dask_address}: {error}") from error
+        yield _DaskCrew(runner, client)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that are started here leave a terminal's Ctrl-C to the run, which still needs what they do."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say so
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _dask_cluster(settings: Settings) -> dict[str, Any]:
@@ -117,8 +134,12 @@ def _ray_crew(settings: Settings) -> Iterator[Crew]:
     if settings.workers is not None:
         local["num_cpus"] = settings.workers
     cluster = {"address": settings.ray_address} if settings.ray_address else {"init_kwargs": local}
-    with RayTaskRunner(**cluster) as runner:
-        yield _RayCrew(runner)
+    with _deaf_to_interrupts():
+        started = RayTaskRunner(**cluster).__enter__()
+    try:
+        yield _RayCrew(started)
+    finally:
+        started.__exit__(None, None, None)
 
 
 class _RayCrew:

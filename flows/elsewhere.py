@@ -5,6 +5,7 @@ What may be sent out, and what follows from what comes back, is decided in `imag
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from prefect import task
@@ -12,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.crews import Crew, crew_for
 from imagen_batch.dispatch import Dispatch, dispatching
+from imagen_batch.errors import Fatal
 from imagen_batch.run import Run
 from imagen_batch.tickets import Report, Ticket
 from imagen_batch.workshop import make_shard
@@ -32,6 +34,7 @@ class Elsewhere:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._dispatch: Dispatch | None = None
+        self._seen_workers = time.monotonic()
 
     def cut(self) -> None:
         """End what is under way everywhere."""
@@ -56,11 +59,27 @@ class Elsewhere:
                     return
                 for future in crew.landed(list(flying), _LOOK_EVERY_S):
                     self._take_in(dispatch, flying.pop(future), crew.result(future))
+                if self._deserted(crew):
+                    while flying:
+                        dispatch.lost(flying.popitem()[1])
                 yield
         finally:
             if flying:  # whatever happened, nothing goes on behind the summary's back
                 dispatch.cut()
                 crew.landed(list(flying), _GOODBYE_S, all_of_them=True)
+
+    def _deserted(self, crew: Crew) -> bool:
+        """Whether there have been no workers for so long that none is to be expected; that ends the run."""
+        now = time.monotonic()
+        if crew.slots():
+            self._seen_workers = now
+            return False
+        stop = self._run.stop
+        patience = _GOODBYE_S / 3 if stop.is_set else self._run.examined.settings.outage_limit
+        if now - self._seen_workers < patience:
+            return False
+        stop.for_error(Fatal("there are no workers any more", kind="workers", outcome="outage", exit_code=75))
+        return True
 
     def _take_in(self, dispatch: Dispatch, ticket: Ticket, packed: bytes | None) -> None:
         if packed is None:

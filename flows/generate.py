@@ -30,20 +30,20 @@ from flows.here import MOST_SHARDS_IN_FLIGHT, Here
 from flows.signals import stopping_on_signals
 from imagen_batch.errors import Fatal, SettingsInvalid
 from imagen_batch.examine import examine
-from imagen_batch.remaining import remaining
+from imagen_batch.remaining import Remaining, remaining
 from imagen_batch.room import disk_trouble
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.stopping import Stop
 from imagen_batch.summary import Summary
 
-_prepared: ContextVar[Run | None] = ContextVar("prepared", default=None)
+_prepared: ContextVar[tuple[Run, Remaining] | None] = ContextVar("prepared", default=None)
 
 
 @contextmanager
-def prepared(run: Run) -> Iterator[None]:
+def prepared(run: Run, left: Remaining) -> Iterator[None]:
     """Let the flow use a run that this process has opened, while Prefect's server was starting."""
-    token = _prepared.set(run)
+    token = _prepared.set((run, left))
     try:
         yield
     finally:
@@ -63,12 +63,12 @@ _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_worker
 def generate_images(settings: Settings) -> State[Any]:
     """Turn a prompt file into pictures. Its final state says what is missing."""
     name = PurePosixPath(settings.place).name
-    with _opened(settings) as run, _making(run) as making:
-        before = run.examined.samples - remaining(run.examined, run.past).samples
+    with _opened(settings) as (run, left), _making(run) as making:
+        before = run.examined.samples - left.samples
         progress = ProgressArtifact(name, run.examined.samples)
         try:
             with _told_to(run.stop):
-                for _ in making.landings():
+                for _ in making.landings() if left.requests else ():
                     progress.update(before + run.settled)
         finally:
             summary = run.finish()
@@ -78,13 +78,13 @@ def generate_images(settings: Settings) -> State[Any]:
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[Run]:
+def _opened(settings: Settings) -> Iterator[tuple[Run, Remaining]]:
     ready = _prepared.get()
     if ready is not None:
         yield ready
         return
     with open_run(examine(settings, today=datetime.now(UTC).date()), env=os.environ) as run:
-        yield run
+        yield run, remaining(run.examined, run.past)
 
 
 @contextmanager

@@ -6,15 +6,17 @@ there is true, whatever happened to the process in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from imagen_batch.examine import Examined
 from imagen_batch.history import History
-from imagen_batch.identity import Identities
 from imagen_batch.plan import Order, requests_for
 from imagen_batch.records import Entry, Outcome, Sample, Trace
 from imagen_batch.storage import Storage
+
+_LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +29,22 @@ class Account:
     pending: Outcome = "not_attempted"
 
     def entries(self) -> Iterator[Entry]:
-        """One entry for each sample asked for."""
-        identities = Identities(self.examined.settings.provider)
+        """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
+        recorded = self._recorded()
+        while batch := list(islice(recorded, _LOOKED_FOR_TOGETHER)):
+            for entry, gone in zip(batch, are_gone([entry.sample for entry in batch], self.storage), strict=True):
+                yield replace(entry, sample=_file_missing(entry.sample)) if gone else entry
+
+    def _recorded(self) -> Iterator[Entry]:
+        """The same, going by the ledger alone."""
+        provider = self.examined.settings.provider
         for order in self.examined.orders():
-            base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
+            row, model, prompt, options = order.row, order.model, order.prompt, order.options
+            base = self.examined.asked.base(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
-                sample, trace = self._known(base, number) or self._unmade(base, number, keys)
-                yield self._entry(order, sample, trace)
-
-    def _known(self, base: str, number: int) -> tuple[Sample, Trace] | None:
-        if self.past.status(base, number) == "unknown":
-            return None
-        found = self.past.details(base, number)
-        if found is None:
-            return None
-        sample, trace = found
-        if _is_gone(sample, self.storage):
-            return _file_missing(sample), trace
-        return sample, trace
+                sample, trace = self.past.settled(base, number) or self._unmade(base, number, keys)
+                yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options)
 
     def _unmade(self, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
         key = keys.of(number)
@@ -59,34 +58,11 @@ class Account:
         attempt = self.past.last_open(base, number)
         return sample, Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at) if attempt else Trace(key)
 
-    def _entry(self, order: Order, sample: Sample, trace: Trace) -> Entry:
-        return Entry(
-            row=order.row,
-            sample=sample,
-            trace=trace,
-            model=order.model.id,
-            provider=self.examined.settings.provider,
-            dialect=order.model.dialect,
-            prompt=order.prompt,
-            options=order.options,
-        )
 
-
-class PastOnDisk:
-    """The past as it can be seen in the folder: of a picture that is gone nothing is known."""
-
-    def __init__(self, past: History, storage: Storage) -> None:
-        self._past = past
-        self._storage = storage
-
-    def status(self, base: str, number: int) -> Outcome | None:
-        """What became of a sample; None when nothing is known of it."""
-        status = self._past.status(base, number)
-        if status == "ok":
-            found = self._past.details(base, number)
-            if found is not None and _is_gone(found[0], self._storage):
-                return None
-        return status
+def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:
+    """For each sample whether it had a picture that is no longer whole in its place."""
+    sizes = iter(storage.sizes_of([sample.file for sample in samples if sample.file is not None]))
+    return [sample.file is not None and next(sizes) != sample.bytes for sample in samples]
 
 
 class _Keys:
@@ -103,10 +79,6 @@ class _Keys:
             for request in requests_for(self._order, self._base, numbers):
                 self._keys.update(dict.fromkeys(request.numbers, request.key))
         return self._keys[number]
-
-
-def _is_gone(sample: Sample, storage: Storage) -> bool:
-    return sample.file is not None and storage.size(sample.file) != sample.bytes
 
 
 def _file_missing(sample: Sample) -> Sample:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from imagen_batch.metadata import metadata_columns
+from imagen_batch.metadata import metadata_names
 from imagen_batch.records import Entry
 from imagen_batch.storage import Storage
 
@@ -39,7 +39,7 @@ class Card:
     """Counts what the card tells. Memory grows with the number of models only."""
 
     def __init__(self, *, headers: Sequence[str], provider: str) -> None:
-        self._columns = [column.name for column in metadata_columns(headers)]
+        self._columns = metadata_names(headers)
         self._provider = provider
         self._models: Counter[str] = Counter()
         self._asked = 0

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from imagen_batch.records import Entry
 
@@ -35,20 +36,12 @@ class Column:
 
 
 def column(name: str, type_: pa.DataType, path: str) -> Column:
-    """A column that holds an attribute as it is. `path` is part and attribute: "sample.mime_type"."""
+    """A column that holds an attribute as it is. `path` is part and attribute: "sample.mime_type".
+
+    A moment is kept there as seconds since the epoch.
+    """
     part, attribute = path.split(".")
     return Column(name, type_, part, attrgetter(attribute))  # type: ignore[arg-type]
-
-
-def moment(name: str, attribute: str) -> Column:
-    """A column of times, kept in the trace as seconds since the epoch."""
-    take = attrgetter(attribute)
-
-    def milliseconds(trace: object) -> int | None:
-        seconds = take(trace)
-        return None if seconds is None else round(seconds * 1000)
-
-    return Column(name, MOMENT, "trace", milliseconds)
 
 
 def user_columns(
@@ -71,22 +64,24 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([(column.name, column.type) for column in columns])
 
 
-def values(entries: Sequence[Entry], columns: Sequence[Column]) -> list[list[Any]]:
-    """One list per column, in the order of the entries."""
-    parts: dict[Part, Sequence[object]] = {
+def to_batch(entries: Sequence[Entry], columns: Sequence[Column]) -> pa.RecordBatch:
+    """Entries as Arrow arrays of the columns' types, in their order."""
+    parts: dict[Part, Sequence[Any]] = {
         "entry": entries,
         "row": [entry.row for entry in entries],
         "sample": [entry.sample for entry in entries],
         "trace": [entry.trace for entry in entries],
         "options": [entry.options for entry in entries],
     }
-    return [list(map(column.take, parts[column.part])) for column in columns]
-
-
-def to_batch(lists: Sequence[list[Any]], columns: Sequence[Column]) -> pa.RecordBatch:
-    """The same values as Arrow arrays of the columns' types."""
-    arrays = [pa.array(cells, type=column.type) for cells, column in zip(lists, columns, strict=True)]
+    arrays = [_array(list(map(column.take, parts[column.part])), column.type) for column in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=schema(columns))
+
+
+def _array(cells: list[Any], type_: pa.DataType) -> pa.Array:
+    if type_ != MOMENT:
+        return pa.array(cells, type=type_)
+    seconds = pa.array(cells, type=DECIMAL)
+    return pc.round(pc.multiply(seconds, 1000.0)).cast(pa.int64()).cast(MOMENT)
 
 
 def _cell(header: str) -> Callable[[Any], object]:

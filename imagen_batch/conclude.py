@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from imagen_batch.account import Account
 from imagen_batch.examine import Examined
-from imagen_batch.history import read_history
+from imagen_batch.history import History
 from imagen_batch.records import Outcome
 from imagen_batch.report import to_json_text, to_markdown
 from imagen_batch.room import disk_trouble
@@ -18,10 +18,13 @@ from imagen_batch.summary import Facts, Summary, Tally, ending
 from imagen_batch.tables import Tables
 
 
-def conclude(examined: Examined, studio: Studio, *, started: datetime, command: str) -> Summary:
-    """Write what the ledger on disk says into tables and summary; returns the summary."""
+def conclude(examined: Examined, studio: Studio, past: History, *, started: datetime, command: str) -> Summary:
+    """Write what the ledger on disk says into tables and summary; returns the summary.
+
+    `past` is what it said when the run began.
+    """
     settings, storage = examined.settings, studio.shelf.storage
-    past = read_history(storage.logs(LEDGER))
+    past.read_folder(storage.logs(LEDGER))
     pending: Outcome = "skipped_budget" if studio.budget.hit and not studio.stop.is_set else "not_attempted"
     account = Account(examined, past, storage, pending)
     try:

@@ -96,8 +96,8 @@ class Dispatch:
             self._run.stop.for_error(_no_progress())
             return None
         self._settled = self._run.settled
-        self._run.past = read_history(self._run.studio.shelf.storage.logs(LEDGER))
-        self._shards = self._run.shards()
+        self._run.past.read_folder(self._run.studio.shelf.storage.logs(LEDGER))
+        self._shards = self._run.shards(further=True)
         self._next = next(self._shards, None)
         return self._next
 

@@ -16,7 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from imagen_batch.asked import Asked
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.identity import Identities
 from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
@@ -50,6 +52,7 @@ class Examined:
     catalogue: Catalogue
     file: PromptFile
     today: date
+    asked: Asked = field(default_factory=Asked)
     rows: int = 0
     samples: int = 0
     requests: int = 0
@@ -61,6 +64,7 @@ class Examined:
         default_factory=lambda: defaultdict(float)
     )  # model -> worst case with its successor
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
+    stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
     named: set[int] = field(default_factory=set)  # hashes of names that the user chose
     spool: Path | None = None  # where standard input was put
@@ -76,7 +80,13 @@ class Examined:
         return {name: model for name in self.pictures_of if (model := planner.model(name))}
 
     def read_from(self, copy: Path, settings: Settings) -> None:
-        """Read rows from a copy of the file from now on, as `settings` say."""
+        """Read rows from a copy of the file from now on, as `settings` say.
+
+        Raises SettingsInvalid where the copy may hold other rows than were looked at.
+        """
+        original = self.file.path
+        if _stamp(original) != self.stamp and not copy.samefile(original):
+            raise SettingsInvalid(f"{original} was changed while it was read: nothing was sent; start again")
         self.file = _opened(copy, settings, format=self.file.format)
 
     def forget_spool(self) -> None:
@@ -109,8 +119,9 @@ def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) 
 
 
 def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
+    stamp = _stamp(source)
     file = _opened(source, settings)
-    examined = Examined(settings, load_catalogue(settings.models), file, today)
+    examined = Examined(settings, load_catalogue(settings.models), file, today, stamp=stamp)
     _check_template(settings, file)
     problems = _look_at_rows(examined)
     if not problems and not examined.rows:
@@ -138,6 +149,14 @@ def _source(settings: Settings, stdin: IO[bytes] | None) -> Path:
     return Path(spool.name)
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
 def _opened(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
     return open_prompts(
         path,
@@ -160,19 +179,22 @@ def _check_template(settings: Settings, file: PromptFile) -> None:
 
 def _look_at_rows(examined: Examined) -> list[Problem]:
     planner = Planner(examined.settings, examined.catalogue)
+    identities = Identities(examined.settings.provider)
     problems: list[Problem] = []
     of_the_run: set[Problem] = set()
+    limit = examined.settings.limit
     for row in examined.file.rows():
         if isinstance(row, Problem):
             problems.append(row)
-        elif examined.settings.limit is None or examined.rows < examined.settings.limit:
+        elif limit is None or examined.rows < limit:
             order, found, remarks = planner.order(row)
-            problems += (one for one in found if one.line is not None or one not in of_the_run)
-            of_the_run.update(one for one in found if one.line is None)
+            if found:
+                problems += (one for one in found if one.line is not None or one not in of_the_run)
+                of_the_run.update(one for one in found if one.line is None)
             _note(examined, row, remarks)
             examined.rows += 1
             if order is not None:
-                _count(examined, order)
+                _count(examined, order, identities)
                 _look_at_name(examined, row, order)
         if len(problems) >= _MOST_PROBLEMS:
             break
@@ -193,20 +215,22 @@ def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
     examined.named.add(name)
 
 
-def _count(examined: Examined, order: Order) -> None:
-    per_request = order.model.samples_per_request
+def _count(examined: Examined, order: Order, identities: Identities) -> None:
+    base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
+    per_request, price = order.model.samples_per_request, order.price
+    examined.asked.add(base, order.samples, per_request=per_request, price=price)
     examined.samples += order.samples
     examined.requests += -(-order.samples // per_request)
     examined.pictures_of[order.model.id] += order.samples
     examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(order.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
     if order.model.successor:
         successor = examined.catalogue.get(order.model.successor)
-        price = successor.worst_price(order.options.image_size, order.prompt) if successor else None
-        examined.successor_usd[order.model.id] += (price or 0.0) * order.samples
-    if order.price is None:
+        usd = successor.worst_price(order.options.image_size, order.prompt) if successor else None
+        examined.successor_usd[order.model.id] += (usd or 0.0) * order.samples
+    if price is None:
         examined.unpriced += order.samples
     else:
-        examined.worst_usd += order.price * order.samples
+        examined.worst_usd += price * order.samples
     if len(examined.names) < 3:
         examined.names.append(order.stem)
 

@@ -53,6 +53,8 @@ class Failures:
         return None
 
     def _append(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
         lines = [self._line(entry) for entry in entries]
         self._frame(lines).to_csv(self._text, index=False, header=False, lineterminator=_LINE_END)
 

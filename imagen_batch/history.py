@@ -6,9 +6,6 @@ details are read back from disk when the manifest is made, so memory stays small
 
 from __future__ import annotations
 
-import mmap
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +15,11 @@ import orjson
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
+_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 _STATUS_BITS = 3
 _OFFSET_BITS = 48
+_BLOCK = 1 << 18  # bytes of a ledger read at once: some hundred records
+_BEFORE = 1 << 16  # of them, bytes before the record asked for: results lie nearly, not quite in input order
 
 
 @dataclass(slots=True)
@@ -73,20 +73,28 @@ class History:
         self.refused_429 = 0
         self.pictures = 0
         self.maybe_pictures = 0  # asked for in attempts that may have been charged
-        self.open: dict[tuple[str, int], OpenAttempt] = {}
+        self._open: dict[tuple[str, int], Any] = {}  # `sent` records
         self._tries: dict[str, int] = {}
         self._files: list[Path] = []
-        self._maps: dict[int, mmap.mmap] = {}
+        self._numbers: dict[str, int] = {}  # of files, by their names: no two have the same, wherever they lie
+        self._ends: list[int] = []  # how far each was read
         self._places: dict[bytes, int] = {}
-        self._pending: Counter[bytes] = Counter()
+        self._pending: dict[bytes, int] = {}
         self._last: tuple[int, Any] = (-1, None)
+        self._block: tuple[int, bytes] = (0, b"")
+
+    @property
+    def open(self) -> dict[tuple[str, int], OpenAttempt]:
+        """The attempts that nothing answered, by key and number of the attempt, the latest last."""
+        return {attempt: _open_attempt(record) for attempt, record in self._open.items()}
 
     def status(self, base: str, number: int) -> Outcome | None:
         """What became of a sample; None when nothing is known of it."""
         slot = _slot(base, number)
         place = self._places.get(slot)
-        known = None if place is None else _status(place)
-        return "unknown" if known != "ok" and slot in self._pending else known
+        if place is not None:
+            return self._outcome(slot, place)
+        return "unknown" if slot in self._pending else None
 
     def tries(self, request: ImageRequest) -> int:
         """How many attempts were made for a request, with or without a result; the next one goes on counting."""
@@ -97,17 +105,22 @@ class History:
 
     def last_open(self, base: str, number: int) -> OpenAttempt | None:
         """The latest attempt for a sample that nothing answered."""
-        covering = [one for one in self.open.values() if one.base == base and number in one.numbers]
+        of_row = [_open_attempt(sent) for sent in self._open.values() if sent["base"] == base]
+        covering = [attempt for attempt in of_row if number in attempt.numbers]
         return covering[-1] if covering else None
 
     def details(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The recorded result of a sample and how its request went; None when there is none."""
         place = self._places.get(_slot(base, number))
-        if place is None:
+        return None if place is None else self._details(place, number)
+
+    def settled(self, base: str, number: int) -> tuple[Sample, Trace] | None:
+        """The same unless a later attempt may have been charged: then, too, what became of the sample is open."""
+        slot = _slot(base, number)
+        place = self._places.get(slot)
+        if place is None or self._outcome(slot, place) == "unknown":
             return None
-        record = self._record(place >> _STATUS_BITS)
-        found = next(sample for sample in record["samples"] if sample["number"] == number)
-        return _sample(found), _trace(record)
+        return self._details(place, number)
 
     def pictures_at_most(self) -> int:
         """Pictures that were made, as far as anyone can know: those of attempts that nothing answered, too."""
@@ -124,30 +137,58 @@ class History:
         """Take one record into account. `where` is the file number and offset at which it lies."""
         kind = record["t"]
         if kind == "sent":
-            self._fold_sent(_open_attempt(record))
+            self._fold_sent(record)
         elif kind == "back":
             self._fold_back(record)
         elif kind == "done":
             self._fold_done(record, where)
 
     def read(self, path: Path) -> None:
-        """Fold a whole ledger file."""
-        number = len(self._files)
-        self._files.append(path)
-        for offset, record in _records(path):
-            self.fold(record, where=number << _OFFSET_BITS | offset)
+        """Fold a ledger file; of one that was read before, what came to it since."""
+        number = self._numbers.setdefault(path.name, len(self._files))
+        if number == len(self._files):
+            self._files.append(path)
+            self._ends.append(0)
+        self._files[number] = path
+        offset = self._ends[number]
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # torn by a kill: never counted
+                self.fold(_parsed(line, path, offset), where=number << _OFFSET_BITS | offset)
+                offset += len(line)
+        self._ends[number] = offset
 
-    def _fold_sent(self, attempt: OpenAttempt) -> None:
+    def read_folder(self, folder: Path) -> None:
+        """Fold all ledger files of `folder` in the order of their names, or what came to them since."""
+        for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.name):
+            self.read(path)
+
+    def _outcome(self, slot: bytes, place: int) -> Outcome:
+        known = _outcome(place)
+        return "unknown" if known != "ok" and slot in self._pending else known
+
+    def _details(self, place: int, number: int) -> tuple[Sample, Trace]:
+        record = self._record(place >> _STATUS_BITS)
+        [found] = [sample for sample in record["samples"] if sample["number"] == number]
+        return _sample(found), _trace(record)
+
+    def _fold_sent(self, record: Any) -> None:
         self.attempts += 1
-        self.open[attempt.key, attempt.attempt] = attempt
-        self._tries[attempt.key] = attempt.attempt
-        self._pending.update(_slot(attempt.base, number) for number in attempt.numbers)
+        self._open[record["key"], record["attempt"]] = record
+        self._tries[record["key"]] = record["attempt"]
+        first = record["first"]
+        for number in range(first, first + len(record["names"])):
+            slot = _slot(record["base"], number)
+            self._pending[slot] = self._pending.get(slot, 0) + 1
 
     def _fold_back(self, record: Any) -> None:
         self.refused_429 += record.get("status") == 429
-        attempt = self.open.pop((record["key"], record["attempt"]), None)
-        if attempt is None:
+        sent = self._open.pop((record["key"], record["attempt"]), None)
+        if sent is None:
             return
+        attempt = _open_attempt(sent)
         self.money.spent += record.get("usd") or 0.0  # an answer without a picture that was asked for once more
         if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
             self.money.add_maybe(attempt.usd)
@@ -157,59 +198,63 @@ class History:
             self._no_longer_pending(_slot(attempt.base, number))
 
     def _fold_done(self, record: Any, where: int) -> None:
-        self.open.pop((record["key"], record["attempt"]), None)
+        self._open.pop((record["key"], record["attempt"]), None)
         self._tries.pop(record["key"], None)
         self.money.maybe += record.get("maybe_usd", 0.0)
         for sample in record["samples"]:
-            self._fold_sample(_slot(record["base"], sample["number"]), sample, where)
+            slot = _slot(record["base"], sample["number"])
+            self._pending.pop(slot, None)
+            self.money.spent += sample.get("cost_usd", 0.0)
+            if sample["status"] == "ok":
+                self.pictures += 1
+                self.money.unpriced += sample["cost_is"] == "unknown"
+            elif self._is_ok(slot):
+                continue  # a picture that is there is not taken away by a later failure
+            self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample["status"]]
 
-    def _fold_sample(self, slot: bytes, sample: Any, where: int) -> None:
-        self._pending.pop(slot, None)
-        self.money.spent += sample.get("cost_usd", 0.0)
-        before = self._places.get(slot)
-        if sample["status"] == "ok":
-            self.pictures += 1
-            self.money.unpriced += sample["cost_is"] == "unknown"
-        elif before is not None and _status(before) == "ok":
-            return  # a picture that is there is not taken away by a later failure
-        self._places[slot] = where << _STATUS_BITS | OUTCOMES.index(sample["status"])
+    def _is_ok(self, slot: bytes) -> bool:
+        place = self._places.get(slot)
+        return place is not None and _outcome(place) == "ok"
 
     def _no_longer_pending(self, slot: bytes) -> None:
-        if self._pending[slot] > 1:
+        if self._pending.get(slot, 0) > 1:
             self._pending[slot] -= 1
         else:
             self._pending.pop(slot, None)
 
     def _record(self, where: int) -> Any:
-        if self._last[0] != where:  # samples of one request are asked for one after the other
-            self._last = (where, orjson.loads(self._line(where)))
-        return self._last[1]
+        last = self._last  # any thread may ask, and change it
+        if last[0] != where:  # samples of one request are asked for one after the other
+            last = self._last = (where, orjson.loads(self._line(where)))
+        return last[1]
 
     def _line(self, where: int) -> bytes:
+        at, block = self._block
+        start = where - at  # far outside where the block is of another file
+        end = block.find(b"\n", start) if 0 <= start < len(block) else -1
+        if end < 0:
+            self._block = at, block = self._block_around(where)
+            start = where - at
+            end = block.find(b"\n", start)
+        return block[start:end]
+
+    def _block_around(self, where: int) -> tuple[int, bytes]:
+        """A part of a ledger file that holds the whole record at `where`, and where it begins."""
         number, offset = where >> _OFFSET_BITS, where & ((1 << _OFFSET_BITS) - 1)
-        if number not in self._maps:
-            with self._files[number].open("rb") as file:
-                self._maps[number] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        data = self._maps[number]
-        return data[offset : data.find(b"\n", offset)]
+        before = min(_BEFORE, offset)
+        with self._files[number].open("rb") as file:
+            file.seek(offset - before)
+            block = file.read(_BLOCK)
+            if b"\n" not in block[before:]:
+                block += file.readline()
+        return where - before, block
 
 
 def read_history(folder: Path) -> History:
     """Fold all ledger files of `folder` in the order of their names; an empty history when there are none."""
     history = History()
-    for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.name):
-        history.read(path)
+    history.read_folder(folder)
     return history
-
-
-def _records(path: Path) -> Iterator[tuple[int, Any]]:
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return  # torn by a kill: never counted
-            yield offset, _parsed(line, path, offset)
-            offset += len(line)
 
 
 def _parsed(line: bytes, path: Path, offset: int) -> Any:
@@ -226,7 +271,7 @@ def _slot(base: str, number: int) -> bytes:
     return bytes.fromhex(base[:24]) + number.to_bytes(4, "big")
 
 
-def _status(place: int) -> Outcome:
+def _outcome(place: int) -> Outcome:
     return OUTCOMES[place & ((1 << _STATUS_BITS) - 1)]
 
 
@@ -243,7 +288,8 @@ def _open_attempt(record: Any) -> OpenAttempt:
 
 
 def _sample(record: Any) -> Sample:
-    return Sample(**{**record, "filter_codes": tuple(record.get("filter_codes", ()))})
+    codes = record.get("filter_codes")
+    return Sample(**record) if codes is None else Sample(**{**record, "filter_codes": tuple(codes)})
 
 
 def _trace(record: Any) -> Trace:

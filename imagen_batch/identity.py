@@ -7,6 +7,7 @@ name, a clock or a run. So reordering rows, inserting some or mending a typo re-
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import lru_cache
 from hashlib import sha256
 
 import orjson
@@ -43,6 +44,10 @@ def request_key(base: str, first: int, samples: int) -> str:
 
 
 def _digest(family: str, model: str, prompt: str, options: Options) -> bytes:
-    # Options that are not given leave no trace, so that a new option of a later version changes no key.
-    given = {name: value for name in _OPTION_NAMES if (value := getattr(options, name)) is not None}
-    return sha256(orjson.dumps([family, model, prompt, given])).digest()
+    return sha256(orjson.dumps([family, model, prompt, _given(options)])).digest()
+
+
+@lru_cache(maxsize=1024)  # most rows of a file ask for the same
+def _given(options: Options) -> dict[str, object]:
+    """Options that are not given leave no trace, so that a new option of a later version changes no key."""
+    return {name: value for name in _OPTION_NAMES if (value := getattr(options, name)) is not None}

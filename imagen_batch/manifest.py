@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from imagen_batch.columns import (
     DECIMAL,
@@ -18,36 +18,28 @@ from imagen_batch.columns import (
     WHOLE,
     Column,
     column,
-    moment,
-    schema,
-    to_batch,
     user_columns,
-    values,
 )
-from imagen_batch.records import Entry, Sample
+from imagen_batch.records import Sample
 
 
 class Manifest:
     """Writes the same rows into both files. The caller owns the handles."""
 
-    def __init__(self, parquet: BinaryIO, text: TextIO, *, headers: Sequence[str]) -> None:
-        self._columns = manifest_columns(headers)
-        self._parquet = pq.ParquetWriter(parquet, schema(self._columns), compression="zstd")
-        # With \r\n as its line end the writer also quotes cells that hold a lone \r.
-        self._csv = csv.writer(text, lineterminator="\r\n")
-        self._csv.writerow([column.name for column in self._columns])
+    def __init__(self, parquet: BinaryIO, text: BinaryIO, *, table: pa.Schema) -> None:
+        self._parquet = pq.ParquetWriter(parquet, table, compression="zstd")
+        told = pa.schema([(column.name, TEXT if column.type == MOMENT else column.type) for column in table])
+        self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), told, write_options=_CSV)
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Add a batch, which becomes one row group."""
-        lists = values(entries, self._columns)
-        batch = to_batch(lists, self._columns)
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows, which become one row group."""
         self._parquet.write_batch(batch)
-        texts = map(_as_text, lists, batch.columns)
-        self._csv.writerows(zip(*texts, strict=True))
+        self._csv.write_batch(_told(batch))
 
     def close(self) -> None:
-        """Finish the Parquet file; its handle stays open."""
+        """Finish both files; their handles stay open."""
         self._parquet.close()
+        self._csv.close()
 
 
 def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
@@ -55,14 +47,17 @@ def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
     return _OWN + user_columns(headers, taken=[column.name for column in _OWN])
 
 
-def _as_text(cells: list[Any], array: pa.Array) -> list[Any]:
-    """How a column stands in the CSV: times in ISO 8601, truth in lower case, all else as it is."""
-    if array.type == MOMENT:
-        iso: list[Any] = pc.strftime(array.cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ").to_pylist()
-        return iso
-    if array.type == TRUTH:
-        return [None if cell is None else str(cell).lower() for cell in cells]
-    return cells
+# Every text is put in quotes, whatever stands in it; an empty cell without quotes is None.
+_CSV = csv.WriteOptions(eol="\r\n")
+
+
+def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """How the columns stand in the CSV: times in ISO 8601, all else as it is."""
+    for place, told in enumerate(batch.schema):
+        if told.type == MOMENT:
+            iso = pc.strftime(batch.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
+            batch = batch.set_column(place, told.name, iso)
+    return batch
 
 
 def _codes(sample: Sample) -> str | None:
@@ -110,6 +105,6 @@ _OWN = (
     column("latency_s", DECIMAL, "trace.latency_s"),
     Column("cost_usd", DECIMAL, "sample", _known_cost),
     column("cost_is", TEXT, "sample.cost_is"),
-    moment("sent_at", "sent_at"),
-    moment("finished_at", "finished_at"),
+    column("sent_at", MOMENT, "trace.sent_at"),
+    column("finished_at", MOMENT, "trace.finished_at"),
 )

@@ -10,44 +10,43 @@ import re
 from collections.abc import Sequence
 from typing import BinaryIO
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from imagen_batch.columns import (
-    TEXT,
-    TRUTH,
-    WHOLE,
-    Column,
-    column,
-    schema,
-    to_batch,
-    user_columns,
-    values,
-)
-from imagen_batch.records import Entry
+from imagen_batch.columns import user_columns
 
 
 class Metadata:
-    """Writes a row for each picture. The caller owns the handle."""
+    """Writes a row for each picture, of what the manifest holds. The caller owns the handle.
 
-    def __init__(self, parquet: BinaryIO, *, headers: Sequence[str]) -> None:
-        self._columns = metadata_columns(headers)
-        self._parquet = pq.ParquetWriter(parquet, schema(self._columns), compression="zstd")
+    `manifest` is the manifest's schema; the columns that belong to the user's `headers` stand at its end.
+    """
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Add a batch; samples without a picture are left out."""
-        pictures = [entry for entry in entries if entry.sample.status == "ok"]
-        if pictures:
-            self._parquet.write_batch(to_batch(values(pictures, self._columns), self._columns))
+    def __init__(self, parquet: BinaryIO, *, manifest: pa.Schema, headers: Sequence[str]) -> None:
+        places = [manifest.names.index(name) for name in _OWN.values()]
+        self._places = [*places, *range(len(manifest) - len(headers), len(manifest))]
+        types = [manifest.types[place] for place in self._places]
+        self._schema = pa.schema(zip(metadata_names(headers), types, strict=True))
+        self._parquet = pq.ParquetWriter(parquet, self._schema, compression="zstd")
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows of the manifest; samples without a picture are left out."""
+        made = pc.equal(batch.column("status"), "ok")
+        columns = [batch.column(place).filter(made) for place in self._places]
+        pictures = pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        if pictures.num_rows:
+            self._parquet.write_batch(pictures)
 
     def close(self) -> None:
         """Finish the file; its handle stays open."""
         self._parquet.close()
 
 
-def metadata_columns(headers: Sequence[str]) -> tuple[Column, ...]:
+def metadata_names(headers: Sequence[str]) -> tuple[str, ...]:
     """The dataset's own columns and the user's."""
-    taken = (_LOADED_AS, *(column.name for column in _OWN))
-    return _OWN + user_columns(headers, taken=taken, named=_harmless)
+    own = user_columns(headers, taken=(_LOADED_AS, *_OWN), named=_harmless)
+    return (*_OWN, *(column.name for column in own))
 
 
 def _harmless(header: str) -> str:
@@ -58,21 +57,22 @@ def _harmless(header: str) -> str:
 _LOADED_AS = "image"  # what the loader makes of `file_name`
 _NAMES_FILES = re.compile(r"(^|_)file_name(s?)$")
 
-_OWN = (
-    column("file_name", TEXT, "sample.file"),
-    column("prompt", TEXT, "entry.prompt"),
-    column("id", TEXT, "row.id"),
-    column("row", WHOLE, "row.row"),
-    column("sample", WHOLE, "sample.number"),
-    column("model", TEXT, "entry.model"),
-    column("provider", TEXT, "entry.provider"),
-    column("width", WHOLE, "sample.width"),
-    column("height", WHOLE, "sample.height"),
-    column("seed", WHOLE, "options.seed"),
-    column("aspect_ratio", TEXT, "options.aspect_ratio"),
-    column("image_size", TEXT, "options.image_size"),
-    column("negative_prompt", TEXT, "options.negative_prompt"),
-    column("mimeType", TEXT, "sample.mime_type"),
-    column("sha256", TEXT, "sample.sha256"),
-    column("c2pa", TRUTH, "sample.c2pa"),
-)
+# What a column is called here, and in the manifest.
+_OWN = {
+    "file_name": "file",
+    "prompt": "prompt",
+    "id": "id",
+    "row": "row",
+    "sample": "sample",
+    "model": "model",
+    "provider": "provider",
+    "width": "width",
+    "height": "height",
+    "seed": "seed",
+    "aspect_ratio": "aspect_ratio",
+    "image_size": "image_size",
+    "negative_prompt": "negative_prompt",
+    "mimeType": "mimeType",
+    "sha256": "sha256",
+    "c2pa": "c2pa",
+}

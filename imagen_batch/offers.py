@@ -7,7 +7,7 @@ The answers are those of Google's reference pages and of python-genai 2.14.0 and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final, Literal, NamedTuple
 
@@ -42,18 +42,33 @@ CARRIED: Final[Mapping[str, frozenset[str]]] = {
 
 def check(model: Model, options: Options, *, samples: int, prompt: str, provider: str) -> tuple[Remark, ...]:
     """Everything that is wrong or worth a warning. With an error the row can't be sent as it is."""
-    remarks = list(_about_options(model, options, provider))
+    return check_options(model, options, provider=provider) + check_row(model, samples=samples, prompt=prompt)
+
+
+def check_options(model: Model, options: Options, *, provider: str) -> tuple[Remark, ...]:
+    """The part of it that is the same for all rows with these options."""
+    return tuple(_about_options(model, options, provider))
+
+
+def check_row(model: Model, *, samples: int, prompt: str) -> tuple[Remark, ...]:
+    """The rest."""
+    remarks: tuple[Remark, ...] = ()
     if samples < 1:
-        remarks.append(Remark("error", "samples", str(samples), "a row asks for at least 1 picture"))
+        remarks += (Remark("error", "samples", str(samples), "a row asks for at least 1 picture"),)
     if length := _too_long(model, prompt):
         message = f"{model.id} reads 480 tokens, about {model.prompt_words} words; the rest may be ignored"
-        remarks.append(Remark("warning", "prompt", length, message))
-    return tuple(remarks)
+        remarks += (Remark("warning", "prompt", length, message),)
+    return remarks
 
 
 def effective(model: Model, options: Options, *, provider: str) -> Options:
     """`options` without those that `check` said are not sent."""
-    dropped = [remark.option for remark in _about_options(model, options, provider) if remark.dropped]
+    return without_dropped(options, check_options(model, options, provider=provider))
+
+
+def without_dropped(options: Options, remarks: Iterable[Remark]) -> Options:
+    """The same for one who has the remarks at hand."""
+    dropped = [remark.option for remark in remarks if remark.dropped]
     return replace(options, **dict.fromkeys(dropped)) if dropped else options
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
-from imagen_batch.identity import Identities, request_key
+from imagen_batch.asked import Asked
+from imagen_batch.identity import request_key
 from imagen_batch.models import Catalogue, Model, override_price, unknown_model
 from imagen_batch.names import default_stem, picture_name, slug, stem_from, stem_from_template
-from imagen_batch.offers import Remark, check, effective
+from imagen_batch.offers import Remark, check_options, check_row, without_dropped
 from imagen_batch.records import ImageRequest, Options, Outcome, Problem, PromptRow
 from imagen_batch.settings import Settings
 
@@ -26,7 +28,7 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHARD_BYTES = 8 * 2**20  # of prompts: a shard stays small enough to be handed around
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Order:
     """What a row asks for, all choices made."""
 
@@ -51,6 +53,22 @@ class Ledgered(Protocol):
         """What became of a sample; None when nothing is known."""
 
 
+class Choice(NamedTuple):
+    """What a row's model and options come to: the same for all rows that give the same."""
+
+    model: Model
+    remarks: tuple[Remark, ...]
+    sent: Options
+
+
+class Lack(NamedTuple):
+    """A row that still lacks samples: their numbers."""
+
+    row: int
+    base: str
+    numbers: list[int]
+
+
 class Planner:
     """Turns rows into orders. Holds what is the same for all rows."""
 
@@ -59,33 +77,42 @@ class Planner:
         self._catalogue = catalogue
         self._models: dict[str, Model | None] = {}
         self._run_options = settings.options
+        self._template = settings.name_template
+        self._choice = lru_cache(maxsize=1024)(self._chosen)
 
     def order(self, row: PromptRow) -> tuple[Order | None, list[Problem], list[Remark]]:
         """What `row` asks for, or why it can't be had, and what to warn of."""
-        model = self.model(row.model or self._settings.model)
-        if model is None:
+        choice = self._choice(row.model or self._settings.model, row.options)
+        if choice is None:
             return None, [self._unknown(row)], []
-        options = _over(row.options, self._run_options)
+        model = choice.model
         samples = row.samples or self._settings.samples
         prompt = f"{row.prompt}, {row.style}" if row.style else row.prompt
-        provider = self._settings.provider
-        remarks = check(model, options, samples=samples, prompt=prompt, provider=provider)
-        problems = [_problem(row, remark) for remark in remarks if remark.level == "error"]
-        warnings = [remark for remark in remarks if remark.level == "warning"]
-        try:
-            stem, named = self._stem(row, model)
-        except ValueError as error:
-            problems.append(Problem(row.line, "filename", row.filename, str(error)))
+        remarks = choice.remarks + check_row(model, samples=samples, prompt=prompt)
+        problems, warnings = _parted(row, remarks) if remarks else ([], [])
+        stem, named = default_stem(row.row), False
+        if self._template is not None or row.filename:
+            try:
+                stem, named = self._stem(row, model), True
+            except ValueError as error:
+                problems.append(Problem(row.line, "filename", row.filename, str(error)))
         if problems:
             return None, problems, warnings
-        sent = effective(model, options, provider=provider)
-        return Order(row, model, prompt, samples, sent, stem, named), [], warnings
+        return Order(row, model, prompt, samples, choice.sent, stem, named), [], warnings
 
     def model(self, name: str) -> Model | None:
         """The model of that name, with the run's corrections; None when nothing is known of it."""
         if name not in self._models:
             self._models[name] = self._find(name)
         return self._models[name]
+
+    def _chosen(self, name: str, of_row: Options) -> Choice | None:
+        model = self.model(name)
+        if model is None:
+            return None
+        options = _over(of_row, self._run_options)
+        remarks = check_options(model, options, provider=self._settings.provider)
+        return Choice(model, remarks, without_dropped(options, remarks))
 
     def _find(self, name: str) -> Model | None:
         settings = self._settings
@@ -103,13 +130,11 @@ class Planner:
         message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
         return Problem(row.line if row.model else None, "model", row.model or self._settings.model, message)
 
-    def _stem(self, row: PromptRow, model: Model) -> tuple[str, bool]:
-        if self._settings.name_template is not None:
-            facts = dict(zip(TEMPLATE_FIELDS, (row.row, row.id or row.row, slug(row.prompt), model.id), strict=True))
-            return stem_from_template(self._settings.name_template, {**row.user, **facts}), True
-        if row.filename:
-            return stem_from(row.filename), True
-        return default_stem(row.row), False
+    def _stem(self, row: PromptRow, model: Model) -> str:
+        if self._template is None:
+            return stem_from(row.filename or "")
+        facts = dict(zip(TEMPLATE_FIELDS, (row.row, row.id or row.row, slug(row.prompt), model.id), strict=True))
+        return stem_from_template(self._template, {**row.user, **facts})
 
 
 def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
@@ -131,16 +156,26 @@ def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[Im
         )
 
 
-def still_to_make(
-    orders: Iterable[Order], past: Ledgered, *, settings: Settings, identities: Identities
-) -> Iterator[ImageRequest]:
-    """The requests that the run has to send, in input order."""
+def lacking(asked: Asked, past: Ledgered, *, settings: Settings) -> Iterator[Lack]:
+    """The rows for which the run has to send something, in input order."""
     wanted = _wanted(settings)
-    for order in orders:
-        base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
-        numbers = [number for number in range(1, order.samples + 1) if wanted(past.status(base, number))]
+    for row, (base, samples) in enumerate(asked, 1):
+        numbers = [number for number in range(1, samples + 1) if wanted(past.status(base, number))]
         if numbers:
-            yield from requests_for(order, base, numbers)
+            yield Lack(row, base, numbers)
+
+
+def still_to_make(orders: Iterable[Order], lacks: Iterable[Lack]) -> Iterator[ImageRequest]:
+    """The requests for what the rows lack. `orders` are asked for only as far as something lacks."""
+    ordered = iter(orders)
+    for lack in lacks:
+        order = next(order for order in ordered if order.row.row == lack.row)
+        yield from requests_for(order, lack.base, lack.numbers)
+
+
+def request_count(numbers: Iterable[int], per_request: int) -> int:
+    """How many requests it takes to ask for the samples `numbers` of a row."""
+    return sum(1 for _ in _ranges(numbers, per_request))
 
 
 def shard_size(requests: int) -> int:
@@ -160,6 +195,11 @@ def shards(requests: Iterable[ImageRequest], size: int) -> Iterator[list[ImageRe
             shard, weight = [], 0
     if shard:
         yield shard
+
+
+def _parted(row: PromptRow, remarks: Iterable[Remark]) -> tuple[list[Problem], list[Remark]]:
+    problems = [_problem(row, remark) for remark in remarks if remark.level == "error"]
+    return problems, [remark for remark in remarks if remark.level == "warning"]
 
 
 def _problem(row: PromptRow, remark: Remark) -> Problem:

@@ -16,7 +16,6 @@ import orjson
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
 from imagen_batch.history import History
-from imagen_batch.identity import Identities
 from imagen_batch.records import Outcome, Sample
 
 Slot = tuple[str, int]
@@ -45,16 +44,14 @@ class Expected:
 
 def expected(examined: Examined, past: History) -> Iterator[Expected]:
     """Every sample of the input, in order, whatever has become of its file."""
-    identities = Identities(examined.settings.provider)
-    for order in examined.orders():
-        base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
-        for number in range(1, order.samples + 1):
+    for row, (base, samples) in enumerate(examined.asked, 1):
+        for number in range(1, samples + 1):
             status = past.status(base, number) or "not_attempted"
             details = past.details(base, number) if status == "ok" else None
             if details is None:
-                yield Expected(order.row.row, number, base, status)
+                yield Expected(row, number, base, status)
             else:
-                yield Expected(order.row.row, number, base, status, details[0], details[1].key)
+                yield Expected(row, number, base, status, details[0], details[1].key)
 
 
 @dataclass(slots=True)
@@ -72,11 +69,11 @@ class Recorded:
 
     files: dict[str, bytes] = field(default_factory=dict)  # path below the folder -> SHA-256 of what is there
     risks: dict[Slot, Risk] = field(default_factory=dict)
-    _open: dict[tuple[str, int], Any] = field(default_factory=dict)
+    _open: dict[tuple[Any, Any], Any] = field(default_factory=dict)
 
     def fold(self, record: Any) -> None:
         """Take one record into account."""
-        attempt = record["key"], record["attempt"]
+        attempt = record.get("key"), record.get("attempt")  # a claim is about none
         if record["t"] == "sent":
             self._open[attempt] = record
         elif record["t"] == "back":

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar, dataclass_transform
+
+_Value = TypeVar("_Value")
 
 Outcome = Literal["ok", "filtered", "failed", "unknown", "skipped_budget", "not_attempted"]
 OUTCOMES: tuple[Outcome, ...] = ("ok", "filtered", "failed", "unknown", "skipped_budget", "not_attempted")
@@ -17,7 +19,16 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "filtered", "failed", "unknown", "skipped
 CostIs = Literal["exact", "estimate", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def value(cls: type[_Value]) -> type[_Value]:
+    """A frozen dataclass, but frozen for the type checker alone: really frozen ones take three times as long to make.
+
+    A run over a million rows makes ten million.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@value
 class Options:
     """What a request asks for besides its prompt. None means: not sent, the service decides.
 
@@ -43,7 +54,7 @@ class Options:
     labels: tuple[tuple[str, str], ...] | None = None  # Vertex billing labels
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PromptRow:
     """One record of the input file, cells checked and typed; None where a cell is empty or has no column."""
 
@@ -60,7 +71,7 @@ class PromptRow:
     user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that only the user knows
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImageRequest:
     """One HTTP call's worth of work: `samples` pictures of one row, from sample number `first` on."""
 
@@ -86,7 +97,7 @@ class ImageRequest:
         return self.names[number - self.first]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Picture:
     """A picture in a reply. `data` is the encoded file, byte for byte as the service made it."""
 
@@ -97,7 +108,7 @@ class Picture:
     note: str | None = None  # text that came beside it: a rewritten prompt, a remark
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Missing:
     """A sample for which a word, or nothing, came in place of a picture. A value, not an error."""
 
@@ -112,7 +123,7 @@ class Missing:
     again: int = 0  # how many more times asking the same may help (api: 8.4)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Tokens a reply says it used; the basis of an exact price."""
 
@@ -121,7 +132,7 @@ class Usage:
     text: int = 0  # text output and thoughts
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """What one attempt brought: exactly as many entries as samples were asked for, in sample order."""
 
@@ -132,7 +143,7 @@ class Reply:
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sample:
     """What became of one sample: the ledger's word, and the manifest's row but for the prompt's side."""
 
@@ -158,7 +169,7 @@ class Sample:
     cost_is: CostIs | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trace:
     """How a request went, the same for all its samples. Times are seconds since the epoch."""
 
@@ -170,7 +181,7 @@ class Trace:
     finished_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One row of the manifest: a sample asked for, with and without a picture."""
 
@@ -184,7 +195,7 @@ class Entry:
     options: Options  # the row's over the run's
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """One defect of the input, told so that it can be found and mended."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from imagen_batch.control import wait_for_silence
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
 from imagen_batch.generate import generate_shard
-from imagen_batch.history import History, read_history
+from imagen_batch.history import History
 from imagen_batch.keeping import SETTINGS, keep_input
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.plan import shard_size, shards
@@ -74,13 +74,14 @@ class Run:
         """End all attempts that are under way."""
         self.studio.transport.cut_all()
 
-    def requests(self) -> Iterator[ImageRequest]:
-        """What is still to be sent, in input order."""
-        return remaining_requests(self.examined, self.past)
+    def shards(self, *, further: bool = False) -> Iterator[list[ImageRequest]]:
+        """What is still to be sent, in input order and in slices for the scheduler; stops early when the run does.
 
-    def shards(self) -> Iterator[list[ImageRequest]]:
-        """The same in slices for the scheduler; stops early when the run does."""
-        for shard in shards(self.requests(), shard_size(self.examined.requests)):
+        `further`: what this run has asked for already is left out, whatever the answer was.
+        """
+        since = self.started.timestamp() if further else None
+        left = remaining_requests(self.examined, self.past, answered_since=since)
+        for shard in shards(left, shard_size(self.examined.requests)):
             if self.studio.stop.is_set:
                 return
             yield shard
@@ -94,7 +95,7 @@ class Run:
         if self.summary is None:
             self.studio.shelf.room.give_up_ballast()  # ledger and tables may need it
             self.studio.close()
-            self.summary = conclude(self.examined, self.studio, started=self.started, command=self.command)
+            self.summary = conclude(self.examined, self.studio, self.past, started=self.started, command=self.command)
         return self.summary
 
 
@@ -122,6 +123,7 @@ def open_run(
     *,
     env: Mapping[str, str],
     command: str = "imagen-batch run",
+    ahead: Future[History] | None = None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Run]:
     """Take the run's folder and get everything ready to send. `say` hears why that takes long.
@@ -140,7 +142,7 @@ def open_run(
         stack.callback(room.give_up_ballast)
         shelf = Shelf(storage, room)
         ledger = LedgerWriter(storage, now=time.time())
-        past, salvaged = _past(shelf, ledger)
+        past, salvaged = _past(shelf, ledger, ahead)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="request")
@@ -172,11 +174,14 @@ def _held(settings: Settings, stack: ExitStack) -> Storage:
     return storage
 
 
-def _past(shelf: Shelf, ledger: LedgerWriter) -> tuple[History, int]:
-    past = read_history(shelf.storage.logs(LEDGER))
+def _past(shelf: Shelf, ledger: LedgerWriter, ahead: Future[History] | None) -> tuple[History, int]:
+    past = ahead.result() if ahead else History()
+    past.read_folder(shelf.storage.logs(LEDGER))
     salvaged = salvage(shelf, past, ledger)
     shelf.sweep()
-    return (read_history(shelf.storage.logs(LEDGER)) if salvaged else past), salvaged
+    if salvaged:
+        past.read_folder(shelf.storage.logs(LEDGER))
+    return past, salvaged
 
 
 def _studio(

@@ -98,11 +98,16 @@ class Tally:
 
     def add(self, entry: Entry) -> None:
         """The next entry, in input order."""
-        self._counts[entry.sample.status] += 1
-        if entry.sample.status != "ok":
+        sample = entry.sample
+        self._counts[sample.status] += 1
+        if sample.status != "ok":
             self._causes.add(entry)
         self._add_request(entry)
-        self._add_money(entry)
+        if sample.cost_is == "unknown":
+            self._money.add_maybe(sample.cost_usd)
+        elif sample.cost_usd:
+            self._money.spent += sample.cost_usd
+            self._estimated |= sample.cost_is == "estimate"
 
     def summary(self, facts: Facts) -> Summary:
         """What the entries so far come to."""
@@ -129,21 +134,14 @@ class Tally:
 
     def _add_request(self, entry: Entry) -> None:
         """Count what belongs to a request once, though each of its samples tells it."""
-        if entry.row.row != self._row:
-            self._row = entry.row.row
+        row, trace = entry.row.row, entry.trace
+        if row != self._row:
+            self._row = row
             self._keys.clear()
-        if entry.trace.key not in self._keys:
-            self._keys.add(entry.trace.key)
-            self._attempts += entry.trace.attempts
+        if trace.key not in self._keys:
+            self._keys.add(trace.key)
+            self._attempts += trace.attempts
             self._lost += entry.sample.cost_is == "unknown" and entry.sample.status != "ok"
-
-    def _add_money(self, entry: Entry) -> None:
-        sample = entry.sample
-        if sample.cost_is == "unknown":
-            self._money.add_maybe(sample.cost_usd)
-        elif sample.cost_usd:
-            self._money.spent += sample.cost_usd
-            self._estimated |= sample.cost_is == "estimate"
 
 
 def ending(stop: Stop) -> Ending | None:

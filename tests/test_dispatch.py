@@ -119,6 +119,21 @@ def test_what_a_failure_gave_back_is_used(tmp_path):
     assert ran.statuses.count("ok") == 18
 
 
+def test_a_further_round_leaves_alone_what_had_its_turn(tmp_path):
+    """Replies were lost for one row, a worker for another's shard: only the shard is made again by this run."""
+    faults = [{"match": "prompt 7", "fault": "reset"}]
+    with Simulator(faults=faults) as sim, open_run(examined(many(tmp_path), sim, max_attempts=2), env={}) as run:
+        with dispatching(run, slots=lambda: 1) as dispatch:
+            (first,) = dispatch.ready()
+            dispatch.lost(first)
+            while tickets := list(dispatch.ready()):
+                for ticket in tickets:
+                    dispatch.landed(ticket, make_shard(ticket, env={}, sleep=lambda _: None))
+        ran = Ran(run.finish(), tmp_path / "out")
+        assert len([one for one in sim.requests if b"prompt 7" in one.body]) == 2
+    assert ran.statuses == ["ok"] * 7 + ["unknown"] + ["ok"] * 15
+
+
 def _serve(connection):
     """A worker process: makes one shard after the other until it is told to end."""
     while packed := connection.recv():

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import pandas as pd
 import pyarrow as pa
@@ -12,8 +14,9 @@ from entries import entry
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch import tables
 from imagen_batch.columns import user_columns
-from imagen_batch.metadata import metadata_columns
+from imagen_batch.metadata import Metadata, metadata_names
 from imagen_batch.records import Entry
 from imagen_batch.storage import Folder
 from imagen_batch.tables import Tables
@@ -53,16 +56,16 @@ def write(folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), bat
     columns = ("prompt", *user)
     with Tables(
         Folder(folder), user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows
-    ) as tables:
+    ) as taking:
         for one in entries:
-            tables.add(one)
+            taking.add(one)
 
 
 def write_and_fail(folder: Path) -> None:
     """A run that breaks when some batches were passed on."""
-    with Tables(Folder(folder), user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1) as tables:
-        tables.add(entry(1))
-        tables.add(entry(2, status="failed"))
+    with Tables(Folder(folder), user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1) as taking:
+        taking.add(entry(1))
+        taking.add(entry(2, status="failed"))
         raise KeyError
 
 
@@ -124,6 +127,35 @@ def test_any_text_comes_back_from_the_csv(prompt: str, cell: str) -> None:
     assert (row["prompt"], row["note"]) == (typed["prompt"], typed["note"]) == (prompt, cell)
 
 
+SECONDS = st.none() | st.floats(0, 4e9)
+MONEY = st.none() | st.floats(0, 1000, allow_subnormal=False)
+
+
+@given(usd=MONEY, latency=MONEY, sent=SECONDS, reason=st.none() | st.text(), c2pa=st.none() | st.booleans())
+def test_the_csv_holds_what_a_plain_writer_would_write(
+    usd: float | None, latency: float | None, sent: float | None, reason: str | None, c2pa: bool | None
+) -> None:
+    """Texts to the character, numbers to the last digit, None as an empty cell, times to the millisecond."""
+    trace = {"latency_s": latency, "sent_at": sent}
+    one = entry(reason=reason, c2pa=c2pa, cost_usd=usd, cost_is="exact", trace=trace)
+    with TemporaryDirectory() as folder:
+        write(Path(folder), [one])
+        (row,) = rows_of(Path(folder, "manifest.csv"))
+    numbers = [float(row[name]) if row[name] else None for name in ("cost_usd", "latency_s")]
+    assert numbers == [usd, latency]
+    assert row["raiFilteredReason"] == (reason or "")
+    assert row["c2pa"] == {None: "", True: "true", False: "false"}[c2pa]
+    moment = None if sent is None else pd.Timestamp(round(sent * 1000), unit="ms", tz="UTC")
+    assert row["sent_at"] == _iso(moment)
+
+
+def test_lines_end_as_spreadsheets_end_them(tmp_path: Path) -> None:
+    """With a carriage return, and no line more than rows."""
+    write(tmp_path, [entry(1), entry(2)])
+    data = (tmp_path / "manifest.csv").read_bytes()
+    assert (data.count(b"\r\n"), data.count(b"\n")) == (3, 3)
+
+
 def test_an_unknown_cost_is_no_number(tmp_path: Path) -> None:
     """Unknown is not 0, nor the worst case."""
     write(tmp_path, [entry(status="unknown", cost_usd=0.04, cost_is="unknown")])
@@ -151,9 +183,9 @@ def test_no_two_columns_share_a_name(headers: list[str], taken: set[str]) -> Non
 
 def test_the_loader_takes_no_user_s_column_for_pictures() -> None:
     """`*_file_name` and `image` have a meaning of their own in the image folder loader."""
-    own = len(metadata_columns([]))
-    names = [column.name for column in metadata_columns(["cover_file_name", "file_name", "image", "my_file_names"])]
-    assert names[own:] == ["cover_filename", "filename", "input_image", "my_filenames"]
+    own = len(metadata_names([]))
+    names = metadata_names(["cover_file_name", "file_name", "image", "my_file_names"])
+    assert names[own:] == ("cover_filename", "filename", "input_image", "my_filenames")
 
 
 def test_the_metadata_hold_pictures_only(tmp_path: Path) -> None:
@@ -173,6 +205,25 @@ def test_rows_stream_in_batches(tmp_path: Path, count: int) -> None:
     assert max(sizes, default=0) <= 7
     assert file.read()["row"].to_pylist() == list(range(count))
     assert [row["row"] for row in rows_of(tmp_path / "manifest.csv")] == [str(row) for row in range(count)]
+
+
+def test_a_batch_of_long_prompts_is_written_early(tmp_path: Path) -> None:
+    """Memory is bounded in bytes, too."""
+    with patch.object(tables, "_BATCH_BYTES", 1000):
+        write(tmp_path, [entry(row, prompt="x" * 600) for row in range(1, 7)], batch_rows=40)
+    file = pq.ParquetFile(tmp_path / "manifest.parquet")
+    assert file.num_row_groups == 3
+    assert file.read()["row"].to_pylist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_goes_wrong_in_the_writing_thread_is_told(tmp_path: Path) -> None:
+    """A disk that is full leaves all files as they were."""
+    write(tmp_path, [entry(1)])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with patch.object(Metadata, "write", side_effect=full), pytest.raises(OSError, match="No space"):
+        write(tmp_path, [entry(row) for row in range(100)], batch_rows=5)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_an_exception_leaves_all_files_as_they_were(tmp_path: Path) -> None:

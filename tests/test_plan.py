@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import request
 
+from imagen_batch.asked import Asked
 from imagen_batch.identity import Identities
 from imagen_batch.models import load_catalogue
-from imagen_batch.plan import Planner, requests_for, shard_size, shards, still_to_make
+from imagen_batch.plan import Planner, lacking, requests_for, shard_size, shards, still_to_make
 from imagen_batch.records import Options, PromptRow
 from imagen_batch.settings import validated
 
@@ -63,8 +64,19 @@ def test_what_is_sent_again_is_what_was_asked_for(chosen, sent):
     """Pending and unknown by default, refused and failed only when told, what is ok never."""
     past = Past({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
     settings = validated({"prompts": "p", **chosen})
-    found = still_to_make([_order(GEMINI, 6)], past, settings=settings, identities=Identities("gemini"))
+    order, asked = _order(GEMINI, 6), Asked()
+    asked.add("ab" * 32, order.samples, per_request=1, price=None)
+    found = list(still_to_make([order], lacking(asked, past, settings=settings)))
     assert [number for one in found for number in one.numbers] == sent
+    assert {one.base for one in found} == {"ab" * 32}
+
+
+def test_the_input_is_not_read_when_nothing_lacks():
+    """A million rows that are there already cost no second look."""
+    asked, unread = Asked(), (pytest.fail("asked for a row") for _ in range(1))
+    asked.add("ab" * 32, 1, per_request=1, price=None)
+    past = Past({1: "ok"})
+    assert not list(still_to_make(unread, lacking(asked, past, settings=validated({"prompts": "p"}))))
 
 
 def test_a_style_is_added_to_the_prompt():

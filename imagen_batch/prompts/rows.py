@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from imagen_batch.prompts import cells
@@ -28,7 +29,7 @@ _OF_OPTIONS: dict[str, Meaning] = {
     "negative_prompt": str,
     "seed": cells.seed,
 }
-_NO_OPTIONS = Options()
+_options = lru_cache(maxsize=1024)(Options)  # most rows of a file ask for the same
 _SHOWN = 80  # characters of a cell
 
 
@@ -76,7 +77,7 @@ class RowReader:
             row=number,
             line=record.line,
             prompt=prompt,
-            options=Options(**options) if options else _NO_OPTIONS,
+            options=_options(**options),
             cells={name: texts[position] for name, position in self.kept},
             user={name: texts[position] for name, position in self.own},
             **values,

@@ -38,7 +38,7 @@ class Folder:
     def size(self, name: str) -> int | None:
         """Bytes of a file; None where there is none."""
         try:
-            return (self.path / name).stat().st_size
+            return os.stat(f"{self.path!s}/{name}").st_size  # noqa: PTH116 - a Path takes three times as long
         except (FileNotFoundError, NotADirectoryError):
             return None
 

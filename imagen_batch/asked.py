@@ -1,0 +1,48 @@
+"""What does each row ask for, in as few bytes as can be?
+
+Whose picture it is, how many and at what price: with that in hand nobody has to read a million rows once more to
+find out that nothing is left to send.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from math import isnan, nan
+
+_KEY = 32  # bytes
+
+
+class Asked:
+    """Base key, number of samples and price of every row, in input order; 48 bytes a row."""
+
+    def __init__(self) -> None:
+        self._bases = bytearray()
+        self._samples = array("I")
+        self._per_request = array("I")
+        self._prices = array("d")
+
+    def add(self, base: str, samples: int, *, per_request: int, price: float | None) -> None:
+        """The next row. `price` is the worst case in USD for one picture; None where none is known."""
+        self._bases += bytes.fromhex(base)
+        self._samples.append(samples)
+        self._per_request.append(per_request)
+        self._prices.append(nan if price is None else price)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        """Base key and number of samples of each row."""
+        bases = (self._bases[at : at + _KEY].hex() for at in range(0, len(self._bases), _KEY))
+        return zip(bases, self._samples, strict=True)
+
+    def base(self, row: int) -> str:
+        """The base key of a row; rows count from 1."""
+        return self._bases[(row - 1) * _KEY : row * _KEY].hex()
+
+    def per_request(self, row: int) -> int:
+        """How many samples of a row one request takes."""
+        return self._per_request[row - 1]
+
+    def price(self, row: int) -> float | None:
+        """The worst case in USD for one picture of a row; None where none is known."""
+        price = self._prices[row - 1]
+        return None if isnan(price) else price
