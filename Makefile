@@ -4,10 +4,11 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .venv-bench
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-datasets check format clean
+.PHONY: demo test test-datasets test-ray bench check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
@@ -22,6 +23,15 @@ test-datasets: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[datasets]"
 	$(BIN)/python -m pytest tests/test_datasets.py
 
+# The same for Ray.
+test-ray: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
+	$(BIN)/python -m pytest tests/test_flow.py -k ray
+
+# Ten minutes, with FULL=1 forty. Google's own client, which a run is held against, gets an environment of its own.
+bench: $(INSTALLED) $(BENCH)
+	$(BIN)/python benchmarks/table.py $(if $(FULL),full)
+
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -33,10 +43,14 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(BENCH) .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vertex,s3,dask]"
 	$(BIN)/python -m compileall -q $(VENV)/lib || true
 	touch $@
+
+$(BENCH):
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet google-genai || echo "google-genai can't be had: it is left out"

@@ -1,6 +1,6 @@
-"""How long from the command to the first request, and from the last reply to the exit?
+"""How long from the command to the first request, and from the last reply to the exit? And until `--help`?
 
-    python benchmarks/start_and_finish.py [RUNS]
+    python benchmarks/start_and_finish.py [RUNS=5]
 
 Runs `imagen-batch run` on 10 prompts against a simulator in this process, with and without a Prefect server of
 its own having to boot, and prints the median of each figure in seconds.
@@ -14,12 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from flows.server import OwnServer
+from children import COMMAND, cost_of, prefect_server, run_command, write_prompts
+from figures import at_most, tell
+
 from imagen_batch.simulator import Simulator
 
-COMMAND = [str(Path(sys.executable).with_name("imagen-batch")), "run"]
+PICTURES, LATENCY_S = 10, 0.2
+FIRST_S = {"own server": 5.0, "PREFECT_API_URL set": 2.5}
+LAST_S, HELP_S = 2.5, 0.4
 
 
 def main() -> None:
@@ -27,27 +32,26 @@ def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     _once(env)  # the first run makes Prefect's database
-    own = [_once(env) for _ in range(runs)]
-    server = OwnServer()
-    server.wait()
-    served = [_once({**env, "PREFECT_API_URL": server.url}) for _ in range(runs)]
-    server.stop()
-    print(f"{'':<28}{'first request':>14}{'last reply to exit':>20}")
-    for name, figures in (("own server", own), ("PREFECT_API_URL set", served)):
-        first, last = (statistics.median(one[index] for one in figures) for index in (0, 1))
-        print(f"{name:<28}{first:>13.2f}s{last:>19.2f}s")
+    took = {"own server": [_once(env) for _ in range(runs)]}
+    with prefect_server() as server:
+        took["PREFECT_API_URL set"] = [_once({**env, "PREFECT_API_URL": server.url}) for _ in range(runs)]
+    helps = [cost_of([COMMAND, "--help"]).seconds for _ in range(runs)]
+    figures = []
+    for name, figure in took.items():
+        first, last = (statistics.median(one[index] for one in figure) for index in (0, 1))
+        figures.append(at_most(f"first request, {name}", first, FIRST_S[name], " s"))
+        figures.append(at_most(f"last reply to exit, {name}", last, LAST_S, " s"))
+    tell([*figures, at_most("--help", statistics.median(helps), HELP_S, " s")])
 
 
-def _once(env: dict[str, str]) -> tuple[float, float]:
-    with tempfile.TemporaryDirectory() as folder, Simulator(latency=0.2) as sim:
-        prompts = Path(folder) / "prompts.csv"
-        prompts.write_text("prompt\n" + "".join(f"picture {number}\n" for number in range(10)), encoding="utf-8")
-        out = ["--out", str(Path(folder) / "out"), "--provider", "simulator", "--base-url", sim.url, "-q"]
+def _once(env: Mapping[str, str]) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory() as folder, Simulator(latency=LATENCY_S) as sim:
+        command = run_command(write_prompts(Path(folder) / "run", PICTURES), sim.url)
         began = time.time()
-        subprocess.run([*COMMAND, str(prompts), *out], env=env, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
         ended = time.time()
         times = [one.time for one in sim.requests]
-        return times[0] - began, ended - (times[-1] + 0.2)
+        return times[0] - began, ended - (times[-1] + LATENCY_S)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
+from zlib_ng.zlib_ng import crc32
 
 from imagen_batch.errors import Transient
 
@@ -72,7 +72,7 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         end = at + 12 + size
         if end > len(view):
             raise damaged(f"the PNG breaks off after {len(view)} bytes")
-        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise damaged(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
         yield kind, view[at + 8 : end - 4]
         at = end

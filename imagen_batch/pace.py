@@ -14,8 +14,9 @@ import math
 from dataclasses import dataclass
 
 _WINDOW_START = 4  # attempts in flight before the first reply
-_WINDOW_GENTLE = 16  # from here on quick replies raise it slowly: all that is in flight may be refused at once
+_WINDOW_GENTLE = 16  # from here on replies raise it less: all that is in flight may be refused at once
 _SLOW_REPLY_S = 1.0  # slower ones bring few starts a second anyway
+_GROWTH_FIRST, _GROWTH_SLOW, _GROWTH_GENTLE = 3.0, 1.0, 0.5  # attempts in flight, for each reply
 _SLOWER = 0.75
 _SLOWEST = 1 / 60  # starts a second: one a minute
 _CREEP_EVERY_S = 1.0
@@ -89,8 +90,7 @@ class Pace:
             self._window = min(_WINDOW_START, self._most)  # open again gently
         self._failures = self._bursts = 0
         self._failing_since = None
-        gentle = self._window >= _WINDOW_GENTLE and now - permit.started < _SLOW_REPLY_S
-        self._window = min(self._window + (0.25 if gentle else 1), self._most)
+        self._window = min(self._window + self._growth(now - permit.started), self._most)
         self._creep(now)
 
     def limited(self, permit: Permit, now: float, *, retry_after: float | None, per_minute: float | None) -> None:
@@ -163,6 +163,11 @@ class Pace:
             slower, self._found = (self._rate or seen) * _SLOWER, False
         self._rate = max(slower, _SLOWEST)
         self._last_change = now
+
+    def _growth(self, latency: float) -> float:
+        if self._window < _WINDOW_GENTLE:
+            return _GROWTH_FIRST
+        return _GROWTH_GENTLE if latency < _SLOW_REPLY_S else _GROWTH_SLOW
 
     def _creep(self, now: float) -> None:
         if self._rate is None or now - self._last_change < _CREEP_EVERY_S:

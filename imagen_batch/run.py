@@ -38,7 +38,7 @@ from imagen_batch.shelf import Shelf
 from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
 from imagen_batch.storage import LEDGER, Storage, open_storage
-from imagen_batch.studio import Governors, Studio
+from imagen_batch.studio import Governors, Studio, request_threads
 from imagen_batch.summary import Summary
 from imagen_batch.tables import TABLE_FILES
 from imagen_batch.transport import Transport
@@ -145,7 +145,7 @@ def open_run(
         past, salvaged = _past(shelf, ledger, ahead)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
-        threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="request")
+        threads = request_threads(settings)
         stack.callback(studio.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
         yield Run(examined, studio, past, threads, started, salvaged, command, count)

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from imagen_batch.budget import Budget
@@ -19,6 +20,14 @@ from imagen_batch.settings import Settings
 from imagen_batch.shelf import Shelf
 from imagen_batch.stopping import Stop
 from imagen_batch.transport import Transport
+
+_MORE_FOR_EACH = 8  # threads
+
+
+def request_threads(settings: Settings) -> ThreadPoolExecutor:
+    """What makes requests. The governors bound what is in flight; a few more go on while others write and flush."""
+    most = settings.concurrency + settings.concurrency // _MORE_FOR_EACH
+    return ThreadPoolExecutor(most, thread_name_prefix="request")
 
 
 class Governors:

@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,7 +28,7 @@ from imagen_batch.shares import Used
 from imagen_batch.shelf import Shelf
 from imagen_batch.stopping import Stop
 from imagen_batch.storage import LEDGER, Storage, open_storage
-from imagen_batch.studio import Governors, Studio
+from imagen_batch.studio import Governors, Studio, request_threads
 from imagen_batch.tickets import Job, Report, Ticket, facts_of
 from imagen_batch.transport import Transport
 
@@ -95,7 +94,7 @@ class Workshop:
         self.transport = Transport(
             self.provider.credential, connections=settings.concurrency, timeout=settings.timeout
         )
-        self.threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="request")
+        self.threads = request_threads(settings)
         self.shelf = Shelf(self.storage, Room(self.storage, in_flight=settings.concurrency))
         self._claims: dict[int, Claim] = {}
         self._share = 1.0

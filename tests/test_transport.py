@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -107,6 +108,43 @@ def test_a_reply_has_a_size_cap(post, fault, monkeypatch):
     with pytest.raises(Transient) as caught:
         post(f"[[sim:{fault}]]")
     assert caught.value.kind == "reply_too_large"
+
+
+@contextmanager
+def answering(message):
+    """A service that sends `message` to whoever connects; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(2**16)
+                connection.sendall(message)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join()
+
+
+def test_a_reply_that_says_it_is_too_large_is_not_read():
+    """Its length stands in front of it."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {transport.MAX_REPLY_BYTES + 1}\r\n\r\n".encode()
+    sender = Transport(Credential(KEY), connections=1, timeout=5)
+    with answering(head) as url, pytest.raises(Transient) as caught:
+        sender.post(url, b"{}")
+    assert (caught.value.kind, caught.value.lost) == ("reply_too_large", True)
+    sender.close()
+
+
+def test_the_key_is_taken_out_from_beside_a_picture():
+    """A reply of megabytes is looked through without its picture, which can hide nothing."""
+    body = b'{"data": "%s", "echo": "%s"}' % (b"A" * 10_000, KEY.encode())
+    sender = Transport(Credential(KEY), connections=1, timeout=5)
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
+        raw = sender.post(url, b"{}")
+    assert raw.body == body.replace(KEY.encode(), b"[key]")
+    sender.close()
 
 
 def test_a_redirect_is_not_followed(post):

@@ -60,6 +60,7 @@ class Folder:
         with (self.path / name).open("wb", buffering=0) as file:
             _write_all(file.fileno(), data)
             os.fsync(file.fileno())
+            _forget(file.fileno())
 
     def create(self, name: str, data: bytes) -> bool:
         """Write `data` beside, then give it its name unless something has that."""
@@ -209,6 +210,12 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _forget(descriptor: int) -> None:
+    """Nobody reads it soon: memory that the system keeps a copy in is memory that the next picture waits for."""
+    if hasattr(os, "posix_fadvise"):  # not on every Unix
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -13,6 +13,7 @@ import orjson
 import pybase64
 
 from imagen_batch.errors import Transient
+from imagen_batch.wire import lifting
 
 Json = Mapping[str, object]
 
@@ -44,7 +45,7 @@ def lost_answer(message: str, *, kind: str, http_status: int) -> Transient:
 def parse_object(body: bytes) -> Json | None:
     """A JSON object, also one alone in an array, as some gateways wrap it. None for all else."""
     try:
-        value = orjson.loads(body)
+        value = lifting.loads(body)
     except orjson.JSONDecodeError:
         return None
     if isinstance(value, list) and len(value) == 1:
@@ -59,7 +60,7 @@ def looks_like_markup(body: bytes) -> bool:
 
 def picture_bytes(text: object) -> bytes | None:
     """A picture out of its base64. None when it is damaged or empty."""
-    if not isinstance(text, str):
+    if not isinstance(text, str | memoryview):
         return None
     try:
         return pybase64.b64decode(text, validate=True) or None
