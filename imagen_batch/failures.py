@@ -5,13 +5,15 @@ One line per prompt row: the original cells under the original headers, then wha
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
-from typing import TextIO
-
-import pandas as pd
+from typing import TYPE_CHECKING, TextIO
 
 from imagen_batch.records import Entry, Outcome, PromptRow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LINE_END = "\r\n"
 ADDED = ("status", "reason", "http_status", "attempts")
@@ -29,7 +31,7 @@ class Failures:
         self._columns = [f"input_{header}" if _folded(header) in ADDED else header for header in headers]
         self._text = text
         self._held: Entry | None = None
-        self._frame([]).to_csv(text, index=False, lineterminator=_LINE_END)
+        csv.writer(text, lineterminator=_LINE_END).writerow([*self._columns, *ADDED])
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Take note of those without a picture."""
@@ -59,6 +61,8 @@ class Failures:
         self._frame(lines).to_csv(self._text, index=False, header=False, lineterminator=_LINE_END)
 
     def _frame(self, lines: Sequence[Sequence[object]]) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415 - half a second that a run without failures does not take
+
         # object: a row without an HTTP status must not turn the others' into 503.0
         return pd.DataFrame(lines, columns=[*self._columns, *ADDED], dtype=object)
 

@@ -57,6 +57,7 @@ class Tables:
         self._part_rows = max(1, batch_rows // _PARTS)
         self._entries: list[Entry] = []
         self._parts: list[pa.RecordBatch] = []
+        self._bytes = 0  # of the parts
         self._writing: Future[None] | None = None
         self._work = self._opened()
 
@@ -99,14 +100,16 @@ class Tables:
         entries, self._entries = self._entries, []
         self._failures.write(entries)
         self._card.count(entries)
-        self._parts.append(to_batch(entries, self._columns))
+        part = to_batch(entries, self._columns)
+        self._parts.append(part)
+        self._bytes += part.nbytes
         full = sum(part.num_rows for part in self._parts) + self._part_rows > self._batch_rows
-        if full or sum(part.nbytes for part in self._parts) > _BATCH_BYTES:
+        if full or self._bytes > _BATCH_BYTES:
             self._pass_on()
 
     def _pass_on(self) -> None:
         """Hand the columns over to the thread."""
-        parts, self._parts = self._parts, []
+        parts, self._parts, self._bytes = self._parts, [], 0
         self._wait()
         self._writing = self._thread.submit(self._write, parts)
 
