@@ -6,18 +6,21 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from prefect.exceptions import CrashedRun
 from prefect.task_runners import TaskRunner
 
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.errors import Fatal, SettingsInvalid
 from imagen_batch.providers import is_loopback
 from imagen_batch.settings import Settings
 
+_Asked = ParamSpec("_Asked")
+_Told = TypeVar("_Told")
 _SLOTS_OF_A_WORKER = 2  # so that the end of one shard finds the next at work
 
 
@@ -37,6 +40,20 @@ class Crew(Protocol):
         """What came of one that has ended; None where its worker was lost. Raises what it raised."""
 
 
+def _in_reach(method: Callable[_Asked, _Told]) -> Callable[_Asked, _Told]:
+    """A cluster that goes away is not the output folder's trouble."""
+
+    @wraps(method)
+    def asked(*given: _Asked.args, **named: _Asked.kwargs) -> _Told:
+        try:
+            return method(*given, **named)
+        except OSError as error:
+            message = f"the cluster of workers can't be reached: {error}"
+            raise Fatal(message, kind="workers", outcome="outage", exit_code=75) from error
+
+    return asked
+
+
 def crew_for(settings: Settings) -> AbstractContextManager[Crew]:
     """The crew that the settings name. Raises SettingsInvalid where it can't work for this run."""
     if (why := _out_of_reach(settings, os.environ)) is not None:
@@ -49,7 +66,7 @@ def _out_of_reach(settings: Settings, env: Mapping[str, str]) -> str | None:
     address = settings.dask_address or settings.ray_address
     if address is None or is_loopback(urlsplit(address if "://" in address else f"//{address}").hostname or ""):
         return None
-    if "127.0.0.1" in env.get("PREFECT_API_URL", "127.0.0.1"):
+    if is_loopback(urlsplit(env.get("PREFECT_API_URL", "http://127.0.0.1")).hostname or ""):
         return "workers on other machines need a Prefect server that they reach: set PREFECT_API_URL"
     if settings.provider == "simulator" and settings.base_url is None:
         return "workers on other machines can't reach this machine's simulator"
@@ -101,12 +118,15 @@ class _DaskCrew:
         self._client = client
         self._dask = distributed
 
+    @_in_reach
     def slots(self) -> int:
         return sum(self._client.nthreads().values())
 
+    @_in_reach
     def submit(self, task: Any, ticket: bytes, number: int) -> Any:
         return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
 
+    @_in_reach
     def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
         wanted = "ALL_COMPLETED" if all_of_them else "FIRST_COMPLETED"
         try:
@@ -134,8 +154,11 @@ def _ray_crew(settings: Settings) -> Iterator[Crew]:
     if settings.workers is not None:
         local["num_cpus"] = settings.workers
     cluster = {"address": settings.ray_address} if settings.ray_address else {"init_kwargs": local}
-    with _deaf_to_interrupts():
-        started = RayTaskRunner(**cluster).__enter__()
+    try:
+        with _deaf_to_interrupts():
+            started = RayTaskRunner(**cluster).__enter__()
+    except OSError as error:
+        raise SettingsInvalid(f"--ray-address {settings.ray_address}: {error}") from error
     try:
         yield _RayCrew(started)
     finally:
@@ -149,12 +172,15 @@ class _RayCrew:
         self._runner = runner
         self._ray = ray
 
+    @_in_reach
     def slots(self) -> int:
-        return int(self._ray.cluster_resources().get("CPU", 1))
+        return int(self._ray.cluster_resources().get("CPU", 0))
 
+    @_in_reach
     def submit(self, task: Any, ticket: bytes, number: int) -> Any:
         return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
 
+    @_in_reach
     def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
         by_reference = {one.wrapped_future: one for one in futures}
         wanted = len(by_reference) if all_of_them else 1

@@ -103,6 +103,8 @@ def _told_to(stop: Stop) -> Iterator[None]:
         yield
     except SettingsInvalid as error:
         stop.for_error(Fatal(str(error), kind="settings", outcome="settings"))
+    except Fatal as error:
+        stop.for_error(error)
     except OSError as error:
         stop.for_error(disk_trouble(error))
     except Exception as error:

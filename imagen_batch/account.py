@@ -16,7 +16,7 @@ from imagen_batch.plan import Order, requests_for
 from imagen_batch.records import Entry, Outcome, Sample, Trace
 from imagen_batch.storage import Storage
 
-_LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
+LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,12 @@ class Account:
 
     def entries(self) -> Iterator[Entry]:
         """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
-        recorded = self._recorded()
-        while batch := list(islice(recorded, _LOOKED_FOR_TOGETHER)):
+        recorded = self.recorded()
+        while batch := list(islice(recorded, LOOKED_FOR_TOGETHER)):
             for entry, gone in zip(batch, are_gone([entry.sample for entry in batch], self.storage), strict=True):
                 yield replace(entry, sample=_file_missing(entry.sample)) if gone else entry
 
-    def _recorded(self) -> Iterator[Entry]:
+    def recorded(self) -> Iterator[Entry]:
         """The same, going by the ledger alone."""
         provider = self.examined.settings.provider
         for order in self.examined.orders():

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from imagen_batch.errors import FolderBusy
+from imagen_batch.examine import Examined
 from imagen_batch.findings import Audit, Finding, in_order
 from imagen_batch.history import History, read_history
 from imagen_batch.keeping import reopened
@@ -19,7 +20,7 @@ from imagen_batch.on_disk import digest_of, flaw, judged, look_at_pictures, pict
 from imagen_batch.on_paper import look_at_tables
 from imagen_batch.recorded import Expected, Recorded, Risk, Slot, expected, read_recorded
 from imagen_batch.shelf import INCOMING
-from imagen_batch.storage import LEDGER, Storage, open_storage
+from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 
 
 def audit(place: str | Path) -> Audit:
@@ -27,9 +28,13 @@ def audit(place: str | Path) -> Audit:
 
     Raises SettingsInvalid where there is no run or a file can't be read, FolderBusy while a run is at work.
     """
-    storage, examined = open_storage(place), reopened(place)
+    with in_reach(place, to="be read"):
+        return _audited(open_storage(place), reopened(place))
+
+
+def _audited(storage: Storage, examined: Examined) -> Audit:
     if storage.is_locked():
-        raise FolderBusy(f"a run is at work in {place}: it can be audited when that has ended")
+        raise FolderBusy(f"a run is at work in {storage.place}: it can be audited when that has ended")
     ledger = storage.logs(LEDGER)
     recorded, past = read_recorded(ledger), read_history(ledger)
     asked = partial(expected, examined, past)

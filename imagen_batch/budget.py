@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from imagen_batch.stopping import Stop
 
-_CENT_FRACTION = 1e-9  # sums of prices are floats: a wall of 3 x 0.04 must admit three pictures
+CENT_FRACTION = 1e-9  # sums of prices are floats: a wall of 3 x 0.04 must admit three pictures
 
 
 class Budget:
@@ -56,7 +56,7 @@ class Budget:
             return self._cost, self._pictures
 
     def _fits(self, cost: float, pictures: int) -> bool:
-        cost_fits = self._max_cost is None or self._cost + cost <= self._max_cost + _CENT_FRACTION
+        cost_fits = self._max_cost is None or self._cost + cost <= self._max_cost + CENT_FRACTION
         return cost_fits and (self._max_images is None or self._pictures + pictures <= self._max_images)
 
     def _settle(self, reservation: Reservation, *, cost: float, pictures: int) -> None:

@@ -24,7 +24,10 @@ def conclude(examined: Examined, studio: Studio, past: History, *, started: date
     `past` is what it said when the run began.
     """
     settings, storage = examined.settings, studio.shelf.storage
-    past.read_folder(storage.logs(LEDGER))
+    try:
+        past.read_folder(storage.logs(LEDGER))
+    except OSError as error:  # a store that is away: what was read before is told
+        studio.stop.for_error(disk_trouble(error))
     pending: Outcome = "skipped_budget" if studio.budget.hit and not studio.stop.is_set else "not_attempted"
     account = Account(examined, past, storage, pending)
     try:
@@ -66,6 +69,6 @@ def _written(account: Account) -> Tally:
 
 def _counted(account: Account) -> Tally:
     tally = Tally()
-    for entry in account.entries():
+    for entry in account.recorded():
         tally.add(entry)
     return tally

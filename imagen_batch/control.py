@@ -37,11 +37,19 @@ class Word:
 
 
 class Control:
-    """The run's side: says a word now, and again and again until the end."""
+    """The run's side: says a word now, and again and again until the end. `lost` hears that it may not any more."""
 
-    def __init__(self, storage: Storage, run: str, *, every: float = EVERY_S) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        run: str,
+        *,
+        every: float = EVERY_S,
+        lost: Callable[[OSError], None] = lambda _error: None,
+    ) -> None:
         self._storage = storage
         self._every = every
+        self._lost = lost
         self._word = Word(run)
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -68,14 +76,17 @@ class Control:
 
     def _repeat(self) -> None:
         while not self._over.wait(self._every):
-            with suppress(OSError), self._lock:  # a place in trouble shows itself elsewhere
-                self._write()
+            try:
+                with self._lock:
+                    self._write()
+            except PermissionError as error:  # the place is in other hands
+                self._lost(error)
+            except OSError:  # trouble that passes; that which stays shows itself elsewhere
+                continue
 
     def _write(self) -> None:
         self._word = replace(self._word, at=time.time())
-        data = {name: getattr(self._word, name) for name in Word.__slots__}
-        with self._storage.write(NAME) as file:
-            file.write(orjson.dumps(data))
+        _write(self._storage, self._word)
 
 
 class Ear:
@@ -120,3 +131,9 @@ def wait_for_silence(
         seconds = ORPHANED_AFTER_S + 2 * EVERY_S
         say(f"the last run here was killed: waiting {seconds:.0f} s, until its workers elsewhere have stopped, too")
         sleep(seconds)
+        _write(storage, replace(word, over=True))
+
+
+def _write(storage: Storage, word: Word) -> None:
+    with storage.write(NAME) as file:
+        file.write(orjson.dumps({name: getattr(word, name) for name in Word.__slots__}))

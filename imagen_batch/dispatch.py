@@ -6,40 +6,49 @@ from `ready` and brings back a report, or word that the worker was lost.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from imagen_batch.control import Control
 from imagen_batch.errors import Fatal
-from imagen_batch.history import read_history
+from imagen_batch.generate import narrowed
+from imagen_batch.history import History, read_history
+from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.records import ImageRequest
+from imagen_batch.room import disk_trouble
 from imagen_batch.run import Run
+from imagen_batch.salvage import salvage
 from imagen_batch.shares import Shares, Used, Wall
 from imagen_batch.storage import LEDGER
 from imagen_batch.tickets import Job, Report, Ticket
-from imagen_batch.workshop import settled, shard_folder
+from imagen_batch.workshop import NOTICED_AFTER_S, settled, shard_folder
 
 
 @contextmanager
-def dispatching(run: Run, *, slots: Callable[[], int]) -> Iterator[Dispatch]:
+def dispatching(
+    run: Run, *, slots: Callable[[], int], sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Dispatch]:
     """Send a run's shards out while the block lasts. `slots` is how many the workers there are can make at once."""
-    storage = run.studio.shelf.storage
-    job = uuid.uuid4().hex
-    control = Control(storage, job)
+    settings, provider = run.examined.settings, run.studio.provider
+    job = Job(uuid.uuid4().hex, settings, provider.base_url, run.examined.models())
+    control = Control(run.studio.shelf.storage, job.id, lost=lambda error: run.stop.for_error(disk_trouble(error)))
     with control.speaking():
-        yield Dispatch(run, control, job, slots)
+        yield Dispatch(run, control, job, slots=slots, sleep=sleep)
 
 
 class Dispatch:
     """The shards of a run that are to be made, and those that are under way."""
 
-    def __init__(self, run: Run, control: Control, job: str, slots: Callable[[], int]) -> None:
-        settings = run.examined.settings
+    def __init__(
+        self, run: Run, control: Control, job: Job, *, slots: Callable[[], int], sleep: Callable[[float], None]
+    ) -> None:
         self._run = run
         self._control = control
         self._slots = slots
-        self._job = Job(job, settings, run.studio.provider.base_url, run.examined.models())
+        self._sleep = sleep
+        self._job = job
         self._shares = Shares(_wall(run), at_once=1)
         self._shards: Iterator[list[ImageRequest]] = run.shards()
         self._next = next(self._shards, None)
@@ -73,18 +82,35 @@ class Dispatch:
             self._run.stop.for_error(error)
 
     def lost(self, ticket: Ticket) -> None:
-        """A shard's worker died, and nobody else took it up: what it had recorded is in the shard's ledgers."""
-        past = read_history(self._run.studio.shelf.storage.logs(shard_folder(self._job.id, ticket.shard)))
+        """A shard's worker died, and nobody else took it up: what it had recorded and received is saved."""
+        past = self._taken_over(ticket)
         self._shares.give_back(ticket.shard, Used(past.lost_money().high, past.pictures_at_most()))
         self._run.count(tuple(settled(ticket.requests, past)))
         self._again = True
 
     def cut(self) -> None:
         """End what is under way everywhere."""
-        self._control.say(stop=True, cut=True)
+        with suppress(OSError):  # workers that hear nothing more stop by themselves
+            self._control.say(stop=True, cut=True)
+
+    def _taken_over(self, ticket: Ticket) -> History:
+        """Claim a shard as a worker would, so that one that lives after all finds out; what there is of it."""
+        shelf, folder = self._run.studio.shelf, shard_folder(self._job.id, ticket.shard)
+        ledgers = [path.name for path in shelf.storage.logs(folder).rglob("*.jsonl")]
+        ledger = LedgerWriter(shelf.storage, now=moment_after(ledgers, time.time()), below=folder)
+        try:
+            ledger.claim(self._job.id, ticket.shard)
+            self._sleep(NOTICED_AFTER_S)
+            past = read_history(shelf.storage.logs(folder))
+            salvage(shelf, past, ledger)
+        finally:
+            ledger.close()
+        past.read_folder(shelf.storage.logs(folder))
+        return past
 
     def _ticket(self, shard: list[ImageRequest], wall: Wall) -> Ticket:
-        tries = {one.key: count for one in shard if (count := self._run.past.tries(one))}
+        alone = (narrowed(one, number) for one in shard if one.samples > 1 for number in one.numbers)
+        tries = {one.key: count for one in (*shard, *alone) if (count := self._run.past.tries(one))}
         return Ticket(self._job, self._number, tuple(shard), wall, self._share, tries)
 
     def _another_round(self) -> list[ImageRequest] | None:
@@ -105,8 +131,9 @@ class Dispatch:
         """Each shard under way has the same share; at the end, when none follows, a larger one."""
         word: dict[str, object] = {"share": self._share, "stop": self._run.stop.is_set}
         if word != self._told:
-            self._told = word
-            self._control.say(**word)
+            with suppress(OSError):  # it is said again in a moment
+                self._control.say(**word)
+                self._told = word
 
     @property
     def _share(self) -> float:

@@ -96,6 +96,10 @@ class History:
             return self._outcome(slot, place)
         return "unknown" if slot in self._pending else None
 
+    def is_open(self, base: str, number: int) -> bool:
+        """Whether an attempt for a sample may have been charged, and nothing was told of it since."""
+        return _slot(base, number) in self._pending
+
     def tries(self, request: ImageRequest) -> int:
         """How many attempts were made for a request, with or without a result; the next one goes on counting."""
         if request.key in self._tries:

@@ -45,8 +45,10 @@ def stored_settings(place: str | Path) -> Settings:
     storage = open_storage(place)
     try:
         stored = orjson.loads(storage.read(SETTINGS))
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SettingsInvalid(f"{place} holds no run of imagen-batch") from error
+    except OSError as error:
+        raise SettingsInvalid(f"{place} can't be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:
         raise SettingsInvalid(f"{place}: {SETTINGS} is damaged: {error}") from error
     # A run that was killed while it took up a file of another format leaves two.

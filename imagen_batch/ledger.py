@@ -12,6 +12,7 @@ may have been charged.
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,14 @@ import orjson
 from imagen_batch.records import ImageRequest, Sample, Trace
 from imagen_batch.storage import LEDGER, Storage
 
+_MOMENT = re.compile(r"[0-9]+\.[0-9]{3}")
 SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
+
+
+def moment_after(ledgers: Iterable[str], now: float) -> float:
+    """A moment for a new ledger: now, and later than that of any there is, whichever machine's clock that was."""
+    moments = (name.rpartition("/")[2].partition("-")[0] for name in ledgers)
+    return max([now, *(float(moment) + 0.001 for moment in moments if _MOMENT.fullmatch(moment))])
 
 
 class Asked(Protocol):

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
 
-from imagen_batch.account import are_gone
+from imagen_batch.account import LOOKED_FOR_TOGETHER, are_gone
 from imagen_batch.asked import Asked
 from imagen_batch.examine import Examined
 from imagen_batch.history import History, read_history
 from imagen_batch.plan import Lack, lacking, request_count, still_to_make
 from imagen_batch.records import ImageRequest, Outcome
-from imagen_batch.storage import LEDGER, Storage, open_storage
-
-_LOOKED_FOR_TOGETHER = 1000
+from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Remaining:
 
 def remaining(examined: Examined, past: History | None = None) -> Remaining:
     """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one."""
-    past = past or read_history(open_storage(examined.settings.place).logs(LEDGER))
+    past = past or _past(examined.settings.place)
     asked = examined.asked
     requests = samples = unpriced = 0
     usd = 0.0
@@ -42,6 +40,11 @@ def remaining(examined: Examined, past: History | None = None) -> Remaining:
         else:
             usd += price * len(numbers)
     return Remaining(requests, samples, usd, unpriced)
+
+
+def _past(place: str) -> History:
+    with in_reach(place, to="be read"):
+        return read_history(open_storage(place).logs(LEDGER))
 
 
 def remaining_requests(
@@ -71,7 +74,7 @@ def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, 
         for number in range(1, samples + 1)
         if past.status(base, number) == "ok" and (found := past.details(base, number))
     )
-    while batch := list(islice(made, _LOOKED_FOR_TOGETHER)):
+    while batch := list(islice(made, LOOKED_FOR_TOGETHER)):
         gone = are_gone([sample for _, _, sample in batch], storage)
         yield from ((base, number) for base, number, _ in compress(batch, gone))
 

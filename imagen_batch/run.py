@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from imagen_batch.examine import Examined
 from imagen_batch.generate import generate_shard
 from imagen_batch.history import History
 from imagen_batch.keeping import SETTINGS, keep_input
-from imagen_batch.ledger import LedgerWriter
+from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.plan import shard_size, shards
 from imagen_batch.providers import Provider, make_provider
 from imagen_batch.records import ImageRequest, Sample
@@ -37,7 +38,7 @@ from imagen_batch.settings import Settings
 from imagen_batch.shelf import Shelf
 from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
-from imagen_batch.storage import LEDGER, Storage, open_storage
+from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 from imagen_batch.studio import Governors, Studio, request_threads
 from imagen_batch.summary import Summary
 from imagen_batch.tables import TABLE_FILES
@@ -134,15 +135,13 @@ def open_run(
     started = datetime.now(UTC)
     with ExitStack() as stack:
         provider = _provider(examined, env, stack)
-        storage = _held(settings, stack)
-        wait_for_silence(storage, say=say)
-        keep_input(examined, storage)
-        room = Room(storage, in_flight=settings.concurrency)
-        room.prepare()
-        stack.callback(room.give_up_ballast)
-        shelf = Shelf(storage, room)
-        ledger = LedgerWriter(storage, now=time.time())
-        past, salvaged = _past(shelf, ledger, ahead)
+        with in_reach(settings.place, to="be written"):
+            storage = _held(settings, stack)
+            wait_for_silence(storage, say=say)
+            keep_input(examined, storage)
+            shelf = _shelf(settings, storage, stack)
+            ledger = LedgerWriter(storage, now=moment_after(_ledgers(storage), time.time()))
+            past, salvaged = _past(shelf, ledger, ahead)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = request_threads(settings)
@@ -162,26 +161,41 @@ def _provider(examined: Examined, env: Mapping[str, str], stack: ExitStack) -> P
 def _held(settings: Settings, stack: ExitStack) -> Storage:
     """The run's storage, locked."""
     storage = open_storage(settings.place)
-    try:
-        strangers = [name for name in TABLE_FILES if storage.size(name) is not None]
-        if strangers and storage.size(SETTINGS) is None:
-            raise SettingsInvalid(
-                f"--out {storage.place}: {strangers[0]} there is not of a run of ours; choose another folder"
-            )
-        stack.enter_context(storage.locked())
-    except OSError as error:
-        raise SettingsInvalid(f"--out {storage.place}: can't be written: {error.strerror or error}") from error
+    strangers = [name for name in TABLE_FILES if storage.size(name) is not None]
+    if strangers and storage.size(SETTINGS) is None:
+        raise SettingsInvalid(
+            f"--out {storage.place}: {strangers[0]} there is not of a run of ours; choose another folder"
+        )
+    stack.enter_context(storage.locked())
     return storage
 
 
+def _shelf(settings: Settings, storage: Storage, stack: ExitStack) -> Shelf:
+    room = Room(storage, in_flight=settings.concurrency)
+    room.prepare()
+    stack.callback(room.give_up_ballast)
+    return Shelf(storage, room)
+
+
+def _ledgers(storage: Storage) -> Iterator[str]:
+    return (path.name for path in storage.logs(LEDGER).rglob("*.jsonl"))
+
+
 def _past(shelf: Shelf, ledger: LedgerWriter, ahead: Future[History] | None) -> tuple[History, int]:
-    past = ahead.result() if ahead else History()
+    past = _read_ahead(ahead)
     past.read_folder(shelf.storage.logs(LEDGER))
     salvaged = salvage(shelf, past, ledger)
     shelf.sweep()
     if salvaged:
         past.read_folder(shelf.storage.logs(LEDGER))
     return past, salvaged
+
+
+def _read_ahead(ahead: Future[History] | None) -> History:
+    try:
+        return ahead.result() if ahead else History()
+    except BrokenProcessPool:  # the system was short of memory, say: it is read here then
+        return History()
 
 
 def _studio(

@@ -24,10 +24,15 @@ def salvage(shelf: Shelf, past: History, ledger: LedgerWriter) -> int:
     open_by_key = {attempt.key: attempt for attempt in past.open.values()}
     found: defaultdict[str, list[Left]] = defaultdict(list)
     for left in shelf.left(open_by_key.values()):
-        # A sample that is ok already was recorded: only the clearing was cut off.
-        if past.status(open_by_key[left.key].base, left.number) != "ok":
+        if not _recorded(open_by_key[left.key], left.number, past):
             found[left.key].append(left)
     return sum(_saved(open_by_key[key], pictures, shelf, ledger) for key, pictures in found.items())
+
+
+def _recorded(attempt: OpenAttempt, number: int, past: History) -> bool:
+    """Whether a picture was: only the clearing was cut off. One that was recorded before the attempt is another."""
+    found = past.details(attempt.base, number) if past.status(attempt.base, number) == "ok" else None
+    return found is not None and (found[1].finished_at or found[1].sent_at or 0.0) >= attempt.at
 
 
 def _saved(attempt: OpenAttempt, pictures: Iterable[Left], shelf: Shelf, ledger: LedgerWriter) -> int:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from imagen_batch.budget import CENT_FRACTION
 from imagen_batch.records import ImageRequest
 
 
@@ -75,7 +76,7 @@ def _part(left: float | None, wanted: float | None, least: float | None, free: i
     if left is None or wanted is None or least is None:
         return None
     part = min(wanted, max(left / free, least))
-    return part if part <= left else None
+    return part if part <= left + CENT_FRACTION else None
 
 
 def _less(left: Wall, usd: float | None, pictures: int | None) -> Wall:

@@ -9,7 +9,7 @@ from pathlib import Path
 from imagen_batch.account import Account
 from imagen_batch.history import read_history
 from imagen_batch.keeping import reopened, stored_settings
-from imagen_batch.storage import LEDGER, open_storage
+from imagen_batch.storage import LEDGER, in_reach, open_storage
 from imagen_batch.summary import Facts, Summary, Tally
 
 
@@ -18,11 +18,11 @@ def look(place: str | Path) -> Summary:
 
     While the run goes on, what is in flight counts as unknown.
     """
-    storage, examined = open_storage(place), reopened(place)
-    past = read_history(storage.logs(LEDGER))
-    tally = Tally()
-    for entry in Account(examined, past, storage).entries():
-        tally.add(entry)
+    storage, examined, tally = open_storage(place), reopened(place), Tally()
+    with in_reach(place, to="be read"):
+        past, running = read_history(storage.logs(LEDGER)), storage.is_locked()
+        for entry in Account(examined, past, storage).entries():
+            tally.add(entry)
     now = datetime.now(UTC)
     return tally.summary(
         Facts(
@@ -34,6 +34,6 @@ def look(place: str | Path) -> Summary:
             attempts=past.attempts,
             refused_429=past.refused_429,
             money=past.lost_money(),
-            running=storage.is_locked(),
+            running=running,
         )
     )

@@ -19,7 +19,7 @@ from imagen_batch.control import EVERY_S, Ear, Word, heard
 from imagen_batch.errors import Fatal, SettingsInvalid
 from imagen_batch.generate import generate_shard, narrowed
 from imagen_batch.history import History, read_history
-from imagen_batch.ledger import LedgerWriter
+from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.providers import make_provider
 from imagen_batch.records import ImageRequest, Sample
 from imagen_batch.room import Room
@@ -32,7 +32,8 @@ from imagen_batch.studio import Governors, Studio, request_threads
 from imagen_batch.tickets import Job, Report, Ticket, facts_of
 from imagen_batch.transport import Transport
 
-_NOTICED_AFTER_S = 2 * EVERY_S + 1.0  # whoever had the shard before has stopped by then
+NOTICED_AFTER_S = 2 * EVERY_S + 1.0  # whoever had the shard before has stopped by then
+_CUT_EVERY_S = 0.2
 _ASKED_TO_STOP = 15  # SIGTERM: for the stop's reason
 
 _workshops: dict[str, Workshop] = {}
@@ -44,13 +45,12 @@ def make_shard(
 ) -> Report:
     """Make the pictures of a shard. What can't be done here at all is in the report; what is raised is a bug."""
     try:
-        workshop = _workshop(ticket.job, env)
-        with workshop.claimed(ticket, sleep) as claim:
+        with _entered(ticket.job, env) as workshop, workshop.claimed(ticket, sleep) as claim:
             return _made(ticket, claim, workshop)
-    except (SettingsInvalid, OSError) as error:
-        return Report(
-            fatal=facts_of(Fatal(f"a worker can't make pictures: {error}", kind="worker", outcome="worker"))
-        )
+    except SettingsInvalid as error:
+        return Report(fatal=facts_of(_unable(error, exit_code=2)))
+    except OSError as error:  # the storage is in trouble, and may be out of it later
+        return Report(fatal=facts_of(_unable(error, exit_code=75)))
 
 
 def shard_folder(job: str, shard: int) -> str:
@@ -63,8 +63,12 @@ def settled(requests: Sequence[ImageRequest], past: History) -> Iterator[Sample]
     for request in requests:
         for number in request.numbers:
             found = past.details(request.base, number)
-            if found is not None and past.status(request.base, number) != "unknown":
+            if found is not None and (found[0].status == "ok" or not past.is_open(request.base, number)):
                 yield found[0]
+
+
+def _unable(error: Exception, *, exit_code: int) -> Fatal:
+    return Fatal(f"a worker can't make pictures: {error}", kind="worker", outcome="worker", exit_code=exit_code)
 
 
 @dataclass(slots=True)
@@ -84,7 +88,10 @@ class Workshop:
         settings = job.settings
         self.job = job
         self.storage: Storage = open_storage(settings.place)
-        if (heard(self.storage) or Word("")).run != job.id:
+        word = heard(self.storage) or Word("")
+        if word.run == job.id and word.over:
+            raise SettingsInvalid("the run is over")
+        if word.run != job.id:
             raise SettingsInvalid(
                 f"{settings.place} is another folder here than where the run was started: workers have to share it"
             )
@@ -96,7 +103,8 @@ class Workshop:
         )
         self.threads = request_threads(settings)
         self.shelf = Shelf(self.storage, Room(self.storage, in_flight=settings.concurrency))
-        self._claims: dict[int, Claim] = {}
+        self.users = 0  # shards that are made here, counted under _opening
+        self._claims: dict[str, Claim] = {}  # by ledger: a shard may come to the same process twice
         self._share = 1.0
         self._lock = threading.Lock()
         threading.Thread(target=self._listen, name="ear", daemon=True).start()
@@ -107,7 +115,7 @@ class Workshop:
         claim = self._claim(ticket)
         try:
             if len(claim.known) > 1:
-                sleep(_NOTICED_AFTER_S)
+                sleep(NOTICED_AFTER_S)
                 claim.past = read_history(self.storage.logs(claim.folder))
                 salvage(self.shelf, claim.past, claim.ledger)
                 claim.past = read_history(self.storage.logs(claim.folder))
@@ -119,7 +127,7 @@ class Workshop:
     def _claim(self, ticket: Ticket) -> Claim:
         folder = shard_folder(self.job.id, ticket.shard)
         earlier = set(_ledgers(self.storage, folder))
-        ledger = LedgerWriter(self.storage, now=time.time(), below=folder)
+        ledger = LedgerWriter(self.storage, now=moment_after(earlier, time.time()), below=folder)
         ledger.claim(self.job.id, ticket.shard)
         return Claim(folder, ledger, earlier | {ledger.name})
 
@@ -127,13 +135,13 @@ class Workshop:
     def _sharing(self, ticket: Ticket, claim: Claim) -> Iterator[None]:
         with self._lock:
             self._share = ticket.share
-            self._claims[ticket.shard] = claim
+            self._claims[claim.ledger.name] = claim
             self.governors.resize(self._share * len(self._claims))
         try:
             yield
         finally:
             with self._lock:
-                del self._claims[ticket.shard]
+                del self._claims[claim.ledger.name]
                 self.governors.resize(self._share * len(self._claims))
 
     def _listen(self) -> None:
@@ -166,16 +174,26 @@ class Workshop:
         with _opening:
             _workshops.pop(self.job.id, None)
         self.stop.for_signal(_ASKED_TO_STOP)
-        self.transport.cut_all()
+        while self.users:
+            self.transport.cut_all()
+            time.sleep(_CUT_EVERY_S)
         self.threads.shutdown(wait=True)
         self.transport.close()
 
 
-def _workshop(job: Job, env: Mapping[str, str]) -> Workshop:
+@contextmanager
+def _entered(job: Job, env: Mapping[str, str]) -> Iterator[Workshop]:
+    """The workshop for a run, opened by whoever comes first; it does not close before all have left."""
     with _opening:
         if job.id not in _workshops:
             _workshops[job.id] = Workshop(job, env)
-        return _workshops[job.id]
+        workshop = _workshops[job.id]
+        workshop.users += 1
+    try:
+        yield workshop
+    finally:
+        with _opening:
+            workshop.users -= 1
 
 
 def _made(ticket: Ticket, claim: Claim, workshop: Workshop) -> Report:
@@ -217,10 +235,14 @@ def _studio(
 
 def _left(ticket: Ticket, past: History) -> list[ImageRequest]:
     """What of the shard has no result yet."""
-    again = {None, "unknown"} if ticket.job.settings.on_unknown == "resend" else {None}
+    resend = ticket.job.settings.on_unknown == "resend"
     left: list[ImageRequest] = []
     for request in ticket.requests:
-        numbers = [number for number in request.numbers if past.status(request.base, number) in again]
+        numbers = [
+            number
+            for number in request.numbers
+            if past.status(request.base, number) is None or (resend and past.is_open(request.base, number))
+        ]
         whole = len(numbers) == request.samples
         left += [request] if whole else [narrowed(request, number) for number in numbers]
     return left

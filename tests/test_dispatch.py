@@ -16,6 +16,7 @@ from stores import new_place
 from imagen_batch.control import Control, Ear, Word, heard, wait_for_silence
 from imagen_batch.dispatch import dispatching
 from imagen_batch.examine import examine
+from imagen_batch.ledger import LedgerWriter
 from imagen_batch.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.shares import Wall
@@ -132,6 +133,45 @@ def test_a_further_round_leaves_alone_what_had_its_turn(tmp_path):
         ran = Ran(run.finish(), tmp_path / "out")
         assert len([one for one in sim.requests if b"prompt 7" in one.body]) == 2
     assert ran.statuses == ["ok"] * 7 + ["unknown"] + ["ok"] * 15
+
+
+class Killed(BaseException):
+    """The worker is gone before the ledger has a record."""
+
+
+def test_pictures_that_a_lost_worker_had_received_are_not_paid_for_again(tmp_path, sim, monkeypatch):
+    """They lie there without a record: whoever takes the shard over saves them first."""
+    with open_run(examined(many(tmp_path, 12), sim), env={}) as run:
+        with dispatching(run, slots=lambda: 1, sleep=lambda _: None) as dispatch:
+            (first,) = dispatch.ready()
+            with monkeypatch.context() as patch:
+                patch.setattr(LedgerWriter, "done", _killed)
+                with pytest.raises(Killed):
+                    make_shard(first, env={})
+            dispatch.lost(first)
+            while tickets := list(dispatch.ready()):
+                for ticket in tickets:
+                    dispatch.landed(ticket, make_shard(ticket, env={}, sleep=lambda _: None))
+        ran = Ran(run.finish(), tmp_path / "out")
+    assert ran.statuses == ["ok"] * 12
+    assert sim.bill.total == 12
+
+
+def _killed(*_given, **_named):
+    raise Killed
+
+
+def test_a_shard_that_is_taken_over_does_not_ask_again_what_had_its_turn(tmp_path):
+    """All attempts for a row were lost and told: the next worker leaves it, as the next round would."""
+    with Simulator(faults=[{"match": "prompt 3", "fault": "reset"}]) as sim:
+        with open_run(examined(many(tmp_path, 5), sim, max_attempts=2), env={}) as run:
+            with dispatching(run, slots=lambda: 1) as dispatch:
+                (ticket,) = dispatch.ready()
+                make_shard(ticket, env={})
+                report = make_shard(ticket, env={}, sleep=lambda _: None)
+            run.finish()
+        assert len([one for one in sim.requests if b"prompt 3" in one.body]) == 2
+    assert sorted(sample.status for sample in report.samples) == ["ok"] * 4 + ["unknown"]
 
 
 def _serve(connection):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from making import ok, request, trace
 
 from imagen_batch.history import read_history
-from imagen_batch.ledger import LedgerWriter
+from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.records import Sample
 from imagen_batch.storage import LEDGER, Folder
 
@@ -163,3 +163,16 @@ def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
     monkeypatch.setattr("imagen_batch.storage.folder.os.write", full)
     writer.close()
     assert read_history(tmp_path / LEDGER).attempts == 0
+
+
+@given(
+    st.lists(st.floats(0, 1e10).map(lambda at: f"a/{at:015.3f}-abcdef01.jsonl") | st.just("b/odd.jsonl")),
+    st.floats(0, 1e10),
+)
+def test_a_new_ledger_comes_after_all_that_are_there(names, now):
+    """Whichever machine's clock is behind: a result is never read before what it is the result of."""
+    moment = moment_after(names, now)
+    assert moment >= now
+    assert all(
+        f"{moment:015.3f}" > name[2:17] for name in names if name != "b/odd.jsonl" and float(name[2:17]) >= now
+    )

@@ -459,3 +459,23 @@ def test_part_of_a_reply_that_was_saved_tells_what_the_rest_may_have_cost(tmp_pa
     assert sim.bill.total == 4 + 3
     assert summary.cost_low_usd == pytest.approx(4 * 0.04)
     assert summary.cost_high_usd == pytest.approx(7 * 0.04)
+
+
+def test_a_picture_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
+    """`--retry missing` was killed before the picture had its name: the older record is of another picture."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim)
+    (first.folder / first.rows[0]["file"]).unlink()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_given, **_named):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imagen_batch.shelf.Shelf.publish", killed)
+        with pytest.raises(Killed):
+            run(source, sim, retry="missing")
+    assert run(source, sim).statuses == ["ok"]
+    assert sim.bill.total == 2

@@ -56,6 +56,16 @@ def test_a_wall_that_is_narrow_is_parted():
     assert shares.take(4, shard(5)).pictures == 1
 
 
+def test_sums_of_cents_fit():
+    """0.12 - 0.08 is 0.03999: three pictures at four cents are three all the same."""
+    shares = Shares(Wall(usd=0.12), at_once=2)
+    assert shares.take(1, shard(2)).usd == 0.06
+    shares.give_back(1, Used(usd=0.04))
+    assert shares.take(2, shard(1)) is not None
+    shares.give_back(2, Used(usd=0.04))
+    assert shares.take(3, shard(1)) is not None
+
+
 def test_what_does_not_fit_is_not_handed_out():
     """A cent is not a picture."""
     assert Shares(Wall(usd=0.03), at_once=1).take(1, shard(1)) is None

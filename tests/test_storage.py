@@ -187,6 +187,9 @@ def test_a_folder_without_hard_links_copies(tmp_path):
         ("s3://bucket", "SCHEME://BUCKET/FOLDER"),
         ("s3://key:secret@bucket/run", "no user, password"),
         ("what://bucket/run", "known: "),
+        ("http://bucket/run", "known: "),
+        ("s3://bucket/run[1]", "can stand in it"),
+        ("s3://bucket/run*", "can stand in it"),
     ],
 )
 def test_a_url_that_can_not_be_used_is_refused(url, said):
@@ -207,6 +210,23 @@ class Killed(Exception):
     """The process is gone in the middle of a merge."""
 
 
+def test_a_merge_that_fails_loses_and_doubles_nothing(tmp_path):
+    """What was appended is stored, whatever becomes of the tidying up."""
+    objects = Objects()
+    log = PartedLog(objects, "ledger/1.jsonl", merge_after=3)
+    put = objects.put
+    objects.put = lambda name, data: put(name, data) if name[-8:] == name[-17:-9] else _away()
+    objects.remove_all = lambda _names: _away()
+    for number in range(7):
+        log.append(b"%d\n" % number)
+    log.close()
+    assert _lines(PartedLogs(objects, "ledger", tmp_path)) == [b"%d" % number for number in range(7)]
+
+
+def _away():
+    raise OSError("SlowDown")
+
+
 class Objects:
     """A store in memory that a test can have its process killed in."""
 
@@ -225,6 +245,8 @@ class Objects:
     def put(self, name, data):
         self._change()
         self.kept[name] = data
+
+    put_once = put
 
     def create(self, name, data):
         return name not in self.kept and not self.put(name, data)
@@ -319,7 +341,21 @@ def test_a_lock_that_nobody_renews_is_taken_over():
     lease = Lease(objects, sleep=slept.append)
     with lease.held():
         assert b"theirs" not in objects.kept[NAME]
-    assert sum(slept) == 30
+    assert sum(slept) == 30 + 2
+
+
+def test_of_two_that_find_a_lock_dead_one_gets_it():
+    """The other one took it away a moment later: whoever waits a little finds that out."""
+    objects = Objects()
+    _foreign(objects)
+
+    def other_comes(seconds):
+        if seconds == 2:
+            _foreign(objects, token="the other's")
+
+    with pytest.raises(FolderBusy, match="elsewhere"), Lease(objects, sleep=other_comes).held():
+        pass
+    assert b"the other's" in objects.kept[NAME]
 
 
 def test_a_lock_that_is_renewed_is_left_alone():
@@ -341,7 +377,17 @@ def test_a_lock_of_a_process_of_this_machine_that_is_gone_is_taken_over_at_once(
     _foreign(objects, where=where, pid=dead_pid)
     with Lease(objects, sleep=slept.append).held():
         pass
-    assert slept == []
+    assert slept == [2]
+
+
+def test_an_old_lock_of_a_number_that_another_process_has_now_is_taken_over():
+    """A restarted container gives its processes the same numbers."""
+    objects, slept = Objects(), []
+    where = Lease(objects)._note["where"]
+    _foreign(objects, where=where, pid=os.getpid())
+    with Lease(objects, sleep=slept.append).held():
+        pass
+    assert sum(slept) == 30 + 2
 
 
 @pytest.fixture
@@ -372,11 +418,16 @@ def test_whoever_lost_the_lock_writes_nothing_more(tmp_path):
     """Somebody else may be at work there."""
     storage = open_storage("memory://pictures/lost")
     with storage.locked():
-        storage._lease.lost = "another run has taken the folder"
+        storage.put("a", b"one")
+        storage._lease._taken_away = "another run has taken the folder"
+        for write in (storage.put, storage.create, storage.link):
+            with pytest.raises(OSError, match="another run"):
+                write("a", "a" if write == storage.link else b"two")
+        with pytest.raises(OSError, match="another run"), storage.write("manifest.csv"):
+            pass
         with pytest.raises(OSError, match="another run"):
-            storage.put("a", b"one")
-        with pytest.raises(OSError, match="another run"):
-            storage.create("b", b"one")
+            storage.remove_all(["a"])
+    assert names(storage) == [".imagen-batch/lock", "a"]
 
 
 def test_a_lock_in_other_hands_is_found_lost():
@@ -384,7 +435,31 @@ def test_a_lock_in_other_hands_is_found_lost():
     objects = Objects()
     lease = Lease(objects)
     lease._take()
-    assert lease._renew()
+    lease._renew()
+    assert lease.lost is None
     _foreign(objects)
-    assert not lease._renew()
+    lease._renew()
     assert lease.lost == "another run has taken the folder"
+
+
+def test_a_lock_that_was_not_renewed_in_time_is_lost_whatever_its_thread_does():
+    """A closed lid, a store that does not answer: others may have it before half a minute is over."""
+    objects, now = Objects(), [100.0]
+    lease = Lease(objects, uptime=lambda: now[0])
+    lease._take()
+    now[0] = 124.0
+    lease._renew()
+    now[0] = 148.0
+    assert lease.lost is None
+    now[0] = 150.0
+    assert "in time" in lease.lost
+    lease._renew()
+    assert b"124" not in objects.kept[NAME]
+
+
+def test_a_store_that_does_not_let_go_of_the_lock_costs_no_run():
+    """It is nobody's after a while."""
+    objects = Objects()
+    with Lease(objects).held():
+        objects.remove = lambda _name: (_ for _ in ()).throw(PermissionError("no right to delete"))
+    assert NAME in objects.kept

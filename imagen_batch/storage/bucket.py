@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -27,24 +27,28 @@ from imagen_batch.storage.parts import PartedLog, PartedLogs
 _PATIENCE_S = 120.0
 _HEADS_AT_ONCE = 32
 _LISTED_IN_VAIN = 4  # objects for each wanted one: a thousand in one listing cost what a head costs
+_WILD = set("*?[]")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
 
 
 def open_bucket(url: str) -> Bucket:
     """The objects below `url`. Raises SettingsInvalid where it can't be used."""
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise SettingsInvalid("--out: a URL takes no user, password, query or fragment; give keys in the environment")
+    scheme, _, rest = url.partition("://")
+    parts = urlsplit(f"{scheme.lower()}://{rest}", allow_fragments=False)
+    if parts.username or parts.password or (parts.query and "=" in parts.query):
+        raise SettingsInvalid("--out: a URL takes no user, password or query; give keys in the environment")
     if not parts.netloc or not parts.path.strip("/"):
         raise SettingsInvalid(f"--out {url}: expected SCHEME://BUCKET/FOLDER")
+    if set(parts.path) & _WILD:
+        raise SettingsInvalid(
+            f"--out {url}: none of {' '.join(sorted(_WILD))} can stand in it: stores' libraries expand them"
+        )
+    if parts.scheme not in {*_EXTRAS, "memory"}:
+        raise SettingsInvalid(f"--out {url}: unknown kind of store; known: {', '.join(sorted(_EXTRAS))}")
     try:
         files, root = fsspec.url_to_fs(url, **_options(parts.scheme))
     except ImportError as error:
-        extra = _EXTRAS.get(parts.scheme)
-        wanted = f"pip install 'imagen-batch[{extra}]'" if extra else str(error)
-        raise SettingsInvalid(f"--out {url}: needs {wanted}") from error
-    except ValueError as error:
-        raise SettingsInvalid(f"--out {url}: {error}; known: {', '.join(sorted(_EXTRAS))}") from error
+        raise SettingsInvalid(f"--out {url}: needs pip install 'imagen-batch[{_EXTRAS[parts.scheme]}]'") from error
     return Bucket(url, files, root)
 
 
@@ -116,6 +120,7 @@ class Bucket:
 
     def move(self, source: str, name: str) -> None:
         """Copy within the store, then remove."""
+        self._check_lease()
         with _own_errors():
             self._files.cp_file(self._path(source), self._path(name))
         self.remove(source)
@@ -134,8 +139,7 @@ class Bucket:
         with tempfile.NamedTemporaryFile(dir=self._here, suffix=PurePosixPath(name).suffix) as handle:
             yield cast("BinaryIO", handle)
             handle.flush()
-            with _own_errors():
-                self._files.put_file(handle.name, self._path(name))
+            _patiently()(self._send, handle.name, name)
 
     def sync(self, names: Iterable[str]) -> None:
         """An object that was put is there."""
@@ -158,10 +162,16 @@ class Bucket:
             self._logs[below] = PartedLogs(self, below, self._here / "logs" / below)
         return self._logs[below].refreshed()
 
-    def locked(self) -> AbstractContextManager[None]:
-        """A lock that has to be renewed."""
-        self._lease = Lease(self)
-        return self._lease.held()
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """A lock that has to be renewed; while it is held nothing is written without it."""
+        lease = Lease(self)
+        with lease.held():
+            self._lease = lease
+            try:
+                yield
+            finally:
+                self._lease = None
 
     def is_locked(self) -> bool:
         """Whether somebody renews it."""
@@ -183,14 +193,28 @@ class Bucket:
 
     def remove_all(self, names: Iterable[str]) -> None:
         """Many objects at once."""
+        self._check_lease()
         paths = [self._path(name) for name in names]
         with _own_errors():
             if paths:
                 self._files.rm(paths)
 
-    def _pipe(self, name: str, data: bytes, **how: str) -> None:
+    def put_once(self, name: str, data: bytes) -> None:
+        """Put the object, or fail at once."""
+        self._pipe(name, data)
+
+    def _send(self, source: str, name: str) -> None:
+        self._check_lease()
+        with _own_errors():
+            self._files.put_file(source, self._path(name))
+
+    def _check_lease(self) -> None:
+        """Raise PermissionError once the lock is in other hands: what they write is not written over."""
         if self._lease is not None and self._lease.lost is not None:
             raise PermissionError(self._lease.lost)
+
+    def _pipe(self, name: str, data: bytes, **how: str) -> None:
+        self._check_lease()
         with _own_errors():
             self._files.pipe_file(self._path(name), data, **how)
 
@@ -228,7 +252,7 @@ def _own_errors() -> Iterator[None]:
     """Every store's library has errors of its own: what leaves here is an OSError."""
     try:
         yield
-    except OSError:
+    except (OSError, TypeError, NotImplementedError):  # the latter two are bugs, of ours or theirs
         raise
     except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error

@@ -25,6 +25,8 @@ from imagen_batch.storage.contract import STATE
 NAME = f"{STATE}/lock"
 _RENEW_EVERY_S = 5.0
 _DEAD_AFTER_S = 30.0
+_MARGIN_S = 5.0  # who has not renewed it for so much less knows that others will soon take it
+_SETTLE_S = 2.0  # of two that found it dead together the later one has it by then
 
 
 class Objects(Protocol):
@@ -33,13 +35,18 @@ class Objects(Protocol):
     place: str
 
     def read(self, name: str) -> bytes: ...
-    def put(self, name: str, data: bytes) -> None: ...
+    def put_once(self, name: str, data: bytes) -> None: ...
     def create(self, name: str, data: bytes) -> bool: ...
     def remove(self, name: str) -> None: ...
 
 
+def _uptime() -> float:
+    """Seconds that go on while the machine sleeps: a lid that was closed is a lock that was not renewed."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class Lease:
-    """A lock for one holder. `lost` says why, once it is not ours any more."""
+    """A lock for one holder."""
 
     def __init__(
         self,
@@ -48,14 +55,24 @@ class Lease:
         dead_after: float = _DEAD_AFTER_S,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = _uptime,
     ) -> None:
-        self.lost: str | None = None
         self._objects = objects
         self._dead_after = dead_after
         self._sleep = sleep
         self._clock = clock
+        self._uptime = uptime
+        self._taken_away: str | None = None
+        self._renewed = uptime()
         self._over = threading.Event()
         self._note = {"pid": os.getpid(), "host": socket.gethostname(), "where": _where(), "token": uuid.uuid4().hex}
+
+    @property
+    def lost(self) -> str | None:
+        """Why the lock is not ours any more; None while it is. The clock tells, whatever the thread does."""
+        if self._taken_away is None and self._uptime() - self._renewed > self._dead_after - _MARGIN_S:
+            self._taken_away = "the lock could not be renewed in time"
+        return self._taken_away
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -70,9 +87,10 @@ class Lease:
             yield
         finally:
             self._over.set()
-            renewing.join()
+            renewing.join(_MARGIN_S)
             if self.lost is None:
-                self._objects.remove(NAME)
+                with suppress(OSError):  # what stays is nobody's in half a minute
+                    self._objects.remove(NAME)
 
     def is_held(self) -> bool:
         """Whether somebody renewed it lately, going by the clocks of both."""
@@ -81,10 +99,8 @@ class Lease:
 
     def _take(self) -> None:
         if not self._objects.create(NAME, self._written()):
-            self._await_the_end_of(self._read())
-            self._objects.remove(NAME)
-            if not self._objects.create(NAME, self._written()):
-                raise FolderBusy(self._busy(self._read()))
+            self._take_over(self._read())
+        self._renewed = self._uptime()
         if self._objects.create(NAME, self._written()):
             self._objects.remove(NAME)
             raise SettingsInvalid(
@@ -92,12 +108,22 @@ class Lease:
                 "(If-None-Match): two runs at once could not be kept apart"
             )
 
+    def _take_over(self, note: dict[str, Any] | None) -> None:
+        """Wait for the holder's end, and see that nobody else did so at the same time."""
+        self._await_the_end_of(note)
+        self._objects.remove(NAME)
+        if self._objects.create(NAME, self._written()):
+            self._sleep(_SETTLE_S)
+        now = self._read()
+        if now is None or now["token"] != self._note["token"]:
+            raise FolderBusy(self._busy(now))
+
     def _await_the_end_of(self, note: dict[str, Any] | None) -> None:
         """Return once the holder is sure to be dead; raise FolderBusy at its first sign of life."""
         waited = 0.0
         while note is not None and not _gone(note) and waited < self._dead_after:
-            if _here(note):
-                raise FolderBusy(self._busy(note))
+            if _here(note) and self._clock() - note.get("at", 0.0) < self._dead_after:
+                raise FolderBusy(self._busy(note))  # its process lives; a note that is older may be of one before it
             self._sleep(1.0)
             waited += 1.0
             now = self._read()
@@ -106,21 +132,18 @@ class Lease:
             note = now
 
     def _renew_until_over(self) -> None:
-        renewed = time.monotonic()
         while self.lost is None and not self._over.wait(_RENEW_EVERY_S):
             with suppress(OSError):
-                if self._renew():
-                    renewed = time.monotonic()
-            if time.monotonic() - renewed > self._dead_after:
-                self.lost = "the lock could not be renewed in time"
+                self._renew()
 
-    def _renew(self) -> bool:
+    def _renew(self) -> None:
+        began = self._uptime()
         note = self._read()
         if note is None or note["token"] != self._note["token"]:
-            self.lost = "another run has taken the folder"
-            return False
-        self._objects.put(NAME, self._written())
-        return True
+            self._taken_away = "another run has taken the folder"
+        elif self.lost is None:  # the store may have answered late: by now it may be another's
+            self._objects.put_once(NAME, self._written())
+            self._renewed = began
 
     def _written(self) -> bytes:
         return orjson.dumps({**self._note, "at": self._clock()})

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.contract import Storage
 from imagen_batch.storage.folder import Folder
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def is_url(place: str) -> bool:
     """Whether `place` is in an object store and no path of this machine."""
     return _URL.match(place) is not None
+
+
+@contextmanager
+def in_reach(place: str | Path, *, to: str) -> Iterator[None]:
+    """A place that can't be worked in is told in a sentence: raises SettingsInvalid for an OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise SettingsInvalid(f"--out {place}: can't {to}: {error.strerror or error}") from error
 
 
 def open_storage(place: str | Path) -> Storage:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
@@ -66,11 +67,13 @@ class PartedLog:
             self._merge()
 
     def _merge(self) -> None:
+        """Fewer objects is all this is for: where it fails the single ones stay, and are as good."""
         first = self._appended - len(self._single) + 1
-        self._objects.put(Part(self._name, first, self._appended).name, b"".join(self._single))
-        singles = [Part(self._name, number, number).name for number in range(first, self._appended + 1)]
-        self._single = []
-        self._objects.remove_all(singles)
+        whole, self._single = b"".join(self._single), []
+        with suppress(OSError):
+            self._objects.put(Part(self._name, first, self._appended).name, whole)
+            singles = (Part(self._name, number, number).name for number in range(first, self._appended + 1))
+            self._objects.remove_all(singles)
 
 
 class PartedLogs:
@@ -87,8 +90,9 @@ class PartedLogs:
         """The folder, with everything in it that is stored now. Raises OSError where a part is missing."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for left in reversed(range(_TRIES)):
+            listed = list(self._objects.sizes(self._below))
             try:
-                self._copy(self._unread())
+                self._copy(self._unread(listed))
             except FileNotFoundError as gone:
                 if not left:
                     raise OSError(f"a part of the ledger is missing: {gone}") from gone
@@ -96,8 +100,8 @@ class PartedLogs:
                 break
         return self._folder
 
-    def _unread(self) -> list[Part]:
-        parts = sorted(_parts(self._objects.sizes(self._below)), key=lambda part: (part.log, part.first, -part.last))
+    def _unread(self, listed: Iterable[tuple[str, int]]) -> list[Part]:
+        parts = sorted(_parts(listed), key=lambda part: (part.log, part.first, -part.last))
         upto = dict(self._copied)
         unread = []
         for part in parts:
