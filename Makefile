@@ -28,7 +28,7 @@ test-ray: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
 	$(BIN)/python -m pytest tests/test_flow.py -k ray
 
-# Twelve minutes, with FULL=1 forty-five. Google's own client, which a run is held against, gets an environment of its own.
+# Nine minutes, with FULL=1 forty. Google's own client, which a run is held against, gets an environment of its own.
 bench: $(INSTALLED) $(BENCH)
 	$(BIN)/python benchmarks/table.py $(if $(FULL),full)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/table.py [full]
 
-Each in a process of its own, and what it prints goes by. `full` takes 45 minutes, else it is 12. Ends with 1 when a
+Each in a process of its own, and what it prints goes by. `full` takes 40 minutes, else it is 9. Ends with 1 when a
 target is missed.
 """
 

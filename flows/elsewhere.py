@@ -59,9 +59,9 @@ class Elsewhere:
                     return
                 for future in crew.landed(list(flying), _LOOK_EVERY_S):
                     self._take_in(dispatch, flying.pop(future), crew.result(future))
-                if self._deserted(crew):
-                    while flying:
-                        dispatch.lost(flying.popitem()[1])
+                if flying and self._deserted(crew):
+                    dispatch.lost(*flying.values())
+                    flying.clear()
                 yield
         finally:
             if flying:  # whatever happened, nothing goes on behind the summary's back

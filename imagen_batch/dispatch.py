@@ -81,11 +81,14 @@ class Dispatch:
         if (error := report.error) is not None:
             self._run.stop.for_error(error)
 
-    def lost(self, ticket: Ticket) -> None:
-        """A shard's worker died, and nobody else took it up: what it had recorded and received is saved."""
-        past = self._taken_over(ticket)
-        self._shares.give_back(ticket.shard, Used(past.lost_money().high, past.pictures_at_most()))
-        self._run.count(tuple(settled(ticket.requests, past)))
+    def lost(self, *tickets: Ticket) -> None:
+        """Shards' workers died, and nobody else took them up: what they had recorded and received is saved."""
+        ledgers = [self._claimed(ticket) for ticket in tickets]
+        self._sleep(NOTICED_AFTER_S)
+        for ticket, ledger in zip(tickets, ledgers, strict=True):
+            past = self._saved(ticket, ledger)
+            self._shares.give_back(ticket.shard, Used(past.lost_money().high, past.pictures_at_most()))
+            self._run.count(tuple(settled(ticket.requests, past)))
         self._again = True
 
     def cut(self) -> None:
@@ -93,18 +96,20 @@ class Dispatch:
         with suppress(OSError):  # workers that hear nothing more stop by themselves
             self._control.say(stop=True, cut=True)
 
-    def _taken_over(self, ticket: Ticket) -> History:
-        """Claim a shard as a worker would, so that one that lives after all finds out; what there is of it."""
+    def _claimed(self, ticket: Ticket) -> LedgerWriter:
+        """Claim a shard as a worker would, so that one that lives after all finds out."""
+        storage, folder = self._run.studio.shelf.storage, shard_folder(self._job.id, ticket.shard)
+        ledgers = [path.name for path in storage.logs(folder).rglob("*.jsonl")]
+        ledger = LedgerWriter(storage, now=moment_after(ledgers, time.time()), below=folder)
+        ledger.claim(self._job.id, ticket.shard)
+        return ledger
+
+    def _saved(self, ticket: Ticket, ledger: LedgerWriter) -> History:
+        """What there is of a shard, with the pictures that lay there without a record."""
         shelf, folder = self._run.studio.shelf, shard_folder(self._job.id, ticket.shard)
-        ledgers = [path.name for path in shelf.storage.logs(folder).rglob("*.jsonl")]
-        ledger = LedgerWriter(shelf.storage, now=moment_after(ledgers, time.time()), below=folder)
-        try:
-            ledger.claim(self._job.id, ticket.shard)
-            self._sleep(NOTICED_AFTER_S)
-            past = read_history(shelf.storage.logs(folder))
-            salvage(shelf, past, ledger)
-        finally:
-            ledger.close()
+        past = read_history(shelf.storage.logs(folder))
+        salvage(shelf, past, ledger)
+        ledger.close()
         past.read_folder(shelf.storage.logs(folder))
         return past
 
