@@ -75,7 +75,6 @@ def sizes(given: Given) -> list[Ceiling]:
         ("Prefect's pages", TASKS * shard_size(given.prompts), f"over {TASKS:,} shards", "a flow run for each run"),
         ("quota", service.per_minute / 60 * WEEK_S, "over a week", "a run for each project"),
         ("resume", RESUME_S / again_s, "over 10 minutes", "smaller runs; ledgers folded in parallel"),
-        ("listing", memory / tool.name_bytes, f"all names in {machines.memory_bytes / 1e9:.0f} GB", "page by page"),
         ("memory of the plan", memory / tool.row_bytes, f"over {machines.memory_bytes / 1e9:.0f} GB", "smaller runs"),
         ("disk of the plan", disk / on_disk, f"ledger, tables: {disk / 1e9:.0f} GB", "smaller runs"),
     )

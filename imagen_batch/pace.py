@@ -22,6 +22,7 @@ _SLOWEST = 1 / 60  # starts a second: one a minute
 _CREEP_EVERY_S = 1.0
 _CREEP_SEARCHING = 1.05  # until a second refusal has shown the limit from above
 _CREEP_FOUND = 1.0005
+_QUIET_S, _QUIET_STARTS = 30.0, 90  # without a refusal, until it creeps twice as fast: whichever takes longer
 _ENOUGH_STARTS = 10  # to tell a rate from
 _BELOW = 0.98  # so that small fluctuations are no refusals
 _PAUSE_FIRST_S = 1.0
@@ -66,6 +67,7 @@ class Pace:
         self._failing_since: float | None = None
         self._last_change = now
         self._starts = 0
+        self._refused_at = now
         self._refused = Permit(-1, now, 0)  # the latest attempt that was refused
 
     def wait(self, now: float) -> float:
@@ -101,6 +103,7 @@ class Pace:
             self._generation += 1
             self._bursts += 1
             self._slow_down(permit, now, per_minute)
+        self._refused_at = now
         self._refused = max(self._refused, permit, key=lambda one: one.number)
         self._hold(now + (self._pause() if retry_after is None else retry_after))
 
@@ -172,9 +175,15 @@ class Pace:
     def _creep(self, now: float) -> None:
         if self._rate is None or now - self._last_change < _CREEP_EVERY_S:
             return
-        faster = _CREEP_FOUND if self._found else _CREEP_SEARCHING
+        faster = self._faster(now) if self._found else _CREEP_SEARCHING
         self._rate = min(self._rate * faster, self._given or math.inf)
         self._last_change = now
+
+    def _faster(self, now: float) -> float:
+        """Slowly, since the limit is near. The longer nothing was refused, the less likely it is where it seemed."""
+        assert self._rate is not None
+        quiet = (now - self._refused_at) / max(_QUIET_S, _QUIET_STARTS / self._rate)
+        return min(1 + (_CREEP_FOUND - 1) * (1 + quiet**2), _CREEP_SEARCHING)
 
     def _pause(self, doublings: int | None = None) -> float:
         doublings = self._bursts - 1 if doublings is None else doublings

@@ -1,6 +1,7 @@
 """The pace follows what the service says. A simulated day runs in a second."""
 
 import heapq
+import random
 
 import pytest
 
@@ -106,6 +107,25 @@ def test_small_and_large_bursts_are_found_too(rate, burst):
     seconds, refused = drive(Pace(per_minute=None, in_flight=64), bucket, requests=600)
     assert refused <= 0.06 * (600 + refused)
     assert (600 - burst) / rate / seconds >= 0.9
+
+
+@pytest.mark.parametrize("given", [1200, None])
+def test_refusals_that_come_at_any_rate_do_not_wear_the_pace_down(given):
+    """A quota that others use, too, refuses one of a thousand, whatever the pace: more than half of it is used."""
+
+    class Moody(Bucket):
+        """Refuses one now and then, and names no limit."""
+
+        def admits(self, now):
+            return super().admits(now) and moods.random() > 0.001
+
+        @property
+        def says(self):
+            return {"retry_after": 1.0, "per_minute": None}
+
+    moods = random.Random(1)
+    seconds, _ = drive(Pace(per_minute=given, in_flight=64), Moody(20, 20, names_limit=False), requests=40_000)
+    assert 40_000 / 20 / seconds >= 0.55
 
 
 def test_a_refusal_before_anything_was_let_in_sets_no_rate():
