@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.money import Money
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
 _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
@@ -20,25 +21,6 @@ _STATUS_BITS = 3
 _OFFSET_BITS = 48
 _BLOCK = 1 << 18  # bytes of a ledger read at once: some hundred records
 _BEFORE = 1 << 16  # of them, bytes before the record asked for: results lie nearly, not quite in input order
-
-
-@dataclass(slots=True)
-class Money:
-    """What the run has cost so far, in USD. `maybe` is what lost replies and kills may have cost on top."""
-
-    spent: float = 0.0
-    maybe: float = 0.0
-    unpriced: int = 0  # pictures and lost attempts whose price nobody knows
-
-    @property
-    def high(self) -> float:
-        """The most that can have been charged, as far as prices are known."""
-        return self.spent + self.maybe
-
-    def add_maybe(self, usd: float | None) -> None:
-        """An attempt that may have been charged, at its worst-case price."""
-        self.maybe += usd or 0.0
-        self.unpriced += usd is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from imagen_batch.advice import Advice, advice
 from imagen_batch.causes import Cause, Causes
-from imagen_batch.history import Money
+from imagen_batch.money import Money
 from imagen_batch.records import OUTCOMES, Entry, Outcome
 from imagen_batch.stopping import Stop
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.causes import Causes
 from imagen_batch.errors import Fatal
-from imagen_batch.history import Money
+from imagen_batch.money import Money
 from imagen_batch.records import OUTCOMES, Entry, Outcome
 from imagen_batch.report import (
     Ending,
