@@ -238,14 +238,14 @@ def _drive(dispatch, workers, sim, reassigned):
         busy = [worker for worker in workers if worker.ticket]
         if not busy:
             return
-        if not killed and sim.bill.total >= 12:
+        if not killed and workers[0].ticket and sim.bill.total >= 12:
             killed = True
             os.kill(workers[0].process.pid, signal.SIGKILL)
         for connection in wait([worker.connection for worker in busy], timeout=0.02):
             (worker,) = (one for one in busy if one.connection is connection)
             try:
                 dispatch.landed(worker.ticket, Report.unpacked(connection.recv()))
-            except EOFError:
+            except (EOFError, ConnectionResetError):  # gone, with or without a ticket it had not read yet
                 workers.remove(worker)
                 waiting += [worker.ticket] if reassigned else []
                 if not reassigned:
