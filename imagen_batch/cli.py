@@ -142,7 +142,8 @@ def _models(typed: Namespace) -> int:
     from imagen_batch.listing import models_json, models_text  # noqa: PLC0415
     from imagen_batch.settings import load_settings  # noqa: PLC0415
 
-    own = load_settings({"prompts": "-"}, env={}, config=typed.config).models
+    tables = {name: value for name, value in os.environ.items() if name == "IMAGEN_BATCH_MODELS"}
+    own = load_settings({"prompts": "-"}, env=tables, config=typed.config).models
     _print(models_json(own) if typed.as_json else models_text(own))
     return 0
 

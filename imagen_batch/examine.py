@@ -18,7 +18,7 @@ from typing import IO
 
 from imagen_batch.asked import Asked
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.identity import Identities
+from imagen_batch.identity import Identities, deciding
 from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
@@ -216,7 +216,8 @@ def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
 
 
 def _count(examined: Examined, order: Order, identities: Identities) -> None:
-    base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
+    options = deciding(order.options, dialect=order.model.dialect)
+    base = identities.base_key(model=order.model.id, prompt=order.prompt, options=options)
     per_request, price = order.model.samples_per_request, order.price
     examined.asked.add(base, order.samples, per_request=per_request, price=price)
     examined.samples += order.samples

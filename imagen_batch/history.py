@@ -180,6 +180,7 @@ class History:
             self.money.add_maybe(attempt.usd)
             self.maybe_pictures += len(attempt.names)
             return
+        self.maybe_pictures += len(attempt.names) * (record["charged"] == "yes")  # they came, and can't be used
         for number in attempt.numbers:
             self._no_longer_pending(_slot(attempt.base, number))
 

@@ -6,7 +6,7 @@ name, a clock or a run. So reordering rows, inserting some or mending a typo re-
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from hashlib import sha256
 
@@ -36,6 +36,16 @@ class Identities:
         if occurrence == 1:
             return content.hex()
         return sha256(content + b"#%d" % occurrence).hexdigest()
+
+
+def deciding(options: Options, *, dialect: str) -> Options:
+    """The options that tell rows apart. Billing labels decide nothing about a picture.
+
+    Those of `predict` count all the same, because they always did.
+    """
+    if options.labels is None or dialect == "predict":
+        return options
+    return replace(options, labels=None)
 
 
 def request_key(base: str, first: int, samples: int) -> str:

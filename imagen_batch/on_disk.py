@@ -14,14 +14,13 @@ from pathlib import PurePosixPath
 
 from imagen_batch.errors import SettingsInvalid, Transient
 from imagen_batch.findings import Finding, Kind
-from imagen_batch.images import inspect
+from imagen_batch.images import EXTENSION_OF, inspect
 from imagen_batch.recorded import Expected, Place
 from imagen_batch.storage import Storage
 
 _THREADS = 4  # reading and hashing both let other threads go on
 _BATCH = 1000
 _DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}  # a file browser leaves them wherever it looks
-_EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def _look(one: Expected, storage: Storage) -> Look:
     elif there != recorded:
         torn = flaw(storage, path)
         kind, detail = ("truncated", torn) if torn else ("altered", "a whole picture, but not the one that came")
-    elif PurePosixPath(path).suffix != _EXTENSIONS.get(one.picture.mime_type or ""):
+    elif PurePosixPath(path).suffix != EXTENSION_OF.get(one.picture.mime_type or ""):
         kind, detail = "mislabelled", f"recorded as {one.picture.mime_type}, which its extension denies"
     return Look(one, path, recorded, there, kind, detail)
 

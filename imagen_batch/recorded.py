@@ -78,7 +78,7 @@ class Recorded:
             self._open[attempt] = record
         elif record["t"] == "back":
             sent = self._open.pop(attempt, None)
-            if sent is not None and record["charged"] == "maybe":
+            if sent is not None and record["charged"] in ("maybe", "yes"):
                 self._lost(sent)
         elif record["t"] == "done":
             self._open.pop(attempt, None)

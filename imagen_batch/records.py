@@ -141,6 +141,7 @@ class Reply:
     usage: Usage | None = None  # None where the service does not count tokens
     model_version: str | None = None
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
+    spare: tuple[Picture, ...] = ()  # images beyond those asked for; paid for as well
 
 
 @value

@@ -6,6 +6,7 @@ defaults below. A row's own value, where its column exists, beats them all. Vali
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from imagen_batch.records import Options
 CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
+
+_TABLES = ("parameters", "models")
 
 Retry = Literal["failed", "filtered", "unknown", "missing"]
 
@@ -153,10 +156,19 @@ def load_settings(
 ) -> Settings:
     """The settings of a run: `given` over environment over file over defaults.
 
-    `given` holds only what was typed. Raises SettingsInvalid that names every wrong setting.
+    `given` holds only what was typed. Tables (parameters, models) merge key by key, at any depth. Raises
+    SettingsInvalid that names every wrong setting.
     """
-    merged = {**_from_file(config, here), **_from_env(env), **given}
-    return validated(merged)
+    return validated(merged(merged(_from_file(config, here), _from_env(env)), given))
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both layers in one: a key of `above` beats that of `below`, and a table in both is merged likewise."""
+    both = {**below, **above}
+    for name in below.keys() & above.keys():
+        if isinstance(below[name], Mapping) and isinstance(above[name], Mapping):
+            both[name] = merged(below[name], above[name])
+    return both
 
 
 def validated(values: Mapping[str, Any]) -> Settings:
@@ -180,12 +192,23 @@ def _from_file(config: Path | None, here: Path) -> dict[str, Any]:
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
-    names = set(Settings.model_fields) - {"prompts", "parameters", "models"}
+    names = set(Settings.model_fields) - {"prompts"}
     typed = {name for name in env if name.startswith(ENV_PREFIX)}
     if unknown := sorted(typed - {ENV_PREFIX + name.upper() for name in names}):
         raise SettingsInvalid(f"unknown setting in the environment: {', '.join(unknown)}")
     given = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
-    return {name: value for name, value in given.items() if value}
+    return {name: _table(name, value) if name in _TABLES else value for name, value in given.items() if value}
+
+
+def _table(name: str, value: str) -> object:
+    """A table from the environment, where it is a JSON object."""
+    try:
+        table = json.loads(value)
+    except json.JSONDecodeError:
+        table = None
+    if not isinstance(table, dict):
+        raise SettingsInvalid(f"{ENV_PREFIX}{name.upper()}: expected a JSON object")
+    return table
 
 
 def _sentence(error: Any) -> str:

@@ -56,6 +56,27 @@ class Tab:
         self._settle(usd, 0)
         self._governor.succeeded(self._permit)
 
+    def unusable(self, error: Transient, *, usd: float | None, recorded: bool) -> None:
+        """An answer came, and its images can't be used. To the run's health it is a failure all the same.
+
+        The attempt costs `usd`, None where no price is known. `recorded`: the ledger gets a result with that cost.
+        Otherwise the attempt is closed here, and Interrupted is raised when it is one failure too many for the run.
+        """
+        if usd is None:
+            self._back(error, "maybe")
+            self.settled = True
+            self._reservation.keep()
+        else:
+            self._settle(usd, self._request.samples)
+            if not recorded:
+                self._back(error, "yes", usd=usd)
+        try:
+            self._governor.failed(self._permit, error)
+        except Fatal as outage:
+            self._studio.stop.for_error(outage)
+            if not recorded:
+                raise Interrupted from outage
+
     def refused(self, error: Fatal) -> None:
         """The service refused: nothing is charged, and it says nothing about its health."""
         self._back(error, "no")

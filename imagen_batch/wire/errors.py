@@ -35,7 +35,7 @@ class _Stop:
             return False
         if not self.words and not self.reason:
             return True
-        said = any(phrase in error.plain for phrase in self.words)
+        said = any(phrase in error.plain or phrase in error.debug for phrase in self.words)
         return said or bool(self.reason and error.reason.startswith(self.reason))
 
 

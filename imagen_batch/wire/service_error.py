@@ -33,6 +33,7 @@ class ServiceError:
     link: str = ""  # Help: the first
     retry_delay: str = ""  # RetryInfo: "34s"
     violations: tuple[Violation, ...] = ()
+    debug: str = ""  # DebugInfo: the cause where the message names none, lower case
 
     @property
     def plain(self) -> str:
@@ -59,7 +60,8 @@ def parse_service_error(body: bytes) -> ServiceError:
         reason=_first(details, "ErrorInfo", "reason"),
         link=next((url for item in _all(details, "links") if (url := text(dig(item, "url")))), ""),
         retry_delay=_first(details, "RetryInfo", "retryDelay"),
-        violations=tuple(_violation(item) for item in _all(details, "violations")),
+        violations=(*map(_violation, _all(details, "violations")), *_metadata_violations(details)),
+        debug=short(_first(details, "DebugInfo", "detail"), 2000).lower(),
     )
 
 
@@ -82,6 +84,18 @@ def _all(details: list[Json], name: str) -> list[Json]:
 def _violation(item: Json) -> Violation:
     name = f"{dig(item, 'quotaId') or ''} {dig(item, 'quotaMetric') or ''}"
     return Violation(name.lower().replace("_", ""), _number(dig(item, "quotaValue")))
+
+
+def _metadata_violations(details: list[Json]) -> list[Violation]:
+    """The quota that an ErrorInfo names, in place of a QuotaFailure or beside it."""
+    named = [metadata for detail in details if text(dig(metadata := dig(detail, "metadata"), "quota_limit"))]
+    return [
+        Violation(
+            f"{dig(metadata, 'quota_limit')} {dig(metadata, 'quota_metric') or ''}".lower().replace("_", ""),
+            _number(dig(metadata, "quota_limit_value")),
+        )
+        for metadata in named
+    ]
 
 
 def _number(value: object) -> float | None:
