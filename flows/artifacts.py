@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.logging import get_run_logger
 
 from imagen_batch.report import to_json, to_markdown
 from imagen_batch.storage import is_url
@@ -31,7 +31,7 @@ def _courtesy(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
     try:
         return call(*given, **named)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
-        warnings.warn(f"Prefect did not take an artifact: {error!r}", stacklevel=2)
+        get_run_logger().warning("Prefect did not take an artifact: %r", error)
         return None
 
 
@@ -50,7 +50,13 @@ class ProgressArtifact:
         now = time.monotonic()
         if self._id is not None and (last or now - self._told >= _EVERY_S):
             self._told = now
-            _courtesy(update_progress_artifact, self._id, min(100.0, 100.0 * settled / self._asked))
+            if not _courtesy(self._updated, self._id, min(100.0, 100.0 * settled / self._asked)):
+                self._id = None  # a server that is gone is not asked each second
+
+    @staticmethod
+    def _updated(artifact: UUID, percent: float) -> bool:
+        update_progress_artifact(artifact, percent)
+        return True
 
 
 def show_summary(name: str, summary: Summary) -> None:

@@ -59,6 +59,16 @@ class OwnServer:
                 raise SettingsInvalid(f"Prefect's server did not start; its log is {self.log}")
             time.sleep(0.05)
 
+    @property
+    def lives(self) -> bool:
+        """Whether its process has not ended."""
+        return self._child.poll() is None
+
+    def kill(self) -> None:
+        """End it at once; its database survives this as it would a power cut."""
+        self._child.kill()
+        self.stop()
+
     def stop(self) -> None:
         """End it. Waits a little, then insists."""
         if self._child.poll() is None:
@@ -74,7 +84,8 @@ class OwnServer:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "flows.server", str(self._port)],
+                # -P: a folder `flows` of the user's own, in the current directory, is not ours.
+                [sys.executable, "-P", "-m", "flows.server", str(self._port)],
                 stdin=subprocess.PIPE,  # closes when this process ends, however it ends
                 stdout=log,
                 stderr=log,

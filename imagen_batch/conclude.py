@@ -44,6 +44,7 @@ def conclude(examined: Examined, studio: Studio, past: History, *, started: date
         provider=settings.provider,
         attempts=past.attempts,
         refused_429=past.refused_429,
+        warnings=tuple(examined.warnings),
         money=past.lost_money(),
     )
     summary = tally.summary(facts)

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from imagen_batch.control import Control
+from imagen_batch.control import EVERY_S, Control
 from imagen_batch.errors import Fatal
 from imagen_batch.generate import narrowed
 from imagen_batch.history import History, read_history
@@ -24,6 +24,8 @@ from imagen_batch.shares import Shares, Used, Wall
 from imagen_batch.storage import LEDGER
 from imagen_batch.tickets import Job, Report, Ticket
 from imagen_batch.workshop import NOTICED_AFTER_S, settled, shard_folder
+
+_LOOK_EVERY_S = 0.5
 
 
 @contextmanager
@@ -91,10 +93,26 @@ class Dispatch:
             self._run.count(tuple(settled(ticket.requests, past)))
         self._again = True
 
+    def drain(self, *tickets: Ticket, grace: float) -> None:
+        """Let workers that no cluster leads any more finish the attempts in flight, for at most `grace` seconds."""
+        with suppress(OSError):  # workers that hear nothing more stop by themselves
+            self._control.say(stop=True)
+        ends = time.monotonic() + grace
+        self._sleep(min(grace, EVERY_S + _LOOK_EVERY_S))  # by then they start no more
+        while time.monotonic() < ends and any(map(self._in_flight, tickets)):
+            self._sleep(_LOOK_EVERY_S)
+
     def cut(self) -> None:
         """End what is under way everywhere."""
         with suppress(OSError):  # workers that hear nothing more stop by themselves
             self._control.say(stop=True, cut=True)
+
+    def _in_flight(self, ticket: Ticket) -> bool:
+        try:
+            past = read_history(self._run.studio.shelf.storage.logs(shard_folder(self._job.id, ticket.shard)))
+        except OSError:
+            return False
+        return any(past.is_open(one.base, number) for one in ticket.requests for number in one.numbers)
 
     def _claimed(self, ticket: Ticket) -> LedgerWriter:
         """Claim a shard as a worker would, so that one that lives after all finds out."""

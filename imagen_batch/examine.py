@@ -68,11 +68,13 @@ class Examined:
     names: list[str] = field(default_factory=list)  # the first few
     named: set[int] = field(default_factory=set)  # hashes of names that the user chose
     spool: Path | None = None  # where standard input was put
+    of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know, one sentence each."""
-        return [*self.file.warnings, *(_told(option, warned) for (option, _), warned in self.warned.items())]
+        of_file = self.file.warnings if self.of_file is None else self.of_file
+        return [*of_file, *(_told(option, warned) for (option, _), warned in self.warned.items())]
 
     def models(self) -> dict[str, Model]:
         """The models that rows ask for, with the user's corrections."""
@@ -87,6 +89,7 @@ class Examined:
         original = self.file.path
         if _stamp(original) != self.stamp and not copy.samefile(original):
             raise SettingsInvalid(f"{original} was changed while it was read: nothing was sent; start again")
+        self.of_file = list(self.file.warnings)
         self.file = _opened(copy, settings, format=self.file.format)
 
     def forget_spool(self) -> None:

@@ -55,6 +55,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "exit_code": summary.exit_code,
         "stopped_by": summary.stopped_by,
         "provider": summary.facts.provider,
+        "warnings": list(summary.facts.warnings),
     }
 
 
@@ -92,8 +93,15 @@ def to_markdown(summary: Summary) -> str:
         f"| samples | |\n|---|---:|\n{counts}",
         f"{_escaped(cost(summary))}; {attempts}.",
         *(_markdown_causes(summary) if summary.causes else ()),
+        *_markdown_warnings(summary),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _markdown_warnings(summary: Summary) -> Iterator[str]:
+    if summary.facts.warnings:
+        yield "## Warnings about the input"
+        yield "\n".join(f"- {_escaped(_line(warning, 1000))}" for warning in summary.facts.warnings)
 
 
 def cost(summary: Summary) -> str:

@@ -71,6 +71,11 @@ class Run:
         """Samples that got an outcome since the run was opened."""
         return self.count.settled
 
+    @property
+    def in_flight(self) -> int:
+        """Images that are being requested at the moment by this process."""
+        return self.studio.in_flight.images
+
     def cut(self) -> None:
         """End all attempts that are under way."""
         self.studio.transport.cut_all()

@@ -18,7 +18,8 @@ def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
 
     It ends with this process, whatever ends this one: its standard input closes.
     """
-    command = [sys.executable, "-m", "imagen_batch.simulator", "--port", "0", "--exit-with-stdin", *arguments]
+    # -P: what lies in the current directory is not ours.
+    command = [sys.executable, "-P", "-m", "imagen_batch.simulator", "--port", "0", "--exit-with-stdin", *arguments]
     child = subprocess.Popen(  # noqa: S603 - our own module
         command,
         stdin=subprocess.PIPE,

@@ -53,6 +53,7 @@ class Facts:
     money: Money | None = None  # the ledger's, which also knows of attempts that a later one made good
     running: bool = False
     elsewhere: int = 0  # pictures in the folder that no row of this input asks for
+    warnings: tuple[str, ...] = ()  # about the input, as they were shown before anything was sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,8 @@ def opened_tab(request: ImageRequest, studio: Studio, *, attempt: int) -> Iterat
     tab = Tab(request, studio, attempt=attempt, reservation=reservation, permit=permit)
     try:
         tab.announce()
-        yield tab
+        with studio.in_flight.holding(request.samples):
+            yield tab
     finally:
         if not tab.settled:
             tab.abandon()
