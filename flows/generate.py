@@ -29,13 +29,13 @@ from flows.elsewhere import Elsewhere
 from flows.here import MOST_SHARDS_IN_FLIGHT, Here
 from flows.signals import stopping_on_signals
 from imagen_batch.errors import Fatal, SettingsInvalid
-from imagen_batch.examine import examine
 from imagen_batch.remaining import Remaining, remaining
 from imagen_batch.room import disk_trouble
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.stopping import Stop
 from imagen_batch.summary import Summary
+from imagen_batch.take_input import take_input
 
 _prepared: ContextVar[tuple[Run, Remaining] | None] = ContextVar("prepared", default=None)
 
@@ -64,8 +64,8 @@ def generate_images(settings: Settings) -> State[Any]:
     """Turn a prompt file into pictures. Its final state says what is missing."""
     name = PurePosixPath(settings.place).name
     with _opened(settings) as (run, left), _making(run) as making:
-        before = run.examined.samples - left.samples
-        progress = ProgressArtifact(name, run.examined.samples)
+        before = run.examined.wanted_samples - left.samples
+        progress = ProgressArtifact(name, run.examined.wanted_samples)
         try:
             with _told_to(run.stop):
                 for _ in making.landings() if left.requests else ():
@@ -83,7 +83,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Run, Remaining]]:
     if ready is not None:
         yield ready
         return
-    with open_run(examine(settings, today=datetime.now(UTC).date()), env=os.environ) as run:
+    with open_run(take_input(settings, today=datetime.now(UTC).date()), env=os.environ) as run:
         yield run, remaining(run.examined, run.past)
 
 
