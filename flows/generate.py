@@ -30,11 +30,11 @@ from flows.execution import Execution
 from flows.here import MOST_SHARDS_IN_FLIGHT
 from flows.watching import final_state, shortened, watch
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
-from imagen_batch.examine import examine
 from imagen_batch.problems import problems_text
 from imagen_batch.remaining import remaining
 from imagen_batch.run import open_run
 from imagen_batch.settings import Settings, load_settings
+from imagen_batch.take_input import take_input
 
 _GOODBYE_S = 5.0
 
@@ -89,7 +89,7 @@ def _generated(settings: Settings) -> State[Any]:
 def _executed(settings: Settings) -> State[Any]:
     log = get_run_logger()
     try:
-        examined = examine(chosen_settings(settings), today=datetime.now(UTC).date())
+        examined = take_input(chosen_settings(settings), today=datetime.now(UTC).date())
         with open_run(examined, env=os.environ, say=log.warning) as run:
             execution = Execution(run, remaining(examined, run.past), context=copy_context())
             with _watched(execution):

@@ -20,12 +20,13 @@ from flows.reachable import unreachable
 from flows.server import OwnServer
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.examine import Examined, examine
+from imagen_batch.examine import Examined
 from imagen_batch.progress import Progress
 from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.summary import Summary
+from imagen_batch.take_input import take_input
 from imagen_batch.wording import plural
 
 _ASK_ABOVE_USD = 5.0
@@ -54,10 +55,12 @@ def launch(settings: Settings, console: Console) -> Summary:
         if server is not None:
             stack.callback(_stop_unless_used, server)
         ahead = read_ahead(settings.place)
-        examined = examine(settings, today=datetime.now(UTC).date())
+        examined = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+        stack.callback(examined.forget_spool)
         for warning in examined.warnings:
             console.say(f"warning: {warning}")
         _ask(examined, console)
+        ahead = ahead if examined.settings.place == settings.place else None  # a failures.csv names its folder
         opened = open_run(examined, env=os.environ, command=console.command, ahead=ahead, say=console.say)
         run = stack.enter_context(opened)
         _tell_start(run, console, server)
@@ -143,7 +146,7 @@ def _ask(examined: Examined, console: Console) -> None:
 
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
-    asked = f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')}"
+    asked = f"{plural(examined.wanted_rows, 'row')}, {plural(examined.wanted_samples, 'picture')}"
     console.say(f"{asked} asked for, into {examined.settings.place}")
     free = run.studio.shelf.storage.free()
     if free is not None and free < examined.disk_bytes:

@@ -47,9 +47,9 @@ def watch(execution: Execution) -> None:
     run = execution.run
     for warning in run.examined.warnings:
         get_run_logger().warning(warning)
-    before = run.examined.samples - execution.left.samples
+    before = run.examined.wanted_samples - execution.left.samples
     name, unique = PurePosixPath(run.examined.settings.place).name, uuid4().hex
-    progress = ProgressArtifact(name, run.examined.samples)
+    progress = ProgressArtifact(name, run.examined.wanted_samples)
     for work in execution.shards():
         if work is not None:
             _shards[unique, work.number] = work

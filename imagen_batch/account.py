@@ -6,15 +6,18 @@ there is true, whatever happened to the process in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
+from imagen_batch.advice import BEYOND_LIMIT
 from imagen_batch.examine import Examined
-from imagen_batch.history import History
+from imagen_batch.history import Failed, History
 from imagen_batch.plan import Order, requests_for
-from imagen_batch.records import Entry, Outcome, Sample, Trace
+from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Trace
 from imagen_batch.storage import Storage
+from imagen_batch.wording import plural
 
 LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
@@ -43,11 +46,26 @@ class Account:
             base = self.examined.asked.base(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
-                sample, trace = self.past.settled(base, number) or self._unmade(base, number, keys)
+                found = self.past.settled(base, number)
+                if found is None:
+                    sample, trace = self._unmade(row.row, base, number, keys)
+                else:
+                    sample, trace = found
+                    if (kept := self.past.kept(base, number)) is not None:
+                        yield _as_kept(row, sample, trace, kept, provider)
+                        continue
                 yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options)
 
-    def _unmade(self, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
+    def _unmade(self, row: int, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
         key = keys.of(number)
+        left_out = self._left_out(row)
+        if left_out is not None and self.past.status(base, number) != "unknown":
+            return Sample(number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]), Trace(
+                key
+            )
+        failed = self.past.last_failed(base, number)
+        if failed is not None:
+            return self._given_up(base, number, failed)
         if self.past.status(base, number) != "unknown":
             return Sample(number=number, status=self.pending), Trace(key)
         recorded = self.past.details(base, number)
@@ -57,6 +75,41 @@ class Account:
         sample = Sample(number, "unknown", error=message, error_kind="interrupted", cost_is="unknown")
         attempt = self.past.last_open(base, number)
         return sample, Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at) if attempt else Trace(key)
+
+    def _left_out(self, row: int) -> tuple[str, str] | None:
+        """Why this run did not ask for a row at all: error kind and words."""
+        limit, only = self.examined.settings.limit, self.examined.only
+        if only is not None:
+            return None if row in only else ("not_named", "not asked for: the file of this run does not name the row")
+        if limit is not None and row > limit:
+            return BEYOND_LIMIT, f"not asked for: beyond --limit {limit}"
+        return None
+
+    def _given_up(self, base: str, number: int, failed: Failed) -> tuple[Sample, Trace]:
+        """A sample whose last attempt failed, and which the run could not ask for again."""
+        budget = self.pending == "skipped_budget"
+        why = "no budget was left for another attempt" if budget else "the run ended before another attempt"
+        error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {why}"
+        unknown = self.past.status(base, number) == "unknown"
+        sample = Sample(
+            number,
+            "unknown" if unknown else self.pending,
+            error=error,
+            error_kind="over_budget" if budget else "interrupted",
+            cost_is="unknown" if unknown else None,
+        )
+        times = {"sent_at": failed.sent_at, "finished_at": failed.at}
+        return sample, Trace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
+
+
+def _as_kept(row: PromptRow, sample: Sample, trace: Trace, kept: Mapping[str, Any], provider: str) -> Entry:
+    """An image that was made from an earlier text of its row is told with that text."""
+    options = {name: _immutable(value) for name, value in kept["options"].items()}
+    return Entry(row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options))
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
 
 
 def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:

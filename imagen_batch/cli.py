@@ -17,7 +17,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from imagen_batch.arguments import make_parser, spread_retry
+from imagen_batch.arguments import anchored, make_parser, spread_retry
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ USAGE, LACKING, INVALID, INTERRUPTED = 2, 3, 5, 130
 
 _NOT_SETTINGS = {
     "command",
-    "line",
+    "argv",
     "api_key",
     "config",
     "yes",
@@ -47,10 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return simulate(argv[1:])
     typed = make_parser().parse_args(spread_retry(argv))
-    typed.line = shlex.join(["imagen-batch", *argv])
+    typed.argv = argv
     commands: dict[str, Callable[[Namespace], int]] = {
         "run": _run,
         "plan": _plan,
+        "resume": _resume,
         "status": _status,
         "audit": _audit,
         "models": _models,
@@ -73,6 +74,19 @@ def _run(typed: Namespace) -> int:
     return _launched(_settings(typed), typed)
 
 
+def _resume(typed: Namespace) -> int:
+    from imagen_batch.advice import absolute  # noqa: PLC0415
+    from imagen_batch.keeping import continued, source_edited  # noqa: PLC0415
+
+    changes = {name: value for name, value in vars(typed).items() if name not in {*_NOT_SETTINGS, "folder"}}
+    settings = continued(typed.folder, changes)
+    edited = None if "prompts" in changes else source_edited(typed.folder)
+    if edited is not None and not typed.quiet:
+        command = shlex.join(["imagen-batch", "resume", absolute(settings.place), "--prompts", edited])
+        _say(f"note: {edited} has changed since; this run continues with the stored input. To use it: {command}")
+    return _launched(settings, typed)
+
+
 def _launched(settings: Settings, typed: Namespace) -> int:
     from flows.launch import Console, launch  # noqa: PLC0415
     from imagen_batch.progress import make_progress  # noqa: PLC0415
@@ -85,7 +99,7 @@ def _launched(settings: Settings, typed: Namespace) -> int:
         say=(lambda _text: None) if typed.quiet else _say,
         progress=partial(make_progress, mode=mode, verbose=typed.verbose > 0),
         confirm=_confirm(typed),
-        command=typed.line,
+        command=shlex.join(["imagen-batch", *anchored(typed.argv, typed)]),
     )
     summary = launch(settings, console)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
@@ -115,17 +129,28 @@ def _audit(typed: Namespace) -> int:
 def _plan(typed: Namespace) -> int:
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from imagen_batch.examine import examine  # noqa: PLC0415
     from imagen_batch.preview import plan_json, plan_text  # noqa: PLC0415
     from imagen_batch.remaining import remaining  # noqa: PLC0415
+    from imagen_batch.take_input import changes_of, take_input  # noqa: PLC0415
 
-    examined = examine(_settings(typed), today=datetime.now(UTC).date())
-    left = remaining(examined)
-    examined.forget_spool()
+    today = datetime.now(UTC).date()
+    asked: list[str] = []
+
+    def note(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    examined = take_input(_settings(typed), today=today, confirm=note)
+    try:
+        left, changes = remaining(examined), changes_of(examined, today=today)
+    finally:
+        examined.forget_spool()
     if not typed.quiet:
         for warning in examined.warnings:
             _say(f"warning: {warning}")
-    _print(plan_json(examined, left) if typed.as_json else plan_text(examined, left))
+        for question in asked:
+            _say(f"warning: a run of this asks first, or needs --add or --replace: {question}")
+    _print(plan_json(examined, left, changes) if typed.as_json else plan_text(examined, left, changes))
     return 0
 
 

@@ -7,15 +7,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from imagen_batch.account import Account
+from imagen_batch.budget import Budget
+from imagen_batch.continuation import continuation
+from imagen_batch.edits import protect_edits, remember_written
 from imagen_batch.examine import Examined
 from imagen_batch.history import History
 from imagen_batch.records import Outcome
 from imagen_batch.report import to_json_text, to_markdown
 from imagen_batch.room import disk_trouble
+from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, written_text
 from imagen_batch.studio import Studio
-from imagen_batch.summary import Facts, Summary, Tally, ending
+from imagen_batch.summary import Ending, Facts, Summary, Tally, ending
 from imagen_batch.tables import Tables
+from imagen_batch.wording import plural
 
 
 def conclude(examined: Examined, studio: Studio, past: History, *, started: datetime, command: str) -> Summary:
@@ -38,9 +43,10 @@ def conclude(examined: Examined, studio: Studio, past: History, *, started: date
     facts = Facts(
         out=storage.place,
         command=command,
+        run=continuation(examined, past),
         started_at=started,
         finished_at=datetime.now(UTC),
-        ending=ending(studio.stop),
+        ending=ending(studio.stop) or out_of_budget(studio.budget, settings, past),
         provider=settings.provider,
         attempts=past.attempts,
         refused_429=past.refused_429,
@@ -57,14 +63,31 @@ def conclude(examined: Examined, studio: Studio, past: History, *, started: date
     return summary
 
 
+def out_of_budget(budget: Budget, settings: Settings, past: History) -> Ending | None:
+    """What it means that a limit left something out, and which one it was."""
+    if budget.limit is None:
+        return None
+    usd = past.lost_money().high
+    said = {
+        "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} are spent or possibly charged in this folder",
+        "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} are "
+        "spent or possibly charged by this run",
+        "max_images": f"{plural(past.pictures_at_most(), 'picture')} of --max-images {settings.max_images} are made "
+        "or possibly made in this folder",
+    }[budget.limit]
+    return Ending("budget", 6, f"stopped by the budget: {said}, and the next request does not fit", cause="budget")
+
+
 def _written(account: Account) -> Tally:
     """Write the tables, and count what goes into them."""
+    protect_edits(account.storage)
     tally, examined = Tally(), account.examined
     file, provider = examined.file, examined.settings.provider
     with Tables(account.storage, user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
         for entry in account.entries():
             tables.add(entry)
             tally.add(entry)
+    remember_written(account.storage)
     return tally
 
 

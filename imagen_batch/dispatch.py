@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from imagen_batch.budget import Limit
 from imagen_batch.control import EVERY_S, Control
 from imagen_batch.errors import Fatal
 from imagen_batch.generate import narrowed
@@ -51,6 +52,7 @@ class Dispatch:
         self._slots = slots
         self._sleep = sleep
         self._job = job
+        self._cost_limits = _cost_limits(run)  # of the start: what is spent since counts in the shares
         self._shares = Shares(_wall(run), at_once=1)
         self._shards: Iterator[list[ImageRequest]] = run.shards()
         self._next = next(self._shards, None)
@@ -73,7 +75,7 @@ class Dispatch:
             yield self._ticket(shard, wall)
         self._tell()
         if self._next and not self._shares.in_flight and not self._run.stop.is_set:
-            self._run.studio.budget.hit = True
+            self._run.studio.budget.exhausted(self._limit(self._next))
 
     def landed(self, ticket: Ticket, report: Report) -> None:
         """A shard has ended."""
@@ -158,6 +160,13 @@ class Dispatch:
                 self._control.say(**word)
                 self._told = word
 
+    def _limit(self, shard: list[ImageRequest]) -> Limit:
+        """Which of the run's limits left a shard out."""
+        if self._shares.lacking(shard) == "pictures":
+            return "max_images"
+        costs = self._cost_limits
+        return min(costs, key=lambda name: costs[name]) if costs else "max_images"
+
     @property
     def _share(self) -> float:
         return 1 / max(1, self._shares.at_once if self._next else self._shares.in_flight)
@@ -166,9 +175,20 @@ class Dispatch:
 def _wall(run: Run) -> Wall:
     settings, past = run.examined.settings, run.past
     return Wall(
-        None if settings.max_cost is None else settings.max_cost - past.lost_money().high,
+        min(_cost_limits(run).values(), default=None),
         None if settings.max_images is None else settings.max_images - past.pictures_at_most(),
     )
+
+
+def _cost_limits(run: Run) -> dict[Limit, float]:
+    """What the run's limits in USD leave for it at its start."""
+    settings = run.examined.settings
+    limits: dict[Limit, float] = {}
+    if settings.max_cost is not None:
+        limits["max_cost"] = settings.max_cost - run.past.lost_money().high
+    if settings.max_cost_per_run is not None:
+        limits["max_cost_per_run"] = settings.max_cost_per_run
+    return limits
 
 
 def _no_progress() -> Fatal:

@@ -5,14 +5,14 @@ Looks at every row once, before anything is sent or written.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -22,10 +22,11 @@ from imagen_batch.identity import Identities, deciding
 from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
+from imagen_batch.origin import Origin
 from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.providers import is_googles
-from imagen_batch.records import Problem, PromptRow
+from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
 from imagen_batch.wording import plural
 
@@ -53,8 +54,11 @@ class Examined:
     file: PromptFile
     today: date
     asked: Asked = field(default_factory=Asked)
-    rows: int = 0
-    samples: int = 0
+    rows: int = 0  # of the whole input
+    samples: int = 0  # of the whole input
+    # What follows is about the rows that --limit admits.
+    wanted_rows: int = 0
+    wanted_samples: int = 0
     requests: int = 0
     worst_usd: float = 0.0
     unpriced: int = 0  # pictures without a known price
@@ -67,14 +71,21 @@ class Examined:
     stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
     named: set[int] = field(default_factory=set)  # hashes of names that the user chose
-    spool: Path | None = None  # where standard input was put
     of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
+    spool: Path | None = None  # a file of this run's making: standard input, or an input that was put together
+    source: Path | None = None  # the user's own file; None for standard input
+    only: frozenset[int] | None = None  # rows that a failures.csv names: no others are sent
+    origin: Origin | None = None  # of an input that the folder holds, or that was made from one
+    moves: tuple[Move, ...] = ()  # images that stand for samples of rows whose text was edited
+    basis: bytes | None = None  # of the folder's run.json when this was made from its input
+    notices: tuple[str, ...] = ()  # about a file that this was made from
+    taken: str | None = None  # SHA-256 of the failures.csv that this was made from
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know, one sentence each."""
         of_file = self.file.warnings if self.of_file is None else self.of_file
-        return [*of_file, *(_told(option, warned) for (option, _), warned in self.warned.items())]
+        return [*self.notices, *of_file, *(_told(option, warned) for (option, _), warned in self.warned.items())]
 
     def models(self) -> dict[str, Model]:
         """The models that rows ask for, with the user's corrections."""
@@ -90,7 +101,17 @@ class Examined:
         if _stamp(original) != self.stamp and not copy.samefile(original):
             raise SettingsInvalid(f"{original} was changed while it was read: nothing was sent; start again")
         self.of_file = list(self.file.warnings)
-        self.file = _opened(copy, settings, format=self.file.format)
+        self.file = opened_prompts(copy, settings, format=self.file.format)
+
+    def asks_for(self, row: int) -> bool:
+        """Whether this run sends anything for a row of its input."""
+        if self.only is not None:
+            return row in self.only
+        return self.settings.limit is None or row <= self.settings.limit
+
+    def without_selection(self) -> Examined:
+        """The same input for a run that asks for all of it."""
+        return self if self.only is None else replace(self, only=None)
 
     def forget_spool(self) -> None:
         """Remove what standard input was put into."""
@@ -101,30 +122,32 @@ class Examined:
     def orders(self) -> Iterator[Order]:
         """What each row asks for, in input order; read from the file anew."""
         planner = Planner(self.settings, self.catalogue)
-        for row in islice(self.file.rows(), self.settings.limit):
+        for row in self.file.rows():
             assert isinstance(row, PromptRow)
             order, _, _ = planner.order(row)
             assert order is not None
             yield order
 
 
-def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) -> Examined:
-    """Read and check everything the run is asked to do.
+def examine(
+    settings: Settings, *, today: date, stdin: IO[bytes] | None = None, only: frozenset[int] | None = None
+) -> Examined:
+    """Read and check everything the run is asked to do. With `only` these rows are asked for and no others.
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
     source = _source(settings, stdin)
     try:
-        return _examined(source, settings, today=today)
+        return _examined(source, settings, today=today, only=only)
     except BaseException:
         _forget(source, settings)
         raise
 
 
-def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
+def _examined(source: Path, settings: Settings, *, today: date, only: frozenset[int] | None) -> Examined:
     stamp = _stamp(source)
-    file = _opened(source, settings)
-    examined = Examined(settings, load_catalogue(settings.models), file, today, stamp=stamp)
+    file = opened_prompts(source, settings)
+    examined = Examined(settings, load_catalogue(settings.models), file, today, stamp=stamp, only=only)
     _check_template(settings, file)
     problems = _look_at_rows(examined)
     if not problems and not examined.rows:
@@ -135,7 +158,10 @@ def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
         raise InputInvalid(problems)
     _refuse_retired(examined)
     _refuse_unpriced(examined)
-    examined.spool = source if settings.prompts == "-" else None
+    if settings.prompts == "-":
+        examined.spool = source
+    else:
+        examined.source = Path(os.path.abspath(source))  # noqa: PTH100 - links are kept as the user made them
     return examined
 
 
@@ -160,7 +186,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _opened(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+def opened_prompts(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+    """A prompt file, read as the settings say."""
     return open_prompts(
         path,
         encoding=settings.encoding,
@@ -185,11 +212,10 @@ def _look_at_rows(examined: Examined) -> list[Problem]:
     identities = Identities(examined.settings.provider)
     problems: list[Problem] = []
     of_the_run: set[Problem] = set()
-    limit = examined.settings.limit
     for row in examined.file.rows():
         if isinstance(row, Problem):
             problems.append(row)
-        elif limit is None or examined.rows < limit:
+        else:
             order, found, remarks = planner.order(row)
             if found:
                 problems += (one for one in found if one.line is not None or one not in of_the_run)
@@ -224,6 +250,10 @@ def _count(examined: Examined, order: Order, identities: Identities) -> None:
     per_request, price = order.model.samples_per_request, order.price
     examined.asked.add(base, order.samples, per_request=per_request, price=price)
     examined.samples += order.samples
+    if not examined.asks_for(examined.rows):
+        return
+    examined.wanted_rows += 1
+    examined.wanted_samples += order.samples
     examined.requests += -(-order.samples // per_request)
     examined.pictures_of[order.model.id] += order.samples
     examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(order.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
@@ -278,7 +308,10 @@ def _gone(model: Model, ended: date, examined: Examined) -> str:
 
 
 def _refuse_unpriced(examined: Examined) -> None:
-    if examined.settings.max_cost is not None and examined.unpriced:
+    settings = examined.settings
+    walls = {"--max-cost": settings.max_cost, "--max-cost-per-run": settings.max_cost_per_run}
+    given = [option for option, usd in walls.items() if usd is not None]
+    if given and examined.unpriced:
         raise SettingsInvalid(
-            f"--max-cost needs prices, and none is known for {plural(examined.unpriced, 'picture')}: give --price USD"
+            f"{given[0]} needs prices, and none is known for {plural(examined.unpriced, 'picture')}: give --price USD"
         )

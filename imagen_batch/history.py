@@ -6,6 +6,7 @@ details are read back from disk when the manifest is made, so memory stays small
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,19 @@ class OpenAttempt:
         return range(self.first, self.first + len(self.names))
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The latest attempt for a sample that brought nothing, where no result followed."""
+
+    key: str
+    attempt: int
+    sent_at: float
+    at: float
+    kind: str
+    http_status: int | None
+    error: str  # the service's or the network's words
+
+
 class History:
     """The state of a run, folded from its ledger."""
 
@@ -57,12 +71,15 @@ class History:
         self.maybe_pictures = 0  # asked for in attempts that may have been charged
         self._open: dict[tuple[str, int], Any] = {}  # `sent` records
         self._tries: dict[str, int] = {}
+        self._failed: dict[bytes, tuple[Any, Any]] = {}  # `sent` and `back` of the latest attempt without a result
         self._files: list[Path] = []
         self._numbers: dict[str, int] = {}  # of files, by their names: no two have the same, wherever they lie
         self._ends: list[int] = []  # how far each was read
         self._places: dict[bytes, int] = {}
+        self._kept: dict[bytes, tuple[int, int]] = {}  # where its `kept` record lies, and which move of it
         self._pending: dict[bytes, int] = {}
         self._last: tuple[int, Any] = (-1, None)
+        self._last_kept: tuple[int, Any] = (-1, None)
         self._block: tuple[int, bytes] = (0, b"")
 
     @property
@@ -95,10 +112,32 @@ class History:
         covering = [attempt for attempt in of_row if number in attempt.numbers]
         return covering[-1] if covering else None
 
+    def last_failed(self, base: str, number: int) -> Failed | None:
+        """The latest attempt for a sample, where that failed and nothing followed."""
+        sent, back = self._failed.get(_slot(base, number), (None, None))
+        if sent is None:
+            return None
+        times = {"sent_at": sent["at"], "at": back["at"]}
+        said = back.get("error") or back["kind"]  # earlier versions kept the kind alone
+        return Failed(
+            sent["key"], sent["attempt"], **times, kind=back["kind"], http_status=back["status"], error=said
+        )
+
     def details(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The recorded result of a sample and how its request went; None when there is none."""
         place = self._places.get(_slot(base, number))
         return None if place is None else self._details(place, number)
+
+    def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
+        """What a sample's image was made from, where that is an earlier text of its row."""
+        where, index = self._kept.get(_slot(base, number), (-1, 0))
+        if where < 0:
+            return None
+        last = self._last_kept  # a record of its own: it may be long, and results are read in between
+        if last[0] != where:
+            last = self._last_kept = (where, orjson.loads(self._line(where)))
+        move: Mapping[str, Any] = last[1]["moves"][index]
+        return move if "prompt" in move else None
 
     def settled(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The same unless a later attempt may have been charged: then, too, what became of the sample is open."""
@@ -128,6 +167,8 @@ class History:
             self._fold_back(record)
         elif kind == "done":
             self._fold_done(record, where)
+        elif kind == "kept":
+            self._fold_kept(record, where)
 
     def read(self, path: Path) -> None:
         """Fold a ledger file; of one that was read before, what came to it since."""
@@ -167,6 +208,7 @@ class History:
         first = record["first"]
         for number in range(first, first + len(record["names"])):
             slot = _slot(record["base"], number)
+            self._failed.pop(slot, None)
             self._pending[slot] = self._pending.get(slot, 0) + 1
 
     def _fold_back(self, record: Any) -> None:
@@ -175,6 +217,7 @@ class History:
         if sent is None:
             return
         attempt = _open_attempt(sent)
+        self._failed.update((_slot(attempt.base, number), (sent, record)) for number in attempt.numbers)
         self.money.spent += record.get("usd") or 0.0  # an answer without a picture that was asked for once more
         if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
             self.money.add_maybe(attempt.usd)
@@ -191,13 +234,42 @@ class History:
         for sample in record["samples"]:
             slot = _slot(record["base"], sample["number"])
             self._pending.pop(slot, None)
+            self._failed.pop(slot, None)
             self.money.spent += sample.get("cost_usd", 0.0)
             if sample["status"] == "ok":
                 self.pictures += 1
                 self.money.unpriced += sample["cost_is"] == "unknown"
+                self._kept.pop(slot, None)
             elif self._is_ok(slot):
                 continue  # a picture that is there is not taken away by a later failure
             self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample["status"]]
+
+    def _fold_kept(self, record: Any, where: int) -> None:
+        """All moves are made from the state before any of them: rows may have changed places.
+
+        Where facts tell what an image was made from, its row was edited, and the earlier text keeps what it has.
+        """
+        moves = [
+            (_slot(move["from"], number), _slot(move["base"], number), index)
+            for index, move in enumerate(record["moves"])
+            for number in move["numbers"]
+        ]
+        before = [(self._places.get(source), self._kept.get(source)) for source, _, _ in moves]
+        left = {source for source, _, index in moves if "prompt" not in record["moves"][index]}
+        for source in left.difference(target for _, target, _ in moves):
+            self._places.pop(source, None)
+            self._kept.pop(source, None)
+        for (_, target, index), (place, kept) in zip(moves, before, strict=True):
+            self._failed.pop(target, None)
+            if place is None:
+                self._places.pop(target, None)
+                self._kept.pop(target, None)
+            else:
+                self._places[target] = place
+                own = "prompt" in record["moves"][index]
+                moved = (where, index) if own else kept
+                self._kept.pop(target, None)
+                self._kept.update({target: moved} if moved else {})
 
     def _is_ok(self, slot: bytes) -> bool:
         place = self._places.get(slot)

@@ -2,6 +2,7 @@
 
 JSON lines in `.imagen-batch/ledger/`, one log per writer, append only:
 
+    kept   images that stand for samples of rows whose text was edited since
     sent   before an attempt: which samples, at what worst-case price
     back   the attempt brought no result; whether it may have been charged
     done   the result for each sample, written when its pictures are on disk
@@ -15,7 +16,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Protocol
@@ -111,6 +112,10 @@ class LedgerWriter:
         if maybe_usd:
             record["maybe_usd"] = maybe_usd
         self._append(record, files=[sample.file for sample in samples if sample.file])
+
+    def kept(self, moves: Sequence[Mapping[str, object]], *, at: float) -> None:
+        """What is known of some samples holds for others from now on: their rows were edited. See `kept.py`."""
+        self._append({"t": "kept", "at": at, "moves": list(moves)})
 
     def flush(self) -> None:
         """Store everything that waits."""

@@ -7,7 +7,7 @@ rows + settings + catalogue -> `Order`s (what each row asks for) -> requests tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -156,10 +156,19 @@ def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[Im
         )
 
 
-def lacking(asked: Asked, past: Ledgered, *, settings: Settings) -> Iterator[Lack]:
-    """The rows for which the run has to send something, in input order."""
-    wanted = _wanted(settings)
+def lacking(
+    asked: Asked, past: Ledgered, *, settings: Settings, only: Container[int] | None = None
+) -> Iterator[Lack]:
+    """The rows for which the run has to send something, in input order.
+
+    With `only` these rows are asked for and no others, and of them also what has failed.
+    """
+    wanted = _wanted(settings, named=only is not None)
     for row, (base, samples) in enumerate(asked, 1):
+        if only is None and settings.limit is not None and row > settings.limit:
+            return
+        if only is not None and row not in only:
+            continue
         numbers = [number for number in range(1, samples + 1) if wanted(past.status(base, number))]
         if numbers:
             yield Lack(row, base, numbers)
@@ -208,8 +217,10 @@ def _problem(row: PromptRow, remark: Remark) -> Problem:
     return Problem(row.line if of_row else None, remark.option, remark.found, remark.message)
 
 
-def _wanted(settings: Settings) -> Callable[[Outcome | None], bool]:
+def _wanted(settings: Settings, *, named: bool) -> Callable[[Outcome | None], bool]:
     again: set[str | None] = {None, "not_attempted", "skipped_budget", *settings.retry}
+    if named:
+        again |= {"failed", "filtered"}
     if settings.on_unknown == "resend":
         again.add("unknown")
     return again.__contains__

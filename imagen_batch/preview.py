@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import orjson
 
+from imagen_batch.compare import Changes
 from imagen_batch.examine import Examined
 from imagen_batch.remaining import Remaining
 from imagen_batch.wording import plural
 
 
-def plan_text(examined: Examined, left: Remaining) -> str:
+def plan_text(examined: Examined, left: Remaining, changes: Changes | None = None) -> str:
     """The plan for people, aligned lines."""
     settings = examined.settings
     models = ", ".join(f"{model} ({plural(count, 'picture')})" for model, count in examined.pictures_of.most_common())
     lines = [
-        ("rows", f"{examined.rows}"),
-        ("pictures", f"{examined.samples}"),
+        ("rows", _part(examined, examined.rows, examined.wanted_rows)),
+        *([("changes", _changes(changes))] if changes is not None else []),
+        ("pictures", _part(examined, examined.samples, examined.wanted_samples)),
         ("requests", _requests(examined, left)),
         ("models", models),
         ("price", _price(examined, left)),
@@ -30,7 +34,7 @@ def plan_text(examined: Examined, left: Remaining) -> str:
     return "\n".join(f"{label:<9} {text}" for label, text in lines) + "\nNothing was sent."
 
 
-def plan_json(examined: Examined, left: Remaining) -> str:
+def plan_json(examined: Examined, left: Remaining, changes: Changes | None = None) -> str:
     """The plan for programs, one JSON object."""
     known = left.unpriced == 0
     minutes = _minutes(examined, left)
@@ -51,9 +55,28 @@ def plan_json(examined: Examined, left: Remaining) -> str:
             "seconds_at_given_rate": None if minutes is None else minutes * 60,
             "names": examined.names,
             "warnings": examined.warnings,
+            "rows_asked_for": examined.wanted_rows,
+            "samples_asked_for": examined.wanted_samples,
+            "changes": None if changes is None else asdict(changes),
         },
         option=orjson.OPT_INDENT_2,
     ).decode()
+
+
+def _part(examined: Examined, whole: int, wanted: int) -> str:
+    """How many of the input, and how many of them this run asks for."""
+    if whole == wanted:
+        return f"{whole}"
+    why = "the file names" if examined.only is not None else f"--limit {examined.settings.limit} asks for"
+    return f"{whole} in the input; {why} {wanted} of them"
+
+
+def _changes(changes: Changes) -> str:
+    """Against the input that the folder has."""
+    said = f"{changes.new} new, {changes.changed} changed, {changes.gone} gone"
+    if changes.images:
+        said += f"; {plural(changes.images, 'image')} of earlier rows stay on disk, but leave the tables"
+    return said
 
 
 def _requests(examined: Examined, left: Remaining) -> str:

@@ -69,6 +69,7 @@ class PromptRow:
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column but secrets, by its header
     user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that only the user knows
+    mark: str | None = None  # in a failures.csv of ours: which row of the run's input this is
 
 
 @value
@@ -194,6 +195,23 @@ class Entry:
     dialect: str
     prompt: str  # what was sent or would have been
     options: Options  # the row's over the run's
+
+
+@value
+class Move:
+    """Samples whose images, and whatever else is known of them, hold for samples of another base key from now on.
+
+    `facts` is what the images were made from, where that differs from what the row says now.
+    """
+
+    base: str
+    source: str  # base key
+    numbers: tuple[int, ...]
+    facts: Mapping[str, object] | None = None
+
+    def as_record(self) -> dict[str, object]:
+        """As the ledger has it."""
+        return {"base": self.base, "from": self.source, "numbers": self.numbers, **(self.facts or {})}
 
 
 @value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
+from math import inf
 
 from imagen_batch.account import LOOKED_FOR_TOGETHER, are_gone
 from imagen_batch.asked import Asked
@@ -12,6 +13,7 @@ from imagen_batch.examine import Examined
 from imagen_batch.history import History, read_history
 from imagen_batch.plan import Lack, lacking, request_count, still_to_make
 from imagen_batch.records import ImageRequest, Outcome
+from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 
 
@@ -23,28 +25,44 @@ class Remaining:
     samples: int
     usd: float
     unpriced: int  # pictures without a known price
+    dearest: float = 0.0  # worst-case price of the request that costs most
+    cheapest: float = 0.0  # of the one that costs least
+    smallest: int = 0  # pictures of the request that asks for fewest
 
 
-def remaining(examined: Examined, past: History | None = None) -> Remaining:
-    """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one."""
-    past = past or _past(examined.settings.place)
+def remaining(examined: Examined, past: History | None = None, *, settings: Settings | None = None) -> Remaining:
+    """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one.
+
+    `settings` are those of a run that would continue; without them those of `examined`.
+    """
+    past = past or _past(examined)
     asked = examined.asked
     requests = samples = unpriced = 0
-    usd = 0.0
-    for row, _, numbers in _lacks(examined, past):
-        requests += request_count(numbers, asked.per_request(row))
+    usd = dearest = 0.0
+    cheapest, smallest = inf, 0
+    for row, _, numbers in _lacks(examined, past, settings or examined.settings):
+        per_request = asked.per_request(row)
+        requests += request_count(numbers, per_request)
         samples += len(numbers)
         price = asked.price(row)
         if price is None:
             unpriced += len(numbers)
         else:
             usd += price * len(numbers)
-    return Remaining(requests, samples, usd, unpriced)
+            dearest = max(dearest, price * min(per_request, len(numbers)))
+        least = len(numbers) % per_request or per_request
+        cheapest = min(cheapest, (price or 0.0) * least)
+        smallest = min(smallest or least, least)
+    return Remaining(requests, samples, usd, unpriced, dearest, cheapest if requests else 0.0, smallest)
 
 
-def _past(place: str) -> History:
+def _past(examined: Examined) -> History:
+    place = examined.settings.place
     with in_reach(place, to="be read"):
-        return read_history(open_storage(place).logs(LEDGER))
+        past = read_history(open_storage(place).logs(LEDGER))
+    if examined.moves:  # which the run will record before anything else
+        past.fold({"t": "kept", "moves": [move.as_record() for move in examined.moves]}, where=0)
+    return past
 
 
 def remaining_requests(
@@ -55,15 +73,16 @@ def remaining_requests(
     What got its answer since a moment, in seconds since the epoch, has had its turn, whatever that was.
     """
     seen = past if answered_since is None else _Answered(past, answered_since)
-    return still_to_make(examined.orders(), _lacks(examined, seen))
+    return still_to_make(examined.orders(), _lacks(examined, seen, examined.settings))
 
 
-def _lacks(examined: Examined, past: History | _Answered) -> Iterator[Lack]:
-    settings = examined.settings
-    if isinstance(past, History) and {"failed", "missing"}.intersection(settings.retry):
+def _lacks(examined: Examined, past: History | _Answered, settings: Settings) -> Iterator[Lack]:
+    only = examined.only
+    again = only is not None or {"failed", "missing"}.intersection(settings.retry)
+    if isinstance(past, History) and again:
         gone = set(_gone(examined.asked, past, open_storage(settings.place)))
-        return lacking(examined.asked, _Without(past, gone), settings=settings)
-    return lacking(examined.asked, past, settings=settings)
+        return lacking(examined.asked, _Without(past, gone), settings=settings, only=only)
+    return lacking(examined.asked, past, settings=settings, only=only)
 
 
 def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, int]]:

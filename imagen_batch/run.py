@@ -10,6 +10,7 @@ Nothing here knows of Prefect: take it away and this still runs.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,18 +19,20 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from imagen_batch.budget import Budget
 from imagen_batch.conclude import conclude
 from imagen_batch.control import wait_for_silence
+from imagen_batch.edits import protect_edits
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
 from imagen_batch.generate import generate_shard
 from imagen_batch.history import History
-from imagen_batch.keeping import SETTINGS, keep_input
+from imagen_batch.keeping import SETTINGS, check_unchanged, keep_input
 from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.plan import shard_size, shards
-from imagen_batch.providers import Provider, make_provider
+from imagen_batch.providers import Provider, Vertex, make_provider
 from imagen_batch.records import ImageRequest, Sample
 from imagen_batch.remaining import remaining_requests
 from imagen_batch.room import Room
@@ -139,20 +142,38 @@ def open_run(
     settings = examined.settings
     started = datetime.now(UTC)
     with ExitStack() as stack:
+        stack.callback(examined.forget_spool)
         provider = _provider(examined, env, stack)
         with in_reach(settings.place, to="be written"):
             storage = _held(settings, stack)
             wait_for_silence(storage, say=say)
-            keep_input(examined, storage)
+            check_unchanged(examined, storage)
+            protect_edits(storage, taken=examined.taken, say=say)
+            keep = partial(keep_input, examined, storage, argv=shlex.split(command), pinned=_pinned(provider))
+            if not examined.moves:
+                keep()
             shelf = _shelf(settings, storage, stack)
             ledger = LedgerWriter(storage, now=moment_after(_ledgers(storage), time.time()))
             past, salvaged = _past(shelf, ledger, ahead)
+            if examined.moves:  # recorded before the input changes: a kill in between buys nothing twice
+                _record_moves(examined, past, ledger, storage)
+                keep()
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = request_threads(settings)
         stack.callback(studio.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
         yield Run(examined, studio, past, threads, started, salvaged, command, count)
+
+
+def _record_moves(examined: Examined, past: History, ledger: LedgerWriter, storage: Storage) -> None:
+    ledger.kept([move.as_record() for move in examined.moves], at=time.time())
+    past.read_folder(storage.logs(LEDGER))
+
+
+def _pinned(provider: Provider) -> dict[str, object]:
+    """What the environment decided: a run that continues from another shell goes to the same project."""
+    return {"project": provider.project, "location": provider.location} if isinstance(provider, Vertex) else {}
 
 
 def _provider(examined: Examined, env: Mapping[str, str], stack: ExitStack) -> Provider:
@@ -222,6 +243,7 @@ def _studio(
         budget=Budget(
             max_cost=settings.max_cost,
             max_images=settings.max_images,
+            max_cost_per_run=settings.max_cost_per_run,
             spent=past.lost_money().high,
             pictures=past.pictures_at_most(),
         ),

@@ -105,11 +105,15 @@ class Settings(BaseModel):
     ray_address: str | None = Field(None, description="a Ray cluster, as ray://HOST:10001")
     workers: int | None = Field(None, ge=1, le=1024, description="worker processes where no address is given")
 
-    max_cost: float | None = Field(None, ge=0, description="USD")
+    max_cost: float | None = Field(None, ge=0, description="USD, for all runs into the folder together")
+    max_cost_per_run: float | None = Field(None, ge=0, description="USD, for each run into the folder")
     max_images: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1, description="only the first rows")
     retry: Annotated[tuple[Retry, ...], BeforeValidator(_words)] = ()
     on_unknown: Literal["resend", "hold"] = "resend"
+    other_input: Literal["add", "replace"] | None = Field(
+        None, description="what another prompt file than the folder's does to its rows"
+    )
 
     name_template: str | None = None
     prompt_column: str | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
 from imagen_batch.account import Account
+from imagen_batch.continuation import continuation
 from imagen_batch.history import read_history
-from imagen_batch.keeping import reopened, stored_settings
+from imagen_batch.keeping import reopened
 from imagen_batch.storage import LEDGER, in_reach, open_storage
 from imagen_batch.summary import Facts, Summary, Tally
 
@@ -27,7 +27,8 @@ def look(place: str | Path) -> Summary:
     return tally.summary(
         Facts(
             out=storage.place,
-            command=shlex.join(["imagen-batch", "run", stored_settings(place).prompts, "--out", storage.place]),
+            command="",
+            run=continuation(examined, past),
             started_at=now,
             finished_at=now,
             provider=examined.settings.provider,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from imagen_batch.advice import Advice, advice
+from imagen_batch.advice import BEYOND_LIMIT, Advice, Continuation, advice
 from imagen_batch.causes import Cause, Causes
 from imagen_batch.money import Money
 from imagen_batch.records import OUTCOMES, Entry, Outcome
@@ -54,6 +54,7 @@ class Facts:
     running: bool = False
     elsewhere: int = 0  # pictures in the folder that no row of this input asks for
     warnings: tuple[str, ...] = ()  # about the input, as they were shown before anything was sent
+    run: Continuation | None = None  # what suggested commands are made of; None: of the folder alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Tally:
         self._estimated = False
         self._attempts = 0
         self._lost = 0
+        self._left_out = 0  # samples that the run was not asked for
         self._row = 0
         self._keys: set[str] = set()  # requests of the current row
 
@@ -103,6 +105,7 @@ class Tally:
         self._counts[sample.status] += 1
         if sample.status != "ok":
             self._causes.add(entry)
+            self._left_out += sample.error_kind in _NOT_ASKED_FOR
         self._add_request(entry)
         if sample.cost_is == "unknown":
             self._money.add_maybe(sample.cost_usd)
@@ -115,8 +118,9 @@ class Tally:
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         money = facts.money or self._money
         stopped_for = facts.ending.cause if facts.ending else None
+        run = facts.run or Continuation(facts.out)
         return Summary(
-            state="running" if facts.running else _state(counts, facts.ending),
+            state="running" if facts.running else _state(counts, facts.ending, left_out=self._left_out),
             exit_code=exit_code(counts, facts.ending),
             facts=facts,
             counts=counts,
@@ -127,10 +131,7 @@ class Tally:
             estimated=self._estimated,
             lost=self._lost,
             unpriced=money.unpriced,
-            causes=tuple(
-                (cause, advice(cause, command=facts.command, stopped_for=stopped_for))
-                for cause in self._causes.ranked()
-            ),
+            causes=tuple((cause, advice(cause, run=run, stopped_for=stopped_for)) for cause in self._causes.ranked()),
         )
 
     def _add_request(self, entry: Entry) -> None:
@@ -169,14 +170,14 @@ def exit_code(counts: Mapping[Outcome, int], ending: Ending | None) -> int:
     return 3 if counts["ok"] else 4
 
 
-def _state(counts: Mapping[Outcome, int], ending: Ending | None) -> State:
+def _state(counts: Mapping[Outcome, int], ending: Ending | None, *, left_out: int = 0) -> State:
     if counts["ok"] == sum(counts.values()):
         return "finished"
     if ending is not None:
         return ending.state
     if counts["skipped_budget"]:
         return "budget"
-    return "unfinished" if counts["not_attempted"] else "finished"
+    return "unfinished" if counts["not_attempted"] > left_out else "finished"
 
 
 def _rounded(usd: float) -> float:
@@ -185,3 +186,4 @@ def _rounded(usd: float) -> float:
 
 
 _COME_BACK = 75
+_NOT_ASKED_FOR = (BEYOND_LIMIT, "not_named")

@@ -16,6 +16,8 @@ from imagen_batch.pace import Permit
 from imagen_batch.records import ImageRequest
 from imagen_batch.studio import Studio
 
+_LONGEST_ERROR = 300  # characters
+
 
 class OverBudget(ImagenBatchError):
     """The attempt does not fit below the wall any more; it was not made."""
@@ -113,6 +115,7 @@ class Tab:
 
     def _back(self, error: AttemptError, charged: str, *, usd: float | None = None) -> None:
         facts = {"kind": error.kind, "status": error.http_status, "charged": charged, "usd": usd}
+        facts["error"] = str(error)[:_LONGEST_ERROR]  # told where no later attempt is made
         self._studio.ledger.back(self._request, attempt=self._attempt, at=self._studio.clock(), facts=facts)
 
 

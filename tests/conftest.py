@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from shell import Shell
 from stores import KINDS, new_place, s3_environment, s3_server
 
 from flows.server import OwnServer
@@ -36,3 +37,11 @@ def prefect_server(prefect_home):
     server.wait()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch, capsys):
+    """A terminal in a folder of its own, without Prefect."""
+    here = tmp_path / "here"
+    here.mkdir()
+    return Shell(monkeypatch, capsys, here, {"IMAGEN_BATCH_WAIT_INITIAL": "0"})

@@ -8,7 +8,7 @@ from entries import entry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.failures import Failures
+from imagen_batch.failures import Failures, mark_of
 from imagen_batch.records import Entry
 
 
@@ -26,8 +26,8 @@ def test_original_cells_stand_before_what_became_of_the_row() -> None:
     cells = {"Aspect": "16x9", "Image Prompt": " a fox ", "Nr": "007"}
     failed = entry(cells=cells, status="failed", error="busy", trace={"http_status": 503, "attempts": 5})
     assert lines_of([failed], headers=list(cells)) == [
-        ["Aspect", "Image Prompt", "Nr", "status", "reason", "http_status", "attempts"],
-        ["16x9", " a fox ", "007", "failed", "busy", "503", "5"],
+        ["Aspect", "Image Prompt", "Nr", "status", "reason", "http_status", "attempts", "imagen_batch_row"],
+        ["16x9", " a fox ", "007", "failed", "busy", "503", "5", mark_of(failed.row)],
     ]
 
 
@@ -44,7 +44,8 @@ def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
 
 def test_a_header_alone_when_nothing_failed() -> None:
     """So that an old list never stays behind."""
-    assert lines_of([entry()], headers=["prompt"]) == [["prompt", "status", "reason", "http_status", "attempts"]]
+    (header,) = lines_of([entry()], headers=["prompt"])
+    assert header == ["prompt", "status", "reason", "http_status", "attempts", "imagen_batch_row"]
 
 
 def test_the_most_telling_sample_speaks_for_its_row() -> None:
@@ -71,8 +72,9 @@ def test_a_column_that_is_called_like_ours_steps_aside() -> None:
         "reason",
         "http_status",
         "attempts",
+        "imagen_batch_row",
     ]
-    assert line == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
+    assert line[:-1] == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
 
 
 def test_a_text_file_s_only_column_is_the_prompt() -> None:

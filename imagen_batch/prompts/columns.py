@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, fold, looks_secret
+from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, MARK_COLUMN, fold, looks_secret
 from imagen_batch.records import Problem
 
 # The cells at some positions, row by row.
@@ -24,6 +24,8 @@ class Columns:
     kept: tuple[int, ...]  # positions carried through, in order: no secrets, none without name and content
     roles: dict[str, int]  # role -> position
     warnings: tuple[str, ...]
+    mark: int | None = None  # of the column in which our failures.csv names the row
+    failures: bool = False  # whether this is a failures.csv of ours
 
     @property
     def own(self) -> tuple[int, ...]:
@@ -51,7 +53,9 @@ def understand(header: Sequence[str], *, line: int | None, forced: str | None, r
     names = tuple(name.strip() or f"column_{place}" for place, name in enumerate(header, 1))
     secret = {position for position, name in enumerate(names) if looks_secret(name)}
     nameless = [position for position, name in enumerate(header) if not name.strip()]
-    dropped = _ours(names) | _empty(nameless, read)
+    ours = _ours(names)
+    mark = next((position for position in ours if fold(names[position]) == MARK_COLUMN), None)
+    dropped = ours | _empty(nameless, read)
     kept = tuple(position for position in range(len(names)) if position not in secret | dropped)
 
     casting = _Casting(names, kept, line)
@@ -64,13 +68,19 @@ def understand(header: Sequence[str], *, line: int | None, forced: str | None, r
     if casting.problems:
         raise InputInvalid(casting.problems)
     warnings = (*_secrecy(names, secret), *_namelessness(names, set(nameless) - dropped), *casting.warnings)
-    return Columns(names, kept, casting.roles, warnings)
+    return Columns(names, kept, casting.roles, warnings, mark, bool(ours))
 
 
 def _ours(names: Sequence[str]) -> set[int]:
-    """Positions of what our own failures.csv adds, where this is one."""
-    first = len(names) - len(FAILURE_COLUMNS)
-    return set(range(first, len(names))) if tuple(map(fold, names[first:])) == FAILURE_COLUMNS else set()
+    """Positions of what our own failures.csv adds, where this is one.
+
+    A spreadsheet may have moved or dropped columns: the mark alone says that the file is ours.
+    """
+    folded = [fold(name) for name in names]
+    if MARK_COLUMN in folded:
+        return {position for position, name in enumerate(folded) if name in (*FAILURE_COLUMNS, MARK_COLUMN)}
+    first = max(0, len(names) - len(FAILURE_COLUMNS))
+    return set(range(first, len(names))) if tuple(folded[first:]) == FAILURE_COLUMNS else set()
 
 
 def _empty(nameless: Sequence[int], read: ReadColumns) -> set[int]:

@@ -21,6 +21,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # What our own failures.csv adds behind the user's columns.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
+# The last of them, which says which row of the run's input a line is about; see failures.py.
+MARK_COLUMN = "imagen_batch_row"
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _GAP = re.compile(r"[-\s_]+")

@@ -44,6 +44,7 @@ class PromptFile:
     columns: tuple[str, ...]  # as in the file, in order, secrets left out
     user_columns: tuple[str, ...]  # of those, the ones that only the user knows
     warnings: tuple[str, ...]
+    failures: bool  # whether this is the failures.csv of a run
     _source: Source
     _reader: RowReader
 
@@ -161,6 +162,7 @@ def _understood(source: Source, wishes: _Wishes, warnings: list[str]) -> PromptF
         columns=tuple(columns.names[position] for position in columns.kept),
         user_columns=tuple(columns.names[position] for position in columns.own),
         warnings=(*warnings, *columns.warnings),
+        failures=columns.failures,
         _source=source,
         _reader=row_reader(columns, fitting=fitting),
     )
