@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from flows.quiet import quieten, spare_loopback
 from flows.server import OwnServer
@@ -96,6 +97,7 @@ def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
     asked = f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')}"
     console.say(f"{asked} asked for, into {examined.settings.place}")
+    console.say(f"requests go to {urlsplit(run.studio.provider.base_url).netloc}")
     free = run.studio.shelf.storage.free()
     if free is not None and free < examined.disk_bytes:
         console.say(

@@ -44,5 +44,5 @@ class Stop:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not beyond a stop. Raises Interrupted when one comes first."""
-        if self._event.wait(max(0.0, seconds)):
+        if self._event.wait(min(max(0.0, seconds), threading.TIMEOUT_MAX)):
             raise Interrupted

@@ -17,6 +17,8 @@ from imagen_batch.wire import lifting
 
 Json = Mapping[str, object]
 
+_BLANKS = 20  # a text may be this many times longer than what is kept of it before it is looked at no further
+
 
 def parse_answer(body: bytes, *, known: Collection[str], http_status: int) -> Json:
     """The JSON object that an answered request brought. Raises Transient when there is none.
@@ -104,7 +106,7 @@ def json_text(value: object) -> str | None:
 
 def short(words: str, limit: int = 1000) -> str:
     """`words` on one line, cut to `limit` characters."""
-    line = " ".join(words.split())
+    line = " ".join(words[: limit * _BLANKS].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
