@@ -16,7 +16,7 @@ from prefect.exceptions import CrashedRun
 from prefect.task_runners import TaskRunner
 
 from imagen_batch.errors import Fatal, SettingsInvalid
-from imagen_batch.providers import is_loopback
+from imagen_batch.loopback import is_loopback
 from imagen_batch.settings import Settings
 
 _Asked = ParamSpec("_Asked")

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from urllib.parse import urlsplit
 
 from flows.attached import Attached
 from flows.execution import Execution
@@ -148,6 +149,7 @@ def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
     asked = f"{plural(examined.wanted_rows, 'row')}, {plural(examined.wanted_samples, 'picture')}"
     console.say(f"{asked} asked for, into {examined.settings.place}")
+    console.say(f"requests go to {urlsplit(run.studio.provider.base_url).netloc}")
     free = run.studio.shelf.storage.free()
     if free is not None and free < examined.disk_bytes:
         console.say(

@@ -32,7 +32,7 @@ def spare_loopback(env: MutableMapping[str, str] = os.environ) -> None:
     """Let no proxy of the environment stand between us and servers on this machine."""
     for name in ("NO_PROXY", "no_proxy"):
         spared = [part for part in env.get(name, "").split(",") if part]
-        env[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost"]))
+        env[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost", "::1"]))
 
 
 def log_to_file(env: MutableMapping[str, str] = os.environ) -> None:

@@ -22,10 +22,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from flows.quiet import QUIET, quieten
+from imagen_batch.child_env import child_environment
 from imagen_batch.errors import SettingsInvalid
 
 _BOOT_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for this machine
 
 
 class OwnServer:
@@ -90,11 +92,16 @@ class OwnServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **QUIET, "PREFECT_HOME": str(self._home), "PREFECT_UI_ENABLED": "false"},
+                env={
+                    **child_environment(beginnings=("PREFECT_",)),
+                    **QUIET,
+                    "PREFECT_HOME": str(self._home),
+                    "PREFECT_UI_ENABLED": "false",
+                },
             )
 
     def _answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(self.url + "/health", timeout=2) as reply:  # noqa: S310
+        with suppress(OSError), _direct.open(self.url + "/health", timeout=2) as reply:
             return bool(reply.status == 200)
         return False
 

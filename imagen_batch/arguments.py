@@ -251,7 +251,9 @@ def _output(parser: argparse.ArgumentParser) -> None:
 
 
 def _voice(out: argparse._ActionsContainer) -> None:
-    out.add_argument("--yes", action="store_true", help="do not ask before an expensive run")
+    out.add_argument(
+        "--yes", action="store_true", help="do not ask: neither before an expensive run nor about the host"
+    )
     out.add_argument("--json", action="store_true", dest="as_json", help="print the summary as one JSON object")
     out.add_argument("--progress", choices=("auto", "bar", "plain", "none"), default="auto")
     out.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")

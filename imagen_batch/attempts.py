@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from imagen_batch.errors import Fatal, Interrupted, RateLimited, Transient
+from imagen_batch.errors import AttemptError, Fatal, Interrupted, RateLimited, Transient
 from imagen_batch.images import Facts, inspect
 from imagen_batch.quarantine import quarantine
 from imagen_batch.records import CostIs, ImageRequest, Missing, Picture, Reply, Trace
+from imagen_batch.redaction import redact_error, redact_reply
 from imagen_batch.studio import Studio
 from imagen_batch.tab import Tab, opened_tab
 from imagen_batch.transport import Raw
@@ -26,6 +27,7 @@ from imagen_batch.wording import plural
 
 _LONGEST_HINT_S = 120.0  # a service that wants a longer pause for one request is not waited for (api: 10)
 _LIMITED_COUNTS = 0.25  # a 429 is about the account: it wears a request out less than its own failures do
+_MOST_DOUBLINGS = 60  # any longest wait is reached by then, and a float still holds the number
 _NEVER_AGAIN = ("reply_too_large",)  # would come, and be paid, just the same
 _SAME_DAMAGE_MAX = 2  # purchases: once more may cure what happened on the way, never what the service does
 _WHOLE_REPLY = "bad_reply"  # the kind of a reply that came whole and can't be read
@@ -173,13 +175,21 @@ class Attempts:
 
     def _read(self, raw: Raw) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)
-        asked = self._request.samples
         with self._studio.unpacking:
+            return self._checked(self._decoded(raw))
+
+    def _decoded(self, raw: Raw) -> Reply:
+        """What the service said, without the key: the one door where its words become ours."""
+        asked, clean = self._request.samples, self._studio.provider.credential.redact
+        try:
             if raw.status == 200:
                 reply = DIALECTS[self._request.dialect].decode(raw.body, asked=asked)
             else:
                 reply = read_error(raw.status, raw.headers, raw.body, asked=asked)
-            return self._checked(reply)
+        except AttemptError as error:
+            redact_error(error, clean)
+            raise
+        return redact_reply(reply, clean)
 
     def _checked(self, reply: Reply) -> Answer:
         pictures, missing, damaged = [], [], []
@@ -217,9 +227,15 @@ class Attempts:
         return quarantine(self._studio.shelf.storage, picture.data, key=self._request.key, number=number)
 
     def _fatal(self, error: Fatal) -> Transient | Interrupted:
-        if error.refreshable and not self._renewed and self._studio.provider.credential.refresh():
-            self._renewed = True
-            return Transient("the access token had ended; it was renewed", kind="token_renewed")
+        try:
+            if error.refreshable and not self._renewed and self._studio.provider.credential.refresh():
+                self._renewed = True
+                return Transient("the access token had ended; it was renewed", kind="token_renewed")
+        except Transient as hiccup:  # of the token service
+            self._counted += 1
+            return hiccup
+        except Fatal as refusal:
+            error = refusal
         self._studio.stop.for_error(error)
         return Interrupted()
 
@@ -242,5 +258,5 @@ class Attempts:
         if isinstance(error, Transient) and error.retry_after is not None:
             return min(error.retry_after, _LONGEST_HINT_S)
         settings = self._studio.settings
-        doubled = settings.wait_initial * 2.0 ** (state.attempt_number - 1)
+        doubled = settings.wait_initial * 2.0 ** min(state.attempt_number - 1, _MOST_DOUBLINGS)
         return float(min(doubled, settings.wait_max) * (0.5 + self._studio.rng()))

@@ -88,6 +88,7 @@ def _resume(typed: Namespace) -> int:
 
 
 def _launched(settings: Settings, typed: Namespace) -> int:
+    settings = _host_agreed(settings, typed)
     from flows.launch import Console, launch  # noqa: PLC0415
     from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
@@ -104,6 +105,20 @@ def _launched(settings: Settings, typed: Namespace) -> int:
     summary = launch(settings, console)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
+
+
+def _host_agreed(settings: Settings, typed: Namespace) -> Settings:
+    """Settings with a host that the user agreed to, where a file of the current folder chose it."""
+    from imagen_batch.providers import host_to_agree_to, refuse_unagreed_host  # noqa: PLC0415
+
+    if (host := host_to_agree_to(settings)) is None:
+        return settings
+    ask = _confirm(typed)
+    question = f"{settings.base_url_found_in} sends the API key to {host}, which is not Google's. Go on?"
+    if typed.yes or (ask is not None and ask(question)):
+        return settings.with_host_agreed()
+    refuse_unagreed_host(settings)
+    return settings
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

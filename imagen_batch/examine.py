@@ -18,6 +18,7 @@ from typing import IO
 
 from imagen_batch.asked import Asked
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.hosts import is_googles
 from imagen_batch.identity import Identities, deciding
 from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
@@ -25,7 +26,6 @@ from imagen_batch.offers import Remark
 from imagen_batch.origin import Origin
 from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
-from imagen_batch.providers import is_googles
 from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
 from imagen_batch.wording import plural

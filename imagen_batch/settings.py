@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.cells import aspect_ratio
@@ -68,6 +68,10 @@ class Settings(BaseModel):
     """Every choice of a run. Holds no secret: it may be stored, shown and passed to other processes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # The file that base_url came from, where that was found in the current folder and the user has not agreed yet.
+    # Never stored: it is about this start of the run, not about the run.
+    _base_url_found_in: str | None = PrivateAttr(None)
 
     prompts: str = Field(description="prompt file, or - for standard input")
     out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
@@ -131,6 +135,17 @@ class Settings(BaseModel):
         return self
 
     @property
+    def base_url_found_in(self) -> str | None:
+        """The config file of the current folder that names the host, as long as the user has not agreed to it."""
+        return self._base_url_found_in
+
+    def with_host_agreed(self) -> Self:
+        """These settings, with a host that the user agreed to."""
+        agreed = self.model_copy()
+        agreed._base_url_found_in = None
+        return agreed
+
+    @property
     def place(self) -> str:
         """Where the run's files go: a folder, or a URL such as s3://bucket/run."""
         if self.out is not None:
@@ -163,7 +178,11 @@ def load_settings(
     `given` holds only what was typed. Tables (parameters, models) merge key by key, at any depth. Raises
     SettingsInvalid that names every wrong setting.
     """
-    return validated(merged(merged(_from_file(config, here), _from_env(env)), given))
+    from_file, from_env = _from_file(config, here), _from_env(env)
+    settings = validated(merged(merged(from_file, from_env), given))
+    if config is None and "base_url" in from_file and "base_url" not in {**from_env, **given}:
+        settings._base_url_found_in = str(here / CONFIG_FILE)
+    return settings
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

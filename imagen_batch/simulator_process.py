@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from imagen_batch.child_env import child_environment
 from imagen_batch.errors import SettingsInvalid
 
 _STOP_TIMEOUT_S = 5.0
@@ -25,6 +26,7 @@ def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=child_environment(),
         start_new_session=True,  # a Ctrl-C is for the run, which still needs the replies under way
     )
     try:

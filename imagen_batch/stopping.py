@@ -54,7 +54,7 @@ class Stop:
     def sleep(self, seconds: float) -> None:
         """Wait, but not beyond a stop. Raises Interrupted when one comes first."""
         with self._changed:
-            if self._changed.wait_for(lambda: self.is_set, max(0.0, seconds)):
+            if self._changed.wait_for(lambda: self.is_set, min(max(0.0, seconds), threading.TIMEOUT_MAX)):
                 raise Interrupted
 
     def _end(self, reason: Fatal | int) -> None:

@@ -26,6 +26,7 @@ _ONCE = frozenset({"responseId", "predictions"})  # each reply has its own
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None)
 _RATING_ENUMS = frozenset({"category", "probability", "severity", "blockReason", "finishReason"})
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
+_BLANKS_ALLOWED = 20  # a text may be this many times longer than what is kept of it before it is looked at no further
 
 
 def parse_answer(body: bytes, *, known: Collection[str], http_status: int) -> Json:
@@ -203,7 +204,7 @@ def json_text(value: object) -> str | None:
 
 def short(words: str, limit: int = 1000) -> str:
     """`words` on one line, cut to `limit` characters."""
-    line = " ".join(words.split())
+    line = " ".join(words[: limit * _BLANKS_ALLOWED].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

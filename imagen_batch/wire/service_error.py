@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from imagen_batch.wire.body import Json, count, dig, looks_like_markup, objects, parse_object, short, text
 
-_POINTER = re.compile(r"(?:For more information|To monitor)[^:]*: https?://\S+\s*")
+_LONGEST_TEXT = 20_000  # characters that are looked at; services say what they mean in a few hundred
+_LONGEST_NAME = 1000
+_POINTER = re.compile(r"(?:For more information|To monitor)[^:]{0,200}: https?://\S+\s*")
+_ADDRESS = re.compile(r"https?://\S+")
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Violation:
 class ServiceError:
     """An error body's facts. All are empty where the body has none."""
 
-    message: str = ""  # the service's own words, whole
+    message: str = ""  # the service's own words
     status: str = ""  # "RESOURCE_EXHAUSTED"
     code: int = 0
     reason: str = ""  # ErrorInfo: "API_KEY_INVALID"
@@ -38,7 +42,7 @@ class ServiceError:
     @property
     def plain(self) -> str:
         """The words in lower case and without addresses, to look for phrases in."""
-        return re.sub(r"https?://\S+", " ", self.message.lower())
+        return _ADDRESS.sub(" ", self.message.lower())
 
     @property
     def words(self) -> str:
@@ -69,11 +73,11 @@ def _message(error: object) -> str:
     """The message; Vertex repeats it in `errors`, a gateway may say `detail` or nothing but a text."""
     listed = [dig(item, "message") for item in objects(dig(error, "errors"))]
     candidates = [dig(error, "message"), *listed, dig(error, "detail"), error]
-    return next((words for it in candidates if (words := text(it))), "")
+    return next((words for it in candidates if (words := text(it))), "")[:_LONGEST_TEXT]
 
 
 def _first(details: list[Json], kind: str, name: str) -> str:
-    of_kind = (item for item in details if str(dig(item, "@type")).endswith(kind))
+    of_kind = (item for item in details if (text(dig(item, "@type")) or "").endswith(kind))
     return next((value for item in of_kind if (value := text(dig(item, name)))), "")
 
 
@@ -82,7 +86,7 @@ def _all(details: list[Json], name: str) -> list[Json]:
 
 
 def _violation(item: Json) -> Violation:
-    name = f"{dig(item, 'quotaId') or ''} {dig(item, 'quotaMetric') or ''}"
+    name = f"{text(dig(item, 'quotaId')) or ''} {text(dig(item, 'quotaMetric')) or ''}"[:_LONGEST_NAME]
     return Violation(name.lower().replace("_", ""), _number(dig(item, "quotaValue")))
 
 
@@ -100,12 +104,14 @@ def _metadata_violations(details: list[Json]) -> list[Violation]:
 
 def _number(value: object) -> float | None:
     """A limit, which the wire writes as text."""
+    if not isinstance(value, str | int | float):  # anything nested may be too deep to be written
+        return None
     return float(str(value)) if re.fullmatch(r"\d{1,15}(\.\d{1,15})?", str(value), re.ASCII) else None
 
 
 def _readable(body: bytes) -> str:
-    words = body[:20_000].decode("utf-8", "replace")
+    words = body[:_LONGEST_TEXT].decode("utf-8", "replace")
     if not looks_like_markup(body):
         return words.strip()
-    title = re.search(r"<title[^>]*>([^<]*)", words, re.IGNORECASE)
+    title = _TITLE.search(words)
     return "a web page" + (f": {title[1].strip()}" if title and title[1].strip() else "")
