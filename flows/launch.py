@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flows.quiet import quieten, spare_loopback
 from flows.server import OwnServer
+from imagen_batch.addresses import web_address
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined, examine
@@ -44,11 +45,12 @@ def launch(settings: Settings, console: Console) -> Summary:
     gc.freeze()  # millions of rows make no cycles: to look for some after each few hundred takes a tenth of the time
     gc.set_threshold(100_000)
     with ExitStack() as stack:
-        server = None if os.environ.get("PREFECT_API_URL") else OwnServer()
+        server = None if _prefect_address(os.environ) else OwnServer()
         if server is not None:
             stack.callback(_stop_unless_used, server)
         ahead = read_ahead(settings.place)
         examined = examine(settings, today=datetime.now(UTC).date())
+        stack.callback(examined.forget_spool)
         for warning in examined.warnings:
             console.say(f"warning: {warning}")
         _ask(examined, console)
@@ -73,6 +75,15 @@ def _in_prefect(run: Run, console: Console, server: OwnServer | None) -> Summary
     if run.stop.fatal is not None and run.stop.fatal.kind == "bug":
         state.result()  # raises it, with its traceback
     return run.finish()
+
+
+def _prefect_address(env: Mapping[str, str]) -> str | None:
+    """The address of the server to use; None where a run starts its own. Raises SettingsInvalid where it is none."""
+    address = env.get("PREFECT_API_URL")
+    try:
+        return web_address(address) if address else None
+    except ValueError as error:
+        raise SettingsInvalid(f"PREFECT_API_URL {address!r}: {error}") from None
 
 
 def _stop_unless_used(server: OwnServer) -> None:

@@ -34,7 +34,8 @@ def stopping_on_signals(stop: Stop, *, grace: float, cut: Callable[[], None]) ->
         elif len(came) == 2:  # not here: cutting takes locks that the main thread may hold
             threading.Thread(target=cut, daemon=True).start()
 
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup stays so
+    before = {number: signal.signal(number, on_signal) for number in heard}
     try:
         yield
     finally:

@@ -5,9 +5,6 @@ Looks at every row once, before anything is sent or written.
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +24,7 @@ from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.providers import is_googles
 from imagen_batch.records import Problem, PromptRow
 from imagen_batch.settings import Settings
+from imagen_batch.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.wording import plural
 
 _MOST_PROBLEMS = 10_000
@@ -67,7 +65,7 @@ class Examined:
     stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
     named: set[int] = field(default_factory=set)  # hashes of names that the user chose
-    spool: Path | None = None  # where standard input was put
+    spool: Spool | None = None  # where standard input was put
 
     @property
     def warnings(self) -> list[str]:
@@ -92,7 +90,7 @@ class Examined:
     def forget_spool(self) -> None:
         """Remove what standard input was put into."""
         if self.spool is not None:
-            self.spool.unlink(missing_ok=True)
+            self.spool.remove()
             self.spool = None
 
     def orders(self) -> Iterator[Order]:
@@ -110,12 +108,15 @@ def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) 
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
-    source = _source(settings, stdin)
+    spool = _spooled(settings.prompts, stdin) if is_stream(settings.prompts) else None
     try:
-        return _examined(source, settings, today=today)
+        examined = _examined(spool.path if spool else Path(settings.prompts), settings, today=today)
     except BaseException:
-        _forget(source, settings)
+        if spool:
+            spool.remove()
         raise
+    examined.spool = spool
+    return examined
 
 
 def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
@@ -132,21 +133,17 @@ def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
         raise InputInvalid(problems)
     _refuse_retired(examined)
     _refuse_unpriced(examined)
-    examined.spool = source if settings.prompts == "-" else None
     return examined
 
 
-def _forget(source: Path, settings: Settings) -> None:
-    if settings.prompts == "-":
-        source.unlink(missing_ok=True)
-
-
-def _source(settings: Settings, stdin: IO[bytes] | None) -> Path:
-    if settings.prompts != "-":
-        return Path(settings.prompts)
-    with tempfile.NamedTemporaryFile(prefix="imagen-batch-stdin-", delete=False) as spool:
-        shutil.copyfileobj(stdin or sys.stdin.buffer, spool)
-    return Path(spool.name)
+def _spooled(name: str, stdin: IO[bytes] | None) -> Spool:
+    try:
+        spool = Spool()
+        spool.fill(stream_blocks(name, stdin=stdin))
+    except OSError as error:
+        told = str(error) if isinstance(error, Unreadable) else f"can't be read: {error.strerror or error}"
+        raise InputInvalid([Problem(None, None, name, told)]) from error
+    return spool
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from requests.models import PreparedRequest
 
 from imagen_batch.errors import Fatal, SettingsInvalid, Transient
 from imagen_batch.settings import Settings
+from imagen_batch.sources import read_small
 
 GEMINI_HOST = "https://generativelanguage.googleapis.com"
 _LEAST_BYTES_IN_PICTURES = 16
@@ -198,7 +199,7 @@ def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
     """
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8-sig").strip()
+            key = read_small(key_file).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):  # what was given may be the key itself: it is not repeated
             raise SettingsInvalid("the file of --api-key-file can't be read") from None
     else:
