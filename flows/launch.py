@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from flows.execution import Execution
 from flows.quiet import quieten, spare_loopback
 from flows.reachable import unreachable
 from flows.server import OwnServer
+from imagen_batch.addresses import web_address
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
@@ -52,7 +53,7 @@ def launch(settings: Settings, console: Console) -> Summary:
     gc.freeze()  # millions of rows make no cycles: to look for some after each few hundred takes a tenth of the time
     gc.set_threshold(100_000)
     with ExitStack() as stack:
-        server = None if os.environ.get("PREFECT_API_URL") else OwnServer()
+        server = None if _prefect_address(os.environ) else OwnServer()
         if server is not None:
             stack.callback(_stop_unless_used, server)
         ahead = read_ahead(settings.place)
@@ -126,6 +127,15 @@ def _wait_for_prefect(attached: Attached, execution: Execution, console: Console
         log = "" if server is None else f"; its log is {server.log}"
         raise SettingsInvalid(f"Prefect can't take up this run: {why}{log}. Nothing was sent")
     console.say(f"warning: Prefect will not show this run: {why}; its log is {server.log}")
+
+
+def _prefect_address(env: Mapping[str, str]) -> str | None:
+    """The address of the server to use; None where a run starts its own. Raises SettingsInvalid where it is none."""
+    address = env.get("PREFECT_API_URL")
+    try:
+        return web_address(address) if address else None
+    except ValueError as error:
+        raise SettingsInvalid(f"PREFECT_API_URL {address!r}: {error}") from None
 
 
 def _stop_unless_used(server: OwnServer) -> None:

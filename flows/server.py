@@ -36,7 +36,11 @@ class OwnServer:
     def __init__(self, env: MutableMapping[str, str] = os.environ) -> None:
         self.used = False
         self._home = Path(env.get("PREFECT_HOME") or Path.home() / ".prefect")
-        self._home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            (self._home / "imagen-batch-server.log").open("ab").close()
+        except OSError as error:
+            raise SettingsInvalid(f"PREFECT_HOME {self._home}: can't be used: {error.strerror}") from error
         self.first_boot = not (self._home / "prefect.db").exists()
         self.log = self._home / "imagen-batch-server.log"
         with socket.socket() as free:

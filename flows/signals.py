@@ -53,7 +53,9 @@ def stopping_on_signals(
 
     watching = threading.Thread(target=_watch, args=(arrivals, grace, cut, announce), name="signals", daemon=True)
     watching.start()
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    # A signal that nohup or a shell switched off stays off.
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in handled}
     try:
         yield
     finally:

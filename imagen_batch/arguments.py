@@ -7,9 +7,10 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from imagen_batch import __version__
+from imagen_batch.errors import SettingsInvalid
 
 RETRIES = ("failed", "filtered", "unknown", "missing")
 
@@ -45,11 +46,23 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class UsageInvalid(SettingsInvalid):
+    """The command line can't be understood. `said` is what argparse says: the usage, then what is wrong."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class _Parser(argparse.ArgumentParser):
     """Takes options only in full (its commands do, too): `--api-key` is not short for `--api-key-file`."""
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving the process: programs that asked for JSON get some."""
+        raise UsageInvalid(message, f"{self.format_usage()}{self.prog}: error: {message}")
 
 
 class _NoKeyHere(argparse.Action):

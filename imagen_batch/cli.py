@@ -5,25 +5,26 @@ What a command needs is imported by that command, so that `--help` answers at on
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from imagen_batch.arguments import anchored, make_parser, spread_retry
-from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.endings import end_as, ended
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.output import flush_stdout, secure_streams
+from imagen_batch.output import print_result as _print
+from imagen_batch.output import say as _say
+from imagen_batch.sources import is_unicode
 
 if TYPE_CHECKING:
     from imagen_batch.settings import Settings
 
-USAGE, LACKING, INVALID, INTERRUPTED = 2, 3, 5, 130
+LACKING = 3
 
 _NOT_SETTINGS = {
     "command",
@@ -41,11 +42,24 @@ _NOT_SETTINGS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    secure_streams()
+    of_process = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["simulate"]:
         from imagen_batch.simulator import main as simulate  # noqa: PLC0415
 
         return simulate(argv[1:])
+    try:
+        code = ended(partial(_obey, argv), as_json="--json" in argv)
+    finally:
+        flush_stdout()
+    if of_process:
+        end_as(code)
+    return code
+
+
+def _obey(argv: Sequence[str]) -> int:
+    _refuse_bad_bytes(argv)
     typed = make_parser().parse_args(spread_retry(argv))
     typed.argv = argv
     commands: dict[str, Callable[[Namespace], int]] = {
@@ -56,18 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "audit": _audit,
         "models": _models,
     }
-    try:
-        return commands[typed.command](typed)
-    except InputInvalid as error:
-        return _tell_problems(error, as_json=getattr(typed, "as_json", False))
-    except (SettingsInvalid, FolderBusy) as error:
-        _say(f"error: {error}")
-        if getattr(typed, "as_json", False):
-            _print(json.dumps({"schema_version": 1, "state": "refused", "message": str(error)}))
-        return USAGE
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
+    return commands[typed.command](typed)
+
+
+def _refuse_bad_bytes(argv: Sequence[str]) -> None:
+    for word in argv:
+        if not is_unicode(word):
+            raise SettingsInvalid(f"{word!r} holds bytes that are not UTF-8: give the file or folder another name")
 
 
 def _run(typed: Namespace) -> int:
@@ -93,8 +102,6 @@ def _launched(settings: Settings, typed: Namespace) -> int:
     from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # until the flow takes over: leave in good order
-        signal.signal(number, _leave)
     mode = "none" if typed.quiet else typed.progress
     console = Console(
         say=(lambda _text: None) if typed.quiet else _say,
@@ -121,10 +128,6 @@ def _host_agreed(settings: Settings, typed: Namespace) -> Settings:
     return settings
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def _audit(typed: Namespace) -> int:
     from imagen_batch.audit import audit  # noqa: PLC0415
     from imagen_batch.findings import audit_json, audit_text  # noqa: PLC0415
@@ -146,6 +149,7 @@ def _plan(typed: Namespace) -> int:
 
     from imagen_batch.preview import plan_json, plan_text  # noqa: PLC0415
     from imagen_batch.remaining import remaining  # noqa: PLC0415
+    from imagen_batch.storage import check_place  # noqa: PLC0415
     from imagen_batch.take_input import changes_of, take_input  # noqa: PLC0415
 
     today = datetime.now(UTC).date()
@@ -157,6 +161,7 @@ def _plan(typed: Namespace) -> int:
 
     examined = take_input(_settings(typed), today=today, confirm=note)
     try:
+        check_place(examined.settings.place)
         left, changes = remaining(examined), changes_of(examined, today=today)
     finally:
         examined.forget_spool()
@@ -217,28 +222,6 @@ def _confirm(typed: Namespace) -> Callable[[str], bool] | None:
     return ask
 
 
-def _tell_problems(error: InputInvalid, *, as_json: bool) -> int:
-    from imagen_batch.problems import problems_json, problems_text  # noqa: PLC0415
-
-    _say(problems_text(error.problems))
-    if as_json:
-        _print(problems_json(error.problems))
-    return INVALID
-
-
 def _color() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-
-
-def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough; what we return stays true
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return on_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -6,9 +6,6 @@ Looks at every row once, before anything is sent or written.
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -28,6 +25,7 @@ from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
+from imagen_batch.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.wording import plural
 
 _MOST_PROBLEMS = 10_000
@@ -72,7 +70,7 @@ class Examined:
     names: list[str] = field(default_factory=list)  # the first few
     named: set[int] = field(default_factory=set)  # hashes of names that the user chose
     of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
-    spool: Path | None = None  # a file of this run's making: standard input, or an input that was put together
+    spool: Spool | None = None  # a file of this run's making: standard input, or an input that was put together
     source: Path | None = None  # the user's own file; None for standard input
     only: frozenset[int] | None = None  # rows that a failures.csv names: no others are sent
     origin: Origin | None = None  # of an input that the folder holds, or that was made from one
@@ -116,7 +114,7 @@ class Examined:
     def forget_spool(self) -> None:
         """Remove what standard input was put into."""
         if self.spool is not None:
-            self.spool.unlink(missing_ok=True)
+            self.spool.remove()
             self.spool = None
 
     def orders(self) -> Iterator[Order]:
@@ -136,12 +134,15 @@ def examine(
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
-    source = _source(settings, stdin)
+    spool = _spooled(settings.prompts, stdin) if is_stream(settings.prompts) else None
     try:
-        return _examined(source, settings, today=today, only=only)
+        examined = _examined(spool.path if spool else Path(settings.prompts), settings, today=today, only=only)
     except BaseException:
-        _forget(source, settings)
+        if spool:
+            spool.remove()
         raise
+    examined.spool = spool
+    return examined
 
 
 def _examined(source: Path, settings: Settings, *, today: date, only: frozenset[int] | None) -> Examined:
@@ -158,24 +159,19 @@ def _examined(source: Path, settings: Settings, *, today: date, only: frozenset[
         raise InputInvalid(problems)
     _refuse_retired(examined)
     _refuse_unpriced(examined)
-    if settings.prompts == "-":
-        examined.spool = source
-    else:
+    if not is_stream(settings.prompts):
         examined.source = Path(os.path.abspath(source))  # noqa: PTH100 - links are kept as the user made them
     return examined
 
 
-def _forget(source: Path, settings: Settings) -> None:
-    if settings.prompts == "-":
-        source.unlink(missing_ok=True)
-
-
-def _source(settings: Settings, stdin: IO[bytes] | None) -> Path:
-    if settings.prompts != "-":
-        return Path(settings.prompts)
-    with tempfile.NamedTemporaryFile(prefix="imagen-batch-stdin-", delete=False) as spool:
-        shutil.copyfileobj(stdin or sys.stdin.buffer, spool)
-    return Path(spool.name)
+def _spooled(name: str, stdin: IO[bytes] | None) -> Spool:
+    try:
+        spool = Spool()
+        spool.fill(stream_blocks(name, stdin=stdin))
+    except OSError as error:
+        told = str(error) if isinstance(error, Unreadable) else f"can't be read: {error.strerror or error}"
+        raise InputInvalid([Problem(None, None, name, told)]) from error
+    return spool
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

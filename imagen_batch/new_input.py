@@ -28,6 +28,7 @@ from imagen_batch.prompts import PromptFile
 from imagen_batch.records import PromptRow
 from imagen_batch.respelling import better_encoding, numbers_in
 from imagen_batch.settings import Settings
+from imagen_batch.sources import Spool
 from imagen_batch.storage import LEDGER, in_reach, open_storage
 
 # Settings that a row may have of its own; such as would change every row; such as are about the file that is given.
@@ -184,14 +185,20 @@ def _base(given: Examined, stored: Settings) -> Settings:
 def _merged(
     merge: Merge, folder: _Folder, base: Settings, *, today: date, only: frozenset[int] | None = None
 ) -> Examined:
-    path = write_merged(merge, (order.row for order in folder.orders))
-    reading = {"prompts": str(path), "format": "csv", "delimiter": ",", "encoding": "utf-8", "join_extra": False}
+    spool = Spool(write_merged(merge, (order.row for order in folder.orders)))
+    reading = {
+        "prompts": str(spool.path),
+        "format": "csv",
+        "delimiter": ",",
+        "encoding": "utf-8",
+        "join_extra": False,
+    }
     try:
         merged = examine(base.model_copy(update=reading), today=today, only=only)
     except BaseException:
-        path.unlink(missing_ok=True)
+        spool.remove()
         raise
-    merged.spool = path
+    merged.spool = spool
     merged.source = None if folder.origin.source is None else Path(folder.origin.source)
     merged.basis = folder.basis
     return merged

@@ -18,6 +18,7 @@ from imagen_batch.hosts import host_of, is_strange
 from imagen_batch.loopback import is_loopback
 from imagen_batch.redaction import redact
 from imagen_batch.settings import Settings
+from imagen_batch.sources import read_small
 
 GEMINI_HOST = "https://generativelanguage.googleapis.com"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
@@ -207,7 +208,7 @@ def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
     """
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8-sig").strip()
+            key = read_small(key_file).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):  # what was given may be the key itself: it is not repeated
             raise SettingsInvalid("the file of --api-key-file can't be read") from None
     else:

@@ -41,7 +41,7 @@ from imagen_batch.settings import Settings
 from imagen_batch.shelf import Shelf
 from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
-from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
+from imagen_batch.storage import LEDGER, Storage, check_place, in_reach, open_storage
 from imagen_batch.studio import Governors, Studio, request_threads
 from imagen_batch.summary import Summary
 from imagen_batch.tables import TABLE_FILES
@@ -144,6 +144,7 @@ def open_run(
     with ExitStack() as stack:
         stack.callback(examined.forget_spool)
         provider = _provider(examined, env, stack)
+        check_place(settings.place)
         with in_reach(settings.place, to="be written"):
             storage = _held(settings, stack)
             wait_for_silence(storage, say=say)

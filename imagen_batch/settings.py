@@ -12,11 +12,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
+from imagen_batch.addresses import cluster_address, web_address
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.cells import aspect_ratio
 from imagen_batch.records import Options
+from imagen_batch.sources import is_unicode, read_small, stands_for_stdin
 
 CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
@@ -76,7 +87,7 @@ class Settings(BaseModel):
     prompts: str = Field(description="prompt file, or - for standard input")
     out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
     provider: Literal["gemini", "vertex", "simulator"] = "gemini"
-    base_url: str | None = None
+    base_url: Annotated[str, AfterValidator(web_address)] | None = None
     project: str | None = None
     location: str | None = None
     model: str = DEFAULT_MODEL
@@ -105,8 +116,12 @@ class Settings(BaseModel):
     grace: float = Field(30.0, ge=0, description="seconds that attempts under way get after a signal")
 
     runner: Literal["threads", "dask", "ray"] = "threads"
-    dask_address: str | None = Field(None, description="scheduler of a Dask cluster, as tcp://HOST:8786")
-    ray_address: str | None = Field(None, description="a Ray cluster, as ray://HOST:10001")
+    dask_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
+        None, description="scheduler of a Dask cluster, as tcp://HOST:8786"
+    )
+    ray_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
+        None, description="a Ray cluster, as ray://HOST:10001"
+    )
     workers: int | None = Field(None, ge=1, le=1024, description="worker processes where no address is given")
 
     max_cost: float | None = Field(None, ge=0, description="USD, for all runs into the folder together")
@@ -150,7 +165,7 @@ class Settings(BaseModel):
         """Where the run's files go: a folder, or a URL such as s3://bucket/run."""
         if self.out is not None:
             return self.out
-        name = "stdin" if self.prompts == "-" else Path(self.prompts).stem
+        name = "stdin" if stands_for_stdin(self.prompts) else Path(self.prompts).stem
         return str(Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name))
 
     @property
@@ -196,6 +211,9 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 def validated(values: Mapping[str, Any]) -> Settings:
     """Settings of plain values. Raises SettingsInvalid that names every wrong setting."""
+    for name, value in values.items():
+        if isinstance(value, str) and not is_unicode(value):
+            raise SettingsInvalid(f"{name} = {value!r} holds bytes that are not UTF-8")
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
@@ -207,10 +225,13 @@ def _from_file(config: Path | None, here: Path) -> dict[str, Any]:
     if config is None and not path.exists():
         return {}
     try:
-        with path.open("rb") as file:
-            found = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsInvalid(f"{path}: {error}") from error
+        found = tomllib.loads(read_small(path).decode())
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsInvalid(f"{path} is not UTF-8, which TOML is written in (at byte {error.start})") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, a date of month 13 another
+        raise SettingsInvalid(f"{path} is not TOML: {str(error)[:300]}") from error
     return {name.replace("-", "_"): value for name, value in found.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 # Which names say which role; the first is the canonical one.
@@ -34,8 +35,21 @@ _SECRET = re.compile(
 
 
 def fold(name: str) -> str:
-    """The name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` are `aspect_ratio`."""
+    """The name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` are `aspect_ratio`.
+
+    Letters that only look different (full-width ones, those composed of two) are the same; what is invisible is left
+    out.
+    """
+    if not name.isascii():
+        name = "".join(
+            letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf"
+        )
     return _GAP.sub("_", _HUMP.sub("_", name.strip())).strip("_").lower()
+
+
+def composed(name: str) -> str:
+    """The name with each letter as one character: two names that are the same then can't be told apart by eye."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 @lru_cache(maxsize=4096)

@@ -14,10 +14,12 @@ from imagen_batch.prompts.copying import copy_file
 from imagen_batch.prompts.decoding import find_encoding
 from imagen_batch.prompts.fitting import Fitting
 from imagen_batch.prompts.layout import read_layout
+from imagen_batch.prompts.lines import LineTooLong, bounded_lines
 from imagen_batch.prompts.lists import JsonLines, PlainLines, read_json_lines
 from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.tables import Record, Table
 from imagen_batch.records import Problem, PromptRow
+from imagen_batch.sources import check_readable
 
 Format = Literal["csv", "tsv", "txt", "jsonl"]
 Source = Table | PlainLines | JsonLines
@@ -82,9 +84,12 @@ def open_prompts(
     """
     wishes = _Wishes(_checked(format) if format else None, delimiter, prompt_column, join_extra)
     try:
+        check_readable(source)
         codec, guess = find_encoding(source, forced=encoding)
         found = _source(source, codec, wishes)
         return _understood(found, wishes, [guess] if guess else [])
+    except LineTooLong as exc:
+        raise InputInvalid([Problem(exc.number, None, None, str(exc))]) from exc
     except OSError as exc:
         message = f"can't be read: {exc.strerror or exc}"
         raise InputInvalid([Problem(None, None, str(source), message)]) from exc
@@ -125,7 +130,7 @@ def _source(path: Path, codec: str, wishes: _Wishes) -> Source:
 
 def _by_content(path: Path, codec: str, wishes: _Wishes) -> Format:
     with path.open(encoding=codec, newline="") as file:
-        first = next((line for line in file if not line.isspace()), "")
+        first = next((line for line in bounded_lines(file) if not line.isspace()), "")
     if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is not read, but told so
         return "jsonl"
     # Single words with delimiters look like a header, which then has to name a prompt: better asked than bought.

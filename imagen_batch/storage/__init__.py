@@ -9,6 +9,17 @@ between their segments.
 
 from imagen_batch.storage.contract import LEDGER, STATE, Log, Storage, written_text
 from imagen_batch.storage.folder import Folder
-from imagen_batch.storage.opening import in_reach, is_url, open_storage
+from imagen_batch.storage.opening import check_place, in_reach, is_url, open_storage
 
-__all__ = ["LEDGER", "STATE", "Folder", "Log", "Storage", "in_reach", "is_url", "open_storage", "written_text"]
+__all__ = [
+    "LEDGER",
+    "STATE",
+    "Folder",
+    "Log",
+    "Storage",
+    "check_place",
+    "in_reach",
+    "is_url",
+    "open_storage",
+    "written_text",
+]
