@@ -17,6 +17,7 @@ from flows.server import OwnServer
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined, examine
+from imagen_batch.preview import nothing_to_send
 from imagen_batch.progress import Progress
 from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
@@ -66,7 +67,7 @@ def _in_prefect(run: Run, console: Console, server: OwnServer | None) -> Summary
         server.used = True
     left = remaining(run.examined, run.past)
     if not left.requests:
-        console.say("everything was made already: there is nothing to send")
+        console.say(nothing_to_send(left))
     with prepared(run, left), closing(console.progress(left.samples)) as progress:
         run.count.watcher = progress.seen
         state = generate_images(run.examined.settings, return_state=True)
@@ -87,7 +88,7 @@ def _ask(examined: Examined, console: Console) -> None:
     left = remaining(examined)
     if left.usd <= _ASK_ABOVE_USD:
         return
-    question = f"{plural(left.samples, 'picture')} to make, at most ${left.usd:.2f}. Go on?"
+    question = f"Make {plural(left.samples, 'picture')} for up to ${left.usd:.2f}?"
     if not console.confirm(question):
         raise SettingsInvalid("not confirmed: nothing was sent (--yes does not ask)")
 

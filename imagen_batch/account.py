@@ -6,8 +6,9 @@ there is true, whatever happened to the process in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import errno
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from imagen_batch.examine import Examined
@@ -16,6 +17,7 @@ from imagen_batch.plan import Order, requests_for
 from imagen_batch.records import Entry, Outcome, Sample, Trace
 from imagen_batch.storage import Storage
 
+IN_FLIGHT = "in_flight"  # the kind of a sample that is being made while it is looked at
 LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
 
@@ -27,6 +29,7 @@ class Account:
     past: History
     storage: Storage
     pending: Outcome = "not_attempted"
+    in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # base and number of samples being made now
 
     def entries(self) -> Iterator[Entry]:
         """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
@@ -38,31 +41,62 @@ class Account:
     def recorded(self) -> Iterator[Entry]:
         """The same, going by the ledger alone."""
         provider = self.examined.settings.provider
+        self.examined.keep_earlier_texts(self.past)
         for order in self.examined.orders():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.examined.asked.base(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
                 sample, trace = self.past.settled(base, number) or self._unmade(base, number, keys)
-                yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options)
+                charged = self.past.cost(base, number)
+                if charged is not None and sample.cost_is is None:
+                    sample = replace(sample, cost_is="estimate")
+                yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
 
     def _unmade(self, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
         key = keys.of(number)
+        if (base, number) in self.in_flight:
+            return Sample(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
         if self.past.status(base, number) != "unknown":
-            return Sample(number=number, status=self.pending), Trace(key)
+            attempts = self.past.attempts_of(key)
+            sample = Sample(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
+            return sample, Trace(key, attempts=attempts)
         recorded = self.past.details(base, number)
         if recorded is not None and recorded[0].status == "unknown":
             return recorded
-        message = "the run ended while the reply was awaited: it may have been charged"
-        sample = Sample(number, "unknown", error=message, error_kind="interrupted", cost_is="unknown")
+        sample = Sample(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
+        return sample, self._open_trace(base, number, key)
+
+    def _open_trace(self, base: str, number: int, key: str) -> Trace:
         attempt = self.past.last_open(base, number)
-        return sample, Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at) if attempt else Trace(key)
+        if attempt is None:
+            return Trace(key, attempts=self.past.attempts_of(key))
+        return Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
 
 
 def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:
     """For each sample whether it had a picture that is no longer whole in its place."""
-    sizes = iter(storage.sizes_of([sample.file for sample in samples if sample.file is not None]))
+    sizes = iter(_sizes([sample.file for sample in samples if sample.file is not None], storage))
     return [sample.file is not None and next(sizes) != sample.bytes for sample in samples]
+
+
+def _sizes(files: Sequence[str], storage: Storage) -> Sequence[int | None]:
+    """Bytes of each file; None for a link to itself, which must not hide what became of the others."""
+    try:
+        return storage.sizes_of(files)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        return [_size(file, storage) for file in files]
+
+
+def _size(file: str, storage: Storage) -> int | None:
+    try:
+        return storage.size(file)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        return None
 
 
 class _Keys:
@@ -89,3 +123,9 @@ def _file_missing(sample: Sample) -> Sample:
         error_kind="file_missing",
         file=None,
     )
+
+
+# Such a name is no picture. What only can not be read now (rights, a bad block) must not count as one to buy again.
+_OF_ONE_FILE = {errno.ELOOP, errno.ENAMETOOLONG}
+_STOPPED_BEFORE = "Stopped before the reply arrived; may have been charged."
+_ENDED_BETWEEN = "sent without a result, and the run ended before the next attempt"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagen_batch.arguments import make_parser, spread_retry
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.wording import printable_lines
 
 if TYPE_CHECKING:
     from imagen_batch.settings import Settings
@@ -104,7 +105,7 @@ def _audit(typed: Namespace) -> int:
 
     found = audit(typed.folder)
     if found.clean or not typed.repair:
-        _print(audit_json(found) if typed.as_json else audit_text(found))
+        _print(audit_json(found) if typed.as_json else printable_lines(audit_text(found)))
         return 0 if found.clean else LACKING
     _say(audit_text(found))
     settings = stored_settings(typed.folder).model_copy(update={"retry": ("missing",)})
@@ -199,5 +200,5 @@ def _print(text: str) -> None:
 
 def _say(text: str) -> None:
     with suppress(OSError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable_lines(text) + "\n")
         sys.stderr.flush()

@@ -148,8 +148,8 @@ class Dispatch:
 def _wall(run: Run) -> Wall:
     settings, past = run.examined.settings, run.past
     return Wall(
-        None if settings.max_cost is None else settings.max_cost - past.lost_money().high,
-        None if settings.max_images is None else settings.max_images - past.pictures_at_most(),
+        None if settings.max_cost is None else settings.max_cost - past.lost_money(settings.provider).high,
+        None if settings.max_images is None else settings.max_images - past.pictures_at_most(settings.provider),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from imagen_batch.records import Entry, Outcome, PromptRow
+from imagen_batch.wording import no_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ class Failures:
     def _line(self, entry: Entry) -> list[object]:
         cells = _cells(entry.row)
         sample, trace = entry.sample, entry.trace
-        reason = sample.reason or sample.error
+        reason = no_formula(sample.reason or sample.error)
         return [
             *(cells.get(header, "") for header in self._headers),
             *(sample.status, reason, trace.http_status, trace.attempts),

@@ -1,4 +1,4 @@
-"""What of a run is still to be made, going by what its folder holds?"""
+"""What of a run is still to be made, going by what its folder holds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from imagen_batch.plan import Lack, lacking, request_count, still_to_make
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 
+_FIRST = 3  # rows that a plan names
+
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
@@ -23,15 +25,24 @@ class Remaining:
     samples: int
     usd: float
     unpriced: int  # pictures without a known price
+    made: int = 0  # samples with a picture
+    held: int = 0  # samples without one that are not sent again by themselves
+    first: tuple[Lack, ...] = ()  # the first rows that lack something
 
 
 def remaining(examined: Examined, past: History | None = None) -> Remaining:
     """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one."""
     past = past or _past(examined.settings.place)
+    examined.keep_earlier_texts(past)
     asked = examined.asked
     requests = samples = unpriced = 0
     usd = 0.0
-    for row, _, numbers in _lacks(examined, past):
+    counting = _Counting(past)
+    first: list[Lack] = []
+    for lack in _lacks(examined, past, seen_by=counting):
+        row, _, numbers = lack
+        if len(first) < _FIRST:
+            first.append(lack)
         requests += request_count(numbers, asked.per_request(row))
         samples += len(numbers)
         price = asked.price(row)
@@ -39,7 +50,13 @@ def remaining(examined: Examined, past: History | None = None) -> Remaining:
             unpriced += len(numbers)
         else:
             usd += price * len(numbers)
-    return Remaining(requests, samples, usd, unpriced)
+    made = counting.made
+    return Remaining(requests, samples, usd, unpriced, made, examined.samples - made - samples, tuple(first))
+
+
+def first_requests(examined: Examined, left: Remaining) -> Iterator[ImageRequest]:
+    """The first requests that would be sent. The input is read only that far."""
+    return still_to_make(examined.orders(), left.first)
 
 
 def _past(place: str) -> History:
@@ -58,12 +75,17 @@ def remaining_requests(
     return still_to_make(examined.orders(), _lacks(examined, seen))
 
 
-def _lacks(examined: Examined, past: History | _Answered) -> Iterator[Lack]:
+def _lacks(examined: Examined, past: History | _Answered, *, seen_by: _Counting | None = None) -> Iterator[Lack]:
     settings = examined.settings
+    if isinstance(past, History):
+        examined.keep_earlier_texts(past)
+    known: History | _Answered | _Without = past
     if isinstance(past, History) and {"failed", "missing"}.intersection(settings.retry):
-        gone = set(_gone(examined.asked, past, open_storage(settings.place)))
-        return lacking(examined.asked, _Without(past, gone), settings=settings)
-    return lacking(examined.asked, past, settings=settings)
+        known = _Without(past, set(_gone(examined.asked, past, open_storage(settings.place))))
+    if seen_by is None:
+        return lacking(examined.asked, known, settings=settings)
+    seen_by.past = known
+    return lacking(examined.asked, seen_by, settings=settings)
 
 
 def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, int]]:
@@ -77,6 +99,20 @@ def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, 
     while batch := list(islice(made, LOOKED_FOR_TOGETHER)):
         gone = are_gone([sample for _, _, sample in batch], storage)
         yield from ((base, number) for base, number, _ in compress(batch, gone))
+
+
+@dataclass(slots=True)
+class _Counting:
+    """A past that counts the pictures it is asked about. Each sample is asked about once."""
+
+    past: History | _Answered | _Without
+    made: int = 0
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """What became of a sample; None when nothing is known of it."""
+        status = self.past.status(base, number)
+        self.made += status == "ok"
+        return status
 
 
 @dataclass(frozen=True, slots=True)

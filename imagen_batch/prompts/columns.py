@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 
 from imagen_batch.errors import InputInvalid
+from imagen_batch.prompts.likeness import remark
 from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, fold, looks_secret
 from imagen_batch.records import Problem
 
@@ -64,7 +65,16 @@ def understand(header: Sequence[str], *, line: int | None, forced: str | None, r
     if casting.problems:
         raise InputInvalid(casting.problems)
     warnings = (*_secrecy(names, secret), *_namelessness(names, set(nameless) - dropped), *casting.warnings)
-    return Columns(names, kept, casting.roles, warnings)
+    columns = Columns(names, kept, casting.roles, warnings)
+    return replace(columns, warnings=(*warnings, *_unsent(columns, set(nameless))))
+
+
+def _unsent(columns: Columns, nameless: Set[int]) -> Iterator[str]:
+    """A word about each column of the user's own that looks like a wish."""
+    for position in columns.own:
+        said = None if position in nameless else remark(columns.names[position], columns.roles)
+        if said is not None:
+            yield said
 
 
 def _ours(names: Sequence[str]) -> set[int]:
