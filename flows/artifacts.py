@@ -21,6 +21,7 @@ from prefect.logging import get_run_logger
 from imagen_batch.report import to_json, to_markdown
 from imagen_batch.storage import is_url
 from imagen_batch.summary import Summary
+from imagen_batch.wording import plural
 
 _EVERY_S = 1.0
 _MOST_CAUSES = 100
@@ -42,7 +43,10 @@ class ProgressArtifact:
         self._asked = max(1, asked)
         self._told = time.monotonic()
         self._id: UUID | None = _courtesy(
-            create_progress_artifact, 0.0, key=_key("progress", name), description=f"{asked} pictures asked for"
+            create_progress_artifact,
+            0.0,
+            key=_key("progress", name),
+            description=f"{plural(asked, 'picture')} asked for",
         )
 
     def update(self, settled: int, *, last: bool = False) -> None:

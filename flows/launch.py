@@ -23,6 +23,7 @@ from imagen_batch.addresses import web_address
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
+from imagen_batch.preview import nothing_to_send
 from imagen_batch.progress import Progress
 from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
@@ -74,7 +75,7 @@ def _executed(run: Run, console: Console, server: OwnServer | None) -> Summary:
         _refuse_unreachable(os.environ["PREFECT_API_URL"])
     left = remaining(run.examined, run.past)
     if not left.requests:
-        console.say("everything was made already: there is nothing to send")
+        console.say(nothing_to_send(left))
     execution = Execution(run, left)
     if server is not None:
         server.used = True
@@ -150,7 +151,7 @@ def _ask(examined: Examined, console: Console) -> None:
     left = remaining(examined)
     if left.usd <= _ASK_ABOVE_USD:
         return
-    question = f"{plural(left.samples, 'picture')} to make, at most ${left.usd:.2f}. Go on?"
+    question = f"Make {plural(left.samples, 'picture')} for up to ${left.usd:.2f}?"
     if not console.confirm(question):
         raise SettingsInvalid("not confirmed: nothing was sent (--yes does not ask)")
 

@@ -6,8 +6,9 @@ there is true, whatever happened to the process in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import errno
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Tra
 from imagen_batch.storage import Storage
 from imagen_batch.wording import plural
 
+IN_FLIGHT = "in_flight"  # the kind of a sample that is being made while it is looked at
 LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
 
@@ -30,6 +32,7 @@ class Account:
     past: History
     storage: Storage
     pending: Outcome = "not_attempted"
+    in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # base and number of samples being made now
 
     def entries(self) -> Iterator[Entry]:
         """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
@@ -41,23 +44,27 @@ class Account:
     def recorded(self) -> Iterator[Entry]:
         """The same, going by the ledger alone."""
         provider = self.examined.settings.provider
+        self.examined.keep_earlier_texts(self.past)
         for order in self.examined.orders():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.examined.asked.base(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
                 found = self.past.settled(base, number)
-                if found is None:
-                    sample, trace = self._unmade(row.row, base, number, keys)
+                sample, trace = found or self._unmade(row.row, base, number, keys)
+                charged = self.past.cost(base, number)
+                if charged is not None and sample.cost_is is None:
+                    sample = replace(sample, cost_is="estimate")
+                kept = self.past.kept(base, number) if found else None
+                if kept is not None:
+                    yield _as_kept(row, sample, trace, kept, provider, charged)
                 else:
-                    sample, trace = found
-                    if (kept := self.past.kept(base, number)) is not None:
-                        yield _as_kept(row, sample, trace, kept, provider)
-                        continue
-                yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options)
+                    yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
 
     def _unmade(self, row: int, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
         key = keys.of(number)
+        if (base, number) in self.in_flight:
+            return Sample(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
         left_out = self._left_out(row)
         if left_out is not None and self.past.status(base, number) != "unknown":
             return Sample(number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]), Trace(
@@ -67,14 +74,20 @@ class Account:
         if failed is not None:
             return self._given_up(base, number, failed)
         if self.past.status(base, number) != "unknown":
-            return Sample(number=number, status=self.pending), Trace(key)
+            attempts = self.past.attempts_of(key)
+            sample = Sample(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
+            return sample, Trace(key, attempts=attempts)
         recorded = self.past.details(base, number)
         if recorded is not None and recorded[0].status == "unknown":
             return recorded
-        message = "the run ended while the reply was awaited: it may have been charged"
-        sample = Sample(number, "unknown", error=message, error_kind="interrupted", cost_is="unknown")
+        sample = Sample(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
+        return sample, self._open_trace(base, number, key)
+
+    def _open_trace(self, base: str, number: int, key: str) -> Trace:
         attempt = self.past.last_open(base, number)
-        return sample, Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at) if attempt else Trace(key)
+        if attempt is None:
+            return Trace(key, attempts=self.past.attempts_of(key))
+        return Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
 
     def _left_out(self, row: int) -> tuple[str, str] | None:
         """Why this run did not ask for a row at all: error kind and words."""
@@ -102,10 +115,19 @@ class Account:
         return sample, Trace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
 
 
-def _as_kept(row: PromptRow, sample: Sample, trace: Trace, kept: Mapping[str, Any], provider: str) -> Entry:
+def _as_kept(
+    row: PromptRow,
+    sample: Sample,
+    trace: Trace,
+    kept: Mapping[str, Any],
+    provider: str,
+    charged: float | None,
+) -> Entry:
     """An image that was made from an earlier text of its row is told with that text."""
     options = {name: _immutable(value) for name, value in kept["options"].items()}
-    return Entry(row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options))
+    return Entry(
+        row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options), charged
+    )
 
 
 def _immutable(value: Any) -> Any:
@@ -114,8 +136,27 @@ def _immutable(value: Any) -> Any:
 
 def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:
     """For each sample whether it had a picture that is no longer whole in its place."""
-    sizes = iter(storage.sizes_of([sample.file for sample in samples if sample.file is not None]))
+    sizes = iter(_sizes([sample.file for sample in samples if sample.file is not None], storage))
     return [sample.file is not None and next(sizes) != sample.bytes for sample in samples]
+
+
+def _sizes(files: Sequence[str], storage: Storage) -> Sequence[int | None]:
+    """Bytes of each file; None for a link to itself, which must not hide what became of the others."""
+    try:
+        return storage.sizes_of(files)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        return [_size(file, storage) for file in files]
+
+
+def _size(file: str, storage: Storage) -> int | None:
+    try:
+        return storage.size(file)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        return None
 
 
 class _Keys:
@@ -142,3 +183,9 @@ def _file_missing(sample: Sample) -> Sample:
         error_kind="file_missing",
         file=None,
     )
+
+
+# Such a name is no picture. What only can not be read now (rights, a bad block) must not count as one to buy again.
+_OF_ONE_FILE = {errno.ELOOP, errno.ENAMETOOLONG}
+_STOPPED_BEFORE = "Stopped before the reply arrived; may have been charged."
+_ENDED_BETWEEN = "sent without a result, and the run ended before the next attempt"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from imagen_batch.metadata import metadata_names
 from imagen_batch.records import Entry
 from imagen_batch.storage import Storage
+from imagen_batch.wording import one_line
 
 CARD = "README.md"
 _MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
@@ -104,4 +105,4 @@ _LICENCE = "## Licence\n\nTo be filled in by whoever publishes this set, here an
 
 
 def _inline(name: str) -> str:
-    return " ".join(name.replace("`", "'").split())
+    return one_line(name.replace("`", "'"), 200)

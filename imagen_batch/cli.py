@@ -20,6 +20,7 @@ from imagen_batch.output import flush_stdout, secure_streams
 from imagen_batch.output import print_result as _print
 from imagen_batch.output import say as _say
 from imagen_batch.sources import is_unicode
+from imagen_batch.wording import printable_lines
 
 if TYPE_CHECKING:
     from imagen_batch.settings import Settings
@@ -136,7 +137,7 @@ def _audit(typed: Namespace) -> int:
 
     found = audit(typed.folder)
     if found.clean or not typed.repair:
-        _print(audit_json(found) if typed.as_json else audit_text(found))
+        _print(audit_json(found) if typed.as_json else printable_lines(audit_text(found)))
         return 0 if found.clean else LACKING
     _say(audit_text(found))
     settings = stored_settings(typed.folder).model_copy(update={"retry": ("missing",)})

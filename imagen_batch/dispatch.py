@@ -176,7 +176,7 @@ def _wall(run: Run) -> Wall:
     settings, past = run.examined.settings, run.past
     return Wall(
         min(_cost_limits(run).values(), default=None),
-        None if settings.max_images is None else settings.max_images - past.pictures_at_most(),
+        None if settings.max_images is None else settings.max_images - past.pictures_at_most(settings.provider),
     )
 
 

@@ -21,7 +21,7 @@ from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
 from imagen_batch.origin import Origin
-from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
+from imagen_batch.plan import TEMPLATE_FIELDS, Ledgered, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
@@ -68,7 +68,6 @@ class Examined:
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
-    named: set[int] = field(default_factory=set)  # hashes of names that the user chose
     of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
     spool: Spool | None = None  # a file of this run's making: standard input, or an input that was put together
     source: Path | None = None  # the user's own file; None for standard input
@@ -78,6 +77,7 @@ class Examined:
     basis: bytes | None = None  # of the folder's run.json when this was made from its input
     notices: tuple[str, ...] = ()  # about a file that this was made from
     taken: str | None = None  # SHA-256 of the failures.csv that this was made from
+    _kept_for: Ledgered | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -124,7 +124,26 @@ class Examined:
             assert isinstance(row, PromptRow)
             order, _, _ = planner.order(row)
             assert order is not None
+            if self.asked.is_earlier(row.row):
+                order.prompt = order.earlier_prompt or order.prompt
             yield order
+
+    def keep_earlier_texts(self, past: Ledgered) -> None:
+        """Rows of which the ledger knows under the key of an earlier version stay what they were.
+
+        The text that they were sent with is kept, so that nothing is made again for a better one.
+        """
+        if self._kept_for is past:
+            return
+        self._kept_for, adopted = past, set()
+        for row, base, earlier, samples in self.asked.earlier():
+            numbers = range(1, samples + 1)
+            if all(past.status(earlier, number) is None for number in numbers):
+                continue
+            # A key that now is this row's may have been another one's before: that one has its pictures.
+            if base in adopted or all(past.status(base, number) is None for number in numbers):
+                self.asked.adopt_earlier(row)
+                adopted.add(earlier)
 
 
 def examine(
@@ -230,21 +249,25 @@ def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
     if not order.named:
         return
     if words := split_words(order.stem):
-        message = f"holds {words[0]!r}, a word that makes dataset loaders drop the other pictures"
-        _warn(examined, row, "file name", message)
-    name = hash(order.stem.casefold())  # some disks take x and X for one
-    if name in examined.named:
-        _warn(
-            examined, row, "file name", "is an earlier row's too: whichever comes second gets part of its key added"
+        message = (
+            f'holds {words[0]!r}: load_dataset("imagefolder", data_dir=...) would leave out all files without that '
+            "word; rename it, or load the folder itself, load_dataset(DIR), which has all of them"
         )
-    examined.named.add(name)
+        _warn(examined, row, "file name", message)
+    if order.twin:
+        message = "an earlier row has the same one, at least on some disks; a short code is added to the second"
+        _warn(examined, row, "file name", message)
 
 
 def _count(examined: Examined, order: Order, identities: Identities) -> None:
-    options = deciding(order.options, dialect=order.model.dialect)
-    base = identities.base_key(model=order.model.id, prompt=order.prompt, options=options)
+    base, earlier = identities.base_keys(
+        model=order.model.id,
+        prompt=order.prompt,
+        options=deciding(order.options, dialect=order.model.dialect),
+        earlier_prompt=order.earlier_prompt if order.row.style else None,
+    )
     per_request, price = order.model.samples_per_request, order.price
-    examined.asked.add(base, order.samples, per_request=per_request, price=price)
+    examined.asked.add(base, order.samples, per_request=per_request, price=price, earlier=earlier)
     examined.samples += order.samples
     if not examined.asks_for(examined.rows):
         return
@@ -277,7 +300,7 @@ def _warn(examined: Examined, row: PromptRow, option: str, message: str) -> None
 
 
 def _told(option: str, warned: Warned) -> str:
-    rows = f"line {warned.line}" if warned.count == 1 else f"{warned.count} rows, first in line {warned.line}"
+    rows = f"line {warned.line}" if warned.count == 1 else f"{warned.count:,} rows, first in line {warned.line}"
     return f"{option}: {warned.message} ({rows})"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 
 from imagen_batch.records import Entry, Outcome, PromptRow
+from imagen_batch.wording import no_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ class Failures:
     def _line(self, entry: Entry) -> list[object]:
         cells = cells_of(entry.row)
         sample, trace = entry.sample, entry.trace
-        reason = sample.reason or sample.error
+        reason = no_formula(sample.reason or sample.error)
         return [
             *(cells.get(header, "") for header in self._headers),
             *(sample.status, reason, trace.http_status, trace.attempts, mark_of(entry.row)),

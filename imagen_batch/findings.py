@@ -10,6 +10,8 @@ from typing import Literal
 
 import orjson
 
+from imagen_batch.wording import json_text, printable
+
 Kind = Literal[
     "missing",  # recorded, and gone
     "truncated",  # there, but not a whole picture
@@ -100,7 +102,7 @@ def audit_text(audit: Audit) -> str:
 def audit_json(audit: Audit) -> str:
     """All findings for programs."""
     counts = audit.counts
-    return orjson.dumps(
+    return json_text(
         {
             "schema_version": 1,
             "state": "clean" if audit.clean else "damaged",
@@ -110,13 +112,13 @@ def audit_json(audit: Audit) -> str:
             "findings": [asdict(finding) for finding in audit.findings],
         },
         option=orjson.OPT_INDENT_2,
-    ).decode()
+    )
 
 
 def _line(finding: Finding) -> str:
     place = "" if finding.row is None else f"row {finding.row}, sample {finding.sample}: "
     path = f"{finding.path}  " if finding.path else ""
-    return f"  {finding.kind:<16}  {path}{place}{finding.detail}"
+    return f"  {finding.kind:<16}  {printable(path + place + finding.detail)}"
 
 
 def _next(audit: Audit) -> Iterator[str]:

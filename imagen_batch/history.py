@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.money import Money
+from imagen_batch.money import Charges, Money
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
 _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
@@ -64,11 +64,10 @@ class History:
     """The state of a run, folded from its ledger."""
 
     def __init__(self) -> None:
-        self.money = Money()
         self.attempts = 0
         self.refused_429 = 0
-        self.pictures = 0
-        self.maybe_pictures = 0  # asked for in attempts that may have been charged
+        self._charges: dict[str, Charges] = {}  # by kind of provider
+        self._costs: dict[bytes, float] = {}  # USD of samples that were charged for other than by one picture
         self._open: dict[tuple[str, int], Any] = {}  # `sent` records
         self._tries: dict[str, int] = {}
         self._failed: dict[bytes, tuple[Any, Any]] = {}  # `sent` and `back` of the latest attempt without a result
@@ -81,6 +80,41 @@ class History:
         self._last: tuple[int, Any] = (-1, None)
         self._last_kept: tuple[int, Any] = (-1, None)
         self._block: tuple[int, bytes] = (0, b"")
+
+    @property
+    def money(self) -> Money:
+        """What was charged by all providers, without attempts that nothing answered."""
+        return self._answered(None).money
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that were ever recorded, whoever made them."""
+        return self._answered(None).pictures
+
+    def charges(self, provider: str | None = None) -> Charges:
+        """What was charged, with attempts that nothing answered counted as perhaps charged.
+
+        With a `provider` only its kind counts: a simulator's charges are not real ones. What an earlier version
+        recorded without its provider counts as either.
+        """
+        charges = self._answered(provider)
+        for sent in self._open.values():
+            if provider is None or _kind(sent) in {"", kind_of(provider)}:
+                charges.possibly_charged(sent["usd"], pictures=len(sent["names"]))
+        return charges
+
+    def cost(self, base: str, number: int) -> float | None:
+        """USD of all that was charged for a sample; None where that is what its record says."""
+        return self._costs.get(_slot(base, number)) if self._costs else None
+
+    def open_since(self, moment: float) -> set[tuple[str, int]]:
+        """Base and number of the samples of attempts that began at `moment` or later and that nothing answered."""
+        attempts = (attempt for attempt in self.open.values() if attempt.at >= moment)
+        return {(attempt.base, number) for attempt in attempts for number in attempt.numbers}
+
+    def attempts_of(self, key: str) -> int:
+        """How many attempts were made for a request that has no result."""
+        return self._tries.get(key, 0)
 
     @property
     def open(self) -> dict[tuple[str, int], OpenAttempt]:
@@ -147,16 +181,14 @@ class History:
             return None
         return self._details(place, number)
 
-    def pictures_at_most(self) -> int:
+    def pictures_at_most(self, provider: str | None = None) -> int:
         """Pictures that were made, as far as anyone can know: those of attempts that nothing answered, too."""
-        return self.pictures + self.maybe_pictures + sum(len(one.names) for one in self.open.values())
+        charges = self.charges(provider)
+        return charges.pictures + charges.possible_pictures
 
-    def lost_money(self) -> Money:
+    def lost_money(self, provider: str | None = None) -> Money:
         """The money with attempts that nothing answered counted as perhaps charged."""
-        money = Money(self.money.spent, self.money.maybe, self.money.unpriced)
-        for attempt in self.open.values():
-            money.add_maybe(attempt.usd)
-        return money
+        return self.charges(provider).money
 
     def fold(self, record: Any, *, where: int) -> None:
         """Take one record into account. `where` is the file number and offset at which it lies."""
@@ -216,29 +248,34 @@ class History:
         sent = self._open.pop((record["key"], record["attempt"]), None)
         if sent is None:
             return
-        attempt = _open_attempt(sent)
+        attempt, charges = _open_attempt(sent), self._charges_of(sent)
         self._failed.update((_slot(attempt.base, number), (sent, record)) for number in attempt.numbers)
-        self.money.spent += record.get("usd") or 0.0  # an answer without a picture that was asked for once more
+        usd = record.get("usd") or 0.0  # an answer without a picture that was asked for once more
+        charges.money.spent += usd
+        for number in attempt.numbers if usd else ():
+            self._add_cost(_slot(attempt.base, number), usd / len(attempt.names))
         if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
-            self.money.add_maybe(attempt.usd)
-            self.maybe_pictures += len(attempt.names)
+            charges.possibly_charged(attempt.usd, pictures=len(attempt.names))
             return
-        self.maybe_pictures += len(attempt.names) * (record["charged"] == "yes")  # they came, and can't be used
+        charges.possible_pictures += len(attempt.names) * (record["charged"] == "yes")  # they came, and can't be used
         for number in attempt.numbers:
             self._no_longer_pending(_slot(attempt.base, number))
 
     def _fold_done(self, record: Any, where: int) -> None:
-        self._open.pop((record["key"], record["attempt"]), None)
+        charges = self._charges_of(self._open.pop((record["key"], record["attempt"]), None))
         self._tries.pop(record["key"], None)
-        self.money.maybe += record.get("maybe_usd", 0.0)
+        charges.money.maybe += record.get("maybe_usd", 0.0)
+        charges.lost_attempts += "maybe_usd" in record
         for sample in record["samples"]:
-            slot = _slot(record["base"], sample["number"])
+            slot, usd = _slot(record["base"], sample["number"]), sample.get("cost_usd", 0.0)
             self._pending.pop(slot, None)
             self._failed.pop(slot, None)
-            self.money.spent += sample.get("cost_usd", 0.0)
+            charges.money.spent += usd
+            if slot in self._costs or slot in self._places:
+                self._add_cost(slot, usd)
             if sample["status"] == "ok":
-                self.pictures += 1
-                self.money.unpriced += sample["cost_is"] == "unknown"
+                charges.pictures += 1
+                charges.money.unpriced += sample["cost_is"] == "unknown"
                 self._kept.pop(slot, None)
             elif self._is_ok(slot):
                 continue  # a picture that is there is not taken away by a later failure
@@ -270,6 +307,26 @@ class History:
                 moved = (where, index) if own else kept
                 self._kept.pop(target, None)
                 self._kept.update({target: moved} if moved else {})
+
+    def _answered(self, provider: str | None) -> Charges:
+        """The charges of a provider's kind, and of records without one."""
+        kinds = set(self._charges) if provider is None else {"", kind_of(provider)}
+        return sum((self._charges[kind] for kind in kinds & set(self._charges)), start=Charges())
+
+    def _charges_of(self, sent: Any) -> Charges:
+        return self._charges.setdefault(_kind(sent), Charges())
+
+    def _add_cost(self, slot: bytes, usd: float) -> None:
+        """A charge for a sample beside the one that its record tells of."""
+        if slot not in self._costs:
+            place = self._places.get(slot)
+            before = 0.0 if place is None else self._recorded_cost(place, slot)
+            self._costs[slot] = before
+        self._costs[slot] += usd
+
+    def _recorded_cost(self, place: int, slot: bytes) -> float:
+        record, number = self._record(place >> _STATUS_BITS), int.from_bytes(slot[-4:], "big")
+        return sum(sample.get("cost_usd") or 0.0 for sample in record["samples"] if sample["number"] == number)
 
     def _is_ok(self, slot: bytes) -> bool:
         place = self._places.get(slot)
@@ -324,6 +381,17 @@ def _parsed(line: bytes, path: Path, offset: int) -> Any:
             f"{path} is damaged at byte {offset}: what stands there was an attempt or its result, and is lost. "
             "Without that line the rest can be read; what it told of counts as not made then"
         ) from error
+
+
+def kind_of(provider: str) -> str:
+    """Whose money it is: a simulator charges nothing."""
+    return "simulator" if provider == "simulator" else "real"
+
+
+def _kind(sent: Any) -> str:
+    """The kind of provider an attempt was sent to; "" where an earlier version did not record it."""
+    provider = (sent or {}).get("provider")
+    return kind_of(provider) if provider else ""
 
 
 def _slot(base: str, number: int) -> bytes:

@@ -1,6 +1,6 @@
-"""When are two requests the same request?
+"""The keys of requests: the same key means the same request.
 
-When everything that decides the picture is the same. Nothing else counts: not the row number, the file
+It is the same when everything that decides the picture is. Nothing else counts: not the row number, the file
 name, a clock or a run. So reordering rows, inserting some or mending a typo re-makes only what changed.
 """
 
@@ -26,16 +26,28 @@ class Identities:
     def __init__(self, provider: str) -> None:
         self._family = FAMILIES[provider]
         self._seen: dict[bytes, int] = {}
+        self._seen_earlier: dict[bytes, int] | None = None  # from the first row on whose text was another one
 
     def base_key(self, *, model: str, prompt: str, options: Options) -> str:
         """The identity of a row's pictures, 64 hex digits; sample numbers are not in it."""
-        content = _digest(self._family, model, prompt, options)
-        short = content[:12]
-        occurrence = self._seen.get(short, 0) + 1
-        self._seen[short] = occurrence
-        if occurrence == 1:
-            return content.hex()
-        return sha256(content + b"#%d" % occurrence).hexdigest()
+        return self.base_keys(model=model, prompt=prompt, options=options)[0]
+
+    def base_keys(
+        self, *, model: str, prompt: str, options: Options, earlier_prompt: str | None = None
+    ) -> tuple[str, str | None]:
+        """The same, and what an earlier version would have given; None where that is no other.
+
+        `earlier_prompt` is the text that an earlier version would have sent, where that is another one.
+        """
+        content = earlier_content = _digest(self._family, model, prompt, options)
+        if earlier_prompt is not None:
+            earlier_content = _digest(self._family, model, earlier_prompt, options)
+            self._seen_earlier = dict(self._seen) if self._seen_earlier is None else self._seen_earlier
+        base = _counted(content, self._seen)
+        if self._seen_earlier is None:
+            return base, None
+        earlier = _counted(earlier_content, self._seen_earlier)
+        return base, None if earlier == base else earlier
 
 
 def deciding(options: Options, *, dialect: str) -> Options:
@@ -51,6 +63,16 @@ def deciding(options: Options, *, dialect: str) -> Options:
 def request_key(base: str, first: int, samples: int) -> str:
     """The identity of one request: its row's base and the sample range."""
     return sha256(f"{base}:{first}+{samples}".encode()).hexdigest()
+
+
+def _counted(content: bytes, seen: dict[bytes, int]) -> str:
+    """The key of this content, another one for each time that it was seen."""
+    short = content[:12]
+    occurrence = seen.get(short, 0) + 1
+    seen[short] = occurrence
+    if occurrence == 1:
+        return content.hex()
+    return sha256(content + b"#%d" % occurrence).hexdigest()
 
 
 def _digest(family: str, model: str, prompt: str, options: Options) -> bytes:

@@ -65,8 +65,8 @@ class LedgerWriter:
         """This writer makes a shard. Told first, so that whoever made it before finds out."""
         self._append({"t": "claim", "run": run, "shard": shard})
 
-    def sent(self, request: ImageRequest, *, attempt: int, at: float) -> None:
-        """An attempt is about to start. Stored when this returns."""
+    def sent(self, request: ImageRequest, *, attempt: int, at: float, provider: str | None = None) -> None:
+        """An attempt is about to start. Stored when this returns. `provider` tells whose money it is."""
         self._append(
             {
                 "t": "sent",
@@ -78,6 +78,7 @@ class LedgerWriter:
                 "attempt": attempt,
                 "at": at,
                 "usd": request.price,
+                **({} if provider is None else {"provider": provider}),
             }
         )
 

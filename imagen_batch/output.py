@@ -12,13 +12,15 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
+from imagen_batch.wording import printable_lines
+
 _printed = 0
 
 
 def say(text: str) -> None:
     """Write lines to standard error, if it can be written."""
     with suppress(OSError, ValueError, AttributeError):  # full, closed, or not there
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable_lines(text) + "\n")
         sys.stderr.flush()
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import IO, Protocol
 
 from imagen_batch.records import Sample
+from imagen_batch.wording import one_line
 
 _LINE_EVERY_S = 30.0
 _LINE_EVERY_SHARE = 0.05
+_LONGEST = 500  # characters of what is said about a sample
 
 
 class Progress(Protocol):
@@ -64,7 +66,8 @@ class Told:
     def seen(self, samples: tuple[Sample, ...]) -> None:
         """Say it, and pass it on."""
         for sample in samples:
-            print(f"{sample.status}: {sample.file or sample.error or sample.reason}", file=self._stream)
+            outcome = sample.file or sample.error or sample.reason or "no reason given"
+            print(f"{sample.status}: {one_line(outcome, _LONGEST)}", file=self._stream)
         self._inner.seen(samples)
 
     def stopping(self) -> None:

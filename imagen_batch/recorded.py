@@ -44,6 +44,7 @@ class Expected:
 
 def expected(examined: Examined, past: History) -> Iterator[Expected]:
     """Every sample of the input, in order, whatever has become of its file."""
+    examined.keep_earlier_texts(past)
     for row, (base, samples) in enumerate(examined.asked, 1):
         for number in range(1, samples + 1):
             status = past.status(base, number) or "not_attempted"

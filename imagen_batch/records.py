@@ -195,6 +195,14 @@ class Entry:
     dialect: str
     prompt: str  # what was sent or would have been
     options: Options  # the row's over the run's
+    charged_usd: float | None = None  # by all attempts, where that is not what the sample's own record says
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What was certainly charged for the sample. Nothing is known of an attempt whose reply was lost."""
+        if self.charged_usd is not None:
+            return self.charged_usd
+        return None if self.sample.cost_is == "unknown" else self.sample.cost_usd
 
 
 @value

@@ -1,4 +1,4 @@
-"""What of a run is still to be made, going by what its folder holds?"""
+"""What of a run is still to be made, going by what its folder holds."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 
+_FIRST = 3  # rows that a plan names
+
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
@@ -28,6 +30,9 @@ class Remaining:
     dearest: float = 0.0  # worst-case price of the request that costs most
     cheapest: float = 0.0  # of the one that costs least
     smallest: int = 0  # pictures of the request that asks for fewest
+    made: int = 0  # samples with a picture
+    held: int = 0  # samples without one that are not sent again by themselves
+    first: tuple[Lack, ...] = ()  # the first rows that lack something
 
 
 def remaining(examined: Examined, past: History | None = None, *, settings: Settings | None = None) -> Remaining:
@@ -36,11 +41,17 @@ def remaining(examined: Examined, past: History | None = None, *, settings: Sett
     `settings` are those of a run that would continue; without them those of `examined`.
     """
     past = past or _past(examined)
+    examined.keep_earlier_texts(past)
     asked = examined.asked
     requests = samples = unpriced = 0
     usd = dearest = 0.0
     cheapest, smallest = inf, 0
-    for row, _, numbers in _lacks(examined, past, settings or examined.settings):
+    counting = _Counting(past)
+    first: list[Lack] = []
+    for lack in _lacks(examined, past, settings or examined.settings, seen_by=counting):
+        row, _, numbers = lack
+        if len(first) < _FIRST:
+            first.append(lack)
         per_request = asked.per_request(row)
         requests += request_count(numbers, per_request)
         samples += len(numbers)
@@ -53,7 +64,23 @@ def remaining(examined: Examined, past: History | None = None, *, settings: Sett
         least = len(numbers) % per_request or per_request
         cheapest = min(cheapest, (price or 0.0) * least)
         smallest = min(smallest or least, least)
-    return Remaining(requests, samples, usd, unpriced, dearest, cheapest if requests else 0.0, smallest)
+    return Remaining(
+        requests=requests,
+        samples=samples,
+        usd=usd,
+        unpriced=unpriced,
+        dearest=dearest,
+        cheapest=cheapest if requests else 0.0,
+        smallest=smallest,
+        made=counting.made,
+        held=max(0, examined.wanted_samples - counting.made - samples),
+        first=tuple(first),
+    )
+
+
+def first_requests(examined: Examined, left: Remaining) -> Iterator[ImageRequest]:
+    """The first requests that would be sent. The input is read only that far."""
+    return still_to_make(examined.orders(), left.first)
 
 
 def _past(examined: Examined) -> History:
@@ -76,13 +103,20 @@ def remaining_requests(
     return still_to_make(examined.orders(), _lacks(examined, seen, examined.settings))
 
 
-def _lacks(examined: Examined, past: History | _Answered, settings: Settings) -> Iterator[Lack]:
+def _lacks(
+    examined: Examined, past: History | _Answered, settings: Settings, *, seen_by: _Counting | None = None
+) -> Iterator[Lack]:
     only = examined.only
     again = only is not None or {"failed", "missing"}.intersection(settings.retry)
+    if isinstance(past, History):
+        examined.keep_earlier_texts(past)
+    known: History | _Answered | _Without = past
     if isinstance(past, History) and again:
-        gone = set(_gone(examined.asked, past, open_storage(settings.place)))
-        return lacking(examined.asked, _Without(past, gone), settings=settings, only=only)
-    return lacking(examined.asked, past, settings=settings, only=only)
+        known = _Without(past, set(_gone(examined.asked, past, open_storage(settings.place))))
+    if seen_by is None:
+        return lacking(examined.asked, known, settings=settings, only=only)
+    seen_by.past = known
+    return lacking(examined.asked, seen_by, settings=settings, only=only)
 
 
 def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, int]]:
@@ -96,6 +130,20 @@ def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, 
     while batch := list(islice(made, LOOKED_FOR_TOGETHER)):
         gone = are_gone([sample for _, _, sample in batch], storage)
         yield from ((base, number) for base, number, _ in compress(batch, gone))
+
+
+@dataclass(slots=True)
+class _Counting:
+    """A past that counts the pictures it is asked about. Each sample is asked about once."""
+
+    past: History | _Answered | _Without
+    made: int = 0
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """What became of a sample; None when nothing is known of it."""
+        status = self.past.status(base, number)
+        self.made += status == "ok"
+        return status
 
 
 @dataclass(frozen=True, slots=True)

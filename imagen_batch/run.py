@@ -31,6 +31,7 @@ from imagen_batch.generate import generate_shard
 from imagen_batch.history import History
 from imagen_batch.keeping import SETTINGS, check_unchanged, keep_input
 from imagen_batch.ledger import LedgerWriter, moment_after
+from imagen_batch.money import Charges
 from imagen_batch.plan import shard_size, shards
 from imagen_batch.providers import Provider, Vertex, make_provider
 from imagen_batch.records import ImageRequest, Sample
@@ -63,6 +64,7 @@ class Run:
     command: str
     count: Count
     summary: Summary | None = None
+    began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
 
     @property
     def stop(self) -> Stop:
@@ -104,7 +106,14 @@ class Run:
         if self.summary is None:
             self.studio.shelf.room.give_up_ballast()  # ledger and tables may need it
             self.studio.close()
-            self.summary = conclude(self.examined, self.studio, self.past, started=self.started, command=self.command)
+            self.summary = conclude(
+                self.examined,
+                self.studio,
+                self.past,
+                started=self.started,
+                command=self.command,
+                began=self.began,
+            )
         return self.summary
 
 
@@ -159,12 +168,14 @@ def open_run(
             if examined.moves:  # recorded before the input changes: a kill in between buys nothing twice
                 _record_moves(examined, past, ledger, storage)
                 keep()
+        examined.keep_earlier_texts(past)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = request_threads(settings)
         stack.callback(studio.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
-        yield Run(examined, studio, past, threads, started, salvaged, command, count)
+        began = past.attempts, past.charges(settings.provider)
+        yield Run(examined, studio, past, threads, started, salvaged, command, count, began=began)
 
 
 def _record_moves(examined: Examined, past: History, ledger: LedgerWriter, storage: Storage) -> None:
@@ -245,8 +256,8 @@ def _studio(
             max_cost=settings.max_cost,
             max_images=settings.max_images,
             max_cost_per_run=settings.max_cost_per_run,
-            spent=past.lost_money().high,
-            pictures=past.pictures_at_most(),
+            spent=past.lost_money(settings.provider).high,
+            pictures=past.pictures_at_most(settings.provider),
         ),
         stop=stop,
         governors=Governors(settings, stop),

@@ -41,7 +41,9 @@ class Tab:
     def announce(self) -> None:
         """Tell the ledger. What it can't take is not sent: raises OSError."""
         try:
-            self._studio.ledger.sent(self._request, attempt=self._attempt, at=self.at)
+            self._studio.ledger.sent(
+                self._request, attempt=self._attempt, at=self.at, provider=self._studio.provider.name
+            )
         except OSError:
             self._back(Transient("the ledger could not be written", kind="disk"), "no")
             self._release()

@@ -190,7 +190,7 @@ def test_money_is_told_with_its_bounds() -> None:
     summary = summary_of(entries)
     assert (summary.cost_usd, summary.cost_low_usd, summary.cost_high_usd) == (1.2, 1.2, 1.28)
     assert cost(summary) == (
-        "cost $1.20 (between $1.20 and $1.28: 2 requests whose reply was lost may have been charged)"
+        "cost $1.20 (between $1.20 and $1.28: 2 attempts whose reply was lost may have been charged)"
     )
 
 
@@ -204,7 +204,7 @@ def test_an_unknown_price_is_not_free() -> None:
     """No number is given where there is none."""
     nothing = summary_of([entry(cost_is="unknown")])
     assert (nothing.cost_usd, nothing.cost_high_usd) == (None, None)
-    assert cost(nothing) == "cost unknown: no price is known for 1 picture or lost attempts"
+    assert cost(nothing) == "cost unknown: no price is known for 1 picture or lost attempt"
     some = summary_of([entry(1, cost_is="unknown"), entry(2, cost_usd=0.5, cost_is="estimate")])
     assert (some.cost_usd, some.cost_low_usd, some.cost_high_usd) == (0.5, 0.5, None)
     assert cost(some).startswith("cost about $0.50, and more:")

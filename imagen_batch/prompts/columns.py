@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
 from imagen_batch.errors import InputInvalid
+from imagen_batch.prompts.likeness import remark
 from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, MARK_COLUMN, composed, fold, looks_secret
 from imagen_batch.records import Problem
 
@@ -77,7 +78,16 @@ def understand(header: Sequence[str], *, line: int | None, forced: str | None, r
     if casting.problems:
         raise InputInvalid(casting.problems)
     warnings = (*_secrecy(names, secret), *_namelessness(names, set(nameless) - dropped), *casting.warnings)
-    return Columns(names, kept, casting.roles, warnings, mark, bool(ours))
+    columns = Columns(names, kept, casting.roles, warnings, mark, bool(ours))
+    return replace(columns, warnings=(*warnings, *_unsent(columns, set(nameless))))
+
+
+def _unsent(columns: Columns, nameless: Set[int]) -> Iterator[str]:
+    """A word about each column of the user's own that looks like a wish."""
+    for position in columns.own:
+        said = None if position in nameless else remark(columns.names[position], columns.roles)
+        if said is not None:
+            yield said
 
 
 def _refuse_too_many(kept: Sequence[int], line: int | None) -> None:

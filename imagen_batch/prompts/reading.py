@@ -1,4 +1,4 @@
-"""Which kind of file is this, and which rows come out of it?"""
+"""Finds out which kind of file it is, and reads its rows."""
 
 from __future__ import annotations
 
@@ -119,6 +119,8 @@ def _source(path: Path, codec: str, wishes: _Wishes) -> Source:
     kind = wishes.format or _BY_SUFFIX.get(path.suffix.lower())
     if kind is None or (kind == "txt" and wishes.a_table and not wishes.format):
         kind = _by_content(path, codec, wishes)
+    if kind == "txt" and not wishes.format and _is_table_of_tabs(path, codec):
+        kind = "tsv"
     if kind == "txt":
         return PlainLines(path, codec)
     if kind == "jsonl":
@@ -137,6 +139,17 @@ def _by_content(path: Path, codec: str, wishes: _Wishes) -> Format:
     cells = re.split(r"[,;\t|]", first.strip())
     looks_like_header = len(cells) > 1 and all(re.fullmatch(r"\s*[\w-]+\s*", cell) for cell in cells)
     return "csv" if wishes.a_table or looks_like_header or _has_header(path, codec) else "txt"
+
+
+def _is_table_of_tabs(path: Path, codec: str) -> bool:
+    """Whether the first line is a header of tabs that names a prompt column, as a spreadsheet's "Unicode text" has.
+
+    Commas do not make a table of a .txt: prompts are full of them.
+    """
+    with path.open(encoding=codec, newline="") as file:
+        first = next((line for line in file if not line.isspace()), "")
+    cells = [cell.strip().strip('"') for cell in first.strip("\r\n").split("\t")]
+    return len(cells) > 1 and prompt_position(cells) is not None
 
 
 def _has_header(path: Path, codec: str) -> bool:
