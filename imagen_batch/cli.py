@@ -164,6 +164,8 @@ def _plan(typed: Namespace) -> int:
     try:
         check_place(examined.settings.place)
         left, changes = remaining(examined), changes_of(examined, today=today)
+        show = plan_json if typed.as_json else plan_text
+        plan = show(examined, left, changes)
     finally:
         examined.forget_spool()
     if not typed.quiet:
@@ -171,7 +173,7 @@ def _plan(typed: Namespace) -> int:
             _say(f"warning: {warning}")
         for question in asked:
             _say(f"warning: a run of this asks first, or needs --add or --replace: {question}")
-    _print(plan_json(examined, left, changes) if typed.as_json else plan_text(examined, left, changes))
+    _print(plan)
     return 0
 
 

@@ -161,7 +161,7 @@ def test_an_environment_that_can_not_be_is_refused(here, capsys, monkeypatch, na
 
 def test_a_bug_is_a_traceback_and_an_object(here, capsys, monkeypatch):
     """So that a program that reads the output knows of it, too."""
-    monkeypatch.setattr("imagen_batch.examine.examine", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("imagen_batch.take_input.take_input", lambda *_, **__: 1 / 0)
     monkeypatch.chdir(here)
     assert cli.main(["plan", "p.csv", "--json"]) == 1
     said = capsys.readouterr()

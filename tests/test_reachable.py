@@ -102,7 +102,7 @@ def test_a_prefect_server_is_taken(reply):
         assert unreachable(url, timeout=2) is None
 
 
-@pytest.mark.parametrize("url", ["garbage", "https://127.0.0.1:{port}/api", "http://user:pass@127.0.0.1:{port}/api"])
+@pytest.mark.parametrize("url", ["https://127.0.0.1:{port}/api", "http://user:pass@127.0.0.1:{port}/api"])
 def test_a_run_with_an_unreachable_server_sends_nothing(tmp_path, url):
     """Exit code 2 and a sentence that says what to do, without a password in it."""
     with Simulator() as sim:

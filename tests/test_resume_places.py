@@ -2,13 +2,12 @@
 
 import csv
 import io
-import os
 
 import pytest
 from running import TODAY, Ran, run, write_csv
 
 from imagen_batch.audit import audit
-from imagen_batch.keeping import continued, stored_origin
+from imagen_batch.keeping import continued
 from imagen_batch.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
@@ -66,14 +65,3 @@ def test_the_settings_that_are_kept_hold_from_any_folder(tmp_path, sim, monkeypa
     settings = continued(ran.folder, {})
     assert settings.api_key_file == str(tmp_path / "key")
     assert settings.other_input is None
-
-
-def test_a_name_that_is_no_text_is_kept_and_not_suggested(tmp_path, sim):
-    """The run ends with its summary, and goes on from its folder."""
-    source = write_csv(tmp_path / "p.csv", [{"prompt": "one"}, {"prompt": "two [[sim:blocked_prompt]]"}])
-    odd = source.rename(tmp_path / os.fsdecode(b"b\xf6ok.csv"))
-    settings = {"out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
-    summary = go(validated({"prompts": str(odd), **settings}))
-    assert summary.causes[0][1].command == f"imagen-batch run {tmp_path}/out/failures.csv"
-    assert stored_origin(tmp_path / "out").source == str(odd)
-    assert go(continued(tmp_path / "out", {})).counts["ok"] == 1

@@ -166,9 +166,9 @@ def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, mad
     assert made(book, "--limit", 1, "--max-images", 1).code == 6
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "second"} for line in read_failures(out)])
-    assert shell.type("run", out / "failures.csv", "--max-images", 2).code == 6
+    assert shell.type("run", out / "failures.csv", "--max-images", 2, "--concurrency", 1).code == 6
     write_failures(out / "failures.csv", [{**line, "prompt": "third"} for line in read_failures(out)])
-    assert shell.type("run", out / "failures.csv", "--max-images", 3).code == 0
+    assert shell.type("run", out / "failures.csv", "--max-images", 3, "--concurrency", 1).code == 0
     assert [row["prompt"] for row in manifest(out)] == ["first", "second", "third"]
     assert audit(out).clean
     assert shell.type("run", book, "--out", out, "--provider", "simulator", "--base-url", sim.url).code == 0

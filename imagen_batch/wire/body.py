@@ -88,6 +88,8 @@ def _read_leniently(body: bytes) -> Any:
     Tolerates what a strict parser refuses without need: invalid bytes or line breaks inside a text, halves of
     surrogate pairs, NaN, and anything after the value.
     """
+    if lifting.has_too_many_values(body):
+        return None
     guesses = (data.decode(json.detect_encoding(data), "replace") for data in (body, body.lstrip(b"\0")))
     trimmed = (words.strip(" \t\r\n\0\ufeff").removeprefix(_ANTI_SCRIPT).lstrip() for words in guesses)
     words = next((words for words in trimmed if words.startswith(("{", "[", "data:"))), "")

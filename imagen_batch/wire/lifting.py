@@ -17,7 +17,7 @@ import orjson
 _LONG_BYTES = 4096
 _MOST_QUOTES = 10_000  # looked at: answers have a few hundred
 _MUCH_BYTES = 2**20
-_MOST_THINGS = 1_000_000
+_MOST_VALUES = 1_000_000
 _REACH_BYTES = 48  # a name, a colon, blanks
 
 # What stands before the text. No text of JSON can hold this: quotes inside one are escaped.
@@ -40,10 +40,17 @@ def loads(body: bytes) -> Any:
     return value
 
 
+def has_too_many_values(text: bytes) -> bool:
+    """Whether parsing `text` would take more memory and time than any reply needs.
+
+    Each value takes some 60 bytes of memory once parsed, and as little as two in the text.
+    """
+    return len(text) > _MUCH_BYTES and sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES
+
+
 def _parse(text: bytes) -> Any:
-    # Each thing takes some 60 bytes of memory once parsed, and as little as two in the text.
-    if len(text) > _MUCH_BYTES and sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MOST_THINGS:
-        raise orjson.JSONDecodeError("too many things", "", 0)
+    if has_too_many_values(text):
+        raise orjson.JSONDecodeError("too many values", "", 0)
     return orjson.loads(text)
 
 
