@@ -17,6 +17,7 @@ from flows.server import OwnServer
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined, examine
+from imagen_batch.plan import Lack
 from imagen_batch.progress import Progress
 from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
@@ -37,8 +38,11 @@ class Console:
     command: str  # as it was typed; the summary's next steps build on it
 
 
-def launch(settings: Settings, console: Console) -> Summary:
-    """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent."""
+def launch(settings: Settings, console: Console, *, lost: tuple[Lack, ...] | None = None) -> Summary:
+    """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
+
+    With `lost` these samples are made again, and no others.
+    """
     quieten()
     spare_loopback()
     gc.freeze()  # millions of rows make no cycles: to look for some after each few hundred takes a tenth of the time
@@ -49,6 +53,7 @@ def launch(settings: Settings, console: Console) -> Summary:
             stack.callback(_stop_unless_used, server)
         ahead = read_ahead(settings.place)
         examined = examine(settings, today=datetime.now(UTC).date())
+        examined.lost = lost
         for warning in examined.warnings:
             console.say(f"warning: {warning}")
         _ask(examined, console)

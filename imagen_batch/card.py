@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from imagen_batch.metadata import metadata_names
 from imagen_batch.records import Entry
+from imagen_batch.regular import irregularity
 from imagen_batch.storage import Storage
 
 CARD = "README.md"
@@ -28,7 +29,9 @@ configs:
 
 
 def may_write_card(storage: Storage) -> bool:
-    """True unless somebody else's text stands there."""
+    """True unless somebody else's text stands there, or something that is no file."""
+    if irregularity(storage, CARD):
+        return False
     try:
         return storage.read(CARD)[:500].decode("utf-8", "replace").splitlines()[:2] == ["---", _MARK]
     except FileNotFoundError:

@@ -6,6 +6,7 @@ What a command needs is imported by that command, so that `--help` answers at on
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import signal
@@ -21,9 +22,12 @@ from imagen_batch.arguments import make_parser, spread_retry
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 
 if TYPE_CHECKING:
+    from imagen_batch.findings import Audit
+    from imagen_batch.plan import Lack
+    from imagen_batch.repair import Repaired
     from imagen_batch.settings import Settings
 
-USAGE, LACKING, INVALID, INTERRUPTED = 2, 3, 5, 130
+USAGE, LACKING, INVALID, LATER, INTERRUPTED = 2, 3, 5, 75, 130
 
 _NOT_SETTINGS = {
     "command",
@@ -73,7 +77,7 @@ def _run(typed: Namespace) -> int:
     return _launched(_settings(typed), typed)
 
 
-def _launched(settings: Settings, typed: Namespace) -> int:
+def _launched(settings: Settings, typed: Namespace, *, lost: tuple[Lack, ...] | None = None) -> int:
     from flows.launch import Console, launch  # noqa: PLC0415
     from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
@@ -87,7 +91,7 @@ def _launched(settings: Settings, typed: Namespace) -> int:
         confirm=_confirm(typed),
         command=typed.line,
     )
-    summary = launch(settings, console)
+    summary = launch(settings, console, lost=lost)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
 
@@ -98,18 +102,67 @@ def _leave(number: int, _frame: FrameType | None) -> None:
 
 def _audit(typed: Namespace) -> int:
     from imagen_batch.audit import audit  # noqa: PLC0415
-    from imagen_batch.findings import audit_json, audit_text  # noqa: PLC0415
-    from imagen_batch.keeping import stored_settings  # noqa: PLC0415
-    from imagen_batch.set_aside import set_aside  # noqa: PLC0415
+    from imagen_batch.repair import repair  # noqa: PLC0415
 
-    found = audit(typed.folder)
-    if found.clean or not typed.repair:
-        _print(audit_json(found) if typed.as_json else audit_text(found))
+    if not typed.repair:
+        found = audit(typed.folder)
+        _print_audit(found, typed)
         return 0 if found.clean else LACKING
-    _say(audit_text(found))
-    settings = stored_settings(typed.folder).model_copy(update={"retry": ("missing",)})
-    set_aside(found, typed.folder)
-    return _launched(settings, typed)
+    _say(_audit_text(audit(typed.folder)))
+    try:
+        repaired = repair(typed.folder, say=_say)
+    except OSError as error:
+        message = f"the repair stopped: {error.strerror or error}. Nothing is lost: make room, then repair again"
+        _say(f"error: {message}")
+        if typed.as_json:
+            _print(json.dumps({"schema_version": 1, "state": "refused", "message": message}))
+        return LATER
+    if not repaired.lost:
+        _print_audit(repaired.audit, typed)
+        return 0 if repaired.audit.clean else LACKING
+    return _bought_again(repaired, typed)
+
+
+def _bought_again(repaired: Repaired, typed: Namespace) -> int:
+    """Make again what is lost, if that is wanted."""
+    from imagen_batch.keeping import reopened, stored_settings  # noqa: PLC0415
+    from imagen_batch.wording import plural  # noqa: PLC0415
+
+    settings, total = stored_settings(typed.folder), repaired
+    if typed.max_cost is not None:
+        repaired = repaired.within(typed.max_cost, reopened(typed.folder).asked.price)
+        wall = repaired.spent + typed.max_cost
+        wall = wall if settings.max_cost is None else min(wall, settings.max_cost)
+        settings = settings.model_copy(update={"max_cost": wall})
+    price = f"at most ${total.usd:.2f}" + (f", and {total.unpriced} without a known price" if total.unpriced else "")
+    _say(f"{plural(total.images, 'image')} are lost: to make them again costs {price}")
+    if repaired.images < total.images:
+        _say(f"--max-cost {typed.max_cost:g} is enough for {repaired.images} of them")
+    command = shlex.join(["imagen-batch", "audit", typed.folder, "--repair", "--yes"])
+    confirm = _confirm(typed)
+    if not repaired.images or not (typed.yes or (confirm and confirm("Make them again?"))):
+        _say(f"everything else is repaired; to make them again: {command} --max-cost {_ceiling(total.usd)}")
+        _print_audit(repaired.audit, typed)
+        return LACKING
+    typed.yes = True  # asked already
+    return _launched(settings, typed, lost=repaired.lost)
+
+
+def _ceiling(usd: float) -> str:
+    """An amount that is enough, in whole cents."""
+    return f"{math.ceil(usd * 100 - 1e-6) / 100:.2f}"
+
+
+def _audit_text(found: Audit) -> str:
+    from imagen_batch.findings import audit_text  # noqa: PLC0415
+
+    return audit_text(found)
+
+
+def _print_audit(found: Audit, typed: Namespace) -> None:
+    from imagen_batch.findings import audit_json  # noqa: PLC0415
+
+    _print(audit_json(found) if typed.as_json else _audit_text(found))
 
 
 def _plan(typed: Namespace) -> int:

@@ -22,7 +22,7 @@ from imagen_batch.identity import Identities
 from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
-from imagen_batch.plan import TEMPLATE_FIELDS, Order, Planner
+from imagen_batch.plan import TEMPLATE_FIELDS, Lack, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.providers import is_googles
 from imagen_batch.records import Problem, PromptRow
@@ -68,6 +68,7 @@ class Examined:
     names: list[str] = field(default_factory=list)  # the first few
     named: set[int] = field(default_factory=set)  # hashes of names that the user chose
     spool: Path | None = None  # where standard input was put
+    lost: tuple[Lack, ...] | None = None  # a repair makes these samples again, and no others
 
     @property
     def warnings(self) -> list[str]:

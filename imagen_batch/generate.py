@@ -49,6 +49,8 @@ def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
     except OSError as error:
         studio.stop.for_error(disk_trouble(error))
         return []
+    finally:
+        studio.shelf.room.release(request.key)
 
 
 def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[ImageRequest]:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
-
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.ledger_reader import (
+    BackRecord,
+    DoneRecord,
+    Record,
+    SentRecord,
+    as_sample,
+    done_at,
+    ledger_files,
+    records_in,
+)
 from imagen_batch.money import Money
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
@@ -55,14 +61,14 @@ class History:
         self.refused_429 = 0
         self.pictures = 0
         self.maybe_pictures = 0  # asked for in attempts that may have been charged
-        self._open: dict[tuple[str, int], Any] = {}  # `sent` records
+        self._open: dict[tuple[str, int], SentRecord] = {}  # `sent` records
         self._tries: dict[str, int] = {}
         self._files: list[Path] = []
         self._numbers: dict[str, int] = {}  # of files, by their names: no two have the same, wherever they lie
         self._ends: list[int] = []  # how far each was read
         self._places: dict[bytes, int] = {}
         self._pending: dict[bytes, int] = {}
-        self._last: tuple[int, Any] = (-1, None)
+        self._last: tuple[int, DoneRecord] | None = None
         self._block: tuple[int, bytes] = (0, b"")
 
     @property
@@ -82,6 +88,11 @@ class History:
         """Whether an attempt for a sample may have been charged, and nothing was told of it since."""
         return _slot(base, number) in self._pending
 
+    @property
+    def has_open(self) -> bool:
+        """Whether there is an attempt that may have been charged, and no result since."""
+        return bool(self._pending)
+
     def tries(self, request: ImageRequest) -> int:
         """How many attempts were made for a request, with or without a result; the next one goes on counting."""
         if request.key in self._tries:
@@ -89,9 +100,18 @@ class History:
         found = self.details(request.base, request.first)
         return found[1].attempts if found is not None and found[1].key == request.key else 0
 
+    def attempts_made(self, key: str) -> int:
+        """How many attempts were made for a request that has no result."""
+        return self._tries.get(key, 0)
+
+    def images_made(self) -> int:
+        """Samples whose image was recorded."""
+        ok = _NUMBERS["ok"]
+        return sum(place & ((1 << _STATUS_BITS) - 1) == ok for place in self._places.values())
+
     def last_open(self, base: str, number: int) -> OpenAttempt | None:
         """The latest attempt for a sample that nothing answered."""
-        of_row = [_open_attempt(sent) for sent in self._open.values() if sent["base"] == base]
+        of_row = [_open_attempt(sent) for sent in self._open.values() if sent.base == base]
         covering = [attempt for attempt in of_row if number in attempt.numbers]
         return covering[-1] if covering else None
 
@@ -119,15 +139,14 @@ class History:
             money.add_maybe(attempt.usd)
         return money
 
-    def fold(self, record: Any, *, where: int) -> None:
+    def fold(self, record: Record, *, where: int) -> None:
         """Take one record into account. `where` is the file number and offset at which it lies."""
-        kind = record["t"]
-        if kind == "sent":
+        if isinstance(record, SentRecord):
             self._fold_sent(record)
-        elif kind == "back":
-            self._fold_back(record)
-        elif kind == "done":
+        elif isinstance(record, DoneRecord):
             self._fold_done(record, where)
+        elif isinstance(record, BackRecord):
+            self._fold_back(record)
 
     def read(self, path: Path) -> None:
         """Fold a ledger file; of one that was read before, what came to it since."""
@@ -136,19 +155,14 @@ class History:
             self._files.append(path)
             self._ends.append(0)
         self._files[number] = path
-        offset = self._ends[number]
-        with path.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break  # torn by a kill: never counted
-                self.fold(_parsed(line, path, offset), where=number << _OFFSET_BITS | offset)
-                offset += len(line)
-        self._ends[number] = offset
+        base = number << _OFFSET_BITS
+        for offset, end, record in records_in(path, self._ends[number]):
+            self.fold(record, where=base | offset)
+            self._ends[number] = end
 
     def read_folder(self, folder: Path) -> None:
         """Fold all ledger files of `folder` in the order of their names, or what came to them since."""
-        for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.name):
+        for path in ledger_files(folder):
             self.read(path)
 
     def _outcome(self, slot: bytes, place: int) -> Outcome:
@@ -157,46 +171,46 @@ class History:
 
     def _details(self, place: int, number: int) -> tuple[Sample, Trace]:
         record = self._record(place >> _STATUS_BITS)
-        [found] = [sample for sample in record["samples"] if sample["number"] == number]
-        return _sample(found), _trace(record)
+        [found] = [sample for sample in record.samples if sample.number == number]
+        return as_sample(found), _trace(record)
 
-    def _fold_sent(self, record: Any) -> None:
+    def _fold_sent(self, record: SentRecord) -> None:
         self.attempts += 1
-        self._open[record["key"], record["attempt"]] = record
-        self._tries[record["key"]] = record["attempt"]
-        first = record["first"]
-        for number in range(first, first + len(record["names"])):
-            slot = _slot(record["base"], number)
+        self._open[record.key, record.attempt] = record
+        self._tries[record.key] = record.attempt
+        first = record.first
+        for number in range(first, first + len(record.names)):
+            slot = _slot(record.base, number)
             self._pending[slot] = self._pending.get(slot, 0) + 1
 
-    def _fold_back(self, record: Any) -> None:
-        self.refused_429 += record.get("status") == 429
-        sent = self._open.pop((record["key"], record["attempt"]), None)
+    def _fold_back(self, record: BackRecord) -> None:
+        self.refused_429 += record.status == 429
+        sent = self._open.pop((record.key, record.attempt), None)
         if sent is None:
             return
         attempt = _open_attempt(sent)
-        self.money.spent += record.get("usd") or 0.0  # an answer without a picture that was asked for once more
-        if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
+        self.money.spent += record.usd or 0.0  # an answer without a picture that was asked for once more
+        if record.charged == "maybe":  # its samples stay unknown until a later attempt tells more
             self.money.add_maybe(attempt.usd)
             self.maybe_pictures += len(attempt.names)
             return
         for number in attempt.numbers:
             self._no_longer_pending(_slot(attempt.base, number))
 
-    def _fold_done(self, record: Any, where: int) -> None:
-        self._open.pop((record["key"], record["attempt"]), None)
-        self._tries.pop(record["key"], None)
-        self.money.maybe += record.get("maybe_usd", 0.0)
-        for sample in record["samples"]:
-            slot = _slot(record["base"], sample["number"])
+    def _fold_done(self, record: DoneRecord, where: int) -> None:
+        self._open.pop((record.key, record.attempt), None)
+        self._tries.pop(record.key, None)
+        self.money.maybe += record.maybe_usd
+        for sample in record.samples:
+            slot = _slot(record.base, sample.number)
             self._pending.pop(slot, None)
-            self.money.spent += sample.get("cost_usd", 0.0)
-            if sample["status"] == "ok":
+            self.money.spent += sample.cost_usd or 0.0
+            if sample.status == "ok":
                 self.pictures += 1
-                self.money.unpriced += sample["cost_is"] == "unknown"
+                self.money.unpriced += sample.cost_is == "unknown"
             elif self._is_ok(slot):
                 continue  # a picture that is there is not taken away by a later failure
-            self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample["status"]]
+            self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample.status]
 
     def _is_ok(self, slot: bytes) -> bool:
         place = self._places.get(slot)
@@ -208,10 +222,11 @@ class History:
         else:
             self._pending.pop(slot, None)
 
-    def _record(self, where: int) -> Any:
+    def _record(self, where: int) -> DoneRecord:
         last = self._last  # any thread may ask, and change it
-        if last[0] != where:  # samples of one request are asked for one after the other
-            last = self._last = (where, orjson.loads(self._line(where)))
+        if last is None or last[0] != where:  # samples of one request are asked for one after the other
+            number, offset = where >> _OFFSET_BITS, where & ((1 << _OFFSET_BITS) - 1)
+            last = self._last = (where, done_at(self._files[number], offset, self._line(where)))
         return last[1]
 
     def _line(self, where: int) -> bytes:
@@ -243,16 +258,6 @@ def read_history(folder: Path) -> History:
     return history
 
 
-def _parsed(line: bytes, path: Path, offset: int) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise SettingsInvalid(
-            f"{path} is damaged at byte {offset}: what stands there was an attempt or its result, and is lost. "
-            "Without that line the rest can be read; what it told of counts as not made then"
-        ) from error
-
-
 def _slot(base: str, number: int) -> bytes:
     return bytes.fromhex(base[:24]) + number.to_bytes(4, "big")
 
@@ -261,29 +266,16 @@ def _outcome(place: int) -> Outcome:
     return OUTCOMES[place & ((1 << _STATUS_BITS) - 1)]
 
 
-def _open_attempt(record: Any) -> OpenAttempt:
-    return OpenAttempt(
-        key=record["key"],
-        base=record["base"],
-        first=record["first"],
-        names=tuple(record["names"]),
-        attempt=record["attempt"],
-        at=record["at"],
-        usd=record["usd"],
-    )
+def _open_attempt(record: SentRecord) -> OpenAttempt:
+    return OpenAttempt(record.key, record.base, record.first, record.names, record.attempt, record.at, record.usd)
 
 
-def _sample(record: Any) -> Sample:
-    codes = record.get("filter_codes")
-    return Sample(**record) if codes is None else Sample(**{**record, "filter_codes": tuple(codes)})
-
-
-def _trace(record: Any) -> Trace:
+def _trace(record: DoneRecord) -> Trace:
     return Trace(
-        key=record["key"],
-        attempts=record["attempt"],
-        http_status=record["status"],
-        latency_s=record["latency"],
-        sent_at=record["sent_at"],
-        finished_at=record["at"],
+        key=record.key,
+        attempts=record.attempt,
+        http_status=record.status,
+        latency_s=record.latency,
+        sent_at=record.sent_at,
+        finished_at=record.at,
     )

@@ -43,7 +43,10 @@ _KINDS = (
 )
 
 
-EXTENSIONS = tuple(kind.extension for kind in _KINDS)
+EXTENSION_OF = {kind.mime_type: kind.extension for kind in _KINDS}
+"""What the name of a picture of each type ends with."""
+
+EXTENSIONS = tuple(EXTENSION_OF.values())
 """What names of pictures end with."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
 
@@ -60,10 +60,20 @@ def remaining_requests(
 
 def _lacks(examined: Examined, past: History | _Answered) -> Iterator[Lack]:
     settings = examined.settings
+    if examined.lost is not None:
+        return _still_lost(examined.lost, past)
     if isinstance(past, History) and {"failed", "missing"}.intersection(settings.retry):
         gone = set(_gone(examined.asked, past, open_storage(settings.place)))
         return lacking(examined.asked, _Without(past, gone), settings=settings)
     return lacking(examined.asked, past, settings=settings)
+
+
+def _still_lost(lost: Iterable[Lack], past: History | _Answered) -> Iterator[Lack]:
+    """What a repair makes again, whatever the ledger says of it; once a sample had its turn it is done with."""
+    for row, base, numbers in lost:
+        left = [number for number in numbers if not (isinstance(past, _Answered) and past.is_answered(base, number))]
+        if left:
+            yield Lack(row, base, left)
 
 
 def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, int]]:
@@ -101,6 +111,11 @@ class _Answered:
     def status(self, base: str, number: int) -> Outcome | None:
         """What became of a sample; ok where it had its turn."""
         status = self.past.status(base, number)
-        found = None if status in {None, "ok"} else self.past.details(base, number)
-        answered = found is not None and found[0].status == status and (found[1].finished_at or 0.0) >= self.since
-        return "ok" if answered else status
+        return "ok" if status not in {None, "ok"} and self.is_answered(base, number) else status
+
+    def is_answered(self, base: str, number: int) -> bool:
+        """Whether a result was recorded since, and no attempt was made after it."""
+        found = self.past.details(base, number)
+        if found is None or found[0].status != self.past.status(base, number):
+            return False
+        return (found[1].finished_at or 0.0) >= self.since

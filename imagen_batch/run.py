@@ -28,9 +28,11 @@ from imagen_batch.generate import generate_shard
 from imagen_batch.history import History
 from imagen_batch.keeping import SETTINGS, keep_input
 from imagen_batch.ledger import LedgerWriter, moment_after
+from imagen_batch.ledger_reader import ledger_files
 from imagen_batch.plan import shard_size, shards
 from imagen_batch.providers import Provider, make_provider
 from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.recovery import recover
 from imagen_batch.remaining import remaining_requests
 from imagen_batch.room import Room
 from imagen_batch.salvage import salvage
@@ -138,10 +140,12 @@ def open_run(
         with in_reach(settings.place, to="be written"):
             storage = _held(settings, stack)
             wait_for_silence(storage, say=say)
-            keep_input(examined, storage)
+            if examined.lost is None:  # a repair reads the stored input and leaves the stored settings alone
+                keep_input(examined, storage)
             shelf = _shelf(settings, storage, stack)
             ledger = LedgerWriter(storage, now=moment_after(_ledgers(storage), time.time()))
             past, salvaged = _past(shelf, ledger, ahead)
+            past = _recovered(examined, shelf, ledger, past, say)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = request_threads(settings)
@@ -178,17 +182,28 @@ def _shelf(settings: Settings, storage: Storage, stack: ExitStack) -> Shelf:
 
 
 def _ledgers(storage: Storage) -> Iterator[str]:
-    return (path.name for path in storage.logs(LEDGER).rglob("*.jsonl"))
+    return (path.name for path in ledger_files(storage.logs(LEDGER)))
 
 
 def _past(shelf: Shelf, ledger: LedgerWriter, ahead: Future[History] | None) -> tuple[History, int]:
     past = _read_ahead(ahead)
     past.read_folder(shelf.storage.logs(LEDGER))
     salvaged = salvage(shelf, past, ledger)
-    shelf.sweep()
     if salvaged:
         past.read_folder(shelf.storage.logs(LEDGER))
     return past, salvaged
+
+
+def _recovered(
+    examined: Examined, shelf: Shelf, ledger: LedgerWriter, past: History, say: Callable[[str], None]
+) -> History:
+    """The history with images that the ledger did not know."""
+    recovery = recover(examined, shelf, past, ledger)
+    for message in recovery.messages():
+        say(message)
+    if recovery.images:
+        past.read_folder(shelf.storage.logs(LEDGER))
+    return past
 
 
 def _read_ahead(ahead: Future[History] | None) -> History:
