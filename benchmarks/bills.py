@@ -28,7 +28,9 @@ JOBS: dict[str, dict[str, Any]] = {
     "by the token": {"model": NANO},
     "by the picture": {"model": IMAGEN, "samples": 4},
 }
-USD_PER_MILLION = {"promptTokenCount": 1.50, "candidatesTokenCount": 30.0, "thoughtsTokenCount": 7.50}  # api: 7
+# api: 7. Of the candidate's tokens those of the picture are dearer.
+USD_PER_MILLION = {"promptTokenCount": 1.50, "candidatesTokenCount": 7.50, "thoughtsTokenCount": 7.50}
+USD_MORE_FOR_IMAGE_TOKENS = 30.0 - 7.50
 USD_PER_PICTURE = 0.04
 ROUNDING = 1e-5
 WORST_CALL = {NANO: 0.0351795, IMAGEN: 4 * USD_PER_PICTURE}
@@ -108,7 +110,9 @@ def _price(reply: dict[str, Any]) -> float:
     pictures = sum("bytesBase64Encoded" in one for one in reply.get("predictions", ()))
     usage = reply.get("usageMetadata", {})
     tokens = sum(float(usage.get(name, 0)) * usd for name, usd in USD_PER_MILLION.items())
-    return pictures * USD_PER_PICTURE + tokens / 1e6
+    details = usage.get("candidatesTokensDetails", ())
+    dearer = sum(part["tokenCount"] for part in details if part["modality"] == "IMAGE")
+    return pictures * USD_PER_PICTURE + (tokens + dearer * USD_MORE_FOR_IMAGE_TOKENS) / 1e6
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.logging import get_run_logger
 
 from imagen_batch.report import to_json, to_markdown
 from imagen_batch.storage import is_url
 from imagen_batch.summary import Summary
+from imagen_batch.wording import plural
 
 _EVERY_S = 1.0
 _MOST_CAUSES = 100
@@ -31,7 +32,7 @@ def _courtesy(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
     try:
         return call(*given, **named)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
-        warnings.warn(f"Prefect did not take an artifact: {error!r}", stacklevel=2)
+        get_run_logger().warning("Prefect did not take an artifact: %r", error)
         return None
 
 
@@ -42,7 +43,10 @@ class ProgressArtifact:
         self._asked = max(1, asked)
         self._told = time.monotonic()
         self._id: UUID | None = _courtesy(
-            create_progress_artifact, 0.0, key=_key("progress", name), description=f"{asked} pictures asked for"
+            create_progress_artifact,
+            0.0,
+            key=_key("progress", name),
+            description=f"{plural(asked, 'picture')} asked for",
         )
 
     def update(self, settled: int, *, last: bool = False) -> None:
@@ -50,7 +54,13 @@ class ProgressArtifact:
         now = time.monotonic()
         if self._id is not None and (last or now - self._told >= _EVERY_S):
             self._told = now
-            _courtesy(update_progress_artifact, self._id, min(100.0, 100.0 * settled / self._asked))
+            if not _courtesy(self._updated, self._id, min(100.0, 100.0 * settled / self._asked)):
+                self._id = None  # a server that is gone is not asked each second
+
+    @staticmethod
+    def _updated(artifact: UUID, percent: float) -> bool:
+        update_progress_artifact(artifact, percent)
+        return True
 
 
 def show_summary(name: str, summary: Summary) -> None:

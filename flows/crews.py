@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from prefect.exceptions import CrashedRun
 from prefect.task_runners import TaskRunner
 
 from imagen_batch.errors import Fatal, SettingsInvalid
-from imagen_batch.providers import is_loopback
+from imagen_batch.loopback import is_loopback
 from imagen_batch.settings import Settings
 
 _Asked = ParamSpec("_Asked")
@@ -40,15 +40,29 @@ class Crew(Protocol):
         """What came of one that has ended; None where its worker was lost. Raises what it raised."""
 
 
-def _in_reach(method: Callable[_Asked, _Told]) -> Callable[_Asked, _Told]:
-    """A cluster that goes away is not the output folder's trouble."""
+class _Cluster:
+    """What the crews share. `away` are the library's own errors for a cluster that has gone away."""
+
+    away: tuple[type[Exception], ...] = ()
+
+
+_AnyCluster = TypeVar("_AnyCluster", bound=_Cluster)
+
+
+def _in_reach(
+    method: Callable[Concatenate[_AnyCluster, _Asked], _Told],
+) -> Callable[Concatenate[_AnyCluster, _Asked], _Told]:
+    """A cluster that goes away is not the output folder's trouble, and no bug."""
 
     @wraps(method)
-    def asked(*given: _Asked.args, **named: _Asked.kwargs) -> _Told:
+    def asked(self: _AnyCluster, /, *given: _Asked.args, **named: _Asked.kwargs) -> _Told:
         try:
-            return method(*given, **named)
-        except OSError as error:
-            message = f"the cluster of workers can't be reached: {error}"
+            return method(self, *given, **named)
+        except Exception as error:
+            if not isinstance(error, (OSError, *self.away)):
+                raise
+            why = str(error) if isinstance(error, OSError) else "the connection to its scheduler was lost"
+            message = f"the cluster of workers can't be reached: {why}"
             raise Fatal(message, kind="workers", outcome="outage", exit_code=75) from error
 
     return asked
@@ -79,7 +93,8 @@ def _dask_crew(settings: Settings) -> Iterator[Crew]:
         from prefect_dask import DaskTaskRunner  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise SettingsInvalid("--runner dask needs: pip install 'imagen-batch[dask]'") from error
-    logging.getLogger("distributed").setLevel(logging.WARNING)  # not a line for each connection
+    for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once
     with DaskTaskRunner(**_dask_cluster(settings)) as runner:
         try:
             with _deaf_to_interrupts():
@@ -107,13 +122,21 @@ def _dask_cluster(settings: Settings) -> dict[str, Any]:
         return {"address": settings.dask_address}
     workers = settings.workers or os.cpu_count() or 1
     local = {"n_workers": workers, "threads_per_worker": _SLOTS_OF_A_WORKER, "host": "127.0.0.1"}
-    return {"cluster_kwargs": {**local, "dashboard_address": None}}
+    return {"cluster_kwargs": {**local, "dashboard_address": None, "env": _environment(settings)}}
 
 
-class _DaskCrew:
+def _environment(settings: Settings) -> dict[str, str]:
+    """What workers on this machine get beside this process's environment: no key where they use none."""
+    if settings.provider == "gemini" and settings.api_key_file is None:
+        return {}
+    return dict.fromkeys(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "")
+
+
+class _DaskCrew(_Cluster):
     def __init__(self, runner: TaskRunner[Any], client: Any) -> None:
         import distributed  # noqa: PLC0415 - an optional extra
 
+        self.away = (distributed.CancelledError,)  # its scheduler has died: a worker's death is KilledWorker
         self._runner = runner
         self._client = client
         self._dask = distributed
@@ -165,10 +188,11 @@ def _ray_crew(settings: Settings) -> Iterator[Crew]:
         started.__exit__(None, None, None)
 
 
-class _RayCrew:
+class _RayCrew(_Cluster):
     def __init__(self, runner: TaskRunner[Any]) -> None:
         import ray  # noqa: PLC0415 - an optional extra
 
+        self.away = (ray.exceptions.RayError,)
         self._runner = runner
         self._ray = ray
 

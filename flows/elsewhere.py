@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextvars import Context, copy_context
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -29,10 +30,11 @@ def make_elsewhere(ticket: bytes, number: int) -> bytes:  # noqa: ARG001 - the n
 
 
 class Elsewhere:
-    """The making of a run by workers."""
+    """The making of a run by workers. Tasks belong to the flow run whose `context` this is."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, context: Context | None) -> None:
         self._run = run
+        self._context = context or copy_context()
         self._dispatch: Dispatch | None = None
         self._seen_workers = time.monotonic()
 
@@ -54,7 +56,8 @@ class Elsewhere:
         try:
             while True:
                 for ticket in dispatch.ready():
-                    flying[crew.submit(make_elsewhere, ticket.packed(), ticket.shard)] = ticket
+                    future = self._context.run(crew.submit, make_elsewhere, ticket.packed(), ticket.shard)
+                    flying[future] = ticket
                 if not flying:
                     return
                 for future in crew.landed(list(flying), _LOOK_EVERY_S):
@@ -63,10 +66,21 @@ class Elsewhere:
                     dispatch.lost(*flying.values())
                     flying.clear()
                 yield
+        except Fatal:  # the cluster is away, and its workers may live on for a while
+            dispatch.drain(*flying.values(), grace=self._run.examined.settings.grace)
+            raise
         finally:
             if flying:  # whatever happened, nothing goes on behind the summary's back
-                dispatch.cut()
-                crew.landed(list(flying), _GOODBYE_S, all_of_them=True)
+                self._end(crew, dispatch, flying)
+
+    def _end(self, crew: Crew, dispatch: Dispatch, flying: dict[object, Ticket]) -> None:
+        """End what is in flight. Workers out of reach of the cluster still read the run's word in its storage."""
+        dispatch.cut()
+        try:
+            crew.landed(list(flying), _GOODBYE_S, all_of_them=True)
+        except Fatal as error:
+            self._run.stop.for_error(error)
+            dispatch.lost(*flying.values())
 
     def _deserted(self, crew: Crew) -> bool:
         """Whether there have been no workers for so long that none is to be expected; that ends the run."""

@@ -1,15 +1,16 @@
-"""The job as a Prefect flow: examine, open, a task for each shard (here.py, elsewhere.py), account, report.
+"""The job as a Prefect flow: examine, open, make (execution.py), with Prefect watching (watching.py).
 
 `python flows/generate.py PROMPTS ...` is the same as `imagen-batch run PROMPTS ...`.
 """
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # so that the flow is defined in an importable module, once
@@ -21,33 +22,33 @@ if __name__ == "__main__":  # so that the flow is defined in an importable modul
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.states import Completed, Failed
+from prefect.logging import get_run_logger
+from prefect.states import Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.artifacts import ProgressArtifact, show_summary
-from flows.elsewhere import Elsewhere
-from flows.here import MOST_SHARDS_IN_FLIGHT, Here
-from flows.signals import stopping_on_signals
-from imagen_batch.errors import Fatal, SettingsInvalid
-from imagen_batch.examine import examine
-from imagen_batch.remaining import Remaining, remaining
-from imagen_batch.room import disk_trouble
-from imagen_batch.run import Run, open_run
-from imagen_batch.settings import Settings
-from imagen_batch.stopping import Stop
-from imagen_batch.summary import Summary
+from flows.execution import Execution
+from flows.here import MOST_SHARDS_IN_FLIGHT
+from flows.watching import final_state, shortened, watch
+from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.problems import problems_text
+from imagen_batch.remaining import remaining
+from imagen_batch.run import open_run
+from imagen_batch.settings import Settings, load_settings
+from imagen_batch.take_input import take_input
 
-_prepared: ContextVar[tuple[Run, Remaining] | None] = ContextVar("prepared", default=None)
+_GOODBYE_S = 5.0
+
+_adopted: ContextVar[Execution | None] = ContextVar("adopted", default=None)
 
 
 @contextmanager
-def prepared(run: Run, left: Remaining) -> Iterator[None]:
-    """Let the flow use a run that this process has opened, while Prefect's server was starting."""
-    token = _prepared.set((run, left))
+def adopting(execution: Execution) -> Iterator[None]:
+    """Let the flow watch an execution that this process has started, instead of one of its own."""
+    token = _adopted.set(execution)
     try:
         yield
     finally:
-        _prepared.reset(token)
+        _adopted.reset(token)
 
 
 _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MOST_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
@@ -61,61 +62,68 @@ _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_worker
     retries=0,
 )
 def generate_images(settings: Settings) -> State[Any]:
-    """Turn a prompt file into pictures. Its final state says what is missing."""
-    name = PurePosixPath(settings.place).name
-    with _opened(settings) as (run, left), _making(run) as making:
-        before = run.examined.samples - left.samples
-        progress = ProgressArtifact(name, run.examined.samples)
-        try:
-            with _told_to(run.stop):
-                for _ in making.landings() if left.requests else ():
-                    progress.update(before + run.settled)
-        finally:
-            summary = run.finish()
-    progress.update(before + run.settled, last=True)
-    show_summary(name, summary)
-    return _final_state(summary)
+    """Turn a prompt file into pictures. The final state says what is missing; the result is the summary as a dict.
+
+    What `settings` leaves out comes from IMAGEN_BATCH_* and imagen-batch.toml, as on the command line.
+    """
+    return _generated(settings)  # Dask pickles this function with every global that it names: only functions
+
+
+def chosen_settings(settings: Settings) -> Settings:
+    """`settings`, and for what they leave out environment and file. None counts as left out: forms send it."""
+    given = settings.model_dump(exclude_unset=True, exclude_none=True)
+    return load_settings(given, env=os.environ)
+
+
+def _generated(settings: Settings) -> State[Any]:
+    execution = _adopted.get()
+    if execution is None:
+        return _executed(settings)
+    execution.context = copy_context()
+    execution.attached.set()
+    watch(execution)
+    assert execution.summary is not None
+    return final_state(execution.summary)
+
+
+def _executed(settings: Settings) -> State[Any]:
+    log = get_run_logger()
+    try:
+        examined = take_input(chosen_settings(settings), today=datetime.now(UTC).date())
+        with open_run(examined, env=os.environ, say=log.warning) as run:
+            execution = Execution(run, remaining(examined, run.past), context=copy_context())
+            with _watched(execution):
+                summary = execution.complete(say=log.warning)
+    except InputInvalid as error:
+        return _refused(error, problems_text(error.problems))
+    except (SettingsInvalid, FolderBusy) as error:
+        return _refused(error, str(error))
+    return final_state(summary)
+
+
+def _refused(error: Exception, message: str) -> State[Any]:
+    """Nothing was sent: everything that is wrong is in the log, and in what a caller of the flow catches."""
+    for line in message.splitlines():
+        get_run_logger().error(line)
+    error.args = (message,)
+    return Failed(message=shortened(message), data=error)
 
 
 @contextmanager
-def _opened(settings: Settings) -> Iterator[tuple[Run, Remaining]]:
-    ready = _prepared.get()
-    if ready is not None:
-        yield ready
-        return
-    with open_run(examine(settings, today=datetime.now(UTC).date()), env=os.environ) as run:
-        yield run, remaining(run.examined, run.past)
-
-
-@contextmanager
-def _making(run: Run) -> Iterator[Here | Elsewhere]:
-    """Where the shards are made; signals stop it."""
-    settings = run.examined.settings
-    making = Here(run) if settings.runner == "threads" else Elsewhere(run)
-    with stopping_on_signals(run.stop, grace=settings.grace, cut=making.cut):
-        yield making
-
-
-@contextmanager
-def _told_to(stop: Stop) -> Iterator[None]:
-    """What goes wrong with the making itself ends the run, and its summary says so."""
+def _watched(execution: Execution) -> Iterator[None]:
+    """Let this flow run show the execution; a server that does not answer holds nothing up."""
+    watching = threading.Thread(
+        target=copy_context().run, args=(_watch_safely, execution), name="prefect", daemon=True
+    )
+    watching.start()
     try:
         yield
-    except SettingsInvalid as error:
-        stop.for_error(Fatal(str(error), kind="settings", outcome="settings"))
-    except Fatal as error:
-        stop.for_error(error)
-    except OSError as error:
-        stop.for_error(disk_trouble(error))
-    except Exception as error:
-        stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
-        raise
+    finally:
+        watching.join(_GOODBYE_S)
 
 
-def _final_state(summary: Summary) -> State[Any]:
-    message = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
-    if summary.exit_code == 0:
-        return Completed(message=message)
-    if summary.counts["ok"] == 0 or summary.stopped_by is not None:
-        return Failed(message=f"{summary.stopped_by or 'no pictures'}: {message}")
-    return Completed(name="PartlyMade", message=message)
+def _watch_safely(execution: Execution) -> None:
+    try:
+        watch(execution)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+        get_run_logger().warning("Prefect does not show this run: %r", error)

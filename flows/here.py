@@ -1,65 +1,76 @@
-"""Shards as tasks in threads of this process: all share its request slots, so the end of one never idles them."""
+"""Shards made in threads of this process: all share its request slots, so the end of one never idles them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-from uuid import uuid4
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture, wait
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
 from imagen_batch.plan import shard_size
 from imagen_batch.records import ImageRequest
 from imagen_batch.run import Run
 
 MOST_SHARDS_IN_FLIGHT = 8
-
-_runs: dict[str, Run] = {}
-_shards: dict[tuple[str, int], list[ImageRequest]] = {}
+_LOOK_EVERY_S = 0.5
 
 
-@task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def make_here(run: str, number: int) -> int:
-    """Make the pictures of one shard. No retries here: a request retries itself, and knows what it costs."""
-    shard = _shards.pop((run, number))
-    _runs[run].make(shard)
-    return len(shard)
+@dataclass
+class ShardWork:
+    """A shard that was started: `done` is set at its end; `error` is the bug that ended it, if one did."""
+
+    number: int
+    requests: int
+    done: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
 
 
 class Here:
-    """The making of a run in this process."""
+    """The making of a run in this process. `started` hears of each shard."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, started: Callable[[ShardWork], None] = lambda _work: None) -> None:
         self._run = run
+        self._started = started
+        self._ended: SimpleQueue[ShardWork] = SimpleQueue()
         self.cut = run.cut
 
     def landings(self) -> Iterator[None]:
-        """Submit shards in a window and wait for all; yields now and then."""
+        """Make shards, a window of them at a time, and wait for all; yields now and then. Raises what is a bug."""
         size = shard_size(self._run.examined.requests)
         window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.examined.settings.concurrency // size))
-        name = uuid4().hex
-        _runs[name] = self._run
-        flying: list[PrefectFuture[Any]] = []
-        try:
+        in_flight = 0
+        with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
             for number, shard in enumerate(self._run.shards(), start=1):
-                _shards[name, number] = shard
-                flying.append(make_here.submit(name, number))
-                while len(flying) >= window:
-                    flying = _landed(flying)
+                work = ShardWork(number, len(shard))
+                self._started(work)
+                threads.submit(self._make, work, shard)
+                in_flight += 1
+                while in_flight >= window:
+                    in_flight -= self._wait()
                     yield
-            while flying:
-                flying = _landed(flying)
+            while in_flight:
+                in_flight -= self._wait()
                 yield
+
+    def _make(self, work: ShardWork, shard: Sequence[ImageRequest]) -> None:
+        try:
+            self._run.make(shard)
+        except BaseException as error:  # noqa: BLE001 - raised where the run waits for its shards
+            work.error = error
         finally:
-            wait(flying)  # whatever happened, nothing goes on behind the summary's back
-            del _runs[name]
+            work.done.set()
+            self._ended.put(work)
 
+    def _wait(self) -> int:
+        """Wait a moment for the end of a shard; returns how many have ended. Raises what one raised.
 
-def _landed(flying: list[PrefectFuture[Any]]) -> list[PrefectFuture[Any]]:
-    """Wait for shards a moment; raise what one raised; return those still under way."""
-    done, rest = wait(flying, timeout=0.5)
-    for future in done:
-        future.result()
-    return list(rest)
+        A queue of our own: waiting for Prefect's futures with a timeout sets an alarm signal for the process.
+        """
+        try:
+            work = self._ended.get(timeout=_LOOK_EVERY_S)
+        except Empty:
+            return 0
+        if work.error is not None:
+            raise work.error
+        return 1

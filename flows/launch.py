@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from urllib.parse import urlsplit
 
+from flows.attached import Attached
+from flows.execution import Execution
 from flows.quiet import quieten, spare_loopback
+from flows.reachable import unreachable
 from flows.server import OwnServer
+from imagen_batch.addresses import web_address
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.examine import Examined, examine
+from imagen_batch.examine import Examined
 from imagen_batch.plan import Lack
+from imagen_batch.preview import nothing_to_send
 from imagen_batch.progress import Progress
 from imagen_batch.remaining import remaining
 from imagen_batch.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.summary import Summary
+from imagen_batch.take_input import take_input
 from imagen_batch.wording import plural
 
 _ASK_ABOVE_USD = 5.0
@@ -45,39 +53,95 @@ def launch(settings: Settings, console: Console, *, lost: tuple[Lack, ...] | Non
     """
     quieten()
     spare_loopback()
+    if settings.runner != "ray":  # whose workers start as scripts
+        os.environ.setdefault("PYTHONSAFEPATH", "1")  # our Python children import nothing from the current directory
     gc.freeze()  # millions of rows make no cycles: to look for some after each few hundred takes a tenth of the time
     gc.set_threshold(100_000)
     with ExitStack() as stack:
-        server = None if os.environ.get("PREFECT_API_URL") else OwnServer()
+        server = None if _prefect_address(os.environ) else OwnServer()
         if server is not None:
             stack.callback(_stop_unless_used, server)
         ahead = read_ahead(settings.place)
-        examined = examine(settings, today=datetime.now(UTC).date())
+        examined = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+        stack.callback(examined.forget_spool)
         examined.lost = lost
         for warning in examined.warnings:
             console.say(f"warning: {warning}")
         _ask(examined, console)
+        ahead = ahead if examined.settings.place == settings.place else None  # a failures.csv names its folder
         opened = open_run(examined, env=os.environ, command=console.command, ahead=ahead, say=console.say)
         run = stack.enter_context(opened)
         _tell_start(run, console, server)
-        return _in_prefect(run, console, server)
+        return _executed(run, console, server)
 
 
-def _in_prefect(run: Run, console: Console, server: OwnServer | None) -> Summary:
-    from flows.generate import generate_images, prepared  # noqa: PLC0415 - a second of importing, as late as can be
-
-    if server is not None:
-        server.wait()
-        server.used = True
+def _executed(run: Run, console: Console, server: OwnServer | None) -> Summary:
+    if server is None:
+        _refuse_unreachable(os.environ["PREFECT_API_URL"])
     left = remaining(run.examined, run.past)
     if not left.requests:
-        console.say("everything was made already: there is nothing to send")
-    with prepared(run, left), closing(console.progress(left.samples)) as progress:
-        run.count.watcher = progress.seen
-        state = generate_images(run.examined.settings, return_state=True)
-    if run.stop.fatal is not None and run.stop.fatal.kind == "bug":
-        state.result()  # raises it, with its traceback
-    return run.finish()
+        console.say(nothing_to_send(left))
+    execution = Execution(run, left)
+    if server is not None:
+        server.used = True
+    attached = Attached(execution, server)
+    try:
+        _wait_for_prefect(attached, execution, console, server)
+        with closing(console.progress(left.samples)) as progress:
+            run.count.watcher = progress.seen
+            summary = execution.complete(say=partial(_stopping, progress, console))
+    except BaseException as error:
+        attached.abandon(_exit_code(error))
+        raise
+    missed = attached.goodbye(summary.exit_code)
+    if missed is not None and execution.attached.is_set():
+        console.say(f"warning: {missed}")
+    return summary
+
+
+def _stopping(progress: Progress, console: Console, words: str) -> None:
+    progress.stopping()
+    console.say(words)
+
+
+def _exit_code(error: BaseException) -> int:
+    """What a process that ends with `error` returns."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    return {KeyboardInterrupt: 130, SettingsInvalid: 2}.get(type(error), 1)
+
+
+def _refuse_unreachable(url: str) -> None:
+    if (why := unreachable(url)) is not None:
+        raise SettingsInvalid(
+            f"no Prefect server answers at PREFECT_API_URL={_without_user(url)}: {why}. Nothing was sent. "
+            "Start that server, correct the address, or unset PREFECT_API_URL: then the run starts one of its own"
+        )
+
+
+def _without_user(url: str) -> str:
+    """The address without a user's name and password."""
+    scheme, slashes, rest = url.partition("://")
+    return scheme + slashes + rest.rpartition("@")[2]
+
+
+def _wait_for_prefect(attached: Attached, execution: Execution, console: Console, server: OwnServer | None) -> None:
+    """Wait until Prefect's flow run has begun. Threads of our own can do without one of a server of our own."""
+    if (why := attached.wait()) is None:
+        return
+    if server is None or execution.run.examined.settings.runner != "threads":
+        log = "" if server is None else f"; its log is {server.log}"
+        raise SettingsInvalid(f"Prefect can't take up this run: {why}{log}. Nothing was sent")
+    console.say(f"warning: Prefect will not show this run: {why}; its log is {server.log}")
+
+
+def _prefect_address(env: Mapping[str, str]) -> str | None:
+    """The address of the server to use; None where a run starts its own. Raises SettingsInvalid where it is none."""
+    address = env.get("PREFECT_API_URL")
+    try:
+        return web_address(address) if address else None
+    except ValueError as error:
+        raise SettingsInvalid(f"PREFECT_API_URL {address!r}: {error}") from None
 
 
 def _stop_unless_used(server: OwnServer) -> None:
@@ -92,15 +156,16 @@ def _ask(examined: Examined, console: Console) -> None:
     left = remaining(examined)
     if left.usd <= _ASK_ABOVE_USD:
         return
-    question = f"{plural(left.samples, 'picture')} to make, at most ${left.usd:.2f}. Go on?"
+    question = f"Make {plural(left.samples, 'picture')} for up to ${left.usd:.2f}?"
     if not console.confirm(question):
         raise SettingsInvalid("not confirmed: nothing was sent (--yes does not ask)")
 
 
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
     examined = run.examined
-    asked = f"{plural(examined.rows, 'row')}, {plural(examined.samples, 'picture')}"
+    asked = f"{plural(examined.wanted_rows, 'row')}, {plural(examined.wanted_samples, 'picture')}"
     console.say(f"{asked} asked for, into {examined.settings.place}")
+    console.say(f"requests go to {urlsplit(run.studio.provider.base_url).netloc}")
     free = run.studio.shelf.storage.free()
     if free is not None and free < examined.disk_bytes:
         console.say(

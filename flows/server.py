@@ -22,10 +22,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from flows.quiet import QUIET, quieten
+from imagen_batch.child_env import child_environment
 from imagen_batch.errors import SettingsInvalid
 
 _BOOT_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy for this machine
 
 
 class OwnServer:
@@ -34,7 +36,11 @@ class OwnServer:
     def __init__(self, env: MutableMapping[str, str] = os.environ) -> None:
         self.used = False
         self._home = Path(env.get("PREFECT_HOME") or Path.home() / ".prefect")
-        self._home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            (self._home / "imagen-batch-server.log").open("ab").close()
+        except OSError as error:
+            raise SettingsInvalid(f"PREFECT_HOME {self._home}: can't be used: {error.strerror}") from error
         self.first_boot = not (self._home / "prefect.db").exists()
         self.log = self._home / "imagen-batch-server.log"
         with socket.socket() as free:
@@ -59,6 +65,16 @@ class OwnServer:
                 raise SettingsInvalid(f"Prefect's server did not start; its log is {self.log}")
             time.sleep(0.05)
 
+    @property
+    def lives(self) -> bool:
+        """Whether its process has not ended."""
+        return self._child.poll() is None
+
+    def kill(self) -> None:
+        """End it at once; its database survives this as it would a power cut."""
+        self._child.kill()
+        self.stop()
+
     def stop(self) -> None:
         """End it. Waits a little, then insists."""
         if self._child.poll() is None:
@@ -74,16 +90,22 @@ class OwnServer:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "flows.server", str(self._port)],
+                # -P: a folder `flows` of the user's own, in the current directory, is not ours.
+                [sys.executable, "-P", "-m", "flows.server", str(self._port)],
                 stdin=subprocess.PIPE,  # closes when this process ends, however it ends
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **QUIET, "PREFECT_HOME": str(self._home), "PREFECT_UI_ENABLED": "false"},
+                env={
+                    **child_environment(beginnings=("PREFECT_",)),
+                    **QUIET,
+                    "PREFECT_HOME": str(self._home),
+                    "PREFECT_UI_ENABLED": "false",
+                },
             )
 
     def _answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(self.url + "/health", timeout=2) as reply:  # noqa: S310
+        with suppress(OSError), _direct.open(self.url + "/health", timeout=2) as reply:
             return bool(reply.status == 200)
         return False
 

@@ -6,19 +6,24 @@ there is true, whatever happened to the process in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import errno
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any
 
+from imagen_batch.advice import BEYOND_LIMIT
 from imagen_batch.errors import Transient
 from imagen_batch.examine import Examined
-from imagen_batch.history import History
+from imagen_batch.history import Failed, History
 from imagen_batch.images import inspect
 from imagen_batch.plan import Order, requests_for
-from imagen_batch.records import Entry, Outcome, Sample, Trace
+from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Trace
 from imagen_batch.regular import irregularity
 from imagen_batch.storage import Storage
+from imagen_batch.wording import plural
 
+IN_FLIGHT = "in_flight"  # the kind of a sample that is being made while it is looked at
 LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
 
@@ -30,6 +35,7 @@ class Account:
     past: History
     storage: Storage
     pending: Outcome = "not_attempted"
+    in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # base and number of samples being made now
 
     def entries(self) -> Iterator[Entry]:
         """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
@@ -42,25 +48,94 @@ class Account:
     def recorded(self) -> Iterator[Entry]:
         """The same, going by the ledger alone."""
         provider = self.examined.settings.provider
+        self.examined.keep_earlier_texts(self.past)
         for order in self.examined.orders():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.examined.asked.base(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
-                sample, trace = self.past.settled(base, number) or self._unmade(base, number, keys)
-                yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options)
+                found = self.past.settled(base, number)
+                sample, trace = found or self._unmade(row.row, base, number, keys)
+                charged = self.past.cost(base, number)
+                if charged is not None and sample.cost_is is None:
+                    sample = replace(sample, cost_is="estimate")
+                kept = self.past.kept(base, number) if found else None
+                if kept is not None:
+                    yield _as_kept(row, sample, trace, kept, provider, charged)
+                else:
+                    yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
 
-    def _unmade(self, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
+    def _unmade(self, row: int, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
         key = keys.of(number)
+        if (base, number) in self.in_flight:
+            return Sample(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
+        left_out = self._left_out(row)
+        if left_out is not None and self.past.status(base, number) != "unknown":
+            return Sample(number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]), Trace(
+                key
+            )
+        failed = self.past.last_failed(base, number)
+        if failed is not None:
+            return self._given_up(base, number, failed)
         if self.past.status(base, number) != "unknown":
-            return Sample(number=number, status=self.pending), Trace(key)
+            attempts = self.past.attempts_of(key)
+            sample = Sample(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
+            return sample, Trace(key, attempts=attempts)
         recorded = self.past.details(base, number)
         if recorded is not None and recorded[0].status == "unknown":
             return recorded
-        message = "the run ended while the reply was awaited: it may have been charged"
-        sample = Sample(number, "unknown", error=message, error_kind="interrupted", cost_is="unknown")
+        sample = Sample(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
+        return sample, self._open_trace(base, number, key)
+
+    def _open_trace(self, base: str, number: int, key: str) -> Trace:
         attempt = self.past.last_open(base, number)
-        return sample, Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at) if attempt else Trace(key)
+        if attempt is None:
+            return Trace(key, attempts=self.past.attempts_of(key))
+        return Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
+
+    def _left_out(self, row: int) -> tuple[str, str] | None:
+        """Why this run did not ask for a row at all: error kind and words."""
+        limit, only = self.examined.settings.limit, self.examined.only
+        if only is not None:
+            return None if row in only else ("not_named", "not asked for: the file of this run does not name the row")
+        if limit is not None and row > limit:
+            return BEYOND_LIMIT, f"not asked for: beyond --limit {limit}"
+        return None
+
+    def _given_up(self, base: str, number: int, failed: Failed) -> tuple[Sample, Trace]:
+        """A sample whose last attempt failed, and which the run could not ask for again."""
+        budget = self.pending == "skipped_budget"
+        why = "no budget was left for another attempt" if budget else "the run ended before another attempt"
+        error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {why}"
+        unknown = self.past.status(base, number) == "unknown"
+        sample = Sample(
+            number,
+            "unknown" if unknown else self.pending,
+            error=error,
+            error_kind="over_budget" if budget else "interrupted",
+            cost_is="unknown" if unknown else None,
+        )
+        times = {"sent_at": failed.sent_at, "finished_at": failed.at}
+        return sample, Trace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
+
+
+def _as_kept(
+    row: PromptRow,
+    sample: Sample,
+    trace: Trace,
+    kept: Mapping[str, Any],
+    provider: str,
+    charged: float | None,
+) -> Entry:
+    """An image that was made from an earlier text of its row is told with that text."""
+    options = {name: _immutable(value) for name, value in kept["options"].items()}
+    return Entry(
+        row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options), charged
+    )
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
 
 
 def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:
@@ -74,7 +149,7 @@ def as_they_are(samples: Sequence[Sample], storage: Storage) -> list[Sample]:
 
     A file of the recorded size is taken for the recorded one; only others are read.
     """
-    sizes = iter(storage.sizes_of([sample.file for sample in samples if sample.file is not None]))
+    sizes = iter(_sizes([sample.file for sample in samples if sample.file is not None], storage))
     return [sample if sample.file is None else _as_it_is(sample, next(sizes), storage) for sample in samples]
 
 
@@ -106,6 +181,25 @@ def _edited(sample: Sample, storage: Storage) -> Sample | None:
     )
 
 
+def _sizes(files: Sequence[str], storage: Storage) -> Sequence[int | None]:
+    """Bytes of each file; None for a link to itself, which must not hide what became of the others."""
+    try:
+        return storage.sizes_of(files)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        return [_size(file, storage) for file in files]
+
+
+def _size(file: str, storage: Storage) -> int | None:
+    try:
+        return storage.size(file)
+    except OSError as error:
+        if error.errno not in _OF_ONE_FILE:
+            raise
+        return None
+
+
 class _Keys:
     """The keys of the requests that would be sent for a row's samples; made only when asked for."""
 
@@ -130,3 +224,9 @@ def _file_missing(sample: Sample) -> Sample:
         error_kind="file_missing",
         file=None,
     )
+
+
+# Such a name is no picture. What only can not be read now (rights, a bad block) must not count as one to buy again.
+_OF_ONE_FILE = {errno.ELOOP, errno.ENAMETOOLONG}
+_STOPPED_BEFORE = "Stopped before the reply arrived; may have been charged."
+_ENDED_BETWEEN = "sent without a result, and the run ended before the next attempt"

@@ -12,6 +12,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from imagen_batch.child_env import reduced_environment
 from imagen_batch.history import History, read_history
 from imagen_batch.ledger_reader import ledger_files
 from imagen_batch.storage import LEDGER, is_url
@@ -31,6 +32,7 @@ def read_ahead(place: str) -> Future[History] | None:
         return None
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run to answer
     process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ignore)
-    reading = process.submit(read_history, ledger)
+    with reduced_environment():  # the process is started here, and needs no key
+        reading = process.submit(read_history, ledger)
     process.shutdown(wait=False)
     return reading

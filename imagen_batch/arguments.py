@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from imagen_batch import __version__
+from imagen_batch.errors import SettingsInvalid
 
 RETRIES = ("failed", "filtered", "unknown", "missing")
 
@@ -17,6 +20,8 @@ examples:
   imagen-batch run prompts/demo.csv --provider simulator        rehearse without a key and without cost
   imagen-batch run prompts/book.csv --max-cost 20               for real, never beyond 20 USD
   imagen-batch run prompts/book.csv --retry failed              again, with the failed ones
+  imagen-batch run outputs/book/failures.csv                    only the rows of that file, as you edited them
+  imagen-batch resume outputs/book                              continue with the stored settings
 
 exit codes: 0 every sample ok; 2 usage, settings, credentials; 3 some without a picture; 4 no picture at all;
 5 invalid input, nothing sent; 6 stopped by the budget; 75 stopped, run again later; 130/143 interrupted
@@ -33,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands)
     _plan(commands)
+    _resume(commands)
     _status(commands)
     _audit(commands)
     _simulate(commands)
@@ -40,11 +46,23 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class UsageInvalid(SettingsInvalid):
+    """The command line can't be understood. `said` is what argparse says: the usage, then what is wrong."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class _Parser(argparse.ArgumentParser):
     """Takes options only in full (its commands do, too): `--api-key` is not short for `--api-key-file`."""
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving the process: programs that asked for JSON get some."""
+        raise UsageInvalid(message, f"{self.format_usage()}{self.prog}: error: {message}")
 
 
 class _NoKeyHere(argparse.Action):
@@ -75,6 +93,56 @@ def _run(commands: argparse._SubParsersAction[_Parser]) -> None:
     _asking(run)
     _sending(run)
     _output(run)
+
+
+def _resume(commands: argparse._SubParsersAction[_Parser]) -> None:
+    resume = commands.add_parser(
+        "resume",
+        help="continue a run with its stored input and settings",
+        description="Continue the run in DIR with the input and the settings that are stored there: the same "
+        "service, model, samples and limits. Neither the environment nor imagen-batch.toml changes them; options "
+        "given here do, and are stored, but for --retry.",
+    )
+    resume.add_argument("folder", metavar="DIR", help="folder or URL of the run")
+    files = resume.add_argument_group("input")
+    add = _quiet_adder(files)
+    add("--prompts", metavar="FILE", help="an edited prompt file, in place of the stored input")
+    _which_input(files)
+    add("--limit", type=int, metavar="N", help="only the first N rows")
+    _sending(resume, out=False)
+    _voice(resume.add_argument_group("what is said"))
+
+
+def _which_input(group: argparse._ArgumentGroup) -> None:
+    for choice, text in (
+        ("add", "append the rows of another prompt file to those of the folder's run"),
+        ("replace", "another prompt file replaces the input of the folder's run"),
+    ):
+        group.add_argument(
+            f"--{choice}",
+            action="store_const",
+            const=choice,
+            dest="other_input",
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+
+
+def anchored(argv: Sequence[str], parsed: argparse.Namespace) -> list[str]:
+    """The arguments with paths that hold in any current folder."""
+    names = ("prompts", "out", "config", "api_key_file", "folder")
+    paths = {str(value) for name in names if (value := getattr(parsed, name, None))}
+    return [_anchored(word, paths) for word in argv]
+
+
+def _anchored(word: str, paths: set[str]) -> str:
+    option, equals, value = word.partition("=")
+    if word.startswith("--") and equals and value in paths:
+        return f"{option}={_anchored(value, paths)}"
+    local = word in paths and word != "-" and "://" not in word
+    with suppress(OSError):  # the current folder is gone
+        return os.path.abspath(word) if local else word  # noqa: PTH100 - links are kept as the user made them
+    return word
 
 
 def _plan(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -135,7 +203,8 @@ def _asking(parser: argparse.ArgumentParser) -> None:
     add("--parameter", action="append", metavar="NAME=VALUE", help="another option of the service; repeatable")
     files = parser.add_argument_group("reading the file, naming the pictures")
     add = _quiet_adder(files)
-    add("--limit", type=int, metavar="N", help="only the first N rows")
+    add("--limit", type=int, metavar="N", help="send only the first N rows")
+    _which_input(files)
     add("--format", choices=("csv", "tsv", "txt", "jsonl"))
     add("--prompt-column", metavar="C")
     add("--encoding", metavar="E")
@@ -144,11 +213,16 @@ def _asking(parser: argparse.ArgumentParser) -> None:
     add("--name-template", metavar="T", help='such as "{chapter}/{row:03}-{slug}"')
 
 
-def _sending(parser: argparse.ArgumentParser) -> None:
+def _sending(parser: argparse.ArgumentParser, *, out: bool = True) -> None:
     where = parser.add_argument_group("where it goes")
     add = _quiet_adder(where)
-    add("--out", metavar="DIR", help="folder or URL, as s3://bucket/run (default outputs/<name of the prompt file>)")
-    add("--provider", choices=("gemini", "vertex", "simulator"))
+    if out:
+        add(
+            "--out",
+            metavar="DIR",
+            help="folder or URL, as s3://bucket/run (default outputs/<name of the prompt file>)",
+        )
+        add("--provider", choices=("gemini", "vertex", "simulator"))
     add("--base-url", metavar="URL", help="another host that speaks like the provider")
     add("--project", help="Google Cloud project, for --provider vertex")
     add("--location", help="Google Cloud location, for --provider vertex (default global)")
@@ -180,7 +254,8 @@ def _sending(parser: argparse.ArgumentParser) -> None:
     )
     money = parser.add_argument_group("money, and what is sent again")
     add = _quiet_adder(money)
-    add("--max-cost", type=float, metavar="USD", help="a wall: spent and reserved never exceed it")
+    add("--max-cost", type=float, metavar="USD", help="a wall for the folder: all its runs never exceed it together")
+    add("--max-cost-per-run", type=float, metavar="USD", help="the same wall for this run alone")
     add("--max-images", type=int, metavar="N", help="a wall in pictures")
     add("--price", type=float, metavar="USD", help="price of a picture, where the catalogue has none")
     add("--retry", action="append", choices=RETRIES, help="several may follow; missing: files that are gone")
@@ -194,7 +269,9 @@ def _output(parser: argparse.ArgumentParser) -> None:
 
 
 def _voice(out: argparse._ActionsContainer) -> None:
-    out.add_argument("--yes", action="store_true", help="do not ask before an expensive run")
+    out.add_argument(
+        "--yes", action="store_true", help="do not ask: neither before an expensive run nor about the host"
+    )
     out.add_argument("--json", action="store_true", dest="as_json", help="print the summary as one JSON object")
     out.add_argument("--progress", choices=("auto", "bar", "plain", "none"), default="auto")
     out.add_argument("-q", "--quiet", action="store_true", help="nothing but results and errors")

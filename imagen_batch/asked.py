@@ -1,4 +1,4 @@
-"""What does each row ask for, in as few bytes as can be?
+"""What each row asks for, in as few bytes as can be.
 
 Whose picture it is, how many and at what price: with that in hand nobody has to read a million rows once more to
 find out that nothing is left to send.
@@ -21,9 +21,19 @@ class Asked:
         self._samples = array("I")
         self._per_request = array("I")
         self._prices = array("d")
+        self._earlier = bytearray()  # as long as the last row that has one makes it
+        self._adopted: set[int] = set()
 
-    def add(self, base: str, samples: int, *, per_request: int, price: float | None) -> None:
-        """The next row. `price` is the worst case in USD for one picture; None where none is known."""
+    def add(
+        self, base: str, samples: int, *, per_request: int, price: float | None, earlier: str | None = None
+    ) -> None:
+        """The next row. `price` is the worst case in USD for one picture; None where none is known.
+
+        `earlier` is the base key that an earlier version gave the row, where that is another one.
+        """
+        if earlier is not None:
+            self._earlier.extend(bytes(len(self._bases) - len(self._earlier)))
+            self._earlier += bytes.fromhex(earlier)
         self._bases += bytes.fromhex(base)
         self._samples.append(samples)
         self._per_request.append(per_request)
@@ -37,6 +47,24 @@ class Asked:
     def base(self, row: int) -> str:
         """The base key of a row; rows count from 1."""
         return self._bases[(row - 1) * _KEY : row * _KEY].hex()
+
+    def earlier(self) -> Iterator[tuple[int, str, str, int]]:
+        """Row, base key, base key of an earlier version and samples of each row that has two."""
+        for at in range(0, len(self._earlier), _KEY):
+            key = self._earlier[at : at + _KEY]
+            row = at // _KEY + 1
+            if any(key) and row not in self._adopted:
+                yield row, self.base(row), key.hex(), self._samples[row - 1]
+
+    def adopt_earlier(self, row: int) -> None:
+        """Go by the row's earlier base key from now on."""
+        at = (row - 1) * _KEY
+        self._bases[at : at + _KEY] = self._earlier[at : at + _KEY]
+        self._adopted.add(row)
+
+    def is_earlier(self, row: int) -> bool:
+        """Whether the row goes by its earlier base key, and so by its earlier text."""
+        return row in self._adopted
 
     def per_request(self, row: int) -> int:
         """How many samples of a row one request takes."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from imagen_batch.metadata import metadata_names
 from imagen_batch.records import Entry
-from imagen_batch.regular import irregularity
+from imagen_batch.regular import FOLDER, irregularity
 from imagen_batch.storage import Storage
+from imagen_batch.wording import one_line
 
 CARD = "README.md"
 _MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
@@ -29,8 +30,8 @@ configs:
 
 
 def may_write_card(storage: Storage) -> bool:
-    """True unless somebody else's text stands there, or something that is no file."""
-    if irregularity(storage, CARD):
+    """True unless somebody else's text stands there, or a link or pipe. Raises OSError for a folder."""
+    if irregularity(storage, CARD) not in {None, FOLDER}:
         return False
     try:
         return storage.read(CARD)[:500].decode("utf-8", "replace").splitlines()[:2] == ["---", _MARK]
@@ -107,4 +108,4 @@ _LICENCE = "## Licence\n\nTo be filled in by whoever publishes this set, here an
 
 
 def _inline(name: str) -> str:
-    return " ".join(name.replace("`", "'").split())
+    return one_line(name.replace("`", "'"), 200)

@@ -45,11 +45,9 @@ class Causes:
 
     def add(self, entry: Entry) -> None:
         """Count a sample without a picture."""
-        sample = entry.sample
         cause = self._group(entry)
         cause.count += 1
-        if sample.cost_is != "unknown":
-            cause.cost_usd += sample.cost_usd or 0.0
+        cause.cost_usd += entry.cost_usd or 0.0
         if entry.row.row != cause.last_row:  # entries come in input order
             cause.last_row = entry.row.row
             cause.row_count += 1
@@ -95,7 +93,9 @@ def _other(entry: Entry) -> Cause:
 
 def _message(entry: Entry) -> str:
     sample = entry.sample
-    return (sample.reason or sample.error or _SILENT.get(sample.status, "no reason given"))[:_LONGEST]
+    if sample.status in _SILENT:
+        return (sample.error or _SILENT[sample.status])[:_LONGEST]
+    return (sample.reason or sample.error or "no reason given")[:_LONGEST]
 
 
 def _folded(message: str) -> str:

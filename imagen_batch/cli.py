@@ -5,21 +5,23 @@ What a command needs is imported by that command, so that `--help` answers at on
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from imagen_batch.arguments import make_parser, spread_retry
-from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.arguments import anchored, make_parser, spread_retry
+from imagen_batch.endings import end_as, ended
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.output import flush_stdout, secure_streams
+from imagen_batch.output import print_result as _print
+from imagen_batch.output import say as _say
+from imagen_batch.sources import is_unicode
+from imagen_batch.wording import printable_lines
 
 if TYPE_CHECKING:
     from imagen_batch.findings import Audit
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
     from imagen_batch.repair import Repaired
     from imagen_batch.settings import Settings
 
-USAGE, LACKING, INVALID, LATER, INTERRUPTED = 2, 3, 5, 75, 130
+LACKING = 3
 
 _NOT_SETTINGS = {
     "command",
-    "line",
+    "argv",
     "api_key",
     "config",
     "yes",
@@ -45,59 +47,90 @@ _NOT_SETTINGS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    secure_streams()
+    of_process = argv is None
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["simulate"]:
         from imagen_batch.simulator import main as simulate  # noqa: PLC0415
 
         return simulate(argv[1:])
+    try:
+        code = ended(partial(_obey, argv), as_json="--json" in argv)
+    finally:
+        flush_stdout()
+    if of_process:
+        end_as(code)
+    return code
+
+
+def _obey(argv: Sequence[str]) -> int:
+    _refuse_bad_bytes(argv)
     typed = make_parser().parse_args(spread_retry(argv))
-    typed.line = shlex.join(["imagen-batch", *argv])
+    typed.argv = argv
     commands: dict[str, Callable[[Namespace], int]] = {
         "run": _run,
         "plan": _plan,
+        "resume": _resume,
         "status": _status,
         "audit": _audit,
         "models": _models,
     }
-    try:
-        return commands[typed.command](typed)
-    except InputInvalid as error:
-        return _tell_problems(error, as_json=getattr(typed, "as_json", False))
-    except (SettingsInvalid, FolderBusy) as error:
-        _say(f"error: {error}")
-        if getattr(typed, "as_json", False):
-            _print(json.dumps({"schema_version": 1, "state": "refused", "message": str(error)}))
-        return USAGE
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return INTERRUPTED
+    return commands[typed.command](typed)
+
+
+def _refuse_bad_bytes(argv: Sequence[str]) -> None:
+    for word in argv:
+        if not is_unicode(word):
+            raise SettingsInvalid(f"{word!r} holds bytes that are not UTF-8: give the file or folder another name")
 
 
 def _run(typed: Namespace) -> int:
     return _launched(_settings(typed), typed)
 
 
+def _resume(typed: Namespace) -> int:
+    from imagen_batch.advice import absolute  # noqa: PLC0415
+    from imagen_batch.keeping import continued, source_edited  # noqa: PLC0415
+
+    changes = {name: value for name, value in vars(typed).items() if name not in {*_NOT_SETTINGS, "folder"}}
+    settings = continued(typed.folder, changes)
+    edited = None if "prompts" in changes else source_edited(typed.folder)
+    if edited is not None and not typed.quiet:
+        command = shlex.join(["imagen-batch", "resume", absolute(settings.place), "--prompts", edited])
+        _say(f"note: {edited} has changed since; this run continues with the stored input. To use it: {command}")
+    return _launched(settings, typed)
+
+
 def _launched(settings: Settings, typed: Namespace, *, lost: tuple[Lack, ...] | None = None) -> int:
+    settings = _host_agreed(settings, typed)
     from flows.launch import Console, launch  # noqa: PLC0415
     from imagen_batch.progress import make_progress  # noqa: PLC0415
     from imagen_batch.report import to_json_text, to_terminal  # noqa: PLC0415
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # until the flow takes over: leave in good order
-        signal.signal(number, _leave)
     mode = "none" if typed.quiet else typed.progress
     console = Console(
         say=(lambda _text: None) if typed.quiet else _say,
         progress=partial(make_progress, mode=mode, verbose=typed.verbose > 0),
         confirm=_confirm(typed),
-        command=typed.line,
+        command=shlex.join(["imagen-batch", *anchored(typed.argv, typed)]),
     )
     summary = launch(settings, console, lost=lost)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def _host_agreed(settings: Settings, typed: Namespace) -> Settings:
+    """Settings with a host that the user agreed to, where a file of the current folder chose it."""
+    from imagen_batch.providers import host_to_agree_to, refuse_unagreed_host  # noqa: PLC0415
+
+    if (host := host_to_agree_to(settings)) is None:
+        return settings
+    ask = _confirm(typed)
+    question = f"{settings.base_url_found_in} sends the API key to {host}, which is not Google's. Go on?"
+    if typed.yes or (ask is not None and ask(question)):
+        return settings.with_host_agreed()
+    refuse_unagreed_host(settings)
+    return settings
 
 
 def _audit(typed: Namespace) -> int:
@@ -112,11 +145,9 @@ def _audit(typed: Namespace) -> int:
     try:
         repaired = repair(typed.folder, say=_say)
     except OSError as error:
-        message = f"the repair stopped: {error.strerror or error}. Nothing is lost: make room, then repair again"
-        _say(f"error: {message}")
-        if typed.as_json:
-            _print(json.dumps({"schema_version": 1, "state": "refused", "message": message}))
-        return LATER
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+        said = f"the repair stopped: {what}. Nothing is lost: make room or correct that, then repair again"
+        raise OSError(error.errno, said) from error
     if not repaired.lost:
         _print_audit(repaired.audit, typed)
         return 0 if repaired.audit.clean else LACKING
@@ -125,20 +156,21 @@ def _audit(typed: Namespace) -> int:
 
 def _bought_again(repaired: Repaired, typed: Namespace) -> int:
     """Make again what is lost, if that is wanted."""
-    from imagen_batch.keeping import reopened, stored_settings  # noqa: PLC0415
+    from imagen_batch.advice import absolute  # noqa: PLC0415
+    from imagen_batch.keeping import continued, reopened  # noqa: PLC0415
     from imagen_batch.wording import plural  # noqa: PLC0415
 
-    settings, total = stored_settings(typed.folder), repaired
+    settings, total = continued(typed.folder, {}), repaired
     if typed.max_cost is not None:
         repaired = repaired.within(typed.max_cost, reopened(typed.folder).asked.price)
-        wall = repaired.spent + typed.max_cost
-        wall = wall if settings.max_cost is None else min(wall, settings.max_cost)
-        settings = settings.model_copy(update={"max_cost": wall})
+        own = settings.max_cost_per_run
+        wall = typed.max_cost if own is None else min(typed.max_cost, own)
+        settings = settings.model_copy(update={"max_cost_per_run": wall})
     price = f"at most ${total.usd:.2f}" + (f", and {total.unpriced} without a known price" if total.unpriced else "")
     _say(f"{plural(total.images, 'image')} are lost: to make them again costs {price}")
     if repaired.images < total.images:
         _say(f"--max-cost {typed.max_cost:g} is enough for {repaired.images} of them")
-    command = shlex.join(["imagen-batch", "audit", typed.folder, "--repair", "--yes"])
+    command = shlex.join(["imagen-batch", "audit", absolute(typed.folder), "--repair", "--yes"])
     confirm = _confirm(typed)
     if not repaired.images or not (typed.yes or (confirm and confirm("Make them again?"))):
         _say(f"everything else is repaired; to make them again: {command} --max-cost {_ceiling(total.usd)}")
@@ -162,23 +194,36 @@ def _audit_text(found: Audit) -> str:
 def _print_audit(found: Audit, typed: Namespace) -> None:
     from imagen_batch.findings import audit_json  # noqa: PLC0415
 
-    _print(audit_json(found) if typed.as_json else _audit_text(found))
+    _print(audit_json(found) if typed.as_json else printable_lines(_audit_text(found)))
 
 
 def _plan(typed: Namespace) -> int:
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from imagen_batch.examine import examine  # noqa: PLC0415
     from imagen_batch.preview import plan_json, plan_text  # noqa: PLC0415
     from imagen_batch.remaining import remaining  # noqa: PLC0415
+    from imagen_batch.storage import check_place  # noqa: PLC0415
+    from imagen_batch.take_input import changes_of, take_input  # noqa: PLC0415
 
-    examined = examine(_settings(typed), today=datetime.now(UTC).date())
-    left = remaining(examined)
-    examined.forget_spool()
+    today = datetime.now(UTC).date()
+    asked: list[str] = []
+
+    def note(question: str) -> bool:
+        asked.append(question)
+        return True
+
+    examined = take_input(_settings(typed), today=today, confirm=note)
+    try:
+        check_place(examined.settings.place)
+        left, changes = remaining(examined), changes_of(examined, today=today)
+    finally:
+        examined.forget_spool()
     if not typed.quiet:
         for warning in examined.warnings:
             _say(f"warning: {warning}")
-    _print(plan_json(examined, left) if typed.as_json else plan_text(examined, left))
+        for question in asked:
+            _say(f"warning: a run of this asks first, or needs --add or --replace: {question}")
+    _print(plan_json(examined, left, changes) if typed.as_json else plan_text(examined, left, changes))
     return 0
 
 
@@ -195,7 +240,8 @@ def _models(typed: Namespace) -> int:
     from imagen_batch.listing import models_json, models_text  # noqa: PLC0415
     from imagen_batch.settings import load_settings  # noqa: PLC0415
 
-    own = load_settings({"prompts": "-"}, env={}, config=typed.config).models
+    tables = {name: value for name, value in os.environ.items() if name == "IMAGEN_BATCH_MODELS"}
+    own = load_settings({"prompts": "-"}, env=tables, config=typed.config).models
     _print(models_json(own) if typed.as_json else models_text(own))
     return 0
 
@@ -229,28 +275,6 @@ def _confirm(typed: Namespace) -> Callable[[str], bool] | None:
     return ask
 
 
-def _tell_problems(error: InputInvalid, *, as_json: bool) -> int:
-    from imagen_batch.problems import problems_json, problems_text  # noqa: PLC0415
-
-    _say(problems_text(error.problems))
-    if as_json:
-        _print(problems_json(error.problems))
-    return INVALID
-
-
 def _color() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-
-
-def _print(text: str) -> None:
-    try:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of our output has seen enough; what we return stays true
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(text: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return on_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

@@ -1,7 +1,10 @@
-"""How does an attempt end in time, when every single byte of it comes in time?
+"""Ends every attempt in time, also one whose single bytes all come in time.
 
 A socket's timeout bounds one read, so a reply that trickles never meets it. Here one thread watches all
 attempts and shuts the connection of one that is due; whoever reads from it gets an error at once.
+
+When the whole process was suspended (Ctrl-Z, a closed laptop), replies may have come whole meanwhile. The watcher
+notices that it slept itself, and gives what is overdue then a little time to be read.
 """
 
 from __future__ import annotations
@@ -13,11 +16,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+_LOOK_EVERY_S = 0.1
+_OVERSLEPT_S = 0.5  # later than this is no scheduler's whim
+_MOST_EXTRA_S = 10.0  # for what waits in buffers; a service that trickles gets no more than this either
 
 _current = threading.local()
+
+
+def current_attempt() -> Attempt | None:
+    """The attempt that this thread is making."""
+    return getattr(_current, "attempt", None)
 
 
 class Attempt:
@@ -31,19 +39,15 @@ class Attempt:
         self.due = False
         self.sent = False
         self.cut_by_hand = False
-        self.connection: HTTPConnection | None = None
-        self.socket: socket.socket | None = None
-
-    def check(self) -> None:
-        """Raise TimeoutError when it was cut: that can look like a reply that ended."""
-        if self.due:
-            raise TimeoutError
+        self.connection: Any = None
+        self.socket: Any = None
 
     def cut(self) -> None:
         """Shut the connection, if there is one yet."""
         self.due = True
         sock = self.socket or getattr(self.connection, "sock", None)
         if sock is not None:
+            sock = sock if hasattr(sock, "shutdown") else sock.socket  # TLS within TLS has none
             with suppress(OSError, ValueError):
                 sock.shutdown(socket.SHUT_RDWR)
 
@@ -89,58 +93,21 @@ class Deadlines:
             self._changed.notify()
 
     def _watch(self) -> None:
+        expected = self._clock()
         with self._changed:
             while not self._closed:
                 now = self._clock()
-                for attempt in self._attempts:
-                    if attempt.ends <= now:
-                        attempt.cut()
-                self._changed.wait(0.1 if self._attempts else None)
+                self._cut_overdue(now, slept=now - expected)
+                pause = _LOOK_EVERY_S if self._attempts else None
+                expected = self._clock() + _LOOK_EVERY_S
+                self._changed.wait(pause)
+                if pause is None:
+                    expected = self._clock()
 
-
-class _Reporting:
-    """Tells the attempt of its thread which connection and socket it uses."""
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if (attempt := getattr(_current, "attempt", None)) is not None:
-            attempt.connection = self
-        super().request(*args, **kwargs)  # type: ignore[misc]
-        if attempt is not None:
-            attempt.sent = True
-
-    def getresponse(self) -> Any:
-        # Before a reply that closes the connection is read: http.client lets go of the socket then.
-        if (attempt := getattr(_current, "attempt", None)) is not None:
-            attempt.socket = self.sock  # type: ignore[attr-defined]
-        return super().getresponse()  # type: ignore[misc]
-
-
-class _Watched(_Reporting, HTTPConnection):
-    pass
-
-
-class _WatchedTls(_Reporting, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTls
-
-
-class WatchedAdapter(HTTPAdapter):
-    """An adapter whose connections can be cut. It never retries: one layer does, and it is not this one."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make pools of connections that report to their thread's attempt."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """The same for connections through a proxy."""
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-        return manager
+    def _cut_overdue(self, now: float, *, slept: float) -> None:
+        extra = min(slept, _MOST_EXTRA_S) if slept > _OVERSLEPT_S else 0.0
+        for attempt in self._attempts:
+            if extra and attempt.ends < now + extra:
+                attempt.ends = now + extra
+            if attempt.ends <= now:
+                attempt.cut()

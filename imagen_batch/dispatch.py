@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from imagen_batch.control import Control
+from imagen_batch.budget import Limit
+from imagen_batch.control import EVERY_S, Control
 from imagen_batch.errors import Fatal
 from imagen_batch.generate import narrowed
 from imagen_batch.history import History, read_history
@@ -25,6 +26,8 @@ from imagen_batch.shares import Shares, Used, Wall
 from imagen_batch.storage import LEDGER
 from imagen_batch.tickets import Job, Report, Ticket
 from imagen_batch.workshop import NOTICED_AFTER_S, settled, shard_folder
+
+_LOOK_EVERY_S = 0.5
 
 
 @contextmanager
@@ -50,6 +53,7 @@ class Dispatch:
         self._slots = slots
         self._sleep = sleep
         self._job = job
+        self._cost_limits = _cost_limits(run)  # of the start: what is spent since counts in the shares
         self._shares = Shares(_wall(run), at_once=1)
         self._shards: Iterator[list[ImageRequest]] = run.shards()
         self._next = next(self._shards, None)
@@ -72,7 +76,7 @@ class Dispatch:
             yield self._ticket(shard, wall)
         self._tell()
         if self._next and not self._shares.in_flight and not self._run.stop.is_set:
-            self._run.studio.budget.hit = True
+            self._run.studio.budget.exhausted(self._limit(self._next))
 
     def landed(self, ticket: Ticket, report: Report) -> None:
         """A shard has ended."""
@@ -92,10 +96,26 @@ class Dispatch:
             self._run.count(tuple(settled(ticket.requests, past)))
         self._again = True
 
+    def drain(self, *tickets: Ticket, grace: float) -> None:
+        """Let workers that no cluster leads any more finish the attempts in flight, for at most `grace` seconds."""
+        with suppress(OSError):  # workers that hear nothing more stop by themselves
+            self._control.say(stop=True)
+        ends = time.monotonic() + grace
+        self._sleep(min(grace, EVERY_S + _LOOK_EVERY_S))  # by then they start no more
+        while time.monotonic() < ends and any(map(self._in_flight, tickets)):
+            self._sleep(_LOOK_EVERY_S)
+
     def cut(self) -> None:
         """End what is under way everywhere."""
         with suppress(OSError):  # workers that hear nothing more stop by themselves
             self._control.say(stop=True, cut=True)
+
+    def _in_flight(self, ticket: Ticket) -> bool:
+        try:
+            past = read_history(self._run.studio.shelf.storage.logs(shard_folder(self._job.id, ticket.shard)))
+        except OSError:
+            return False
+        return any(past.is_open(one.base, number) for one in ticket.requests for number in one.numbers)
 
     def _claimed(self, ticket: Ticket) -> LedgerWriter:
         """Claim a shard as a worker would, so that one that lives after all finds out."""
@@ -141,6 +161,13 @@ class Dispatch:
                 self._control.say(**word)
                 self._told = word
 
+    def _limit(self, shard: list[ImageRequest]) -> Limit:
+        """Which of the run's limits left a shard out."""
+        if self._shares.lacking(shard) == "pictures":
+            return "max_images"
+        costs = self._cost_limits
+        return min(costs, key=lambda name: costs[name]) if costs else "max_images"
+
     @property
     def _share(self) -> float:
         return 1 / max(1, self._shares.at_once if self._next else self._shares.in_flight)
@@ -149,9 +176,20 @@ class Dispatch:
 def _wall(run: Run) -> Wall:
     settings, past = run.examined.settings, run.past
     return Wall(
-        None if settings.max_cost is None else settings.max_cost - past.lost_money().high,
-        None if settings.max_images is None else settings.max_images - past.pictures_at_most(),
+        min(_cost_limits(run).values(), default=None),
+        None if settings.max_images is None else settings.max_images - past.pictures_at_most(settings.provider),
     )
+
+
+def _cost_limits(run: Run) -> dict[Limit, float]:
+    """What the run's limits in USD leave for it at its start."""
+    settings = run.examined.settings
+    limits: dict[Limit, float] = {}
+    if settings.max_cost is not None:
+        limits["max_cost"] = settings.max_cost - run.past.lost_money().high
+    if settings.max_cost_per_run is not None:
+        limits["max_cost_per_run"] = settings.max_cost_per_run
+    return limits
 
 
 def _no_progress() -> Fatal:

@@ -63,9 +63,9 @@ class LedgerDamaged(SettingsInvalid):
 
     def _found_place(self) -> str:
         if self.place is not None:
-            return self.place
+            return self.place if "://" in self.place else str(Path(self.place).absolute())
         state = next((parent for parent in self.path.parents if parent.name == ".imagen-batch"), None)
-        return str(state.parent) if state else "DIR"
+        return str(state.parent.absolute()) if state else "DIR"
 
 
 class FolderBusy(ImagenBatchError):

@@ -5,28 +5,27 @@ Looks at every row once, before anything is sent or written.
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from imagen_batch.asked import Asked
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.identity import Identities
+from imagen_batch.hosts import is_googles
+from imagen_batch.identity import Identities, deciding
 from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
-from imagen_batch.plan import TEMPLATE_FIELDS, Lack, Order, Planner
+from imagen_batch.origin import Origin
+from imagen_batch.plan import TEMPLATE_FIELDS, Lack, Ledgered, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
-from imagen_batch.providers import is_googles
-from imagen_batch.records import Problem, PromptRow
+from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
+from imagen_batch.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.wording import plural
 
 _MOST_PROBLEMS = 10_000
@@ -53,8 +52,11 @@ class Examined:
     file: PromptFile
     today: date
     asked: Asked = field(default_factory=Asked)
-    rows: int = 0
-    samples: int = 0
+    rows: int = 0  # of the whole input
+    samples: int = 0  # of the whole input
+    # What follows is about the rows that --limit admits.
+    wanted_rows: int = 0
+    wanted_samples: int = 0
     requests: int = 0
     worst_usd: float = 0.0
     unpriced: int = 0  # pictures without a known price
@@ -66,14 +68,24 @@ class Examined:
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
-    named: set[int] = field(default_factory=set)  # hashes of names that the user chose
-    spool: Path | None = None  # where standard input was put
+    has_names: bool = False  # whether the user chose names for images
     lost: tuple[Lack, ...] | None = None  # a repair makes these samples again, and no others
+    of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
+    spool: Spool | None = None  # a file of this run's making: standard input, or an input that was put together
+    source: Path | None = None  # the user's own file; None for standard input
+    only: frozenset[int] | None = None  # rows that a failures.csv names: no others are sent
+    origin: Origin | None = None  # of an input that the folder holds, or that was made from one
+    moves: tuple[Move, ...] = ()  # images that stand for samples of rows whose text was edited
+    basis: bytes | None = None  # of the folder's run.json when this was made from its input
+    notices: tuple[str, ...] = ()  # about a file that this was made from
+    taken: str | None = None  # SHA-256 of the failures.csv that this was made from
+    _kept_for: Ledgered | None = None
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know, one sentence each."""
-        return [*self.file.warnings, *(_told(option, warned) for (option, _), warned in self.warned.items())]
+        of_file = self.file.warnings if self.of_file is None else self.of_file
+        return [*self.notices, *of_file, *(_told(option, warned) for (option, _), warned in self.warned.items())]
 
     def models(self) -> dict[str, Model]:
         """The models that rows ask for, with the user's corrections."""
@@ -88,41 +100,77 @@ class Examined:
         original = self.file.path
         if _stamp(original) != self.stamp and not copy.samefile(original):
             raise SettingsInvalid(f"{original} was changed while it was read: nothing was sent; start again")
-        self.file = _opened(copy, settings, format=self.file.format)
+        self.of_file = list(self.file.warnings)
+        self.file = opened_prompts(copy, settings, format=self.file.format)
+
+    def asks_for(self, row: int) -> bool:
+        """Whether this run sends anything for a row of its input."""
+        if self.only is not None:
+            return row in self.only
+        return self.settings.limit is None or row <= self.settings.limit
+
+    def without_selection(self) -> Examined:
+        """The same input for a run that asks for all of it."""
+        return self if self.only is None and self.lost is None else replace(self, only=None, lost=None)
 
     def forget_spool(self) -> None:
         """Remove what standard input was put into."""
         if self.spool is not None:
-            self.spool.unlink(missing_ok=True)
+            self.spool.remove()
             self.spool = None
 
     def orders(self) -> Iterator[Order]:
         """What each row asks for, in input order; read from the file anew."""
         planner = Planner(self.settings, self.catalogue)
-        for row in islice(self.file.rows(), self.settings.limit):
+        for row in self.file.rows():
             assert isinstance(row, PromptRow)
             order, _, _ = planner.order(row)
             assert order is not None
+            if self.asked.is_earlier(row.row):
+                order.prompt = order.earlier_prompt or order.prompt
             yield order
 
+    def keep_earlier_texts(self, past: Ledgered, *, again: bool = False) -> None:
+        """Rows of which the ledger knows under the key of an earlier version stay what they were.
 
-def examine(settings: Settings, *, today: date, stdin: IO[bytes] | None = None) -> Examined:
-    """Read and check everything the run is asked to do.
+        The text that they were sent with is kept, so that nothing is made again for a better one. `again`: the same
+        past knows more than it did.
+        """
+        if self._kept_for is past and not again:
+            return
+        self._kept_for, adopted = past, set()
+        for row, base, earlier, samples in self.asked.earlier():
+            numbers = range(1, samples + 1)
+            if all(past.status(earlier, number) is None for number in numbers):
+                continue
+            # A key that now is this row's may have been another one's before: that one has its pictures.
+            if base in adopted or all(past.status(base, number) is None for number in numbers):
+                self.asked.adopt_earlier(row)
+                adopted.add(earlier)
+
+
+def examine(
+    settings: Settings, *, today: date, stdin: IO[bytes] | None = None, only: frozenset[int] | None = None
+) -> Examined:
+    """Read and check everything the run is asked to do. With `only` these rows are asked for and no others.
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
-    source = _source(settings, stdin)
+    spool = _spooled(settings.prompts, stdin) if is_stream(settings.prompts) else None
     try:
-        return _examined(source, settings, today=today)
+        examined = _examined(spool.path if spool else Path(settings.prompts), settings, today=today, only=only)
     except BaseException:
-        _forget(source, settings)
+        if spool:
+            spool.remove()
         raise
+    examined.spool = spool
+    return examined
 
 
-def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
+def _examined(source: Path, settings: Settings, *, today: date, only: frozenset[int] | None) -> Examined:
     stamp = _stamp(source)
-    file = _opened(source, settings)
-    examined = Examined(settings, load_catalogue(settings.models), file, today, stamp=stamp)
+    file = opened_prompts(source, settings)
+    examined = Examined(settings, load_catalogue(settings.models), file, today, stamp=stamp, only=only)
     _check_template(settings, file)
     problems = _look_at_rows(examined)
     if not problems and not examined.rows:
@@ -133,21 +181,19 @@ def _examined(source: Path, settings: Settings, *, today: date) -> Examined:
         raise InputInvalid(problems)
     _refuse_retired(examined)
     _refuse_unpriced(examined)
-    examined.spool = source if settings.prompts == "-" else None
+    if not is_stream(settings.prompts):
+        examined.source = Path(os.path.abspath(source))  # noqa: PTH100 - links are kept as the user made them
     return examined
 
 
-def _forget(source: Path, settings: Settings) -> None:
-    if settings.prompts == "-":
-        source.unlink(missing_ok=True)
-
-
-def _source(settings: Settings, stdin: IO[bytes] | None) -> Path:
-    if settings.prompts != "-":
-        return Path(settings.prompts)
-    with tempfile.NamedTemporaryFile(prefix="imagen-batch-stdin-", delete=False) as spool:
-        shutil.copyfileobj(stdin or sys.stdin.buffer, spool)
-    return Path(spool.name)
+def _spooled(name: str, stdin: IO[bytes] | None) -> Spool:
+    try:
+        spool = Spool()
+        spool.fill(stream_blocks(name, stdin=stdin))
+    except OSError as error:
+        told = str(error) if isinstance(error, Unreadable) else f"can't be read: {error.strerror or error}"
+        raise InputInvalid([Problem(None, None, name, told)]) from error
+    return spool
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -158,7 +204,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return facts.st_size, facts.st_mtime_ns
 
 
-def _opened(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+def opened_prompts(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+    """A prompt file, read as the settings say."""
     return open_prompts(
         path,
         encoding=settings.encoding,
@@ -183,11 +230,10 @@ def _look_at_rows(examined: Examined) -> list[Problem]:
     identities = Identities(examined.settings.provider)
     problems: list[Problem] = []
     of_the_run: set[Problem] = set()
-    limit = examined.settings.limit
     for row in examined.file.rows():
         if isinstance(row, Problem):
             problems.append(row)
-        elif limit is None or examined.rows < limit:
+        else:
             order, found, remarks = planner.order(row)
             if found:
                 problems += (one for one in found if one.line is not None or one not in of_the_run)
@@ -205,22 +251,32 @@ def _look_at_rows(examined: Examined) -> list[Problem]:
 def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
     if not order.named:
         return
+    examined.has_names = True
     if words := split_words(order.stem):
-        message = f"holds {words[0]!r}, a word that makes dataset loaders drop the other pictures"
-        _warn(examined, row, "file name", message)
-    name = hash(order.stem.casefold())  # some disks take x and X for one
-    if name in examined.named:
-        _warn(
-            examined, row, "file name", "is an earlier row's too: whichever comes second gets part of its key added"
+        message = (
+            f'holds {words[0]!r}: load_dataset("imagefolder", data_dir=...) would leave out all files without that '
+            "word; rename it, or load the folder itself, load_dataset(DIR), which has all of them"
         )
-    examined.named.add(name)
+        _warn(examined, row, "file name", message)
+    if order.twin:
+        message = "an earlier row has the same one, at least on some disks; a short code is added to the second"
+        _warn(examined, row, "file name", message)
 
 
 def _count(examined: Examined, order: Order, identities: Identities) -> None:
-    base = identities.base_key(model=order.model.id, prompt=order.prompt, options=order.options)
+    base, earlier = identities.base_keys(
+        model=order.model.id,
+        prompt=order.prompt,
+        options=deciding(order.options, dialect=order.model.dialect),
+        earlier_prompt=order.earlier_prompt if order.row.style else None,
+    )
     per_request, price = order.model.samples_per_request, order.price
-    examined.asked.add(base, order.samples, per_request=per_request, price=price)
+    examined.asked.add(base, order.samples, per_request=per_request, price=price, earlier=earlier)
     examined.samples += order.samples
+    if not examined.asks_for(examined.rows):
+        return
+    examined.wanted_rows += 1
+    examined.wanted_samples += order.samples
     examined.requests += -(-order.samples // per_request)
     examined.pictures_of[order.model.id] += order.samples
     examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(order.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
@@ -248,7 +304,7 @@ def _warn(examined: Examined, row: PromptRow, option: str, message: str) -> None
 
 
 def _told(option: str, warned: Warned) -> str:
-    rows = f"line {warned.line}" if warned.count == 1 else f"{warned.count} rows, first in line {warned.line}"
+    rows = f"line {warned.line}" if warned.count == 1 else f"{warned.count:,} rows, first in line {warned.line}"
     return f"{option}: {warned.message} ({rows})"
 
 
@@ -275,7 +331,10 @@ def _gone(model: Model, ended: date, examined: Examined) -> str:
 
 
 def _refuse_unpriced(examined: Examined) -> None:
-    if examined.settings.max_cost is not None and examined.unpriced:
+    settings = examined.settings
+    walls = {"--max-cost": settings.max_cost, "--max-cost-per-run": settings.max_cost_per_run}
+    given = [option for option, usd in walls.items() if usd is not None]
+    if given and examined.unpriced:
         raise SettingsInvalid(
-            f"--max-cost needs prices, and none is known for {plural(examined.unpriced, 'picture')}: give --price USD"
+            f"{given[0]} needs prices, and none is known for {plural(examined.unpriced, 'picture')}: give --price USD"
         )

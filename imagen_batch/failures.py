@@ -8,15 +8,24 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, TextIO
 
+import orjson
+
 from imagen_batch.records import Entry, Outcome, PromptRow
+from imagen_batch.wording import no_formula
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _LINE_END = "\r\n"
-ADDED = ("status", "reason", "http_status", "attempts")
+_MARK_DIGITS = 16
+_MARK = re.compile(r"row-([0-9]{1,18})-([0-9a-f]{16})")
+MARK = "imagen_batch_row"
+"""The column that says which row of the run's input a line is about, whatever a spreadsheet did to the others."""
+
+ADDED = ("status", "reason", "http_status", "attempts", MARK)
 
 # Where samples of a row lack for different reasons, the first of these is told.
 _MOST_TELLING: tuple[Outcome, ...] = ("failed", "filtered", "unknown", "skipped_budget", "not_attempted")
@@ -28,7 +37,7 @@ class Failures:
     def __init__(self, text: TextIO, *, headers: Sequence[str]) -> None:
         # A column of the user's that is called like one of ours steps aside, as in the manifest.
         self._headers = list(headers)
-        self._columns = [f"input_{header}" if _folded(header) in ADDED else header for header in headers]
+        self._columns = [column_of(header) for header in headers]
         self._text = text
         self._held: Entry | None = None
         csv.writer(text, lineterminator=_LINE_END).writerow([*self._columns, *ADDED])
@@ -67,20 +76,37 @@ class Failures:
         return pd.DataFrame(lines, columns=[*self._columns, *ADDED], dtype=object)
 
     def _line(self, entry: Entry) -> list[object]:
-        cells = _cells(entry.row)
+        cells = cells_of(entry.row)
         sample, trace = entry.sample, entry.trace
-        reason = sample.reason or sample.error
+        reason = no_formula(sample.reason or sample.error)
         return [
             *(cells.get(header, "") for header in self._headers),
-            *(sample.status, reason, trace.http_status, trace.attempts),
+            *(sample.status, reason, trace.http_status, trace.attempts, mark_of(entry.row)),
         ]
+
+
+def column_of(header: str) -> str:
+    """The name of an original column in failures.csv."""
+    return f"input_{header}" if _folded(header) in ADDED else header
+
+
+def mark_of(row: PromptRow) -> str:
+    """Number and content of a row, as text that no spreadsheet takes for a number or a date."""
+    content = orjson.dumps(sorted(cells_of(row).items()))
+    return f"row-{row.row}-{sha256(content).hexdigest()[:_MARK_DIGITS]}"
+
+
+def marked_number(mark: str) -> tuple[int, str] | None:
+    """Row number and digest of a mark; None where it is none."""
+    found = _MARK.fullmatch(mark.strip().lower())
+    return (int(found[1]), found[2]) if found else None
 
 
 def _rank(entry: Entry) -> int:
     return _MOST_TELLING.index(entry.sample.status)
 
 
-def _cells(row: PromptRow) -> dict[str, str]:
+def cells_of(row: PromptRow) -> dict[str, str]:
     """A text file's row has no cells, only its prompt."""
     return dict(row.cells) or {"prompt": row.prompt}
 

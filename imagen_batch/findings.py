@@ -10,6 +10,9 @@ from typing import Literal
 
 import orjson
 
+from imagen_batch.advice import absolute
+from imagen_batch.wording import json_text, printable
+
 Kind = Literal[
     "missing",  # recorded, and gone
     "truncated",  # there, but not a whole picture
@@ -129,7 +132,7 @@ def _but_edited(audit: Audit) -> str:
 def audit_json(audit: Audit) -> str:
     """All findings for programs."""
     counts = audit.counts
-    return orjson.dumps(
+    return json_text(
         {
             "schema_version": 1,
             "state": "clean" if audit.clean else "damaged",
@@ -139,13 +142,13 @@ def audit_json(audit: Audit) -> str:
             "findings": [asdict(finding) for finding in audit.findings],
         },
         option=orjson.OPT_INDENT_2,
-    ).decode()
+    )
 
 
 def _line(finding: Finding) -> str:
     place = "" if finding.row is None else f"row {finding.row}, sample {finding.sample}: "
     path = f"{finding.path}  " if finding.path else ""
-    return f"  {finding.kind:<16}  {path}{place}{finding.detail}"
+    return f"  {finding.kind:<16}  {printable(path + place + finding.detail)}"
 
 
 def _next(audit: Audit) -> Iterator[str]:
@@ -160,7 +163,7 @@ def _next(audit: Audit) -> Iterator[str]:
         (audit.of("paid_undelivered"), "pictures to ask for again, unless the run holds what is unknown"),
     )
     if audit.needs_repair:
-        yield f"next: imagen-batch audit {shlex.quote(audit.place)} --repair"
+        yield f"next: imagen-batch audit {shlex.quote(absolute(audit.place))} --repair"
         yield from (f"  {len(found)} {step}" for found, step in steps if found)
         yield "  all tables to write anew from the ledger"
     if audit.of("foreign", "duplicated"):

@@ -5,6 +5,8 @@
           checksum, so changed pixels are seen only where the decoder trips over them (even a megabyte
           of zeros can be sound: that is how a plain area is coded)
 
+Formats that the services do not make today are read in `rare_formats`, `tiff` and `boxes`.
+
 Bytes after the end are tolerated: the picture is whole, every viewer ignores them, and a refusal would
 mean to pay again.
 """
@@ -13,7 +15,9 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from PIL import Image
@@ -23,6 +27,26 @@ from imagen_batch.errors import Transient
 
 _SIDE_MAX = 20_000
 _PIXELS_MAX = 89_478_485  # where Pillow begins to warn of decompression bombs
+
+_LARGE_PIXELS = 1 << 25  # twice what the largest picture of a service has
+_LARGE = threading.Lock()  # one such picture is decoded at a time: each may take some hundred megabytes
+
+# What Pillow's parsers raise on broken files besides OSError; a warning raises where warnings are errors.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    Image.DecompressionBombError,
+    Warning,
+)
 
 _PNG_CHUNK = struct.Struct(">I4s")
 _PNG_SIZE = struct.Struct(">II5x")
@@ -47,6 +71,22 @@ def require_size(width: int, height: int) -> None:
     """Refuse sides that no service makes, before a decoder sets memory aside for them."""
     if not (0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _PIXELS_MAX):
         raise damaged(f"the picture claims to be {width} x {height} pixels")
+
+
+def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
+    """Decode the first frame with one plugin of Pillow; returns its sides, raises `damaged` where that fails.
+
+    Check the sides in the header with `require_size` first: Pillow warns of large ones while it opens a file.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=(plugin,)) as picture:
+            width, height = picture.size
+            require_size(width, height)
+            with _LARGE if width * height > _LARGE_PIXELS else nullcontext():
+                picture.load()
+            return width, height
+    except _DECODER_ERRORS as exc:
+        raise damaged(f"the {name} cannot be decoded: {exc}") from exc
 
 
 def read_png(data: bytes) -> Shape:
@@ -86,11 +126,7 @@ def read_webp(data: bytes) -> Shape:
     chunks = dict(_webp_chunks(memoryview(data)[:end]))
     width, height = _webp_size(chunks)
     require_size(width, height)
-    try:
-        with Image.open(io.BytesIO(data[:end]), formats=("WEBP",)) as picture:
-            picture.load()
-    except (OSError, SyntaxError, ValueError) as exc:
-        raise damaged(f"the WebP cannot be decoded: {exc}") from exc
+    decode(data[:end], "WEBP", name="WebP")
     return Shape(width, height, c2pa=b"C2PA" in chunks)
 
 

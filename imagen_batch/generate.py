@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
 from imagen_batch.attempts import Answer, Attempts, Checked
 from imagen_batch.errors import Fatal, Interrupted, Transient
 from imagen_batch.identity import request_key
-from imagen_batch.images import Facts
-from imagen_batch.records import CostIs, ImageRequest, Missing, Outcome, Sample, Trace
+from imagen_batch.images import Facts, contradicts, is_rare
+from imagen_batch.records import CostIs, ImageRequest, Missing, Outcome, Picture, Sample, Trace
 from imagen_batch.room import disk_trouble
 from imagen_batch.studio import Studio
 from imagen_batch.tab import OverBudget
 from imagen_batch.wording import plural
+
+_Todo = tuple[ImageRequest, Mapping[str, int]]
+"""A request, and how often its samples were bought and could not be used, by kind of damage."""
 
 
 def generate_shard(requests: Sequence[ImageRequest], studio: Studio, *, threads: Executor) -> None:
@@ -30,18 +34,18 @@ def generate(request: ImageRequest, studio: Studio) -> None:
 
     Returns without a record where the run stops or the budget ends first. What it raises is a bug, and ends the run.
     """
-    todo = [request]
+    todo: list[_Todo] = [(request, Counter())]
     try:
         while todo and not studio.stop.is_set:
-            todo += _answered(todo.pop(), studio)
+            todo += _answered(*todo.pop(), studio)
     except Exception as error:
         studio.stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
         raise
 
 
-def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
+def _answered(request: ImageRequest, damages: Mapping[str, int], studio: Studio) -> list[_Todo]:
     """Settle one request; returns what has to be asked for once more."""
-    attempts = Attempts(request, studio)
+    attempts = Attempts(request, studio, damages=damages)
     try:
         return _settled(request, attempts, studio)
     except (Interrupted, OverBudget):
@@ -53,15 +57,16 @@ def _answered(request: ImageRequest, studio: Studio) -> list[ImageRequest]:
         studio.shelf.room.release(request.key)
 
 
-def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[ImageRequest]:
+def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[_Todo]:
     try:
         answer = attempts.answer()
     except Transient as error:
-        samples = tuple(_exhausted(number, error, attempts.trace) for number in request.numbers)
+        uncertain = attempts.uncertain
+        samples = tuple(_exhausted(number, error, attempts.trace, uncertain=uncertain) for number in request.numbers)
         _record(request, samples, attempts.trace, studio)
         return []
     _record(request, _samples(request, answer, studio), attempts.trace, studio)
-    return [narrowed(request, number) for number in answer.damaged]
+    return [(narrowed(request, damaged.number), attempts.damages) for damaged in answer.damaged]
 
 
 def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
@@ -90,15 +95,24 @@ def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tupl
     file, trouble = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
     if trouble is not None:
         studio.stop.for_error(disk_trouble(trouble))
-    lied = picture.mime_type != facts.mime_type
+    error, error_kind = _about_type(picture, facts)
     return replace(
         kept_sample(checked.number, file, facts, cost=cost),
         finish_reason=picture.finish_reason,
         safety=picture.safety,
         note=picture.note,
-        error=f"the service said {picture.mime_type or 'nothing'}" if lied else None,
-        error_kind="mime_mismatch" if lied else None,
+        error=error,
+        error_kind=error_kind,
     )
+
+
+def _about_type(picture: Picture, facts: Facts) -> tuple[str | None, str | None]:
+    """What a user should know about the type of a picture that is there: an error text and its kind."""
+    if contradicts(picture.mime_type, facts):
+        return f"the service said {picture.mime_type}", "mime_mismatch"
+    if is_rare(facts):
+        return f"the service sent {facts.mime_type}, which some tools do not read", "rare_format"
+    return None, None
 
 
 def kept_sample(number: int, file: str, facts: Facts, *, cost: tuple[float | None, CostIs]) -> Sample:
@@ -136,15 +150,15 @@ def _lacking(number: int, missing: Missing, *, cost: tuple[float | None, CostIs]
     )
 
 
-def _exhausted(number: int, error: Transient, trace: Trace) -> Sample:
+def _exhausted(number: int, error: Transient, trace: Trace, *, uncertain: bool) -> Sample:
     status: Outcome = "unknown" if error.lost else "failed"
     return Sample(
         number=number,
         status=status,
         error=f"{error} ({error.kind}, {plural(trace.attempts, 'attempt')})",
         error_kind="transient_exhausted",
-        cost_usd=None if error.maybe_charged else 0.0,
-        cost_is="unknown" if error.maybe_charged else "estimate",
+        cost_usd=None if uncertain else 0.0,
+        cost_is="unknown" if uncertain else "estimate",
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from imagen_batch.errors import Fatal, RateLimited, Transient
 from imagen_batch.pace import Pace, Permit
 from imagen_batch.stopping import Stop
+from imagen_batch.wording import span
 
 _SURELY_AN_OUTAGE_S = 30.0  # a few rows that fail of themselves are over sooner
 _LONGEST_NAP_S = 0.5  # a stop from a signal handler can't notify: look for it this often
@@ -88,7 +89,7 @@ class Governor:
 
 def _outage(error: Transient, seconds: float) -> Fatal:
     return Fatal(
-        f"nothing has succeeded for {seconds / 60:.0f} minutes; the last error was: {error}",
+        f"nothing has succeeded for {span(seconds)}; the last error was: {error}",
         kind="outage",
         outcome="outage",
         exit_code=75,

@@ -6,20 +6,24 @@ details are read back from disk when the manifest is made, so memory stays small
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imagen_batch.ledger_reader import (
     BackRecord,
     DoneRecord,
+    KeptRecord,
     Record,
     SentRecord,
     as_sample,
     done_at,
+    kept_at,
     ledger_files,
     records_in,
 )
-from imagen_batch.money import Money
+from imagen_batch.money import Charges, Money
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
 _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
@@ -52,24 +56,74 @@ class OpenAttempt:
         return range(self.first, self.first + len(self.names))
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The latest attempt for a sample that brought nothing, where no result followed."""
+
+    key: str
+    attempt: int
+    sent_at: float
+    at: float
+    kind: str
+    http_status: int | None
+    error: str  # the service's or the network's words
+
+
 class History:
     """The state of a run, folded from its ledger."""
 
     def __init__(self) -> None:
-        self.money = Money()
         self.attempts = 0
         self.refused_429 = 0
-        self.pictures = 0
-        self.maybe_pictures = 0  # asked for in attempts that may have been charged
-        self._open: dict[tuple[str, int], SentRecord] = {}  # `sent` records
+        self._charges: dict[str, Charges] = {}  # by kind of provider
+        self._costs: dict[bytes, float] = {}  # USD of samples that were charged for other than by one picture
+        self._open: dict[tuple[str, int], SentRecord] = {}
         self._tries: dict[str, int] = {}
+        self._failed: dict[bytes, tuple[SentRecord, BackRecord]] = {}  # the latest attempt without a result
         self._files: list[Path] = []
         self._numbers: dict[str, int] = {}  # of files, by their names: no two have the same, wherever they lie
         self._ends: list[int] = []  # how far each was read
         self._places: dict[bytes, int] = {}
+        self._kept: dict[bytes, tuple[int, int]] = {}  # where its `kept` record lies, and which move of it
         self._pending: dict[bytes, int] = {}
         self._last: tuple[int, DoneRecord] | None = None
+        self._last_kept: tuple[int, KeptRecord] | None = None
         self._block: tuple[int, bytes] = (0, b"")
+
+    @property
+    def money(self) -> Money:
+        """What was charged by all providers, without attempts that nothing answered."""
+        return self._answered(None).money
+
+    @property
+    def pictures(self) -> int:
+        """Pictures that were ever recorded, whoever made them."""
+        return self._answered(None).pictures
+
+    def charges(self, provider: str | None = None) -> Charges:
+        """What was charged, with attempts that nothing answered counted as perhaps charged.
+
+        With a `provider` only its kind counts: a simulator's charges are not real ones. What an earlier version
+        recorded without its provider counts as either.
+        """
+        charges = self._answered(provider)
+        for sent in self._open.values():
+            if provider is None or _kind(sent) in {"", kind_of(provider)}:
+                charges.possibly_charged(sent.usd, pictures=len(sent.names))
+        return charges
+
+    def cost(self, base: str, number: int) -> float | None:
+        """USD of all that was charged for a sample; None where that is what its record says."""
+        return self._costs.get(_slot(base, number)) if self._costs else None
+
+    def open_since(self, moment: float) -> set[tuple[str, int]]:
+        """Base and number of the samples of attempts that began at `moment` or later and that nothing answered."""
+        attempts = (attempt for attempt in self.open.values() if attempt.at >= moment)
+        return {(attempt.base, number) for attempt in attempts for number in attempt.numbers}
+
+    def attempts_of(self, key: str) -> int:
+        """How many attempts were made for a request that has no result."""
+        return self._tries.get(key, 0)
 
     @property
     def open(self) -> dict[tuple[str, int], OpenAttempt]:
@@ -100,10 +154,6 @@ class History:
         found = self.details(request.base, request.first)
         return found[1].attempts if found is not None and found[1].key == request.key else 0
 
-    def attempts_made(self, key: str) -> int:
-        """How many attempts were made for a request that has no result."""
-        return self._tries.get(key, 0)
-
     def images_made(self) -> int:
         """Samples whose image was recorded."""
         ok = _NUMBERS["ok"]
@@ -115,10 +165,29 @@ class History:
         covering = [attempt for attempt in of_row if number in attempt.numbers]
         return covering[-1] if covering else None
 
+    def last_failed(self, base: str, number: int) -> Failed | None:
+        """The latest attempt for a sample, where that failed and nothing followed."""
+        found = self._failed.get(_slot(base, number))
+        if found is None:
+            return None
+        sent, back = found
+        said = back.error or back.kind  # earlier versions kept the kind alone
+        return Failed(sent.key, sent.attempt, sent.at, back.at, back.kind, back.status, said)
+
     def details(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The recorded result of a sample and how its request went; None when there is none."""
         place = self._places.get(_slot(base, number))
         return None if place is None else self._details(place, number)
+
+    def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
+        """What a sample's image was made from, where that is an earlier text of its row."""
+        where, index = self._kept.get(_slot(base, number), (-1, 0))
+        if where < 0:
+            return None
+        last = self._last_kept  # a record of its own: it may be long, and results are read in between
+        if last is None or last[0] != where:
+            last = self._last_kept = (where, kept_at(*self._lies_at(where), self._line(where)))
+        return last[1].moves[index].facts
 
     def settled(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The same unless a later attempt may have been charged: then, too, what became of the sample is open."""
@@ -128,16 +197,14 @@ class History:
             return None
         return self._details(place, number)
 
-    def pictures_at_most(self) -> int:
+    def pictures_at_most(self, provider: str | None = None) -> int:
         """Pictures that were made, as far as anyone can know: those of attempts that nothing answered, too."""
-        return self.pictures + self.maybe_pictures + sum(len(one.names) for one in self.open.values())
+        charges = self.charges(provider)
+        return charges.pictures + charges.possible_pictures
 
-    def lost_money(self) -> Money:
+    def lost_money(self, provider: str | None = None) -> Money:
         """The money with attempts that nothing answered counted as perhaps charged."""
-        money = Money(self.money.spent, self.money.maybe, self.money.unpriced)
-        for attempt in self.open.values():
-            money.add_maybe(attempt.usd)
-        return money
+        return self.charges(provider).money
 
     def fold(self, record: Record, *, where: int) -> None:
         """Take one record into account. `where` is the file number and offset at which it lies."""
@@ -147,6 +214,8 @@ class History:
             self._fold_done(record, where)
         elif isinstance(record, BackRecord):
             self._fold_back(record)
+        elif isinstance(record, KeptRecord):
+            self._fold_kept(record, where)
 
     def read(self, path: Path) -> None:
         """Fold a ledger file; of one that was read before, what came to it since."""
@@ -181,6 +250,7 @@ class History:
         first = record.first
         for number in range(first, first + len(record.names)):
             slot = _slot(record.base, number)
+            self._failed.pop(slot, None)
             self._pending[slot] = self._pending.get(slot, 0) + 1
 
     def _fold_back(self, record: BackRecord) -> None:
@@ -188,29 +258,85 @@ class History:
         sent = self._open.pop((record.key, record.attempt), None)
         if sent is None:
             return
-        attempt = _open_attempt(sent)
-        self.money.spent += record.usd or 0.0  # an answer without a picture that was asked for once more
+        attempt, charges = _open_attempt(sent), self._charges_of(sent)
+        self._failed.update((_slot(attempt.base, number), (sent, record)) for number in attempt.numbers)
+        usd = record.usd or 0.0  # an answer without a picture that was asked for once more
+        charges.money.spent += usd
+        for number in attempt.numbers if usd else ():
+            self._add_cost(_slot(attempt.base, number), usd / len(attempt.names))
         if record.charged == "maybe":  # its samples stay unknown until a later attempt tells more
-            self.money.add_maybe(attempt.usd)
-            self.maybe_pictures += len(attempt.names)
+            charges.possibly_charged(attempt.usd, pictures=len(attempt.names))
             return
+        charges.possible_pictures += len(attempt.names) * (record.charged == "yes")  # they came, and can't be used
         for number in attempt.numbers:
             self._no_longer_pending(_slot(attempt.base, number))
 
     def _fold_done(self, record: DoneRecord, where: int) -> None:
-        self._open.pop((record.key, record.attempt), None)
+        charges = self._charges_of(self._open.pop((record.key, record.attempt), None))
         self._tries.pop(record.key, None)
-        self.money.maybe += record.maybe_usd
+        charges.money.maybe += record.maybe_usd
+        charges.lost_attempts += bool(record.maybe_usd)
         for sample in record.samples:
-            slot = _slot(record.base, sample.number)
+            slot, usd = _slot(record.base, sample.number), sample.cost_usd or 0.0
             self._pending.pop(slot, None)
-            self.money.spent += sample.cost_usd or 0.0
+            self._failed.pop(slot, None)
+            charges.money.spent += usd
+            if slot in self._costs or slot in self._places:
+                self._add_cost(slot, usd)
             if sample.status == "ok":
-                self.pictures += 1
-                self.money.unpriced += sample.cost_is == "unknown"
+                charges.pictures += 1
+                charges.money.unpriced += sample.cost_is == "unknown"
+                self._kept.pop(slot, None)
             elif self._is_ok(slot):
                 continue  # a picture that is there is not taken away by a later failure
             self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample.status]
+
+    def _fold_kept(self, record: KeptRecord, where: int) -> None:
+        """All moves are made from the state before any of them: rows may have changed places.
+
+        Where facts tell what an image was made from, its row was edited, and the earlier text keeps what it has.
+        """
+        moves = [
+            (_slot(move.source, number), _slot(move.base, number), index)
+            for index, move in enumerate(record.moves)
+            for number in move.numbers
+        ]
+        before = [(self._places.get(source), self._kept.get(source)) for source, _, _ in moves]
+        left = {source for source, _, index in moves if record.moves[index].prompt is None}
+        for source in left.difference(target for _, target, _ in moves):
+            self._places.pop(source, None)
+            self._kept.pop(source, None)
+        for (_, target, index), (place, kept) in zip(moves, before, strict=True):
+            self._failed.pop(target, None)
+            if place is None:
+                self._places.pop(target, None)
+                self._kept.pop(target, None)
+            else:
+                self._places[target] = place
+                own = record.moves[index].prompt is not None
+                moved = (where, index) if own else kept
+                self._kept.pop(target, None)
+                self._kept.update({target: moved} if moved else {})
+
+    def _answered(self, provider: str | None) -> Charges:
+        """The charges of a provider's kind, and of records without one."""
+        kinds = set(self._charges) if provider is None else {"", kind_of(provider)}
+        return sum((self._charges[kind] for kind in kinds & set(self._charges)), start=Charges())
+
+    def _charges_of(self, sent: SentRecord | None) -> Charges:
+        return self._charges.setdefault(_kind(sent), Charges())
+
+    def _add_cost(self, slot: bytes, usd: float) -> None:
+        """A charge for a sample beside the one that its record tells of."""
+        if slot not in self._costs:
+            place = self._places.get(slot)
+            before = 0.0 if place is None else self._recorded_cost(place, slot)
+            self._costs[slot] = before
+        self._costs[slot] += usd
+
+    def _recorded_cost(self, place: int, slot: bytes) -> float:
+        record, number = self._record(place >> _STATUS_BITS), int.from_bytes(slot[-4:], "big")
+        return sum(sample.cost_usd or 0.0 for sample in record.samples if sample.number == number)
 
     def _is_ok(self, slot: bytes) -> bool:
         place = self._places.get(slot)
@@ -225,9 +351,12 @@ class History:
     def _record(self, where: int) -> DoneRecord:
         last = self._last  # any thread may ask, and change it
         if last is None or last[0] != where:  # samples of one request are asked for one after the other
-            number, offset = where >> _OFFSET_BITS, where & ((1 << _OFFSET_BITS) - 1)
-            last = self._last = (where, done_at(self._files[number], offset, self._line(where)))
+            last = self._last = (where, done_at(*self._lies_at(where), self._line(where)))
         return last[1]
+
+    def _lies_at(self, where: int) -> tuple[Path, int]:
+        """The file in which a record lies, and the byte offset there."""
+        return self._files[where >> _OFFSET_BITS], where & ((1 << _OFFSET_BITS) - 1)
 
     def _line(self, where: int) -> bytes:
         at, block = self._block
@@ -241,9 +370,9 @@ class History:
 
     def _block_around(self, where: int) -> tuple[int, bytes]:
         """A part of a ledger file that holds the whole record at `where`, and where it begins."""
-        number, offset = where >> _OFFSET_BITS, where & ((1 << _OFFSET_BITS) - 1)
+        path, offset = self._lies_at(where)
         before = min(_BEFORE, offset)
-        with self._files[number].open("rb") as file:
+        with path.open("rb") as file:
             file.seek(offset - before)
             block = file.read(_BLOCK)
             if b"\n" not in block[before:]:
@@ -256,6 +385,16 @@ def read_history(folder: Path) -> History:
     history = History()
     history.read_folder(folder)
     return history
+
+
+def kind_of(provider: str) -> str:
+    """Whose money it is: a simulator charges nothing."""
+    return "simulator" if provider == "simulator" else "real"
+
+
+def _kind(sent: SentRecord | None) -> str:
+    """The kind of provider an attempt was sent to; "" where an earlier version did not record it."""
+    return kind_of(sent.provider) if sent is not None and sent.provider else ""
 
 
 def _slot(base: str, number: int) -> bytes:

@@ -1,12 +1,12 @@
-"""When are two requests the same request?
+"""The keys of requests: the same key means the same request.
 
-When everything that decides the picture is the same. Nothing else counts: not the row number, the file
+It is the same when everything that decides the picture is. Nothing else counts: not the row number, the file
 name, a clock or a run. So reordering rows, inserting some or mending a typo re-makes only what changed.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from hashlib import sha256
 
@@ -26,21 +26,53 @@ class Identities:
     def __init__(self, provider: str) -> None:
         self._family = FAMILIES[provider]
         self._seen: dict[bytes, int] = {}
+        self._seen_earlier: dict[bytes, int] | None = None  # from the first row on whose text was another one
 
     def base_key(self, *, model: str, prompt: str, options: Options) -> str:
         """The identity of a row's pictures, 64 hex digits; sample numbers are not in it."""
-        content = _digest(self._family, model, prompt, options)
-        short = content[:12]
-        occurrence = self._seen.get(short, 0) + 1
-        self._seen[short] = occurrence
-        if occurrence == 1:
-            return content.hex()
-        return sha256(content + b"#%d" % occurrence).hexdigest()
+        return self.base_keys(model=model, prompt=prompt, options=options)[0]
+
+    def base_keys(
+        self, *, model: str, prompt: str, options: Options, earlier_prompt: str | None = None
+    ) -> tuple[str, str | None]:
+        """The same, and what an earlier version would have given; None where that is no other.
+
+        `earlier_prompt` is the text that an earlier version would have sent, where that is another one.
+        """
+        content = earlier_content = _digest(self._family, model, prompt, options)
+        if earlier_prompt is not None:
+            earlier_content = _digest(self._family, model, earlier_prompt, options)
+            self._seen_earlier = dict(self._seen) if self._seen_earlier is None else self._seen_earlier
+        base = _counted(content, self._seen)
+        if self._seen_earlier is None:
+            return base, None
+        earlier = _counted(earlier_content, self._seen_earlier)
+        return base, None if earlier == base else earlier
+
+
+def deciding(options: Options, *, dialect: str) -> Options:
+    """The options that tell rows apart. Billing labels decide nothing about a picture.
+
+    Those of `predict` count all the same, because they always did.
+    """
+    if options.labels is None or dialect == "predict":
+        return options
+    return replace(options, labels=None)
 
 
 def request_key(base: str, first: int, samples: int) -> str:
     """The identity of one request: its row's base and the sample range."""
     return sha256(f"{base}:{first}+{samples}".encode()).hexdigest()
+
+
+def _counted(content: bytes, seen: dict[bytes, int]) -> str:
+    """The key of this content, another one for each time that it was seen."""
+    short = content[:12]
+    occurrence = seen.get(short, 0) + 1
+    seen[short] = occurrence
+    if occurrence == 1:
+        return content.hex()
+    return sha256(content + b"#%d" % occurrence).hexdigest()
 
 
 def _digest(family: str, model: str, prompt: str, options: Options) -> bytes:

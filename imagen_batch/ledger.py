@@ -2,6 +2,7 @@
 
 JSON lines in `.imagen-batch/ledger/`, one log per writer, append only:
 
+    kept   images that stand for samples of rows whose text was edited since
     sent   before an attempt: which samples, at what worst-case price
     back   the attempt brought no result; whether it may have been charged
     done   the result for each sample, written when its pictures are on disk
@@ -16,7 +17,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Protocol
@@ -65,8 +66,8 @@ class LedgerWriter:
         """This writer makes a shard. Told first, so that whoever made it before finds out."""
         self._append({"t": "claim", "run": run, "shard": shard})
 
-    def sent(self, request: ImageRequest, *, attempt: int, at: float) -> None:
-        """An attempt is about to start. Stored when this returns."""
+    def sent(self, request: ImageRequest, *, attempt: int, at: float, provider: str | None = None) -> None:
+        """An attempt is about to start. Stored when this returns. `provider` tells whose money it is."""
         self._append(
             {
                 "t": "sent",
@@ -78,6 +79,7 @@ class LedgerWriter:
                 "attempt": attempt,
                 "at": at,
                 "usd": request.price,
+                **({} if provider is None else {"provider": provider}),
             }
         )
 
@@ -116,6 +118,10 @@ class LedgerWriter:
     def skip(self, record: Mapping[str, object]) -> None:
         """A damaged line that readers pass over from now on; see `ledger_reader.skip_record`."""
         self._append(dict(record))
+
+    def kept(self, moves: Sequence[Mapping[str, object]], *, at: float) -> None:
+        """What is known of some samples holds for others from now on: their rows were edited. See `kept.py`."""
+        self._append({"t": "kept", "at": at, "moves": list(moves)})
 
     def flush(self) -> None:
         """Store everything that waits."""

@@ -7,7 +7,7 @@ stays where it is, so nothing that the ledger ever held is destroyed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from hashlib import sha256
 from pathlib import Path
@@ -56,7 +56,7 @@ class BackRecord(msgspec.Struct, tag="back", tag_field="t", gc=False):
 
     key: str
     attempt: int
-    charged: Literal["no", "maybe"]
+    charged: Literal["no", "maybe", "yes"]
     status: int | None = None
     usd: float | None = None
     at: float = 0.0
@@ -78,6 +78,32 @@ class DoneRecord(msgspec.Struct, tag="done", tag_field="t", gc=False):
     maybe_usd: float = 0.0
 
 
+class KeptMove(msgspec.Struct, rename={"source": "from"}):
+    """Samples whose images hold for samples of another base key. What they were made from, where that differs."""
+
+    base: str
+    source: str
+    numbers: tuple[int, ...]
+    prompt: str | None = None
+    model: str | None = None
+    dialect: str | None = None
+    options: dict[str, Any] | None = None
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """What the images were made from; None where that is what the row says."""
+        if self.prompt is None:
+            return None
+        return {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options or {}}
+
+
+class KeptRecord(msgspec.Struct, tag="kept", tag_field="t"):
+    """Images that stand for samples of rows whose text was edited since."""
+
+    moves: tuple[KeptMove, ...]
+    at: float = 0.0
+
+
 class OtherRecord(msgspec.Struct):
     """A record that is not about an attempt: `claim`, `skip`, or of a type that a later version writes."""
 
@@ -87,9 +113,11 @@ class OtherRecord(msgspec.Struct):
     sha256: str | None = None
 
 
-Record = SentRecord | BackRecord | DoneRecord | OtherRecord
+Known = SentRecord | BackRecord | DoneRecord | KeptRecord
+Record = Known | OtherRecord
 
-_decode = msgspec.json.Decoder(SentRecord | BackRecord | DoneRecord).decode
+_KNOWN_TYPES: Final = frozenset({"sent", "back", "done", "kept"})
+_decode = msgspec.json.Decoder(Known).decode
 _decode_other = msgspec.json.Decoder(OtherRecord).decode
 
 
@@ -147,6 +175,19 @@ def done_at(path: Path, offset: int, line: bytes) -> DoneRecord:
     return record
 
 
+def kept_at(path: Path, offset: int, line: bytes) -> KeptRecord:
+    """The record of moves in `line`, which was read from `path` at `offset`. Raises LedgerDamaged."""
+    record = _parse(line)
+    if not isinstance(record, KeptRecord):
+        raise _damaged(path, offset, record if isinstance(record, str) else "it was changed while it was read")
+    return record
+
+
+def kept_record(moves: Iterable[Mapping[str, object]]) -> KeptRecord:
+    """The record of moves that are not in the ledger yet."""
+    return msgspec.convert({"t": "kept", "moves": list(moves)}, KeptRecord)
+
+
 def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
     """Every line of a ledger that is no record and that no `skip` record names, with its bytes."""
     for path in ledger_files(folder):
@@ -168,19 +209,24 @@ def skip_record(damage: LedgerDamaged, line: bytes) -> dict[str, Any]:
 def _parse(line: bytes) -> Record | str:
     """The record in a line, or what is wrong with it."""
     try:
-        record: SentRecord | BackRecord | DoneRecord = _decode(line)
+        record: Known = _decode(line)
     except msgspec.ValidationError as error:
         return _parse_other(line) or f"it is not a record of a known form: {error}"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "it is not JSON"
     try:
-        if isinstance(record, SentRecord):
-            sound = _is_sent(record)
-        else:
-            sound = isinstance(record, BackRecord) or _is_done(record)
+        sound = _is_sound(record)
     except ValueError:
         sound = False
     return record if sound else "it holds a value that no record can have"
+
+
+def _is_sound(record: Known) -> bool:
+    if isinstance(record, SentRecord):
+        return _is_sent(record)
+    if isinstance(record, DoneRecord):
+        return _is_done(record)
+    return isinstance(record, BackRecord) or _is_kept(record)
 
 
 def _parse_other(line: bytes) -> OtherRecord | None:
@@ -188,7 +234,7 @@ def _parse_other(line: bytes) -> OtherRecord | None:
         record = _decode_other(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return None if record.t in {"sent", "back", "done"} else record
+    return None if record.t in _KNOWN_TYPES else record
 
 
 def _is_sent(record: SentRecord) -> bool:
@@ -209,6 +255,17 @@ def _is_done(record: DoneRecord) -> bool:
         if sample.status == "ok" and not (_is_path(sample.file or "") and bytes.fromhex(sample.sha256 or "")):
             return False
     return len(bytes.fromhex(record.base)) == _KEY_BYTES
+
+
+def _is_kept(record: KeptRecord) -> bool:
+    for move in record.moves:
+        if not all(0 < number <= _MOST_SAMPLES for number in move.numbers):
+            return False
+        if {len(bytes.fromhex(move.base)), len(bytes.fromhex(move.source))} != {_KEY_BYTES}:
+            return False
+        if move.prompt is not None and (move.model is None or move.dialect is None):
+            return False
+    return True
 
 
 def _is_path(path: str) -> bool:

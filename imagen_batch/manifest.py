@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BufferedIOBase
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -21,12 +22,15 @@ from imagen_batch.columns import (
     user_columns,
 )
 from imagen_batch.records import Sample
+from imagen_batch.wording import FORMULA
 
 
 class Manifest:
     """Writes the same rows into both files. The caller owns the handles."""
 
-    def __init__(self, parquet: BinaryIO, text: BinaryIO, *, table: pa.Schema) -> None:
+    def __init__(
+        self, parquet: BinaryIO | BufferedIOBase, text: BinaryIO | BufferedIOBase, *, table: pa.Schema
+    ) -> None:
         self._parquet = pq.ParquetWriter(parquet, table, compression="zstd")
         told = pa.schema([(column.name, TEXT if column.type == MOMENT else column.type) for column in table])
         self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), told, write_options=_CSV)
@@ -52,21 +56,40 @@ _CSV = csv.WriteOptions(eol="\r\n")
 
 
 def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """How the columns stand in the CSV: times in ISO 8601, all else as it is."""
+    """How the columns stand in the CSV: times in ISO 8601, no formula of the service's, all else as it is."""
     for place, told in enumerate(batch.schema):
         if told.type == MOMENT:
             iso = pc.strftime(batch.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
             batch = batch.set_column(place, told.name, iso)
+        elif place < len(_OWN) and told.name in _SERVICE_TEXT:
+            batch = batch.set_column(place, told.name, _without_formulas(batch.column(place)))
     return batch
+
+
+def _without_formulas(texts: pa.Array) -> pa.Array:
+    """An apostrophe in front of what a spreadsheet would calculate."""
+    formulas = pc.match_substring_regex(texts, FORMULA)
+    if not pc.any(formulas).as_py():
+        return texts
+    return pc.if_else(formulas, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
 def _codes(sample: Sample) -> str | None:
     return ", ".join(sample.filter_codes) or None
 
 
-def _known_cost(sample: Sample) -> float | None:
-    return None if sample.cost_is == "unknown" else sample.cost_usd
-
+# Columns that may hold the service's words. The user's own text stays exactly as it is.
+_SERVICE_TEXT = frozenset(
+    {
+        "raiFilteredReason",
+        "filter_stage",
+        "filter_category",
+        "filter_codes",
+        "finishReason",
+        "safetyAttributes",
+        "error",
+    }
+)
 
 # Names that other programs rely on: add at the end, rename never.
 _OWN = (
@@ -103,7 +126,7 @@ _OWN = (
     column("error", TEXT, "sample.error"),
     column("error_kind", TEXT, "sample.error_kind"),
     column("latency_s", DECIMAL, "trace.latency_s"),
-    Column("cost_usd", DECIMAL, "sample", _known_cost),
+    column("cost_usd", DECIMAL, "entry.cost_usd"),
     column("cost_is", TEXT, "sample.cost_is"),
     column("sent_at", MOMENT, "trace.sent_at"),
     column("finished_at", MOMENT, "trace.finished_at"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from io import BufferedIOBase
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ class Metadata:
     `manifest` is the manifest's schema; the columns that belong to the user's `headers` stand at its end.
     """
 
-    def __init__(self, parquet: BinaryIO, *, manifest: pa.Schema, headers: Sequence[str]) -> None:
+    def __init__(self, parquet: BinaryIO | BufferedIOBase, *, manifest: pa.Schema, headers: Sequence[str]) -> None:
         places = [manifest.names.index(name) for name in _OWN.values()]
         self._places = [*places, *range(len(manifest) - len(headers), len(manifest))]
         types = [manifest.types[place] for place in self._places]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -18,7 +18,36 @@ class Money:
         """The most that can have been charged, as far as prices are known."""
         return self.spent + self.maybe
 
+    def __add__(self, other: Money) -> Money:
+        """Both together."""
+        return Money(self.spent + other.spent, self.maybe + other.maybe, self.unpriced + other.unpriced)
+
     def add_maybe(self, usd: float | None) -> None:
         """An attempt that may have been charged, at its worst-case price."""
         self.maybe += usd or 0.0
         self.unpriced += usd is None
+
+
+@dataclass(slots=True)
+class Charges:
+    """What one kind of provider was asked for: a simulator's charges are not real ones."""
+
+    money: Money = field(default_factory=Money)
+    pictures: int = 0
+    possible_pictures: int = 0  # asked for in attempts that may have been charged
+    lost_attempts: int = 0  # attempts that may have been charged, and brought nothing
+
+    def __add__(self, other: Charges) -> Charges:
+        """Both together."""
+        return Charges(
+            self.money + other.money,
+            self.pictures + other.pictures,
+            self.possible_pictures + other.possible_pictures,
+            self.lost_attempts + other.lost_attempts,
+        )
+
+    def possibly_charged(self, usd: float | None, *, pictures: int) -> None:
+        """An attempt that may have been charged, at its worst-case price."""
+        self.money.add_maybe(usd)
+        self.possible_pictures += pictures
+        self.lost_attempts += 1

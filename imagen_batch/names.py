@@ -1,4 +1,4 @@
-"""What may a picture be called?
+"""File names of pictures.
 
 A name comes from the row's number, from a cell of the user's, or from a template over such cells. Cells are
 data: whatever they say, the name stays below the run's `images` folder and works on every common system.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 _FOLDER = "images/"
@@ -25,6 +25,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\u
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
 _SPACES = re.compile(r"\s{2,}")
 _TAIL = re.compile(r"[.\s]+$")
+_SEGMENT_TAIL = re.compile(r"[.\s]+(?=/|$)")
 _EXTENSIONS = re.compile(r"(\.(png|jpe?g|webp|gif)[.\s]*)+$", re.IGNORECASE)
 _PADDING = re.compile(r"0(\d{1,2})d?")
 _INTEGER = re.compile(r"-?[0-9]+")
@@ -35,6 +36,7 @@ _SPLIT_WORD = re.compile(
     r"(train|training|validation|valid|val|dev|test|testing|eval|evaluation)"
     r"(?=[-._ 0-9/]|$)"
 )
+_SPLIT_WORD_IN_ANY_CASE = re.compile(_SPLIT_WORD.pattern, re.IGNORECASE)
 
 
 def default_stem(row: int) -> str:
@@ -55,9 +57,10 @@ def stem_from(text: str) -> str:
 def stem_from_template(template: str, values: Mapping[str, str | int]) -> str:
     """The stem for a template such as `{chapter:02}/{page:03}-{slug}`, which `check_template` has passed.
 
-    Only a "/" of the template makes a folder: one in a value does not. Raises ValueError if nothing is left.
+    Only a "/" of the template makes a folder: one in a value does not. The name is free of words that split a
+    dataset. Raises ValueError if nothing is left.
     """
-    return _stem(_segments(_render(template, values)), source=template)
+    return without_split_words(_stem(_segments(_render(template, values)), source=template))
 
 
 def check_template(template: str, fields: Collection[str]) -> None:
@@ -65,11 +68,53 @@ def check_template(template: str, fields: Collection[str]) -> None:
     stem_from(_render(template, dict.fromkeys(fields, "x")))
 
 
+def template_fields(template: str) -> frozenset[str]:
+    """The fields that a template names. Raises ValueError for one that can't be read."""
+    return frozenset(name for _, name, _, _ in _parse(template) if name is not None)
+
+
 def picture_name(stem: str, *, sample: int, key: str, extension: str, named: bool, samples: int) -> str:
     """The name below the run's folder. `named`: the user chose the stem, so it is kept as bare as can be."""
     if not named:
         return f"{stem}_{sample:02}_{key[:8]}{extension}"
     return f"{stem}{extension}" if samples == 1 else f"{stem}_{sample:02}{extension}"
+
+
+class TakenNames:
+    """The names given so far, compared as the strictest disk does. A hash for each is kept."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether some disk would take `name` for one that was given."""
+        return hash(folded_name(name)) in self._taken
+
+    def add(self, name: str) -> None:
+        """Give `name`."""
+        self._taken.add(hash(folded_name(name)))
+
+    def claim(self, names: Iterable[str]) -> bool:
+        """Give all of `names`; False, and none is given, where one of them is taken."""
+        hashes = {hash(folded_name(name)) for name in names}
+        if self._taken.isdisjoint(hashes):
+            self._taken |= hashes
+            return True
+        return False
+
+
+def folded_name(name: str) -> str:
+    """What all spellings that some disk takes for one name have in common.
+
+    Letter case in any script, composed and decomposed letters, dots and spaces at the end of a segment, characters
+    that have no width.
+    """
+    if name.isascii():
+        return _SEGMENT_TAIL.sub("", name.lower())
+    # Disks that compare upper case take the dotless i for an I; those that compare lower case, the dotted I for an i.
+    folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold().upper().casefold())
+    visible = "".join(char for char in folded if unicodedata.category(char) != "Cf")
+    return _SEGMENT_TAIL.sub("", visible.replace("i\u0307", "i"))
 
 
 def with_key(name: str, key: str) -> str:
@@ -83,12 +128,17 @@ def slug(text: str, *, words: int = 8) -> str:
     plain = unicodedata.normalize("NFC", text[:_SLUG_READS]).lower().replace("'", "").replace("’", "")
     # Marks count as letters: Devanagari and others write their vowels with them.
     kept = "".join(char if unicodedata.category(char)[0] in "LNM" else " " for char in plain)
-    return _cut("-".join(kept.split()[:words]), _SLUG_BYTES).rstrip("-") or "untitled"
+    return without_split_words(_cut("-".join(kept.split()[:words]), _SLUG_BYTES).rstrip("-") or "untitled")
 
 
 def split_words(name: str) -> tuple[str, ...]:
     """Words in a path for which the usual dataset loader would drop every other picture, each once."""
     return tuple(dict.fromkeys(_SPLIT_WORD.findall(name)))
+
+
+def without_split_words(name: str) -> str:
+    """A name in which words that split a dataset are in the plural: `test-of-strength` is `tests-of-strength`."""
+    return _SPLIT_WORD_IN_ANY_CASE.sub(r"\1s", name)
 
 
 def _segments(path: str) -> list[str]:

@@ -1,8 +1,9 @@
-"""Can this model, by this dialect and this provider, do what a row asks?
+"""Says what a model takes, by its dialect and its provider, of what a row asks.
 
-Three questions, and the first with something to say decides about an option: has the dialect a word for it
-(`_NOT_SENT`, `_OTHER_OPTION`), does the model take the value (`_VALUES`), does the host (`_VERTEX_ONLY`)?
-The answers are those of Google's reference pages and of python-genai 2.14.0 and 3.4.0, read on 2026-11-22.
+The first of these with something to say decides about an option: whether the dialect has a word for it
+(`_NOT_SENT`, `_OTHER_OPTION`), whether the model takes the value (`_VALUES`), whether the host does (`_VERTEX_ONLY`,
+`_GEMINI_ONLY`). Sources: Google's reference pages and python-genai 2.14.0 and 3.4.0, read on 2026-11-22; aiplatform's
+discovery document, revision 20261106, and python-genai 3.6.1, read on 2026-11-26.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ CARRIED: Final[Mapping[str, frozenset[str]]] = {
     }),
     "generate_content": frozenset({
         "aspect_ratio", "image_size", "person_generation", "negative_prompt", "seed", "safety_settings",
-        "output_mime_type", "compression_quality", "thinking_level", "store",
+        "output_mime_type", "compression_quality", "thinking_level", "store", "labels",
     }),
 }  # fmt: skip
 """Which options a request of each dialect can hold, on at least one provider."""
@@ -135,6 +136,8 @@ def _judge(ask: _Ask, option: str) -> _Verdict | None:
         return verdict
     if ask.provider != "vertex" and (reason := _VERTEX_ONLY[dialect].get(option)):
         return _beyond_gemini(ask, reason)
+    if ask.provider == "vertex" and (reason := _GEMINI_ONLY[dialect].get(option)):
+        return _warning(f"not sent: {reason}")
     return None
 
 
@@ -149,7 +152,6 @@ _NOT_SENT: Final[Mapping[str, Mapping[str, str]]] = {
         "language": "Gemini models find the language of a prompt themselves",
         "add_watermark": "Gemini models always add the SynthID watermark",
         "include_safety_attributes": "Gemini models always return their safety ratings",
-        "labels": "billing labels are only sent with Imagen on Vertex",
     },
 }
 
@@ -173,9 +175,19 @@ _VERTEX_ONLY: Final[Mapping[str, Mapping[str, str]]] = {
         "person_generation": "the Gemini API has no such field; say it in the prompt",
         "output_mime_type": "on the Gemini API the service chooses the type of a picture",
         "compression_quality": "on the Gemini API the service chooses how a picture is encoded",
+        "labels": "billing labels are a field of Vertex",
     },
 }
 """Why the Gemini API does not take an option. The simulator speaks for both hosts."""
+
+_GEMINI_ONLY: Final[Mapping[str, Mapping[str, str]]] = {
+    "predict": {},
+    "generate_content": {"store": "Vertex has no such field, and would refuse every request that has it"},
+}
+"""Why Vertex does not take an option.
+
+The dialect leaves it out. It stays among a row's options, so that the row is the same one on both hosts.
+"""
 
 
 def _beyond_gemini(ask: _Ask, reason: str) -> _Verdict:
@@ -227,6 +239,22 @@ def _safety_setting(ask: _Ask) -> _Verdict | None:
     return _one_of(ask, ask.options.safety_setting, allowed)
 
 
+_VERTEX_HARMS: Final = tuple(
+    f"HARM_CATEGORY_{name}"
+    for name in ("IMAGE_HATE", "IMAGE_DANGEROUS_CONTENT", "IMAGE_HARASSMENT", "IMAGE_SEXUALLY_EXPLICIT")
+)
+
+
+def _safety_settings(ask: _Ask) -> _Verdict | None:
+    if ask.provider == "vertex":
+        return None
+    beyond = [category for category, _ in ask.options.safety_settings or () if category in _VERTEX_HARMS]
+    if not beyond:
+        return None
+    message = f"only Vertex knows {', '.join(beyond)}"
+    return _warning(message) if ask.provider == "simulator" else _error(message)
+
+
 def _language(ask: _Ask) -> _Verdict | None:
     return _one_of(ask, ask.options.language, ("auto", "en", "ja", "ko", "hi", "zh", "pt", "es"))
 
@@ -244,6 +272,8 @@ def _compression_quality(ask: _Ask) -> _Verdict | None:
 def _thinking_level(ask: _Ask) -> _Verdict | None:
     if not ask.model.thinking_levels:
         return _error(f"{ask.model.id} takes no thinking level")
+    if ask.provider == "vertex" and ask.options.thinking_level == "XHIGH":
+        return _error("Vertex has no thinking level XHIGH")
     return _one_of(ask, ask.options.thinking_level, ask.model.thinking_levels)
 
 
@@ -261,6 +291,7 @@ _VALUES: Final[Mapping[str, Callable[[_Ask], _Verdict | None]]] = {
     "negative_prompt": _negative_prompt,
     "seed": _seed,
     "safety_setting": _safety_setting,
+    "safety_settings": _safety_settings,
     "language": _language,
     "output_mime_type": _output_mime_type,
     "compression_quality": _compression_quality,

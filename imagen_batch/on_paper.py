@@ -21,7 +21,7 @@ import orjson
 from imagen_batch.account import Account
 from imagen_batch.card import CARD
 from imagen_batch.examine import Examined
-from imagen_batch.failures import ADDED
+from imagen_batch.failures import ADDED, MARK
 from imagen_batch.findings import Finding
 from imagen_batch.history import History
 from imagen_batch.ledger_reader import ledger_files
@@ -75,6 +75,10 @@ def _write_again(
             tables.add(entry)
             tally.add(entry)
             plausible.look(entry)
+    if tables.unwritten:  # a full disk, say: nothing can be compared
+        [lost, *_] = tables.unwritten
+        raise OSError(lost.error_number, f"{folder / lost.name}: {lost.reason}")
+    charges = past.charges(provider)
     now = datetime.now(UTC)
     facts = Facts(
         out=storage.place,
@@ -84,7 +88,8 @@ def _write_again(
         provider=provider,
         attempts=past.attempts,
         refused_429=past.refused_429,
-        money=past.lost_money(),
+        money=charges.money,
+        lost_attempts=charges.lost_attempts,
     )
     return to_json(tally.summary(facts))
 
@@ -142,7 +147,7 @@ def _look_at_failures(stored: Path, expected: Path, files: Sequence[str | None])
     except (csv.Error, UnicodeDecodeError) as error:
         yield Finding("stale", f"can't be read: {error}", stored.name)
         return
-    wanted, ours = _lines(expected)
+    wanted, ours = _lines(expected, marked=header[-1:] == [MARK])
     if header != wanted:
         yield Finding("stale", "has other columns than a run writes", stored.name)
         return
@@ -157,18 +162,22 @@ def _look_at_failures(stored: Path, expected: Path, files: Sequence[str | None])
         yield Finding("stale", f"{' and '.join(said)} (edits of your own are kept in set-aside)", stored.name)
 
 
-def _lines(path: Path) -> tuple[list[str], _Lines]:
+def _lines(path: Path, *, marked: bool = True) -> tuple[list[str], _Lines]:
+    """Header and lines. Not `marked`: without the last column, which earlier versions did not write."""
     csv.field_size_limit(sys.maxsize)
     with path.open(newline="", encoding="utf-8-sig") as text:
         lines = csv.reader(text, strict=True)
         header = next(lines, [])
-        return header, Counter(tuple(_as_not_sent(line)) for line in lines)
+        has_mark = header[-1:] == [MARK]
+        status = _STATUS + (not has_mark)
+        last = -1 if has_mark and not marked else None
+        return header[:last], Counter(tuple(_as_not_sent(line, status)[:last]) for line in lines)
 
 
-def _as_not_sent(line: list[str]) -> list[str]:
+def _as_not_sent(line: list[str], status: int) -> list[str]:
     """What a budget left out is to the ledger the same as what was not attempted."""
-    if len(line) >= len(ADDED) and line[_STATUS] in _NOT_SENT:
-        line[_STATUS] = "not_attempted"
+    if len(line) >= -status and line[status] in _NOT_SENT:
+        line[status] = "not_attempted"
     return line
 
 

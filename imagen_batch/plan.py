@@ -7,21 +7,30 @@ rows + settings + catalogue -> `Order`s (what each row asks for) -> requests tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
 from imagen_batch.asked import Asked
 from imagen_batch.identity import request_key
 from imagen_batch.models import Catalogue, Model, override_price, unknown_model
-from imagen_batch.names import default_stem, picture_name, slug, stem_from, stem_from_template
+from imagen_batch.names import (
+    TakenNames,
+    default_stem,
+    picture_name,
+    slug,
+    stem_from,
+    stem_from_template,
+    template_fields,
+)
 from imagen_batch.offers import Remark, check_options, check_row, without_dropped
 from imagen_batch.records import ImageRequest, Options, Outcome, Problem, PromptRow
 from imagen_batch.settings import Settings
+from imagen_batch.styling import with_comma, with_style
 
 _OPTION_NAMES = tuple(field.name for field in fields(Options))
-TEMPLATE_FIELDS = ("row", "id", "slug", "model")
+TEMPLATE_FIELDS = ("row", "id", "slug", "model", "sample")
 """What a name template may use besides the user's own columns."""
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -39,6 +48,14 @@ class Order:
     options: Options
     stem: str
     named: bool  # the user chose the name
+    numbered: Callable[[int], str] | None = None  # the stem for each sample, where the user's template tells it
+    twin: bool = False  # an earlier row has the name, as some disk compares names: this one gets a part of its key
+
+    @property
+    def earlier_prompt(self) -> str | None:
+        """The text that earlier versions sent, where that is another one."""
+        earlier = with_comma(self.row.prompt, self.row.style) if self.row.style else self.row.prompt
+        return None if earlier == self.prompt else earlier
 
     @property
     def price(self) -> float | None:
@@ -78,6 +95,8 @@ class Planner:
         self._models: dict[str, Model | None] = {}
         self._run_options = settings.options
         self._template = settings.name_template
+        self._by_sample = "sample" in (template_fields(self._template) if self._template else ())
+        self._names = TakenNames()
         self._choice = lru_cache(maxsize=1024)(self._chosen)
 
     def order(self, row: PromptRow) -> tuple[Order | None, list[Problem], list[Remark]]:
@@ -87,18 +106,16 @@ class Planner:
             return None, [self._unknown(row)], []
         model = choice.model
         samples = row.samples or self._settings.samples
-        prompt = f"{row.prompt}, {row.style}" if row.style else row.prompt
+        prompt = with_style(row.prompt, row.style)
         remarks = choice.remarks + check_row(model, samples=samples, prompt=prompt)
         problems, warnings = _parted(row, remarks) if remarks else ([], [])
-        stem, named = default_stem(row.row), False
+        order = Order(row, model, prompt, samples, choice.sent, default_stem(row.row), named=False)
         if self._template is not None or row.filename:
             try:
-                stem, named = self._stem(row, model), True
+                self._name(order)
             except ValueError as error:
                 problems.append(Problem(row.line, "filename", row.filename, str(error)))
-        if problems:
-            return None, problems, warnings
-        return Order(row, model, prompt, samples, choice.sent, stem, named), [], warnings
+        return (None if problems else order), problems, warnings
 
     def model(self, name: str) -> Model | None:
         """The model of that name, with the run's corrections; None when nothing is known of it."""
@@ -130,11 +147,16 @@ class Planner:
         message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
         return Problem(row.line if row.model else None, "model", row.model or self._settings.model, message)
 
-    def _stem(self, row: PromptRow, model: Model) -> str:
+    def _name(self, order: Order) -> None:
+        """Give the row the name that the user chose. Rows come in input order: the first of two has the bare name."""
+        order.named = True
         if self._template is None:
-            return stem_from(row.filename or "")
-        facts = dict(zip(TEMPLATE_FIELDS, (row.row, row.id or row.row, slug(row.prompt), model.id), strict=True))
-        return stem_from_template(self._template, {**row.user, **facts})
+            order.stem = stem_from(order.row.filename or "")
+        else:
+            stem = partial(_stem_from_template, self._template, order.row, order.model.id)
+            order.stem = stem(1)
+            order.numbered = stem if self._by_sample and order.samples > 1 else None
+        order.twin = not self._names.claim(_name(order, number, "") for number in range(1, order.samples + 1))
 
 
 def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
@@ -151,15 +173,24 @@ def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[Im
             dialect=order.model.dialect,
             prompt=order.prompt,
             options=_seeded(order, first),
-            names=tuple(_name(order, number, key) for number in range(first, first + count)),
+            names=tuple(_name(order, number, key, base) for number in range(first, first + count)),
             price=None if order.price is None else order.price * count,
         )
 
 
-def lacking(asked: Asked, past: Ledgered, *, settings: Settings) -> Iterator[Lack]:
-    """The rows for which the run has to send something, in input order."""
-    wanted = _wanted(settings)
+def lacking(
+    asked: Asked, past: Ledgered, *, settings: Settings, only: Container[int] | None = None
+) -> Iterator[Lack]:
+    """The rows for which the run has to send something, in input order.
+
+    With `only` these rows are asked for and no others, and of them also what has failed.
+    """
+    wanted = _wanted(settings, named=only is not None)
     for row, (base, samples) in enumerate(asked, 1):
+        if only is None and settings.limit is not None and row > settings.limit:
+            return
+        if only is not None and row not in only:
+            continue
         numbers = [number for number in range(1, samples + 1) if wanted(past.status(base, number))]
         if numbers:
             yield Lack(row, base, numbers)
@@ -208,8 +239,10 @@ def _problem(row: PromptRow, remark: Remark) -> Problem:
     return Problem(row.line if of_row else None, remark.option, remark.found, remark.message)
 
 
-def _wanted(settings: Settings) -> Callable[[Outcome | None], bool]:
+def _wanted(settings: Settings, *, named: bool) -> Callable[[Outcome | None], bool]:
     again: set[str | None] = {None, "not_attempted", "skipped_budget", *settings.retry}
+    if named:
+        again |= {"failed", "filtered"}
     if settings.on_unknown == "resend":
         again.add("unknown")
     return again.__contains__
@@ -236,8 +269,18 @@ def _seeded(order: Order, first: int) -> Options:
     return replace(order.options, seed=(seed + first - 1) % 2**32)
 
 
-def _name(order: Order, number: int, key: str) -> str:
-    return picture_name(order.stem, sample=number, key=key, extension="", named=order.named, samples=order.samples)
+def _name(order: Order, number: int, key: str, base: str = "") -> str:
+    numbered = order.numbered
+    stem = order.stem if numbered is None else numbered(number)
+    if order.twin and base:
+        stem = f"{stem}_{base[:8]}"
+    samples = order.samples if numbered is None else 1
+    return picture_name(stem, sample=number, key=key, extension="", named=order.named, samples=samples)
+
+
+def _stem_from_template(template: str, row: PromptRow, model: str, sample: int) -> str:
+    values = (row.row, row.id or row.row, slug(row.prompt), model, sample)
+    return stem_from_template(template, {**row.user, **dict(zip(TEMPLATE_FIELDS, values, strict=True))})
 
 
 def _over(row: Options, run: Options) -> Options:

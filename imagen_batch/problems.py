@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import orjson
-
 from imagen_batch.records import Problem
+from imagen_batch.wording import json_text, plural, printable
 
 _FOUND_SHOWN = 80
 
 
 def problems_text(problems: Sequence[Problem]) -> str:
     """All problems, one a line, and that nothing was sent."""
-    lines = [_line(problem) for problem in problems]
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = [printable(_line(problem)) for problem in problems]
+    count = plural(len(problems), "problem")
     return "\n".join([*lines, f"{count} in the input: nothing was sent, nothing was written."])
 
 
@@ -23,7 +22,7 @@ def problems_json(problems: Sequence[Problem]) -> str:
     listed = [
         {"line": one.line, "column": one.column, "found": one.found, "message": one.message} for one in problems
     ]
-    return orjson.dumps({"schema_version": 1, "state": "invalid", "problems": listed}).decode()
+    return json_text({"schema_version": 1, "state": "invalid", "problems": listed})
 
 
 def _line(problem: Problem) -> str:

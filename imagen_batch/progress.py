@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import IO, Protocol
 
 from imagen_batch.records import Sample
+from imagen_batch.wording import one_line
 
 _LINE_EVERY_S = 30.0
 _LINE_EVERY_SHARE = 0.05
+_LONGEST = 500  # characters of what is said about a sample
 
 
 class Progress(Protocol):
@@ -20,6 +22,9 @@ class Progress(Protocol):
 
     def seen(self, samples: tuple[Sample, ...]) -> None:
         """These samples have an outcome now."""
+
+    def stopping(self) -> None:
+        """The run waits for what is in flight, and starts nothing new."""
 
     def close(self) -> None:
         """Nothing follows."""
@@ -44,6 +49,9 @@ class Silent:
     def seen(self, samples: tuple[Sample, ...]) -> None:
         """Forget them."""
 
+    def stopping(self) -> None:
+        """Nothing to show."""
+
     def close(self) -> None:
         """Nothing to do."""
 
@@ -58,8 +66,13 @@ class Told:
     def seen(self, samples: tuple[Sample, ...]) -> None:
         """Say it, and pass it on."""
         for sample in samples:
-            print(f"{sample.status}: {sample.file or sample.error or sample.reason}", file=self._stream)
+            outcome = sample.file or sample.error or sample.reason or "no reason given"
+            print(f"{sample.status}: {one_line(outcome, _LONGEST)}", file=self._stream)
         self._inner.seen(samples)
+
+    def stopping(self) -> None:
+        """Pass it on."""
+        self._inner.stopping()
 
     def close(self) -> None:
         """Nothing follows."""
@@ -73,6 +86,7 @@ class Count:
         self.asked = asked
         self.of: Counter[str] = Counter()
         self.usd = 0.0
+        self.stopping = False
         self._clock = clock
         self._began = clock()
 
@@ -92,10 +106,8 @@ class Count:
         rate = self.settled / elapsed
         left = max(0, self.asked - self.settled) / rate if rate else 0.0
         lacking = "".join(f", {number} {what}" for what, number in sorted(self.of.items()) if what != "ok")
-        return (
-            f"{self.settled}/{self.asked}  {self.of['ok']} ok{lacking}  "
-            f"{rate:.1f}/s  {_span(left)} left  ${self.usd:.2f}"
-        )
+        pace = "stopping" if self.stopping else f"{rate:.1f}/s  {_span(left)} left"
+        return f"{self.settled}/{self.asked}  {self.of['ok']} ok{lacking}  {pace}  ${self.usd:.2f}"
 
 
 class Lines:
@@ -116,6 +128,11 @@ class Lines:
             news = self._count.settled - self._last_settled
             if news >= self._count.asked * _LINE_EVERY_SHARE or self._overdue():
                 self._tell()
+
+    def stopping(self) -> None:
+        """Say so in what follows."""
+        with self._lock:
+            self._count.stopping = True
 
     def close(self) -> None:
         """Tell the last state, unless it was told."""
@@ -155,6 +172,12 @@ class Bar:
         with self._lock:
             self._count.add(samples)
             self._rich.update(self._task, completed=self._count.settled, description=self._count.line())
+
+    def stopping(self) -> None:
+        """Say so in place of the time that is left."""
+        with self._lock:
+            self._count.stopping = True
+            self._rich.update(self._task, description=self._count.line())
 
     def close(self) -> None:
         """Leave the bar as it stands."""

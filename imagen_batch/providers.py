@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -15,10 +14,13 @@ from requests.auth import AuthBase
 from requests.models import PreparedRequest
 
 from imagen_batch.errors import Fatal, SettingsInvalid, Transient
+from imagen_batch.hosts import host_of, is_strange
+from imagen_batch.loopback import is_loopback
+from imagen_batch.redaction import redact
 from imagen_batch.settings import Settings
+from imagen_batch.sources import read_small
 
 GEMINI_HOST = "https://generativelanguage.googleapis.com"
-_LEAST_BYTES_IN_PICTURES = 16
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -37,15 +39,9 @@ class Credential(AuthBase):
         request.headers[self.header] = self.prefix + self._secret
         return request
 
-    def redact(self, data: bytes, *, text: bool) -> bytes:
-        """`data` without the secret; the same object where it holds none.
-
-        A short secret is only taken out of `text`: in the base64 of a picture it stands by chance.
-        """
-        secret = self._secret.encode()
-        if not secret or (len(secret) < _LEAST_BYTES_IN_PICTURES and not text):
-            return data
-        return data.replace(secret, b"[key]") if secret in data else data
+    def redact(self, text: str) -> str:
+        """`text` without the secret."""
+        return redact(text, self._secret)
 
     def refresh(self) -> bool:
         """Fetch a new secret; False where that can't be done."""
@@ -69,7 +65,7 @@ class GoogleToken(Credential):
             raise SettingsInvalid("--provider vertex needs: pip install 'imagen-batch[vertex]'") from error
         try:
             self._google, _ = google.auth.default(scopes=[_SCOPE])
-        except google.auth.exceptions.DefaultCredentialsError as error:
+        except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
             raise SettingsInvalid(f"no Google credentials: {error}") from error
         self._transport = google.auth.transport.requests.Request()
         self._lock = threading.Lock()
@@ -97,6 +93,8 @@ class GoogleToken(Credential):
         except exceptions.TransportError as error:
             raise Transient("no connection to Google's token service", kind="token") from error
         except exceptions.GoogleAuthError as error:
+            if getattr(error, "retryable", False):
+                raise Transient(f"Google's token service is in trouble: {error}", kind="token") from error
             raise Fatal(f"Google refuses a token: {error}", kind="token", outcome="auth") from error
         self._secret = self._google.token or ""
 
@@ -161,6 +159,7 @@ def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str,
     Raises SettingsInvalid for a missing credential, project, or an address that must not be used.
     """
     checked = None if base_url is None else check_base_url(base_url)
+    refuse_unagreed_host(settings)
     if settings.provider == "simulator":
         assert checked is not None
         return GeminiApi(checked, Credential("no-key-for-the-simulator"), name="simulator")
@@ -177,9 +176,20 @@ def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str,
     return Vertex(checked or vertex_host(location), GoogleToken(), project, location)
 
 
-def is_googles(base_url: str | None) -> bool:
-    """Whether requests go to a host of Google's own, be it by default or by name."""
-    return base_url is None or (urlsplit(base_url).hostname or "").endswith(".googleapis.com")
+def host_to_agree_to(settings: Settings) -> str | None:
+    """The host that would get the key although only a file in the current folder names it, if there is one."""
+    if settings.base_url_found_in is None or settings.provider == "simulator":
+        return None
+    return host_of(settings.base_url or "") if is_strange(settings.base_url) else None
+
+
+def refuse_unagreed_host(settings: Settings) -> None:
+    """Raise SettingsInvalid where the user has not agreed to the host. Whoever can ask, asks before."""
+    if host := host_to_agree_to(settings):
+        raise SettingsInvalid(
+            f"{settings.base_url_found_in} in the current folder sends the API key to {host}, which is not Google's: "
+            f"nothing was sent. If that is meant, add --yes, or --config {settings.base_url_found_in}"
+        )
 
 
 def vertex_host(location: str) -> str:
@@ -198,7 +208,7 @@ def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
     """
     if key_file is not None:
         try:
-            key = key_file.read_text(encoding="utf-8-sig").strip()
+            key = read_small(key_file).decode("utf-8-sig").strip()
         except (OSError, UnicodeDecodeError):  # what was given may be the key itself: it is not repeated
             raise SettingsInvalid("the file of --api-key-file can't be read") from None
     else:
@@ -208,27 +218,21 @@ def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
             "no API key: set GOOGLE_API_KEY (or GEMINI_API_KEY), or give --api-key-file FILE. "
             "To rehearse without a key and without cost: --provider simulator"
         )
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not key.isascii() or not key.isprintable() or " " in key or "\\" in key:
         raise SettingsInvalid("the API key holds characters that no key has; was something else pasted?")
     return key
 
 
 def check_base_url(url: str) -> str:
     """`url` without a trailing slash. Raises SettingsInvalid where a key would travel in clear."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsInvalid(f"--base-url {url!r}: expected https://HOST or http://127.0.0.1:PORT")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise SettingsInvalid(f"--base-url {url!r}: expected https://HOST or http://127.0.0.1:PORT") from None
     if parts.username or parts.password or parts.query or parts.fragment:
         raise SettingsInvalid("--base-url takes no user, password, query or fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme not in ("http", "https") or not host_of(url):
+        raise SettingsInvalid(f"--base-url {url!r}: expected https://HOST or http://127.0.0.1:PORT")
+    if parts.scheme == "http" and not is_loopback(host_of(url)):
         raise SettingsInvalid(f"--base-url {url!r}: plain http is only for this machine (127.0.0.1); use https")
     return url.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name: "127.example.com" is not this machine
-        return False

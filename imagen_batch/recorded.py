@@ -41,6 +41,7 @@ class Expected:
 
 def expected(examined: Examined, past: History) -> Iterator[Expected]:
     """Every sample of the input, in order, whatever has become of its file."""
+    examined.keep_earlier_texts(past)
     for row, (base, samples) in enumerate(examined.asked, 1):
         for number in range(1, samples + 1):
             status = past.status(base, number) or "not_attempted"
@@ -74,7 +75,7 @@ class Recorded:
             self._open[record.key, record.attempt] = record
         elif isinstance(record, BackRecord):
             sent = self._open.pop((record.key, record.attempt), None)
-            if sent is not None and record.charged == "maybe":
+            if sent is not None and record.charged in {"maybe", "yes"}:
                 self._lost(sent)
         elif isinstance(record, DoneRecord):
             self._open.pop((record.key, record.attempt), None)

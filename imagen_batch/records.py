@@ -69,6 +69,7 @@ class PromptRow:
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column but secrets, by its header
     user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that only the user knows
+    mark: str | None = None  # in a failures.csv of ours: which row of the run's input this is
 
 
 @value
@@ -141,6 +142,7 @@ class Reply:
     usage: Usage | None = None  # None where the service does not count tokens
     model_version: str | None = None
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
+    spare: tuple[Picture, ...] = ()  # images beyond those asked for; paid for as well
 
 
 @value
@@ -193,6 +195,31 @@ class Entry:
     dialect: str
     prompt: str  # what was sent or would have been
     options: Options  # the row's over the run's
+    charged_usd: float | None = None  # by all attempts, where that is not what the sample's own record says
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What was certainly charged for the sample. Nothing is known of an attempt whose reply was lost."""
+        if self.charged_usd is not None:
+            return self.charged_usd
+        return None if self.sample.cost_is == "unknown" else self.sample.cost_usd
+
+
+@value
+class Move:
+    """Samples whose images, and whatever else is known of them, hold for samples of another base key from now on.
+
+    `facts` is what the images were made from, where that differs from what the row says now.
+    """
+
+    base: str
+    source: str  # base key
+    numbers: tuple[int, ...]
+    facts: Mapping[str, object] | None = None
+
+    def as_record(self) -> dict[str, object]:
+        """As the ledger has it."""
+        return {"base": self.base, "from": self.source, "numbers": self.numbers, **(self.facts or {})}
 
 
 @value

@@ -129,7 +129,9 @@ class _Search:
                 self.shelf.storage.remove(clue.file)
 
     def _is_made(self, owner: Owner) -> bool:
-        return self.past.status(owner.base, owner.number) == "ok"
+        """Also where the row has its image under another key than that of an earlier version."""
+        bases = {owner.base, self.examined.asked.base(owner.row)}
+        return any(self.past.status(base, owner.number) == "ok" for base in bases)
 
     def _facts(self, clue: Clue) -> Facts | None:
         """The facts of a whole image; None for anything else, and where the manifest means other bytes."""
@@ -151,7 +153,7 @@ class _Search:
 
     def _nameless(self, files: Collection[str]) -> list[str]:
         """Those of the files that have the name, given by the user, of an image that is still to be made."""
-        if not files or not self.examined.named:
+        if not files or not self.examined.has_names:
             return []
         by_stem = {str(PurePosixPath(file).with_suffix("")): file for file in files}
         lacks = lacking(self.examined.asked, self.past, settings=self.examined.settings)
@@ -182,7 +184,7 @@ class _Search:
     def _done(self, owner: Owner, samples: tuple[Sample, ...], attempt: OpenAttempt | None) -> None:
         self.recovery.images += len(samples)
         if attempt is None:
-            trace = Trace(owner.key, attempts=max(1, self.past.attempts_made(owner.key)))
+            trace = Trace(owner.key, attempts=max(1, self.past.attempts_of(owner.key)))
             self.ledger.recovered(owner, samples, trace)
         else:
             trace = Trace(owner.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
@@ -215,7 +217,7 @@ def find_owners(examined: Examined, clues: Iterable[Clue]) -> dict[str, list[Own
         if clue.key:
             wanted[clue.key[:_PREFIX]].append(clue)
     owners: defaultdict[str, list[Owner]] = defaultdict(list)
-    for row, (base, samples) in enumerate(examined.asked, 1) if wanted else ():
+    for row, base, samples in _bases(examined) if wanted else ():
         per_request = examined.asked.per_request(row)
         for number in range(1, samples + 1):
             for key in possible_keys(base, number, per_request):
@@ -223,6 +225,14 @@ def find_owners(examined: Examined, clues: Iterable[Clue]) -> dict[str, list[Own
                     if clue.number in {None, number} and (not clue.is_whole or clue.key == key):
                         owners[clue.file].append(Owner(row, base, number, key))
     return owners
+
+
+def _bases(examined: Examined) -> Iterator[tuple[int, str, int]]:
+    """Row, base key and number of samples of each row; twice where an earlier version gave it another key."""
+    for row, (base, samples) in enumerate(examined.asked, 1):
+        yield row, base, samples
+    for row, _, earlier, samples in examined.asked.earlier():
+        yield row, earlier, samples
 
 
 def possible_keys(base: str, number: int, per_request: int) -> Iterator[str]:

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from imagen_batch.storage import Storage
 
+FOLDER = "a folder"
 _KINDS = {
-    stat.S_IFDIR: "a folder",
+    stat.S_IFDIR: FOLDER,
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",

@@ -1,18 +1,23 @@
-"""What of a run is still to be made, going by what its folder holds?"""
+"""What of a run is still to be made, going by what its folder holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
+from math import inf
 
 from imagen_batch.account import LOOKED_FOR_TOGETHER, are_gone
 from imagen_batch.asked import Asked
 from imagen_batch.examine import Examined
 from imagen_batch.history import History, read_history
+from imagen_batch.ledger_reader import kept_record
 from imagen_batch.plan import Lack, lacking, request_count, still_to_make
 from imagen_batch.records import ImageRequest, Outcome
+from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
+
+_FIRST = 3  # rows that a plan names
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +28,69 @@ class Remaining:
     samples: int
     usd: float
     unpriced: int  # pictures without a known price
+    dearest: float = 0.0  # worst-case price of the request that costs most
+    cheapest: float = 0.0  # of the one that costs least
+    smallest: int = 0  # pictures of the request that asks for fewest
+    made: int = 0  # samples with a picture
+    held: int = 0  # samples without one that are not sent again by themselves
+    first: tuple[Lack, ...] = ()  # the first rows that lack something
 
 
-def remaining(examined: Examined, past: History | None = None) -> Remaining:
-    """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one."""
-    past = past or _past(examined.settings.place)
+def remaining(examined: Examined, past: History | None = None, *, settings: Settings | None = None) -> Remaining:
+    """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one.
+
+    `settings` are those of a run that would continue; without them those of `examined`.
+    """
+    past = past or _past(examined)
+    examined.keep_earlier_texts(past)
     asked = examined.asked
     requests = samples = unpriced = 0
-    usd = 0.0
-    for row, _, numbers in _lacks(examined, past):
-        requests += request_count(numbers, asked.per_request(row))
+    usd = dearest = 0.0
+    cheapest, smallest = inf, 0
+    counting = _Counting(past)
+    first: list[Lack] = []
+    for lack in _lacks(examined, past, settings or examined.settings, seen_by=counting):
+        row, _, numbers = lack
+        if len(first) < _FIRST:
+            first.append(lack)
+        per_request = asked.per_request(row)
+        requests += request_count(numbers, per_request)
         samples += len(numbers)
         price = asked.price(row)
         if price is None:
             unpriced += len(numbers)
         else:
             usd += price * len(numbers)
-    return Remaining(requests, samples, usd, unpriced)
+            dearest = max(dearest, price * min(per_request, len(numbers)))
+        least = len(numbers) % per_request or per_request
+        cheapest = min(cheapest, (price or 0.0) * least)
+        smallest = min(smallest or least, least)
+    return Remaining(
+        requests=requests,
+        samples=samples,
+        usd=usd,
+        unpriced=unpriced,
+        dearest=dearest,
+        cheapest=cheapest if requests else 0.0,
+        smallest=smallest,
+        made=counting.made,
+        held=max(0, examined.wanted_samples - counting.made - samples),
+        first=tuple(first),
+    )
 
 
-def _past(place: str) -> History:
+def first_requests(examined: Examined, left: Remaining) -> Iterator[ImageRequest]:
+    """The first requests that would be sent. The input is read only that far."""
+    return still_to_make(examined.orders(), left.first)
+
+
+def _past(examined: Examined) -> History:
+    place = examined.settings.place
     with in_reach(place, to="be read"):
-        return read_history(open_storage(place).logs(LEDGER))
+        past = read_history(open_storage(place).logs(LEDGER))
+    if examined.moves:  # which the run will record before anything else
+        past.fold(kept_record(move.as_record() for move in examined.moves), where=0)
+    return past
 
 
 def remaining_requests(
@@ -55,17 +101,36 @@ def remaining_requests(
     What got its answer since a moment, in seconds since the epoch, has had its turn, whatever that was.
     """
     seen = past if answered_since is None else _Answered(past, answered_since)
-    return still_to_make(examined.orders(), _lacks(examined, seen))
+    return still_to_make(examined.orders(), _lacks(examined, seen, examined.settings))
 
 
-def _lacks(examined: Examined, past: History | _Answered) -> Iterator[Lack]:
-    settings = examined.settings
+def _lacks(
+    examined: Examined, past: History | _Answered, settings: Settings, *, seen_by: _Counting | None = None
+) -> Iterator[Lack]:
+    only = examined.only
     if examined.lost is not None:
+        if seen_by is not None:
+            _count_others(examined.asked, examined.lost, seen_by)
         return _still_lost(examined.lost, past)
-    if isinstance(past, History) and {"failed", "missing"}.intersection(settings.retry):
-        gone = set(_gone(examined.asked, past, open_storage(settings.place)))
-        return lacking(examined.asked, _Without(past, gone), settings=settings)
-    return lacking(examined.asked, past, settings=settings)
+    again = only is not None or {"failed", "missing"}.intersection(settings.retry)
+    if isinstance(past, History):
+        examined.keep_earlier_texts(past)
+    known: History | _Answered | _Without = past
+    if isinstance(past, History) and again:
+        known = _Without(past, set(_gone(examined.asked, past, open_storage(settings.place))))
+    if seen_by is None:
+        return lacking(examined.asked, known, settings=settings, only=only)
+    seen_by.past = known
+    return lacking(examined.asked, seen_by, settings=settings, only=only)
+
+
+def _count_others(asked: Asked, lost: Iterable[Lack], counting: _Counting) -> None:
+    """Let `counting` see every sample that a repair does not make again."""
+    again = {(row, number) for row, _, numbers in lost for number in numbers}
+    for row, (base, samples) in enumerate(asked, 1):
+        for number in range(1, samples + 1):
+            if (row, number) not in again:
+                counting.status(base, number)
 
 
 def _still_lost(lost: Iterable[Lack], past: History | _Answered) -> Iterator[Lack]:
@@ -87,6 +152,20 @@ def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, 
     while batch := list(islice(made, LOOKED_FOR_TOGETHER)):
         gone = are_gone([sample for _, _, sample in batch], storage)
         yield from ((base, number) for base, number, _ in compress(batch, gone))
+
+
+@dataclass(slots=True)
+class _Counting:
+    """A past that counts the pictures it is asked about. Each sample is asked about once."""
+
+    past: History | _Answered | _Without
+    made: int = 0
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """What became of a sample; None when nothing is known of it."""
+        status = self.past.status(base, number)
+        self.made += status == "ok"
+        return status
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,33 +6,36 @@ killed is continued by starting it again: no image that is on disk is bought.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from imagen_batch.account import Account
+from imagen_batch.advice import absolute
 from imagen_batch.audit import audited, unreadable
+from imagen_batch.conclude import older_images, write_summary, write_tables
+from imagen_batch.continuation import continuation
 from imagen_batch.examine import Examined
 from imagen_batch.findings import Audit, Finding
 from imagen_batch.history import History, read_history
-from imagen_batch.keeping import reopened, stored_settings
+from imagen_batch.keeping import reopened
 from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.ledger_reader import damaged_lines, ledger_files, skip_record
 from imagen_batch.on_paper import TABLES, pending_status
 from imagen_batch.plan import Lack
 from imagen_batch.recovery import recover
-from imagen_batch.report import to_json_text, to_markdown
 from imagen_batch.room import Room
 from imagen_batch.salvage import salvage
 from imagen_batch.set_aside import clear_places, keep_copy
 from imagen_batch.shelf import Shelf
-from imagen_batch.storage import LEDGER, Storage, open_storage, written_text
-from imagen_batch.summary import Facts, Tally
-from imagen_batch.tables import Tables
+from imagen_batch.storage import LEDGER, Storage, open_storage
+from imagen_batch.summary import Facts
+from imagen_batch.table_file import unwritten_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,30 +115,30 @@ def _write_tables(found: Audit, storage: Storage) -> None:
         if any(one.path == name for one in found.findings):
             keep_copy(name, storage)
     examined, past = reopened(storage.place), read_history(storage.logs(LEDGER))
-    tally, file, provider = Tally(), examined.file, examined.settings.provider
-    with Tables(storage, user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
-        for entry in Account(examined, past, storage, pending).entries():
-            tables.add(entry)
-            tally.add(entry)
-    _write_summary(tally, examined, past, storage)
+    tally, unwritten = write_tables(Account(examined, past, storage, pending))
+    facts = replace(_facts(examined, past, storage, shown=tally.ok), unwritten=unwritten)
+    lost = write_summary(tally, facts, storage).facts.unwritten
+    if lost:
+        raise OSError(lost[0].error_number, unwritten_text(lost))
 
 
-def _write_summary(tally: Tally, examined: Examined, past: History, storage: Storage) -> None:
+def _facts(examined: Examined, past: History, storage: Storage, *, shown: int) -> Facts:
     now = datetime.now(UTC)
-    facts = Facts(
+    settings, charges = examined.settings, past.charges(examined.settings.provider)
+    return Facts(
         out=storage.place,
-        command=f"imagen-batch run {stored_settings(storage.place).prompts} --out {storage.place}",
+        command=shlex.join(["imagen-batch", "resume", absolute(storage.place)]),
+        run=continuation(examined, past),
         started_at=now,
         finished_at=now,
-        provider=examined.settings.provider,
+        provider=settings.provider,
         attempts=past.attempts,
         refused_429=past.refused_429,
-        money=past.lost_money(),
+        warnings=tuple(examined.warnings),
+        money=charges.money,
+        lost_attempts=charges.lost_attempts,
+        elsewhere=older_images(past, storage, shown=shown),
     )
-    summary = tally.summary(facts)
-    for name, content in (("summary.json", to_json_text(summary)), ("summary.md", to_markdown(summary))):
-        with written_text(storage, name) as text:
-            text.write(content)
 
 
 def _lost(audit: Audit) -> list[Finding]:
@@ -151,7 +154,7 @@ def _priced(audit: Audit, lost: Iterable[Finding], storage: Storage) -> Repaired
         usd += (price or 0.0) * len(numbers)
         unpriced += len(numbers) if price is None else 0
     images = sum(len(lack.numbers) for lack in lacks)
-    return Repaired(audit, lacks, images, usd, unpriced, past.lost_money().high)
+    return Repaired(audit, lacks, images, usd, unpriced, past.lost_money(examined.settings.provider).high)
 
 
 def _lacks(lost: Iterable[Finding], examined: Examined) -> Iterator[Lack]:

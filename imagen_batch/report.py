@@ -1,9 +1,8 @@
-"""How is a summary told: as JSON to programs, on a terminal and as markdown to people?"""
+"""A summary as JSON for programs, and as text for a terminal and a page."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from imagen_batch.advice import Advice
 from imagen_batch.causes import Cause
 from imagen_batch.records import OUTCOMES
 from imagen_batch.summary import Ending, Facts, Summary, Tally, ending, exit_code
-from imagen_batch.wording import plural
+from imagen_batch.table_file import unwritten_text
+from imagen_batch.wording import json_text, one_line, plural, printable
 
 __all__ = [
     "Ending",
@@ -55,18 +55,28 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "exit_code": summary.exit_code,
         "stopped_by": summary.stopped_by,
         "provider": summary.facts.provider,
+        "warnings": list(summary.facts.warnings),
+        "in_flight": summary.in_flight,
+        "run_cost_usd": None if summary.facts.run_usd is None else round(summary.facts.run_usd, 6),
+        "run_attempts": summary.facts.run_attempts,
+        "earlier_cost_usd": summary.earlier_usd,
+        "older_images": summary.facts.elsewhere,
+        "lost_attempts": summary.lost,
+        "unwritten": [
+            {"file": lost.name, "reason": lost.reason, "beside": lost.beside} for lost in summary.facts.unwritten
+        ],
     }
 
 
 def to_json_text(summary: Summary) -> str:
     """The text of `summary.json`."""
-    return orjson.dumps(to_json(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return json_text(to_json(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def to_terminal(summary: Summary, *, color: bool) -> str:
     """A few aligned lines. With `color` ANSI sequences are put in, and nothing else changes."""
     paint = _painted if color else _plain
-    facts = (*_ended(summary), _counts(summary), *_elsewhere(summary), cost(summary))
+    facts = (*_ended(summary), _counts(summary), *_elsewhere(summary), cost(summary), *_earlier(summary))
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for cause, _ in summary.causes[:_MOST_CAUSES]:
         lines += ["", *_told(cause, paint)]
@@ -74,11 +84,11 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     for count, following in _next(summary):
         lines += [
             "",
-            f"  {paint('next', 'bold')}  {count:,}: {following.words}",
-            f"{_INDENT}{following.command}",
+            f"  {paint('next', 'bold')}  {count:,}: {printable(following.words)}",
+            f"{_INDENT}{printable(following.command)}",
         ]
-    names = [name for name in _FILES if name != "failures.csv" or summary.causes]
-    lines += ["", *(f"  {paint(f'{summary.facts.out}/{name}', 'dim')}" for name in names)]
+    names = [place for name in _FILES if name != "failures.csv" or summary.causes for place in _place(name, summary)]
+    lines += ["", *(f"  {paint(f'{printable(summary.facts.out)}/{name}', 'dim')}" for name in names)]
     return "\n".join(lines) + "\n"
 
 
@@ -91,26 +101,51 @@ def to_markdown(summary: Summary) -> str:
         *map(_escaped, _ended(summary)),
         f"| samples | |\n|---|---:|\n{counts}",
         f"{_escaped(cost(summary))}; {attempts}.",
+        *(f"{_escaped(fact)}." for fact in (*_earlier(summary), *_elsewhere(summary))),
         *(_markdown_causes(summary) if summary.causes else ()),
+        *_markdown_warnings(summary),
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
+def _markdown_warnings(summary: Summary) -> Iterator[str]:
+    if summary.facts.warnings:
+        yield "## Warnings about the input"
+        yield "\n".join(f"- {_escaped(one_line(warning, 1000))}" for warning in summary.facts.warnings)
+
+
 def cost(summary: Summary) -> str:
     """What the run cost, and how sure that is."""
-    unpriced = f"no price is known for {plural(summary.unpriced, 'picture')} or lost attempts"
+    unpriced = f"no price is known for {plural(summary.unpriced, 'picture')} or lost attempt{_s(summary.unpriced)}"
     if summary.cost_usd is None:
         return f"cost unknown: {unpriced}"
     about = "about " if summary.estimated else ""
     simulated = summary.facts.provider == "simulator"
     known = f"{'the simulator charges nothing; for real: ' if simulated else 'cost '}{about}{_usd(summary.cost_usd)}"
+    run_usd = summary.facts.run_usd
+    if run_usd is not None and round(run_usd, 6) != summary.cost_usd:
+        known += f", {_usd(run_usd)} of it in this run"
     if summary.cost_high_usd is None:
         return f"{known}, and more: {unpriced}"
     if summary.cost_high_usd <= summary.cost_low_usd:
         return known
     between = f"between {_usd(summary.cost_low_usd)} and {_usd(summary.cost_high_usd)}"
-    lost = plural(summary.lost, "request") if summary.lost else "attempts"
-    return f"{known} ({between}: {lost} whose reply was lost may have been charged)"
+    uncertain = [plural(summary.lost, "attempt") + " whose reply was lost"] if summary.lost else []
+    uncertain += [f"{plural(summary.in_flight, 'picture')} in flight"] if summary.in_flight else []
+    what = " and ".join(uncertain) or "attempts whose reply was lost"
+    return f"{known} ({between}: {what} may {'be' if summary.in_flight else 'have been'} charged)"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _place(name: str, summary: Summary) -> Iterator[str]:
+    """Where a table is, if it could be written anywhere."""
+    lost = {file.name: file.beside for file in summary.facts.unwritten}
+    place = lost.get(name, name)
+    if place is not None:
+        yield place
 
 
 def _samples(summary: Summary) -> dict[str, int]:
@@ -132,31 +167,45 @@ def _cause(cause: Cause, following: Advice) -> dict[str, Any]:
     }
 
 
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _iso(moment: datetime | None) -> str | None:
+    return (
+        None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def _headline(summary: Summary) -> str:
     asked, ok = summary.asked, summary.counts["ok"]
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
+    if summary.state == "running":
+        return f"running: {ok:,} of {plural(asked, 'picture')}{simulated} so far"
     without = f", {asked - ok:,} without" if asked > ok else ""
     return f"{summary.state}: {ok:,} of {plural(asked, 'picture')}{simulated}{without}"
 
 
 def _ended(summary: Summary) -> Iterator[str]:
     if summary.stopped_by and summary.exit_code:
-        yield _line(summary.stopped_by, 300)
+        yield one_line(summary.stopped_by, 600)
+    unwritten = unwritten_text(summary.facts.unwritten)
+    if unwritten not in (summary.stopped_by or ""):
+        yield one_line(unwritten, 600)
 
 
 def _elsewhere(summary: Summary) -> Iterator[str]:
     if summary.facts.elsewhere:
-        more = plural(summary.facts.elsewhere, "more picture")
-        yield f"{more} in the folder: earlier versions, or of rows that are not in this input"
+        older = plural(summary.facts.elsewhere, "older picture")
+        yield f"{older} kept: earlier prompts, or rows no longer in this file"
+
+
+def _earlier(summary: Summary) -> Iterator[str]:
+    if summary.earlier_usd:
+        yield f"{_usd(summary.earlier_usd)} of the cost is for earlier prompts, or rows no longer in this file"
 
 
 def _counts(summary: Summary) -> str:
-    told = [name for name in OUTCOMES if summary.counts[name] or name == "ok"]
-    return "   ".join(f"{name} {summary.counts[name]:,}" for name in told)
+    counts: dict[str, int] = dict(summary.counts.items())
+    counts["not_attempted"] -= summary.in_flight
+    counts["in flight"] = summary.in_flight
+    return "   ".join(f"{name} {count:,}" for name, count in counts.items() if count or name == "ok")
 
 
 def _told(cause: Cause, paint: _Paint) -> Iterator[str]:
@@ -164,9 +213,9 @@ def _told(cause: Cause, paint: _Paint) -> Iterator[str]:
     http = f"HTTP {cause.http_status}" if cause.http_status else None
     money = f"cost {_usd(cause.cost_usd)}" if cause.cost_usd else None
     facts = filter(None, (cause.error_kind, http, cause.filter_category, _rows(cause), money))
-    yield "  ".join((f"{cause.count:>7,}", status, *facts))
-    yield f"{_INDENT}{_line(cause.message, 160)}"
-    yield f"{_INDENT}e.g. {_line(cause.example, 90)}"
+    yield "  ".join((f"{cause.count:>7,}", status, *map(printable, facts)))
+    yield f"{_INDENT}{one_line(cause.message, 160)}"
+    yield f"{_INDENT}e.g. {one_line(cause.example, 90)}"
 
 
 def _markdown_causes(summary: Summary) -> Iterator[str]:
@@ -177,9 +226,9 @@ def _markdown_causes(summary: Summary) -> Iterator[str]:
     yield from _more(summary, _MOST_CAUSES_ON_PAGE)
     yield "## Next"
     for count, following in _next(summary):
-        yield f"{count:,}: {_escaped(following.words)}"
+        yield f"{count:,}: {_escaped(printable(following.words))}"
         # Indented text is taken as it is: a command can be copied whatever is in it.
-        yield f"    {following.command}"
+        yield f"    {printable(following.command)}"
 
 
 def _next(summary: Summary) -> list[tuple[int, Advice]]:
@@ -192,7 +241,7 @@ def _next(summary: Summary) -> list[tuple[int, Advice]]:
 
 def _table_row(cause: Cause) -> str:
     what = " ".join(filter(None, (cause.status, cause.error_kind, cause.filter_category)))
-    texts = (what, _line(cause.message, 300), _rows(cause), _line(cause.example, 120))
+    texts = (printable(what), one_line(cause.message, 300), _rows(cause), one_line(cause.example, 120))
     return " | ".join((f"| {cause.count:,}", *map(_escaped, texts), f"{_usd(cause.cost_usd)} |"))
 
 
@@ -213,12 +262,6 @@ def _usd(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
 
 
-def _line(text: str, limit: int) -> str:
-    """One line without control characters, which a terminal would obey."""
-    line = " ".join("".join(" " if unicodedata.category(c) in _UNPRINTABLE else c for c in text).split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
-
-
 def _escaped(text: str) -> str:
     """Text that markdown and HTML leave alone, also in a table's cell."""
     return re.sub(r"([\\`*_|\[\]#])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))
@@ -234,4 +277,3 @@ def _painted(text: str, style: str) -> str:
 
 _Paint = Callable[[str, str], str]
 _INDENT = " " * 9
-_UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")

@@ -10,6 +10,7 @@ Nothing here knows of Prefect: take it away and this still runs.
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,19 +19,22 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from imagen_batch.budget import Budget
 from imagen_batch.conclude import conclude
 from imagen_batch.control import wait_for_silence
+from imagen_batch.edits import protect_edits
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
 from imagen_batch.generate import generate_shard
 from imagen_batch.history import History
-from imagen_batch.keeping import SETTINGS, keep_input
+from imagen_batch.keeping import SETTINGS, check_unchanged, keep_input
 from imagen_batch.ledger import LedgerWriter, moment_after
 from imagen_batch.ledger_reader import ledger_files
+from imagen_batch.money import Charges
 from imagen_batch.plan import shard_size, shards
-from imagen_batch.providers import Provider, make_provider
+from imagen_batch.providers import Provider, Vertex, make_provider
 from imagen_batch.records import ImageRequest, Sample
 from imagen_batch.recovery import recover
 from imagen_batch.remaining import remaining_requests
@@ -40,7 +44,7 @@ from imagen_batch.settings import Settings
 from imagen_batch.shelf import Shelf
 from imagen_batch.simulator_process import simulator_process
 from imagen_batch.stopping import Stop
-from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
+from imagen_batch.storage import LEDGER, Storage, check_place, in_reach, open_storage
 from imagen_batch.studio import Governors, Studio, request_threads
 from imagen_batch.summary import Summary
 from imagen_batch.tables import TABLE_FILES
@@ -62,6 +66,7 @@ class Run:
     command: str
     count: Count
     summary: Summary | None = None
+    began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
 
     @property
     def stop(self) -> Stop:
@@ -72,6 +77,11 @@ class Run:
     def settled(self) -> int:
         """Samples that got an outcome since the run was opened."""
         return self.count.settled
+
+    @property
+    def in_flight(self) -> int:
+        """Images that are being requested at the moment by this process."""
+        return self.studio.in_flight.images
 
     def cut(self) -> None:
         """End all attempts that are under way."""
@@ -98,7 +108,14 @@ class Run:
         if self.summary is None:
             self.studio.shelf.room.give_up_ballast()  # ledger and tables may need it
             self.studio.close()
-            self.summary = conclude(self.examined, self.studio, self.past, started=self.started, command=self.command)
+            self.summary = conclude(
+                self.examined,
+                self.studio,
+                self.past,
+                started=self.started,
+                command=self.command,
+                began=self.began,
+            )
         return self.summary
 
 
@@ -136,22 +153,42 @@ def open_run(
     settings = examined.settings
     started = datetime.now(UTC)
     with ExitStack() as stack:
+        stack.callback(examined.forget_spool)
         provider = _provider(examined, env, stack)
+        check_place(settings.place)
         with in_reach(settings.place, to="be written"):
             storage = _held(settings, stack)
             wait_for_silence(storage, say=say)
-            if examined.lost is None:  # a repair reads the stored input and leaves the stored settings alone
-                keep_input(examined, storage)
+            check_unchanged(examined, storage)
+            protect_edits(storage, taken=examined.taken, say=say)
+            keep = partial(keep_input, examined, storage, argv=shlex.split(command), pinned=_pinned(provider))
+            if examined.lost is None and not examined.moves:
+                keep()  # a repair reads the stored input and leaves the stored settings alone
             shelf = _shelf(settings, storage, stack)
             ledger = LedgerWriter(storage, now=moment_after(_ledgers(storage), time.time()))
             past, salvaged = _past(shelf, ledger, ahead)
-            past = _recovered(examined, shelf, ledger, past, say)
+            if examined.moves:  # recorded before the input changes: a kill in between buys nothing twice
+                _record_moves(examined, past, ledger, storage)
+                keep()
+            examined.keep_earlier_texts(past)
+            _recover(examined, shelf, ledger, past, say)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = request_threads(settings)
         stack.callback(studio.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
-        yield Run(examined, studio, past, threads, started, salvaged, command, count)
+        began = past.attempts, past.charges(settings.provider)
+        yield Run(examined, studio, past, threads, started, salvaged, command, count, began=began)
+
+
+def _record_moves(examined: Examined, past: History, ledger: LedgerWriter, storage: Storage) -> None:
+    ledger.kept([move.as_record() for move in examined.moves], at=time.time())
+    past.read_folder(storage.logs(LEDGER))
+
+
+def _pinned(provider: Provider) -> dict[str, object]:
+    """What the environment decided: a run that continues from another shell goes to the same project."""
+    return {"project": provider.project, "location": provider.location} if isinstance(provider, Vertex) else {}
 
 
 def _provider(examined: Examined, env: Mapping[str, str], stack: ExitStack) -> Provider:
@@ -194,16 +231,16 @@ def _past(shelf: Shelf, ledger: LedgerWriter, ahead: Future[History] | None) -> 
     return past, salvaged
 
 
-def _recovered(
+def _recover(
     examined: Examined, shelf: Shelf, ledger: LedgerWriter, past: History, say: Callable[[str], None]
-) -> History:
-    """The history with images that the ledger did not know."""
+) -> None:
+    """Record images that the ledger did not know, and read what it says then."""
     recovery = recover(examined, shelf, past, ledger)
     for message in recovery.messages():
         say(message)
     if recovery.images:
         past.read_folder(shelf.storage.logs(LEDGER))
-    return past
+        examined.keep_earlier_texts(past, again=True)
 
 
 def _read_ahead(ahead: Future[History] | None) -> History:
@@ -232,8 +269,9 @@ def _studio(
         budget=Budget(
             max_cost=settings.max_cost,
             max_images=settings.max_images,
-            spent=past.lost_money().high,
-            pictures=past.pictures_at_most(),
+            max_cost_per_run=settings.max_cost_per_run,
+            spent=past.lost_money(settings.provider).high,
+            pictures=past.pictures_at_most(settings.provider),
         ),
         stop=stop,
         governors=Governors(settings, stop),

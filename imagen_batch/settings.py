@@ -6,20 +6,34 @@ defaults below. A row's own value, where its column exists, beats them all. Vali
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
+from imagen_batch.addresses import cluster_address, web_address
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.cells import aspect_ratio
 from imagen_batch.records import Options
+from imagen_batch.sources import is_unicode, read_small, stands_for_stdin
 
 CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
+
+_TABLES = ("parameters", "models")
 
 Retry = Literal["failed", "filtered", "unknown", "missing"]
 
@@ -66,10 +80,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # The file that base_url came from, where that was found in the current folder and the user has not agreed yet.
+    # Never stored: it is about this start of the run, not about the run.
+    _base_url_found_in: str | None = PrivateAttr(None)
+
     prompts: str = Field(description="prompt file, or - for standard input")
     out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
     provider: Literal["gemini", "vertex", "simulator"] = "gemini"
-    base_url: str | None = None
+    base_url: Annotated[str, AfterValidator(web_address)] | None = None
     project: str | None = None
     location: str | None = None
     model: str = DEFAULT_MODEL
@@ -98,15 +116,23 @@ class Settings(BaseModel):
     grace: float = Field(30.0, ge=0, description="seconds that attempts under way get after a signal")
 
     runner: Literal["threads", "dask", "ray"] = "threads"
-    dask_address: str | None = Field(None, description="scheduler of a Dask cluster, as tcp://HOST:8786")
-    ray_address: str | None = Field(None, description="a Ray cluster, as ray://HOST:10001")
+    dask_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
+        None, description="scheduler of a Dask cluster, as tcp://HOST:8786"
+    )
+    ray_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
+        None, description="a Ray cluster, as ray://HOST:10001"
+    )
     workers: int | None = Field(None, ge=1, le=1024, description="worker processes where no address is given")
 
-    max_cost: float | None = Field(None, ge=0, description="USD")
+    max_cost: float | None = Field(None, ge=0, description="USD, for all runs into the folder together")
+    max_cost_per_run: float | None = Field(None, ge=0, description="USD, for each run into the folder")
     max_images: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1, description="only the first rows")
     retry: Annotated[tuple[Retry, ...], BeforeValidator(_words)] = ()
     on_unknown: Literal["resend", "hold"] = "resend"
+    other_input: Literal["add", "replace"] | None = Field(
+        None, description="what another prompt file than the folder's does to its rows"
+    )
 
     name_template: str | None = None
     prompt_column: str | None = None
@@ -124,11 +150,22 @@ class Settings(BaseModel):
         return self
 
     @property
+    def base_url_found_in(self) -> str | None:
+        """The config file of the current folder that names the host, as long as the user has not agreed to it."""
+        return self._base_url_found_in
+
+    def with_host_agreed(self) -> Self:
+        """These settings, with a host that the user agreed to."""
+        agreed = self.model_copy()
+        agreed._base_url_found_in = None
+        return agreed
+
+    @property
     def place(self) -> str:
         """Where the run's files go: a folder, or a URL such as s3://bucket/run."""
         if self.out is not None:
             return self.out
-        name = "stdin" if self.prompts == "-" else Path(self.prompts).stem
+        name = "stdin" if stands_for_stdin(self.prompts) else Path(self.prompts).stem
         return str(Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name))
 
     @property
@@ -153,14 +190,30 @@ def load_settings(
 ) -> Settings:
     """The settings of a run: `given` over environment over file over defaults.
 
-    `given` holds only what was typed. Raises SettingsInvalid that names every wrong setting.
+    `given` holds only what was typed. Tables (parameters, models) merge key by key, at any depth. Raises
+    SettingsInvalid that names every wrong setting.
     """
-    merged = {**_from_file(config, here), **_from_env(env), **given}
-    return validated(merged)
+    from_file, from_env = _from_file(config, here), _from_env(env)
+    settings = validated(merged(merged(from_file, from_env), given))
+    if config is None and "base_url" in from_file and "base_url" not in {**from_env, **given}:
+        settings._base_url_found_in = str(here / CONFIG_FILE)
+    return settings
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both layers in one: a key of `above` beats that of `below`, and a table in both is merged likewise."""
+    both = {**below, **above}
+    for name in below.keys() & above.keys():
+        if isinstance(below[name], Mapping) and isinstance(above[name], Mapping):
+            both[name] = merged(below[name], above[name])
+    return both
 
 
 def validated(values: Mapping[str, Any]) -> Settings:
     """Settings of plain values. Raises SettingsInvalid that names every wrong setting."""
+    for name, value in values.items():
+        if isinstance(value, str) and not is_unicode(value):
+            raise SettingsInvalid(f"{name} = {value!r} holds bytes that are not UTF-8")
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
@@ -172,20 +225,34 @@ def _from_file(config: Path | None, here: Path) -> dict[str, Any]:
     if config is None and not path.exists():
         return {}
     try:
-        with path.open("rb") as file:
-            found = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsInvalid(f"{path}: {error}") from error
+        found = tomllib.loads(read_small(path).decode())
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsInvalid(f"{path} is not UTF-8, which TOML is written in (at byte {error.start})") from error
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, a date of month 13 another
+        raise SettingsInvalid(f"{path} is not TOML: {str(error)[:300]}") from error
     return {name.replace("-", "_"): value for name, value in found.items()}
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
-    names = set(Settings.model_fields) - {"prompts", "parameters", "models"}
+    names = set(Settings.model_fields) - {"prompts"}
     typed = {name for name in env if name.startswith(ENV_PREFIX)}
     if unknown := sorted(typed - {ENV_PREFIX + name.upper() for name in names}):
         raise SettingsInvalid(f"unknown setting in the environment: {', '.join(unknown)}")
     given = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
-    return {name: value for name, value in given.items() if value}
+    return {name: _table(name, value) if name in _TABLES else value for name, value in given.items() if value}
+
+
+def _table(name: str, value: str) -> object:
+    """A table from the environment, where it is a JSON object."""
+    try:
+        table = json.loads(value)
+    except json.JSONDecodeError:
+        table = None
+    if not isinstance(table, dict):
+        raise SettingsInvalid(f"{ENV_PREFIX}{name.upper()}: expected a JSON object")
+    return table
 
 
 def _sentence(error: Any) -> str:

@@ -66,6 +66,13 @@ class Shares:
             None if wall.pictures is None else used.pictures - wall.pictures,
         )
 
+    def lacking(self, requests: Sequence[ImageRequest]) -> str | None:
+        """Which part of the run's wall does not admit the first of these requests: "usd" or "pictures"."""
+        left = self._left
+        if left.usd is not None and (requests[0].price or 0.0) > left.usd + CENT_FRACTION:
+            return "usd"
+        return "pictures" if left.pictures is not None and requests[0].samples > left.pictures else None
+
     @property
     def _free(self) -> int:
         return max(1, self.at_once - len(self._out))

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
+from threading import Lock
 from typing import NamedTuple, Protocol
 
 from imagen_batch.images import EXTENSIONS
-from imagen_batch.names import with_key
+from imagen_batch.names import TakenNames, with_key
 from imagen_batch.room import Room
 from imagen_batch.storage import STATE, Storage
 
 INCOMING = f"{STATE}/incoming"
 RESCUED = f"{STATE}/rescued"
+IMAGES = "images"
 
 
 class Left(NamedTuple):
@@ -48,6 +50,8 @@ class Shelf:
         self.storage = storage
         self.room = room
         self._incoming: set[str] = set()
+        self._names: TakenNames | None = None  # of the folder, read when the first name of the user's is given
+        self._naming = Lock()
 
     def put(self, data: bytes, *, key: str, number: int, name: str) -> tuple[str, OSError | None]:
         """Keep a picture under `name`, or under a name with its key where that can't be had.
@@ -86,6 +90,8 @@ class Shelf:
         """
         own = PurePosixPath(incoming).name
         for candidate in _candidates(name, key, own):
+            if candidate == name and not self._may_have(name, key):
+                continue
             with suppress(OSError):
                 if self.storage.link(incoming, candidate) or (again and self._same_bytes(incoming, candidate)):
                     return candidate
@@ -93,6 +99,18 @@ class Shelf:
         if not self.storage.link(incoming, rescued):
             raise FileExistsError(f"{rescued} is another picture")
         return rescued
+
+    def _may_have(self, name: str, key: str) -> bool:
+        """Whether no other file has this name in another spelling: some disk would take the two for one."""
+        if _tells(name, key):
+            return True
+        with self._naming:
+            if self._names is None:
+                self._names = _names_in(self.storage)
+            taken = name in self._names
+            self._names.add(name)
+        # Of the very same name linking tells; it may be this picture's own, from before a kill.
+        return not taken or self.storage.size(name) is not None
 
     def clear(self, key: str, numbers: Iterable[int]) -> None:
         """The ledger has them: the incoming ones are not needed any more."""
@@ -121,6 +139,14 @@ class Shelf:
         return (
             size is not None and size == self.storage.size(one) and self.storage.read(one) == self.storage.read(other)
         )
+
+
+def _names_in(storage: Storage) -> TakenNames:
+    names = TakenNames()
+    with suppress(OSError):
+        for name, _ in storage.sizes(IMAGES):
+            names.add(name)
+    return names
 
 
 def _tells(name: str, key: str) -> bool:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from imagen_batch.child_env import child_environment
 from imagen_batch.errors import SettingsInvalid
 
 _STOP_TIMEOUT_S = 5.0
@@ -18,12 +19,14 @@ def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
 
     It ends with this process, whatever ends this one: its standard input closes.
     """
-    command = [sys.executable, "-m", "imagen_batch.simulator", "--port", "0", "--exit-with-stdin", *arguments]
+    # -P: what lies in the current directory is not ours.
+    command = [sys.executable, "-P", "-m", "imagen_batch.simulator", "--port", "0", "--exit-with-stdin", *arguments]
     child = subprocess.Popen(  # noqa: S603 - our own module
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=child_environment(),
         start_new_session=True,  # a Ctrl-C is for the run, which still needs the replies under way
     )
     try:

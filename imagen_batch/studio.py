@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from imagen_batch.budget import Budget
 from imagen_batch.governor import Governor
+from imagen_batch.in_flight import InFlight
 from imagen_batch.ledger import LedgerWriter
 from imagen_batch.models import Model
 from imagen_batch.providers import Provider
@@ -89,6 +90,7 @@ class Studio:
     seen: Callable[[tuple[Sample, ...]], None] = lambda _samples: None
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
+    in_flight: InFlight = field(default_factory=InFlight)
     # Whole bodies are large: few threads unpack theirs while the others wait for the service.
     unpacking: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
 

@@ -1,4 +1,4 @@
-"""How did a run end: how many pictures, why not the others, for how much money, and what comes next?
+"""How a run ended: how many pictures, why not the others, for how much money, and what comes next.
 
 `Tally` counts entries as they stream by and makes the `Summary`; `report.py` tells it.
 """
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from imagen_batch.advice import Advice, advice
+from imagen_batch.advice import BEYOND_LIMIT, Advice, Continuation, advice
 from imagen_batch.causes import Cause, Causes
 from imagen_batch.money import Money
 from imagen_batch.records import OUTCOMES, Entry, Outcome
 from imagen_batch.stopping import Stop
+from imagen_batch.table_file import Unwritten, unwritten_text
 
 State = Literal[
     "running",  # told by `status` while the run goes on
@@ -34,7 +35,7 @@ class Ending:
 
     state: State
     exit_code: int
-    message: str
+    message: str  # a sentence
     cause: str | None = None  # "auth", "billing", "model_gone", "quota_day", "outage", "disk"
 
 
@@ -45,7 +46,7 @@ class Facts:
     out: str  # the folder as the user wrote it
     command: str  # what the user typed; advice is built from it
     started_at: datetime
-    finished_at: datetime
+    finished_at: datetime | None  # None: it is running, or was killed
     ending: Ending | None = None
     provider: str | None = None
     attempts: int | None = None
@@ -53,6 +54,12 @@ class Facts:
     money: Money | None = None  # the ledger's, which also knows of attempts that a later one made good
     running: bool = False
     elsewhere: int = 0  # pictures in the folder that no row of this input asks for
+    warnings: tuple[str, ...] = ()  # about the input, as they were shown before anything was sent
+    run: Continuation | None = None  # what suggested commands are made of; None: of the folder alone
+    lost_attempts: int | None = None  # that may have been charged, and brought nothing
+    run_usd: float | None = None  # what this run alone was charged
+    run_attempts: int | None = None
+    unwritten: tuple[Unwritten, ...] = ()  # tables that are not in their places
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,11 @@ class Summary:
     cost_low_usd: float
     cost_high_usd: float | None
     estimated: bool  # part of the cost is a list price, not what the service counted
-    lost: int  # requests whose reply was lost, as far as entries tell
+    lost: int  # attempts whose reply was lost
     unpriced: int
     causes: tuple[tuple[Cause, Advice], ...]  # each with its advice
+    in_flight: int = 0  # samples that are being made, counted among those not attempted
+    earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
     @property
     def asked(self) -> int:
@@ -80,7 +89,8 @@ class Summary:
     @property
     def stopped_by(self) -> str | None:
         """What ended the run early, in a sentence."""
-        return self.facts.ending.message if self.facts.ending else None
+        ended = _ending(self.facts, self.counts)
+        return ended.message if ended else None
 
 
 class Tally:
@@ -93,30 +103,44 @@ class Tally:
         self._estimated = False
         self._attempts = 0
         self._lost = 0
+        self._left_out = 0  # samples that the run was not asked for
+        self._in_flight = 0
         self._row = 0
         self._keys: set[str] = set()  # requests of the current row
+
+    @property
+    def ok(self) -> int:
+        """Samples with a picture."""
+        return self._counts["ok"]
 
     def add(self, entry: Entry) -> None:
         """The next entry, in input order."""
         sample = entry.sample
         self._counts[sample.status] += 1
-        if sample.status != "ok":
+        if sample.error_kind == "in_flight":
+            self._in_flight += 1
+        elif sample.status != "ok":
             self._causes.add(entry)
+            self._left_out += sample.error_kind in _NOT_ASKED_FOR
         self._add_request(entry)
         if sample.cost_is == "unknown":
             self._money.add_maybe(sample.cost_usd)
-        elif sample.cost_usd:
-            self._money.spent += sample.cost_usd
+        if entry.cost_usd:
+            self._money.spent += entry.cost_usd
             self._estimated |= sample.cost_is == "estimate"
 
     def summary(self, facts: Facts) -> Summary:
         """What the entries so far come to."""
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         money = facts.money or self._money
-        stopped_for = facts.ending.cause if facts.ending else None
+        ended = _ending(facts, counts)
+        stopped_for = ended.cause if ended else None
+        run = facts.run or Continuation(facts.out)
+        # While a run goes on, what it has not come to yet needs no reason and no advice.
+        causes = (cause for cause in self._causes.ranked() if not (facts.running and cause.status == "not_attempted"))
         return Summary(
-            state="running" if facts.running else _state(counts, facts.ending),
-            exit_code=exit_code(counts, facts.ending),
+            state="running" if facts.running else _state(counts, ended, left_out=self._left_out),
+            exit_code=exit_code(counts, ended),
             facts=facts,
             counts=counts,
             attempts=self._attempts if facts.attempts is None else facts.attempts,
@@ -124,12 +148,11 @@ class Tally:
             cost_low_usd=_rounded(money.spent),
             cost_high_usd=None if money.unpriced else _rounded(money.high),
             estimated=self._estimated,
-            lost=self._lost,
+            lost=self._lost if facts.lost_attempts is None else facts.lost_attempts,
             unpriced=money.unpriced,
-            causes=tuple(
-                (cause, advice(cause, command=facts.command, stopped_for=stopped_for))
-                for cause in self._causes.ranked()
-            ),
+            causes=tuple((cause, advice(cause, run=run, stopped_for=stopped_for)) for cause in causes),
+            in_flight=self._in_flight,
+            earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
         )
 
     def _add_request(self, entry: Entry) -> None:
@@ -159,7 +182,7 @@ def ending(stop: Stop) -> Ending | None:
 
 def exit_code(counts: Mapping[Outcome, int], ending: Ending | None) -> int:
     """0 every sample ok, 3 some without a picture, 4 none at all, 6 the budget; else what ended the run."""
-    if counts["ok"] == sum(counts.values()):
+    if counts["ok"] == sum(counts.values()) and not _stopped_by_error(ending):
         return 0
     if ending is not None:
         return ending.exit_code
@@ -168,14 +191,27 @@ def exit_code(counts: Mapping[Outcome, int], ending: Ending | None) -> int:
     return 3 if counts["ok"] else 4
 
 
-def _state(counts: Mapping[Outcome, int], ending: Ending | None) -> State:
-    if counts["ok"] == sum(counts.values()):
+def _ending(facts: Facts, counts: Mapping[Outcome, int]) -> Ending | None:
+    """What ended the run. Tables that are not there count like a full disk, unless something else came before."""
+    complete = counts["ok"] == sum(counts.values())
+    if facts.unwritten and (facts.ending is None or (complete and not _stopped_by_error(facts.ending))):
+        return Ending("paused", _COME_BACK, _UNWRITTEN.format(unwritten_text(facts.unwritten)), "disk")
+    return facts.ending
+
+
+def _stopped_by_error(ending: Ending | None) -> bool:
+    """Whether it matters even where every sample is there; a Ctrl-C after the last picture does not."""
+    return ending is not None and ending.state not in ("interrupted", "budget")
+
+
+def _state(counts: Mapping[Outcome, int], ending: Ending | None, *, left_out: int = 0) -> State:
+    if counts["ok"] == sum(counts.values()) and not _stopped_by_error(ending):
         return "finished"
     if ending is not None:
         return ending.state
     if counts["skipped_budget"]:
         return "budget"
-    return "unfinished" if counts["not_attempted"] else "finished"
+    return "unfinished" if counts["not_attempted"] > left_out else "finished"
 
 
 def _rounded(usd: float) -> float:
@@ -184,3 +220,5 @@ def _rounded(usd: float) -> float:
 
 
 _COME_BACK = 75
+_NOT_ASKED_FOR = (BEYOND_LIMIT, "not_named")
+_UNWRITTEN = "{}. Run the same command again once that is fixed; nothing is paid for twice."

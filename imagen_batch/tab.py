@@ -16,6 +16,8 @@ from imagen_batch.pace import Permit
 from imagen_batch.records import ImageRequest
 from imagen_batch.studio import Studio
 
+_LONGEST_ERROR = 300  # characters
+
 
 class OverBudget(ImagenBatchError):
     """The attempt does not fit below the wall any more; it was not made."""
@@ -39,7 +41,9 @@ class Tab:
     def announce(self) -> None:
         """Tell the ledger. What it can't take is not sent: raises OSError."""
         try:
-            self._studio.ledger.sent(self._request, attempt=self._attempt, at=self.at)
+            self._studio.ledger.sent(
+                self._request, attempt=self._attempt, at=self.at, provider=self._studio.provider.name
+            )
         except OSError:
             self._back(Transient("the ledger could not be written", kind="disk"), "no")
             self._release()
@@ -55,6 +59,27 @@ class Tab:
         self._back(error, "no", usd=usd)
         self._settle(usd, 0)
         self._governor.succeeded(self._permit)
+
+    def unusable(self, error: Transient, *, usd: float | None, recorded: bool) -> None:
+        """An answer came, and its images can't be used. To the run's health it is a failure all the same.
+
+        The attempt costs `usd`, None where no price is known. `recorded`: the ledger gets a result with that cost.
+        Otherwise the attempt is closed here, and Interrupted is raised when it is one failure too many for the run.
+        """
+        if usd is None:
+            self._back(error, "maybe")
+            self.settled = True
+            self._reservation.keep()
+        else:
+            self._settle(usd, self._request.samples)
+            if not recorded:
+                self._back(error, "yes", usd=usd)
+        try:
+            self._governor.failed(self._permit, error)
+        except Fatal as outage:
+            self._studio.stop.for_error(outage)
+            if not recorded:
+                raise Interrupted from outage
 
     def refused(self, error: Fatal) -> None:
         """The service refused: nothing is charged, and it says nothing about its health."""
@@ -92,6 +117,7 @@ class Tab:
 
     def _back(self, error: AttemptError, charged: str, *, usd: float | None = None) -> None:
         facts = {"kind": error.kind, "status": error.http_status, "charged": charged, "usd": usd}
+        facts["error"] = str(error)[:_LONGEST_ERROR]  # told where no later attempt is made
         self._studio.ledger.back(self._request, attempt=self._attempt, at=self._studio.clock(), facts=facts)
 
 
@@ -113,7 +139,8 @@ def opened_tab(request: ImageRequest, studio: Studio, *, attempt: int) -> Iterat
     tab = Tab(request, studio, attempt=attempt, reservation=reservation, permit=permit)
     try:
         tab.announce()
-        yield tab
+        with studio.in_flight.holding(request.samples):
+            yield tab
     finally:
         if not tab.settled:
             tab.abandon()

@@ -1,13 +1,15 @@
 """One attempt over HTTP: what came back, within a time and a size, and never elsewhere than asked.
 
-A service or a proxy may echo the credential: it is taken out here, before anyone can write it down.
-Foreign exceptions end here: what leaves is a `Raw` reply or a `Transient`.
+The body is passed on as it came: it may echo the credential, which `redaction.py` takes out of every text once it is
+decoded. Foreign exceptions end here: what leaves is a `Raw` reply or a `Transient`.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -15,15 +17,23 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
 
 from imagen_batch.blocks import keep_blocks
-from imagen_batch.deadlines import Attempt, Deadlines, WatchedAdapter
+from imagen_batch.connections import NotIdle, PooledReply, WatchedAdapter
+from imagen_batch.deadlines import Attempt, Deadlines
 from imagen_batch.errors import Transient
+from imagen_batch.exchange import Incomplete
+from imagen_batch.framing import BadReply
+from imagen_batch.loopback import is_loopback
 from imagen_batch.providers import Credential
-from imagen_batch.wire.lifting import around_pictures
+from imagen_batch.wire.body import looks_like_markup, parse_object
 
 MAX_REPLY_BYTES = 256 * 2**20
 """Largest reply taken: four 4K pictures as base64 are well below."""
 
-_READ_BYTES = 2**20  # where no length is told; small reads cost more than everything else together
+MAX_ERROR_BYTES = 2**20
+"""How much is read of a reply that brings no pictures: what it says stands at its beginning."""
+
+_LONGEST_TIMEOUT_S = 30 * 24 * 3600.0  # the system's timers end somewhere above
+_MOST_OPENINGS = 3  # for one attempt, where idle connections turn out to be closed
 _READ_PACKED_BYTES = 2**16  # packed data may unfold a thousandfold: look at the size often
 _CONNECT_TIMEOUT_S = 20.0
 
@@ -51,8 +61,8 @@ class Transport:
     def __init__(self, credential: Credential, *, connections: int, timeout: float) -> None:
         keep_blocks()
         self._credential = credential
-        self._timeout = timeout
-        self._waits = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, timeout), read=timeout)
+        self._timeout = min(timeout, _LONGEST_TIMEOUT_S)
+        self._waits = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, self._timeout), read=self._timeout)
         self._deadlines = Deadlines()
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
         self._ways: dict[str, _Way] = {}
@@ -67,16 +77,15 @@ class Transport:
             try:
                 reply = self._send(url, payload, {**_HEADERS, **(headers or {})})
                 body = _read(reply)
-                attempt.check()
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, BadReply) as error:
                 _drop(reply)
                 raise _translate(error, attempt, timeout=self._timeout) from None
             except BaseException:
                 _drop(reply)
                 raise
         # Given back only when it is no longer watched: it may be another attempt's the next moment.
-        reply.release_conn()
-        return Raw(reply.status, self._clean_headers(reply.headers), self._clean(body, reply.status))
+        reply.give_back()
+        return Raw(reply.status, self._clean_headers(reply.headers), body)
 
     def cut_all(self) -> None:
         """End every attempt that is under way."""
@@ -86,14 +95,25 @@ class Transport:
         """Close all connections."""
         self._deadlines.close()
         self._adapter.close()
+        for way in self._ways.values():
+            way.pool.close()
 
-    def _send(self, url: str, payload: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _send(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
+        for _ in range(_MOST_OPENINGS - 1):
+            try:
+                return self._send_once(url, payload, headers)
+            except urllib3.exceptions.ProtocolError as error:
+                if not isinstance(error.args[-1], NotIdle):
+                    raise
+        return self._send_once(url, payload, headers)
+
+    def _send_once(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
         if url not in self._ways:
             self._ways[url] = _way(url, self._adapter)
         way, asked = self._ways[url], requests.PreparedRequest()
         asked.prepare_headers(headers)
         # A session of requests would prepare all of this anew, and wrap the reply: 0.3 ms more for each attempt.
-        return way.pool.urlopen(
+        reply = way.pool.urlopen(
             "POST",
             way.target,
             body=payload,
@@ -105,17 +125,11 @@ class Transport:
             preload_content=False,
             decode_content=False,
         )
-
-    def _clean(self, body: bytes, status: int) -> bytes:
-        # A picture's megabytes of base64 show nobody a secret: mostly it is enough to look around them.
-        if status == 200 and all(self._credential.redact(part, text=False) is part for part in around_pictures(body)):
-            return body
-        return self._credential.redact(body, text=status != 200)
+        assert isinstance(reply, PooledReply)
+        return reply
 
     def _clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return CaseInsensitiveDict(
-            {name: self._credential.redact(value.encode(), text=True).decode() for name, value in headers.items()}
-        )
+        return CaseInsensitiveDict({name: self._credential.redact(value) for name, value in headers.items()})
 
 
 def _way(url: str, adapter: WatchedAdapter) -> _Way:
@@ -125,6 +139,8 @@ def _way(url: str, adapter: WatchedAdapter) -> _Way:
         url, get_environ_proxies(url), stream=True, verify=None, cert=None
     )
     proxies, verify, cert = found["proxies"], found["verify"], found["cert"]
+    if is_loopback(urlsplit(url).hostname or ""):  # in clear, and nobody's business
+        proxies = {}
     pool = adapter.get_connection_with_tls_context(asked, verify, proxies=proxies, cert=cert)
     assert isinstance(pool, urllib3.HTTPConnectionPool)
     adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
@@ -139,23 +155,71 @@ _HEADERS = {
 }
 
 
-def _read(reply: urllib3.BaseHTTPResponse) -> bytes:
-    packed, told = "Content-Encoding" in reply.headers, reply.length_remaining or 0
-    step = _READ_PACKED_BYTES if packed else told or _READ_BYTES  # a length that is told is read at once, uncopied
+def _read(reply: PooledReply) -> bytes:
+    limit = MAX_REPLY_BYTES if reply.status == 200 else MAX_ERROR_BYTES
+    error: Exception | None = None
+
+    def is_whole(body: bytes) -> bool:
+        return _is_whole(reply, body, limit)
+
+    try:
+        came = reply.reply.read(limit, is_whole=is_whole)
+        sure = reply.reply.end.by != "close" or reply.status != 200 or looks_like_markup(came)
+        if _is_cut(reply, came):
+            came = reply.reply.read_on(came, limit, is_whole=is_whole)
+    except Incomplete as cut:
+        came, error, sure = cut.partial, cut.error, False
+    if reply.reply.too_large and reply.status == 200:
+        raise _too_large(reply)
+    body = _unpacked(reply, came, limit)
+    # A connection that ends is no proof of a whole reply; a reply that can be read is, however its connection ended.
+    if not sure and parse_object(body) is None:
+        raise error or BadReply("the connection ended before the reply did")
+    return body
+
+
+def _is_cut(reply: PooledReply, came: bytes) -> bool:
+    """Whether the length that was given ends in the middle of JSON."""
+    if reply.status != 200 or reply.reply.end.by != "length" or reply.reply.too_large:
+        return False
+    return came[:1] in (b"{", b"[") and came[-64:].rstrip()[-1:] not in (b"}", b"]")
+
+
+def _is_whole(reply: PooledReply, came: bytes, limit: int) -> bool:
+    try:
+        return parse_object(_unpacked(reply, came, limit)) is not None
+    except (urllib3.exceptions.HTTPError, Transient):
+        return False
+
+
+def _unpacked(reply: PooledReply, came: bytes, limit: int) -> bytes:
+    packed = [*reply.reply.head.listed("content-encoding"), *reply.reply.head.listed("transfer-encoding")]
+    packings = [packing for packing in packed if packing not in ("identity", "chunked", "")]
+    if not packings:
+        return came
+    box = urllib3.HTTPResponse(
+        io.BytesIO(came), headers={"Content-Encoding": ", ".join(packings)}, preload_content=False
+    )
     pieces: list[bytes] = []
-    size = told
-    while size <= MAX_REPLY_BYTES and (piece := reply.read(step, decode_content=packed)):
-        size = len(piece) + (size if pieces else 0)
+    size = 0
+    while piece := box.read(_READ_PACKED_BYTES, decode_content=True):
         pieces.append(piece)
-    if size > MAX_REPLY_BYTES:
-        raise Transient(
-            f"the reply is larger than {MAX_REPLY_BYTES // 2**20} MiB",
-            kind="reply_too_large",
-            http_status=reply.status,
-            maybe_charged=True,
-            lost=True,
-        )
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        size += len(piece)
+        if size > limit:
+            if reply.status == 200:
+                raise _too_large(reply)
+            break
+    return b"".join(pieces)
+
+
+def _too_large(reply: PooledReply) -> Transient:
+    return Transient(
+        f"the reply is larger than {MAX_REPLY_BYTES // 2**20} MiB",
+        kind="reply_too_large",
+        http_status=reply.status,
+        maybe_charged=True,
+        lost=True,
+    )
 
 
 def _translate(error: Exception, attempt: Attempt, *, timeout: float) -> Transient:
@@ -171,6 +235,6 @@ def _translate(error: Exception, attempt: Attempt, *, timeout: float) -> Transie
     return Transient(message, kind=kind, maybe_charged=True, lost=True)
 
 
-def _drop(reply: urllib3.BaseHTTPResponse | None) -> None:
+def _drop(reply: PooledReply | None) -> None:
     if reply is not None:
         reply.close()

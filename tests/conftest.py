@@ -3,14 +3,29 @@
 import os
 
 import pytest
-from stores import KINDS, new_place, s3_environment, s3_server
+from shell import Shell
+from stores import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
 from flows.server import OwnServer
 
 
+@pytest.fixture(scope="session", name="store_server")
+def _store_server():
+    """The store that TEST_STORE names, in the environment of all tests that need it."""
+    with store_server() as env, pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        yield env
+
+
 @pytest.fixture(scope="session")
-def s3():
+def s3(request):
     """An S3 server that the environment names, for all tests that need one."""
+    if STORE == "seaweedfs":
+        yield request.getfixturevalue("store_server")["AWS_ENDPOINT_URL"]
+        return
+    if STORE != "moto":
+        pytest.skip(f"{STORE} does not speak S3")
     with s3_server() as url, pytest.MonkeyPatch.context() as patch:
         for name, value in s3_environment(url).items():
             patch.setenv(name, value)
@@ -36,3 +51,11 @@ def prefect_server(prefect_home):
     server.wait()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch, capsys):
+    """A terminal in a folder of its own, without Prefect."""
+    here = tmp_path / "here"
+    here.mkdir()
+    return Shell(monkeypatch, capsys, here, {"IMAGEN_BATCH_WAIT_INITIAL": "0"})

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from store_servers import SCHEMES, SERVERS, NotHere
 
-KINDS = ("folder", "memory", "s3")
+STORE = os.environ.get("TEST_STORE", "moto")
+"""Which server the tests of stores are held against; see `make test-stores`."""
+
+KINDS = ("folder", "memory", "s3") if STORE == "moto" else (STORE,)
 
 
 @contextmanager
@@ -50,7 +55,24 @@ def new_place(kind: str, tmp_path: Any, request: pytest.FixtureRequest) -> str:
     """A place of a kind that nobody has used yet."""
     if kind == "folder":
         return str(tmp_path / "out")
+    if kind in SCHEMES:
+        request.getfixturevalue("store_server")
+        return f"{SCHEMES[kind]}://pictures/{uuid.uuid4().hex}"
     if kind == "s3":
         request.getfixturevalue("s3")
         return f"s3://pictures/{uuid.uuid4().hex}"
     return f"memory://pictures/{uuid.uuid4().hex}"
+
+
+@contextmanager
+def store_server() -> Iterator[dict[str, str]]:
+    """The environment that leads to the server TEST_STORE names. Tests are skipped where it can't be had."""
+    try:
+        running = SERVERS[STORE]()
+        env = running.__enter__()
+    except NotHere as why:
+        pytest.skip(str(why))
+    try:
+        yield env
+    finally:
+        running.__exit__(None, None, None)

@@ -6,6 +6,7 @@ from running import TODAY, prompts, write_csv
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import examine
 from imagen_batch.identity import Identities
+from imagen_batch.remaining import remaining
 from imagen_batch.settings import validated
 
 IMAGEN = "imagen-4.0-generate-001"
@@ -30,10 +31,11 @@ def test_each_row_has_the_key_of_its_content(tmp_path):
     assert [examined.asked.per_request(row) for row in range(1, 5)] == [4] * 4
 
 
-def test_rows_beyond_the_limit_are_not_asked_for(tmp_path):
-    """Neither now nor by whoever asks what is left."""
+def test_rows_beyond_the_limit_are_known_and_not_asked_for(tmp_path):
+    """Neither now nor by whoever asks what is left; the tables have them all the same."""
     examined = _examined(prompts(tmp_path, "a", "b", "c"), limit=2)
-    assert len(list(examined.asked)) == examined.rows == 2
+    assert len(list(examined.asked)) == examined.rows == 3
+    assert examined.wanted_rows == examined.requests == remaining(examined).requests == 2
 
 
 def test_a_file_that_is_edited_while_it_is_read_is_refused(tmp_path):

@@ -8,8 +8,9 @@ from entries import entry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.failures import Failures
+from imagen_batch.failures import Failures, mark_of
 from imagen_batch.records import Entry
+from imagen_batch.wording import no_formula
 
 
 def lines_of(entries: list[Entry], *, headers: list[str]) -> list[list[str]]:
@@ -26,8 +27,8 @@ def test_original_cells_stand_before_what_became_of_the_row() -> None:
     cells = {"Aspect": "16x9", "Image Prompt": " a fox ", "Nr": "007"}
     failed = entry(cells=cells, status="failed", error="busy", trace={"http_status": 503, "attempts": 5})
     assert lines_of([failed], headers=list(cells)) == [
-        ["Aspect", "Image Prompt", "Nr", "status", "reason", "http_status", "attempts"],
-        ["16x9", " a fox ", "007", "failed", "busy", "503", "5"],
+        ["Aspect", "Image Prompt", "Nr", "status", "reason", "http_status", "attempts", "imagen_batch_row"],
+        ["16x9", " a fox ", "007", "failed", "busy", "503", "5", mark_of(failed.row)],
     ]
 
 
@@ -44,7 +45,8 @@ def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
 
 def test_a_header_alone_when_nothing_failed() -> None:
     """So that an old list never stays behind."""
-    assert lines_of([entry()], headers=["prompt"]) == [["prompt", "status", "reason", "http_status", "attempts"]]
+    (header,) = lines_of([entry()], headers=["prompt"])
+    assert header == ["prompt", "status", "reason", "http_status", "attempts", "imagen_batch_row"]
 
 
 def test_the_most_telling_sample_speaks_for_its_row() -> None:
@@ -71,8 +73,9 @@ def test_a_column_that_is_called_like_ours_steps_aside() -> None:
         "reason",
         "http_status",
         "attempts",
+        "imagen_batch_row",
     ]
-    assert line == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
+    assert line[:-1] == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
 
 
 def test_a_text_file_s_only_column_is_the_prompt() -> None:
@@ -82,10 +85,12 @@ def test_a_text_file_s_only_column_is_the_prompt() -> None:
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=5))
 def test_any_text_comes_back(rows: list[tuple[str, str, str]]) -> None:
-    """Prompts, notes and the service's words, exactly."""
+    """Prompts and notes exactly; the service's words too, but for what a spreadsheet would calculate."""
     entries = [
         entry(number, status="filtered", cells={"p": prompt, "n": note}, reason=reason)
         for number, (prompt, note, reason) in enumerate(rows, 1)
     ]
     lines = lines_of(entries, headers=["p", "n"])[1:]
-    assert [(line[0], line[1], line[3]) for line in lines] == rows
+    assert [(line[0], line[1], line[3]) for line in lines] == [
+        (prompt, note, no_formula(reason)) for prompt, note, reason in rows
+    ]

@@ -1,7 +1,6 @@
 """The job with Prefect around it. Few tests: its server is slow to start."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commanding import COMMAND, command, environment
+from processes import descendants, is_alive, server_of
 from running import prompts
 
 from imagen_batch.simulator import Simulator
@@ -30,12 +30,6 @@ def _api(server, path, body):
 def _last_state(server):
     runs = _api(server, "flow_runs/filter", {"sort": "START_TIME_DESC", "limit": 1})
     return runs[0]["state"]["type"], runs[0]["state"]["name"], runs[0]["state"]["message"]
-
-
-def _children(pid):
-    """Processes of ours whose parent is, or was, `pid`'s session."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if "flows.server" in line or "imagen_batch.simulator" in line]
 
 
 @pytest.fixture
@@ -147,7 +141,6 @@ def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_h
     """With a server of its own; whatever ends the run, its children end, and nothing is paid twice."""
     env = environment({"PREFECT_HOME": str(prefect_home)})
     del env["PREFECT_API_URL"]
-    before = set(_children(os.getpid()))
     with Simulator(latency=0.3) as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(40)))
         typed = [source, "--provider", "simulator", "--base-url", sim.url, "--concurrency", "4", "-q"]
@@ -155,10 +148,12 @@ def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_h
             [COMMAND, "run", *map(str, typed)], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
         )
         _until(lambda: sim.bill.total >= 8)
+        children = descendants(child.pid)
+        assert server_of(child.pid) in children
         child.send_signal(number)
         child.communicate(timeout=30)
         assert child.returncode == code
-        _until(lambda: set(_children(child.pid)) <= before)
+        _until(lambda: not any(map(is_alive, children)))
         in_flight = 4 if number == signal.SIGKILL else 0
         done = command("run", *typed, here=tmp_path, env=env | {"PREFECT_API_URL": ""})
         assert done.returncode == 0, done.stderr

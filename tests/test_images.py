@@ -90,13 +90,7 @@ def test_bytes_after_the_end_are_tolerated(name: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [
-        b"",
-        b"GIF89a" + bytes(30),
-        b"\0\0\0\x20ftypavif" + bytes(30),
-        b"\0\0\0\x18ftypheic" + bytes(30),
-        b"<html>",
-    ],
+    [b"", b"RIFF\x40\0\0\0WAVE" + bytes(30), b"\0\0\0\x20ftypmp42" + bytes(30), b"%PDF-1.7", b"<html>"],
 )
 def test_other_files_are_called_what_they_are_not(data: bytes) -> None:
     """Formats that the run doesn't store, and pages of a proxy, are told apart from damage."""

@@ -20,6 +20,7 @@ from imagen_batch.metadata import Metadata, metadata_names
 from imagen_batch.records import Entry
 from imagen_batch.storage import Folder
 from imagen_batch.tables import Tables
+from imagen_batch.wording import no_formula
 
 CONTRACT = [
     *("row", "line", "id", "sample", "status", "file", "prompt", "model", "provider", "dialect", "mimeType"),
@@ -143,7 +144,7 @@ def test_the_csv_holds_what_a_plain_writer_would_write(
         (row,) = rows_of(Path(folder, "manifest.csv"))
     numbers = [float(row[name]) if row[name] else None for name in ("cost_usd", "latency_s")]
     assert numbers == [usd, latency]
-    assert row["raiFilteredReason"] == (reason or "")
+    assert row["raiFilteredReason"] == (no_formula(reason) or "")
     assert row["c2pa"] == {None: "", True: "true", False: "false"}[c2pa]
     moment = None if sent is None else pd.Timestamp(round(sent * 1000), unit="ms", tz="UTC")
     assert row["sent_at"] == _iso(moment)

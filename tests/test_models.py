@@ -19,7 +19,7 @@ from imagen_batch.models import (
 )
 from imagen_batch.records import Usage
 
-TODAY = date(2026, 11, 22)
+TODAY = date(2026, 11, 26)
 CATALOGUE = load_catalogue()
 MODELS = list(CATALOGUE)
 FIVE_RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
@@ -42,6 +42,7 @@ def test_the_catalogue_holds_imagen_and_the_gemini_image_models() -> None:
         "imagen-4.0-fast-generate-001",
         "gemini-2.5-flash-image",
         "gemini-3-pro-image",
+        "nano-banana-pro-preview",
         "gemini-3.1-flash-image",
         "gemini-3.1-flash-lite-image",
         "gemini-nano-banana-2.1",
@@ -240,7 +241,7 @@ def test_the_table_of_models_says_what_is_alive() -> None:
         "sizes": "1K 2K 4K",
         "ratios": " ".join(known("gemini-3.1-flash-image").ratios),
         "samples/request": "1",
-        "price": "1K $0.0336, 2K $0.0504, 4K $0.113",
+        "price": "1K $0.0336, 2K $0.0504, 4K $0.1134",
         "lifecycle": "current",
         "successor": "",
     }

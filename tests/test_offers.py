@@ -153,7 +153,6 @@ def test_a_word_that_no_service_knows_is_an_error(model: str) -> None:
         {"language": "en"},
         {"add_watermark": False},
         {"include_safety_attributes": True},
-        {"labels": (("team", "art"),)},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -165,6 +164,42 @@ def test_what_gemini_models_have_no_word_for_is_dropped_aloud(options: dict[str,
     assert remark.message.startswith("not sent: ")
     asked = Options(**options)
     assert effective(known(NANO), asked, provider=provider) == Options()
+
+
+def test_labels_of_gemini_models_are_for_vertex() -> None:
+    """Its requests have the field; that the Gemini API takes it is not proven."""
+    labels = (("team", "art"),)
+    assert remarks(NANO, "vertex", labels=labels) == ()
+    assert effective(known(NANO), Options(labels=labels), provider="vertex").labels == labels
+    for provider in ("gemini", "simulator"):
+        assert only(NANO, provider, labels=labels).dropped
+        assert effective(known(NANO), Options(labels=labels), provider=provider) == Options()
+
+
+def test_store_is_for_the_gemini_api() -> None:
+    """Vertex has no such field: told, and left out by the dialect; the row keeps it, so that its key stays."""
+    remark = only(NANO, "vertex", store=False)
+    assert (remark.level, remark.option, remark.dropped) == ("warning", "store", False)
+    assert remark.message.startswith("not sent: ")
+    assert effective(known(NANO), Options(store=False), provider="vertex") == Options(store=False)
+    for provider in ("gemini", "simulator"):
+        assert remarks(NANO, provider, store=False) == ()
+
+
+def test_categories_of_harm_that_only_vertex_has_are_refused_elsewhere() -> None:
+    """The Gemini API would refuse every row; JAILBREAK is known to both."""
+    image = (("HARM_CATEGORY_IMAGE_HATE", "BLOCK_NONE"),)
+    both = (("HARM_CATEGORY_JAILBREAK", "BLOCK_NONE"),)
+    levels = {p: [r.level for r in remarks(NANO, p, safety_settings=image)] for p in PROVIDERS}
+    assert levels == {"gemini": ["error"], "vertex": [], "simulator": ["warning"]}
+    assert all(remarks(NANO, provider, safety_settings=both) == () for provider in PROVIDERS)
+
+
+def test_the_highest_thinking_level_is_not_for_vertex() -> None:
+    """Its enum ends at HIGH."""
+    model = unknown_model("x", "generate_content")
+    assert [remark.level for remark in remarks(model, "vertex", thinking_level="XHIGH")] == ["error"]
+    assert remarks(model, "gemini", thinking_level="XHIGH") == ()
 
 
 def test_a_negative_prompt_for_a_gemini_model_stays() -> None:

@@ -70,15 +70,8 @@ def test_vertex_needs_a_project():
         make_provider(validated({"prompts": "p", "provider": "vertex"}), base_url=None, env={})
 
 
-def test_a_short_key_is_not_taken_out_of_pictures():
-    """It stands in their base64 by chance; a real key does not."""
-    assert Credential("abc").redact(b"xabcx", text=False) == b"xabcx"
-    long = b"0123456789abcdef"
-    assert Credential(long.decode()).redact(b"x" + long, text=False) == b"x[key]"
-
-
 def test_a_credential_does_not_show_itself():
     """Not in a repr, and not in what it cleans."""
     credential = Credential("s3cret-key")
     assert "s3cret" not in repr(credential)
-    assert credential.redact(b"a s3cret-key b", text=True) == b"a [key] b"
+    assert credential.redact("a s3cret-key b") == "a [key] b"

@@ -55,7 +55,7 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each `--flag` of the page is one of ours."""
     known: set[str] = set()
-    for command in ("run", "plan", "status", "audit", "simulate", "models"):
+    for command in ("run", "plan", "resume", "status", "audit", "simulate", "models"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))

@@ -108,7 +108,7 @@ def test_a_full_disk_ends_a_repair_in_a_sentence(tmp_path, finished, number, cap
     assert code == 75
     assert "No space left on device" in said.err
     assert "Traceback" not in said.err
-    assert orjson.loads(said.out)["state"] == "refused"
+    assert orjson.loads(said.out)["state"] == "stopped"
     assert lost_rows(repair(folder)) == lost
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
@@ -9,6 +11,7 @@ from entries import entry
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch.advice import Continuation
 from imagen_batch.causes import Causes
 from imagen_batch.errors import Fatal
 from imagen_batch.money import Money
@@ -28,25 +31,31 @@ from imagen_batch.report import (
 )
 from imagen_batch.stopping import Stop
 
-RUN = "imagen-batch run prompts.csv --out outputs/prompts"
+RUN = "imagen-batch resume /b/prompts"
+CONTINUATION = Continuation("/b/prompts", prompts="/a/prompts.csv", whole=("--max-cost", "0.13"))
+EDITED = f"{RUN} --prompts /a/prompts.csv"
 MOMENT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 NO_KEY = Ending("stopped", 2, "API key not valid", "auth")
 
 
 def summary_of(
-    entries: list[Entry], *, command: str = RUN, ended: Ending | None = None, money: Money | None = None
+    entries: list[Entry],
+    *,
+    run: Continuation = CONTINUATION,
+    ended: Ending | None = None,
+    money: Money | None = None,
 ) -> Summary:
     """What a tally of `entries` says."""
     tally = Tally()
     for one in entries:
         tally.add(one)
-    facts = Facts("outputs/prompts", command, MOMENT, MOMENT, ending=ended, refused_429=7, money=money)
+    facts = Facts("outputs/prompts", "", MOMENT, MOMENT, ending=ended, refused_429=7, money=money, run=run)
     return tally.summary(facts)
 
 
-def next_of(one: Entry, *, command: str = RUN, ended: Ending | None = None) -> str:
+def next_of(one: Entry, *, run: Continuation = CONTINUATION, ended: Ending | None = None) -> str:
     """The advice for a single cause."""
-    ((_, following),) = summary_of([one], command=command, ended=ended).causes
+    ((_, following),) = summary_of([one], run=run, ended=ended).causes
     return str(following)
 
 
@@ -181,7 +190,7 @@ def test_money_is_told_with_its_bounds() -> None:
     summary = summary_of(entries)
     assert (summary.cost_usd, summary.cost_low_usd, summary.cost_high_usd) == (1.2, 1.2, 1.28)
     assert cost(summary) == (
-        "cost $1.20 (between $1.20 and $1.28: 2 requests whose reply was lost may have been charged)"
+        "cost $1.20 (between $1.20 and $1.28: 2 attempts whose reply was lost may have been charged)"
     )
 
 
@@ -195,7 +204,7 @@ def test_an_unknown_price_is_not_free() -> None:
     """No number is given where there is none."""
     nothing = summary_of([entry(cost_is="unknown")])
     assert (nothing.cost_usd, nothing.cost_high_usd) == (None, None)
-    assert cost(nothing) == "cost unknown: no price is known for 1 picture or lost attempts"
+    assert cost(nothing) == "cost unknown: no price is known for 1 picture or lost attempt"
     some = summary_of([entry(1, cost_is="unknown"), entry(2, cost_usd=0.5, cost_is="estimate")])
     assert (some.cost_usd, some.cost_low_usd, some.cost_high_usd) == (0.5, 0.5, None)
     assert cost(some).startswith("cost about $0.50, and more:")
@@ -207,28 +216,40 @@ def test_an_unknown_price_is_not_free() -> None:
         (entry(status="failed", error_kind="transient_exhausted"), f"{RUN} --retry failed"),
         (entry(status="not_attempted"), RUN),
         (entry(status="unknown"), f"may have been charged; .*: {RUN}"),
-        (entry(status="filtered", error_kind="filtered_input"), f"reword these prompts .*: {RUN}"),
-        (entry(status="filtered", filter_codes=("39322892",)), "allow_adult .*--person-generation"),
-        (entry(status="failed", error_kind="bad_request"), f"mend what the message names .*: {RUN}"),
-        (entry(status="skipped_budget"), f"raise the limit: {RUN} --max-cost USD"),
+        (entry(status="filtered", error_kind="filtered_input"), f"reword these prompts .*: {EDITED}"),
+        (entry(status="filtered", filter_codes=("39322892",)), f"allow_adult .*person_generation.*: {EDITED}"),
+        (entry(status="failed", error_kind="bad_request"), f"fix what the message names .*: {EDITED}"),
+        (entry(status="skipped_budget"), f"raise the limit: {RUN} --max-cost 0.13"),
     ],
 )
 def test_each_cause_ends_in_a_command(one: Entry, said: str) -> None:
-    """Built from what was typed, so that it can be pasted."""
+    """It can be pasted, and restores every setting of the run."""
     assert re.fullmatch(f".*{said}.*", next_of(one))
 
 
-def test_a_limit_is_raised_and_not_repeated() -> None:
-    """The old one would come first, and stop the run again."""
-    one = entry(status="skipped_budget")
-    assert next_of(one, command=f"{RUN} --max-cost 5 --yes") == f"raise the limit: {RUN} --yes --max-cost USD"
-    assert next_of(one, command=f"{RUN} --max-images=5") == f"raise the limit: {RUN} --max-images N"
+def test_a_limit_for_each_run_is_not_raised() -> None:
+    """The next run has it anew."""
+    assert next_of(entry(status="skipped_budget"), run=replace(CONTINUATION, whole=())).endswith(f": {RUN}")
 
 
-def test_an_option_that_is_there_is_not_given_twice() -> None:
-    """The second retry has the same command as the first."""
-    command = f"{RUN} --retry failed"
-    assert next_of(entry(status="failed", error_kind="no_image"), command=command).endswith(f": {command}")
+def test_a_limit_that_admits_nothing_is_raised_by_a_retry() -> None:
+    """The command would send nothing."""
+    spent = replace(CONTINUATION, raised=lambda again: ("--max-images", "7") if again == "failed" else ())
+    failed = entry(status="failed", error_kind="no_image")
+    assert next_of(failed, run=spent).endswith(f": {RUN} --retry failed --max-images 7")
+
+
+def test_what_a_run_holds_is_asked_for_once_only() -> None:
+    """The run stays one that holds."""
+    held = replace(CONTINUATION, holds_unknown=True)
+    assert next_of(entry(status="unknown"), run=held).endswith(f": {RUN} --retry unknown")
+
+
+def test_without_the_prompt_file_the_failures_are_edited() -> None:
+    """The run's own copy is nobody's to edit."""
+    alone = replace(CONTINUATION, prompts=None, folder="/b/it's")
+    said = next_of(entry(status="filtered"), run=alone)
+    assert shlex.split(said.rpartition(": ")[2]) == ["imagen-batch", "run", "/b/it's/failures.csv"]
 
 
 def test_samples_that_were_not_sent_wait_for_what_stopped_the_run() -> None:
@@ -251,8 +272,8 @@ def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
         "         busy\n"
         "         e.g. a red fox\n"
         "\n"
-        "  next  1: this may pass; to ask again\n"
-        "         imagen-batch run prompts.csv --out outputs/prompts --retry failed\n"
+        "  next  1: this may pass; to try again\n"
+        "         imagen-batch resume /b/prompts --retry failed\n"
         "\n"
         "  outputs/prompts/manifest.csv\n"
         "  outputs/prompts/failures.csv\n"

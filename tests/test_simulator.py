@@ -42,7 +42,7 @@ def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None
     reply = generate(sim, "abcdefgh", imageSize="2K").json
     usage = reply["usageMetadata"]
     assert usage["candidatesTokensDetails"] == [{"modality": "IMAGE", "tokenCount": 1680}]
-    assert usage["totalTokenCount"] == usage["promptTokenCount"] + 1680 + 210
+    assert usage["totalTokenCount"] == usage["promptTokenCount"] + 1680 + 96 + 210
     assert reply["modelVersion"] == GEMINI
 
 

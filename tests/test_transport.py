@@ -137,26 +137,9 @@ def test_a_reply_that_says_it_is_too_large_is_not_read():
     sender.close()
 
 
-def test_the_key_is_taken_out_from_beside_a_picture():
-    """A reply of megabytes is looked through without its picture, which can hide nothing."""
-    body = b'{"data": "%s", "echo": "%s"}' % (b"A" * 10_000, KEY.encode())
-    sender = Transport(Credential(KEY), connections=1, timeout=5)
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
-        raw = sender.post(url, b"{}")
-    assert raw.body == body.replace(KEY.encode(), b"[key]")
-    sender.close()
-
-
 def test_a_redirect_is_not_followed(post):
     """The key would go elsewhere."""
     assert post("[[sim:redirect]]").status == 302
-
-
-def test_the_key_is_taken_out_of_what_comes_back(post):
-    """A service or proxy that echoes it does not spread it."""
-    raw = post("[[sim:echo_key]]")
-    assert KEY.encode() not in raw.body
-    assert b"[key]" in raw.body
 
 
 def test_an_error_says_nothing_of_the_address():

@@ -6,6 +6,7 @@ import types
 import pytest
 from running import IMAGEN, prompts, run
 
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers import GoogleToken
 from imagen_batch.simulator import Simulator
 
@@ -121,4 +122,49 @@ def test_a_token_does_not_show_itself(google):
     token = GoogleToken()
     token.refresh()
     assert "ya29" not in repr(token)
-    assert token.redact(b"x ya29.secret y", text=True) == b"x [key] y"
+    assert token.redact("x ya29.secret y") == "x [key] y"
+
+
+class Retryable(GoogleError):
+    """The token service says that trying again may help."""
+
+    retryable = True
+
+
+def test_a_refused_renewal_after_a_401_stops_the_run_with_googles_words(tmp_path, google):
+    """The token ended midway, and somebody has to sign in again: no bug."""
+    google(Credentials("invalid", GoogleError("invalid_grant: Token has been revoked")))
+    with Simulator() as sim:
+        ran = run(prompts(tmp_path, "one", "two"), sim, provider="vertex", project="p", concurrency=1)
+    assert ran.summary.exit_code == 2
+    assert "invalid_grant: Token has been revoked" in ran.summary.stopped_by
+
+
+@pytest.mark.parametrize("trouble", [NoTokenService("later"), Retryable("busy")])
+def test_a_hiccup_of_the_token_service_after_a_401_is_tried_again(tmp_path, google, trouble):
+    """The next attempt asks for a token once more."""
+    google(Credentials("invalid", trouble, "good"))
+    with Simulator() as sim:
+        assert run(prompts(tmp_path, "one"), sim, provider="vertex", project="p").statuses == ["ok"]
+
+
+def test_a_token_service_that_never_answers_ends_with_the_attempts(tmp_path, google):
+    """Each of them counts, though each began with a 401 that costs nothing."""
+    google(Credentials("invalid", *[NoTokenService("later")] * 50))
+    with Simulator() as sim:
+        ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p", max_attempts=3)
+        assert len(sim.requests) == 3
+    assert ran.statuses == ["failed"]
+
+
+@pytest.mark.parametrize("error", [GoogleError("no credentials"), PermissionError("denied"), ValueError("malformed")])
+def test_credentials_that_cannot_be_read_are_a_sentence(google, monkeypatch, error):
+    """Whatever the library raises about them."""
+    google(None)
+
+    def fail(scopes):
+        raise error
+
+    monkeypatch.setattr(sys.modules["google.auth"], "default", fail)
+    with pytest.raises(SettingsInvalid, match=str(error)):
+        GoogleToken()

@@ -149,6 +149,12 @@ def test_generate_content_on_vertex_has_more_fields() -> None:
     assert body["labels"] == {"team": "books"}
 
 
+def test_generate_content_on_vertex_has_no_store() -> None:
+    """The field is unknown there: with it every request would be refused."""
+    assert "store" not in encoded("generate_content", vertex=True, store=False)
+    assert encoded("generate_content", store=False)["store"] is False
+
+
 @pytest.mark.parametrize(
     ("dialect", "option"),
     [

@@ -41,10 +41,11 @@ def test_every_recorded_reply_names_its_source() -> None:
 
 
 def read(folder: str, case: dict[str, Any]) -> Reply:
-    body = case["body_text"] if "body_text" in case else json.dumps(case["body"])
+    text = case["body_text"] if "body_text" in case else json.dumps(case["body"])
+    body = text.encode(case.get("encoding", "utf-8"))
     if folder == "errors":
-        return read_error(case["status"], case["headers"], body.encode(), asked=case["asked"], now=lambda: NOW)
-    return DIALECTS[folder].decode(body.encode(), asked=case["asked"], http_status=case["status"])
+        return read_error(case["status"], case["headers"], body, asked=case["asked"], now=lambda: NOW)
+    return DIALECTS[folder].decode(body, asked=case["asked"], http_status=case["status"])
 
 
 def check_reply(reply: Reply, expected: dict[str, Any], *, asked: int) -> None:

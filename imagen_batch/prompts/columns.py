@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TypeVar
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, fold, looks_secret
+from imagen_batch.prompts.likeness import remark
+from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, MARK_COLUMN, composed, fold, looks_secret
 from imagen_batch.records import Problem
 
 # The cells at some positions, row by row.
 ReadColumns = Callable[[Sequence[int]], Iterable[Sequence[str]]]
 
 _SIZES = {"0.5K", "1K", "2K", "4K"}
+_MOST_COLUMNS = 16_384  # the widest spreadsheet
+_MOST_NAMELESS_TOLD = 10
+_MOST_LISTED = 100  # names in one message
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,8 @@ class Columns:
     kept: tuple[int, ...]  # positions carried through, in order: no secrets, none without name and content
     roles: dict[str, int]  # role -> position
     warnings: tuple[str, ...]
+    mark: int | None = None  # of the column in which our failures.csv names the row
+    failures: bool = False  # whether this is a failures.csv of ours
 
     @property
     def own(self) -> tuple[int, ...]:
@@ -51,11 +60,16 @@ def understand(header: Sequence[str], *, line: int | None, forced: str | None, r
     names = tuple(name.strip() or f"column_{place}" for place, name in enumerate(header, 1))
     secret = {position for position, name in enumerate(names) if looks_secret(name)}
     nameless = [position for position, name in enumerate(header) if not name.strip()]
-    dropped = _ours(names) | _empty(nameless, read)
-    kept = tuple(position for position in range(len(names)) if position not in secret | dropped)
+    ours = _ours(names)
+    mark = next((position for position in ours if fold(names[position]) == MARK_COLUMN), None)
+    dropped = ours | _empty(nameless, read)
+    left_out = secret | dropped
+    kept = tuple(position for position in range(len(names)) if position not in left_out)
+    _refuse_too_many(kept, line)
 
     casting = _Casting(names, kept, line)
     casting.refuse_twins([name for position, name in enumerate(names) if position not in dropped])
+    casting.refuse_nulls()
     casting.cast_prompt(forced)
     casting.cast_size(read)
     for role in ALIASES:
@@ -64,13 +78,34 @@ def understand(header: Sequence[str], *, line: int | None, forced: str | None, r
     if casting.problems:
         raise InputInvalid(casting.problems)
     warnings = (*_secrecy(names, secret), *_namelessness(names, set(nameless) - dropped), *casting.warnings)
-    return Columns(names, kept, casting.roles, warnings)
+    columns = Columns(names, kept, casting.roles, warnings, mark, bool(ours))
+    return replace(columns, warnings=(*warnings, *_unsent(columns, set(nameless))))
+
+
+def _unsent(columns: Columns, nameless: Set[int]) -> Iterator[str]:
+    """A word about each column of the user's own that looks like a wish."""
+    for position in columns.own:
+        said = None if position in nameless else remark(columns.names[position], columns.roles)
+        if said is not None:
+            yield said
+
+
+def _refuse_too_many(kept: Sequence[int], line: int | None) -> None:
+    if len(kept) > _MOST_COLUMNS:
+        message = f"{len(kept):,} columns hold something, and at most {_MOST_COLUMNS:,} can be carried to the tables"
+        raise InputInvalid([Problem(line, None, None, message)])
 
 
 def _ours(names: Sequence[str]) -> set[int]:
-    """Positions of what our own failures.csv adds, where this is one."""
-    first = len(names) - len(FAILURE_COLUMNS)
-    return set(range(first, len(names))) if tuple(map(fold, names[first:])) == FAILURE_COLUMNS else set()
+    """Positions of what our own failures.csv adds, where this is one.
+
+    A spreadsheet may have moved or dropped columns: the mark alone says that the file is ours.
+    """
+    folded = [fold(name) for name in names]
+    if MARK_COLUMN in folded:
+        return {position for position, name in enumerate(folded) if name in (*FAILURE_COLUMNS, MARK_COLUMN)}
+    first = max(0, len(names) - len(FAILURE_COLUMNS))
+    return set(range(first, len(names))) if tuple(folded[first:]) == FAILURE_COLUMNS else set()
 
 
 def _empty(nameless: Sequence[int], read: ReadColumns) -> set[int]:
@@ -88,8 +123,11 @@ def _secrecy(names: Sequence[str], secret: Iterable[int]) -> Iterator[str]:
 
 
 def _namelessness(names: Sequence[str], nameless: Iterable[int]) -> Iterator[str]:
-    for position in sorted(nameless):
+    ordered = sorted(nameless)
+    for position in ordered[:_MOST_NAMELESS_TOLD]:
         yield f"a column has content but no name and is kept as {names[position]!r}"
+    if (further := len(ordered) - _MOST_NAMELESS_TOLD) > 0:
+        yield f"{further:,} more columns have content but no name, the last of them {names[ordered[-1]]!r}"
 
 
 @dataclass(slots=True)
@@ -102,11 +140,19 @@ class _Casting:
     roles: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _folded: dict[str, list[int]] = field(default_factory=dict)  # positions by folded name
 
     def refuse_twins(self, names: Iterable[str]) -> None:
-        for name, times in Counter(names).items():
-            if times > 1:
-                self._refuse(name, name, f"{times} columns have this name; each needs one of its own")
+        for spellings in _grouped(names, by=composed).values():
+            if len(spellings) > 1:
+                name = spellings[0]
+                self._refuse(name, name, f"{len(spellings)} columns have this name; each needs one of its own")
+
+    def refuse_nulls(self) -> None:
+        for position in self.kept:
+            if "\0" in self.names[position]:
+                message = "the name of a column holds a NUL byte, which is no text: is the file damaged?"
+                self._refuse(None, self.names[position], message)
 
     def cast_prompt(self, forced: str | None) -> None:
         found = self._columns("prompt")
@@ -148,8 +194,10 @@ class _Casting:
 
     def _columns(self, role: str) -> dict[str, list[int]]:
         """The columns that may play `role`, by the known name they bear, the most telling name first."""
-        free = [position for position in self.kept if position not in self.roles.values()]
-        found = {alias: [at for at in free if fold(self.names[at]) == alias] for alias in ALIASES[role]}
+        if not self._folded:
+            self._folded.update(_grouped(self.kept, by=lambda at: fold(self.names[at])))
+        taken = set(self.roles.values())
+        found = {alias: [at for at in self._folded.get(alias, ()) if at not in taken] for alias in ALIASES[role]}
         return {alias: positions for alias, positions in found.items() if positions}
 
     def _take(self, role: str, found: dict[str, list[int]]) -> None:
@@ -168,7 +216,15 @@ class _Casting:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names))
+    listed = list(islice(names, _MOST_LISTED + 1))
+    return ", ".join([*map(repr, listed[:_MOST_LISTED]), *["..."] * (len(listed) > _MOST_LISTED)])
+
+
+def _grouped(values: Iterable[T], *, by: Callable[[T], str]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = {}
+    for value in values:
+        groups.setdefault(by(value), []).append(value)
+    return groups
 
 
 def _holds_sizes(texts: Iterable[str]) -> tuple[bool, str | None]:

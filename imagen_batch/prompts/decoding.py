@@ -13,6 +13,7 @@ from pathlib import Path
 import charset_normalizer
 
 from imagen_batch.errors import InputInvalid
+from imagen_batch.prompts.lines import bounded_lines
 from imagen_batch.records import Problem
 
 _MARKS = (  # UTF-32 before UTF-16: its mark begins with the other's
@@ -77,7 +78,7 @@ def _reads(path: Path, codec: str) -> bool:
 def _first_bad_line(path: Path, codec: str) -> int | None:
     try:
         with path.open(encoding=codec, errors="replace", newline="") as file:
-            return next((number for number, line in enumerate(file, 1) if "\ufffd" in line), None)
+            return next((number for number, line in enumerate(bounded_lines(file), 1) if "\ufffd" in line), None)
     except UnicodeError:  # UTF-16 that does not say which
         return None
 
@@ -110,7 +111,7 @@ def _strange_lines(path: Path) -> tuple[int, bytes]:
     """
     sound, broken, first, sample = 0, 0, 0, bytearray()
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(bounded_lines(file), 1):
             if line.isascii():
                 continue
             if not _BROKEN.search(line):

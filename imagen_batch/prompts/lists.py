@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imagen_batch.errors import InputInvalid
+from imagen_batch.prompts.lines import LineTooLong, bounded_lines
 from imagen_batch.prompts.names import looks_secret
 from imagen_batch.prompts.tables import Record
 from imagen_batch.records import Problem
 
-_TOO_DEEP = "lists or objects too deep inside each other"
+_DEEPEST = 64
+_MOST_KEYS = 16_384  # as many as the widest spreadsheet has columns
+_TOO_DEEP = f"lists or objects too deep inside each other: {_DEEPEST} levels at most"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class TooDeep(ValueError):
+    """The value of a key holds too many levels."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(_TOO_DEEP)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +39,11 @@ class PlainLines:
 
     def records(self) -> Iterator[Record | Problem]:
         """Every line with anything in it."""
-        for number, line in numbered_lines(self.path, self.encoding):
-            yield Record(number, [line.rstrip("\r\n")])
+        try:
+            for number, line in numbered_lines(self.path, self.encoding):
+                yield Record(number, [line.rstrip("\r\n")])
+        except LineTooLong as exc:
+            yield Problem(exc.number, None, None, str(exc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,9 @@ class JsonLines:
         for number, line in numbered_lines(self.path, self.encoding):
             try:
                 texts = _texts(line)
+            except TooDeep as exc:
+                yield Problem(number, exc.key, None, _TOO_DEEP)
+                continue
             except ValueError as exc:
                 yield Problem(number, None, None, f"not a JSON object: {exc}")
                 continue
@@ -53,28 +71,48 @@ class JsonLines:
 def read_json_lines(path: Path, encoding: str) -> JsonLines:
     """Read all keys once. Lines that are no objects are left for `records` to report."""
     keys: dict[str, None] = {}
-    for _, line in numbered_lines(path, encoding):
+    for number, line in numbered_lines(path, encoding):
         try:
             keys.update(dict.fromkeys(_object(line)))
         except ValueError:
             continue
+        if len(keys) > _MOST_KEYS:
+            message = f"more than {_MOST_KEYS:,} different keys up to here: each is a column of the tables"
+            raise InputInvalid([Problem(number, None, None, message)])
     return JsonLines(path, encoding, tuple(keys))
 
 
 def numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
     with path.open(encoding=encoding, newline="") as file:
-        yield from ((number, line) for number, line in enumerate(file, 1) if not line.isspace())
+        yield from ((number, line) for number, line in enumerate(bounded_lines(file), 1) if not line.isspace())
 
 
 def _texts(line: str) -> dict[str, str]:
     """The object's values as text; null is no text at all."""
-    try:
-        texts = {key: _text(value) for key, value in _object(line).items() if value is not None}
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+    texts = {}
+    for key, value in _object(line).items():
+        if value is not None:
+            if _depth(value) > _DEEPEST:
+                raise TooDeep(key)
+            texts[key] = _text(value)
     if "\\u" in line and any(_SURROGATE.search(text) for text in (*texts, *texts.values())):
         raise ValueError("half of a surrogate pair, which is no character")
     return texts
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects lie inside each other; counted without recursion, up to what is too deep."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        level = [inner for each in level for inner in _inner(each)]
+        depth += bool(level)
+    return depth
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, list):
+        return value
+    return value.values() if isinstance(value, dict) else ()
 
 
 def without_secrets(line: str) -> str:

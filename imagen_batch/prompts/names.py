@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 # Which names say which role; the first is the canonical one.
@@ -21,6 +22,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # What our own failures.csv adds behind the user's columns.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
+# The last of them, which says which row of the run's input a line is about; see failures.py.
+MARK_COLUMN = "imagen_batch_row"
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _GAP = re.compile(r"[-\s_]+")
@@ -32,8 +35,21 @@ _SECRET = re.compile(
 
 
 def fold(name: str) -> str:
-    """The name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` are `aspect_ratio`."""
+    """The name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` are `aspect_ratio`.
+
+    Letters that only look different (full-width ones, those composed of two) are the same; what is invisible is left
+    out.
+    """
+    if not name.isascii():
+        name = "".join(
+            letter for letter in unicodedata.normalize("NFKC", name) if unicodedata.category(letter) != "Cf"
+        )
     return _GAP.sub("_", _HUMP.sub("_", name.strip())).strip("_").lower()
+
+
+def composed(name: str) -> str:
+    """The name with each letter as one character: two names that are the same then can't be told apart by eye."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Which kind of file is this, and which rows come out of it?"""
+"""Finds out which kind of file it is, and reads its rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from imagen_batch.prompts.copying import copy_file
 from imagen_batch.prompts.decoding import find_encoding
 from imagen_batch.prompts.fitting import Fitting
 from imagen_batch.prompts.layout import read_layout
+from imagen_batch.prompts.lines import LineTooLong, bounded_lines
 from imagen_batch.prompts.lists import JsonLines, PlainLines, read_json_lines
 from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.tables import Record, Table
 from imagen_batch.records import Problem, PromptRow
+from imagen_batch.sources import check_readable
 
 Format = Literal["csv", "tsv", "txt", "jsonl"]
 Source = Table | PlainLines | JsonLines
@@ -44,6 +46,7 @@ class PromptFile:
     columns: tuple[str, ...]  # as in the file, in order, secrets left out
     user_columns: tuple[str, ...]  # of those, the ones that only the user knows
     warnings: tuple[str, ...]
+    failures: bool  # whether this is the failures.csv of a run
     _source: Source
     _reader: RowReader
 
@@ -81,9 +84,12 @@ def open_prompts(
     """
     wishes = _Wishes(_checked(format) if format else None, delimiter, prompt_column, join_extra)
     try:
+        check_readable(source)
         codec, guess = find_encoding(source, forced=encoding)
         found = _source(source, codec, wishes)
         return _understood(found, wishes, [guess] if guess else [])
+    except LineTooLong as exc:
+        raise InputInvalid([Problem(exc.number, None, None, str(exc))]) from exc
     except OSError as exc:
         message = f"can't be read: {exc.strerror or exc}"
         raise InputInvalid([Problem(None, None, str(source), message)]) from exc
@@ -113,6 +119,8 @@ def _source(path: Path, codec: str, wishes: _Wishes) -> Source:
     kind = wishes.format or _BY_SUFFIX.get(path.suffix.lower())
     if kind is None or (kind == "txt" and wishes.a_table and not wishes.format):
         kind = _by_content(path, codec, wishes)
+    if kind == "txt" and not wishes.format and _is_table_of_tabs(path, codec):
+        kind = "tsv"
     if kind == "txt":
         return PlainLines(path, codec)
     if kind == "jsonl":
@@ -124,13 +132,24 @@ def _source(path: Path, codec: str, wishes: _Wishes) -> Source:
 
 def _by_content(path: Path, codec: str, wishes: _Wishes) -> Format:
     with path.open(encoding=codec, newline="") as file:
-        first = next((line for line in file if not line.isspace()), "")
+        first = next((line for line in bounded_lines(file) if not line.isspace()), "")
     if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is not read, but told so
         return "jsonl"
     # Single words with delimiters look like a header, which then has to name a prompt: better asked than bought.
     cells = re.split(r"[,;\t|]", first.strip())
     looks_like_header = len(cells) > 1 and all(re.fullmatch(r"\s*[\w-]+\s*", cell) for cell in cells)
     return "csv" if wishes.a_table or looks_like_header or _has_header(path, codec) else "txt"
+
+
+def _is_table_of_tabs(path: Path, codec: str) -> bool:
+    """Whether the first line is a header of tabs that names a prompt column, as a spreadsheet's "Unicode text" has.
+
+    Commas do not make a table of a .txt: prompts are full of them.
+    """
+    with path.open(encoding=codec, newline="") as file:
+        first = next((line for line in file if not line.isspace()), "")
+    cells = [cell.strip().strip('"') for cell in first.strip("\r\n").split("\t")]
+    return len(cells) > 1 and prompt_position(cells) is not None
 
 
 def _has_header(path: Path, codec: str) -> bool:
@@ -161,6 +180,7 @@ def _understood(source: Source, wishes: _Wishes, warnings: list[str]) -> PromptF
         columns=tuple(columns.names[position] for position in columns.kept),
         user_columns=tuple(columns.names[position] for position in columns.own),
         warnings=(*warnings, *columns.warnings),
+        failures=columns.failures,
         _source=source,
         _reader=row_reader(columns, fitting=fitting),
     )

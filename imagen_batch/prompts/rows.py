@@ -80,6 +80,7 @@ class RowReader:
             options=_options(**options),
             cells={name: texts[position] for name, position in self.kept},
             user={name: texts[position] for name, position in self.own},
+            mark=None if self.columns.mark is None else texts[self.columns.mark].strip(),
             **values,
         )
 

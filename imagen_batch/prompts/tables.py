@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from imagen_batch.prompts.lines import LineTooLong, bounded_lines
 from imagen_batch.records import Problem
 
 _LONGEST_CELL = 1 << 24  # characters: a quote that is never closed swallows no more than this
@@ -43,7 +44,7 @@ class Table:
         with self.path.open(encoding=self.encoding, newline="") as file:
             csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # of the whole process
             reader = csv.reader(
-                _noting(islice(file, self.before, None), lines),
+                _noting(islice(bounded_lines(file), self.before, None), lines),
                 delimiter=self.delimiter,
                 quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
                 strict=True,
@@ -56,6 +57,9 @@ class Table:
                     return
                 except csv.Error:
                     cells = None
+                except LineTooLong as exc:
+                    yield Problem(exc.number, None, None, str(exc))
+                    return
                 line = self.before + reader.line_num - len(lines) + 1
                 if cells is None:
                     yield _unmatched_quote("".join(lines), line, self.delimiter)

@@ -5,12 +5,14 @@ Each takes a finished reply and returns another; the one it was given stays as i
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pybase64
+from PIL import Image
 
-from imagen_batch.simulator.generate_content import envelope, usage
+from imagen_batch.simulator.generate_content import blocked_usage, envelope
 from imagen_batch.simulator.order import Order
 from imagen_batch.simulator.replies import Json
 
@@ -99,7 +101,7 @@ def blocked_prompt(reply: Json, order: Order, options: Options) -> Json:
     """No candidates: the prompt was blocked."""
     rest = {name: value for name, value in reply.items() if name != "candidates"}
     feedback = {"blockReason": str(options["reason"])}
-    return {"promptFeedback": feedback, **rest, "usageMetadata": usage(order, image_tokens=0)}
+    return {"promptFeedback": feedback, **rest, "usageMetadata": blocked_usage(order)}
 
 
 def finished(reason: str) -> Alter:
@@ -107,7 +109,8 @@ def finished(reason: str) -> Alter:
 
     def alter(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
         message = _FINISH_MESSAGE.format(codes=options.get("codes", "42876398"))
-        candidate = {"index": 0, "content": {}, "finishReason": reason, "finishMessage": message}
+        index = {} if order.vertex else {"index": 0}
+        candidate = {**index, "content": {}, "finishReason": reason, "finishMessage": message}
         return envelope(order, [candidate], image_tokens=0)
 
     return alter
@@ -163,6 +166,63 @@ def half_picture(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
 def lying_mime(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
     """Says PNG where the bytes are JPEG, and the reverse."""
     return {**holder, mime: "image/png" if holder[mime] == "image/jpeg" else "image/jpeg"}
+
+
+def half_of_one(reply: Json, order: Order, options: Options) -> Json:
+    """Half of the bytes of one picture, that of sample `sample`; the others are whole."""
+    at = int(options["sample"]) - order.first
+    if order.verb != "predict":
+        return each_picture(half_picture)(reply, order, options) if at == 0 else reply
+    items = list(reply["predictions"])
+    if 0 <= at < len(items):
+        items[at] = half_picture(items[at], "bytesBase64Encoded", "mimeType")
+    return {**reply, "predictions": items}
+
+
+def spelled(change: Callable[[str], object]) -> Alter:
+    """Every picture's base64 in another form that holds all of its bytes."""
+    return each_picture(lambda holder, data, _mime: {**holder, data: change(holder[data])})
+
+
+def in_pieces(text: str) -> str:
+    """Two pieces, each padded, one after the other."""
+    picture = pybase64.b64decode(text)
+    at = len(picture) // 2 // 3 * 3 + 1
+    return pybase64.b64encode_as_string(picture[:at]) + pybase64.b64encode_as_string(picture[at:])
+
+
+def in_lines(text: str) -> str:
+    """Lines of 76 characters, as in mail."""
+    return "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+
+
+def other_format(reply: Json, order: Order, options: Options) -> Json:
+    """The picture in a `format` of Pillow's; the reply says what it is, or with `lie` that it is PNG."""
+    form = str(options["format"]).upper()
+
+    def change(holder: Json, data: str, mime: str) -> Json:
+        file = io.BytesIO()
+        with Image.open(io.BytesIO(pybase64.b64decode(holder[data]))) as picture:
+            picture.convert("RGB").save(file, form)  # loads the plugin, which then knows its type
+        mime_type = "image/png" if options["lie"] else Image.MIME[form]
+        return {**holder, data: pybase64.b64encode_as_string(file.getvalue()), mime: mime_type}
+
+    return each_picture(change)(reply, order, options)
+
+
+def unknown_type(holder: Json, data: str, mime: str) -> Json:
+    """Bytes that no program knows, called a picture."""
+    novel = b"\x8aNEW\r\n\x1a\n" + bytes(range(256))
+    return {**holder, data: pybase64.b64encode_as_string(novel), mime: "image/new"}
+
+
+def signed(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+    """A thought signature of so many `bytes` at every part; 2.9 MB were recorded (api-update W8)."""
+    signature = pybase64.b64encode_as_string(bytes(int(options["bytes"]) * 3 // 4))
+    candidate = reply["candidates"][0]
+    parts = [{**part, "thoughtSignature": signature} for part in candidate["content"]["parts"]]
+    content = {**candidate["content"], "parts": parts}
+    return {**reply, "candidates": [{**candidate, "content": content}]}
 
 
 def _last(order: Order, options: Options) -> set[int]:

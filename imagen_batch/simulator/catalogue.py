@@ -29,6 +29,7 @@ class Model:
     thinking: tuple[str, ...] = ()  # levels a request may name
     thinks: bool = False
     tokens: Mapping[str, int] | None = None  # per picture, by size
+    reference_tokens: int = 1120  # per reference picture (api-update 2)
 
 
 def find(model_id: str, *, extra: Collection[str] = ()) -> Model | None:
@@ -65,6 +66,7 @@ _PRO = Model(
     ("1K", "2K", "4K"),
     thinks=True,
     tokens={"1K": 1120, "2K": 1120, "4K": 2000},
+    reference_tokens=560,
 )
 _NANO_2 = Model(
     "gemini-nano-banana-2.1",
@@ -73,7 +75,7 @@ _NANO_2 = Model(
     ("1K", "2K", "4K"),
     thinking=("MINIMAL", "MEDIUM", "HIGH"),
     thinks=True,
-    tokens={"1K": 1120, "2K": 1680, "4K": 3770},
+    tokens={"1K": 1120, "2K": 1680, "4K": 3780},
 )
 _ANYTHING = Model(
     "sim-anything",
@@ -102,6 +104,7 @@ MODELS: Mapping[str, Model] = {
         _LITE,
         _PRO,
         replace(_PRO, id="gemini-3-pro-image-preview"),
+        replace(_PRO, id="nano-banana-pro-preview"),
         _NANO_2,
     )
 }

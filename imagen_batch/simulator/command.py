@@ -9,11 +9,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
+from imagen_batch.loopback import is_loopback
 from imagen_batch.simulator.faults import FAULTS
 from imagen_batch.simulator.mischief import RuleInvalid
 from imagen_batch.simulator.running import Simulator
@@ -60,9 +59,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _loopback(host: str) -> str:
-    with suppress(ValueError):
-        if ip_address(host).is_loopback:
-            return host
+    if is_loopback(host):
+        return host
     raise argparse.ArgumentTypeError(f"{host} is no loopback address")
 
 

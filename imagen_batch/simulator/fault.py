@@ -41,3 +41,4 @@ class Fault:
     options: Options = field(default_factory=dict)
     verb: Verb | None = None  # None: in both dialects
     breaks: bool = False  # the pictures that it carries do not arrive
+    readable: bool = False  # what it alters is still a whole picture, in another form

@@ -33,6 +33,14 @@ def _generate(name: str, section: str, description: str, alter: altered.Alter, *
     return Fault(name, section, description, alter=alter, options=options, verb="generateContent")
 
 
+def _readable(name: str, description: str, alter: altered.Alter, **options: Any) -> Fault:
+    return Fault(name, "10", description, alter=alter, options=options, readable=True)
+
+
+def _rewritten(name: str, description: str, change: Callable[[bytes], bytes]) -> Fault:
+    return Fault(name, "10", description, carry=sent.rewritten(change))
+
+
 def _quota(window: str) -> Callable[[Attempt], Reply]:
     def reply(attempt: Attempt) -> Reply:
         limit, delay = attempt.options["limit"], float(attempt.options["delay"])
@@ -64,6 +72,7 @@ _ERRORS = (
         "Image generation is only available on paid plans. Please upgrade.",
     ),
     _error("location", 400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+    _says("location_debug", "4.2", "400: the location, told by DebugInfo alone", lambda _: refused.location_debug()),
     _error("bad_request", 400, "INVALID_ARGUMENT", "Image size 8K is not supported for this model."),
     _says("unauthenticated", "4.1", "401: the token is missing or expired", lambda _: refused.unauthenticated()),
     _says(
@@ -134,6 +143,9 @@ _QUOTAS = (
         lambda _: refused.exhausted("Resource has been exhausted (e.g. check quota)."),
     ),
     _says(
+        "quota_in_error_info", "4.3", "429: a quota of 0, named by ErrorInfo", lambda _: refused.error_info_quota()
+    ),
+    _says(
         "quota_shared",
         "4.3",
         "429: Vertex' shared quota",
@@ -171,6 +183,25 @@ _PICTURES = (
     ),
     Fault("bad_base64", "10", "signs that base64 lacks", alter=altered.each_picture(altered.bad_base64)),
     Fault("half_picture", "10", "half of the picture's bytes", alter=altered.each_picture(altered.half_picture)),
+    Fault(
+        "half_of_one",
+        "10",
+        "half of the bytes of one sample's picture",
+        alter=altered.half_of_one,
+        options={"sample": 1},
+    ),
+    Fault("unknown_type", "10", "bytes of no known type", alter=altered.each_picture(altered.unknown_type)),
+    _readable("base64_in_pieces", "base64 in two padded pieces", altered.spelled(altered.in_pieces)),
+    _readable("base64_in_lines", "base64 with line breaks", altered.spelled(altered.in_lines)),
+    _readable("base64_unpadded", "base64 without its padding", altered.spelled(lambda text: text.rstrip("="))),
+    _readable(
+        "base64_for_urls",
+        "base64 in the alphabet of URLs",
+        altered.spelled(lambda text: text.replace("+", "-").replace("/", "_")),
+    ),
+    _readable("data_url", "a data: URL", altered.spelled(lambda text: f"data:image/png;base64,{text}")),
+    _readable("other_format", "GIF, AVIF, TIFF, BMP, JPEG2000, ...", altered.other_format, format="gif", lie=False),
+    _generate("thought_signature", "8.3", "a large thought signature", altered.signed, bytes=2_900_000),
     Fault("lying_mime", "10", "says PNG, is JPEG; or reverse", alter=altered.each_picture(altered.lying_mime)),
 )
 
@@ -187,6 +218,10 @@ _TRANSFERS = (
     _breaks("reset_midway", "4.1", "reset within the body", sent.reset_midway),
     _breaks("wrong_length", "4.1", "ends before the length it told", sent.wrong_length),
     _breaks("cut_json", "10", "half of the JSON as if whole", sent.cut_json),
+    _rewritten("byte_order_mark", "a UTF-8 mark before the JSON", lambda body: b"\xef\xbb\xbf" + body),
+    _rewritten("utf_16", "the JSON in UTF-16", lambda body: body.decode().encode("utf-16")),
+    _rewritten("in_an_array", "the JSON as the one item of an array", lambda body: b"[" + body + b"]"),
+    _rewritten("nuls_around", "NULs and blanks around the JSON", lambda body: b"\0 \r\n" + body + b"\0\0\n"),
     Fault(
         "trickle",
         "4.1",

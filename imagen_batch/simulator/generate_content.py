@@ -1,40 +1,33 @@
-"""The `:generateContent` dialect: what does a body ask for, and how does a picture answer it? (api.md 8)"""
+"""Reads the requests of the `:generateContent` dialect and writes its replies (api.md 8, api-update.md 1)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pybase64
 
 from imagen_batch.simulator.catalogue import Model
+from imagen_batch.simulator.generate_schema import body_check
 from imagen_batch.simulator.order import Call, Order
 from imagen_batch.simulator.replies import Json, Refused, invalid
-from imagen_batch.simulator.schema import (
-    Check,
-    flag,
-    items,
-    labels,
-    number,
-    one_of,
-    refused_field,
-    table,
-    text,
-    whole,
-)
 
-_HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT", "CIVIC_INTEGRITY")
-_THRESHOLDS = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE")
 _MOST_TOKENS = 131_072
 _THOUGHT_TOKENS = 210
+_TEXT_TOKENS = 96  # recorded beside the 1120 of a picture
+_RATED = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+_SIGNATURE = "c2ltdWxhdG9y"
 
 
 def read(body: Any, call: Call, *, model: Model, first: int) -> Order:
     """The order in a parsed body. Raises Refused."""
-    fields = _body(call, model)(body, "")
-    prompt = _prompt(fields.get("contents", []))
+    fields = body_check(call, model)(body, "")
+    parts = [part for content in fields.get("contents", []) for part in _user_parts(content)]
+    prompt = _prompt(parts)
+    references = [part for part in parts if "inlineData" in part or "fileData" in part]
     config: dict[str, Any] = fields.get("generationConfig", {})
     image: dict[str, Any] = config.get("imageConfig", {})
     output: dict[str, Any] = image.get("imageOutputOptions", {})
@@ -48,7 +41,9 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> Order:
         seed=config.get("seed"),
         mime_type=output.get("mimeType", model.mime_type),
         quality=output.get("compressionQuality", 85),
-        parameters=json.dumps(config, sort_keys=True),
+        parameters=_fingerprint(config, references),
+        vertex=call.vertex,
+        references=len(references),
         thoughts=config.get("thinkingConfig", {}).get("includeThoughts", False),
     )
 
@@ -57,9 +52,10 @@ def write(order: Order, call: Call, pictures: Sequence[bytes]) -> Json:  # noqa:
     """The reply's JSON. Asked for thoughts, it begins with a plan and a draft of the picture."""
     part = image_part(order, pictures[0])
     thoughts = [{"text": "A short plan.", "thought": True}, {**part, "thought": True}] if order.thoughts else []
-    signature = {"thoughtSignature": "c2ltdWxhdG9y"} if order.model.thinks else {}
+    signature = {"thoughtSignature": _SIGNATURE} if order.model.thinks else {}
     content = {"role": "model", "parts": [*thoughts, {**part, **signature}]}
-    candidate = {"index": 0, "finishReason": "STOP", "content": content, "safetyRatings": _ratings()}
+    index = {} if order.vertex else {"index": 0}
+    candidate = {**index, "finishReason": "STOP", "content": content, "safetyRatings": _ratings()}
     return envelope(order, [candidate], image_tokens=(order.model.tokens or {})[order.image_size])
 
 
@@ -70,23 +66,40 @@ def envelope(order: Order, candidates: list[Json], *, image_tokens: int) -> Json
         "candidates": candidates,
         "usageMetadata": usage(order, image_tokens=image_tokens),
         "modelVersion": order.model.id,
+        **({"createTime": datetime.now(UTC).isoformat().replace("+00:00", "Z")} if order.vertex else {}),
         "responseId": hashlib.sha256(fingerprint).hexdigest()[:22],
     }
 
 
 def usage(order: Order, *, image_tokens: int) -> Json:
-    """Tokens as api.md 7 and 8.3 count them; the prompt's are an estimate."""
-    prompt = prompt_tokens(order.prompt)
-    thoughts = _THOUGHT_TOKENS if order.model.thinks else 0
-    counts: Json = {"promptTokenCount": prompt}
+    """Tokens as api.md 7 and 8.3 and api-update W15 count them; the prompt's are an estimate.
+
+    Without a picture nothing but the prompt is counted: no thoughts, as recorded.
+    """
+    prompt, images = prompt_tokens(order.prompt), order.references * order.model.reference_tokens
+    counts: Json = {"promptTokenCount": prompt + images}
+    made = thoughts = 0
     if image_tokens:
-        counts["candidatesTokenCount"] = image_tokens
+        thoughts = _THOUGHT_TOKENS if order.model.thinks else 0
+        made = image_tokens + (_TEXT_TOKENS if order.model.thinks else 0)
+        counts["candidatesTokenCount"] = made
         counts["candidatesTokensDetails"] = [{"modality": "IMAGE", "tokenCount": image_tokens}]
     if thoughts:
         counts["thoughtsTokenCount"] = thoughts
-    counts["totalTokenCount"] = prompt + image_tokens + thoughts
+    counts["totalTokenCount"] = prompt + images + made + thoughts
     counts["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": prompt}]
-    return counts
+    if images:
+        counts["promptTokensDetails"].append({"modality": "IMAGE", "tokenCount": images})
+    return {**counts, **_traffic(order)}
+
+
+def blocked_usage(order: Order) -> Json:
+    """What is counted for a prompt that was blocked: on Vertex nothing."""
+    return _traffic(order) if order.vertex else usage(order, image_tokens=0)
+
+
+def _traffic(order: Order) -> Json:
+    return {"trafficType": "ON_DEMAND"} if order.vertex else {"serviceTier": "standard"}
 
 
 def prompt_tokens(prompt: str) -> int:
@@ -99,69 +112,21 @@ def image_part(order: Order, data: bytes) -> Json:
     return {"inlineData": {"mimeType": order.mime_type, "data": pybase64.b64encode_as_string(data)}}
 
 
-def _body(call: Call, model: Model) -> Check:
-    part = table({"text": text, "inlineData": refused_field("the simulator takes no reference images.")}, snake=True)
-    content = table({"role": one_of("user", "model"), "parts": items(part)})
-    harm = one_of(*(f"HARM_CATEGORY_{name}" for name in _HARMS))
-    fields: dict[str, Check] = {
-        "contents": items(content),
-        "systemInstruction": content,
-        "generationConfig": table(_generation(call, model), snake=True),
-        "safetySettings": items(table({"category": harm, "threshold": one_of(*_THRESHOLDS)})),
-        "store": flag,
-    }
-    return table({**fields, **({"labels": labels} if call.vertex else {})}, snake=True)
+def _user_parts(content: Json) -> list[Json]:
+    """A turn's parts, where it is the user's; what the model said before is no prompt."""
+    return [part for part in content.get("parts", []) if content.get("role", "user") == "user"]
 
 
-def _generation(call: Call, model: Model) -> dict[str, Check]:
-    return {
-        "responseModalities": items(one_of("TEXT", "IMAGE")),
-        "responseMimeType": one_of("text/plain"),
-        "imageConfig": table(_image(call, model), snake=True),
-        "thinkingConfig": table({"thinkingLevel": _thinking(model), "includeThoughts": flag}, snake=True),
-        "candidateCount": _one_candidate,
-        "seed": whole(-(2**31), 2**31 - 1),
-        "maxOutputTokens": whole(1, 32_768),
-        "stopSequences": items(text),
-        "temperature": number,
-        "topP": number,
-        "topK": number,
-    }
+def _fingerprint(config: Json, references: list[Json]) -> str:
+    """All that decides the picture besides the prompt, as JSON text."""
+    if not references:
+        return json.dumps(config, sort_keys=True)
+    digest = hashlib.sha256(json.dumps(references, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**config, "references": digest}, sort_keys=True)
 
 
-def _image(call: Call, model: Model) -> dict[str, Check]:
-    common: dict[str, Check] = {"aspectRatio": one_of(*model.shapes), "imageSize": _size(model)}
-    if not call.vertex:
-        return common
-    output = {"mimeType": one_of("image/png", "image/jpeg"), "compressionQuality": whole(0, 100)}
-    people = one_of("ALLOW_ALL", "ALLOW_ADULT", "ALLOW_NONE")
-    return {**common, "personGeneration": people, "imageOutputOptions": table(output, snake=True)}
-
-
-def _size(model: Model) -> Check:
-    def check(value: Any, where: str) -> str:
-        size = text(value, where)
-        if size not in model.sizes:
-            raise Refused(invalid(f"Image size {size} is not supported for this model.", field=where))
-        return size
-
-    return check
-
-
-def _thinking(model: Model) -> Check:
-    if not model.thinking:
-        return refused_field("thinking level is not supported for this model.")
-    return one_of(*model.thinking, fold=True)
-
-
-def _one_candidate(value: Any, where: str) -> int:
-    if value != 1:
-        raise Refused(invalid("Multiple candidates is not enabled for this model", field=where))
-    return 1
-
-
-def _prompt(contents: list[dict[str, Any]]) -> str:
-    prompt = "".join(part.get("text", "") for content in contents for part in content.get("parts", []))
+def _prompt(parts: list[Json]) -> str:
+    prompt = "".join(part.get("text", "") for part in parts)
     if not prompt.strip():
         raise Refused(invalid("* GenerateContentRequest.contents: contents is not specified", field="contents"))
     tokens = prompt_tokens(prompt)
@@ -172,4 +137,4 @@ def _prompt(contents: list[dict[str, Any]]) -> str:
 
 
 def _ratings() -> list[Json]:
-    return [{"category": f"HARM_CATEGORY_{name}", "probability": "NEGLIGIBLE"} for name in _HARMS[:4]]
+    return [{"category": f"HARM_CATEGORY_{name}", "probability": "NEGLIGIBLE"} for name in _RATED]

@@ -43,6 +43,8 @@ class Order:
     safety: bool = False  # includeSafetyAttributes
     rewrite: bool = False  # enhancePrompt
     thoughts: bool = False  # includeThoughts
+    vertex: bool = False  # came by a path of Vertex AI
+    references: int = 0  # pictures sent along
 
     @property
     def numbers(self) -> range:

@@ -119,6 +119,25 @@ def free_tier(order: Order) -> Reply:
     return exhausted(message, _violation(metric, quota_id, dimensions, 0), _HELP, retry=34.0)
 
 
+def error_info_quota() -> Reply:
+    """429: the quota stands in ErrorInfo's metadata, without a QuotaFailure (api-update W16)."""
+    metadata = {
+        "quota_limit": "GenerateContentRequestsPerMinutePerProjectPerRegion",
+        "quota_limit_value": "0",
+        "quota_metric": f"{_HOST}/generate_content_requests",
+        "service": _HOST,
+    }
+    about = _info("RATE_LIMIT_EXCEEDED", domain="googleapis.com", metadata=metadata)
+    return exhausted("Quota exceeded for quota metric 'Generate Content API requests per minute'.", about)
+
+
+def location_debug() -> Reply:
+    """400: the message names no cause, DebugInfo does (api-update W16)."""
+    cause = "[ORIGINAL ERROR] generic::failed_precondition: User location is not supported for the API use."
+    about = detail("DebugInfo", detail=cause)
+    return error(400, "FAILED_PRECONDITION", "Precondition check failed.", details=(about,))
+
+
 def spend(options: Options) -> Reply:
     """429: too much spent within ten minutes."""
     message = "You exceeded the spend limit of your tier over the last 10 min. Please try again later."

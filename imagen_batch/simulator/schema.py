@@ -88,6 +88,11 @@ def one_of(*allowed: str, fold: bool = False) -> Check:
     return check
 
 
+def anything(value: Any, where: str) -> Any:  # noqa: ARG001 - no place to name
+    """Any value: a part of the API that the simulator takes and does nothing about."""
+    return value
+
+
 def labels(value: Any, where: str) -> dict[str, str]:
     """An object of strings."""
     if not isinstance(value, dict):

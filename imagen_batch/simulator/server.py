@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from ipaddress import ip_address
 from typing import Any
 
+from imagen_batch.loopback import is_loopback
 from imagen_batch.simulator.replies import Reply, html, reply_json
 from imagen_batch.simulator.service import Answer, Service
 from imagen_batch.simulator.tally import Received, Tally
@@ -42,7 +42,7 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 1024
 
     def __init__(self, address: tuple[str, int], desk: Desk) -> None:
-        if not ip_address(address[0]).is_loopback:
+        if not is_loopback(address[0]):
             raise ValueError(f"the simulator listens on loopback only, not on {address[0]}")
         if ":" in address[0]:
             self.address_family = socket.AF_INET6

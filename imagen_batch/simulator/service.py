@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
+import pybase64
 
 from imagen_batch.simulator import generate_content, listing, predict, refusals
 from imagen_batch.simulator.catalogue import Model, Verb, find
@@ -120,10 +122,8 @@ def _misbehave(order: Order, call: Call, *, chosen: Chosen, credential: str) -> 
     pictures = {number: draw(order, number) for number in order.numbers}
     sound = _WRITE[order.verb](order, call, list(pictures.values()))
     altered = fault.alter(sound, order, options) if fault.alter else sound
-    delivered = tuple(
-        replace(picture, whole=picture.whole and not fault.breaks)
-        for picture in _still_there(order, pictures, sound, altered)
-    )
+    arrived = _as_sent(order, pictures, altered) if fault.readable else _still_there(order, pictures, sound, altered)
+    delivered = tuple(replace(picture, whole=picture.whole and not fault.breaks) for picture in arrived)
     return Answer(reply_json(altered), fault.carry, options, fault.name, delivered)
 
 
@@ -137,6 +137,14 @@ def _still_there(order: Order, pictures: Mapping[int, bytes], sound: Json, alter
         elif spoiled:
             spoiled -= 1
             yield _delivered(order, number, data, whole=False)
+
+
+def _as_sent(order: Order, pictures: Mapping[int, bytes], altered: Json) -> Iterator[Delivered]:
+    """The pictures in another form, by the bytes that plain base64 holds."""
+    for (number, data), text in zip(pictures.items(), _encoded(altered), strict=True):
+        with suppress(ValueError):
+            data = pybase64.b64decode(text, validate=True)  # noqa: PLW2901 - other bytes of the same picture
+        yield _delivered(order, number, data)
 
 
 def _encoded(value: Any) -> Iterator[str]:

@@ -52,6 +52,16 @@ def cut_json(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG00
     wire.send(reply.head(length=len(half), close=True) + half)
 
 
+def rewritten(change: Callable[[bytes], bytes]) -> Carry:
+    """The whole reply, its body in another form."""
+
+    def carry(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001
+        body = change(reply.body)
+        wire.send(reply.head(length=len(body), close=True) + body)
+
+    return carry
+
+
 def trickle(wire: Wire, reply: Reply, options: Options) -> None:
     """`bytes` at a time with `seconds` between; with `headers` from the very first byte on."""
     head, body = reply.head(close=True), reply.body

@@ -9,7 +9,7 @@ between their segments.
 
 from imagen_batch.storage.contract import LEDGER, SET_ASIDE, STATE, Log, Storage, written_text
 from imagen_batch.storage.folder import Folder
-from imagen_batch.storage.opening import in_reach, is_url, open_storage
+from imagen_batch.storage.opening import check_place, in_reach, is_url, open_storage
 
 __all__ = [
     "LEDGER",
@@ -18,6 +18,7 @@ __all__ = [
     "Folder",
     "Log",
     "Storage",
+    "check_place",
     "in_reach",
     "is_url",
     "open_storage",

@@ -7,6 +7,7 @@ is taken is refused by a conditional write, which the store must know; that is t
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +18,16 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import fsspec
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.storage.answers import is_conflict, is_taken
 from imagen_batch.storage.lease import Lease
 from imagen_batch.storage.pages import pages
 from imagen_batch.storage.parts import PartedLog, PartedLogs
+from imagen_batch.storage.patience import patiently
 
-_PATIENCE_S = 120.0
 _HEADS_AT_ONCE = 32
+_CONFLICTS = 4  # writes to one name that met another at once, before it is waited for
 _LISTED_IN_VAIN = 4  # objects for each wanted one: a thousand in one listing cost what a head costs
 _WILD = set("*?[]")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
@@ -34,7 +36,11 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs":
 def open_bucket(url: str) -> Bucket:
     """The objects below `url`. Raises SettingsInvalid where it can't be used."""
     scheme, _, rest = url.partition("://")
-    parts = urlsplit(f"{scheme.lower()}://{rest}", allow_fragments=False)
+    url = f"{scheme.lower()}://{rest}"
+    try:
+        parts = urlsplit(url, allow_fragments=False)
+    except ValueError as error:
+        raise SettingsInvalid(f"--out {url}: no valid address: {error}") from error
     if parts.username or parts.password or (parts.query and "=" in parts.query):
         raise SettingsInvalid("--out: a URL takes no user, password or query; give keys in the environment")
     if not parts.netloc or not parts.path.strip("/"):
@@ -49,12 +55,19 @@ def open_bucket(url: str) -> Bucket:
         files, root = fsspec.url_to_fs(url, **_options(parts.scheme))
     except ImportError as error:
         raise SettingsInvalid(f"--out {url}: needs pip install 'imagen-batch[{_EXTRAS[parts.scheme]}]'") from error
+    except Exception as error:
+        raise SettingsInvalid(f"--out {url}: {' '.join(str(error).split())[:300]}") from error
     return Bucket(url, files, root)
 
 
 def _options(scheme: str) -> dict[str, Any]:
     # What a listing said a moment ago is not the truth: other machines write there, too.
-    return {"use_listings_cache": False} if scheme in _EXTRAS else {}
+    options: dict[str, Any] = {"use_listings_cache": False} if scheme in _EXTRAS else {}
+    if _EXTRAS.get(scheme) == "gs" and os.environ.get("STORAGE_EMULATOR_HOST"):
+        options |= {"token": "anon"}  # as Google's own clients do: an emulator asks for no account
+        # An emulator has no gRPC, which gcsfs would ask for the kind of the bucket.
+        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    return options
 
 
 class Bucket:
@@ -103,13 +116,13 @@ class Bucket:
 
     def put(self, name: str, data: bytes) -> None:
         """Put the object."""
-        _patiently()(self._pipe, name, data)
+        patiently(self.place)(self._pipe, name, data)
 
     def create(self, name: str, data: bytes) -> bool:
         """Put the object unless there is one."""
-        patience = _patiently()
+        patience = patiently(self.place)
         try:
-            patience(self._pipe, name, data, mode="create")
+            patience(self._pipe_unless_there, name, data)
         except FileExistsError:  # ours, where an earlier try arrived and only its reply was lost
             return patience.statistics["attempt_number"] > 1 and self.read(name) == data
         return True
@@ -139,7 +152,7 @@ class Bucket:
         with tempfile.NamedTemporaryFile(dir=self._here, suffix=PurePosixPath(name).suffix) as handle:
             yield cast("BinaryIO", handle)
             handle.flush()
-            _patiently()(self._send, handle.name, name)
+            patiently(self.place)(self._send, handle.name, name)
 
     def sync(self, names: Iterable[str]) -> None:
         """An object that was put is there."""
@@ -218,6 +231,21 @@ class Bucket:
         with _own_errors():
             self._files.pipe_file(self._path(name), data, **how)
 
+    def _pipe_unless_there(self, name: str, data: bytes) -> None:
+        """Raise FileExistsError where the name is taken, however the store says so."""
+        for left in reversed(range(_CONFLICTS)):
+            try:
+                self._pipe(name, data, mode="create")
+            except OSError as error:
+                if is_taken(error):
+                    raise FileExistsError(name) from error
+                if not is_conflict(error) or not left:
+                    raise
+                if self.size(name) is not None:
+                    raise FileExistsError(name) from error
+            else:
+                return
+
     def _listed(self, wanted: Sequence[str]) -> tuple[dict[str, int], str]:
         """Objects from the first wanted path on, and up to which one; not much more than there are wanted."""
         found: dict[str, int] = {}
@@ -230,21 +258,6 @@ class Bucket:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-
-def _patiently() -> Retrying:
-    """What is to be kept was paid for: a store that is away for a moment is waited for."""
-    return Retrying(
-        retry=retry_if_exception(_may_pass),
-        stop=stop_after_delay(_PATIENCE_S),
-        wait=wait_exponential(multiplier=0.5, max=10),
-        reraise=True,
-    )
-
-
-def _may_pass(error: BaseException) -> bool:
-    told_clearly = FileExistsError | FileNotFoundError | PermissionError
-    return isinstance(error, OSError) and not isinstance(error, told_clearly)
 
 
 @contextmanager

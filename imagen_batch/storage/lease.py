@@ -20,12 +20,14 @@ from typing import Any, Protocol
 import orjson
 
 from imagen_batch.errors import FolderBusy, SettingsInvalid
+from imagen_batch.output import say
 from imagen_batch.storage.contract import STATE
 
 NAME = f"{STATE}/lock"
 _RENEW_EVERY_S = 5.0
 _DEAD_AFTER_S = 30.0
 _MARGIN_S = 5.0  # who has not renewed it for so much less knows that others will soon take it
+_TELL_AFTER_S = 5.0
 _SETTLE_S = 2.0  # of two that found it dead together the later one has it by then
 
 
@@ -56,8 +58,10 @@ class Lease:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
         uptime: Callable[[], float] = _uptime,
+        tell: Callable[[str], None] = say,
     ) -> None:
         self._objects = objects
+        self._tell = tell
         self._dead_after = dead_after
         self._sleep = sleep
         self._clock = clock
@@ -80,7 +84,11 @@ class Lease:
 
         Raises FolderBusy, which names who holds it, and SettingsInvalid where the store can't keep one.
         """
-        self._take()
+        try:
+            self._take()
+        except BaseException:
+            self._release()
+            raise
         renewing = threading.Thread(target=self._renew_until_over, name="lease", daemon=True)
         renewing.start()
         try:
@@ -89,8 +97,7 @@ class Lease:
             self._over.set()
             renewing.join(_MARGIN_S)
             if self.lost is None:
-                with suppress(OSError):  # what stays is nobody's in half a minute
-                    self._objects.remove(NAME)
+                self._release()
 
     def is_held(self) -> bool:
         """Whether somebody renewed it lately, going by the clocks of both."""
@@ -99,10 +106,11 @@ class Lease:
 
     def _take(self) -> None:
         if not self._objects.create(NAME, self._written()):
-            self._take_over(self._read())
+            note = self._read()
+            if not self._is_ours(note):  # where only the reply was lost it is
+                self._take_over(note)
         self._renewed = self._uptime()
         if self._objects.create(NAME, self._written()):
-            self._objects.remove(NAME)
             raise SettingsInvalid(
                 f"--out {self._objects.place}: this store writes over what is there although it was told not to "
                 "(If-None-Match): two runs at once could not be kept apart"
@@ -112,11 +120,20 @@ class Lease:
         """Wait for the holder's end, and see that nobody else did so at the same time."""
         self._await_the_end_of(note)
         self._objects.remove(NAME)
-        if self._objects.create(NAME, self._written()):
+        if self._objects.create(NAME, self._written()) or self._is_ours(self._read()):
             self._sleep(_SETTLE_S)
         now = self._read()
-        if now is None or now["token"] != self._note["token"]:
+        if not self._is_ours(now):
             raise FolderBusy(self._busy(now))
+
+    def _release(self) -> None:
+        """Take the lock away, if it is ours."""
+        with suppress(OSError):  # what stays is nobody's in half a minute
+            if self._is_ours(self._read()):
+                self._objects.remove(NAME)
+
+    def _is_ours(self, note: dict[str, Any] | None) -> bool:
+        return note is not None and note.get("token") == self._note["token"]
 
     def _await_the_end_of(self, note: dict[str, Any] | None) -> None:
         """Return once the holder is sure to be dead; raise FolderBusy at its first sign of life."""
@@ -126,6 +143,11 @@ class Lease:
                 raise FolderBusy(self._busy(note))  # its process lives; a note that is older may be of one before it
             self._sleep(1.0)
             waited += 1.0
+            if waited == _TELL_AFTER_S:
+                self._tell(
+                    f"waiting for the lock of {self._objects.place}{_holder(note)}, which may belong to a run that "
+                    f"was killed: it is taken over after {self._dead_after:.0f} s without a sign of life"
+                )
             now = self._read()
             if now is not None and now != note:
                 raise FolderBusy(self._busy(now))
@@ -139,7 +161,7 @@ class Lease:
     def _renew(self) -> None:
         began = self._uptime()
         note = self._read()
-        if note is None or note["token"] != self._note["token"]:
+        if not self._is_ours(note):
             self._taken_away = "another run has taken the folder"
         elif self.lost is None:  # the store may have answered late: by now it may be another's
             self._objects.put_once(NAME, self._written())
@@ -150,14 +172,19 @@ class Lease:
 
     def _read(self) -> dict[str, Any] | None:
         with suppress(FileNotFoundError, orjson.JSONDecodeError):
-            note: dict[str, Any] = orjson.loads(self._objects.read(NAME))
-            return note
+            note = orjson.loads(self._objects.read(NAME))
+            if not isinstance(note, dict):
+                return {}
+            return note if isinstance(note.get("at", 0.0), int | float) else {**note, "at": 0.0}
         return None
 
     def _busy(self, note: dict[str, Any] | None) -> str:
-        holder = f" (process {note['pid']} on {note['host']})" if note else ""
         place = self._objects.place
-        return f"another run is at work in {place}{holder}; wait for it or choose another --out"
+        return f"another run is at work in {place}{_holder(note)}; wait for it or choose another --out"
+
+
+def _holder(note: dict[str, Any] | None) -> str:
+    return f" (process {note.get('pid')} on {note.get('host')})" if note else ""
 
 
 def _where() -> str:
@@ -179,9 +206,12 @@ def _gone(note: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that is there no longer."""
     if not _here(note):
         return False
+    pid = note.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
     try:
-        os.kill(note["pid"], 0)
-    except ProcessLookupError:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:  # somebody else's, so it is there
         return False

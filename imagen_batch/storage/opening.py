@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagen_batch.errors import LedgerDamaged, SettingsInvalid
@@ -29,6 +31,34 @@ def in_reach(place: str | Path, *, to: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise SettingsInvalid(f"--out {place}: can't {to}: {error.strerror or error}") from error
+
+
+def check_place(place: str) -> None:
+    """Raise SettingsInvalid for a folder that can't be one, or can't be written; nothing is made."""
+    if is_url(place):
+        return
+    if not place.strip():
+        raise SettingsInvalid("--out is empty: give a folder or a URL")
+    with in_reach(place, to="be used"):
+        there = _nearest(Path(place).absolute())
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{there} is a file, not a folder")
+        longest = os.pathconf(there, "PC_NAME_MAX")
+        if any(len(os.fsencode(part)) > longest for part in Path(place).parts):
+            raise OSError(errno.ENAMETOOLONG, f"a name in it has more than {longest} bytes")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"{there} can't be written to")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the lowest folder above it that is there."""
+    for each in (path, *path.parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            each.stat()
+            return each
+        if each.is_symlink():
+            raise FileNotFoundError(errno.ENOENT, f"{each} is a link to nowhere")
+    return path
 
 
 def open_storage(place: str | Path) -> Storage:

@@ -1,21 +1,32 @@
-"""What is in a reply's JSON, when any part of it may be absent or odd?
+"""Reads a reply's JSON, of which any part may be absent or odd.
 
-Everything here looks and never complains, but for `parse_answer` and `picture_bytes`.
+Only `parse_answer` raises. Text encodings, wrappers and stray bytes around good JSON are read, because the reply has
+been paid for and would come in the same form again.
 """
 
 from __future__ import annotations
 
-import binascii
+import json
 import re
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import orjson
-import pybase64
 
 from imagen_batch.errors import Transient
 from imagen_batch.wire import lifting
 
 Json = Mapping[str, object]
+
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n\0"
+_ANTI_SCRIPT = ")]}'"  # the line that Google's servers put before JSON for browsers
+_NESTED_ARRAYS = 2
+_ONCE = frozenset({"responseId", "predictions"})  # each reply has its own
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None)
+_RATING_ENUMS = frozenset({"category", "probability", "severity", "blockReason", "finishReason"})
+_DIGITS = re.compile(r"\d{1,15}", re.ASCII)
+_BLANKS_ALLOWED = 20  # a text may be this many times longer than what is kept of it before it is looked at no further
 
 
 def parse_answer(body: bytes, *, known: Collection[str], http_status: int) -> Json:
@@ -42,30 +53,86 @@ def lost_answer(message: str, *, kind: str, http_status: int) -> Transient:
     return Transient(message, kind=kind, http_status=http_status, maybe_charged=True)
 
 
+def has_error(answer: Json) -> bool:
+    """Whether an answer states an error. One of code 0 without a message is the form of "no error"."""
+    error = dig(answer, "error")
+    if not isinstance(error, dict):
+        return bool(error)
+    if dig(error, "code") == 0 and word(dig(error, "status")) in (None, "OK"):
+        return False
+    return any(value and not _is_unspecified(name, value) for name, value in error.items())
+
+
 def parse_object(body: bytes) -> Json | None:
-    """A JSON object, also one alone in an array, as some gateways wrap it. None for all else."""
+    """A JSON object, also one in an array, as some gateways wrap it. None for all else."""
     try:
         value = lifting.loads(body)
     except orjson.JSONDecodeError:
+        value = _read_trimmed(body)
+    if isinstance(value, str):  # JSON whose one text is the JSON meant
+        value = _read_leniently(value.encode("utf-8", "replace"))
+    return value if isinstance(value, dict) else _merge(value)
+
+
+def _read_trimmed(body: bytes) -> Any:
+    """The JSON between a byte-order mark, blanks and NULs; read leniently where that is not it."""
+    try:
+        return lifting.loads(body.strip(_BLANKS).removeprefix(_BOM).strip(_BLANKS))
+    except orjson.JSONDecodeError:
+        return _read_leniently(body)
+
+
+def _read_leniently(body: bytes) -> Any:
+    """The first JSON value of `body` in whatever encoding of Unicode; None where there is none.
+
+    Tolerates what a strict parser refuses without need: invalid bytes or line breaks inside a text, halves of
+    surrogate pairs, NaN, and anything after the value.
+    """
+    guesses = (data.decode(json.detect_encoding(data), "replace") for data in (body, body.lstrip(b"\0")))
+    trimmed = (words.strip(" \t\r\n\0\ufeff").removeprefix(_ANTI_SCRIPT).lstrip() for words in guesses)
+    words = next((words for words in trimmed if words.startswith(("{", "[", "data:"))), "")
+    if words.startswith("data:"):
+        words = _events(words)
+    try:
+        value, end = _LENIENT.raw_decode(words)
+        value = orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    return value if isinstance(value, dict) else None
+    # An empty object means that everything was withheld: with anything behind it that would be a guess.
+    return value if (value and value != [{}]) or end == len(words) else None
+
+
+def _events(words: str) -> str:
+    """The events of a stream as a JSON array."""
+    events = (line.removeprefix("data:").strip() for line in words.splitlines() if line.startswith("data:"))
+    return f"[{','.join(event for event in events if event and event != '[DONE]')}]"
+
+
+def _merge(value: Any) -> Json | None:
+    """The objects of an array as one: lists are joined, of anything else the last statement counts.
+
+    None for anything but the parts of one reply: two replies must not answer one request.
+    """
+    found: dict[str, Any] = {}
+    boxes: list[Any] = [value] if isinstance(value, list) else []
+    for _ in range(_NESTED_ARRAYS):
+        boxes = [item for box in boxes for item in (box if isinstance(box, list) else [box])]
+    for item in boxes:
+        if not isinstance(item, dict):
+            return None
+        for name, part in item.items():
+            if name in _ONCE and found.get(name, part) != part:
+                return None
+            if isinstance(part, list) and isinstance(found.get(name), list):
+                found[name].extend(part)
+            else:
+                found[name] = list(part) if isinstance(part, list) else part
+    return found if boxes else None
 
 
 def looks_like_markup(body: bytes) -> bool:
-    """Whether it begins as HTML or XML does."""
-    return body[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
-
-
-def picture_bytes(text: object) -> bytes | None:
-    """A picture out of its base64. None when it is damaged or empty."""
-    if not isinstance(text, str | memoryview):
-        return None
-    try:
-        return pybase64.b64decode(text, validate=True) or None
-    except (binascii.Error, UnicodeEncodeError):
-        return None
+    """Whether it begins as HTML or XML does, in whatever encoding."""
+    return body[:64].lstrip(_BLANKS + b"\xef\xbb\xbf\xff\xfe").startswith(b"<")
 
 
 def dig(value: object, *path: str) -> object:
@@ -78,7 +145,9 @@ def dig(value: object, *path: str) -> object:
 
 
 def objects(value: object) -> list[Json]:
-    """The objects of a list; nothing when there is no list."""
+    """The objects of a list, or one without a list around it; nothing for all else."""
+    if isinstance(value, dict):
+        return [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -87,8 +156,37 @@ def text(value: object) -> str | None:
     return (value.strip() or None) if isinstance(value, str) else None
 
 
+def word(value: object) -> str | None:
+    """The name that an enum's field states, in upper case. None where it states nothing.
+
+    Every enum of the services has a value 0 named ..._UNSPECIFIED, which stands for an absent field (api: 8.4).
+    """
+    name = (text(value) or "").upper()
+    if not name or name.endswith("UNSPECIFIED") or name == "0":
+        return None
+    return name
+
+
+def stated(value: object) -> object:
+    """`value` without fields, at any depth, whose enum is unspecified, nor objects in lists that are empty then."""
+    if isinstance(value, list):
+        kept = [stated(item) for item in value]
+        return [item for item, before in zip(kept, value, strict=True) if item != {} or before == {}]
+    if isinstance(value, dict):
+        return {name: stated(item) for name, item in value.items() if not _is_unspecified(name, item)}
+    return value
+
+
+def _is_unspecified(name: str, value: object) -> bool:
+    if isinstance(value, str):
+        return value.upper().endswith("_UNSPECIFIED")
+    return type(value) is int and value == 0 and name in _RATING_ENUMS
+
+
 def count(value: object) -> int:
-    """A number of things; 0 when it is no such number."""
+    """A number of things, also written as text; 0 when it is no such number."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
@@ -97,14 +195,16 @@ def json_text(value: object) -> str | None:
     if not value:
         return None
     try:
-        return orjson.dumps(value).decode()
+        orjson.dumps(value)  # refuses what is nested too deep for the walk below
+        said = stated(value)
+        return orjson.dumps(said).decode() if said else None
     except orjson.JSONEncodeError:  # nested deeper than can be written
         return None
 
 
 def short(words: str, limit: int = 1000) -> str:
     """`words` on one line, cut to `limit` characters."""
-    line = " ".join(words.split())
+    line = " ".join(words[: limit * _BLANKS_ALLOWED].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

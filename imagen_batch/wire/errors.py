@@ -33,9 +33,11 @@ class _Stop:
     def fits(self, status: int, error: ServiceError) -> bool:
         if status != self.status:
             return False
+        if self.kind == "model_gone" and not (error.status or error.code):
+            return False  # a gateway's own page or text that repeats the address says nothing about the model
         if not self.words and not self.reason:
             return True
-        said = any(phrase in error.plain for phrase in self.words)
+        said = any(phrase in error.plain or phrase in error.debug for phrase in self.words)
         return said or bool(self.reason and error.reason.startswith(self.reason))
 
 
@@ -53,10 +55,11 @@ _STOPS = (
     _Stop(403, "bad_key", "auth", ("api key",), "API_KEY_"),
     _Stop(403, "permission", "auth"),
     _Stop(404, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
-    _Stop(404, "wrong_address", "model_gone"),
-    _Stop(405, "wrong_address", "model_gone"),
+    _Stop(404, "wrong_address", "address"),
+    _Stop(405, "wrong_address", "address"),
     _Stop(407, "proxy_sign_in", "auth"),
-    _Stop(410, "wrong_address", "model_gone"),
+    _Stop(410, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
+    _Stop(410, "wrong_address", "address"),
 )
 
 # api: 4.1. Kind, and whether pictures may have been made and billed: an answer was lost behind a gateway.

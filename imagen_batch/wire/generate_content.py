@@ -10,15 +10,16 @@ from imagen_batch.wire.body import (
     Json,
     count,
     dig,
+    has_error,
     json_text,
-    lost_answer,
     objects,
     parse_answer,
-    picture_bytes,
     short,
     text,
+    word,
 )
 from imagen_batch.wire.errors import read_error
+from imagen_batch.wire.image_text import image_bytes
 from imagen_batch.wire.options import given, refuse
 from imagen_batch.wire.support_codes import categories, support_codes, withheld
 
@@ -54,6 +55,7 @@ _FILTERED = frozenset(
         "SPII",
         "RECITATION",
         "LANGUAGE",
+        "MODEL_ARMOR",  # recorded: "The response violated Responsible AI Safety settings ..." (api-update: W9)
     }
 )
 
@@ -68,7 +70,6 @@ _AGAIN = {
     "ESCALATION": 0,
     "PUP_LIMITED_DISABLED": 0,
     "CONTINUATION": 0,
-    "MODEL_ARMOR": 0,
 }
 
 _NEVER_ASKED = Missing("failed", kind="no_image", reason="this service makes one picture per request")
@@ -78,7 +79,7 @@ def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
     """The body to post, for one picture. What is not set is not sent.
 
     There is no field for a negative prompt: it goes into the prompt. Off Vertex there is none for
-    person_generation either, and it is left out.
+    person_generation, and on Vertex there is none for store: they are left out.
     """
     options = request.options
     refuse(options, _UNSPOKEN if vertex else _UNSPOKEN + _UNSPOKEN_OFF_VERTEX, speaker=name)
@@ -89,7 +90,7 @@ def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
     }
     if options.safety_settings is not None:
         body["safetySettings"] = [{"category": c, "threshold": t} for c, t in options.safety_settings]
-    if options.store is not None:
+    if options.store is not None and not vertex:  # aiplatform's discovery document, 2026-11-06: no such field
         body["store"] = options.store
     if options.labels is not None:
         body["labels"] = dict(options.labels)
@@ -105,23 +106,26 @@ def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
     """What became of the sample. A picture counts, whatever the finish reason; of several the last one."""
     answer = parse_answer(body, known=_KNOWN, http_status=http_status)
     candidates = objects(dig(answer, "candidates"))
-    if dig(answer, "error") and not candidates:
+    if has_error(answer) and not candidates:
         return read_error(http_status, {}, body, asked=asked)
-    candidate = candidates[0] if candidates else {}
-    parts = [part for part in objects(dig(candidate, "content", "parts")) if dig(part, "thought") is not True]
-    pictures = [part for part in parts if dig(part, "inlineData", "data") is not None]
-    remark = " ".join(words for part in parts if (words := text(dig(part, "text")))) or None
+    candidate = next((each for each in candidates if _image_parts(each)), candidates[0] if candidates else {})
+    images = _image_parts(candidate)
+    pictures = [picture for part in images if (picture := _read_picture(candidate, part))]
     sample: Picture | Missing
     if pictures:
-        sample = _read_picture(candidate, pictures, remark=remark, http_status=http_status)
+        sample = pictures[-1]
+    elif images:
+        sample = Missing("failed", kind="bad_base64", reason="the picture came damaged", again=1)
+    elif uri := _stored_at(candidates):
+        sample = Missing("failed", kind="no_image", reason=f"the service stored the picture at {short(uri)}")
     else:
-        sample = _read_absence(answer, candidate, remark=remark)
-    rest = _NEVER_ASKED if isinstance(sample, Picture) else sample
+        sample = _read_absence(answer, candidate)
     return Reply(
-        samples=(sample, *[rest] * (asked - 1)),
+        samples=(sample, *[_NEVER_ASKED if images else sample] * (asked - 1)),
         http_status=http_status,
-        usage=_usage(answer, pictured=bool(pictures)),
+        usage=_usage(answer, pictured=bool(images)),
         model_version=text(dig(answer, "modelVersion")),
+        spare=tuple(pictures[:-1]),
     )
 
 
@@ -147,30 +151,66 @@ def _image_config(options: Options, *, vertex: bool) -> dict[str, object]:
     return config
 
 
-def _read_picture(candidate: Json, pictures: Sequence[Json], *, remark: str | None, http_status: int) -> Picture:
-    part = pictures[-1]
-    data = picture_bytes(dig(part, "inlineData", "data"))
+def _parts(candidate: Json) -> list[Json]:
+    """The parts of the answer itself. Thoughts, and the drafts among them, are none."""
+    return [part for part in objects(dig(candidate, "content", "parts")) if dig(part, "thought") is not True]
+
+
+def _image_parts(candidate: Json) -> list[Json]:
+    return [part for part in _parts(candidate) if dig(part, "inlineData", "data") is not None]
+
+
+def _stored_at(candidates: Sequence[Json]) -> str | None:
+    """Where a picture lies that Vertex, or a gateway, put into a bucket instead of the reply (api-update: W10)."""
+    uris = [text(dig(part, "fileData", "fileUri")) for candidate in candidates for part in _parts(candidate)]
+    return next(filter(None, uris), None)
+
+
+def _remark(candidate: Json) -> str | None:
+    """The model's words beside or in place of a picture."""
+    return " ".join(words for part in _parts(candidate) if (words := text(dig(part, "text")))) or None
+
+
+def _read_picture(candidate: Json, part: Json) -> Picture | None:
+    data = image_bytes(dig(part, "inlineData", "data"))
     if data is None:
-        raise lost_answer("the picture of the reply can't be decoded", kind="bad_base64", http_status=http_status)
-    if len(pictures) > 1:
-        said = f"the service sent {len(pictures)} pictures, one was asked for: the last is kept"
+        return None
+    remark, came = _remark(candidate), len(_image_parts(candidate))
+    if came > 1:
+        said = f"the service sent {came} pictures, one was asked for: the others are kept aside"
         remark = f"{remark}; {said}" if remark else said
     return Picture(
         data,
         mime_type=text(dig(part, "inlineData", "mimeType")) or "application/octet-stream",
-        finish_reason=text(dig(candidate, "finishReason")),
+        finish_reason=_finish_reason(candidate),
         safety=_safety(candidate),
         note=short(remark) if remark else None,
     )
 
 
-def _read_absence(answer: Json, candidate: Json, *, remark: str | None) -> Missing:
+def _finish_reason(candidate: Json) -> str | None:
+    """The reason as the enum spells it; some gateways put the enum's name before it."""
+    reason = word(dig(candidate, "finishReason"))
+    return reason.removeprefix("FINISH_REASON_") if reason else None
+
+
+def _block_reason(feedback: object) -> str | None:
+    """Why the prompt was blocked. Without a reason, a rating that blocked it says so."""
+    reason = word(dig(feedback, "blockReason"))
+    if reason:
+        return reason.removeprefix("BLOCKED_REASON_").removeprefix("BLOCK_REASON_")
+    blocked = [rating for rating in objects(dig(feedback, "safetyRatings")) if dig(rating, "blocked") is True]
+    return (word(dig(blocked[0], "category")) or "SAFETY") if blocked else None
+
+
+def _read_absence(answer: Json, candidate: Json) -> Missing:
     feedback = dig(answer, "promptFeedback")
-    if block := text(dig(feedback, "blockReason")):
+    if block := _block_reason(feedback):
         reason = text(dig(feedback, "blockReasonMessage")) or f"the prompt was blocked: {block}"
         return withheld(reason, stage="input", category=block, safety=_safety(feedback))
-    finish = text(dig(candidate, "finishReason"))
-    words = [said for said in (text(dig(candidate, "finishMessage")), remark) if said]
+    finish = _finish_reason(candidate)
+    words = [said for said in (text(dig(candidate, "finishMessage")), _remark(candidate)) if said]
+    words = words or [said for said in (text(dig(feedback, "blockReasonMessage")),) if said]
     reason = " ".join(words) or f"no picture came, finish reason {finish or 'not given'}"
     safety = _safety(candidate)
     if finish in _FILTERED:
@@ -197,8 +237,8 @@ def _usage(answer: Json, *, pictured: bool) -> Usage | None:
     if not isinstance(used, dict):
         return None
     made = count(dig(used, "candidatesTokenCount"))
-    details = objects(dig(used, "candidatesTokensDetails"))
-    image = sum(count(dig(part, "tokenCount")) for part in details if dig(part, "modality") == "IMAGE")
+    details = [part for part in objects(dig(used, "candidatesTokensDetails")) if word(dig(part, "modality"))]
+    image = sum(count(dig(part, "tokenCount")) for part in details if word(dig(part, "modality")) == "IMAGE")
     if not details:
         image = made if pictured else 0
     return Usage(

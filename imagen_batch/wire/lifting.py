@@ -16,6 +16,8 @@ import orjson
 
 _LONG_BYTES = 4096
 _MOST_QUOTES = 10_000  # looked at: answers have a few hundred
+_MUCH_BYTES = 2**20
+_MOST_THINGS = 1_000_000
 _REACH_BYTES = 48  # a name, a colon, blanks
 
 # What stands before the text. No text of JSON can hold this: quotes inside one are escaped.
@@ -31,11 +33,18 @@ def loads(body: bytes) -> Any:
     view = memoryview(body)
     texts = {f"{_MARK}{start}": view[start:end] for start, end in _long_texts(body)}
     if not texts:
-        return orjson.loads(body)
+        return _parse(body)
     marks = [mark.encode() for mark in texts] + [b""]
-    value = orjson.loads(b"".join(chain.from_iterable(zip(around_pictures(body), marks, strict=True))))
+    value = _parse(b"".join(chain.from_iterable(zip(around_pictures(body), marks, strict=True))))
     _put_back(value, texts)
     return value
+
+
+def _parse(text: bytes) -> Any:
+    # Each thing takes some 60 bytes of memory once parsed, and as little as two in the text.
+    if len(text) > _MUCH_BYTES and sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MOST_THINGS:
+        raise orjson.JSONDecodeError("too many things", "", 0)
+    return orjson.loads(text)
 
 
 def around_pictures(body: bytes) -> list[bytes]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 from imagen_batch.records import ImageRequest, Missing, Picture, Reply
-from imagen_batch.wire.body import dig, json_text, lost_answer, parse_answer, picture_bytes, text
+from imagen_batch.wire.body import dig, has_error, json_text, objects, parse_answer, text, word
 from imagen_batch.wire.errors import read_error
+from imagen_batch.wire.image_text import image_bytes
 from imagen_batch.wire.options import given, refuse
 from imagen_batch.wire.support_codes import is_bare, withheld
 
@@ -60,28 +61,32 @@ def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
     """
     answer = parse_answer(body, known=_KNOWN, http_status=http_status)
     predictions = dig(answer, "predictions")
-    items: list[object] = predictions if isinstance(predictions, list) else []
-    if dig(answer, "error") and not items:
+    items: list[object] = predictions if isinstance(predictions, list) else [*objects(predictions)]
+    if has_error(answer) and not items:
         return read_error(http_status, {}, body, asked=asked)
     found = [sample for item in items if (sample := _read_item(item)) is not None]
-    if _all_damaged(found):
-        raise lost_answer("no picture of the reply can be decoded", kind="bad_base64", http_status=http_status)
     prompt_safety = next((_safety(item) for item in items if _is_about_the_prompt(item)), None)
-    return Reply(_seat(found, asked=asked), http_status=http_status, prompt_safety=prompt_safety)
+    seated = _seat(found, asked=asked)
+    spare = tuple(sample for sample in seated[asked:] if isinstance(sample, Picture))
+    samples = _mention(len(seated), seated[:asked]) if spare else seated
+    return Reply(samples, http_status=http_status, prompt_safety=prompt_safety, spare=spare)
 
 
 def _read_item(item: object) -> Picture | Missing | None:
-    if (encoded := dig(item, "bytesBase64Encoded")) is not None:
+    encoded = dig(item, "bytesBase64Encoded")
+    if encoded:
         return _read_picture(item, encoded)
     if reason := _reason(item):
         return withheld(reason, stage="output", safety=_safety(item))
+    if encoded is not None:
+        return _read_picture(item, encoded)
     if uri := text(dig(item, "gcsUri")):
         return Missing("failed", kind="no_image", reason=f"the service stored the picture at {uri}")
     return None
 
 
 def _read_picture(item: object, encoded: object) -> Picture | Missing:
-    data = picture_bytes(encoded)
+    data = image_bytes(encoded)
     if data is None:
         return Missing("failed", kind="bad_base64", reason="the picture came damaged", again=1)
     mime_type = text(dig(item, "mimeType")) or "application/octet-stream"
@@ -91,7 +96,8 @@ def _read_picture(item: object, encoded: object) -> Picture | Missing:
 def _reason(item: object) -> str | None:
     reason = dig(item, "raiFilteredReason") if isinstance(item, dict) else item
     # An old form is the support code alone, perhaps as a number.
-    return str(reason) if type(reason) is int else text(reason)
+    said = str(reason) if type(reason) is int else text(reason)
+    return said if word(said) else None
 
 
 def _is_about_the_prompt(item: object) -> bool:
@@ -100,12 +106,6 @@ def _is_about_the_prompt(item: object) -> bool:
 
 def _safety(item: object) -> str | None:
     return json_text(dig(item, "safetyAttributes"))
-
-
-def _all_damaged(found: Sequence[Picture | Missing]) -> bool:
-    """Whether pictures came and not one can be read. One that can must not be paid for again."""
-    damaged = any(isinstance(sample, Missing) and sample.kind == "bad_base64" for sample in found)
-    return damaged and not any(isinstance(sample, Picture) for sample in found)
 
 
 def _seat(found: Sequence[Picture | Missing], *, asked: int) -> tuple[Picture | Missing, ...]:
@@ -117,8 +117,7 @@ def _seat(found: Sequence[Picture | Missing], *, asked: int) -> tuple[Picture | 
         elif room > 0:
             seated.append(sample)
             room -= 1
-    seated += [_word_for_the_rest(found)] * room
-    return _first(seated, asked)
+    return (*seated, *[_word_for_the_rest(found)] * room)
 
 
 def _word_for_the_rest(found: Sequence[Picture | Missing]) -> Missing:
@@ -126,10 +125,10 @@ def _word_for_the_rest(found: Sequence[Picture | Missing]) -> Missing:
     return words[-1] if words else _SILENCE
 
 
-def _first(seated: Sequence[Picture | Missing], asked: int) -> tuple[Picture | Missing, ...]:
-    """The first `asked`. That more pictures came, and were perhaps billed, is said beside the last."""
-    last = seated[asked - 1]
-    if len(seated) > asked and isinstance(last, Picture):
-        said = f"the service sent {len(seated)} pictures, {asked} were asked for: the others are dropped"
-        last = replace(last, note=f"{last.note}; {said}" if last.note else said)
-    return (*seated[: asked - 1], last)
+def _mention(came: int, samples: tuple[Picture | Missing, ...]) -> tuple[Picture | Missing, ...]:
+    """The samples, with a note at the last that more pictures came, and were perhaps billed."""
+    last = samples[-1]
+    if not isinstance(last, Picture):
+        return samples
+    said = f"the service sent {came} pictures, {len(samples)} were asked for: the others are kept aside"
+    return (*samples[:-1], replace(last, note=f"{last.note}; {said}" if last.note else said))

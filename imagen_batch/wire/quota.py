@@ -22,7 +22,12 @@ _SPEND_WINDOW_S = 600.0
 _SPEND_WAIT_S = 120.0  # the window slides: some of it is free again soon
 
 # "metric: x/requests_per_day, limit: 70" and "metric 'Requests' and limit 'Requests per day'"
+# Each of these takes a time that grows with the text and no faster, whatever the text is.
 _QUOTED = re.compile(r"(?:metric|limit)(?:: | )('[^']*'|\S+)")
+_ZERO = re.compile(r"\blimit: 0(?!\.?\d)")
+_SPENDING = re.compile(r"\bspen[dt]")
+_USAGE = re.compile(r"\busage\b")
+_TEN_MINUTES = re.compile(r"\b(?:10|ten)[ -]min")
 
 
 def read_quota_error(error: ServiceError, *, wait: float | None, now: datetime) -> RateLimited | Fatal:
@@ -59,7 +64,7 @@ def _money_kind(error: ServiceError) -> str | None:
 def _is_zero(error: ServiceError) -> bool:
     # JSON made from proto leaves out a value of 0, the text has it.
     listed = any(violation.value == 0 for violation in error.violations)
-    return listed or re.search(r"\blimit: 0(?!\.?\d)", error.plain) is not None
+    return listed or _ZERO.search(error.plain) is not None
 
 
 def _names(error: ServiceError, word: str) -> bool:
@@ -71,7 +76,10 @@ def _names(error: ServiceError, word: str) -> bool:
 def _is_spend_window(error: ServiceError) -> bool:
     if _names(error, "perminute"):
         return False
-    return re.search(r"\bspen[dt]|\busage\b.*\b(10|ten)[ -]min", error.plain, re.DOTALL) is not None
+    if _SPENDING.search(error.plain):
+        return True
+    usage = _USAGE.search(error.plain)
+    return usage is not None and _TEN_MINUTES.search(error.plain, usage.end()) is not None
 
 
 def _minute_kind(error: ServiceError) -> str:

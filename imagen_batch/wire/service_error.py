@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 from imagen_batch.wire.body import Json, count, dig, looks_like_markup, objects, parse_object, short, text
 
-_POINTER = re.compile(r"(?:For more information|To monitor)[^:]*: https?://\S+\s*")
+_LONGEST_TEXT = 20_000  # characters that are looked at; services say what they mean in a few hundred
+_LONGEST_NAME = 1000
+_POINTER = re.compile(r"(?:For more information|To monitor)[^:]{0,200}: https?://\S+\s*")
+_ADDRESS = re.compile(r"https?://\S+")
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +30,19 @@ class Violation:
 class ServiceError:
     """An error body's facts. All are empty where the body has none."""
 
-    message: str = ""  # the service's own words, whole
+    message: str = ""  # the service's own words
     status: str = ""  # "RESOURCE_EXHAUSTED"
     code: int = 0
     reason: str = ""  # ErrorInfo: "API_KEY_INVALID"
     link: str = ""  # Help: the first
     retry_delay: str = ""  # RetryInfo: "34s"
     violations: tuple[Violation, ...] = ()
+    debug: str = ""  # DebugInfo: the cause where the message names none, lower case
 
     @property
     def plain(self) -> str:
         """The words in lower case and without addresses, to look for phrases in."""
-        return re.sub(r"https?://\S+", " ", self.message.lower())
+        return _ADDRESS.sub(" ", self.message.lower())
 
     @property
     def words(self) -> str:
@@ -59,7 +64,8 @@ def parse_service_error(body: bytes) -> ServiceError:
         reason=_first(details, "ErrorInfo", "reason"),
         link=next((url for item in _all(details, "links") if (url := text(dig(item, "url")))), ""),
         retry_delay=_first(details, "RetryInfo", "retryDelay"),
-        violations=tuple(_violation(item) for item in _all(details, "violations")),
+        violations=(*map(_violation, _all(details, "violations")), *_metadata_violations(details)),
+        debug=short(_first(details, "DebugInfo", "detail"), 2000).lower(),
     )
 
 
@@ -67,11 +73,11 @@ def _message(error: object) -> str:
     """The message; Vertex repeats it in `errors`, a gateway may say `detail` or nothing but a text."""
     listed = [dig(item, "message") for item in objects(dig(error, "errors"))]
     candidates = [dig(error, "message"), *listed, dig(error, "detail"), error]
-    return next((words for it in candidates if (words := text(it))), "")
+    return next((words for it in candidates if (words := text(it))), "")[:_LONGEST_TEXT]
 
 
 def _first(details: list[Json], kind: str, name: str) -> str:
-    of_kind = (item for item in details if str(dig(item, "@type")).endswith(kind))
+    of_kind = (item for item in details if (text(dig(item, "@type")) or "").endswith(kind))
     return next((value for item in of_kind if (value := text(dig(item, name)))), "")
 
 
@@ -80,18 +86,32 @@ def _all(details: list[Json], name: str) -> list[Json]:
 
 
 def _violation(item: Json) -> Violation:
-    name = f"{dig(item, 'quotaId') or ''} {dig(item, 'quotaMetric') or ''}"
+    name = f"{text(dig(item, 'quotaId')) or ''} {text(dig(item, 'quotaMetric')) or ''}"[:_LONGEST_NAME]
     return Violation(name.lower().replace("_", ""), _number(dig(item, "quotaValue")))
+
+
+def _metadata_violations(details: list[Json]) -> list[Violation]:
+    """The quota that an ErrorInfo names, in place of a QuotaFailure or beside it."""
+    named = [metadata for detail in details if text(dig(metadata := dig(detail, "metadata"), "quota_limit"))]
+    return [
+        Violation(
+            f"{dig(metadata, 'quota_limit')} {dig(metadata, 'quota_metric') or ''}".lower().replace("_", ""),
+            _number(dig(metadata, "quota_limit_value")),
+        )
+        for metadata in named
+    ]
 
 
 def _number(value: object) -> float | None:
     """A limit, which the wire writes as text."""
+    if not isinstance(value, str | int | float):  # anything nested may be too deep to be written
+        return None
     return float(str(value)) if re.fullmatch(r"\d{1,15}(\.\d{1,15})?", str(value), re.ASCII) else None
 
 
 def _readable(body: bytes) -> str:
-    words = body[:20_000].decode("utf-8", "replace")
+    words = body[:_LONGEST_TEXT].decode("utf-8", "replace")
     if not looks_like_markup(body):
         return words.strip()
-    title = re.search(r"<title[^>]*>([^<]*)", words, re.IGNORECASE)
+    title = _TITLE.search(words)
     return "a web page" + (f": {title[1].strip()}" if title and title[1].strip() else "")

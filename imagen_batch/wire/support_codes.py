@@ -32,6 +32,9 @@ CATEGORIES = {code: category for category, ins, outs in _TABLE for code in (*ins
 INPUT_CODES = frozenset(code for _, ins, _ in _TABLE for code in ins)
 OUTPUT_CODES = frozenset(code for _, _, outs in _TABLE for code in outs)
 
+_LONGEST_TEXT = 20_000  # characters that are looked at
+_MOST_CODES = 20
+_CODE = re.compile(r"\d{1,20}", re.ASCII)
 _NAMED = re.compile(r"support codes?(?:\(s\))?:\s*([\d,\s]+)", re.IGNORECASE | re.ASCII)
 
 
@@ -66,8 +69,10 @@ def withheld(
 
 def support_codes(words: str) -> tuple[str, ...]:
     """The support codes that `words` name, or are, each once and in order."""
+    words = words[:_LONGEST_TEXT]
     lists = [words] if is_bare(words) else _NAMED.findall(words)
-    return tuple(dict.fromkeys(code for codes in lists for code in re.findall(r"\d+", codes)))
+    found = dict.fromkeys(code for codes in lists for code in _CODE.findall(codes))
+    return tuple(found)[:_MOST_CODES]
 
 
 def categories(codes: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from imagen_batch.wire.service_error import ServiceError
 
 _LONGEST_S = 7 * 24 * 3600.0
+_MOST_DIGITS = 400  # more than a float can hold
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SPELLED = re.compile(r"retry in ((?:\d+(?:\.\d+)?(?:h|ms|m|s))+)", re.IGNORECASE | re.ASCII)
 
@@ -27,19 +28,19 @@ def wait_hint(headers: Mapping[str, str], error: ServiceError, *, now: datetime)
 
 def _header_seconds(value: str, now: datetime) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
-        return float(value)
+        return float(value[:_MOST_DIGITS])
     try:
         moment = parsedate_to_datetime(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return max((moment - now).total_seconds(), 0.0)
     except (ValueError, TypeError, IndexError, OverflowError):  # it depends on the kind of nonsense
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max((moment - now).total_seconds(), 0.0)
 
 
 def _duration_seconds(value: str) -> float | None:
     """A proto Duration: "34s", "45.837906927s"."""
-    return float(value[:-1]) if re.fullmatch(r"\d+(\.\d+)?s", value, re.ASCII) else None
+    return float(value[:-1][:_MOST_DIGITS]) if re.fullmatch(r"\d+(\.\d+)?s", value, re.ASCII) else None
 
 
 def _spelled_seconds(message: str) -> float | None:
@@ -48,4 +49,4 @@ def _spelled_seconds(message: str) -> float | None:
     if found is None:
         return None
     parts = re.findall(r"([\d.]+)(h|ms|m|s)", found[1].lower())
-    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    return sum(float(number[:_MOST_DIGITS]) * _UNIT_S[unit] for number, unit in parts)

@@ -1,0 +1,49 @@
+"""What a child process gets of this process's environment: what it needs to run, and no key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+
+_NAMES = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TERM", "NO_COLOR"),
+        *("TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "no_proxy", "DO_NOT_TRACK"),
+        # Windows and macOS do not start a process without some of these.
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA"),
+        *("PROGRAMDATA", "NUMBER_OF_PROCESSORS", "__CF_USER_TEXT_ENCODING"),
+    }
+)
+_BEGINNINGS = ("PYTHON", "LC_", "XDG_", "DYLD_", "MALLOC_", "COVERAGE_")
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in whatever name
+
+
+def child_environment(env: Mapping[str, str] = os.environ, *, beginnings: tuple[str, ...] = ()) -> dict[str, str]:
+    """The variables of `env` for a child. `beginnings` are of names that this child has a use for."""
+    return {name: value for name, value in env.items() if _is_harmless(name) or _is_meant(name, beginnings)}
+
+
+@contextmanager
+def reduced_environment(env: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Hide what a child must not get while one is started in a way that takes no environment (multiprocessing).
+
+    For the main thread, before other threads read the environment.
+    """
+    before = dict(env)
+    for name in before.keys() - child_environment(env).keys():
+        del env[name]
+    try:
+        yield
+    finally:
+        env.update(before)
+
+
+def _is_harmless(name: str) -> bool:
+    known = name in _NAMES or name.upper() in _NAMES or name.startswith(_BEGINNINGS)
+    return known and not any(word in name.upper() for word in _SECRETS)
+
+
+def _is_meant(name: str, beginnings: tuple[str, ...]) -> bool:
+    return name.startswith(beginnings) and not name.endswith("API_KEY")

@@ -1,0 +1,28 @@
+"""Counts the images of attempts that are in flight."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class InFlight:
+    """How many images are being requested at the moment, over all threads."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def holding(self, images: int) -> Iterator[None]:
+        """Count so many images while the block lasts."""
+        self._add(images)
+        try:
+            yield
+        finally:
+            self._add(-images)
+
+    def _add(self, images: int) -> None:
+        with self._lock:
+            self.images += images

@@ -1,0 +1,173 @@
+"""Which bytes stand behind a path that a user typed?
+
+Files are read where they are. Pipes (`-`, `<(...)`, `/dev/stdin`, a named pipe) can be read once only: their content
+is put into a temporary file. Devices have no end and sockets no content: they are refused in a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import stat
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+STDIN = "-"
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
+_BLOCK = 1 << 16
+_WRITER_WITHIN_S = 5.0
+
+
+class Unreadable(OSError):
+    """There is something of that name, but nothing to be read; the message says what it is."""
+
+
+class Spool:
+    """A temporary file that goes away with its owner, and at the latest with the process."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Own the temporary file at `path`, or make one that only the user can read."""
+        self.path = path or _new_file()
+        self.remove = weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+    def fill(self, blocks: Iterator[bytes]) -> None:
+        """Write all of it; after an exception nothing is left."""
+        try:
+            with self.path.open("wb") as file:
+                for block in blocks:
+                    file.write(block)
+        except BaseException:
+            self.remove()
+            raise
+
+
+def _new_file() -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="imagen-batch-stdin-")
+    os.close(descriptor)
+    return Path(name)
+
+
+def is_stream(name: str) -> bool:
+    """Whether what `name` stands for can be read once only."""
+    if name == STDIN:
+        return True
+    try:
+        mode = Path(name).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or (_descriptor(name) is not None and stat.S_ISCHR(mode) and os.isatty(_number(name)))
+
+
+def stands_for_stdin(name: str) -> bool:
+    """Whether `name` says nothing about its content, as `-` and `/dev/fd/63` do."""
+    return name == STDIN or _descriptor(name) is not None
+
+
+def stream_blocks(
+    name: str, *, stdin: IO[bytes] | None = None, patience: float = _WRITER_WITHIN_S
+) -> Iterator[bytes]:
+    """The content of a stream. Raises Unreadable where nobody writes to it, or where it has no end."""
+    if name == STDIN and (stdin is not None or not _has_descriptor(sys.stdin)):
+        yield from iter(lambda: (stdin or sys.stdin.buffer).read(_BLOCK), b"")
+        return
+    descriptor = os.dup(_number(name)) if stands_for_stdin(name) else os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        _refuse_devices(descriptor, "standard input" if name == STDIN else name)
+        if not stands_for_stdin(name):
+            yield from _first_block(descriptor, patience)
+        yield from _blocks(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: names of files and of the environment may hold any bytes."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def check_readable(path: Path) -> None:
+    """Raise Unreadable for what is no file and can't be read like one; other trouble shows when it is opened."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        raise Unreadable("it is a device, not a file")
+    if stat.S_ISSOCK(mode):
+        raise Unreadable("it is a socket, not a file")
+
+
+def read_small(path: Path, *, most: int = 1 << 20) -> bytes:
+    """All of a short file, or of a pipe. Raises OSError; Unreadable where it is longer than `most` bytes."""
+    check_readable(path)
+    blocks = stream_blocks(str(path)) if is_stream(str(path)) else _file_blocks(path)
+    content = bytearray()
+    for block in blocks:
+        content += block
+        if len(content) > most:
+            raise Unreadable(f"it is longer than {most:,} bytes")
+    return bytes(content)
+
+
+def _file_blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from iter(lambda: file.read(_BLOCK), b"")
+
+
+def _descriptor(name: str) -> int | None:
+    if name == "/dev/stdin":
+        return 0
+    found = _DESCRIPTOR.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def _number(name: str) -> int:
+    return 0 if name == STDIN else _descriptor(name) or 0
+
+
+def _has_descriptor(stream: IO[str] | None) -> bool:
+    try:
+        return stream is None or stream.fileno() == 0
+    except (OSError, ValueError):  # replaced by a test or an embedding program
+        return False
+
+
+def _refuse_devices(descriptor: int, name: str) -> None:
+    facts = os.fstat(descriptor)
+    null = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == Path(os.devnull).stat().st_rdev
+    if stat.S_ISBLK(facts.st_mode) or (stat.S_ISCHR(facts.st_mode) and not null and not os.isatty(descriptor)):
+        raise Unreadable(f"{name} is a device, not a file")
+
+
+def _first_block(descriptor: int, patience: float) -> Iterator[bytes]:
+    """Wait until a named pipe has a writer; what came meanwhile."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    ready = waiting.poll(patience * 1000)
+    try:
+        block = os.read(descriptor, _BLOCK)
+    except BlockingIOError:  # a writer who has not begun
+        block = b""
+    else:
+        if not block and not ready:
+            raise Unreadable(f"it is a named pipe, and nothing wrote to it for {patience:.0f} s")
+    os.set_blocking(descriptor, True)
+    if block:
+        yield block
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    while True:
+        try:
+            block = os.read(descriptor, _BLOCK)
+        except BlockingIOError:  # another program made the pipe so
+            select.select([descriptor], [], [])
+            continue
+        if not block:
+            return
+        yield block

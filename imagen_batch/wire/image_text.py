@@ -1,0 +1,58 @@
+"""Decodes the text of an image in a reply.
+
+Standard base64 is decoded at once. Other forms that hold every byte are read as well: the image has been paid for,
+and would come in the same form again.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from urllib.parse import unquote_to_bytes
+
+import pybase64
+
+_DATA_URL = re.compile(rb"data:[^,]{0,200},", re.IGNORECASE)
+_PADDING = re.compile(rb"=+")
+_URL_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_BREAKS = b" \t\r\n\f\v\0"
+
+
+def image_bytes(text: object) -> bytes | None:
+    """An image's bytes out of the value of its field. None when they are damaged or there are none."""
+    if isinstance(text, list) and text and all(isinstance(piece, str) for piece in text):
+        text = "".join(text)
+    if not isinstance(text, str | memoryview):
+        return _byte_values(text)
+    try:
+        return pybase64.b64decode(text, validate=True) or None
+    except (binascii.Error, UnicodeEncodeError):
+        return _decode_leniently(text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text))
+
+
+def _decode_leniently(text: bytes) -> bytes | None:
+    """Base64 with line breaks, in the URL alphabet, unpadded, in padded pieces in a row, or as a data URL."""
+    text = text.strip(_BREAKS)
+    if found := _DATA_URL.match(text):
+        text = text[found.end() :]
+        text = unquote_to_bytes(text) if b"%" in text else text
+    plain = text.translate(_URL_ALPHABET, _BREAKS)
+    try:
+        pieces = [_decode_piece(piece) for piece in _PADDING.split(plain)]
+    except binascii.Error:
+        return None
+    return b"".join(pieces) or None
+
+
+def _decode_piece(piece: bytes) -> bytes:
+    return pybase64.b64decode(piece + b"=" * (-len(piece) % 4), validate=True)
+
+
+def _byte_values(value: object) -> bytes | None:
+    """Bytes listed as numbers, as some servers write a buffer."""
+    listed = value.get("data") if isinstance(value, dict) and value.get("type") == "Buffer" else value
+    if not isinstance(listed, list) or not listed:
+        return None
+    if not all(type(item) is int and 0 <= item <= 255 for item in listed):
+        return None
+    return bytes(listed)

@@ -1,0 +1,78 @@
+"""A server on loopback that answers every request with the next of its bodies, the last one for ever."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+
+
+class Script(ThreadingHTTPServer):
+    """Counts what it was asked; `url` is where."""
+
+    daemon_threads = True
+
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Answering)
+        self.bodies = list(bodies)
+        self.requests: list[bytes] = []
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Answering(BaseHTTPRequestHandler):
+    server: Script
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.server.lock:
+            self.server.requests.append(body)
+            reply = self.server.bodies[min(len(self.server.requests), len(self.server.bodies)) - 1]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(reply)))
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Says nothing."""
+
+
+@contextmanager
+def answering(*bodies: bytes) -> Iterator[Script]:
+    """The server while the block runs."""
+    server = Script(bodies)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def gemini_reply(*pictures: bytes, mime_type: str = "image/png", tokens: int | None = 1120) -> bytes:
+    """A `generateContent` reply with these pictures, in this order."""
+    parts = [{"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}} for data in pictures]
+    counts = {
+        "promptTokenCount": 2,
+        "candidatesTokenCount": tokens,
+        "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": tokens}],
+    }
+    reply = {"candidates": [{"finishReason": "STOP", "content": {"role": "model", "parts": parts}}]}
+    return orjson.dumps(reply | ({"usageMetadata": counts} if tokens else {}))
+
+
+def imagen_reply(*pictures: bytes, mime_type: str = "image/png") -> bytes:
+    """A `predict` reply with these pictures."""
+    items = [{"mimeType": mime_type, "bytesBase64Encoded": base64.b64encode(data).decode()} for data in pictures]
+    return orjson.dumps({"predictions": items})

@@ -1,0 +1,110 @@
+"""Tables of settings are merged key by key, whatever layer they come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagen_batch.arguments import make_parser
+from imagen_batch.cli import _settings, main
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.models import load_catalogue
+from imagen_batch.settings import load_settings, merged
+
+TOML = """\
+[parameters]
+thinking_level = "MINIMAL"
+store = false
+[parameters.labels]
+team = "art"
+[models."gemini-nano-banana-2.1"]
+prices = { 1K = 0.04, 2K = 0.06 }
+[models."our-model"]
+dialect = "predict"
+"""
+
+
+def load(folder: Path, given: dict[str, Any] | None = None, **env: str) -> Any:
+    (folder / "imagen-batch.toml").write_text(TOML, "utf-8")
+    return load_settings({"prompts": "p.csv", **(given or {})}, env=env, here=folder)
+
+
+def test_a_typed_parameter_keeps_the_others_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a row would be another row, and be paid for again."""
+    (tmp_path / "imagen-batch.toml").write_text(TOML, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    chosen = _settings(make_parser().parse_args(["run", "p.csv", "--parameter", "thinking_level=high"]))
+    parameters = chosen.parameters
+    assert (parameters.thinking_level, parameters.store, parameters.labels) == ("HIGH", False, {"team": "art"})
+
+
+def test_the_environment_stands_between_command_line_and_file(tmp_path: Path) -> None:
+    """A JSON object, merged in the same way."""
+    table = json.dumps({"store": True, "labels": {"project": "x"}, "language": "en"})
+    chosen = load(tmp_path, {"parameters": {"language": "ja"}}, IMAGEN_BATCH_PARAMETERS=table)
+    assert chosen.parameters.model_dump(exclude_none=True) == {
+        "thinking_level": "MINIMAL",
+        "store": True,
+        "labels": {"team": "art", "project": "x"},
+        "language": "ja",
+    }
+
+
+def test_models_are_merged_as_deeply(tmp_path: Path) -> None:
+    """One price of one model, and another model, leave everything else."""
+    table = json.dumps({"gemini-nano-banana-2.1": {"prices": {"2K": 0.05}}, "third": {"dialect": "predict"}})
+    catalogue = load_catalogue(load(tmp_path, IMAGEN_BATCH_MODELS=table).models)
+    found = catalogue.get("gemini-nano-banana-2.1")
+    assert found is not None
+    assert dict(found.prices) == {"1K": 0.04, "2K": 0.05}
+    assert catalogue.get("our-model")
+    assert catalogue.get("third")
+
+
+@pytest.mark.parametrize("name", ["IMAGEN_BATCH_PARAMETERS", "IMAGEN_BATCH_MODELS"])
+@pytest.mark.parametrize("wrong", ["a=b", "[1]", "5", "null", "{"])
+def test_a_table_of_the_environment_that_is_none_is_named(tmp_path: Path, name: str, wrong: str) -> None:
+    """With what was expected."""
+    with pytest.raises(SettingsInvalid, match=f"{name}.*JSON object"):
+        load(tmp_path, **{name: wrong})
+
+
+def test_an_empty_table_of_the_environment_says_nothing(tmp_path: Path) -> None:
+    """As with every other variable."""
+    assert load(tmp_path, IMAGEN_BATCH_PARAMETERS="").parameters.store is False
+
+
+def test_the_list_of_models_knows_those_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a run does; other variables are none of its business."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMAGEN_BATCH_MODELS", '{"third": {"dialect": "predict"}}')
+    monkeypatch.setenv("IMAGEN_BATCH_SAMPLES", "many")
+    assert main(["models", "--json"]) == 0
+    assert "third" in capsys.readouterr().out
+
+
+TABLES = st.recursive(
+    st.integers() | st.none(), lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=9
+)
+LAYERS = st.dictionaries(st.sampled_from("abc"), TABLES, max_size=3)
+
+
+@settings(deadline=None)
+@given(LAYERS, LAYERS, LAYERS)
+def test_merging_layers_is_the_same_in_either_grouping(one: Any, two: Any, three: Any) -> None:
+    """Nothing is lost, and nothing of the layers themselves changes."""
+    before = json.dumps([one, two, three])
+    both = merged(one, two)
+    assert both.keys() == one.keys() | two.keys()
+    assert merged(both, {}) == merged({}, both) == both
+    assert merged(both, both) == both
+    if all(isinstance(value, dict) for layer in (one, two, three) for value in layer.values()):
+        assert merged(merged(one, two), three).keys() == merged(one, merged(two, three)).keys()
+    assert json.dumps([one, two, three]) == before
