@@ -23,6 +23,7 @@ from imagen_batch.addresses import web_address
 from imagen_batch.ahead import read_ahead
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
+from imagen_batch.plan import Lack
 from imagen_batch.preview import nothing_to_send
 from imagen_batch.progress import Progress
 from imagen_batch.remaining import remaining
@@ -45,8 +46,11 @@ class Console:
     command: str  # as it was typed; the summary's next steps build on it
 
 
-def launch(settings: Settings, console: Console) -> Summary:
-    """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent."""
+def launch(settings: Settings, console: Console, *, lost: tuple[Lack, ...] | None = None) -> Summary:
+    """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
+
+    With `lost` these samples are made again, and no others.
+    """
     quieten()
     spare_loopback()
     if settings.runner != "ray":  # whose workers start as scripts
@@ -60,6 +64,7 @@ def launch(settings: Settings, console: Console) -> Summary:
         ahead = read_ahead(settings.place)
         examined = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
         stack.callback(examined.forget_spool)
+        examined.lost = lost
         for warning in examined.warnings:
             console.say(f"warning: {warning}")
         _ask(examined, console)

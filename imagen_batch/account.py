@@ -13,10 +13,13 @@ from itertools import islice
 from typing import Any
 
 from imagen_batch.advice import BEYOND_LIMIT
+from imagen_batch.errors import Transient
 from imagen_batch.examine import Examined
 from imagen_batch.history import Failed, History
+from imagen_batch.images import inspect
 from imagen_batch.plan import Order, requests_for
 from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Trace
+from imagen_batch.regular import irregularity
 from imagen_batch.storage import Storage
 from imagen_batch.wording import plural
 
@@ -38,8 +41,9 @@ class Account:
         """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
         recorded = self.recorded()
         while batch := list(islice(recorded, LOOKED_FOR_TOGETHER)):
-            for entry, gone in zip(batch, are_gone([entry.sample for entry in batch], self.storage), strict=True):
-                yield replace(entry, sample=_file_missing(entry.sample)) if gone else entry
+            samples = as_they_are([entry.sample for entry in batch], self.storage)
+            for entry, sample in zip(batch, samples, strict=True):
+                yield entry if sample is entry.sample else replace(entry, sample=sample)
 
     def recorded(self) -> Iterator[Entry]:
         """The same, going by the ledger alone."""
@@ -136,8 +140,45 @@ def _immutable(value: Any) -> Any:
 
 def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:
     """For each sample whether it had a picture that is no longer whole in its place."""
+    checked = as_they_are(samples, storage)
+    return [before.file is not None and after.file is None for before, after in zip(samples, checked, strict=True)]
+
+
+def as_they_are(samples: Sequence[Sample], storage: Storage) -> list[Sample]:
+    """The samples as their files are now: the same, edited since, or failed where the file is gone or torn.
+
+    A file of the recorded size is taken for the recorded one; only others are read.
+    """
     sizes = iter(_sizes([sample.file for sample in samples if sample.file is not None], storage))
-    return [sample.file is not None and next(sizes) != sample.bytes for sample in samples]
+    return [sample if sample.file is None else _as_it_is(sample, next(sizes), storage) for sample in samples]
+
+
+def _as_it_is(sample: Sample, size: int | None, storage: Storage) -> Sample:
+    if size == sample.bytes:
+        return sample
+    return _file_missing(sample) if size is None else _edited(sample, storage) or _file_missing(sample)
+
+
+def _edited(sample: Sample, storage: Storage) -> Sample | None:
+    """The sample with the facts of its changed file; None where that is no whole image."""
+    assert sample.file is not None
+    if irregularity(storage, sample.file):
+        return None
+    try:
+        facts = inspect(storage.read(sample.file))
+    except (Transient, FileNotFoundError):
+        return None
+    return replace(
+        sample,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+        bytes=facts.bytes,
+        sha256=facts.sha256,
+        c2pa=facts.c2pa,
+        error="the file was edited after it was received",
+        error_kind="edited",
+    )
 
 
 def _sizes(files: Sequence[str], storage: Storage) -> Sequence[int | None]:

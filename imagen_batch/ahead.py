@@ -14,6 +14,7 @@ from pathlib import Path
 
 from imagen_batch.child_env import reduced_environment
 from imagen_batch.history import History, read_history
+from imagen_batch.ledger_reader import ledger_files
 from imagen_batch.storage import LEDGER, is_url
 
 _WORTH_IT = 64 * 2**20  # bytes of ledger: read as quickly as such a process starts
@@ -27,7 +28,7 @@ def read_ahead(place: str) -> Future[History] | None:
     if is_url(place):
         return None
     ledger = Path(place) / LEDGER
-    if sum(path.stat().st_size for path in ledger.rglob("*.jsonl")) < _WORTH_IT:
+    if sum(path.stat().st_size for path in ledger_files(ledger)) < _WORTH_IT:
         return None
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run to answer
     process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ignore)

@@ -163,7 +163,12 @@ def _status(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _audit(commands: argparse._SubParsersAction[_Parser]) -> None:
     audit = commands.add_parser("audit", help="whether pictures, ledger and tables of a run agree; exit 3 if not")
     audit.add_argument("folder", metavar="DIR")
-    audit.add_argument("--repair", action="store_true", help="make again what is lost, and the tables anew")
+    audit.add_argument(
+        "--repair",
+        action="store_true",
+        help="repair what costs nothing, write the tables again, and ask before lost images are paid for again",
+    )
+    audit.add_argument("--max-cost", type=float, metavar="USD", help="what a repair may pay at most")
     _voice(audit)
 
 

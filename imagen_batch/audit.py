@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from imagen_batch.errors import FolderBusy
-from imagen_batch.examine import Examined
+import orjson
+
+from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.findings import Audit, Finding, in_order
 from imagen_batch.history import History, read_history
-from imagen_batch.keeping import reopened
-from imagen_batch.on_disk import digest_of, flaw, judged, look_at_pictures, picture_files
+from imagen_batch.keeping import SETTINGS, reopened
+from imagen_batch.ledger_reader import damaged_lines
+from imagen_batch.on_disk import Look, digest_of, flaw, judged, look_at_pictures, picture_files
 from imagen_batch.on_paper import look_at_tables
 from imagen_batch.recorded import Expected, Recorded, Risk, Slot, expected, read_recorded
-from imagen_batch.shelf import INCOMING
-from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
+from imagen_batch.regular import file_names, irregularity
+from imagen_batch.settings import validated
+from imagen_batch.shelf import INCOMING, RESCUED
+from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, in_reach, open_storage
 
 
 def audit(place: str | Path) -> Audit:
@@ -29,26 +33,88 @@ def audit(place: str | Path) -> Audit:
     Raises SettingsInvalid where there is no run or a file can't be read, FolderBusy while a run is at work.
     """
     with in_reach(place, to="be read"):
-        return _audited(open_storage(place), reopened(place))
+        storage = open_storage(place)
+        if storage.is_locked():
+            raise FolderBusy(f"a run is at work in {storage.place}: it can be audited when that has ended")
+        return audited(storage)
 
 
-def _audited(storage: Storage, examined: Examined) -> Audit:
-    if storage.is_locked():
-        raise FolderBusy(f"a run is at work in {storage.place}: it can be audited when that has ended")
-    ledger = storage.logs(LEDGER)
+def audited(storage: Storage) -> Audit:
+    """The same for whoever holds the lock."""
+    damaged = (*unreadable(storage), *_damaged_lines(storage))
+    if damaged:  # there is nothing to compare with
+        return Audit(storage.place, 0, damaged)
+    ledger, examined = storage.logs(LEDGER), reopened(storage.place)
     recorded, past = read_recorded(ledger), read_history(ledger)
     asked = partial(expected, examined, past)
-    seen = look_at_pictures(asked(), storage)
+    seen = look_at_pictures(asked(), storage, known=frozenset(recorded.files.values()))
     strays = [path for path in picture_files(storage) if path not in recorded.files]
     arrived = _arrived(past, strays, storage)
     digests = _digests(strays, arrived, storage)
     of_samples = [
-        *judged(seen, {digest: path for path, digest in digests.items()}),
+        *judged(seen, _places(digests, storage, wanted=seen.bad)),
         *_unanswered(asked(), arrived, recorded),
     ]
     of_files = _strays(digests, recorded, used={one.found_at for one in of_samples})
-    of_tables = look_at_tables(storage, asked, told={(one.row or 0, one.sample or 0) for one in of_samples})
-    return Audit(storage.place, seen.checked, in_order((*of_samples, *of_files, *of_tables)))
+    odd = _irregular(storage, told={one.path for one in of_samples})
+    reported = {(one.row or 0, one.sample or 0): one for one in of_samples}
+    of_tables = look_at_tables(storage, examined, past, reported=reported)
+    return Audit(storage.place, seen.checked, in_order((*of_samples, *of_files, *odd, *of_tables)))
+
+
+def unreadable(storage: Storage) -> Iterator[Finding]:
+    """The finding about settings that can't be read, or about a stored input that is no file.
+
+    Raises SettingsInvalid where there is no run at all.
+    """
+    for name in (SETTINGS, *input_copies(storage)):
+        if (odd := irregularity(storage, name)) is not None:
+            yield Finding("damaged", f"is {odd}: run the command of this run again, which writes it anew", name)
+            return
+    if storage.size(SETTINGS) is None:
+        return
+    try:
+        _check_settings(orjson.loads(storage.read(SETTINGS)))
+    except (orjson.JSONDecodeError, SettingsInvalid) as error:
+        reason = str(error).splitlines()[0]
+        yield Finding("damaged", f"{reason}; run the command of this run again, which writes it anew", SETTINGS)
+
+
+def _check_settings(stored: object) -> None:
+    if not isinstance(stored, dict) or not stored.keys() >= {"prompts", "provider"}:
+        raise SettingsInvalid("holds no settings of a run")
+    validated(stored)
+
+
+def input_copies(storage: Storage) -> list[str]:
+    """Names that the copy of the prompt file may have, of those that are there, whatever they are."""
+    names = (f"{STATE}/input.{one}" for one in ("csv", "tsv", "txt", "jsonl"))
+    return [name for name in names if irregularity(storage, name) or storage.size(name) is not None]
+
+
+def _damaged_lines(storage: Storage) -> Iterator[Finding]:
+    for damage, _ in damaged_lines(storage.logs(LEDGER)):
+        detail = f"line {damage.line}, byte {damage.offset}: {damage.reason}"
+        yield Finding("damaged", detail, f"{LEDGER}/{damage.path.name}")
+
+
+def _places(digests: Mapping[str, bytes], storage: Storage, *, wanted: Collection[Look]) -> dict[bytes, str]:
+    """Where the bytes of lost images may lie: among strays, and where a repair or a killed run left files."""
+    places = {digest: path for path, digest in digests.items()}
+    if any(look.kind not in {None, "edited", "mislabelled"} for look in wanted):
+        for below in (SET_ASIDE, RESCUED, INCOMING):
+            for name, _ in storage.sizes(below):
+                digest = digest_of(storage, name)
+                if digest is not None:
+                    places.setdefault(digest, name)
+    return places
+
+
+def _irregular(storage: Storage, *, told: Collection[str | None]) -> Iterator[Finding]:
+    """Links, pipes and the like among the images."""
+    for name in file_names(storage, "images"):
+        if name not in told and (odd := irregularity(storage, name)) is not None:
+            yield Finding("irregular", f"is {odd}; nothing follows or changes it", name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +133,9 @@ def _arrived(past: History, strays: Collection[str], storage: Storage) -> list[_
         for number, name in zip(attempt.numbers, attempt.names, strict=True):
             if past.status(attempt.base, number) == "ok":
                 continue
-            named = [by_stem[stem] for stem in (name, f"{name}_{attempt.key[:8]}") if stem in by_stem]
+            # A name of the user's own does not say whose image it is: that may be an earlier prompt's.
+            stems = [stem for stem in (name, f"{name}_{attempt.key[:8]}") if stem.endswith(f"_{attempt.key[:8]}")]
+            named = [by_stem[stem] for stem in stems if stem in by_stem]
             places = [f"{INCOMING}/{attempt.key}_{number}", *named]
             whole = tuple(place for place in places if storage.size(place) is not None and not flaw(storage, place))
             if whole:

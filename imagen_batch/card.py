@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from imagen_batch.metadata import metadata_names
 from imagen_batch.records import Entry
+from imagen_batch.regular import FOLDER, irregularity
 from imagen_batch.storage import Storage
 from imagen_batch.wording import one_line
 
@@ -29,7 +30,9 @@ configs:
 
 
 def may_write_card(storage: Storage) -> bool:
-    """True unless somebody else's text stands there."""
+    """True unless somebody else's text stands there, or a link or pipe. Raises OSError for a folder."""
+    if irregularity(storage, CARD) not in {None, FOLDER}:
+        return False
     try:
         return storage.read(CARD)[:500].decode("utf-8", "replace").splitlines()[:2] == ["---", _MARK]
     except FileNotFoundError:

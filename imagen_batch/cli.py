@@ -5,6 +5,7 @@ What a command needs is imported by that command, so that `--help` answers at on
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -23,6 +24,9 @@ from imagen_batch.sources import is_unicode
 from imagen_batch.wording import printable_lines
 
 if TYPE_CHECKING:
+    from imagen_batch.findings import Audit
+    from imagen_batch.plan import Lack
+    from imagen_batch.repair import Repaired
     from imagen_batch.settings import Settings
 
 LACKING = 3
@@ -97,7 +101,7 @@ def _resume(typed: Namespace) -> int:
     return _launched(settings, typed)
 
 
-def _launched(settings: Settings, typed: Namespace) -> int:
+def _launched(settings: Settings, typed: Namespace, *, lost: tuple[Lack, ...] | None = None) -> int:
     settings = _host_agreed(settings, typed)
     from flows.launch import Console, launch  # noqa: PLC0415
     from imagen_batch.progress import make_progress  # noqa: PLC0415
@@ -110,7 +114,7 @@ def _launched(settings: Settings, typed: Namespace) -> int:
         confirm=_confirm(typed),
         command=shlex.join(["imagen-batch", *anchored(typed.argv, typed)]),
     )
-    summary = launch(settings, console)
+    summary = launch(settings, console, lost=lost)
     _print(to_json_text(summary) if typed.as_json else to_terminal(summary, color=_color()))
     return summary.exit_code
 
@@ -131,18 +135,66 @@ def _host_agreed(settings: Settings, typed: Namespace) -> Settings:
 
 def _audit(typed: Namespace) -> int:
     from imagen_batch.audit import audit  # noqa: PLC0415
-    from imagen_batch.findings import audit_json, audit_text  # noqa: PLC0415
-    from imagen_batch.keeping import stored_settings  # noqa: PLC0415
-    from imagen_batch.set_aside import set_aside  # noqa: PLC0415
+    from imagen_batch.repair import repair  # noqa: PLC0415
 
-    found = audit(typed.folder)
-    if found.clean or not typed.repair:
-        _print(audit_json(found) if typed.as_json else printable_lines(audit_text(found)))
+    if not typed.repair:
+        found = audit(typed.folder)
+        _print_audit(found, typed)
         return 0 if found.clean else LACKING
-    _say(audit_text(found))
-    settings = stored_settings(typed.folder).model_copy(update={"retry": ("missing",)})
-    set_aside(found, typed.folder)
-    return _launched(settings, typed)
+    _say(_audit_text(audit(typed.folder)))
+    try:
+        repaired = repair(typed.folder, say=_say)
+    except OSError as error:
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+        said = f"the repair stopped: {what}. Nothing is lost: make room or correct that, then repair again"
+        raise OSError(error.errno, said) from error
+    if not repaired.lost:
+        _print_audit(repaired.audit, typed)
+        return 0 if repaired.audit.clean else LACKING
+    return _bought_again(repaired, typed)
+
+
+def _bought_again(repaired: Repaired, typed: Namespace) -> int:
+    """Make again what is lost, if that is wanted."""
+    from imagen_batch.advice import absolute  # noqa: PLC0415
+    from imagen_batch.keeping import continued, reopened  # noqa: PLC0415
+    from imagen_batch.wording import plural  # noqa: PLC0415
+
+    settings, total = continued(typed.folder, {}), repaired
+    if typed.max_cost is not None:
+        repaired = repaired.within(typed.max_cost, reopened(typed.folder).asked.price)
+        own = settings.max_cost_per_run
+        wall = typed.max_cost if own is None else min(typed.max_cost, own)
+        settings = settings.model_copy(update={"max_cost_per_run": wall})
+    price = f"at most ${total.usd:.2f}" + (f", and {total.unpriced} without a known price" if total.unpriced else "")
+    _say(f"{plural(total.images, 'image')} are lost: to make them again costs {price}")
+    if repaired.images < total.images:
+        _say(f"--max-cost {typed.max_cost:g} is enough for {repaired.images} of them")
+    command = shlex.join(["imagen-batch", "audit", absolute(typed.folder), "--repair", "--yes"])
+    confirm = _confirm(typed)
+    if not repaired.images or not (typed.yes or (confirm and confirm("Make them again?"))):
+        _say(f"everything else is repaired; to make them again: {command} --max-cost {_ceiling(total.usd)}")
+        _print_audit(repaired.audit, typed)
+        return LACKING
+    typed.yes = True  # asked already
+    return _launched(settings, typed, lost=repaired.lost)
+
+
+def _ceiling(usd: float) -> str:
+    """An amount that is enough, in whole cents."""
+    return f"{math.ceil(usd * 100 - 1e-6) / 100:.2f}"
+
+
+def _audit_text(found: Audit) -> str:
+    from imagen_batch.findings import audit_text  # noqa: PLC0415
+
+    return audit_text(found)
+
+
+def _print_audit(found: Audit, typed: Namespace) -> None:
+    from imagen_batch.findings import audit_json  # noqa: PLC0415
+
+    _print(audit_json(found) if typed.as_json else printable_lines(_audit_text(found)))
 
 
 def _plan(typed: Namespace) -> int:

@@ -61,7 +61,7 @@ def conclude(
     account = Account(examined, past, storage, pending)
     unwritten: tuple[Unwritten, ...] = ()
     try:
-        tally, unwritten = _written(account)
+        tally, unwritten = write_tables(account)
     except OSError as error:  # the figures are told even where no table can be written
         studio.stop.for_error(disk_trouble(error))
         tally = _counted(account)
@@ -85,7 +85,7 @@ def conclude(
         elsewhere=older_images(past, storage, shown=tally.ok),
         unwritten=unwritten,
     )
-    return _summarized(tally, facts, storage)
+    return write_summary(tally, facts, storage)
 
 
 def out_of_budget(budget: Budget, settings: Settings, past: History) -> Ending | None:
@@ -116,7 +116,7 @@ def older_images(past: History, storage: Storage, *, shown: int) -> int:
     return min(recorded, max(0, there - shown))
 
 
-def _written(account: Account) -> tuple[Tally, tuple[Unwritten, ...]]:
+def write_tables(account: Account) -> tuple[Tally, tuple[Unwritten, ...]]:
     """Write the tables, and count what goes into them. Those that fail are tried once more, elsewhere or alone."""
     protect_edits(account.storage)
     tally = Tally()
@@ -160,7 +160,7 @@ def _counted(account: Account) -> Tally:
     return tally
 
 
-def _summarized(tally: Tally, facts: Facts, storage: Storage) -> Summary:
+def write_summary(tally: Tally, facts: Facts, storage: Storage) -> Summary:
     """Write the summary; what fails of it stands in what is written of it afterwards."""
     summary = tally.summary(facts)
     lost = _write_summaries(summary, storage)
@@ -185,7 +185,7 @@ def _write_summaries(
         if error is None:
             continue
         saved = worth_a_place_beside(error) and _write(storage, beside(name), content) is None
-        lost.append(Unwritten(name, reason(error), beside(name) if saved else None))
+        lost.append(Unwritten(name, reason(error), beside(name) if saved else None, error.errno))
     return tuple(lost)
 
 

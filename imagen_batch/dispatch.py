@@ -17,6 +17,7 @@ from imagen_batch.errors import Fatal
 from imagen_batch.generate import narrowed
 from imagen_batch.history import History, read_history
 from imagen_batch.ledger import LedgerWriter, moment_after
+from imagen_batch.ledger_reader import ledger_files
 from imagen_batch.records import ImageRequest
 from imagen_batch.room import disk_trouble
 from imagen_batch.run import Run
@@ -119,7 +120,7 @@ class Dispatch:
     def _claimed(self, ticket: Ticket) -> LedgerWriter:
         """Claim a shard as a worker would, so that one that lives after all finds out."""
         storage, folder = self._run.studio.shelf.storage, shard_folder(self._job.id, ticket.shard)
-        ledgers = [path.name for path in storage.logs(folder).rglob("*.jsonl")]
+        ledgers = [path.name for path in ledger_files(storage.logs(folder))]
         ledger = LedgerWriter(storage, now=moment_after(ledgers, time.time()), below=folder)
         ledger.claim(self._job.id, ticket.shard)
         return ledger

@@ -3,6 +3,7 @@
     ImagenBatchError
      +- InputInvalid          nothing was sent, every problem inside         exit 5
      +- SettingsInvalid       usage, settings, missing key, retired model    exit 2
+     |   +- LedgerDamaged     a line of the ledger is not a record
      +- FolderBusy            another run holds the folder                   exit 2
      +- AttemptError          one HTTP attempt brought no answer to record
      |   +- Transient         tried again by tenacity
@@ -15,8 +16,10 @@ A refusal is none of these: it is a value (`records.Missing`). Any other excepti
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from imagen_batch.records import Problem
 
@@ -35,6 +38,34 @@ class InputInvalid(ImagenBatchError):
 
 class SettingsInvalid(ImagenBatchError):
     """A choice of the run can't be followed; the message says which and what would do."""
+
+
+class LedgerDamaged(SettingsInvalid):
+    """A line of the ledger is not a record. `line` counts from 1, `offset` is in bytes.
+
+    `place` is the run's folder or URL. Whoever opened it fills that in; otherwise it follows from the path.
+    """
+
+    def __init__(self, path: Path, line: int, offset: int, reason: str) -> None:
+        super().__init__(path, line, offset, reason)
+        self.path = path
+        self.line = line
+        self.offset = offset
+        self.reason = reason
+        self.place: str | None = None
+
+    def __str__(self) -> str:
+        command = f"imagen-batch audit {shlex.quote(self._found_place())} --repair"
+        return (
+            f"the ledger is damaged: {self.path.name}, line {self.line}, byte {self.offset}: {self.reason}. "
+            f"Nothing was sent. To continue without that line and recover its images from their files: {command}"
+        )
+
+    def _found_place(self) -> str:
+        if self.place is not None:
+            return self.place if "://" in self.place else str(Path(self.place).absolute())
+        state = next((parent for parent in self.path.parents if parent.name == ".imagen-batch"), None)
+        return str(state.parent.absolute()) if state else "DIR"
 
 
 class FolderBusy(ImagenBatchError):

@@ -21,7 +21,7 @@ from imagen_batch.models import Catalogue, Model, load_catalogue
 from imagen_batch.names import check_template, split_words
 from imagen_batch.offers import Remark
 from imagen_batch.origin import Origin
-from imagen_batch.plan import TEMPLATE_FIELDS, Ledgered, Order, Planner
+from imagen_batch.plan import TEMPLATE_FIELDS, Lack, Ledgered, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
@@ -68,6 +68,8 @@ class Examined:
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
+    has_names: bool = False  # whether the user chose names for images
+    lost: tuple[Lack, ...] | None = None  # a repair makes these samples again, and no others
     of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
     spool: Spool | None = None  # a file of this run's making: standard input, or an input that was put together
     source: Path | None = None  # the user's own file; None for standard input
@@ -109,7 +111,7 @@ class Examined:
 
     def without_selection(self) -> Examined:
         """The same input for a run that asks for all of it."""
-        return self if self.only is None else replace(self, only=None)
+        return self if self.only is None and self.lost is None else replace(self, only=None, lost=None)
 
     def forget_spool(self) -> None:
         """Remove what standard input was put into."""
@@ -128,12 +130,13 @@ class Examined:
                 order.prompt = order.earlier_prompt or order.prompt
             yield order
 
-    def keep_earlier_texts(self, past: Ledgered) -> None:
+    def keep_earlier_texts(self, past: Ledgered, *, again: bool = False) -> None:
         """Rows of which the ledger knows under the key of an earlier version stay what they were.
 
-        The text that they were sent with is kept, so that nothing is made again for a better one.
+        The text that they were sent with is kept, so that nothing is made again for a better one. `again`: the same
+        past knows more than it did.
         """
-        if self._kept_for is past:
+        if self._kept_for is past and not again:
             return
         self._kept_for, adopted = past, set()
         for row, base, earlier, samples in self.asked.earlier():
@@ -248,6 +251,7 @@ def _look_at_rows(examined: Examined) -> list[Problem]:
 def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
     if not order.named:
         return
+    examined.has_names = True
     if words := split_words(order.stem):
         message = (
             f'holds {words[0]!r}: load_dataset("imagefolder", data_dir=...) would leave out all files without that '

@@ -10,6 +10,7 @@ from typing import Literal
 
 import orjson
 
+from imagen_batch.advice import absolute
 from imagen_batch.wording import json_text, printable
 
 Kind = Literal[
@@ -22,6 +23,11 @@ Kind = Literal[
     "unrecorded",  # it came, but the run ended before the ledger had its record
     "paid_undelivered",  # sent and perhaps charged, no picture
     "stale",  # a table that does not tell what the ledger tells
+    "irregular",  # a link, a pipe or a folder where an image should be
+    "damaged",  # a line of the ledger, or the settings, can't be read
+    "duplicate",  # the service sent the same bytes for different prompts
+    "shape",  # an image with another aspect ratio or size than was asked for
+    "edited",  # a whole image that was changed after it came: kept, and no error
 ]
 KINDS: tuple[Kind, ...] = (
     "missing",
@@ -33,7 +39,15 @@ KINDS: tuple[Kind, ...] = (
     "unrecorded",
     "paid_undelivered",
     "stale",
+    "irregular",
+    "damaged",
+    "duplicate",
+    "shape",
+    "edited",
 )
+
+_LOST: tuple[Kind, ...] = ("missing", "truncated", "altered", "irregular")
+_NOTHING_TO_DO: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", "edited")
 
 _SHOWN_OF_A_KIND = 20
 
@@ -62,8 +76,18 @@ class Audit:
 
     @property
     def clean(self) -> bool:
-        """Whether disk, ledger and tables agree."""
-        return not self.findings
+        """Whether disk, ledger and tables agree. An image that the user edited is in order."""
+        return len(self.findings) == self.counts["edited"]
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether there is anything that a repair can do."""
+        return len(self.of(*_NOTHING_TO_DO)) < len(self.findings)
+
+    @property
+    def lost(self) -> list[Finding]:
+        """The findings about images of the input whose bytes are nowhere any more."""
+        return [one for one in self.of(*_LOST) if one.found_at is None and one.row is not None]
 
     @property
     def counts(self) -> Counter[Kind]:
@@ -89,14 +113,20 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def audit_text(audit: Audit) -> str:
     """The findings for people: the first few of each kind, and what would be done about them."""
     if audit.clean:
-        return f"{audit.place}: clean; {audit.checked} pictures are there and as they came"
-    lines = [f"{audit.place}: damaged, {len(audit.findings)} finding(s); {audit.checked} pictures checked"]
+        lines = [f"{audit.place}: clean; {audit.checked} pictures are there and as they came{_but_edited(audit)}"]
+    else:
+        lines = [f"{audit.place}: damaged, {len(audit.findings)} finding(s); {audit.checked} pictures checked"]
     for kind in KINDS:
         found = audit.of(kind)
         lines += [_line(one) for one in found[:_SHOWN_OF_A_KIND]]
         if len(found) > _SHOWN_OF_A_KIND:
             lines.append(f"  {kind:<16}  and {len(found) - _SHOWN_OF_A_KIND} more (--json lists all)")
     return "\n".join([*lines, *_next(audit)])
+
+
+def _but_edited(audit: Audit) -> str:
+    edited = audit.counts["edited"]
+    return f", but for {edited} that you edited and that stay as they are" if edited else ""
 
 
 def audit_json(audit: Audit) -> str:
@@ -123,18 +153,20 @@ def _line(finding: Finding) -> str:
 
 def _next(audit: Audit) -> Iterator[str]:
     """What a repair would do, one line each."""
-    lost = audit.of("missing", "truncated", "altered")
-    anew = [one for one in lost if one.found_at is None]
+    anew = audit.lost
     back = [one for one in audit.findings if one.found_at is not None]
     steps = (
+        (audit.of("damaged"), "damaged parts to pass over; what their images are is found by their files"),
         (anew, "pictures to make and pay for again; what lies in their place goes to .imagen-batch/set-aside"),
         (back, "pictures to put back from where their bytes were found"),
         (audit.of("unrecorded"), "pictures to record"),
         (audit.of("paid_undelivered"), "pictures to ask for again, unless the run holds what is unknown"),
     )
-    if len(audit.of("foreign", "duplicated")) < len(audit.findings):
-        yield f"next: imagen-batch audit {shlex.quote(audit.place)} --repair"
+    if audit.needs_repair:
+        yield f"next: imagen-batch audit {shlex.quote(absolute(audit.place))} --repair"
         yield from (f"  {len(found)} {step}" for found, step in steps if found)
         yield "  all tables to write anew from the ledger"
     if audit.of("foreign", "duplicated"):
         yield "foreign and duplicated files are yours to keep or to delete: nothing touches them"
+    if audit.of("duplicate", "shape"):
+        yield "duplicate images and shapes are as the service sent them; a repair does not buy them again"

@@ -53,6 +53,8 @@ def _answered(request: ImageRequest, damages: Mapping[str, int], studio: Studio)
     except OSError as error:
         studio.stop.for_error(disk_trouble(error))
         return []
+    finally:
+        studio.shelf.room.release(request.key)
 
 
 def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[_Todo]:

@@ -11,9 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.ledger_reader import (
+    BackRecord,
+    DoneRecord,
+    KeptRecord,
+    Record,
+    SentRecord,
+    as_sample,
+    done_at,
+    kept_at,
+    ledger_files,
+    records_in,
+)
 from imagen_batch.money import Charges, Money
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
 
@@ -68,17 +77,17 @@ class History:
         self.refused_429 = 0
         self._charges: dict[str, Charges] = {}  # by kind of provider
         self._costs: dict[bytes, float] = {}  # USD of samples that were charged for other than by one picture
-        self._open: dict[tuple[str, int], Any] = {}  # `sent` records
+        self._open: dict[tuple[str, int], SentRecord] = {}
         self._tries: dict[str, int] = {}
-        self._failed: dict[bytes, tuple[Any, Any]] = {}  # `sent` and `back` of the latest attempt without a result
+        self._failed: dict[bytes, tuple[SentRecord, BackRecord]] = {}  # the latest attempt without a result
         self._files: list[Path] = []
         self._numbers: dict[str, int] = {}  # of files, by their names: no two have the same, wherever they lie
         self._ends: list[int] = []  # how far each was read
         self._places: dict[bytes, int] = {}
         self._kept: dict[bytes, tuple[int, int]] = {}  # where its `kept` record lies, and which move of it
         self._pending: dict[bytes, int] = {}
-        self._last: tuple[int, Any] = (-1, None)
-        self._last_kept: tuple[int, Any] = (-1, None)
+        self._last: tuple[int, DoneRecord] | None = None
+        self._last_kept: tuple[int, KeptRecord] | None = None
         self._block: tuple[int, bytes] = (0, b"")
 
     @property
@@ -100,7 +109,7 @@ class History:
         charges = self._answered(provider)
         for sent in self._open.values():
             if provider is None or _kind(sent) in {"", kind_of(provider)}:
-                charges.possibly_charged(sent["usd"], pictures=len(sent["names"]))
+                charges.possibly_charged(sent.usd, pictures=len(sent.names))
         return charges
 
     def cost(self, base: str, number: int) -> float | None:
@@ -133,6 +142,11 @@ class History:
         """Whether an attempt for a sample may have been charged, and nothing was told of it since."""
         return _slot(base, number) in self._pending
 
+    @property
+    def has_open(self) -> bool:
+        """Whether there is an attempt that may have been charged, and no result since."""
+        return bool(self._pending)
+
     def tries(self, request: ImageRequest) -> int:
         """How many attempts were made for a request, with or without a result; the next one goes on counting."""
         if request.key in self._tries:
@@ -140,22 +154,25 @@ class History:
         found = self.details(request.base, request.first)
         return found[1].attempts if found is not None and found[1].key == request.key else 0
 
+    def images_made(self) -> int:
+        """Samples whose image was recorded."""
+        ok = _NUMBERS["ok"]
+        return sum(place & ((1 << _STATUS_BITS) - 1) == ok for place in self._places.values())
+
     def last_open(self, base: str, number: int) -> OpenAttempt | None:
         """The latest attempt for a sample that nothing answered."""
-        of_row = [_open_attempt(sent) for sent in self._open.values() if sent["base"] == base]
+        of_row = [_open_attempt(sent) for sent in self._open.values() if sent.base == base]
         covering = [attempt for attempt in of_row if number in attempt.numbers]
         return covering[-1] if covering else None
 
     def last_failed(self, base: str, number: int) -> Failed | None:
         """The latest attempt for a sample, where that failed and nothing followed."""
-        sent, back = self._failed.get(_slot(base, number), (None, None))
-        if sent is None:
+        found = self._failed.get(_slot(base, number))
+        if found is None:
             return None
-        times = {"sent_at": sent["at"], "at": back["at"]}
-        said = back.get("error") or back["kind"]  # earlier versions kept the kind alone
-        return Failed(
-            sent["key"], sent["attempt"], **times, kind=back["kind"], http_status=back["status"], error=said
-        )
+        sent, back = found
+        said = back.error or back.kind  # earlier versions kept the kind alone
+        return Failed(sent.key, sent.attempt, sent.at, back.at, back.kind, back.status, said)
 
     def details(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The recorded result of a sample and how its request went; None when there is none."""
@@ -168,10 +185,9 @@ class History:
         if where < 0:
             return None
         last = self._last_kept  # a record of its own: it may be long, and results are read in between
-        if last[0] != where:
-            last = self._last_kept = (where, orjson.loads(self._line(where)))
-        move: Mapping[str, Any] = last[1]["moves"][index]
-        return move if "prompt" in move else None
+        if last is None or last[0] != where:
+            last = self._last_kept = (where, kept_at(*self._lies_at(where), self._line(where)))
+        return last[1].moves[index].facts
 
     def settled(self, base: str, number: int) -> tuple[Sample, Trace] | None:
         """The same unless a later attempt may have been charged: then, too, what became of the sample is open."""
@@ -190,16 +206,15 @@ class History:
         """The money with attempts that nothing answered counted as perhaps charged."""
         return self.charges(provider).money
 
-    def fold(self, record: Any, *, where: int) -> None:
+    def fold(self, record: Record, *, where: int) -> None:
         """Take one record into account. `where` is the file number and offset at which it lies."""
-        kind = record["t"]
-        if kind == "sent":
+        if isinstance(record, SentRecord):
             self._fold_sent(record)
-        elif kind == "back":
-            self._fold_back(record)
-        elif kind == "done":
+        elif isinstance(record, DoneRecord):
             self._fold_done(record, where)
-        elif kind == "kept":
+        elif isinstance(record, BackRecord):
+            self._fold_back(record)
+        elif isinstance(record, KeptRecord):
             self._fold_kept(record, where)
 
     def read(self, path: Path) -> None:
@@ -209,19 +224,14 @@ class History:
             self._files.append(path)
             self._ends.append(0)
         self._files[number] = path
-        offset = self._ends[number]
-        with path.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break  # torn by a kill: never counted
-                self.fold(_parsed(line, path, offset), where=number << _OFFSET_BITS | offset)
-                offset += len(line)
-        self._ends[number] = offset
+        base = number << _OFFSET_BITS
+        for offset, end, record in records_in(path, self._ends[number]):
+            self.fold(record, where=base | offset)
+            self._ends[number] = end
 
     def read_folder(self, folder: Path) -> None:
         """Fold all ledger files of `folder` in the order of their names, or what came to them since."""
-        for path in sorted(folder.rglob("*.jsonl"), key=lambda path: path.name):
+        for path in ledger_files(folder):
             self.read(path)
 
     def _outcome(self, slot: bytes, place: int) -> Outcome:
@@ -230,69 +240,69 @@ class History:
 
     def _details(self, place: int, number: int) -> tuple[Sample, Trace]:
         record = self._record(place >> _STATUS_BITS)
-        [found] = [sample for sample in record["samples"] if sample["number"] == number]
-        return _sample(found), _trace(record)
+        [found] = [sample for sample in record.samples if sample.number == number]
+        return as_sample(found), _trace(record)
 
-    def _fold_sent(self, record: Any) -> None:
+    def _fold_sent(self, record: SentRecord) -> None:
         self.attempts += 1
-        self._open[record["key"], record["attempt"]] = record
-        self._tries[record["key"]] = record["attempt"]
-        first = record["first"]
-        for number in range(first, first + len(record["names"])):
-            slot = _slot(record["base"], number)
+        self._open[record.key, record.attempt] = record
+        self._tries[record.key] = record.attempt
+        first = record.first
+        for number in range(first, first + len(record.names)):
+            slot = _slot(record.base, number)
             self._failed.pop(slot, None)
             self._pending[slot] = self._pending.get(slot, 0) + 1
 
-    def _fold_back(self, record: Any) -> None:
-        self.refused_429 += record.get("status") == 429
-        sent = self._open.pop((record["key"], record["attempt"]), None)
+    def _fold_back(self, record: BackRecord) -> None:
+        self.refused_429 += record.status == 429
+        sent = self._open.pop((record.key, record.attempt), None)
         if sent is None:
             return
         attempt, charges = _open_attempt(sent), self._charges_of(sent)
         self._failed.update((_slot(attempt.base, number), (sent, record)) for number in attempt.numbers)
-        usd = record.get("usd") or 0.0  # an answer without a picture that was asked for once more
+        usd = record.usd or 0.0  # an answer without a picture that was asked for once more
         charges.money.spent += usd
         for number in attempt.numbers if usd else ():
             self._add_cost(_slot(attempt.base, number), usd / len(attempt.names))
-        if record["charged"] == "maybe":  # its samples stay unknown until a later attempt tells more
+        if record.charged == "maybe":  # its samples stay unknown until a later attempt tells more
             charges.possibly_charged(attempt.usd, pictures=len(attempt.names))
             return
-        charges.possible_pictures += len(attempt.names) * (record["charged"] == "yes")  # they came, and can't be used
+        charges.possible_pictures += len(attempt.names) * (record.charged == "yes")  # they came, and can't be used
         for number in attempt.numbers:
             self._no_longer_pending(_slot(attempt.base, number))
 
-    def _fold_done(self, record: Any, where: int) -> None:
-        charges = self._charges_of(self._open.pop((record["key"], record["attempt"]), None))
-        self._tries.pop(record["key"], None)
-        charges.money.maybe += record.get("maybe_usd", 0.0)
-        charges.lost_attempts += "maybe_usd" in record
-        for sample in record["samples"]:
-            slot, usd = _slot(record["base"], sample["number"]), sample.get("cost_usd", 0.0)
+    def _fold_done(self, record: DoneRecord, where: int) -> None:
+        charges = self._charges_of(self._open.pop((record.key, record.attempt), None))
+        self._tries.pop(record.key, None)
+        charges.money.maybe += record.maybe_usd
+        charges.lost_attempts += bool(record.maybe_usd)
+        for sample in record.samples:
+            slot, usd = _slot(record.base, sample.number), sample.cost_usd or 0.0
             self._pending.pop(slot, None)
             self._failed.pop(slot, None)
             charges.money.spent += usd
             if slot in self._costs or slot in self._places:
                 self._add_cost(slot, usd)
-            if sample["status"] == "ok":
+            if sample.status == "ok":
                 charges.pictures += 1
-                charges.money.unpriced += sample["cost_is"] == "unknown"
+                charges.money.unpriced += sample.cost_is == "unknown"
                 self._kept.pop(slot, None)
             elif self._is_ok(slot):
                 continue  # a picture that is there is not taken away by a later failure
-            self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample["status"]]
+            self._places[slot] = where << _STATUS_BITS | _NUMBERS[sample.status]
 
-    def _fold_kept(self, record: Any, where: int) -> None:
+    def _fold_kept(self, record: KeptRecord, where: int) -> None:
         """All moves are made from the state before any of them: rows may have changed places.
 
         Where facts tell what an image was made from, its row was edited, and the earlier text keeps what it has.
         """
         moves = [
-            (_slot(move["from"], number), _slot(move["base"], number), index)
-            for index, move in enumerate(record["moves"])
-            for number in move["numbers"]
+            (_slot(move.source, number), _slot(move.base, number), index)
+            for index, move in enumerate(record.moves)
+            for number in move.numbers
         ]
         before = [(self._places.get(source), self._kept.get(source)) for source, _, _ in moves]
-        left = {source for source, _, index in moves if "prompt" not in record["moves"][index]}
+        left = {source for source, _, index in moves if record.moves[index].prompt is None}
         for source in left.difference(target for _, target, _ in moves):
             self._places.pop(source, None)
             self._kept.pop(source, None)
@@ -303,7 +313,7 @@ class History:
                 self._kept.pop(target, None)
             else:
                 self._places[target] = place
-                own = "prompt" in record["moves"][index]
+                own = record.moves[index].prompt is not None
                 moved = (where, index) if own else kept
                 self._kept.pop(target, None)
                 self._kept.update({target: moved} if moved else {})
@@ -313,7 +323,7 @@ class History:
         kinds = set(self._charges) if provider is None else {"", kind_of(provider)}
         return sum((self._charges[kind] for kind in kinds & set(self._charges)), start=Charges())
 
-    def _charges_of(self, sent: Any) -> Charges:
+    def _charges_of(self, sent: SentRecord | None) -> Charges:
         return self._charges.setdefault(_kind(sent), Charges())
 
     def _add_cost(self, slot: bytes, usd: float) -> None:
@@ -326,7 +336,7 @@ class History:
 
     def _recorded_cost(self, place: int, slot: bytes) -> float:
         record, number = self._record(place >> _STATUS_BITS), int.from_bytes(slot[-4:], "big")
-        return sum(sample.get("cost_usd") or 0.0 for sample in record["samples"] if sample["number"] == number)
+        return sum(sample.cost_usd or 0.0 for sample in record.samples if sample.number == number)
 
     def _is_ok(self, slot: bytes) -> bool:
         place = self._places.get(slot)
@@ -338,11 +348,15 @@ class History:
         else:
             self._pending.pop(slot, None)
 
-    def _record(self, where: int) -> Any:
+    def _record(self, where: int) -> DoneRecord:
         last = self._last  # any thread may ask, and change it
-        if last[0] != where:  # samples of one request are asked for one after the other
-            last = self._last = (where, orjson.loads(self._line(where)))
+        if last is None or last[0] != where:  # samples of one request are asked for one after the other
+            last = self._last = (where, done_at(*self._lies_at(where), self._line(where)))
         return last[1]
+
+    def _lies_at(self, where: int) -> tuple[Path, int]:
+        """The file in which a record lies, and the byte offset there."""
+        return self._files[where >> _OFFSET_BITS], where & ((1 << _OFFSET_BITS) - 1)
 
     def _line(self, where: int) -> bytes:
         at, block = self._block
@@ -356,9 +370,9 @@ class History:
 
     def _block_around(self, where: int) -> tuple[int, bytes]:
         """A part of a ledger file that holds the whole record at `where`, and where it begins."""
-        number, offset = where >> _OFFSET_BITS, where & ((1 << _OFFSET_BITS) - 1)
+        path, offset = self._lies_at(where)
         before = min(_BEFORE, offset)
-        with self._files[number].open("rb") as file:
+        with path.open("rb") as file:
             file.seek(offset - before)
             block = file.read(_BLOCK)
             if b"\n" not in block[before:]:
@@ -373,25 +387,14 @@ def read_history(folder: Path) -> History:
     return history
 
 
-def _parsed(line: bytes, path: Path, offset: int) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise SettingsInvalid(
-            f"{path} is damaged at byte {offset}: what stands there was an attempt or its result, and is lost. "
-            "Without that line the rest can be read; what it told of counts as not made then"
-        ) from error
-
-
 def kind_of(provider: str) -> str:
     """Whose money it is: a simulator charges nothing."""
     return "simulator" if provider == "simulator" else "real"
 
 
-def _kind(sent: Any) -> str:
+def _kind(sent: SentRecord | None) -> str:
     """The kind of provider an attempt was sent to; "" where an earlier version did not record it."""
-    provider = (sent or {}).get("provider")
-    return kind_of(provider) if provider else ""
+    return kind_of(sent.provider) if sent is not None and sent.provider else ""
 
 
 def _slot(base: str, number: int) -> bytes:
@@ -402,29 +405,16 @@ def _outcome(place: int) -> Outcome:
     return OUTCOMES[place & ((1 << _STATUS_BITS) - 1)]
 
 
-def _open_attempt(record: Any) -> OpenAttempt:
-    return OpenAttempt(
-        key=record["key"],
-        base=record["base"],
-        first=record["first"],
-        names=tuple(record["names"]),
-        attempt=record["attempt"],
-        at=record["at"],
-        usd=record["usd"],
-    )
+def _open_attempt(record: SentRecord) -> OpenAttempt:
+    return OpenAttempt(record.key, record.base, record.first, record.names, record.attempt, record.at, record.usd)
 
 
-def _sample(record: Any) -> Sample:
-    codes = record.get("filter_codes")
-    return Sample(**record) if codes is None else Sample(**{**record, "filter_codes": tuple(codes)})
-
-
-def _trace(record: Any) -> Trace:
+def _trace(record: DoneRecord) -> Trace:
     return Trace(
-        key=record["key"],
-        attempts=record["attempt"],
-        http_status=record["status"],
-        latency_s=record["latency"],
-        sent_at=record["sent_at"],
-        finished_at=record["at"],
+        key=record.key,
+        attempts=record.attempt,
+        http_status=record.status,
+        latency_s=record.latency,
+        sent_at=record.sent_at,
+        finished_at=record.at,
     )

@@ -6,6 +6,7 @@ JSON lines in `.imagen-batch/ledger/`, one log per writer, append only:
     sent   before an attempt: which samples, at what worst-case price
     back   the attempt brought no result; whether it may have been charged
     done   the result for each sample, written when its pictures are on disk
+    skip   a damaged line of the ledger that readers pass over
 
 A record counts once it is stored. A torn last line is ignored. A `sent` that nothing answers is unknown: it
 may have been charged.
@@ -99,20 +100,24 @@ class LedgerWriter:
 
         `maybe_usd` is what may have been charged beyond the samples.
         """
-        record = {
-            "t": "done",
-            "key": request.key,
-            "base": request.base,
-            "attempt": trace.attempts,
-            "status": trace.http_status,
-            "latency": trace.latency_s,
-            "sent_at": trace.sent_at,
-            "at": trace.finished_at,
-            "samples": [_slim(sample) for sample in samples],
-        }
-        if maybe_usd:
-            record["maybe_usd"] = maybe_usd
+        record = _done(request, samples, trace, maybe_usd)
         self._append(record, files=[sample.file for sample in samples if sample.file])
+
+    def recovered(
+        self,
+        request: Asked,
+        samples: tuple[Sample, ...],
+        trace: Trace,
+        *,
+        maybe_usd: float = 0.0,
+    ) -> None:
+        """The same for images that were found in the folder. Stored by the next flush."""
+        record = _done(request, samples, trace, maybe_usd) | {"recovered": True}
+        self._append(record, wait=False, files=[sample.file for sample in samples if sample.file])
+
+    def skip(self, record: Mapping[str, object]) -> None:
+        """A damaged line that readers pass over from now on; see `ledger_reader.skip_record`."""
+        self._append(dict(record))
 
     def kept(self, moves: Sequence[Mapping[str, object]], *, at: float) -> None:
         """What is known of some samples holds for others from now on: their rows were edited. See `kept.py`."""
@@ -165,6 +170,21 @@ class LedgerWriter:
                     self._files |= files
                 raise
             self._flushed = upto
+
+
+def _done(request: Asked, samples: tuple[Sample, ...], trace: Trace, maybe_usd: float) -> dict[str, Any]:
+    record = {
+        "t": "done",
+        "key": request.key,
+        "base": request.base,
+        "attempt": trace.attempts,
+        "status": trace.http_status,
+        "latency": trace.latency_s,
+        "sent_at": trace.sent_at,
+        "at": trace.finished_at,
+        "samples": [_slim(sample) for sample in samples],
+    }
+    return record | ({"maybe_usd": maybe_usd} if maybe_usd else {})
 
 
 def _slim(sample: Sample) -> dict[str, Any]:

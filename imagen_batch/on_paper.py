@@ -1,75 +1,132 @@
-"""Do the tables of a run say what its ledger says?"""
+"""Compares the tables of a run with what its ledger and its input say.
+
+All tables are written again into a temporary folder and compared with those of the run. What depends on the moment
+of writing (times of the summary, the README's words) is not compared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
+import csv
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import Any, Final
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
+from imagen_batch.account import Account
+from imagen_batch.card import CARD
+from imagen_batch.examine import Examined
+from imagen_batch.failures import ADDED, MARK
 from imagen_batch.findings import Finding
-from imagen_batch.recorded import Expected, Place
-from imagen_batch.storage import LEDGER, Storage
+from imagen_batch.history import History
+from imagen_batch.ledger_reader import ledger_files
+from imagen_batch.plausible import Plausible
+from imagen_batch.recorded import Place
+from imagen_batch.records import Outcome
+from imagen_batch.regular import irregularity
+from imagen_batch.report import to_json
+from imagen_batch.storage import LEDGER, Folder, Storage
+from imagen_batch.summary import Facts, Tally
+from imagen_batch.table_diff import table_findings
+from imagen_batch.tables import Tables
 
-MANIFESTS = ("manifest.parquet", "manifest.csv")
-TABLES = (*MANIFESTS, "metadata.parquet", "failures.csv", "summary.json", "summary.md")
+MANIFESTS: Final = ("manifest.parquet", "manifest.csv")
+_COMPARED: Final = (*MANIFESTS, "metadata.parquet")
+TABLES: Final = (*_COMPARED, "failures.csv", "summary.json", "summary.md", CARD)
 
-_COLUMNS = {
-    "row": pa.int64(),
-    "sample": pa.int64(),
-    "status": pa.string(),
-    "file": pa.string(),
-    "sha256": pa.string(),
-    "mimeType": pa.string(),
-}
-_ORDER = [("row", "ascending"), ("sample", "ascending")]
-_NOT_SENT = {"not_attempted", "skipped_budget"}  # the same to a ledger: it knows nothing of them
-_BATCH = 10_000
-_CSV_BLOCK = 32 * 2**20  # has to hold a whole row, and a prompt may be long
+_COUNTED: Final = ("attempts", "refused_429", "cost_usd", "cost_low_usd", "cost_high_usd")
+_STATUS: Final = -len(ADDED)  # where the added columns of failures.csv begin
+_NOT_SENT: Final = frozenset({"not_attempted", "skipped_budget"})
+_CENT: Final = 0.01
 
-_Labels = tuple[str | None, str | None, str | None]  # file, SHA-256, type
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What a manifest says about a sample."""
-
-    row: int
-    sample: int
-    status: str | None
-    file: str | None
-    sha256: str | None
-    mime_type: str | None
-
-    @property
-    def place(self) -> Place:
-        """Row and sample."""
-        return self.row, self.sample
+_Lines = Counter[tuple[str, ...]]
 
 
 def look_at_tables(
-    storage: Storage, asked: Callable[[], Iterator[Expected]], *, told: Collection[Place]
+    storage: Storage, examined: Examined, past: History, *, reported: Mapping[Place, Finding]
 ) -> Iterator[Finding]:
-    """The findings about tables. `told`: samples with a finding of their own, which says more than their status."""
-    gone = [name for name in TABLES if storage.size(name) is None]
-    first = (Finding("stale", "is missing", name) for name in gone)
-    there = [name for name in MANIFESTS if name not in gone]
-    found = chain(first, *(_look_at_manifest(storage, name, asked(), told) for name in there))
-    if not _cut_off(storage):
-        yield from found
-    elif next(found, None) is not None:  # one cause, one finding
-        yield Finding("stale", "the last run ended before it wrote its tables", MANIFESTS[0])
+    """The findings about tables, and about what the service sent, which is seen while they are written again.
+
+    `reported`: samples with a finding of their own, which says more than their rows do.
+    """
+    with tempfile.TemporaryDirectory(prefix="imagen-batch-audit-") as folder:
+        plausible = Plausible()
+        summary = _write_again(Path(folder), examined, past, storage, plausible)
+        found = chain(*(_look_at(storage, name, Path(folder), summary, reported) for name in TABLES))
+        if not _cut_off(storage):
+            yield from found
+        elif next(found, None) is not None:  # one cause, one finding
+            yield Finding("stale", "the last run ended before it wrote its tables", MANIFESTS[0])
+        yield from plausible.findings(reported)
+
+
+def _write_again(
+    folder: Path, examined: Examined, past: History, storage: Storage, plausible: Plausible
+) -> Mapping[str, Any]:
+    """Write the tables by the ledger alone; returns the summary."""
+    tally, file, provider = Tally(), examined.file, examined.settings.provider
+    with Tables(Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
+        for entry in Account(examined, past, storage, pending_status(storage)).recorded():
+            tables.add(entry)
+            tally.add(entry)
+            plausible.look(entry)
+    if tables.unwritten:  # a full disk, say: nothing can be compared
+        [lost, *_] = tables.unwritten
+        raise OSError(lost.error_number, f"{folder / lost.name}: {lost.reason}")
+    charges = past.charges(provider)
+    now = datetime.now(UTC)
+    facts = Facts(
+        out=storage.place,
+        command="imagen-batch",
+        started_at=now,
+        finished_at=now,
+        provider=provider,
+        attempts=past.attempts,
+        refused_429=past.refused_429,
+        money=charges.money,
+        lost_attempts=charges.lost_attempts,
+    )
+    return to_json(tally.summary(facts))
+
+
+def pending_status(storage: Storage) -> Outcome:
+    """What the tables call a sample that nothing was sent for: the last summary alone knows of a budget."""
+    if irregularity(storage, "summary.json"):
+        return "not_attempted"
+    try:
+        skipped = orjson.loads(storage.read("summary.json"))["samples"]["skipped_budget"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        return "not_attempted"
+    return "skipped_budget" if skipped else "not_attempted"
+
+
+def _look_at(
+    storage: Storage, name: str, folder: Path, summary: Mapping[str, Any], reported: Mapping[Place, Finding]
+) -> Iterator[Finding]:
+    if (odd := irregularity(storage, name)) is not None:
+        yield Finding("stale", f"is {odd}, not a table", name)
+    elif storage.size(name) is None:
+        yield Finding("stale", "is missing", name)
+    elif name in _COMPARED:
+        yield from table_findings(storage.local(name), folder / name, reported=reported)
+    elif name == "failures.csv":
+        yield from _look_at_failures(storage.local(name), folder / name, [one.path for one in reported.values()])
+    elif name == "summary.json":
+        # What the ledger has lost about a sample it has also lost about money.
+        lacking = any(one.kind in {"unrecorded", "paid_undelivered"} for one in reported.values())
+        yield from _look_at_summary(storage.read(name), summary, count=len(reported), count_only=lacking)
 
 
 def _cut_off(storage: Storage) -> bool:
     """Whether the last run began after the last summary was written."""
-    begun = max((path.name for path in storage.logs(LEDGER).rglob("*.jsonl")), default="")
+    begun = max((path.name for path in ledger_files(storage.logs(LEDGER))), default="")
+    if irregularity(storage, "summary.json"):
+        return False
     try:
         summary = orjson.loads(storage.read("summary.json"))
         finished = datetime.fromisoformat(summary["finished_at"]).timestamp()
@@ -80,119 +137,87 @@ def _cut_off(storage: Storage) -> bool:
     return f"{finished:015.3f}" < begun
 
 
-def _look_at_manifest(
-    storage: Storage, name: str, asked: Iterator[Expected], told: Collection[Place]
-) -> Iterator[Finding]:
+def _look_at_failures(stored: Path, expected: Path, files: Sequence[str | None]) -> Iterator[Finding]:
+    """Lines that the ledger does not give, and those that are missing.
+
+    `files` are those of samples with a finding of their own: their lines may be there and may be missing.
+    """
     try:
-        table = _read(storage.local(name))
-    except (pa.ArrowException, OSError, KeyError) as error:
-        yield Finding("stale", f"can't be read: {str(error).splitlines()[0]}", name)
+        header, theirs = _lines(stored)
+    except (csv.Error, UnicodeDecodeError) as error:
+        yield Finding("stale", f"can't be read: {error}", stored.name)
         return
-    compared = _Compared(name, told)
-    for line, one in _paired(_lines(table), asked):
-        compared.take(line, one)
-    yield from compared.findings()
+    wanted, ours = _lines(expected, marked=header[-1:] == [MARK])
+    if header != wanted:
+        yield Finding("stale", "has other columns than a run writes", stored.name)
+        return
+    gone = [file for file in files if file]
+    surplus = sum(
+        count for line, count in (theirs - ours).items() if not any(file in cell for file in gone for cell in line)
+    )
+    missing = max(0, (ours - theirs).total() - len(files))
+    parts = [(surplus, "holds {} line(s) that the ledger does not give"), (missing, "lacks {} line(s)")]
+    said = [text.format(count) for count, text in parts if count]
+    if said:
+        yield Finding("stale", f"{' and '.join(said)} (edits of your own are kept in set-aside)", stored.name)
 
 
-def _read(path: Path) -> pa.Table:
-    """The columns that tell a picture from another, sorted as the input is."""
-    if path.suffix == ".parquet":
-        table = pq.read_table(path, columns=list(_COLUMNS))
-    else:
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(block_size=_CSV_BLOCK),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                include_columns=list(_COLUMNS),
-                column_types=_COLUMNS,
-                null_values=[""],
-                strings_can_be_null=True,
-            ),
-        )
-    return table.select(list(_COLUMNS)).cast(pa.schema(_COLUMNS)).sort_by(_ORDER)
+def _lines(path: Path, *, marked: bool = True) -> tuple[list[str], _Lines]:
+    """Header and lines. Not `marked`: without the last column, which earlier versions did not write."""
+    csv.field_size_limit(sys.maxsize)
+    with path.open(newline="", encoding="utf-8-sig") as text:
+        lines = csv.reader(text, strict=True)
+        header = next(lines, [])
+        has_mark = header[-1:] == [MARK]
+        status = _STATUS + (not has_mark)
+        last = -1 if has_mark and not marked else None
+        return header[:last], Counter(tuple(_as_not_sent(line, status)[:last]) for line in lines)
 
 
-def _lines(table: pa.Table) -> Iterator[Line]:
-    for batch in table.to_batches(max_chunksize=_BATCH):
-        columns = (column.to_pylist() for column in batch.columns)
-        for row, sample, *rest in zip(*columns, strict=True):
-            yield Line(row or 0, sample or 0, *rest)
+def _as_not_sent(line: list[str], status: int) -> list[str]:
+    """What a budget left out is to the ledger the same as what was not attempted."""
+    if len(line) >= -status and line[status] in _NOT_SENT:
+        line[status] = "not_attempted"
+    return line
 
 
-def _paired(lines: Iterator[Line], asked: Iterator[Expected]) -> Iterator[tuple[Line | None, Expected | None]]:
-    """Both, side by side where they are about the same sample. Each comes in the order of its places."""
-    line, one = next(lines, None), next(asked, None)
-    while line or one:
-        if one is None or (line and line.place < one.place):
-            yield line, None
-            line = next(lines, None)
-        elif line is None or one.place < line.place:
-            yield None, one
-            one = next(asked, None)
-        else:
-            yield line, one
-            line, one = next(lines, None), next(asked, None)
+def _look_at_summary(data: bytes, expected: Mapping[str, Any], *, count: int, count_only: bool) -> Iterator[Finding]:
+    """`count`: samples with a finding of their own, which a later summary may count otherwise.
+
+    With `count_only` sums of money are not compared.
+    """
+    name = "summary.json"
+    try:
+        summary = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        yield Finding("stale", f"can't be read: {error}", name)
+        return
+    if not isinstance(summary, dict) or not isinstance(summary.get("samples"), dict):
+        yield Finding("stale", "is not a summary", name)
+        return
+    for key in () if count_only else _COUNTED:
+        if not _is_about(summary.get(key), expected[key]):
+            yield Finding("stale", f"says {key} {summary.get(key)}, the ledger says {expected[key]}", name)
+    said, wanted = _by_status(summary["samples"]), _by_status(expected["samples"])
+    wrong = [key for key in wanted if not _is_number(said.get(key)) or abs(said[key] - wanted[key]) > count]
+    if wrong:
+        detail = ", ".join(f"{key} {said.get(key)} (the ledger says {wanted[key]})" for key in wrong)
+        yield Finding("stale", f"counts samples otherwise: {detail}", name)
 
 
-@dataclass(slots=True)
-class _Compared:
-    """What a manifest says otherwise than the ledger."""
-
-    name: str
-    told: Collection[Place]
-    labels: list[tuple[Line, Expected]] = field(default_factory=list)
-    statuses: int = 0
-    lacking: list[Expected] = field(default_factory=list)
-    surplus: list[Line] = field(default_factory=list)
-
-    def take(self, line: Line | None, one: Expected | None) -> None:
-        """A line of the manifest, and the sample it is about."""
-        if line is None:
-            self.lacking += [one] if one else []
-        elif one is None:
-            self.surplus.append(line)
-        elif not self._same_status(line, one):
-            self.statuses += 1
-        elif line.status == one.status and _labels(line) != _of_record(one):
-            self.labels.append((line, one))
-
-    def findings(self) -> Iterator[Finding]:
-        """One for each wrong label, and one for all rows that lack, are too many or are told wrongly."""
-        moved = self._moved()
-        for line, one in moved:
-            detail = f"has the picture of this row in row {line.row}, sample {line.sample}"
-            yield Finding("mislabelled", detail, self.name, *one.place)
-        for line, one in self.labels:
-            yield Finding("mislabelled", _difference(line, one), self.name, *one.place)
-        parts = [
-            (len(self.lacking) - len(moved), "lacks {} row(s)"),
-            (len(self.surplus) - len(moved), "has {} row(s) too many"),
-            (self.statuses, "gives {} row(s) another status than the ledger"),
-        ]
-        said = [text.format(count) for count, text in parts if count]
-        if said:
-            yield Finding("stale", ", ".join(said), self.name)
-
-    def _moved(self) -> list[tuple[Line, Expected]]:
-        """Lines whose picture is that of a row which has no line."""
-        without = {one.picture.file: one for one in self.lacking if one.picture}
-        return [(line, without.pop(line.file)) for line in self.surplus if line.file in without]
-
-    def _same_status(self, line: Line, one: Expected) -> bool:
-        return line.status == one.status or {line.status, one.status} <= _NOT_SENT or one.place in self.told
+def _by_status(samples: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts, with what was never sent counted together."""
+    kept = {key: count for key, count in samples.items() if key not in _NOT_SENT}
+    unsent = [samples.get(key, 0) for key in _NOT_SENT]
+    return kept | {"not sent": sum(unsent) if all(map(_is_number, unsent)) else None}
 
 
-def _labels(line: Line) -> _Labels:
-    return line.file, line.sha256, line.mime_type
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _of_record(one: Expected) -> _Labels:
-    picture = one.picture
-    return (picture.file, picture.sha256, picture.mime_type) if picture else (None, None, None)
-
-
-def _difference(line: Line, one: Expected) -> str:
-    triples = zip(("file", "sha256", "mimeType"), _labels(line), _of_record(one), strict=True)
-    name, said, recorded = next(triple for triple in triples if triple[1] != triple[2])
-    return f"says {name} {said or 'nothing'}, the ledger says {recorded or 'nothing'}"
+def _is_about(said: Any, wanted: Any) -> bool:
+    """Sums of money are rounded, and may be added up in another order."""
+    if _is_number(said) and _is_number(wanted):
+        return bool(abs(said - wanted) < (_CENT if isinstance(wanted, float) else 1))
+    return bool(said == wanted)

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import orjson
-
-from imagen_batch.errors import SettingsInvalid
 from imagen_batch.examine import Examined
 from imagen_batch.history import History
+from imagen_batch.ledger_reader import BackRecord, DoneRecord, Record, SentRecord, read_records
 from imagen_batch.records import Outcome, Sample
 
 Slot = tuple[str, int]
@@ -70,23 +67,22 @@ class Recorded:
 
     files: dict[str, bytes] = field(default_factory=dict)  # path below the folder -> SHA-256 of what is there
     risks: dict[Slot, Risk] = field(default_factory=dict)
-    _open: dict[tuple[Any, Any], Any] = field(default_factory=dict)
+    _open: dict[tuple[str, int], SentRecord] = field(default_factory=dict)
 
-    def fold(self, record: Any) -> None:
+    def fold(self, record: Record) -> None:
         """Take one record into account."""
-        attempt = record.get("key"), record.get("attempt")  # a claim is about none
-        if record["t"] == "sent":
-            self._open[attempt] = record
-        elif record["t"] == "back":
-            sent = self._open.pop(attempt, None)
-            if sent is not None and record["charged"] in ("maybe", "yes"):
+        if isinstance(record, SentRecord):
+            self._open[record.key, record.attempt] = record
+        elif isinstance(record, BackRecord):
+            sent = self._open.pop((record.key, record.attempt), None)
+            if sent is not None and record.charged in {"maybe", "yes"}:
                 self._lost(sent)
-        elif record["t"] == "done":
-            self._open.pop(attempt, None)
-            for sample in record["samples"]:
-                if sample["status"] == "ok":
-                    self.files[sample["file"]] = bytes.fromhex(sample["sha256"])
-                    self.risks.pop((record["base"], sample["number"]), None)
+        elif isinstance(record, DoneRecord):
+            self._open.pop((record.key, record.attempt), None)
+            for sample in record.samples:
+                if sample.status == "ok" and sample.file and sample.sha256:
+                    self.files[sample.file] = bytes.fromhex(sample.sha256)
+                    self.risks.pop((record.base, sample.number), None)
 
     def end(self) -> None:
         """There are no more records: what is still open was never answered."""
@@ -94,32 +90,19 @@ class Recorded:
             self._lost(sent)
         self._open.clear()
 
-    def _lost(self, sent: Any) -> None:
-        count = len(sent["names"])
-        for number in range(sent["first"], sent["first"] + count):
-            risk = self.risks.setdefault((sent["base"], number), Risk())
+    def _lost(self, sent: SentRecord) -> None:
+        count = len(sent.names)
+        for number in range(sent.first, sent.first + count):
+            risk = self.risks.setdefault((sent.base, number), Risk())
             risk.attempts += 1
-            risk.usd += (sent["usd"] or 0.0) / count
-            risk.unpriced |= sent["usd"] is None
+            risk.usd += (sent.usd or 0.0) / count
+            risk.unpriced |= sent.usd is None
 
 
 def read_recorded(ledger: Path) -> Recorded:
-    """Fold all files of a ledger. Raises SettingsInvalid for one with a line that can't be read."""
+    """Fold all files of a ledger. Raises LedgerDamaged."""
     recorded = Recorded()
-    for record in records(ledger):
+    for record in read_records(ledger):
         recorded.fold(record)
     recorded.end()
     return recorded
-
-
-def records(ledger: Path) -> Iterator[Any]:
-    """All records in the order they were written; a torn last line was never counted."""
-    for path in sorted(ledger.rglob("*.jsonl"), key=lambda path: path.name):
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    yield orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise SettingsInvalid(f"{path}: line {number} of the ledger is damaged: {error}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
 from math import inf
@@ -11,6 +11,7 @@ from imagen_batch.account import LOOKED_FOR_TOGETHER, are_gone
 from imagen_batch.asked import Asked
 from imagen_batch.examine import Examined
 from imagen_batch.history import History, read_history
+from imagen_batch.ledger_reader import kept_record
 from imagen_batch.plan import Lack, lacking, request_count, still_to_make
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
@@ -88,7 +89,7 @@ def _past(examined: Examined) -> History:
     with in_reach(place, to="be read"):
         past = read_history(open_storage(place).logs(LEDGER))
     if examined.moves:  # which the run will record before anything else
-        past.fold({"t": "kept", "moves": [move.as_record() for move in examined.moves]}, where=0)
+        past.fold(kept_record(move.as_record() for move in examined.moves), where=0)
     return past
 
 
@@ -107,6 +108,10 @@ def _lacks(
     examined: Examined, past: History | _Answered, settings: Settings, *, seen_by: _Counting | None = None
 ) -> Iterator[Lack]:
     only = examined.only
+    if examined.lost is not None:
+        if seen_by is not None:
+            _count_others(examined.asked, examined.lost, seen_by)
+        return _still_lost(examined.lost, past)
     again = only is not None or {"failed", "missing"}.intersection(settings.retry)
     if isinstance(past, History):
         examined.keep_earlier_texts(past)
@@ -117,6 +122,23 @@ def _lacks(
         return lacking(examined.asked, known, settings=settings, only=only)
     seen_by.past = known
     return lacking(examined.asked, seen_by, settings=settings, only=only)
+
+
+def _count_others(asked: Asked, lost: Iterable[Lack], counting: _Counting) -> None:
+    """Let `counting` see every sample that a repair does not make again."""
+    again = {(row, number) for row, _, numbers in lost for number in numbers}
+    for row, (base, samples) in enumerate(asked, 1):
+        for number in range(1, samples + 1):
+            if (row, number) not in again:
+                counting.status(base, number)
+
+
+def _still_lost(lost: Iterable[Lack], past: History | _Answered) -> Iterator[Lack]:
+    """What a repair makes again, whatever the ledger says of it; once a sample had its turn it is done with."""
+    for row, base, numbers in lost:
+        left = [number for number in numbers if not (isinstance(past, _Answered) and past.is_answered(base, number))]
+        if left:
+            yield Lack(row, base, left)
 
 
 def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, int]]:
@@ -168,6 +190,11 @@ class _Answered:
     def status(self, base: str, number: int) -> Outcome | None:
         """What became of a sample; ok where it had its turn."""
         status = self.past.status(base, number)
-        found = None if status in {None, "ok"} else self.past.details(base, number)
-        answered = found is not None and found[0].status == status and (found[1].finished_at or 0.0) >= self.since
-        return "ok" if answered else status
+        return "ok" if status not in {None, "ok"} and self.is_answered(base, number) else status
+
+    def is_answered(self, base: str, number: int) -> bool:
+        """Whether a result was recorded since, and no attempt was made after it."""
+        found = self.past.details(base, number)
+        if found is None or found[0].status != self.past.status(base, number):
+            return False
+        return (found[1].finished_at or 0.0) >= self.since

@@ -31,10 +31,12 @@ from imagen_batch.generate import generate_shard
 from imagen_batch.history import History
 from imagen_batch.keeping import SETTINGS, check_unchanged, keep_input
 from imagen_batch.ledger import LedgerWriter, moment_after
+from imagen_batch.ledger_reader import ledger_files
 from imagen_batch.money import Charges
 from imagen_batch.plan import shard_size, shards
 from imagen_batch.providers import Provider, Vertex, make_provider
 from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.recovery import recover
 from imagen_batch.remaining import remaining_requests
 from imagen_batch.room import Room
 from imagen_batch.salvage import salvage
@@ -160,15 +162,16 @@ def open_run(
             check_unchanged(examined, storage)
             protect_edits(storage, taken=examined.taken, say=say)
             keep = partial(keep_input, examined, storage, argv=shlex.split(command), pinned=_pinned(provider))
-            if not examined.moves:
-                keep()
+            if examined.lost is None and not examined.moves:
+                keep()  # a repair reads the stored input and leaves the stored settings alone
             shelf = _shelf(settings, storage, stack)
             ledger = LedgerWriter(storage, now=moment_after(_ledgers(storage), time.time()))
             past, salvaged = _past(shelf, ledger, ahead)
             if examined.moves:  # recorded before the input changes: a kill in between buys nothing twice
                 _record_moves(examined, past, ledger, storage)
                 keep()
-        examined.keep_earlier_texts(past)
+            examined.keep_earlier_texts(past)
+            _recover(examined, shelf, ledger, past, say)
         count = Count()
         studio = _studio(examined, provider, ledger, shelf, past, count)
         threads = request_threads(settings)
@@ -216,17 +219,28 @@ def _shelf(settings: Settings, storage: Storage, stack: ExitStack) -> Shelf:
 
 
 def _ledgers(storage: Storage) -> Iterator[str]:
-    return (path.name for path in storage.logs(LEDGER).rglob("*.jsonl"))
+    return (path.name for path in ledger_files(storage.logs(LEDGER)))
 
 
 def _past(shelf: Shelf, ledger: LedgerWriter, ahead: Future[History] | None) -> tuple[History, int]:
     past = _read_ahead(ahead)
     past.read_folder(shelf.storage.logs(LEDGER))
     salvaged = salvage(shelf, past, ledger)
-    shelf.sweep()
     if salvaged:
         past.read_folder(shelf.storage.logs(LEDGER))
     return past, salvaged
+
+
+def _recover(
+    examined: Examined, shelf: Shelf, ledger: LedgerWriter, past: History, say: Callable[[str], None]
+) -> None:
+    """Record images that the ledger did not know, and read what it says then."""
+    recovery = recover(examined, shelf, past, ledger)
+    for message in recovery.messages():
+        say(message)
+    if recovery.images:
+        past.read_folder(shelf.storage.logs(LEDGER))
+        examined.keep_earlier_texts(past, again=True)
 
 
 def _read_ahead(ahead: Future[History] | None) -> History:

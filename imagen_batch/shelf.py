@@ -19,8 +19,8 @@ from imagen_batch.room import Room
 from imagen_batch.storage import STATE, Storage
 
 INCOMING = f"{STATE}/incoming"
+RESCUED = f"{STATE}/rescued"
 IMAGES = "images"
-_RESCUED = f"{STATE}/rescued"
 
 
 class Left(NamedTuple):
@@ -60,6 +60,7 @@ class Shelf:
         entries of folders are flushed with the ledger. Raises OSError only when nothing helps.
         """
         if not self.storage.links and _tells(name, key) and self.storage.create(name, data):
+            self.room.took(len(data), key=key)
             return name, None
         incoming, trouble = self.incoming(key, number), None
         try:
@@ -69,7 +70,7 @@ class Shelf:
             self.room.give_up_ballast()
             self.storage.put(incoming, data)
         self._incoming.add(incoming)
-        self.room.took(len(data))
+        self.room.took(len(data), key=key)
         file = self.publish(incoming, key=key, name=name)
         if file.startswith(STATE) and trouble is None:
             trouble = OSError(f"there is no writing to {PurePosixPath(name).parent}")
@@ -94,7 +95,7 @@ class Shelf:
             with suppress(OSError):
                 if self.storage.link(incoming, candidate) or (again and self._same_bytes(incoming, candidate)):
                     return candidate
-        rescued = f"{_RESCUED}/{own}{PurePosixPath(name).suffix}"
+        rescued = f"{RESCUED}/{own}{PurePosixPath(name).suffix}"
         if not self.storage.link(incoming, rescued):
             raise FileExistsError(f"{rescued} is another picture")
         return rescued
@@ -127,12 +128,6 @@ class Shelf:
                     yield Left(attempt.key, number, incoming, named=False)
                 if not self.storage.links and _tells(stem, attempt.key):
                     yield from self._named(attempt.key, number, stem)
-
-    def sweep(self) -> None:
-        """Empty `incoming`: nobody is at work, and what is still there was recorded or torn."""
-        for name in [name for name, _ in self.storage.sizes(INCOMING)]:
-            self.storage.remove(name)
-        self._incoming.clear()
 
     def _named(self, key: str, number: int, stem: str) -> Iterator[Left]:
         for extension in EXTENSIONS:

@@ -127,7 +127,7 @@ def opened_tab(request: ImageRequest, studio: Studio, *, attempt: int) -> Iterat
 
     Raises OverBudget, Interrupted (a stop, or no room on disk) or OSError (the ledger) when it may not.
     """
-    _look_for_room(studio)
+    _reserve_room(request, studio)
     reservation = studio.budget.reserve(request.price, request.samples, stop=studio.stop)
     if reservation is None:
         raise OverBudget
@@ -146,9 +146,11 @@ def opened_tab(request: ImageRequest, studio: Studio, *, attempt: int) -> Iterat
             tab.abandon()
 
 
-def _look_for_room(studio: Studio) -> None:
+def _reserve_room(request: ImageRequest, studio: Studio) -> None:
+    """Reserve disk space for the images of a request; `generate` releases it when they are stored."""
+    kind = request.model, request.options.image_size
     try:
-        studio.shelf.room.check()
+        studio.shelf.room.reserve(request.key, images=request.samples, kind=kind, pause=studio.stop.sleep)
     except Fatal as full:
         studio.stop.for_error(full)
         raise Interrupted from full

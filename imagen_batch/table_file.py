@@ -26,6 +26,7 @@ class Unwritten:
     name: str
     reason: str
     beside: str | None = None
+    error_number: int | None = None  # the system's
 
 
 def unwritten_text(files: Sequence[Unwritten]) -> str:

@@ -80,8 +80,10 @@ class Tables:
     @property
     def unwritten(self) -> tuple[Unwritten, ...]:
         """The files that are not in their places, after the block has ended."""
-        failed = ((file, file.error) for file in self._files.values())
-        return tuple(Unwritten(file.name, reason(error)) for file, error in failed if error is not None)
+        failed = ((file.name, file.error) for file in self._files.values())
+        return tuple(
+            Unwritten(name, reason(error), error_number=error.errno) for name, error in failed if error is not None
+        )
 
     @property
     def further_tries(self) -> list[dict[str, str]]:

@@ -20,9 +20,10 @@ from imagen_batch.run import open_run
 from imagen_batch.take_input import take_input
 
 
-def launch_bare(settings, console):
+def launch_bare(settings, console, *, lost=None):
     """What `flows.launch.launch` does, without a Prefect server around it."""
     examined = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+    examined.lost = lost
     with open_run(examined, env=os.environ, command=console.command, say=console.say) as run:
         if remaining(run.examined, run.past).requests:
             for shard in run.shards():

@@ -119,7 +119,7 @@ def bit_turned(it: Spoiled, row: int) -> Told:
 def retouched(it: Spoiled, row: int) -> Told:
     """Somebody worked on the picture."""
     retouch(it.file(row))
-    return "altered", row, it.file(row).name
+    return "edited", row, it.file(row).name
 
 
 def renamed(it: Spoiled, row: int) -> Told:
@@ -191,7 +191,7 @@ OF_PICTURES = (
 )
 """Each concerns one row's picture and no other."""
 
-PAID_AGAIN = {gone, cut_off, emptied, no_picture, bit_turned, retouched, all_lost}
+PAID_AGAIN = {gone, cut_off, emptied, no_picture, bit_turned, all_lost}
 """Those for which a repair has to ask the service."""
 
 

@@ -1,14 +1,22 @@
 """A full disk stops the run before it costs more, and loses nothing that is under way."""
 
 import errno
+import itertools
+import random
+import threading
+import time
 
 import pytest
-from running import prompts, run
+from running import TODAY, prompts, run
 
-from imagen_batch.errors import Fatal
+from imagen_batch.errors import Fatal, Interrupted
+from imagen_batch.examine import examine
 from imagen_batch.room import Room
+from imagen_batch.run import open_run
+from imagen_batch.settings import validated
 from imagen_batch.shelf import Shelf
 from imagen_batch.simulator import Simulator
+from imagen_batch.stopping import Stop
 from imagen_batch.storage import STATE, Folder
 
 
@@ -22,22 +30,111 @@ class Disk:
         return self.free
 
 
-def test_a_disk_that_could_not_take_what_is_under_way_stops_the_run(tmp_path):
+KIND = ("a-model", "1K")
+
+
+def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
     """Come back later: code 75."""
     disk = Disk(100 * 2**20)
-    room = Room(Folder(tmp_path), in_flight=32, free=disk, clock=iter(range(100)).__next__)
-    room.check()
-    room.took(10 * 2**20)
+    room = Room(Folder(tmp_path), in_flight=32, free=disk)
+    room.reserve("a", images=1, kind=KIND)
+    room.took(10 * 2**20, key="a")
+    room.release("a")
+    disk.free = 12 * 2**20
     with pytest.raises(Fatal) as caught:
-        room.check()
+        room.reserve("b", images=1, kind=KIND)
     assert (caught.value.exit_code, caught.value.outcome) == (75, "disk")
 
 
-def test_the_first_picture_tells_how_large_they_are(tmp_path):
-    """Small pictures need little room."""
-    room = Room(Folder(tmp_path), in_flight=8, free=Disk(2 * 2**20), clock=iter(range(100)).__next__)
-    room.took(1000)
-    room.check()
+def test_the_first_image_tells_how_large_they_are(tmp_path):
+    """Small ones need little room, and those of another size are not judged by them."""
+    room = Room(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
+    room.reserve("a", images=1, kind=KIND)
+    room.took(1000, key="a")
+    room.release("a")
+    for number in range(100):
+        room.reserve(str(number), images=4, kind=KIND)
+    with pytest.raises(Waited):
+        room.reserve("large", images=1, kind=("a-model", "4K"), pause=waits)
+
+
+class Waited(Exception):
+    """A reservation has to wait."""
+
+
+def waits(_seconds):
+    """Instead of waiting."""
+    raise Waited
+
+
+def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
+    """Two fit, the third waits until one is stored and smaller than was thought; then it fits, too."""
+    disk = Disk(2**20 + 3_100_000)
+    room = Room(Folder(tmp_path), in_flight=8, free=disk)
+    room.reserve("a", images=1, kind=KIND)
+    room.reserve("b", images=1, kind=KIND)
+    room.reserve("a", images=1, kind=KIND, pause=waits)  # sent again: it has its room
+    with pytest.raises(Waited):
+        room.reserve("c", images=1, kind=KIND, pause=waits)
+
+    def stored(_seconds):
+        room.took(50_000, key="a")
+        disk.free -= 50_000
+        room.release("a")
+
+    room.reserve("c", images=1, kind=KIND, pause=stored)
+
+
+def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
+    """Many threads, a fast service, images of about one size: whatever was sent finds room."""
+    lock, disk, lost = threading.Lock(), Disk(20 * 2**20), []
+    room = Room(Folder(tmp_path), in_flight=16, free=disk)
+
+    def work(worker):
+        dice = random.Random(worker)
+        for number in itertools.count():
+            key = f"{worker}-{number}"
+            try:
+                room.reserve(key, images=1, kind=KIND, pause=lambda _seconds: time.sleep(0.0005))
+            except Fatal:
+                return
+            time.sleep(0.001)
+            size = dice.randrange(900_000, 1_000_000)
+            with lock:
+                if disk.free < size:
+                    lost.append(key)
+                disk.free -= size
+            room.took(size, key=key)
+            room.release(key)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert lost == []
+    assert disk.free < 4 * 2**20  # and the disk was used
+
+
+def test_a_stop_ends_the_wait_for_room(tmp_path):
+    """Nothing is in the way of a Ctrl-C."""
+    stop, room = Stop(), Room(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
+    room.reserve("a", images=1, kind=KIND)
+    stop.for_signal(2)
+    with pytest.raises(Interrupted):
+        room.reserve("b", images=1, kind=KIND, pause=stop.sleep)
+
+
+def test_room_is_released_whatever_became_of_a_request(tmp_path):
+    """Refused, failed, lost or stored."""
+    marked = ("[[sim:finish_IMAGE_SAFETY]] a", "[[sim:bad_request]] b", "[[sim:http_503]] c", "d")
+    settings = {"prompts": str(prompts(tmp_path, *marked)), "out": str(tmp_path / "out"), "provider": "simulator"}
+    with Simulator() as sim:
+        settings |= {"base_url": sim.url, "wait_initial": 0.0, "max_attempts": 2}
+        with open_run(examine(validated(settings), today=TODAY), env={}) as opened:
+            for shard in opened.shards():
+                opened.make(shard)
+            assert opened.studio.shelf.room._reserved == {}
 
 
 def test_the_ballast_takes_a_small_share_and_goes(tmp_path):

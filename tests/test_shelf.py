@@ -93,8 +93,6 @@ def test_what_was_received_is_found_until_the_ledger_has_it(shelf):
     shelf.clear(KEY, [1])
     shelf.clear(KEY, [1])
     assert [(one.key, one.number) for one in shelf.left(attempts)] == [(OTHER, 2)]
-    shelf.sweep()
-    assert list(shelf.left(attempts)) == []
 
 
 def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(shelf):

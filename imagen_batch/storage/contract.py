@@ -14,6 +14,9 @@ STATE: Final = ".imagen-batch"
 LEDGER: Final = f"{STATE}/ledger"
 """Logs of records, one for each writer; see `ledger.py`."""
 
+SET_ASIDE: Final = f"{STATE}/set-aside"
+"""What a repair moved out of the way. Nothing is deleted."""
+
 
 class Log(Protocol):
     """Bytes that are only ever added to."""

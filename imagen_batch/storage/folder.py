@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -47,12 +48,15 @@ class Folder:
         return [self.size(name) for name in names]
 
     def sizes(self, below: str) -> Iterator[tuple[str, int]]:
-        """Name and bytes of every file below a name, sorted within each folder."""
-        for parent, folders, names in os.walk(self.path / below):
+        """Name and bytes of every regular file below a name, sorted within each folder. Links are not followed."""
+        root = str(self.path / below)
+        for parent, folders, names in os.walk(root):
             folders.sort()
-            for path in (Path(parent) / name for name in sorted(names)):
-                with suppress(FileNotFoundError):  # taken away in between, or a link to nowhere
-                    yield path.relative_to(self.path).as_posix(), path.stat().st_size
+            for name in sorted(names):
+                with suppress(FileNotFoundError):  # removed in between
+                    facts = os.lstat(f"{parent}/{name}")
+                    if stat.S_ISREG(facts.st_mode):
+                        yield f"{below}{parent[len(root) :]}/{name}".lstrip("/"), facts.st_size
 
     def put(self, name: str, data: bytes) -> None:
         """Write `data` and flush it to disk."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.errors import LedgerDamaged, SettingsInvalid
 from imagen_batch.storage.contract import Storage
 from imagen_batch.storage.folder import Folder
 
@@ -26,6 +26,9 @@ def in_reach(place: str | Path, *, to: str) -> Iterator[None]:
     """A place that can't be worked in is told in a sentence: raises SettingsInvalid for an OSError of the block."""
     try:
         yield
+    except LedgerDamaged as damage:  # read from a copy on this machine where the run is in a bucket
+        damage.place = str(place)
+        raise
     except OSError as error:
         raise SettingsInvalid(f"--out {place}: can't {to}: {error.strerror or error}") from error
 
