@@ -147,3 +147,9 @@ class Fatal(AttemptError):
         self.exit_code = exit_code
         self.resets_at = resets_at
         self.refreshable = refreshable
+
+
+def disk_trouble(what: OSError | str) -> Fatal:
+    """The run stops until somebody mended the folder."""
+    words = what if isinstance(what, str) else what.strerror or str(what)
+    return Fatal(f"the output folder can't be written: {words}", kind="disk", outcome="disk", exit_code=75)

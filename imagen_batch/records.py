@@ -230,3 +230,9 @@ class Problem:
     column: str | None
     found: str | None
     message: str  # what is wrong and what is allowed
+
+
+Limit = Literal["max_cost", "max_cost_per_run", "max_images"]
+"""The settings that bound what a run may spend."""
+
+CENT_FRACTION = 1e-9  # sums of prices are floats: a wall of 3 x 0.04 must admit three pictures

@@ -23,11 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from imagen_batch.addresses import cluster_address, web_address
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.cells import aspect_ratio
+from imagen_batch.prompts.sources import is_unicode, read_small, stands_for_stdin
 from imagen_batch.records import Options
-from imagen_batch.sources import is_unicode, read_small, stands_for_stdin
+from imagen_batch.system.addresses import cluster_address, web_address
 
 CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"

@@ -3,10 +3,10 @@
 import os
 
 import pytest
-from shell import Shell
-from stores import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
-from flows.server import OwnServer
+from imagen_batch.orchestration.prefect_server import OwnServer
+from tests.support.shell import Shell
+from tests.support.storages import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
 
 @pytest.fixture(scope="session", name="store_server")
@@ -59,3 +59,10 @@ def shell(tmp_path, monkeypatch, capsys):
     here = tmp_path / "here"
     here.mkdir()
     return Shell(monkeypatch, capsys, here, {"IMAGEN_BATCH_WAIT_INITIAL": "0"})
+
+
+def pytest_collection_modifyitems(items):
+    """Tests with a Prefect server run one after the other: each of them boots slowly, and two at once starve both."""
+    for item in items:
+        if item.get_closest_marker("prefect"):
+            item.add_marker(pytest.mark.xdist_group("prefect"))

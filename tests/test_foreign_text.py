@@ -8,20 +8,22 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from entries import entry
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.cli import main
-from imagen_batch.findings import Audit, Finding, audit_text
-from imagen_batch.problems import problems_json, problems_text
-from imagen_batch.progress import make_progress
+from imagen_batch.audit.findings import Audit, Finding
+from imagen_batch.audit.report import audit_text
+from imagen_batch.cli.commands import main
+from imagen_batch.cli.progress import make_progress
 from imagen_batch.records import OUTCOMES, Problem, Sample
-from imagen_batch.report import Ending, Facts, Tally, to_json_text, to_markdown, to_terminal
+from imagen_batch.reports.problems import problems_json, problems_text
+from imagen_batch.reports.render import to_json_text, to_markdown, to_terminal
+from imagen_batch.reports.summary import Ending, Facts, Tally
+from imagen_batch.reports.table_file import Unwritten
+from imagen_batch.reports.tables import Tables
 from imagen_batch.storage import Folder
-from imagen_batch.table_file import Unwritten
-from imagen_batch.tables import Tables
-from imagen_batch.wording import no_formula, one_line, printable, printable_lines
+from imagen_batch.text import no_formula, one_line, printable, printable_lines
+from tests.support.entries import entry
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 \x9b31m \u202egnp.exe \u2028next \ud800 \u2066x\u2069 \x00\r"
 FORMULAS = ("=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\uff1d1")

@@ -9,18 +9,18 @@ from pathlib import Path
 import orjson
 import pytest
 
-from imagen_batch.arguments import make_parser, spread_retry
-from imagen_batch.cli import main
-from imagen_batch.manifest import manifest_columns
-from imagen_batch.models import load_catalogue
+from imagen_batch.cli.arguments import make_parser, spread_retry
+from imagen_batch.cli.commands import main
 from imagen_batch.prompts import open_prompts
-from imagen_batch.prompts.names import ALIASES
+from imagen_batch.prompts.column_names import ALIASES
+from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.records import OUTCOMES, PromptRow
+from imagen_batch.reports.manifest import manifest_columns
 from imagen_batch.settings import DEFAULT_MODEL, Parameters, load_settings, validated
-from imagen_batch.simulator.faults import FAULTS
-from imagen_batch.simulator.mischief import read_rules
+from imagen_batch.simulator.faults.rules import read_rules
+from imagen_batch.simulator.faults.table import FAULTS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -158,6 +158,6 @@ def test_the_deployment_names_a_flow_and_its_settings() -> None:
     (sample,) = [block for block in blocks("python") if "serve" in block]
     path, name = re.search(r'entrypoint="(.+?):(\w+)"', sample).groups()  # type: ignore[union-attr]
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert name in {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     given = sample.partition('"settings": {')[2].partition("}")[0]
     validated(dict.fromkeys(re.findall(r'"(\w+)":', given), "1"))

@@ -6,18 +6,18 @@ from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
-from making import REQUEST, ok, trace
-from running import run, write_csv
 
-from imagen_batch import plan
-from imagen_batch.audit import audit
-from imagen_batch.cli import main
+from imagen_batch.audit.audit import audit
+from imagen_batch.cli.commands import main
 from imagen_batch.errors import LedgerDamaged
-from imagen_batch.history import read_history
-from imagen_batch.ledger import LedgerWriter
+from imagen_batch.ledger.history import read_history
+from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.planning import rows as plan
+from imagen_batch.planning.styling import with_comma
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, Folder
-from imagen_batch.styling import with_comma
+from tests.support.factories import REQUEST, ok, trace
+from tests.support.runs import run, write_csv
 
 STYLED = [{"prompt": f"A fox {number}.", "style": "ink"} for number in range(4)]
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.arguments import make_parser
-from imagen_batch.cli import _settings, main
+from imagen_batch.cli.arguments import make_parser
+from imagen_batch.cli.commands import _settings, main
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.models import load_catalogue
+from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import load_settings, merged
 
 TOML = """\

@@ -13,6 +13,6 @@ Four formats, chosen by the name's suffix, else by content:
 Text is kept to the character; only the ends of a prompt are trimmed.
 """
 
-from imagen_batch.prompts.reading import PromptFile, open_prompts
+from imagen_batch.prompts.prompt_file import PromptFile, open_prompts
 
 __all__ = ["PromptFile", "open_prompts"]

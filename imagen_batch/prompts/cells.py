@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from imagen_batch.prompts.names import fold
+from imagen_batch.prompts.column_names import fold
 
 _WHOLE = re.compile(r"0*([0-9]{1,10})(?:\.0*)?")  # "3.0": pandas writes whole numbers so beside an empty cell
 _RATIO = re.compile(r"([0-9]{1,2})\s*[:xX×/-]\s*([0-9]{1,2})")

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TypeVar
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.likeness import remark
-from imagen_batch.prompts.names import ALIASES, FAILURE_COLUMNS, MARK_COLUMN, composed, fold, looks_secret
+from imagen_batch.prompts.column_names import ALIASES, FAILURE_COLUMNS, MARK_COLUMN, composed, fold, looks_secret
+from imagen_batch.prompts.suspicious_columns import remark
 from imagen_batch.records import Problem
 
 # The cells at some positions, row by row.

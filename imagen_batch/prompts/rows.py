@@ -9,8 +9,8 @@ from typing import Any
 
 from imagen_batch.prompts import cells
 from imagen_batch.prompts.columns import Columns
-from imagen_batch.prompts.fitting import Fitting
-from imagen_batch.prompts.tables import Record
+from imagen_batch.prompts.delimited import Record
+from imagen_batch.prompts.record_width import Fitting
 from imagen_batch.records import Options, Problem, PromptRow
 
 Meaning = Callable[[str], Any]

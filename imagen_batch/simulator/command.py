@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from imagen_batch.loopback import is_loopback
-from imagen_batch.simulator.faults import FAULTS
-from imagen_batch.simulator.mischief import RuleInvalid
-from imagen_batch.simulator.running import Simulator
+from imagen_batch.simulator.embedded import Simulator
+from imagen_batch.simulator.faults.rules import RuleInvalid
+from imagen_batch.simulator.faults.table import FAULTS
+from imagen_batch.system.loopback import is_loopback
 
 
 def main(argv: Sequence[str] | None = None) -> int:

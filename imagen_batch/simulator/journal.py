@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from imagen_batch.simulator.service import Answer
-from imagen_batch.simulator.tally import Received
+from imagen_batch.simulator.usage_log import Received
 
 _SECRET_HEADERS = {"x-goog-api-key", "authorization", "proxy-authorization", "cookie"}
 _KEY = re.compile(r"([?&]key=)[^&]*")

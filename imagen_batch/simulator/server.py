@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from imagen_batch.loopback import is_loopback
-from imagen_batch.simulator.replies import Reply, html, reply_json
+from imagen_batch.simulator.api.replies import Reply, html, reply_json
 from imagen_batch.simulator.service import Answer, Service
-from imagen_batch.simulator.tally import Received, Tally
+from imagen_batch.simulator.usage_log import Received, Tally
+from imagen_batch.system.loopback import is_loopback
 
 _MOST_BODY = 100 * 2**20  # api.md 8.1
 _POLL = 0.02  # seconds until a closing server is noticed

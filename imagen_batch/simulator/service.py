@@ -15,17 +15,19 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pybase64
 
-from imagen_batch.simulator import generate_content, listing, predict, refusals
-from imagen_batch.simulator.catalogue import Model, Verb, find
-from imagen_batch.simulator.drawing import draw
-from imagen_batch.simulator.fault import Attempt
-from imagen_batch.simulator.mischief import Chosen, Mischief
-from imagen_batch.simulator.order import Call, Order
+from imagen_batch.simulator.api import error_bodies as refusals
+from imagen_batch.simulator.api import generate_content, predict
+from imagen_batch.simulator.api import models as listing
+from imagen_batch.simulator.api.catalogue import Model, Verb, find
+from imagen_batch.simulator.api.replies import Json, Refused, Reply, html, invalid, reply_json
+from imagen_batch.simulator.api.requests import Call, Order
+from imagen_batch.simulator.api.routes import read_call, read_listing
+from imagen_batch.simulator.faults.broken_transfers import Carry
+from imagen_batch.simulator.faults.fault import Attempt
+from imagen_batch.simulator.faults.rules import Chosen, Mischief
+from imagen_batch.simulator.pictures.drawing import draw
 from imagen_batch.simulator.quota import Quota
-from imagen_batch.simulator.replies import Json, Refused, Reply, html, invalid, reply_json
-from imagen_batch.simulator.routes import read_call, read_listing
-from imagen_batch.simulator.tally import Delivered, Received
-from imagen_batch.simulator.transfers import Carry
+from imagen_batch.simulator.usage_log import Delivered, Received
 
 _READ = {"predict": predict.read, "generateContent": generate_content.read}
 _WRITE = {"predict": predict.write, "generateContent": generate_content.write}

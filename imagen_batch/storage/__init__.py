@@ -7,9 +7,9 @@ between their segments.
     bucket.py   an object store through fsspec: s3://, gs://, az://
 """
 
-from imagen_batch.storage.contract import LEDGER, SET_ASIDE, STATE, Log, Storage, written_text
+from imagen_batch.storage.base import LEDGER, SET_ASIDE, STATE, Log, Storage, written_text
 from imagen_batch.storage.folder import Folder
-from imagen_batch.storage.opening import check_place, in_reach, is_url, open_storage
+from imagen_batch.storage.open import check_place, in_reach, is_url, open_storage
 
 __all__ = [
     "LEDGER",

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from imagen_batch.storage.contract import STATE
-from imagen_batch.storage.flock import flocked, is_flocked
+from imagen_batch.storage.base import STATE
+from imagen_batch.storage.file_lock import flocked, is_flocked
 
 _LOCK = f"{STATE}/lock"
 

@@ -20,8 +20,8 @@ from typing import Any, Protocol
 import orjson
 
 from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.output import say
-from imagen_batch.storage.contract import STATE
+from imagen_batch.storage.base import STATE
+from imagen_batch.system.streams import say
 
 NAME = f"{STATE}/lock"
 _RENEW_EVERY_S = 5.0

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from imagen_batch.output import say
-from imagen_batch.storage.answers import is_no_access
+from imagen_batch.storage.http_status import is_no_access
+from imagen_batch.system.streams import say
 
 PATIENCE_S = 120.0
 _TELL_AFTER_S = 5.0

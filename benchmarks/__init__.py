@@ -1,0 +1,1 @@
+"""Measurements of speed, reliability and scale."""

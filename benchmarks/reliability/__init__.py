@@ -1,0 +1,1 @@
+"""Kills, full disks, lost replies, budgets: what must hold whatever happens."""

@@ -1,0 +1,149 @@
+"""Is the budget's wall ever crossed, whatever the threads do and whenever the process dies?
+
+    python -m benchmarks.reliability.budget_limit [SCHEDULES=10000] [SEED=1]
+
+Each schedule is a few threads that reserve, settle, release or keep at random against small walls, killed and
+started again a few times. Beside the budget a cashier counts what is or may be charged: never more than the wall.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+
+from benchmarks.support.jobs import close
+from imagen_batch.errors import Interrupted
+from imagen_batch.sending.budget import Budget, Reservation
+from imagen_batch.sending.stop import Stop
+
+ROUNDING = 1e-6  # sums of prices are floats
+PRICES = (0.02, 0.0351795, 0.04, 0.151)
+STEPS = 8  # of a thread's life
+
+
+class Cashier:
+    """Counts the money of one job by itself, over all lives of its process."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self.wall = dice.choice((0.12, 0.35, 1.0))
+        self.most_pictures = dice.choice((3, 10, 1000))
+        self.spent = 0.0  # what is charged, and what may be
+        self.made = 0  # likewise
+        self.granted = 0
+        self.crossed = False
+        self.crossed_pictures = False
+        self.fullest = 0.0  # part of the wall that was in use
+        self._held = 0.0
+        self._held_pictures = 0
+        self._lock = threading.Lock()
+
+    def grant(self, cost: float, pictures: int) -> None:
+        """The budget let this pass."""
+        with self._lock:
+            self.granted += 1
+            self._held += cost
+            self._held_pictures += pictures
+            used = self.spent + self._held
+            self.fullest = max(self.fullest, used / self.wall)
+            self.crossed |= used > self.wall + ROUNDING
+            self.crossed_pictures |= self.made + self._held_pictures > self.most_pictures
+
+    def end(self, reservation: Reservation, *, spent: float, made: int) -> None:
+        """So much of a reservation was used. To be told before the budget knows: it may lend the rest at once."""
+        with self._lock:
+            self._held -= reservation.cost
+            self._held_pictures -= reservation.pictures
+            self.spent += spent
+            self.made += made
+
+
+def main() -> None:
+    """Run the schedules and print what was tried."""
+    given = [int(argument) for argument in sys.argv[1:]]
+    schedules, seed = (*given, *(10_000, 1)[len(given) :])
+    sys.setswitchinterval(1e-5)  # threads take turns often
+    began = time.monotonic()
+    cashiers = [_schedule(random.Random(f"{seed} {number}")) for number in range(schedules)]
+    print(f"{'schedules':<36}{schedules:>10} in {time.monotonic() - began:.0f} s")
+    print(f"{'reservations granted':<36}{sum(cashier.granted for cashier in cashiers):>10}")
+    print(f"{'came within 5 % of the wall':<36}{sum(cashier.fullest > 0.95 for cashier in cashiers):>10}")
+    print(f"{'crossed the wall in USD':<36}{sum(cashier.crossed for cashier in cashiers):>10}")
+    print(f"{'crossed the wall in pictures':<36}{sum(cashier.crossed_pictures for cashier in cashiers):>10}")
+    close(
+        {
+            "the wall in USD is never crossed": not any(cashier.crossed for cashier in cashiers),
+            "the wall in pictures is never crossed": not any(cashier.crossed_pictures for cashier in cashiers),
+        }
+    )
+
+
+def _schedule(dice: random.Random) -> Cashier:
+    """A job of one to four lives."""
+    cashier = Cashier(dice)
+    for _ in range(dice.randint(1, 4)):
+        _Life(cashier).live(dice)
+    return cashier
+
+
+class _Life:
+    """One process: what earlier ones left open counts as spent."""
+
+    def __init__(self, cashier: Cashier) -> None:
+        self._cashier = cashier
+        self._stop = Stop()
+        self._budget = Budget(
+            max_cost=cashier.wall,
+            max_images=cashier.most_pictures,
+            spent=cashier.spent,
+            pictures=cashier.made,
+        )
+
+    def live(self, dice: random.Random) -> None:
+        """Let up to four threads work until they are done, or one of them brings death to all."""
+        threads = [
+            threading.Thread(target=self._work, args=(random.Random(dice.random()),))
+            for _ in range(dice.randint(1, 4))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self, dice: random.Random) -> None:
+        with suppress(Interrupted):
+            for _ in range(STEPS):
+                pictures = dice.randint(1, 4)
+                price = dice.choice(PRICES) * pictures
+                reservation = self._budget.reserve(price, pictures, stop=self._stop)
+                if reservation is not None:
+                    self._cashier.grant(price, pictures)
+                    self._end(reservation, dice)
+
+    def _end(self, held: Reservation, dice: random.Random) -> None:
+        if self._stop.is_set or dice.random() < 1 / 30:
+            self._cashier.end(held, spent=held.cost, made=held.pictures)
+            self._die()
+            return
+        what = dice.choice(("settle", "settle", "release", "keep"))
+        share = dice.choice((1.0, dice.random()))
+        cost = {"settle": held.cost * share, "release": 0.0, "keep": held.cost}[what]
+        made = {"settle": round(held.pictures * share), "release": 0, "keep": held.pictures}[what]
+        self._cashier.end(held, spent=cost, made=made)
+        if what == "settle":
+            held.settle(cost, made)
+        else:
+            getattr(held, what)()
+
+    def _die(self) -> None:
+        """Nobody tells the budget anything any more; who waits at it is gone, too."""
+        self._stop.for_signal(signal.SIGKILL)
+        with self._budget._changed:
+            self._budget._changed.notify_all()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""How much of a service's rate is used, and how often does it have to refuse?
+
+    python -m benchmarks.reliability.quota_usage [REQUESTS=2000] [SCENARIO ...]
+
+The service lets 20 requests a second pass, 20 at once at most, each takes 200 ms; beyond that it answers 429
+with RetryInfo. Its rate is given to the run or not, named in the 429 or not, and halves midway or not.
+Each scenario takes REQUESTS / 20 seconds or more; the laws are meant for 2,000 requests.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.support.jobs import Ran, close, job, prompt_file
+from imagen_batch.simulator import Simulator
+from imagen_batch.simulator.api import error_bodies as refusals
+from imagen_batch.simulator.api.replies import Reply
+from imagen_batch.simulator.quota import Quota
+
+RATE = 20
+BURST = 20
+LATENCY_S = 0.2
+CHOSEN = {"concurrency": 64, "model": "gemini-3.1-flash-image", "image_size": "512"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`least` and `refused` are the laws: ideal over actual time, 429s over attempts."""
+
+    given: bool = False
+    named: bool = True
+    halves: bool = False
+    least: float = 0.95
+    refused: float = 0.02
+
+
+SCENARIOS = {
+    "found": Scenario(),
+    "found-unnamed": Scenario(named=False),
+    "given": Scenario(given=True, least=0.98, refused=0.0),
+    "halving": Scenario(halves=True),
+    "halving-unnamed": Scenario(named=False, halves=True),
+}
+
+
+def main() -> None:
+    """Run the scenarios and print a line for each."""
+    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    laws = {}
+    print(f"{requests} requests{'':<12}{'ideal':>8}{'actual':>8}{'used':>8}{'429s':>6}{'share':>8}{'right':>7}")
+    for name in sys.argv[2:] or SCENARIOS:
+        scenario = SCENARIOS[name]
+        ran, refused = _run(scenario, requests)
+        ideal, made = _ideal(scenario, requests), ran.summary.counts["ok"]
+        used, share = ideal / ran.seconds, refused / ran.summary.attempts
+        print(
+            f"{name:<24}{ideal:>7.1f}s{ran.seconds:>7.1f}s{used:>8.1%}{refused:>6}{share:>8.2%}{made:>7}", flush=True
+        )
+        laws[f"{name}: at least {scenario.least:.0%} of the rate is used"] = used >= scenario.least
+        laws[f"{name}: at most {scenario.refused:.0%} are refused"] = share <= scenario.refused
+        laws[f"{name}: every picture is made"] = made == requests
+    close(laws)
+
+
+def _run(scenario: Scenario, requests: int) -> tuple[Ran, int]:
+    """The run, and how many 429s the service gave."""
+    chosen: dict[str, Any] = {**CHOSEN, "requests_per_minute": RATE * 60 if scenario.given else None}
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Simulator(latency=LATENCY_S, requests_per_minute=RATE * 60, burst=BURST) as sim,
+        nullcontext() if scenario.named else patch.object(refusals, "quota", _unnamed),
+        _halving(sim, _until_half(requests)) if scenario.halves else nullcontext(),
+    ):
+        ran = job(prompt_file(Path(name), requests), sim.url, **chosen)
+        return ran, sim.bill.attempts.get(429, 0)
+
+
+def _ideal(scenario: Scenario, requests: int) -> float:
+    """Seconds from the first request to the last reply, were no token ever idle."""
+    if not scenario.halves:
+        return (requests - BURST) / RATE + LATENCY_S
+    return _until_half(requests) + (requests - requests // 2) / (RATE / 2) + LATENCY_S
+
+
+def _until_half(requests: int) -> float:
+    """Seconds in which the full rate lets half of the requests pass."""
+    return (requests // 2 - BURST) / RATE
+
+
+def _unnamed(_order: object, *, window: str, limit: int, delay: float) -> Reply:  # noqa: ARG001
+    """A 429 that says how long to wait, and not which limit there is."""
+    return refusals.exhausted("Resource has been exhausted (e.g. check quota).", retry=delay)
+
+
+@contextmanager
+def _halving(sim: Simulator, after: float) -> Iterator[None]:
+    """The bucket fills at half the rate from so many seconds after the first request on."""
+    quota: Quota = sim._server.desk.service.quota
+    over = threading.Event()
+
+    def watch() -> None:
+        while not sim.requests and not over.wait(0.005):
+            pass
+        if not over.wait(after):
+            quota.per_minute = RATE * 60 // 2
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Does a repair that is killed at any of its storage operations buy an image that is on disk?
+
+    python -m benchmarks.reliability.repair_kills [KILLS=200]
+
+A finished run of ten images is damaged in many ways: two images are lost, the others swapped, renamed, linked,
+unrecorded or forgotten by the ledger. A repair of it is killed with SIGKILL before, in the middle of, or after one
+of its operations, then started again, and again killed at random, until it ends. Then it pays for what it calls lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.support.jobs import close, job, prompt_file
+from imagen_batch.audit.audit import audit
+from imagen_batch.audit.repair import Repaired, repair
+from imagen_batch.inputs.snapshot import stored_settings
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.run import open_run
+from imagen_batch.simulator import Simulator
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from tests.support.killing import copy_spoiled, each_change
+
+ROWS = 10
+
+
+def main() -> None:
+    """Kill at each operation in turn, and at further ones until there were enough kills."""
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    done = bought_too_much = unclean = 0
+    dice, moment = random.Random(8), 0
+    with tempfile.TemporaryDirectory() as name, Simulator() as sim:
+        home = Path(name)
+        finished = job(prompt_file(home, ROWS), sim.url).folder
+        while done < kills:
+            moment += 1
+            folder, lost = copy_spoiled(finished, home / f"copy{moment}")
+            here = _killed(folder, at=moment)
+            if not here:  # the repair has no such operation: begin again with the first one
+                moment = 0
+            done += here
+            while here and dice.random() < 0.4 and _killed(folder, at=dice.randrange(1, 80)):
+                done += 1
+            bought = _paid(folder, repair(folder), sim)
+            bought_too_much += bought != len(lost)
+            unclean += bool({one.kind for one in audit(folder).findings} - {"foreign", "duplicated"})
+            shutil.rmtree(folder.parent, ignore_errors=True)
+    print(f"{done} kills; bought other than what was lost: {bought_too_much}; not clean in the end: {unclean}")
+    close(
+        {
+            "each kill was one": done >= kills,
+            "no image that was on disk is bought": not bought_too_much,
+            "the folder is clean in the end": not unclean,
+        }
+    )
+
+
+def _killed(folder: Path, *, at: int) -> bool:
+    """Repair in a process that kills itself at its operation number `at`; False where it ended before that."""
+    child = os.fork()
+    if not child:
+        with each_change(_bomb(at)):
+            repair(folder)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _bomb(at: int) -> Callable[[], None]:
+    left = [at]
+
+    def happens() -> None:
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return happens
+
+
+def _paid(folder: Path, repaired: Repaired, sim: Simulator) -> int:
+    """Make again what the repair calls lost; returns how many images were bought."""
+    before = sim.bill.total
+    settings = stored_settings(folder).model_copy(update={"base_url": sim.url})
+    examined = examine(settings, today=datetime.now(UTC).date())
+    examined.lost = repaired.lost
+    with open_run(examined, env={}) as run:
+        for shard in run.shards():
+            run.make(shard)
+        run.finish()
+    return sim.bill.total - before
+
+
+if __name__ == "__main__":
+    main()

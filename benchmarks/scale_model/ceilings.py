@@ -1,0 +1,113 @@
+"""What can each part of one run carry, in pictures a second or in rows, and what would one change?
+
+Arithmetic: none of this depends on the order in which things happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Given
+from benchmarks.scale_model.traffic import Flow
+from imagen_batch.planning.requests import shard_size
+
+WEEK_S = 7 * DAY_S
+RESUME_S = 600.0  # longer is too long
+SHEET_ROWS = 2**20  # what a spreadsheet opens
+TASKS = 1000  # a run is meant to have hundreds
+PUTS = 3  # for a picture: itself, `sent`, `done`
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """`most` is in pictures a second, or in rows; `why` says what it stands for, `change` what would move it."""
+
+    part: str
+    most: float
+    why: str
+    change: str
+
+
+@dataclass(frozen=True)
+class Operations:
+    """On the store. `kept_bytes` is what lies there at the end."""
+
+    put: float
+    list: float
+    get: float
+    kept_bytes: float
+
+    @property
+    def total(self) -> float:
+        """Of all kinds."""
+        return self.put + self.list + self.get
+
+
+def rates(given: Given) -> list[Ceiling]:
+    """Pictures a second that each part of one run lets through, the narrowest first."""
+    service, store, tool, machines = given.service, given.store, given.tool, given.machines
+    slot_s = service.latency_s + 3 * store.part_s + store.picture_s  # a record often waits for another part's end
+    shards = tool.prefect_tasks_a_second
+    size = shard_size(given.prompts)
+    moved = service.reply_bytes + service.picture_bytes
+    return _narrowest_first(
+        ("spending limit of a month", service.usd_month / service.usd / MONTH_DAYS / DAY_S, "tier 3's first", "ask"),
+        ("slots by default", tool.slots / slot_s, f"{tool.slots} in flight", "--concurrency"),
+        ("quota", service.per_minute / 60, "one key, one project", "a run for each project"),
+        ("slots at most", tool.most_slots / slot_s, f"{tool.most_slots:,} in flight", "more runs"),
+        ("network of a machine", machines.net_bytes_s / moved, "reply in, picture out", "--runner dask or ray"),
+        ("CPU of a machine", machines.cores / tool.picture_s, f"{machines.cores} cores", "--runner dask or ray"),
+        ("puts below a prefix", store.puts_a_second / PUTS, f"{PUTS} a picture", "more runs: each has a prefix"),
+        ("Prefect's event queue", shards * size, f"{shards:.0f} shards a second, {size:,} each", "nothing"),
+        ("CPU of the planning machine", 1 / tool.dispatch_s, "tickets and reports", "nothing"),
+    )
+
+
+def sizes(given: Given) -> list[Ceiling]:
+    """Rows at which each part of one run is too much, the smallest first."""
+    service, tool, machines = given.service, given.tool, given.machines
+    memory, disk = machines.memory_bytes - tool.idle_bytes, machines.disk_bytes
+    again_s = tool.row_s + tool.ledger_bytes / machines.fetch_bytes_s
+    on_disk = 2 * tool.input_bytes + tool.ledger_bytes + tool.csv_bytes + tool.parquet_bytes
+    return _narrowest_first(
+        ("manifest.csv", SHEET_ROWS, "no spreadsheet opens it", "Parquet only"),
+        ("Prefect's pages", TASKS * shard_size(given.prompts), f"over {TASKS:,} shards", "a flow run for each run"),
+        ("quota", service.per_minute / 60 * WEEK_S, "over a week", "a run for each project"),
+        ("resume", RESUME_S / again_s, "over 10 minutes", "smaller runs; ledgers folded in parallel"),
+        ("memory of the plan", memory / tool.row_bytes, f"over {machines.memory_bytes / 1e9:.0f} GB", "smaller runs"),
+        ("disk of the plan", disk / on_disk, f"ledger, tables: {disk / 1e9:.0f} GB", "smaller runs"),
+    )
+
+
+def operations(given: Given, rows: int, flowing: Flow, *, resumes: int = 0) -> Operations:
+    """What runs of so many rows in all ask of their store, and what then lies there."""
+    store, tool, service = given.store, given.tool, given.service
+    seconds = rows / flowing.a_second
+    merged = rows * flowing.parts / tool.merge_after
+    renewed, spoken = seconds / tool.lease_every_s, seconds / tool.control_every_s
+    workers = given.workers if given.workers > 1 else 0  # one alone is told nothing and asked nothing
+    return Operations(
+        put=rows * (1 + flowing.parts) + merged + renewed + (spoken if workers else 0),
+        list=(rows + merged * (1 + resumes)) / store.page + spoken * workers * tool.claims,
+        get=renewed + merged * (1 + resumes) + spoken * workers,
+        kept_bytes=rows * (service.picture_bytes + tool.ledger_bytes + tool.csv_bytes + tool.parquet_bytes),
+    )
+
+
+def planning_bytes(given: Given, rows: int) -> float:
+    """Memory of the process that plans and accounts."""
+    return given.tool.idle_bytes + rows * given.tool.row_bytes
+
+
+def making_bytes(given: Given) -> float:
+    """Memory of a process that makes pictures."""
+    return given.tool.idle_bytes + given.slots / given.workers * given.tool.slot_bytes
+
+
+def workers_at_most(given: Given) -> float:
+    """Of one run, until their looking alone is all that its prefix lets through."""
+    return given.store.gets_a_second * given.tool.control_every_s / (1 + given.tool.claims)
+
+
+def _narrowest_first(*found: tuple[str, float, str, str]) -> list[Ceiling]:
+    return sorted((Ceiling(*one) for one in found), key=lambda one: one.most)

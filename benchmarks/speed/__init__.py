@@ -1,0 +1,1 @@
+"""CPU, memory, latency and start-up, each against something run beside it."""

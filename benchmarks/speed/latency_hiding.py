@@ -1,0 +1,45 @@
+"""How much of a service's latency is hidden by asking for many pictures at once?
+
+    python -m benchmarks.speed.latency_hiding [RUNS=3]
+
+2,000 tiny pictures, 200 ms each, 64 at once, through `imagen-batch run` with Prefect: the time that they would take
+with 64 under way from the first to the last moment, over the time between the first request and the last reply.
+Without a rate given, as most run it, the pace has to grow first; with one it starts at once.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.support.figures import at_least, tell
+from benchmarks.support.processes import cost_of, prefect_server, run_command, write_prompts
+from benchmarks.support.replay_server import replay
+
+PICTURES, AT_ONCE, LATENCY_S = 2000, 64, 0.2
+IDEAL_S = PICTURES / AT_ONCE * LATENCY_S
+LEAST = 0.93
+WAYS = {"no rate given": (), "a high rate given": ("--requests-per-minute", "60000")}
+
+
+def main() -> None:
+    """Run both ways in turn."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    used: dict[str, list[float]] = {name: [] for name in WAYS}
+    with (
+        tempfile.TemporaryDirectory() as place,
+        prefect_server(),
+        replay(tiny=True, latency=LATENCY_S) as service,
+    ):
+        for run in range(runs):
+            for name, options in WAYS.items():
+                source = write_prompts(Path(place) / f"{run} {name}", PICTURES)
+                cost_of(run_command(source, service.url, "--concurrency", str(AT_ONCE), *options))
+                used[name].append(IDEAL_S / service.tally().seconds)
+    tell([at_least(f"latency hidden, {name}", statistics.median(used[name]), LEAST) for name in WAYS])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""How much memory do 64 pictures under way take, and does it grow with their number?
+
+    python -m benchmarks.speed.memory [RUNS=3]
+
+The peak of `imagen-batch run` at concurrency 64 with pictures of 1.4 MB, against the same command when nothing is
+left to send: median of the runs, in MB. 2,000 pictures may take as much as 500 do, and what runs differ by anyway.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.support.figures import Figure, at_most, tell
+from benchmarks.support.processes import cost_of, empty_pictures, prefect_server, run_command, write_prompts
+from benchmarks.support.replay_server import replay
+
+AT_ONCE = ("--concurrency", "64")
+COUNTS = (500, 2000)
+IDLE = 10
+MOST_MB = 200
+NOISE_MB = 30  # runs of one kind differ by 20
+
+
+def main() -> None:
+    """Measure idle, few and many in turn."""
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    peaks: dict[int, list[float]] = {count: [] for count in (0, *COUNTS)}
+    with tempfile.TemporaryDirectory() as place, prefect_server(), replay() as service:
+        made = run_command(write_prompts(Path(place) / "made", IDLE), service.url, *AT_ONCE)
+        cost_of(made)
+        for run in range(runs):
+            peaks[0].append(cost_of(made).peak_mb)
+            for count in COUNTS:
+                source = write_prompts(Path(place) / f"{run} {count}", count)
+                peaks[count].append(cost_of(run_command(source, service.url, *AT_ONCE)).peak_mb)
+                empty_pictures(source.parent)
+            print(*(f"{count}: {values[-1]:.0f} MB" for count, values in peaks.items()), flush=True)
+    idle, few, many = (statistics.median(values) for values in peaks.values())
+    tell(
+        [
+            Figure("peak memory, nothing to send", f"{idle:.0f} MB"),
+            at_most(f"memory above it, {COUNTS[0]} pictures", few - idle, MOST_MB, " MB"),
+            at_most(f"memory above it, {COUNTS[1]} pictures", many - idle, MOST_MB, " MB"),
+            at_most(f"what {COUNTS[1]} take beyond {COUNTS[0]}", many - few, NOISE_MB, " MB"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""What do a million rows cost: to read and plan, to resume when they are all there, to write the tables of?
+
+    python -m benchmarks.speed.million_rows [ROWS=1000 10000 100000 1000000 ...]
+
+For each number a finished run is made, with a ledger written by the real writer and tiny pictures. It is then
+resumed without Prefect in a process that times its parts and tells its peak of memory, and by `imagen-batch run`
+with a Prefect server that is there already. The first number is what the others' memory and start-up are held
+against. A million rows take 5 GB of disk, since a file takes a block, and 5 minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks.support.figures import Figure, at_most, tell
+from benchmarks.support.processes import cost_of, prefect_server, run_command
+
+ROWS = (1_000, 10_000, 100_000, 1_000_000)
+NOBODY = "http://127.0.0.1:9"  # a request sent there would fail, and be seen in the summary
+PROMPT = "a mole and a rat in a blue rowing boat on a calm river, ink and watercolour, number"
+TODAY = date(2026, 11, 24)
+
+MOST_SECONDS = {10_000: 1.0, 1_000_000: 40.0}  # the first beyond start-up
+MOST_MB = 400
+PARTS = ("read, plan", "ledger", "left", "tables, summary")
+
+
+def main() -> None:
+    """Measure each number of rows."""
+    chosen = [int(text) for text in sys.argv[1:]] or ROWS
+    print(
+        f"{'rows':>9}"
+        + "".join(f"{part:>17}" for part in PARTS)
+        + f"{'sum':>9}{'rows/s':>9}{'MB above':>10}{'command':>9}"
+    )
+    figures: list[Figure] = []
+    base_mb = base_seconds = 0.0
+    with prefect_server():
+        for rows in chosen:
+            with tempfile.TemporaryDirectory() as place:
+                parts, peak_mb, seconds = _measured(Path(place), rows)
+            base_mb, base_seconds = base_mb or peak_mb, base_seconds or seconds
+            cells = "".join(f"{parts[part]:>16.2f}s" for part in PARTS)
+            whole = sum(parts.values())
+            print(
+                f"{rows:>9}{cells}{whole:>8.2f}s{rows / whole:>9.0f}{peak_mb - base_mb:>10.0f}{seconds:>8.2f}s",
+                flush=True,
+            )
+            figures += _held(rows, seconds, seconds - base_seconds, peak_mb - base_mb)
+    tell(figures)
+
+
+def _held(rows: int, seconds: float, beyond: float, more_mb: float) -> list[Figure]:
+    """The figures of one number of rows, with the targets that there are."""
+    name, most = f"resume of {rows:,} finished rows", MOST_SECONDS.get(rows)
+    if most is None:
+        return [Figure(name, f"{seconds:.2f} s")]
+    if rows < max(MOST_SECONDS):
+        return [at_most(f"{name}, beyond start-up", beyond, most, " s")]
+    return [at_most(name, seconds, most, " s"), at_most(f"{name}, memory above the first", more_mb, MOST_MB, " MB")]
+
+
+def _measured(place: Path, rows: int) -> tuple[dict[str, float], float, float]:
+    """Seconds of each part, peak in MB, and seconds of the whole command."""
+    _child("made", place, rows)
+    told = orjson.loads(_child("resumed", place, rows))
+    command = run_command(place / "prompts.csv", NOBODY)
+    seconds = min(cost_of(command).seconds for _ in range(3 if rows < max(MOST_SECONDS) else 1))
+    return told["seconds"], told["peak_mb"], seconds
+
+
+def _child(part: str, place: Path, rows: int) -> bytes:
+    """What a function of this file says in a process of its own, whose memory is its alone."""
+    command = [sys.executable, "-c", f"import rows; rows.{part}({str(place)!r}, {rows})"]
+    return subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, check=True).stdout
+
+
+def made(place: str, rows: int) -> None:
+    """Make a prompt file, and beside it the folder of a run that has ended."""
+    from imagen_batch.ledger.writer import LedgerWriter  # noqa: PLC0415 - only children import what takes memory
+    from imagen_batch.planning.requests import requests_for  # noqa: PLC0415
+
+    source = Path(place) / "prompts.csv"
+    with source.open("w", encoding="utf-8") as file:
+        file.write("id,prompt,aspect_ratio,chapter\n")
+        file.writelines(f'r{row},"{PROMPT} {row}",16:9,{row % 12}\n' for row in range(rows))
+    examined = _examined(source)
+    storage = _unflushed(Path(place) / "out")
+    writer = LedgerWriter(storage, now=1_764_000_000.0)
+    for order in examined.orders():
+        base = examined.asked.base(order.row.row)
+        for request in requests_for(order, base, range(1, order.samples + 1)):
+            writer.sent(request, attempt=1, at=1_764_000_000.0)
+            writer.done(request, *_result(request, storage.path))
+    writer.close()
+
+
+def resumed(place: str, rows: int) -> None:
+    """Resume that run, and tell what its parts took as JSON."""
+    from imagen_batch.planning.pending import remaining  # noqa: PLC0415
+    from imagen_batch.runs.run import open_run  # noqa: PLC0415
+
+    seconds: dict[str, float] = {}
+    with _timed(seconds, PARTS[0]):
+        examined = _examined(Path(place) / "prompts.csv")
+    opened = open_run(examined, env={})
+    with _timed(seconds, PARTS[1]):
+        run = opened.__enter__()
+    with _timed(seconds, PARTS[2]):
+        assert remaining(examined, run.past).requests == 0
+    with _timed(seconds, PARTS[3]):
+        assert run.finish().counts["ok"] == rows
+    opened.__exit__(None, None, None)
+    print(orjson.dumps({"seconds": seconds, "peak_mb": _peak_mb()}).decode())
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    seconds[part] = time.monotonic() - began
+
+
+def _peak_mb() -> float:
+    """Of this program since it was started; what `getrusage` tells begins with the parent's."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _examined(source: Path) -> Any:
+    from imagen_batch.planning.plan import examine  # noqa: PLC0415
+    from imagen_batch.settings import validated  # noqa: PLC0415
+
+    folder = str(source.parent / "out")
+    chosen = {"prompts": str(source), "out": folder, "provider": "simulator", "base_url": NOBODY}
+    return examine(validated(chosen), today=TODAY)
+
+
+def _unflushed(folder: Path) -> Any:
+    """A folder whose ledger is written like any other, but not flushed with each record."""
+    from imagen_batch.storage import Folder  # noqa: PLC0415
+
+    class Log:
+        def __init__(self, path: Path) -> None:
+            self._file = path.open("wb")
+            self.append, self.close = self._file.write, self._file.close
+
+    class Unflushed(Folder):
+        def log(self, name: str) -> Any:
+            (self.path / name).parent.mkdir(parents=True)
+            return Log(self.path / name)
+
+        def sync(self, names: object) -> None:
+            pass
+
+    (folder / "images").mkdir(parents=True)
+    return Unflushed(folder)
+
+
+def _result(request: Any, folder: Path) -> tuple[Any, Any]:
+    """Samples and trace of an answered request, and a file for each sample."""
+    from imagen_batch.records import Sample, Trace  # noqa: PLC0415
+
+    samples = []
+    for number, name in zip(request.numbers, request.names, strict=True):
+        data = name.encode()
+        (folder / f"{name}.png").write_bytes(data)
+        facts = {"mime_type": "image/png", "width": 1376, "height": 768, "c2pa": False, "finish_reason": "STOP"}
+        money = {"cost_usd": 0.0336, "cost_is": "exact"}
+        digest = hashlib.sha256(data).hexdigest()
+        samples.append(Sample(number, "ok", f"{name}.png", bytes=len(data), sha256=digest, **facts, **money))
+    trace = Trace(request.key, attempts=1, http_status=200, latency_s=1.0, sent_at=1.764e9, finished_at=1.764e9 + 1)
+    return tuple(samples), trace
+
+
+if __name__ == "__main__":
+    main()

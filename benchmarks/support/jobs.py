@@ -1,0 +1,104 @@
+"""How do the proofs run a job, and how do they look at what it left?
+
+A run without Prefect, in this process, against a simulator that the proof holds in its own hands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+
+from imagen_batch.planning.plan import examine
+from imagen_batch.reports.summary import Summary
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator, read_stamp
+
+IMAGEN = "imagen-4.0-generate-001"
+_BEFORE_ITS_END = date(2026, 1, 1)  # Imagen is retired since; its dialect is not
+_SHARDS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run left. `seconds` is the time from its opening until no attempt was left."""
+
+    summary: Summary
+    folder: Path
+    seconds: float
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The manifest."""
+        return list(pq.read_table(self.folder / "manifest.parquet").to_pylist())
+
+
+def prompt_file(folder: Path, count: int) -> Path:
+    """A prompt file of that many rows."""
+    path = folder / "prompts.csv"
+    path.write_text("prompt\n" + "".join(f"picture {number}\n" for number in range(count)), encoding="utf-8")
+    return path
+
+
+def job(source: Path, url: str, **chosen: Any) -> Ran:
+    """Run `source` against the simulator at `url`, into `out` beside it unless `chosen` says where."""
+    folder = source.parent / "out"
+    settings = {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": url}
+    examined = examine(validated({**settings, "wait_initial": 0.01, **chosen}), today=_BEFORE_ITS_END)
+    began = time.monotonic()
+    with open_run(examined, env={}) as run, ThreadPoolExecutor(_SHARDS_AT_ONCE) as window:
+        list(window.map(run.make, run.shards()))
+        seconds = time.monotonic() - began
+        return Ran(run.finish(), Path(examined.settings.place), seconds)
+
+
+def wrong_pictures(ran: Ran, sim: Simulator) -> list[str]:
+    """Pictures that are not, byte for byte, what the simulator sent for their prompt."""
+    sent = {picture.sha256 for picture in sim.pictures if picture.whole}
+    return [row["file"] for row in ran.rows if row["status"] == "ok" and not _right(row, ran.folder, sent)]
+
+
+def strays(ran: Ran) -> list[str]:
+    """Files that no row of the manifest accounts for: nameless pictures, temporary files."""
+    known = {row["file"] for row in ran.rows if row["file"]}
+    state = ran.folder / ".imagen-batch"
+    places = (ran.folder / "images", state / "incoming", state / "rescued")
+    pictures = {_relative(path, ran) for place in places for path in place.rglob("*") if path.is_file()}
+    return sorted(pictures - known) + [_relative(path, ran) for path in ran.folder.rglob(".*.part")]
+
+
+def ledgers(folder: Path) -> list[list[dict[str, Any]]]:
+    """The records of a run folder's ledger files, oldest file first; read here without the reader under proof."""
+    paths = sorted((folder / ".imagen-batch" / "ledger").glob("*.jsonl"))
+    return [[orjson.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()] for path in paths]
+
+
+def close(laws: Mapping[str, bool]) -> None:
+    """Name the laws that do not hold, and end the proof: with 1 when there is one."""
+    broken = [law for law, holds in laws.items() if not holds]
+    print(*(f"BROKEN: {law}" for law in broken), f"{len(laws) - len(broken)} of {len(laws)} laws hold", sep="\n")
+    sys.exit(bool(broken))
+
+
+def _right(row: Mapping[str, Any], folder: Path, sent: set[str]) -> bool:
+    path = folder / row["file"]
+    if not path.is_file():
+        return False
+    data = path.read_bytes()
+    digest, stamp = hashlib.sha256(data).hexdigest(), read_stamp(data)
+    as_sent = digest == row["sha256"] and digest in sent
+    return as_sent and (stamp["prompt"], stamp["sample"]) == (row["prompt"], row["sample"])
+
+
+def _relative(path: Path, ran: Ran) -> str:
+    return path.relative_to(ran.folder).as_posix()

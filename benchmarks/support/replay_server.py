@@ -1,0 +1,211 @@
+"""How fast can an image service answer that has nothing to do but send prepared bytes?
+
+    python -m benchmarks.support.replay_server [REPLIES=3000]
+
+A service for benchmarks, in a process of its own, so that it is the client that is measured: both dialects, one
+picture, the same for each prompt, after `latency` seconds. Run as a command it is asked by a client that does
+nothing but receive: at least 500 pictures of 1.4 MB a second, else it would be in the way.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import orjson
+
+LEAST_A_SECOND = 500
+_CLIENTS = 4
+_BACKLOG = 512
+_SEND_BUFFER_BYTES = 2**22  # a whole reply goes to the kernel at once
+_PATH = "/v1beta/models/gemini-nano-banana-2.1:generateContent"
+_SIDE_LARGE, _SIDE_TINY = 1024, 8
+_SHADES = 7  # of noise: a picture of 1.4 MB
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What the service did since it was last asked: `seconds` from the first request's end to the last reply's."""
+
+    replies: int
+    seconds: float
+
+
+class Replay:
+    """A running service, as seen from outside."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def tally(self) -> Tally:
+        """Take the tally; counting begins anew."""
+        with urllib.request.urlopen(self.url + "/tally") as reply:
+            return Tally(**orjson.loads(reply.read()))
+
+
+@contextmanager
+def replay(*, tiny: bool = False, latency: float = 0.0) -> Iterator[Replay]:
+    """A service on loopback that lives as long as the block, or as long as this process."""
+    command = [sys.executable, __file__, "serve", "tiny" if tiny else "large", str(latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin
+        assert child.stdout
+        try:
+            yield Replay(f"http://127.0.0.1:{int(child.stdout.readline())}")
+        finally:
+            child.stdin.close()
+
+
+class Service:
+    """Threads that answer, one for each connection."""
+
+    def __init__(self, *, tiny: bool, latency: float) -> None:
+        self._latency = latency
+        data = _base64(picture(_SIDE_TINY if tiny else _SIDE_LARGE))
+        self._replies = {b"predict": _message(_predicted(data)), b"generateContent": _message(_generated(data))}
+        self._lock = threading.Lock()
+        self._count, self._first, self._last = 0, 0.0, 0.0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+        self.port: int = self._listener.getsockname()[1]
+
+    def serve(self) -> None:
+        """Answer until the process ends."""
+        while True:
+            connection, _ = self._listener.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        with suppress(OSError), connection, connection.makefile("rb") as stream:
+            while line := stream.readline():
+                path, length = line.split()[1], 0
+                while (header := stream.readline()) not in (b"\r\n", b""):
+                    name, _, value = header.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                stream.read(length)
+                connection.sendall(self._taken() if path == b"/tally" else self._answer(path))
+
+    def _answer(self, path: bytes) -> bytes:
+        now = time.monotonic()
+        with self._lock:
+            self._first = self._first or now
+            self._count += 1
+            self._last = now + self._latency
+        if self._latency:
+            time.sleep(self._latency)
+        return self._replies[path.rpartition(b":")[2]]
+
+    def _taken(self) -> bytes:
+        with self._lock:
+            tally = {"replies": self._count, "seconds": self._last - self._first}
+            self._count, self._first, self._last = 0, 0.0, 0.0
+        return _message(tally)
+
+
+def picture(side: int) -> bytes:
+    """A PNG of noise with so many pixels a side, always the same."""
+    import io  # noqa: PLC0415 - only the service draws
+    import random  # noqa: PLC0415
+
+    from PIL import Image  # noqa: PLC0415
+
+    shades = bytes(96 + value % _SHADES for value in range(256))
+    noise = random.Random(side).randbytes(3 * side * side).translate(shades)
+    drawn = io.BytesIO()
+    Image.frombytes("RGB", (side, side), noise).save(drawn, "PNG")
+    return drawn.getvalue()
+
+
+def _base64(data: bytes) -> str:
+    import pybase64  # noqa: PLC0415
+
+    return pybase64.b64encode_as_string(data)
+
+
+def _predicted(data: str) -> object:
+    return {"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": data}]}
+
+
+def _generated(data: str) -> object:
+    part = {"inlineData": {"mimeType": "image/png", "data": data}}
+    return {
+        "candidates": [{"content": {"parts": [part], "role": "model"}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": 4,
+            "candidatesTokenCount": 1120,
+            "totalTokenCount": 1124,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 4}],
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1120}],
+        },
+        "modelVersion": "gemini-nano-banana-2.1",
+        "responseId": "replayed",
+    }
+
+
+def _message(value: object) -> bytes:
+    body = orjson.dumps(value)
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def serve(size: str, latency: float) -> None:
+    """Be the service: tell the port, and answer until standard input closes."""
+    service = Service(tiny=size == "tiny", latency=latency)
+    threading.Thread(target=service.serve, daemon=True).start()
+    print(service.port, flush=True)
+    sys.stdin.read()
+
+
+def main() -> None:
+    """Ask as fast as can be, and print how fast that was."""
+    from benchmarks.support.jobs import close  # noqa: PLC0415 - the service itself has no use for it
+
+    replies = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    with replay() as service, ThreadPoolExecutor(_CLIENTS) as threads:
+        address = ("127.0.0.1", int(service.url.rpartition(":")[2]))
+        began = time.monotonic()
+        sizes = list(threads.map(_received, [address] * _CLIENTS, [replies // _CLIENTS] * _CLIENTS))
+        seconds = time.monotonic() - began
+        counted = service.tally().replies
+    rate = counted / seconds
+    print(f"{counted} replies of {sum(sizes) / counted / 1e6:.2f} MB: {rate:.0f} a second")
+    close({f"at least {LEAST_A_SECOND} replies a second": rate >= LEAST_A_SECOND})
+
+
+def _received(address: tuple[str, int], count: int) -> int:
+    """Bytes of so many replies, one after the other on a connection."""
+    asking = f"POST {_PATH} HTTP/1.1\r\nHost: replay\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    buffer = bytearray(2**22)
+    size = 0
+    with socket.create_connection(address) as connection:
+        for _ in range(count):
+            connection.sendall(asking)
+            size += _whole(connection, buffer)
+    return size
+
+
+def _whole(connection: socket.socket, buffer: bytearray) -> int:
+    """Receive one reply; returns its size."""
+    view, got, ends = memoryview(buffer), 0, 0
+    while not ends or got < ends:
+        got += connection.recv_into(view[got:])
+        if not ends:
+            head, _, _ = bytes(view[:got]).partition(b"\r\n\r\n")
+            ends = len(head) + 4 + int(head.rpartition(b":")[2])
+    return got
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2], float(sys.argv[3]))
+    else:
+        main()

@@ -1,0 +1,1 @@
+"""Received bytes become one complete, validated file, or none."""

@@ -1,0 +1,118 @@
+"""Reserves disk space for the images in flight, so that a full disk stops the run before it costs more.
+
+Before an attempt is sent, space for its images is reserved: as much as the largest image of its model and size that
+came so far, and a quarter more. Where that does not fit beside the other reservations the attempt waits until some of
+them are released; the run stops once nothing is in flight and it still does not fit. What the file system does not
+tell (a user's quota, another program that fills the disk) is met by a ballast: a file that is deleted at the first
+write that fails, so that the images in flight can still be saved. An object store has room for everything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from imagen_batch.errors import disk_trouble
+from imagen_batch.storage import STATE, Storage
+
+_BALLAST = f"{STATE}/ballast"
+_BALLAST_BYTES = 8 * 2**20
+_SHARE_OF_FREE = 0.1  # a ballast takes no more of what is there
+_MARGIN_BYTES = 2**20  # ledger and tables
+_HEADROOM = 1.25  # images of one kind differ in size
+_MEASURE_EVERY_S = 0.05
+_TIGHT = 8  # with less than so many times what is needed, the disk is asked before each attempt
+_PAUSE_S = 0.02
+
+# Until the first image of its kind has come: a PNG of a photograph, the larger of what services send.
+_FIRST_BYTES = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
+
+ImageKind = tuple[str, str | None]
+"""Model and image size: images of one kind have about the same number of bytes."""
+
+
+class Room:
+    """The free space of `storage`. `in_flight` is how many images may be requested at once."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        in_flight: int,
+        free: Callable[[], int | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._storage = storage
+        self._in_flight = in_flight
+        self._free = free or storage.free
+        self._clock = clock
+        self._measured: int | None = None
+        self._measured_at = -_MEASURE_EVERY_S
+        self._written = 0  # bytes since then
+        self._reserved: dict[str, tuple[int, ImageKind]] = {}  # by request
+        self._largest: dict[ImageKind, int] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Create the ballast, as far as there is room for one."""
+        free = self._free()
+        if free is not None:
+            size = min(max(_BALLAST_BYTES, self._in_flight * _FIRST_BYTES["1K"]), free * _SHARE_OF_FREE)
+            with suppress(OSError):
+                self._storage.reserve(_BALLAST, int(size))
+
+    def reserve(self, key: str, *, images: int, kind: ImageKind, pause: Callable[[float], None] = time.sleep) -> None:
+        """Return once the images of a request have room. `pause` may raise, where the run stops first.
+
+        Raises Fatal when they have none though nothing else is in flight. A request that is sent again keeps what it
+        has reserved.
+        """
+        while not self._took_room(key, images, kind):
+            pause(_PAUSE_S)
+
+    def release(self, key: str) -> None:
+        """The images of a request are stored, or will not come."""
+        with self._lock:
+            self._reserved.pop(key, None)
+
+    def took(self, size: int, *, key: str = "") -> None:
+        """An image of `size` bytes was stored for a request."""
+        with self._lock:
+            self._written += size
+            if key in self._reserved:
+                reserved, kind = self._reserved[key]
+                self._largest[kind] = max(self._largest.get(kind, 0), size)
+                self._reserved[key] = max(0, reserved - size), kind
+
+    def give_up_ballast(self) -> None:
+        """Make room at the last moment."""
+        if self._free() is not None:
+            self._storage.remove(_BALLAST)
+
+    def _took_room(self, key: str, images: int, kind: ImageKind) -> bool:
+        with self._lock:
+            needed = self._expected(kind) * images
+            others = sum(size for other, (size, _) in self._reserved.items() if other != key)
+            total = others + needed + _MARGIN_BYTES
+            free = self._measure(total)
+            if free is None or free >= total:
+                self._reserved[key] = needed, kind
+                return True
+            if self._reserved.keys() - {key}:
+                return False
+        raise disk_trouble(f"{free / 1e6:.1f} MB are free, the next images may need {total / 1e6:.1f} MB")
+
+    def _expected(self, kind: ImageKind) -> int:
+        """Bytes of an image of this kind, as far as is known."""
+        largest = self._largest.get(kind)
+        return _FIRST_BYTES.get(kind[1] or "1K", _FIRST_BYTES["1K"]) if largest is None else int(largest * _HEADROOM)
+
+    def _measure(self, needed: int) -> int | None:
+        """Free bytes, asked of the disk unless that was done a moment ago and there was plenty."""
+        now = self._clock()
+        plenty = self._measured is not None and self._measured - self._written > _TIGHT * needed
+        if not plenty or now - self._measured_at >= _MEASURE_EVERY_S:
+            self._measured, self._measured_at, self._written = self._free(), now, 0
+        return None if self._measured is None else self._measured - self._written

@@ -1,0 +1,82 @@
+"""Walks the chunks of a PNG and checks each checksum."""
+
+from __future__ import annotations
+
+import io
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+from PIL import Image
+from zlib_ng.zlib_ng import crc32
+
+from imagen_batch.images.formats.common import Shape, damaged, require_size
+
+_LARGE_PIXELS = 1 << 25  # twice what the largest picture of a service has
+_LARGE = threading.Lock()  # one such picture is decoded at a time: each may take some hundred megabytes
+
+# What Pillow's parsers raise on broken files besides OSError; a warning raises where warnings are errors.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    Image.DecompressionBombError,
+    Warning,
+)
+
+_PNG_CHUNK = struct.Struct(">I4s")
+_PNG_SIZE = struct.Struct(">II5x")
+
+
+def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
+    """Decode the first frame with one plugin of Pillow; returns its sides, raises `damaged` where that fails.
+
+    Check the sides in the header with `require_size` first: Pillow warns of large ones while it opens a file.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=(plugin,)) as picture:
+            width, height = picture.size
+            require_size(width, height)
+            with _LARGE if width * height > _LARGE_PIXELS else nullcontext():
+                picture.load()
+            return width, height
+    except _DECODER_ERRORS as exc:
+        raise damaged(f"the {name} cannot be decoded: {exc}") from exc
+
+
+def read_png(data: bytes) -> Shape:
+    """Walk all chunks; raises `damaged` unless each is sound and in its place."""
+    chunks = _png_chunks(memoryview(data))
+    kind, header = next(chunks)
+    if kind != b"IHDR" or len(header) != _PNG_SIZE.size:
+        raise damaged("the PNG does not begin with its header")
+    width, height = _PNG_SIZE.unpack(header)
+    require_size(width, height)
+    kinds = {kind for kind, body in chunks if len(body)}
+    if b"IDAT" not in kinds:
+        raise damaged("the PNG holds no pixels")
+    return Shape(width, height, c2pa=b"caBX" in kinds)
+
+
+def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    at, kind = 8, b""
+    while kind != b"IEND":
+        if at + 12 > len(view):
+            raise damaged(f"the PNG breaks off after {len(view)} bytes")
+        size, kind = _PNG_CHUNK.unpack_from(view, at)
+        end = at + 12 + size
+        if end > len(view):
+            raise damaged(f"the PNG breaks off after {len(view)} bytes")
+        if crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+            raise damaged(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
+        yield kind, view[at + 8 : end - 4]
+        at = end

@@ -1,0 +1,114 @@
+"""Are these bytes a whole picture?
+
+Decided by content, and never a byte is changed: re-encoding would strip the provenance data that services sign.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from imagen_batch.errors import Transient
+from imagen_batch.images.formats.boxes import read_avif, read_heic
+from imagen_batch.images.formats.common import Shape
+from imagen_batch.images.formats.jpeg import read_jpeg
+from imagen_batch.images.formats.png import read_png
+from imagen_batch.images.formats.rare import read_bmp, read_codestream, read_gif, read_jp2
+from imagen_batch.images.formats.tiff import read_tiff
+from imagen_batch.images.formats.webp import read_webp
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the manifest says about a picture. Sides are pixels; `sha256` is hex, of the whole file."""
+
+    mime_type: str  # what the bytes are, whatever the service called them
+    extension: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    c2pa: bool  # carries a signed statement of its origin; whether that is valid is not asked
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    signature: re.Pattern[bytes]
+    mime_type: str
+    extension: str
+    read: Callable[[bytes], Shape]
+
+
+_KINDS = (
+    _Kind(re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png", ".png", read_png),
+    _Kind(re.compile(rb"\xff\xd8\xff"), "image/jpeg", ".jpg", read_jpeg),
+    _Kind(re.compile(rb"RIFF[\x00-\xff]{4}WEBP"), "image/webp", ".webp", read_webp),
+)
+
+# Formats that no service makes today. Each signature is of fixed length or looks at 64 bytes at most.
+_RARE_KINDS = (
+    _Kind(re.compile(rb"GIF8[79]a"), "image/gif", ".gif", read_gif),
+    _Kind(re.compile(rb"....ftyp(?=.{0,64}?avi[fs])", re.DOTALL), "image/avif", ".avif", read_avif),
+    _Kind(
+        re.compile(rb"....ftyp(?=.{0,64}?(?:hei[cmsx]|hev[cx]|mif1|msf1))", re.DOTALL),
+        "image/heic",
+        ".heic",
+        read_heic,
+    ),
+    _Kind(re.compile(rb"II[*+]\0|MM\0[*+]"), "image/tiff", ".tif", read_tiff),
+    _Kind(re.compile(rb"BM.{4}\0\0\0\0.{4}[\x0c-\x7c]\0\0\0", re.DOTALL), "image/bmp", ".bmp", read_bmp),
+    _Kind(re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n"), "image/jp2", ".jp2", read_jp2),
+    _Kind(re.compile(rb"\xff\x4f\xff\x51"), "image/j2c", ".j2c", read_codestream),
+)
+
+EXTENSION_OF = {kind.mime_type: kind.extension for kind in (*_KINDS, *_RARE_KINDS)}
+"""What the name of a picture of each type ends with."""
+
+EXTENSIONS = tuple(EXTENSION_OF.values())
+"""What names of pictures end with."""
+
+# Other names of the same types, as services and gateways write them.
+_SYNONYMS = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    "image/x-ms-bmp": "image/bmp",
+    "image/x-bmp": "image/bmp",
+    "image/tif": "image/tiff",
+    "image/heif": "image/heic",
+    "image/jpeg2000": "image/jp2",
+    "image/jpx": "image/jp2",
+}
+_NO_STATEMENT = frozenset({"", "*/*", "image/*", "application/octet-stream", "binary/octet-stream"})
+
+
+def inspect(data: bytes) -> Facts:
+    """The facts of a sound picture; raises Transient for anything else, saying what is wrong."""
+    kind = next((kind for kind in (*_KINDS, *_RARE_KINDS) if kind.signature.match(data)), None)
+    if kind is None:
+        found = f"{len(data)} bytes that begin with {data[:12]!r}"
+        message = f"not a PNG, JPEG or WebP, nor another known type of picture: {found}"
+        raise Transient(message, kind="not_a_picture", maybe_charged=True)
+    shape = kind.read(data)
+    return Facts(
+        mime_type=kind.mime_type,
+        extension=kind.extension,
+        width=shape.width,
+        height=shape.height,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        c2pa=shape.c2pa,
+    )
+
+
+def is_rare(facts: Facts) -> bool:
+    """Whether the picture is of a type that no service makes today, and that some tools do not read."""
+    return all(facts.mime_type != kind.mime_type for kind in _KINDS)
+
+
+def contradicts(stated: str | None, facts: Facts) -> bool:
+    """Whether a service that calls a picture `stated` calls it what it is not. No name, or bytes, says nothing."""
+    plain = (stated or "").partition(";")[0].strip().lower()
+    return plain not in _NO_STATEMENT and _SYNONYMS.get(plain, plain) != facts.mime_type

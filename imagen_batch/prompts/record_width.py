@@ -1,0 +1,57 @@
+"""Do a record's cells fit the header, and if not, can they be made to?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imagen_batch.prompts.columns import Columns
+from imagen_batch.prompts.delimited import Record, Table
+from imagen_batch.records import Problem
+
+_SHOWN = 100  # characters of a joined prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a table does with records that have too few or too many cells."""
+
+    table: Table
+    columns: Columns
+    join_extra: bool  # surplus cells are a prompt with unquoted delimiters
+
+    def fit(self, record: Record) -> list[str] | Problem:
+        """The record's cells, exactly as many as the header has."""
+        cells, width = record.cells, len(self.columns.names)
+        if len(cells) <= max(self.columns.kept):
+            return self._ragged(record)
+        if len(cells) < width:  # what is missing belongs to columns that are not carried through
+            return cells + [""] * (width - len(cells))
+        if not "".join(cells[width:]).strip():
+            return cells[:width]
+        if self.columns.roles["prompt"] != width - 1:
+            return self._ragged(record)
+        joined = self.table.tail(record, width - 1)
+        return [*cells[: width - 1], joined] if self.join_extra else self._unjoined(record, joined)
+
+    def _ragged(self, record: Record) -> Problem:
+        width, found = len(self.columns.names), len(record.cells)
+        message = f"{_cells(found)} where the header has {width}"
+        if "\n" in record.text.rstrip("\r\n"):
+            message += "; the record spans lines: is a quote in it not closed?"
+        elif found > width:
+            message += f": put a cell that holds {self.table.delimiter!r} in quotes"
+            message += " (--join-extra is for a prompt in the last column)" * self.join_extra
+        return Problem(record.line, None, _cells(found), message)
+
+    def _unjoined(self, record: Record, joined: str) -> Problem:
+        shown = joined if len(joined) <= _SHOWN else f"{joined[:_SHOWN]}..."
+        width = len(self.columns.names)
+        message = (
+            f"{_cells(len(record.cells))} where the header has {width}: a prompt with an unquoted "
+            f"{self.table.delimiter!r}? Put it in quotes, or give --join-extra to read: {shown}"
+        )
+        return Problem(record.line, self.columns.names[width - 1], _cells(len(record.cells)), message)
+
+
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"

@@ -1,0 +1,75 @@
+"""How is a prompt file kept with its run, without the secrets that stand in it?
+
+Byte for byte where no column looks like a secret. Else as UTF-8 with those cells emptied, every record on its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from typing import BinaryIO, TextIO
+
+from imagen_batch.prompts.column_names import looks_secret
+from imagen_batch.prompts.delimited import Record, Table, line_count
+from imagen_batch.prompts.text_list import JsonLines, PlainLines, numbered_lines, without_secrets
+
+
+def copy_file(source: Table | PlainLines | JsonLines, target: BinaryIO) -> bool:
+    """Write `source` to `target`; True where it could not be copied as it is."""
+    if isinstance(source, PlainLines) or not _holds_secrets(source):
+        with source.path.open("rb") as original:
+            shutil.copyfileobj(original, target)
+        return False
+    text = io.TextIOWrapper(target, encoding="utf-8", newline="")
+    if isinstance(source, Table):
+        _copy_table(source, text)
+    else:
+        _copy_objects(source, text)
+    text.detach()
+    return True
+
+
+def _holds_secrets(source: Table | JsonLines) -> bool:
+    # Members of members may be called anything: every object is looked at when it is written.
+    return isinstance(source, JsonLines) or any(map(looks_secret, source.header))
+
+
+def _copy_table(source: Table, text: TextIO) -> None:
+    secret = {position for position, name in enumerate(source.header) if looks_secret(name)}
+    lines = _Lines(text, source)
+    lines.write(Record(source.header_line, list(source.header)))
+    for record in source.records():
+        if isinstance(record, Record):
+            cells = ["" if position in secret else cell for position, cell in enumerate(record.cells)]
+            lines.write(Record(record.line, cells))
+
+
+class _Lines:
+    """Writes records on the lines where they stood."""
+
+    def __init__(self, text: TextIO, source: Table) -> None:
+        self._text = text
+        self._source = source
+        self._at = 1
+
+    def write(self, record: Record) -> None:
+        """Write one record, after blank lines up to its own."""
+        self._text.write("\n" * (record.line - self._at))
+        line = self._joined(record.cells) + "\n"
+        self._text.write(line)
+        self._at = record.line + line_count(line)
+
+    def _joined(self, cells: list[str]) -> str:
+        if not self._source.quoted:
+            return self._source.delimiter.join(cells)
+        row = io.StringIO(newline="")
+        csv.writer(row, delimiter=self._source.delimiter, lineterminator="\r\n").writerow(cells)
+        return row.getvalue().removesuffix("\r\n")
+
+
+def _copy_objects(source: JsonLines, text: TextIO) -> None:
+    at = 1
+    for number, line in numbered_lines(source.path, source.encoding):
+        text.write("\n" * (number - at) + without_secrets(line) + "\n")
+        at = number + 1

@@ -1,0 +1,77 @@
+"""Columns that look like a wish which is not sent: another tool's setting, or a misspelt name of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import SequenceMatcher
+
+from imagen_batch.prompts.column_names import ALIASES, fold
+
+_ALIKE = 0.84  # of SequenceMatcher: "varients" and "variants" are 0.875
+_SHORT = 5  # letters: so short names are close to ordinary words (mode, speed), only swapped letters count
+_COUNT = "; the number of images is read from a column samples"
+_RATIO = "; the shape is read from a column aspect_ratio, the size from image_size"
+
+# What other image tools and services call their settings. Words that also are ordinary headings are left out.
+_SETTINGS: dict[str, str] = {
+    **dict.fromkeys(("width", "height", "dimensions", "orientation"), _RATIO),
+    **dict.fromkeys(
+        ("num_images", "n_images", "num_outputs", "num_samples", "batch_size", "batch_count", "n_iter"), _COUNT
+    ),
+    **dict.fromkeys(("negative", "neg_prompt"), "; what to leave out is read from a column negative_prompt"),
+    **dict.fromkeys(
+        (
+            *("steps", "num_steps", "inference_steps", "num_inference_steps", "sampling_steps", "sampling_method"),
+            *("sampler", "sampler_name", "scheduler", "cfg", "cfg_scale", "guidance", "clip_skip", "eta"),
+            *("denoise", "denoising_strength", "image_strength", "prompt_strength", "checkpoint", "vae"),
+            *("lora", "loras", "controlnet", "control_image", "init_image", "input_image", "mask_image"),
+            *("hires_fix", "upscaler", "tiling", "stylize", "sref", "cref", "oref", "style_preset"),
+            *("quality", "output_format", "response_format", "output_quality", "moderation", "input_fidelity"),
+            *("safety_tolerance", "prompt_upsampling", "temperature", "top_p", "top_k", "seed_mode"),
+        ),
+        "",
+    ),
+    **{
+        name: f"; for the whole run: --parameter {name}=VALUE"
+        for name in (
+            *("guidance_scale", "safety_setting", "output_mime_type", "compression_quality"),
+            *("add_watermark", "enhance_prompt", "thinking_level", "include_safety_attributes"),
+        )
+    },
+}
+_REFERENCES = ("references", "reference_images", "ref_images", "reference_image", "ref_image")
+# Ordinary headings that are close to a name of ours.
+_ORDINARY = {"sample", "variant", "reference", "position", "revolution", "example", "examples", "amount"}
+
+
+def remark(header: str, roles: Collection[str]) -> str | None:
+    """What to warn of where a column of the user's own has this header; None where nothing. `roles`: those played."""
+    name = fold(header)
+    if name in _REFERENCES:
+        return (
+            f"column {header!r} looks like reference images, which this version does not send: "
+            "images are made from the prompt alone"
+        )
+    if name in _SETTINGS:
+        return f"column {header!r} looks like a setting that is not sent; it is kept as your own{_SETTINGS[name]}"
+    known = _misspelt(name, roles)
+    if known is not None:
+        return f"column {header!r} looks like a typo of {known}; it is kept as your own and not sent"
+    return None
+
+
+def _misspelt(name: str, roles: Collection[str]) -> str | None:
+    """The known name that `name` is most alike, if any, of a role that no column plays."""
+    if name in _ORDINARY:
+        return None
+    candidates = [alias for role, aliases in ALIASES.items() if role not in roles for alias in aliases]
+    alike = [(likeness, alias) for alias in candidates if (likeness := _likeness(name, alias)) >= _ALIKE]
+    return max(alike)[1] if alike else None
+
+
+def _likeness(name: str, known: str) -> float:
+    if name[:1] != known[:1] or abs(len(name) - len(known)) > 2 or name.startswith(f"{known}_"):
+        return 0.0
+    if len(known) <= _SHORT:
+        return 1.0 if name != known and sorted(name) == sorted(known) else 0.0
+    return SequenceMatcher(None, name, known, autojunk=False).ratio()

@@ -1,0 +1,164 @@
+"""Which records does this file without a table hold: one prompt a line, or one JSON object a line?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagen_batch.errors import InputInvalid
+from imagen_batch.prompts.column_names import looks_secret
+from imagen_batch.prompts.delimited import Record
+from imagen_batch.prompts.lines import LineTooLong, bounded_lines
+from imagen_batch.records import Problem
+
+_DEEPEST = 64
+_MOST_KEYS = 16_384  # as many as the widest spreadsheet has columns
+_TOO_DEEP = f"lists or objects too deep inside each other: {_DEEPEST} levels at most"
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class TooDeep(ValueError):
+    """The value of a key holds too many levels."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(_TOO_DEEP)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLines:
+    """One prompt a line; blank lines are passed over but counted."""
+
+    path: Path
+    encoding: str
+    header: tuple[str, ...] = ("prompt",)
+
+    def records(self) -> Iterator[Record | Problem]:
+        """Every line with anything in it."""
+        try:
+            for number, line in numbered_lines(self.path, self.encoding):
+                yield Record(number, [line.rstrip("\r\n")])
+        except LineTooLong as exc:
+            yield Problem(exc.number, None, None, str(exc))
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """One object a line; `header` holds the keys of all of them in order of first appearance."""
+
+    path: Path
+    encoding: str
+    header: tuple[str, ...] = ()
+
+    def records(self) -> Iterator[Record | Problem]:
+        """Every object as cells in the header's order, "" for a missing key; a Problem for a bad line."""
+        for number, line in numbered_lines(self.path, self.encoding):
+            try:
+                texts = _texts(line)
+            except TooDeep as exc:
+                yield Problem(number, exc.key, None, _TOO_DEEP)
+                continue
+            except ValueError as exc:
+                yield Problem(number, None, None, f"not a JSON object: {exc}")
+                continue
+            yield Record(number, [texts.get(key, "") for key in self.header])
+
+
+def read_json_lines(path: Path, encoding: str) -> JsonLines:
+    """Read all keys once. Lines that are no objects are left for `records` to report."""
+    keys: dict[str, None] = {}
+    for number, line in numbered_lines(path, encoding):
+        try:
+            keys.update(dict.fromkeys(_object(line)))
+        except ValueError:
+            continue
+        if len(keys) > _MOST_KEYS:
+            message = f"more than {_MOST_KEYS:,} different keys up to here: each is a column of the tables"
+            raise InputInvalid([Problem(number, None, None, message)])
+    return JsonLines(path, encoding, tuple(keys))
+
+
+def numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    with path.open(encoding=encoding, newline="") as file:
+        yield from ((number, line) for number, line in enumerate(bounded_lines(file), 1) if not line.isspace())
+
+
+def _texts(line: str) -> dict[str, str]:
+    """The object's values as text; null is no text at all."""
+    texts = {}
+    for key, value in _object(line).items():
+        if value is not None:
+            if _depth(value) > _DEEPEST:
+                raise TooDeep(key)
+            texts[key] = _text(value)
+    if "\\u" in line and any(_SURROGATE.search(text) for text in (*texts, *texts.values())):
+        raise ValueError("half of a surrogate pair, which is no character")
+    return texts
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects lie inside each other; counted without recursion, up to what is too deep."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        level = [inner for each in level for inner in _inner(each)]
+        depth += bool(level)
+    return depth
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, list):
+        return value
+    return value.values() if isinstance(value, dict) else ()
+
+
+def without_secrets(line: str) -> str:
+    """The object of a line as JSON text, without members that look like secrets, at any depth."""
+    return _json(_object(line))
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        value = _DECODER.decode(line)
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"{exc.msg} at character {exc.colno}") from None
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if not isinstance(value, dict):
+        raise ValueError('each line must be an object like {"prompt": "a fox"}')  # noqa: TRY004 - input, not a bug
+    return value
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    """JSON text of a value inside another, without members that look like secrets."""
+    if isinstance(value, _Number):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(_json(inner) for inner in value)}]"
+    if isinstance(value, dict):
+        members = (f"{_json(key)}: {_json(inner)}" for key, inner in value.items() if not looks_secret(key))
+        return f"{{{', '.join(members)}}}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(members)
+    if len(unique) < len(members):
+        raise ValueError("the same key stands in it twice")
+    return unique
+
+
+class _Number(str):
+    """A number in the spelling of its file: 1e5 stays 1e5."""
+
+    __slots__ = ()
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_Number, parse_float=_Number, parse_constant=_Number)

@@ -1,0 +1,112 @@
+"""Secrets: read, put into a request's header, renewed and redacted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from requests.auth import AuthBase
+from requests.models import PreparedRequest
+
+from imagen_batch.errors import Fatal, SettingsInvalid, Transient
+from imagen_batch.prompts.sources import read_small
+from imagen_batch.providers.redaction import redact
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Credential(AuthBase):
+    """Puts a secret into a request's header, and takes it out of any text."""
+
+    header = "x-goog-api-key"
+    prefix = ""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Authorise `request`. (As an `auth` object it also keeps requests from asking a .netrc.)"""
+        request.headers[self.header] = self.prefix + self._secret
+        return request
+
+    def redact(self, text: str) -> str:
+        """`text` without the secret."""
+        return redact(text, self._secret)
+
+    def refresh(self) -> bool:
+        """Fetch a new secret; False where that can't be done."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}([key])"
+
+
+class GoogleToken(Credential):
+    """A bearer token of Google's application default credentials, renewed before it ends."""
+
+    header = "Authorization"
+    prefix = "Bearer "
+
+    def __init__(self) -> None:
+        try:
+            import google.auth  # noqa: PLC0415 - an optional extra
+            import google.auth.transport.requests  # noqa: PLC0415
+        except ImportError as error:
+            raise SettingsInvalid("--provider vertex needs: pip install 'imagen-batch[vertex]'") from error
+        try:
+            self._google, _ = google.auth.default(scopes=[_SCOPE])
+        except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
+            raise SettingsInvalid(f"no Google credentials: {error}") from error
+        self._transport = google.auth.transport.requests.Request()
+        self._lock = threading.Lock()
+        super().__init__("")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Authorise `request`, with a new token when the old one ended."""
+        if not self._google.valid:
+            self.refresh()
+        return super().__call__(request)
+
+    def refresh(self) -> bool:
+        """Fetch a new token, once for all threads that found the old one ended."""
+        before = self._secret
+        with self._lock:
+            if self._secret == before:
+                self._fetch()
+        return True
+
+    def _fetch(self) -> None:
+        from google.auth import exceptions  # noqa: PLC0415
+
+        try:
+            self._google.refresh(self._transport)  # type: ignore[no-untyped-call]
+        except exceptions.TransportError as error:
+            raise Transient("no connection to Google's token service", kind="token") from error
+        except exceptions.GoogleAuthError as error:
+            if getattr(error, "retryable", False):
+                raise Transient(f"Google's token service is in trouble: {error}", kind="token") from error
+            raise Fatal(f"Google refuses a token: {error}", kind="token", outcome="auth") from error
+        self._secret = self._google.token or ""
+
+
+def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
+    """The API key: of the file if one is given, else GOOGLE_API_KEY, else GEMINI_API_KEY.
+
+    Raises SettingsInvalid, which says how to give one, when there is none.
+    """
+    if key_file is not None:
+        try:
+            key = read_small(key_file).decode("utf-8-sig").strip()
+        except (OSError, UnicodeDecodeError):  # what was given may be the key itself: it is not repeated
+            raise SettingsInvalid("the file of --api-key-file can't be read") from None
+    else:
+        key = (env.get("GOOGLE_API_KEY") or env.get("GEMINI_API_KEY") or "").strip()
+    if not key:
+        raise SettingsInvalid(
+            "no API key: set GOOGLE_API_KEY (or GEMINI_API_KEY), or give --api-key-file FILE. "
+            "To rehearse without a key and without cost: --provider simulator"
+        )
+    if not key.isascii() or not key.isprintable() or " " in key or "\\" in key:
+        raise SettingsInvalid("the API key holds characters that no key has; was something else pasted?")
+    return key

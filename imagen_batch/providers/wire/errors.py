@@ -1,0 +1,166 @@
+"""What does it mean that the service gave no answer: try again, stop, or is this row the cause? (api: 4)
+
+The only place that knows status codes and the service's phrases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from imagen_batch.errors import Fatal, Transient
+from imagen_batch.providers.wire.quota import read_quota_error
+from imagen_batch.providers.wire.retry_after import wait_hint
+from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error, sentence
+from imagen_batch.providers.wire.support_codes import support_codes, withheld
+from imagen_batch.records import Missing, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A cause that no request of this run escapes, and how it is recognised. The first that fits is taken."""
+
+    status: int
+    kind: str
+    outcome: str
+    words: tuple[str, ...] = ()  # any of these in the message, lower case
+    reason: str = ""  # or this beginning of ErrorInfo's reason
+    refreshable: bool = False
+
+    def fits(self, status: int, error: ServiceError) -> bool:
+        if status != self.status:
+            return False
+        if self.kind == "model_gone" and not (error.status or error.code):
+            return False  # a gateway's own page or text that repeats the address says nothing about the model
+        if not self.words and not self.reason:
+            return True
+        said = any(phrase in error.plain or phrase in error.debug for phrase in self.words)
+        return said or bool(self.reason and error.reason.startswith(self.reason))
+
+
+# api: 4.1, 4.2. One without words is for all else of its status. 402, 405, 407 and 410 are a gateway's, not
+# Google's; they too are about the address or the account, never about a row.
+_STOPS = (
+    _Stop(400, "bad_key", "auth", ("api key not valid", "api key expired"), "API_KEY_"),
+    _Stop(400, "not_billed", "billing", ("only accessible to billed users", "only available on paid plans")),
+    _Stop(400, "not_billed", "billing", ("enable billing",), "BILLING_DISABLED"),
+    _Stop(400, "location", "auth", ("user location is not supported",)),
+    _Stop(401, "unauthenticated", "auth", refreshable=True),
+    _Stop(402, "not_billed", "billing"),
+    _Stop(403, "service_disabled", "auth", ("it is disabled",), "SERVICE_DISABLED"),
+    _Stop(403, "not_billed", "billing", ("requires billing",), "BILLING_DISABLED"),
+    _Stop(403, "bad_key", "auth", ("api key",), "API_KEY_"),
+    _Stop(403, "permission", "auth"),
+    _Stop(404, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
+    _Stop(404, "wrong_address", "address"),
+    _Stop(405, "wrong_address", "address"),
+    _Stop(407, "proxy_sign_in", "auth"),
+    _Stop(410, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
+    _Stop(410, "wrong_address", "address"),
+)
+
+# api: 4.1. Kind, and whether pictures may have been made and billed: an answer was lost behind a gateway.
+# The service itself does not bill what it failed to do.
+_PASSING = {
+    408: ("http_408", True),
+    409: ("http_409", False),
+    499: ("http_499", True),
+    500: ("http_500", False),
+    502: ("http_502", True),
+    503: ("overloaded", False),
+    504: ("deadline", True),
+}
+
+# What HTTP 200 can't say when its body is an error without a usable `code`.
+_STATUS_OF = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+
+
+def utcnow() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
+def read_error(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    asked: int,
+    now: Callable[[], datetime] = utcnow,
+) -> Reply:
+    """What became of the `asked` samples, where the request itself is the cause: refused, or wrong.
+
+    Raises Transient, RateLimited or Fatal for everything else, whatever the body is.
+    """
+    error = parse_service_error(body)
+    if 200 <= status < 300:
+        status = _true_status(status, error)
+    if 300 <= status < 400:
+        raise _redirected(status, headers)
+    if stop := next((stop for stop in _STOPS if stop.fits(status, error)), None):
+        raise _fatal(stop, error)
+    wait = wait_hint(headers, error, now=now())
+    if status == 429:
+        raise read_quota_error(error, wait=wait, now=now())
+    if status in _PASSING or not 400 <= status < 500:
+        raise _passing(status, error, wait=wait)
+    return Reply(samples=(_blame_request(status, error),) * asked, http_status=status)
+
+
+def _true_status(status: int, error: ServiceError) -> int:
+    """What the HTTP status should have been, where it says that all is well."""
+    if 400 <= error.code < 600:
+        return error.code
+    return _STATUS_OF.get(error.status, 500 if error.message else status)
+
+
+def _redirected(status: int, headers: Mapping[str, str]) -> Fatal:
+    location = next((value for name, value in headers.items() if name.lower() == "location"), "")
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        host = None
+    message = sentence("redirect", f"to {host}" if host else "", status=status)
+    return Fatal(message, kind="redirect", outcome="address", http_status=status)
+
+
+def _fatal(stop: _Stop, error: ServiceError) -> Fatal:
+    words = f"{error.words} See {error.link}" if error.link else error.words
+    return Fatal(
+        sentence(stop.kind, words, status=stop.status),
+        kind=stop.kind,
+        outcome=stop.outcome,
+        http_status=stop.status,
+        refreshable=stop.refreshable,
+    )
+
+
+def _passing(status: int, error: ServiceError, *, wait: float | None) -> Transient:
+    kind, maybe_charged = _PASSING.get(status, (f"http_{status}", True))
+    return Transient(
+        sentence(kind, error.words, status=status),
+        kind=kind,
+        http_status=status,
+        retry_after=wait,
+        maybe_charged=maybe_charged,
+    )
+
+
+def _blame_request(status: int, error: ServiceError) -> Missing:
+    refused = "prompt could not be submitted" in error.plain or support_codes(error.message)
+    if status == 400 and refused:
+        return withheld(error.message, stage="input")
+    return Missing("failed", kind="bad_request", reason=error.words or f"HTTP {status}, without a word")

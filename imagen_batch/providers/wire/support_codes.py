@@ -1,0 +1,85 @@
+"""Which rule withheld a picture, and did it look at the prompt or at the picture?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from imagen_batch.providers.wire.json_body import short
+from imagen_batch.records import Missing
+
+Stage = Literal["input", "output"]
+
+# api: 3.4. The categories with the codes of the prompt's filter and those of the picture's.
+_TABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("child", ("58061214",), ("17301594",)),
+    ("celebrity", ("29310472",), ("15236754",)),
+    ("celebrity or child", ("64151117",), ("64151117",)),
+    ("dangerous content", ("62263041",), ()),
+    ("hate", ("57734940",), ("22137204",)),
+    ("other", ("42876398",), ("29578790", "74803281")),
+    ("people or face", (), ("39322892",)),  # the only one that a setting (personGeneration) can cure
+    ("personal information", ("92201652",), ()),
+    ("prohibited content", ("89371032",), ("49114662", "72817394")),
+    ("sexual", ("90789179",), ("63429089", "43188360")),
+    ("third-party content", ("35561574",), ("35561575",)),
+    ("toxic", ("78610348",), ()),
+    ("violence", ("61493863",), ("56562880",)),
+    ("vulgar", ("32635315",), ()),
+)
+CATEGORIES = {code: category for category, ins, outs in _TABLE for code in (*ins, *outs)}
+INPUT_CODES = frozenset(code for _, ins, _ in _TABLE for code in ins)
+OUTPUT_CODES = frozenset(code for _, _, outs in _TABLE for code in outs)
+
+_LONGEST_TEXT = 20_000  # characters that are looked at
+_MOST_CODES = 20
+_CODE = re.compile(r"\d{1,20}", re.ASCII)
+_NAMED = re.compile(r"support codes?(?:\(s\))?:\s*([\d,\s]+)", re.IGNORECASE | re.ASCII)
+
+
+def withheld(
+    reason: str,
+    *,
+    stage: Stage,
+    category: str | None = None,
+    finish_reason: str | None = None,
+    safety: str | None = None,
+) -> Missing:
+    """A sample that a filter withheld, for `reason`: the service's words, or a bare support code.
+
+    `stage` is where the reply's form puts the filter; without a finish reason, which names the filter itself,
+    "output" gives way when all codes are the prompt's.
+    `category` is for a reason without codes.
+    """
+    codes = support_codes(reason)
+    if finish_reason is None and codes and INPUT_CODES.issuperset(codes) and OUTPUT_CODES.isdisjoint(codes):
+        stage = "input"
+    return Missing(
+        "filtered",
+        kind=f"filtered_{stage}",
+        reason=short(reason),
+        stage=stage,
+        category=categories(codes) or category,
+        codes=codes,
+        finish_reason=finish_reason,
+        safety=safety,
+    )
+
+
+def support_codes(words: str) -> tuple[str, ...]:
+    """The support codes that `words` name, or are, each once and in order."""
+    words = words[:_LONGEST_TEXT]
+    lists = [words] if is_bare(words) else _NAMED.findall(words)
+    found = dict.fromkeys(code for codes in lists for code in _CODE.findall(codes))
+    return tuple(found)[:_MOST_CODES]
+
+
+def categories(codes: Iterable[str]) -> str | None:
+    """What the codes are about; "unknown" for one that is not in the table."""
+    return ", ".join(dict.fromkeys(CATEGORIES.get(code, "unknown") for code in codes)) or None
+
+
+def is_bare(words: str) -> bool:
+    """Whether `words` are support codes and nothing else."""
+    return re.fullmatch(r"\s*\d[\d,\s]*", words, re.ASCII) is not None

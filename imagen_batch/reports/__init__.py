@@ -1,0 +1,1 @@
+"""Turns the ledger into manifest, dataset, failures and summary."""

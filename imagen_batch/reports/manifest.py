@@ -1,0 +1,124 @@
+"""What became of every sample asked for, one row each, as Parquet and as CSV?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BufferedIOBase
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from imagen_batch.records import Sample
+from imagen_batch.reports.columns import DECIMAL, MOMENT, TEXT, TRUTH, WHOLE, Column, column, user_columns
+from imagen_batch.text import FORMULA
+
+
+class Manifest:
+    """Writes the same rows into both files. The caller owns the handles."""
+
+    def __init__(
+        self, parquet: BinaryIO | BufferedIOBase, text: BinaryIO | BufferedIOBase, *, table: pa.Schema
+    ) -> None:
+        self._parquet = pq.ParquetWriter(parquet, table, compression="zstd")
+        told = pa.schema([(column.name, TEXT if column.type == MOMENT else column.type) for column in table])
+        self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), told, write_options=_CSV)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows, which become one row group."""
+        self._parquet.write_batch(batch)
+        self._csv.write_batch(_told(batch))
+
+    def close(self) -> None:
+        """Finish both files; their handles stay open."""
+        self._parquet.close()
+        self._csv.close()
+
+
+def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
+    """The manifest's own columns and the user's, in order."""
+    return _OWN + user_columns(headers, taken=[column.name for column in _OWN])
+
+
+# Every text is put in quotes, whatever stands in it; an empty cell without quotes is None.
+_CSV = csv.WriteOptions(eol="\r\n")
+
+
+def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """How the columns stand in the CSV: times in ISO 8601, no formula of the service's, all else as it is."""
+    for place, told in enumerate(batch.schema):
+        if told.type == MOMENT:
+            iso = pc.strftime(batch.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
+            batch = batch.set_column(place, told.name, iso)
+        elif place < len(_OWN) and told.name in _SERVICE_TEXT:
+            batch = batch.set_column(place, told.name, _without_formulas(batch.column(place)))
+    return batch
+
+
+def _without_formulas(texts: pa.Array) -> pa.Array:
+    """An apostrophe in front of what a spreadsheet would calculate."""
+    formulas = pc.match_substring_regex(texts, FORMULA)
+    if not pc.any(formulas).as_py():
+        return texts
+    return pc.if_else(formulas, pc.binary_join_element_wise("'", texts, ""), texts)
+
+
+def _codes(sample: Sample) -> str | None:
+    return ", ".join(sample.filter_codes) or None
+
+
+# Columns that may hold the service's words. The user's own text stays exactly as it is.
+_SERVICE_TEXT = frozenset(
+    {
+        "raiFilteredReason",
+        "filter_stage",
+        "filter_category",
+        "filter_codes",
+        "finishReason",
+        "safetyAttributes",
+        "error",
+    }
+)
+
+# Names that other programs rely on: add at the end, rename never.
+_OWN = (
+    column("row", WHOLE, "row.row"),
+    column("line", WHOLE, "row.line"),
+    column("id", TEXT, "row.id"),
+    column("sample", WHOLE, "sample.number"),
+    column("status", TEXT, "sample.status"),
+    column("file", TEXT, "sample.file"),
+    column("prompt", TEXT, "entry.prompt"),
+    column("model", TEXT, "entry.model"),
+    column("provider", TEXT, "entry.provider"),
+    column("dialect", TEXT, "entry.dialect"),
+    column("mimeType", TEXT, "sample.mime_type"),
+    column("raiFilteredReason", TEXT, "sample.reason"),
+    column("filter_stage", TEXT, "sample.filter_stage"),
+    column("filter_category", TEXT, "sample.filter_category"),
+    Column("filter_codes", TEXT, "sample", _codes),
+    column("finishReason", TEXT, "sample.finish_reason"),
+    column("safetyAttributes", TEXT, "sample.safety"),
+    column("width", WHOLE, "sample.width"),
+    column("height", WHOLE, "sample.height"),
+    column("bytes", WHOLE, "sample.bytes"),
+    column("sha256", TEXT, "sample.sha256"),
+    column("c2pa", TRUTH, "sample.c2pa"),
+    column("aspect_ratio", TEXT, "options.aspect_ratio"),
+    column("image_size", TEXT, "options.image_size"),
+    column("person_generation", TEXT, "options.person_generation"),
+    column("negative_prompt", TEXT, "options.negative_prompt"),
+    column("seed", WHOLE, "options.seed"),
+    column("key", TEXT, "trace.key"),
+    column("attempts", WHOLE, "trace.attempts"),
+    column("http_status", WHOLE, "trace.http_status"),
+    column("error", TEXT, "sample.error"),
+    column("error_kind", TEXT, "sample.error_kind"),
+    column("latency_s", DECIMAL, "trace.latency_s"),
+    column("cost_usd", DECIMAL, "entry.cost_usd"),
+    column("cost_is", TEXT, "sample.cost_is"),
+    column("sent_at", MOMENT, "trace.sent_at"),
+    column("finished_at", MOMENT, "trace.finished_at"),
+)

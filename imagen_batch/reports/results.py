@@ -1,0 +1,155 @@
+"""What became of every sample that the run was asked for?
+
+Goes through the input once more and asks the ledger, read anew from disk, about each sample: what stands
+there is true, whatever happened to the process in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, as_they_are
+from imagen_batch.ledger.history import Failed, History
+from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.requests import requests_for
+from imagen_batch.planning.rows import Order
+from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Trace
+from imagen_batch.reports.next_steps import BEYOND_LIMIT
+from imagen_batch.storage import Storage
+from imagen_batch.text import plural
+
+IN_FLIGHT = "in_flight"  # the kind of a sample that is being made while it is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Entries for all samples, in input order. `pending` is the word for those that nothing was sent for."""
+
+    examined: Examined
+    past: History
+    storage: Storage
+    pending: Outcome = "not_attempted"
+    in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # base and number of samples being made now
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
+        recorded = self.recorded()
+        while batch := list(islice(recorded, LOOKED_FOR_TOGETHER)):
+            samples = as_they_are([entry.sample for entry in batch], self.storage)
+            for entry, sample in zip(batch, samples, strict=True):
+                yield entry if sample is entry.sample else replace(entry, sample=sample)
+
+    def recorded(self) -> Iterator[Entry]:
+        """The same, going by the ledger alone."""
+        provider = self.examined.settings.provider
+        self.examined.keep_earlier_texts(self.past)
+        for order in self.examined.orders():
+            row, model, prompt, options = order.row, order.model, order.prompt, order.options
+            base = self.examined.asked.base(row.row)
+            keys = _Keys(order, base)
+            for number in range(1, order.samples + 1):
+                found = self.past.settled(base, number)
+                sample, trace = found or self._unmade(row.row, base, number, keys)
+                charged = self.past.cost(base, number)
+                if charged is not None and sample.cost_is is None:
+                    sample = replace(sample, cost_is="estimate")
+                kept = self.past.kept(base, number) if found else None
+                if kept is not None:
+                    yield _as_kept(row, sample, trace, kept, provider, charged)
+                else:
+                    yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
+
+    def _unmade(self, row: int, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
+        key = keys.of(number)
+        if (base, number) in self.in_flight:
+            return Sample(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
+        left_out = self._left_out(row)
+        if left_out is not None and self.past.status(base, number) != "unknown":
+            return Sample(number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]), Trace(
+                key
+            )
+        failed = self.past.last_failed(base, number)
+        if failed is not None:
+            return self._given_up(base, number, failed)
+        if self.past.status(base, number) != "unknown":
+            attempts = self.past.attempts_of(key)
+            sample = Sample(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
+            return sample, Trace(key, attempts=attempts)
+        recorded = self.past.details(base, number)
+        if recorded is not None and recorded[0].status == "unknown":
+            return recorded
+        sample = Sample(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
+        return sample, self._open_trace(base, number, key)
+
+    def _open_trace(self, base: str, number: int, key: str) -> Trace:
+        attempt = self.past.last_open(base, number)
+        if attempt is None:
+            return Trace(key, attempts=self.past.attempts_of(key))
+        return Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
+
+    def _left_out(self, row: int) -> tuple[str, str] | None:
+        """Why this run did not ask for a row at all: error kind and words."""
+        limit, only = self.examined.settings.limit, self.examined.only
+        if only is not None:
+            return None if row in only else ("not_named", "not asked for: the file of this run does not name the row")
+        if limit is not None and row > limit:
+            return BEYOND_LIMIT, f"not asked for: beyond --limit {limit}"
+        return None
+
+    def _given_up(self, base: str, number: int, failed: Failed) -> tuple[Sample, Trace]:
+        """A sample whose last attempt failed, and which the run could not ask for again."""
+        budget = self.pending == "skipped_budget"
+        why = "no budget was left for another attempt" if budget else "the run ended before another attempt"
+        error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {why}"
+        unknown = self.past.status(base, number) == "unknown"
+        sample = Sample(
+            number,
+            "unknown" if unknown else self.pending,
+            error=error,
+            error_kind="over_budget" if budget else "interrupted",
+            cost_is="unknown" if unknown else None,
+        )
+        times = {"sent_at": failed.sent_at, "finished_at": failed.at}
+        return sample, Trace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
+
+
+def _as_kept(
+    row: PromptRow,
+    sample: Sample,
+    trace: Trace,
+    kept: Mapping[str, Any],
+    provider: str,
+    charged: float | None,
+) -> Entry:
+    """An image that was made from an earlier text of its row is told with that text."""
+    options = {name: _immutable(value) for name, value in kept["options"].items()}
+    return Entry(
+        row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options), charged
+    )
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
+
+
+class _Keys:
+    """The keys of the requests that would be sent for a row's samples; made only when asked for."""
+
+    def __init__(self, order: Order, base: str) -> None:
+        self._order = order
+        self._base = base
+        self._keys: dict[int, str] = {}
+
+    def of(self, number: int) -> str:
+        if not self._keys:
+            numbers = range(1, self._order.samples + 1)
+            for request in requests_for(self._order, self._base, numbers):
+                self._keys.update(dict.fromkeys(request.numbers, request.key))
+        return self._keys[number]
+
+
+_STOPPED_BEFORE = "Stopped before the reply arrived; may have been charged."
+_ENDED_BETWEEN = "sent without a result, and the run ended before the next attempt"

@@ -1,0 +1,1 @@
+"""One run, from taking the folder's lock to writing its summary."""

@@ -1,0 +1,48 @@
+"""Where is the image service of a rehearsal? In a child process that lives as long as the run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.system.child_env import child_environment
+
+_STOP_TIMEOUT_S = 5.0
+
+
+@contextmanager
+def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
+    """Start a simulator on a free port of this machine and give its address.
+
+    It ends with this process, whatever ends this one: its standard input closes.
+    """
+    # -P: what lies in the current directory is not ours.
+    command = [sys.executable, "-P", "-m", "imagen_batch.simulator", "--port", "0", "--exit-with-stdin", *arguments]
+    child = subprocess.Popen(  # noqa: S603 - our own module
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=child_environment(),
+        start_new_session=True,  # a Ctrl-C is for the run, which still needs the replies under way
+    )
+    try:
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        if "http://" not in line:
+            raise SettingsInvalid("the simulator did not start")
+        yield line[line.index("http://") :].strip()
+    finally:
+        if child.stdin:
+            child.stdin.close()
+        child.terminate()
+        try:
+            child.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout:
+            child.stdout.close()

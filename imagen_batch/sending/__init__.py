@@ -1,0 +1,1 @@
+"""Sends one request from start to finish: pace, budget, retries, record."""

@@ -1,0 +1,114 @@
+"""One request from start to finish; one shard from start to finish."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from imagen_batch.errors import Fatal, Interrupted, Transient, disk_trouble
+from imagen_batch.images.validate import Facts, contradicts, is_rare
+from imagen_batch.planning.requests import narrowed
+from imagen_batch.records import CostIs, ImageRequest, Picture, Sample, Trace
+from imagen_batch.sending.attempt import OverBudget
+from imagen_batch.sending.context import Studio
+from imagen_batch.sending.retry import Answer, Attempts, Checked
+from imagen_batch.sending.samples import _exhausted, _lacking, kept_sample
+
+_Todo = tuple[ImageRequest, Mapping[str, int]]
+"""A request, and how often its samples were bought and could not be used, by kind of damage."""
+
+
+def generate_shard(requests: Sequence[ImageRequest], studio: Studio, *, threads: Executor) -> None:
+    """Make all pictures of a shard in `threads`, which every shard of the process shares. Raises what is a bug."""
+    futures = [threads.submit(generate, request, studio) for request in requests]
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        raise errors[0]
+
+
+def generate(request: ImageRequest, studio: Studio) -> None:
+    """Make the pictures of one request and record what became of each.
+
+    Returns without a record where the run stops or the budget ends first. What it raises is a bug, and ends the run.
+    """
+    todo: list[_Todo] = [(request, Counter())]
+    try:
+        while todo and not studio.stop.is_set:
+            todo += _answered(*todo.pop(), studio)
+    except Exception as error:
+        studio.stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        raise
+
+
+def _answered(request: ImageRequest, damages: Mapping[str, int], studio: Studio) -> list[_Todo]:
+    """Settle one request; returns what has to be asked for once more."""
+    attempts = Attempts(request, studio, damages=damages)
+    try:
+        return _settled(request, attempts, studio)
+    except (Interrupted, OverBudget):
+        return []
+    except OSError as error:
+        studio.stop.for_error(disk_trouble(error))
+        return []
+    finally:
+        studio.shelf.room.release(request.key)
+
+
+def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[_Todo]:
+    try:
+        answer = attempts.answer()
+    except Transient as error:
+        uncertain = attempts.uncertain
+        samples = tuple(_exhausted(number, error, attempts.trace, uncertain=uncertain) for number in request.numbers)
+        _record(request, samples, attempts.trace, studio)
+        return []
+    _record(request, _samples(request, answer, studio), attempts.trace, studio)
+    return [(narrowed(request, damaged.number), attempts.damages) for damaged in answer.damaged]
+
+
+def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
+    try:
+        studio.ledger.done(request, samples, trace)
+    except OSError as error:
+        studio.shelf.room.give_up_ballast()
+        studio.stop.for_error(disk_trouble(error))
+        studio.ledger.flush()
+    studio.shelf.clear(request.key, [sample.number for sample in samples if sample.file])
+    studio.seen(samples)
+
+
+def _samples(request: ImageRequest, answer: Answer, studio: Studio) -> tuple[Sample, ...]:
+    share = None if answer.usd is None else answer.usd / max(1, len(answer.pictures))
+    made = [_made(request, checked, studio, cost=(share, answer.cost_is)) for checked in answer.pictures]
+    # Without a picture what the request cost (its input) stands at the first sample.
+    rest = [0.0 if made or index else answer.usd for index in range(len(answer.missing))]
+    lacking = [_lacking(*one, cost=(usd, answer.cost_is)) for one, usd in zip(answer.missing, rest, strict=True)]
+    return tuple(sorted((*made, *lacking), key=lambda sample: sample.number))
+
+
+def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tuple[float | None, CostIs]) -> Sample:
+    facts, picture = checked.facts, checked.picture
+    name = request.name(checked.number) + facts.extension
+    file, trouble = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
+    if trouble is not None:
+        studio.stop.for_error(disk_trouble(trouble))
+    error, error_kind = _about_type(picture, facts)
+    return replace(
+        kept_sample(checked.number, file, facts, cost=cost),
+        finish_reason=picture.finish_reason,
+        safety=picture.safety,
+        note=picture.note,
+        error=error,
+        error_kind=error_kind,
+    )
+
+
+def _about_type(picture: Picture, facts: Facts) -> tuple[str | None, str | None]:
+    """What a user should know about the type of a picture that is there: an error text and its kind."""
+    if contradicts(picture.mime_type, facts):
+        return f"the service said {picture.mime_type}", "mime_mismatch"
+    if is_rare(facts):
+        return f"the service sent {facts.mime_type}, which some tools do not read", "rare_format"
+    return None, None

@@ -1,0 +1,55 @@
+"""Builds the recorded result of one sample."""
+
+from __future__ import annotations
+
+from imagen_batch.errors import Transient
+from imagen_batch.images.validate import Facts
+from imagen_batch.records import CostIs, Missing, Outcome, Sample, Trace
+from imagen_batch.text import plural
+
+
+def kept_sample(number: int, file: str, facts: Facts, *, cost: tuple[float | None, CostIs]) -> Sample:
+    """The record of a picture that is in the folder."""
+    return Sample(
+        number=number,
+        status="ok",
+        file=file,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+        bytes=facts.bytes,
+        sha256=facts.sha256,
+        c2pa=facts.c2pa,
+        cost_usd=cost[0],
+        cost_is=cost[1],
+    )
+
+
+def _lacking(number: int, missing: Missing, *, cost: tuple[float | None, CostIs]) -> Sample:
+    failed = missing.outcome == "failed"
+    return Sample(
+        number=number,
+        status=missing.outcome,
+        reason=None if failed else missing.reason,
+        filter_stage=missing.stage,
+        filter_category=missing.category,
+        filter_codes=missing.codes,
+        finish_reason=missing.finish_reason,
+        safety=missing.safety,
+        error=missing.reason if failed else None,
+        error_kind=missing.kind,
+        cost_usd=cost[0],
+        cost_is=cost[1],
+    )
+
+
+def _exhausted(number: int, error: Transient, trace: Trace, *, uncertain: bool) -> Sample:
+    status: Outcome = "unknown" if error.lost else "failed"
+    return Sample(
+        number=number,
+        status=status,
+        error=f"{error} ({error.kind}, {plural(trace.attempts, 'attempt')})",
+        error_kind="transient_exhausted",
+        cost_usd=None if uncertain else 0.0,
+        cost_is="unknown" if uncertain else "estimate",
+    )

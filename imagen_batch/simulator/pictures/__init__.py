@@ -1,0 +1,1 @@
+"""Draws the images that the simulator returns."""

@@ -1,0 +1,1 @@
+"""This process and this machine: addresses, loopback, children's environments, standard streams."""

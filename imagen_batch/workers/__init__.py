@@ -1,0 +1,1 @@
+"""Shards made by other processes, on this machine or on many."""

@@ -1,0 +1,291 @@
+"""A repair does what costs nothing, says what it would pay, and buys no image that is on disk."""
+
+import errno
+import itertools
+import os
+import shutil
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from imagen_batch.audit.audit import audit
+from imagen_batch.audit.repair import repair
+from imagen_batch.cli.commands import main
+from imagen_batch.inputs.snapshot import stored_settings
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.run import open_run
+from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
+from tests.support.killing import copy_spoiled, each_change
+from tests.support.runs import TODAY, prompts, run
+
+TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
+
+
+class KilledNow(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture(scope="module")
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sim):
+    """A run of ten images, to be copied and never touched."""
+    home = tmp_path_factory.mktemp("finished")
+    return run(prompts(home, *TEXTS), sim).folder
+
+
+def lost_rows(repaired):
+    """The rows that a repair would pay for."""
+    return {lack.row for lack in repaired.lost}
+
+
+def pay(folder, repaired):
+    """What the command does once the user has agreed."""
+    examined = examine(stored_settings(folder), today=TODAY)
+    examined.lost = repaired.lost
+    with open_run(examined, env={}) as opened:
+        for shard in opened.shards():
+            opened.make(shard)
+        return opened.finish()
+
+
+def test_only_what_is_nowhere_is_paid_for(tmp_path, finished, sim):
+    """Swapped, renamed, linked, unrecorded and forgotten images are put right for nothing."""
+    folder, lost = copy_spoiled(finished, tmp_path / "copy")
+    repaired = repair(folder)
+    assert lost_rows(repaired) == lost
+    assert (repaired.images, repaired.unpriced) == (2, 0)
+    asked = len(sim.requests)
+    pay(folder, repaired)
+    assert len(sim.requests) == asked + 2
+    assert {one.kind for one in audit(folder).findings} <= {"foreign", "duplicated"}
+    for row in pq.read_table(folder / "manifest.parquet").to_pylist():
+        assert read_stamp((folder / row["file"]).read_bytes())["prompt"] == row["prompt"]
+
+
+def test_a_repair_that_is_killed_at_any_change_of_the_folder_is_continued(tmp_path, finished):
+    """Started again it finds every image that was on disk, whatever was half done."""
+    for moment in itertools.count(1, 7):  # benchmarks/repair_kills.py has every moment
+        folder, lost = copy_spoiled(finished, tmp_path / f"copy{moment}")
+        left = iter(range(moment, 0, -1))
+
+        def happens(left=left):
+            if next(left, None) == 1:
+                raise KilledNow
+
+        try:
+            with each_change(happens):
+                repair(folder)
+        except KilledNow:
+            assert lost_rows(repair(folder)) == lost
+            assert {one.kind for one in audit(folder).findings} <= {"missing", "foreign", "duplicated"}
+            shutil.rmtree(tmp_path / f"copy{moment}")
+        else:
+            break
+    assert moment > 40
+
+
+@pytest.mark.parametrize("number", range(1, 60, 7))
+def test_a_full_disk_ends_a_repair_in_a_sentence(tmp_path, finished, number, capsys, monkeypatch):
+    """At any of its writes: no traceback, and after room was made it goes on."""
+    folder, lost = copy_spoiled(finished, tmp_path / "copy")
+    left = iter(range(number, 0, -1))
+
+    def happens():
+        if next(left, 1) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with each_change(happens):
+        code = main(["audit", str(folder), "--repair", "--json"])
+    said = capsys.readouterr()
+    assert code == 75
+    assert "No space left on device" in said.err
+    assert "Traceback" not in said.err
+    assert orjson.loads(said.out)["state"] == "stopped"
+    assert lost_rows(repair(folder)) == lost
+
+
+def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
+    """Three of ten were made and one of them is torn: one is paid for, not eight."""
+    folder = run(prompts(tmp_path, *TEXTS), sim, max_images=3).folder
+    (torn, *_) = (
+        folder / row["file"] for row in pq.read_table(folder / "manifest.parquet").to_pylist() if row["file"]
+    )
+    torn.write_bytes(torn.read_bytes()[:99])
+    repaired = repair(folder)
+    assert repaired.images == 1
+    examined = examine(stored_settings(folder).model_copy(update={"max_images": None}), today=TODAY)
+    examined.lost = repaired.lost
+    asked = len(sim.requests)
+    with open_run(examined, env={}) as opened:
+        for shard in opened.shards():
+            opened.make(shard)
+        assert opened.finish().counts["ok"] == 3
+    assert len(sim.requests) == asked + 1
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_paid(tmp_path, finished, capsys, sim):
+    """What costs nothing is done; the rest is told, with its price and the command; exit 3."""
+    folder, _ = copy_spoiled(finished, tmp_path / "copy")
+    asked = len(sim.requests)
+    assert main(["audit", str(folder), "--repair", "--json"]) == 3
+    said = capsys.readouterr()
+    assert "2 images are lost: to make them again costs at most $" in said.err
+    assert f"imagen-batch audit {folder} --repair --yes --max-cost" in said.err
+    assert orjson.loads(said.out)["counts"]["missing"] == 2
+    assert len(sim.requests) == asked
+
+
+def test_the_settings_of_the_run_stay_what_they_were(tmp_path, finished):
+    """A repair is not another run."""
+    folder, _ = copy_spoiled(finished, tmp_path / "copy")
+    before = (folder / STATE / "settings.json").read_bytes()
+    pay(folder, repair(folder))
+    assert (folder / STATE / "settings.json").read_bytes() == before
+
+
+def test_a_limit_of_cost_buys_what_it_is_enough_for(tmp_path, finished):
+    """In input order; nothing where it is enough for none."""
+    folder, _ = copy_spoiled(finished, tmp_path / "copy")
+    repaired = repair(folder)
+    each = repaired.usd / 2
+    assert lost_rows(repaired.within(each * 1.5, lambda _row: each)) == {3}
+    assert lost_rows(repaired.within(each * 2, lambda _row: each)) == {3, 4}
+    assert lost_rows(repaired.within(each / 2, lambda _row: each)) == set()
+
+
+def test_a_clean_folder_is_left_alone(finished):
+    """Not a byte is written."""
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != "lock"}
+    assert repair(finished).audit.clean
+    after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != "lock"}
+    assert {path for path in before | after if before.get(path) != after.get(path)} <= {finished / STATE}
+
+
+def test_what_was_set_aside_by_an_earlier_version_is_found(tmp_path, finished):
+    """It moved an image out of its place and was killed before it put it back."""
+    shutil.copytree(finished, tmp_path / "out")
+    row = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()[0]
+    aside = tmp_path / "out" / STATE / "set-aside"
+    aside.mkdir()
+    (tmp_path / "out" / row["file"]).rename(aside / "000009_01_whatever_2.png")
+    assert repair(tmp_path / "out").lost == ()
+    assert audit(tmp_path / "out").findings == ()
+
+
+def test_a_user_edits_of_the_failures_are_kept(tmp_path, finished):
+    """The table is written again; what stood there is set aside."""
+    shutil.copytree(finished, tmp_path / "out")
+    (tmp_path / "out" / "failures.csv").write_text("my edits")
+    repair(tmp_path / "out")
+    kept = (tmp_path / "out" / STATE / "set-aside").glob("*failures.csv")
+    assert [path.read_text() for path in kept] == ["my edits"]
+    assert audit(tmp_path / "out").findings == ()
+
+
+DAMAGE = [
+    "null",
+    "{}",
+    "[]",
+    "5",
+    "{",
+    '{"t":"done"}',
+    '{"t":"sent","key":5}',
+    "\0\0\0",
+    '{"t":"done","key":"a","base":"b"}',
+]
+
+
+@pytest.mark.parametrize("line", DAMAGE)
+def test_a_damaged_line_is_the_same_finding_everywhere(tmp_path, finished, capsys, line):
+    """Run, status and audit name file, line and byte and one command; that command works, and buys nothing."""
+    folder = tmp_path / "copy" / "out"
+    shutil.copytree(finished, folder)
+    (path,) = (folder / LEDGER).iterdir()
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = next(number for number, text in enumerate(lines) if b'"done"' in text)
+    lines[at] = line.encode() + b"\n"
+    path.write_bytes(b"".join(lines))
+    place = f"line {at + 1}, byte {sum(map(len, lines[:at]))}: "
+    for command in (
+        ["status", str(folder)],
+        ["run", str(finished.parent / "prompts.csv"), "--out", str(folder), "--provider", "simulator"],
+    ):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert place in said
+        assert path.name in said
+        assert f"imagen-batch audit {folder} --repair" in said
+    assert main(["audit", str(folder)]) == 3
+    assert place in capsys.readouterr().out
+    assert main(["audit", str(folder), "--repair"]) == 0
+    assert main(["audit", str(folder)]) == 0
+    assert main(["status", str(folder)]) == 0
+    statuses = pq.read_table(folder / "manifest.parquet")["status"].to_pylist()
+    assert statuses == ["ok"] * 10
+
+
+def test_a_ledger_that_is_no_file_is_said(tmp_path, finished, capsys):
+    """A pipe would be read for ever."""
+    folder = tmp_path / "out"
+    shutil.copytree(finished, folder)
+    os.mkfifo(folder / LEDGER / "00000000001.000-aaaaaaaa.jsonl")
+    for command in (["status", str(folder)], ["audit", str(folder)], ["audit", str(folder), "--repair"]):
+        assert main(command) == 2
+        assert "is not a regular file" in capsys.readouterr().err
+
+
+def test_an_input_output_error_is_a_sentence(tmp_path, finished, capsys, monkeypatch):
+    """In reading, too."""
+
+    def broken(_self, _name):
+        raise OSError(errno.EIO, "Input/output error")
+
+    shutil.copytree(finished, tmp_path / "out")
+    monkeypatch.setattr(Folder, "read", broken)
+    assert main(["audit", str(tmp_path / "out"), "--repair"]) == 2
+    assert "Input/output error" in capsys.readouterr().err
+
+
+def test_a_repair_is_the_same_wherever_a_run_lives(place, tmp_path, sim):
+    """Images that changed places, a table of junk, a damaged line and a torn image, in a folder as in a bucket."""
+    storage = open_storage(place)
+    run(prompts(tmp_path, *TEXTS), sim, out=place)
+    rows = pq.read_table(storage.local("manifest.parquet")).to_pylist()
+    one, other = (storage.read(row["file"]) for row in rows[:2])
+    storage.put(rows[0]["file"], other)
+    storage.put(rows[1]["file"], one)
+    storage.put(rows[2]["file"], one[:99])
+    storage.put("manifest.csv", b"junk")
+    for name, _ in list(storage.sizes(LEDGER)):
+        lines = storage.read(name).splitlines(keepends=True)
+        damaged = (b"null\n" if rows[5]["key"].encode() in line and b'"done"' in line else line for line in lines)
+        storage.put(name, b"".join(damaged))
+    storage = open_storage(place)
+    assert {one.kind for one in audit(place).findings} == {"damaged"}
+    repaired = repair(place)
+    assert lost_rows(repaired) == {3}
+    asked = len(sim.requests)
+    pay(place, repaired)
+    assert len(sim.requests) == asked + 1
+    assert audit(place).findings == ()
+    for row in pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist():
+        assert read_stamp(storage.read(row["file"]))["prompt"] == row["prompt"]
+
+
+def test_a_damaged_ledger_in_a_bucket_names_the_bucket(tmp_path, sim, capsys):
+    """Not the copy on this machine that was read."""
+    place = f"memory://pictures/{tmp_path.name}"
+    run(prompts(tmp_path, *TEXTS[:2]), sim, out=place)
+    storage = open_storage(place)
+    (name, *_) = (name for name, _ in storage.sizes(LEDGER))
+    storage.put(name, b"[]\n")
+    assert main(["status", place]) == 2
+    assert f"imagen-batch audit {place} --repair" in capsys.readouterr().err

@@ -1,0 +1,229 @@
+"""What a user types and reads; nothing here gets as far as Prefect."""
+
+import json
+import re
+
+import pytest
+
+from imagen_batch.simulator import Simulator
+from tests.support.cli import command
+from tests.support.runs import run, write_csv
+
+
+@pytest.fixture
+def csv(tmp_path):
+    """A sound prompt file."""
+    return write_csv(tmp_path / "p.csv", [{"prompt": "a mole"}, {"prompt": "a rat"}])
+
+
+def test_help_and_version_load_nothing_heavy(tmp_path):
+    """They answer at once because of it."""
+    loaded = command("--version", here=tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
+    assert "imagen_batch.cli.arguments" in loaded
+    for heavy in ("prefect", "pandas", "pyarrow", "requests", "pydantic", "PIL", "orjson"):
+        assert not re.search(rf"\| +{heavy}\b", loaded), heavy
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "resume", "status", "audit", "simulate", "models"])
+def test_every_command_has_help(tmp_path, name):
+    """On standard output, with code 0."""
+    done = command(name, "--help", here=tmp_path)
+    assert done.returncode == 0
+    assert "usage" in done.stdout.lower()
+
+
+def test_plan_needs_no_key_and_writes_nothing(tmp_path, csv):
+    """It tells pictures and price."""
+    done = command("plan", csv, "--samples", 3, here=tmp_path)
+    assert done.returncode == 0
+    assert "pictures  6" in done.stdout
+    assert "$" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_plan_as_json(tmp_path, csv):
+    """For programs."""
+    plan = json.loads(command("plan", csv, "--json", "--requests-per-minute", 4, here=tmp_path).stdout)
+    assert (plan["rows"], plan["samples"], plan["requests"]) == (2, 2, 2)
+    assert plan["worst_case_usd"] > 0.06
+    assert plan["seconds_at_given_rate"] == 30
+
+
+def test_every_problem_is_told_before_anything_is_sent(tmp_path):
+    """Code 5, line numbers, and no folder."""
+    source = tmp_path / "p.csv"
+    source.write_text('prompt,aspect_ratio,samples\n,1:1,1\n"two\nlines",16:09,1\nc,7:3,x\n')
+    done = command("run", source, "--provider", "simulator", here=tmp_path)
+    assert done.returncode == 5
+    for line in ("line 2", "line 3", "line 5"):
+        assert line in done.stderr
+    assert "nothing was sent" in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "prompt\n", "\n\n"])
+def test_an_empty_file_is_said_to_be_empty(tmp_path, content):
+    """Code 5, not a run of nothing."""
+    source = tmp_path / "p.csv"
+    source.write_text(content)
+    assert command("run", source, "--provider", "simulator", here=tmp_path).returncode == 5
+
+
+def test_invalid_input_as_json(tmp_path):
+    """Programs get the problems too."""
+    source = tmp_path / "p.csv"
+    source.write_text("prompt\na, b\n")
+    done = command("run", source, "--json", here=tmp_path)
+    told = json.loads(done.stdout)
+    assert told["state"] == "invalid"
+    assert told["problems"][0]["line"] == 2
+    assert "--join-extra" in done.stderr
+
+
+def test_a_run_without_a_key_says_so(tmp_path, csv):
+    """It never falls back to the simulator."""
+    done = command("run", csv, here=tmp_path)
+    assert done.returncode == 2
+    assert "GOOGLE_API_KEY" in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    "typed", [["--api-key", "AIzaTYPED"], ["--api-key=AIzaTYPED"], ["--api-key-file", "AIzaTYPED"]]
+)
+def test_a_key_that_was_typed_is_refused_and_not_repeated(tmp_path, csv, typed):
+    """It would stand in the process list, and in every log."""
+    done = command("run", csv, *typed, here=tmp_path)
+    assert done.returncode == 2
+    assert "AIza" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("place", [["--location", "evil.example/#"], ["--project", "p/../x"], ["--model", "../x"]])
+def test_no_option_changes_where_a_credential_goes(tmp_path, csv, place):
+    """They become part of an address."""
+    typed = ["--provider", "vertex", "--project", "p", "--dialect", "predict", *place]
+    assert command("run", csv, *typed, here=tmp_path).returncode == 2
+
+
+def test_google_s_own_host_by_name_is_still_google_s(tmp_path, csv):
+    """A retired model is refused there, however the host was given."""
+    typed = ["--model", "imagen-4.0-generate-001", "--base-url", "https://generativelanguage.googleapis.com"]
+    assert "2026-08-17" in command("plan", csv, *typed, here=tmp_path).stderr
+
+
+def test_names_that_meet_are_told_beforehand(tmp_path):
+    """Also where only some disks take them for one."""
+    source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "filename": "x"}, {"prompt": "b", "filename": "X"}])
+    assert "earlier row" in command("plan", source, here=tmp_path).stderr
+
+
+def test_other_people_s_files_are_not_written_over(tmp_path, csv):
+    """A folder with a manifest of someone else's is not ours to fill."""
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / "manifest.csv").write_text("mine")
+    done = command("run", csv, "--provider", "simulator", "--out", "o", here=tmp_path)
+    assert done.returncode == 2
+    assert (tmp_path / "o" / "manifest.csv").read_text() == "mine"
+
+
+def test_a_refusal_is_json_where_json_was_asked_for(tmp_path, csv):
+    """Programs read standard output."""
+    assert json.loads(command("run", csv, "--json", here=tmp_path).stdout)["state"] == "refused"
+
+
+def test_a_retired_model_is_refused_with_its_successor(tmp_path):
+    """On Google's own host: date, successor, new price, code 2."""
+    source = write_csv(tmp_path / "p.csv", [{"prompt": str(number)} for number in range(1000)])
+    env = {"GOOGLE_API_KEY": "k"}
+    done = command("run", source, "--model", "imagen-4.0-generate-001", here=tmp_path, env=env)
+    assert done.returncode == 2
+    for fact in ("2026-08-17", "gemini-nano-banana-2.1", "1,000 pictures", "$"):
+        assert fact in done.stderr
+
+
+def test_a_model_nobody_knows_needs_its_dialect(tmp_path, csv):
+    """And works with it."""
+    assert command("plan", csv, "--model", "mine", here=tmp_path).returncode == 2
+    done = command("plan", csv, "--model", "mine", "--dialect", "predict", here=tmp_path)
+    assert done.returncode == 0
+    assert "no known price" in done.stdout
+
+
+def test_a_cap_on_cost_needs_prices(tmp_path, csv):
+    """Unknown is never 0."""
+    typed = ("run", csv, "--provider", "simulator", "--model", "mine", "--dialect", "predict", "--max-cost", 1)
+    done = command(*typed, here=tmp_path)
+    assert done.returncode == 2
+    assert "--price" in done.stderr
+
+
+def test_a_catalogue_of_ones_own(tmp_path, csv):
+    """`imagen-batch.toml` adds a model and its price."""
+    (tmp_path / "imagen-batch.toml").write_text(
+        'model = "mine"\n[models."mine"]\ndialect = "generate_content"\nprices = { any = 0.5 }\n'
+    )
+    done = command("plan", csv, here=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "$1.0" in done.stdout
+    assert "mine" in command("models", here=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--samples", "none"],
+        ["--provider", "openai"],
+        ["--no-such-flag"],
+        ["--base-url", "http://example.com"],
+        ["--retry", "everything"],
+        ["--api-key-file", "missing"],
+        ["--parameter", "guidance"],
+        ["--aspect-ratio", "7:3"],
+        ["--aspect-ratio", "wide"],
+        ["--image-size", "8K"],
+        ["--name-template", "{chapter}/{row}"],
+        ["--name-template", "../{row}"],
+        ["--name-template", "{row.__class__}"],
+    ],
+)
+def test_wrong_usage_is_code_2(tmp_path, csv, typed):
+    """With a message, and nothing written."""
+    done = command("run", csv, *typed, here=tmp_path, env={"GOOGLE_API_KEY": "k"})
+    assert done.returncode == 2
+    assert done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_status_tells_where_a_run_stands(tmp_path, csv):
+    """From its folder alone."""
+    with Simulator() as sim:
+        run(csv, sim, limit=1)
+    found = json.loads(command("status", tmp_path / "out", "--json", here=tmp_path).stdout)
+    assert (found["samples"]["asked"], found["samples"]["ok"], found["samples"]["not_attempted"]) == (2, 1, 1)
+    assert command("status", tmp_path, here=tmp_path).returncode == 2
+
+
+def test_audit_tells_what_is_wrong(tmp_path, csv):
+    """Code 3 with findings, 0 without."""
+    with Simulator() as sim:
+        ran = run(csv, sim)
+    assert command("audit", tmp_path / "out", here=tmp_path).returncode == 0
+    (ran.folder / ran.rows[0]["file"]).unlink()
+    done = command("audit", tmp_path / "out", "--json", here=tmp_path)
+    assert done.returncode == 3
+    assert "missing" in done.stdout
+
+
+def test_models_lists_the_catalogue(tmp_path):
+    """Lifecycle and price of each."""
+    shown = command("models", here=tmp_path).stdout
+    assert re.search(r"imagen-4.0-generate-001 .*shut down 2026-08-17", shown)
+    assert re.search(r"gemini-nano-banana-2.1 .*\$0.0336.*current", shown)
+
+
+def test_standard_input_is_read(tmp_path):
+    """`-` takes what is piped in."""
+    done = command("plan", "-", here=tmp_path, stdin="prompt,samples\na mole,2\n")
+    assert "pictures  2" in done.stdout
+    assert command("plan", "-", here=tmp_path, stdin="id,caption\n1,a mole\n").returncode == 5
+    assert "pictures  2" in command("plan", "-", here=tmp_path, stdin="a mole, rowing\na rat\n").stdout

@@ -1,0 +1,214 @@
+"""A full disk stops the run before it costs more, and loses nothing that is under way."""
+
+import errno
+import itertools
+import random
+import threading
+import time
+
+import pytest
+
+from imagen_batch.errors import Fatal, Interrupted
+from imagen_batch.images.disk_space import Room
+from imagen_batch.images.store import Shelf
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.run import open_run
+from imagen_batch.sending.stop import Stop
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator
+from imagen_batch.storage import STATE, Folder
+from tests.support.runs import TODAY, prompts, run
+
+
+class Disk:
+    """Free space that a test decides."""
+
+    def __init__(self, free):
+        self.free = free
+
+    def __call__(self):
+        return self.free
+
+
+KIND = ("a-model", "1K")
+
+
+def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
+    """Come back later: code 75."""
+    disk = Disk(100 * 2**20)
+    room = Room(Folder(tmp_path), in_flight=32, free=disk)
+    room.reserve("a", images=1, kind=KIND)
+    room.took(10 * 2**20, key="a")
+    room.release("a")
+    disk.free = 12 * 2**20
+    with pytest.raises(Fatal) as caught:
+        room.reserve("b", images=1, kind=KIND)
+    assert (caught.value.exit_code, caught.value.outcome) == (75, "disk")
+
+
+def test_the_first_image_tells_how_large_they_are(tmp_path):
+    """Small ones need little room, and those of another size are not judged by them."""
+    room = Room(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
+    room.reserve("a", images=1, kind=KIND)
+    room.took(1000, key="a")
+    room.release("a")
+    for number in range(100):
+        room.reserve(str(number), images=4, kind=KIND)
+    with pytest.raises(Waited):
+        room.reserve("large", images=1, kind=("a-model", "4K"), pause=waits)
+
+
+class Waited(Exception):
+    """A reservation has to wait."""
+
+
+def waits(_seconds):
+    """Instead of waiting."""
+    raise Waited
+
+
+def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
+    """Two fit, the third waits until one is stored and smaller than was thought; then it fits, too."""
+    disk = Disk(2**20 + 3_100_000)
+    room = Room(Folder(tmp_path), in_flight=8, free=disk)
+    room.reserve("a", images=1, kind=KIND)
+    room.reserve("b", images=1, kind=KIND)
+    room.reserve("a", images=1, kind=KIND, pause=waits)  # sent again: it has its room
+    with pytest.raises(Waited):
+        room.reserve("c", images=1, kind=KIND, pause=waits)
+
+    def stored(_seconds):
+        room.took(50_000, key="a")
+        disk.free -= 50_000
+        room.release("a")
+
+    room.reserve("c", images=1, kind=KIND, pause=stored)
+
+
+def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
+    """Many threads, a fast service, images of about one size: whatever was sent finds room."""
+    lock, disk, lost = threading.Lock(), Disk(20 * 2**20), []
+    room = Room(Folder(tmp_path), in_flight=16, free=disk)
+
+    def work(worker):
+        dice = random.Random(worker)
+        for number in itertools.count():
+            key = f"{worker}-{number}"
+            try:
+                room.reserve(key, images=1, kind=KIND, pause=lambda _seconds: time.sleep(0.0005))
+            except Fatal:
+                return
+            time.sleep(0.001)
+            size = dice.randrange(900_000, 1_000_000)
+            with lock:
+                if disk.free < size:
+                    lost.append(key)
+                disk.free -= size
+            room.took(size, key=key)
+            room.release(key)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert lost == []
+    assert disk.free < 4 * 2**20  # and the disk was used
+
+
+def test_a_stop_ends_the_wait_for_room(tmp_path):
+    """Nothing is in the way of a Ctrl-C."""
+    stop, room = Stop(), Room(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
+    room.reserve("a", images=1, kind=KIND)
+    stop.for_signal(2)
+    with pytest.raises(Interrupted):
+        room.reserve("b", images=1, kind=KIND, pause=stop.sleep)
+
+
+def test_room_is_released_whatever_became_of_a_request(tmp_path):
+    """Refused, failed, lost or stored."""
+    marked = ("[[sim:finish_IMAGE_SAFETY]] a", "[[sim:bad_request]] b", "[[sim:http_503]] c", "d")
+    settings = {"prompts": str(prompts(tmp_path, *marked)), "out": str(tmp_path / "out"), "provider": "simulator"}
+    with Simulator() as sim:
+        settings |= {"base_url": sim.url, "wait_initial": 0.0, "max_attempts": 2}
+        with open_run(examine(validated(settings), today=TODAY), env={}) as opened:
+            for shard in opened.shards():
+                opened.make(shard)
+            assert opened.studio.shelf.room._reserved == {}
+
+
+def test_the_ballast_takes_a_small_share_and_goes(tmp_path):
+    """It is there to be given up."""
+    room = Room(Folder(tmp_path), in_flight=8, free=Disk(10 * 2**20))
+    room.prepare()
+    assert (tmp_path / STATE / "ballast").stat().st_size == 2**20
+    room.give_up_ballast()
+    room.give_up_ballast()
+    assert not (tmp_path / STATE / "ballast").exists()
+
+
+def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
+    """The first write meets a full disk; the picture is kept all the same, and the trouble is known."""
+    room = Room(Folder(tmp_path), in_flight=8)
+    room.prepare()
+    shelf = Shelf(Folder(tmp_path), room)
+    put = Folder.put
+
+    def full(self, name, data):
+        if (tmp_path / STATE / "ballast").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, name, data)
+
+    monkeypatch.setattr(Folder, "put", full)
+    file, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    assert (file, trouble.errno) == ("images/a.png", errno.ENOSPC)
+
+
+def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
+    """It is kept under another one."""
+    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
+    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
+    assert (tmp_path / name).read_bytes() == b"paid"
+    assert name.startswith("images/abab")
+    assert trouble is None
+
+
+@pytest.mark.parametrize("wish", ["images/taken/a.png", "images/hero.png"])
+def test_a_folder_that_is_a_file_costs_no_picture_and_no_run(tmp_path, wish):
+    """`hero.jpg` and `hero.jpg/x` in one file of prompts."""
+    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "taken").write_bytes(b"a file")
+    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name=wish)
+    assert (tmp_path / name).read_bytes() == b"paid"
+    assert trouble is None
+
+
+def test_pictures_that_can_not_be_named_at_all_are_rescued(tmp_path):
+    """`images` itself is a file: the picture is kept, and the run is told to stop."""
+    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
+    (tmp_path / "images").write_bytes(b"a file")
+    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    assert (tmp_path / name).read_bytes() == b"paid"
+    assert name.startswith(".imagen-batch/rescued/")
+    assert trouble is not None
+
+
+def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    """What was paid is kept, the rest is pending, and nothing is paid twice."""
+    with Simulator() as sim:
+        source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
+        calls = iter(range(1000))
+        put = Shelf.put
+
+        def filling(self, *args, **kwargs):
+            file, trouble = put(self, *args, **kwargs)
+            return file, OSError(errno.ENOSPC, "No space left on device") if next(calls) == 5 else trouble
+
+        monkeypatch.setattr(Shelf, "put", filling)
+        first = run(source, sim, concurrency=1)
+        assert first.summary.exit_code == 75
+        assert first.statuses.count("ok") == sim.bill.total == 6
+        monkeypatch.setattr(Shelf, "put", put)
+        assert run(source, sim).statuses == ["ok"] * 20
+        assert sim.bill.total == 20

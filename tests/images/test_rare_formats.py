@@ -1,0 +1,181 @@
+"""GIF, BMP, TIFF, AVIF, HEIC and JPEG 2000: whole files pass, cut ones do not, and no size eats memory."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imagen_batch.errors import Transient
+from imagen_batch.images.validate import EXTENSION_OF, EXTENSIONS, contradicts, inspect, is_rare
+from tests.support.rare_images import HEIC, SOUND, box, encoded
+
+MIME = {
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "avif": "image/avif",
+    "jp2": "image/jp2",
+    "j2c": "image/j2c",
+    "heic": "image/heic",
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
+    """Type and sides are what the bytes say."""
+    facts = inspect(SOUND[name])
+    assert facts.mime_type == MIME[name.split(maxsplit=1)[0]]
+    assert facts.extension == EXTENSION_OF[facts.mime_type]
+    assert facts.extension in EXTENSIONS
+    assert is_rare(facts)
+    if not name.startswith("heic"):
+        with Image.open(io.BytesIO(SOUND[name])) as picture:
+            assert (facts.width, facts.height) == picture.size
+    assert inspect(SOUND[name] + b"tail" * 9).width == facts.width
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.sampled_from(sorted(SOUND)), st.floats(0, 1, exclude_max=True))
+def test_a_rare_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
+    """No prefix of a whole file is a whole file."""
+    data = SOUND[name]
+    with pytest.raises(Transient):
+        inspect(data[: int(len(data) * part)])
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_rare_picture_without_its_last_byte_is_refused(name: str) -> None:
+    """The smallest cut is found too."""
+    with pytest.raises(Transient) as caught:
+        inspect(SOUND[name][:-1])
+    assert caught.value.kind == "damaged_picture"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(sorted(SOUND)), st.randoms(), st.integers(1, 4))
+def test_changed_bytes_pass_or_are_refused_but_never_break_anything(name: str, dice: object, changes: int) -> None:
+    """Whatever the parsers make of it, only the one error comes out."""
+    data = bytearray(SOUND[name])
+    for _ in range(changes):
+        place = dice.randrange(min(len(data), 400))  # type: ignore[attr-defined]
+        data[place] = dice.randrange(256)  # type: ignore[attr-defined]
+    with contextlib.suppress(Transient):
+        inspect(bytes(data))
+
+
+BOMBS = {
+    "gif canvas": b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(30),
+    "gif frame": SOUND["gif plain"].replace(
+        b"\x2c\0\0\0\0" + struct.pack("<HH", 96, 64), b"\x2c\0\0\0\0" + struct.pack("<HH", 65_535, 65_535)
+    ),
+    "bmp": SOUND["bmp plain"][:18] + struct.pack("<ii", 2**31 - 1, 2**31 - 1) + SOUND["bmp plain"][26:],
+    "jp2": SOUND["jp2 plain"].replace(b"\xff\x51" + SOUND["jp2 plain"].partition(b"\xff\x51")[2][:12],
+        b"\xff\x51" + SOUND["jp2 plain"].partition(b"\xff\x51")[2][:4] + struct.pack(">II", 2**32 - 1, 2**32 - 1)),
+    "heic": HEIC.replace(struct.pack(">II", 96, 64), struct.pack(">II", 2**32 - 1, 2**32 - 1)),
+    "avif": SOUND["avif plain"].replace(struct.pack(">II", 96, 64), struct.pack(">II", 40_000, 40_000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
+    """Before any memory is set aside, and without the decoder's warning (warnings are errors here)."""
+    assert BOMBS[name] not in SOUND.values()
+    with pytest.raises(Transient, match="claims to be") as caught:
+        inspect(BOMBS[name])
+    assert caught.value.kind == "damaged_picture"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_large_tiff_is_refused_by_its_header(order: str) -> None:
+    """The sides stand in its first directory."""
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    entries = [(256, 4, 1, 50_000), (257, 4, 1, 50_000)]
+    body = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
+    data = mark + struct.pack(f"{order}IH", 8, len(entries)) + body + bytes(4)
+    with pytest.raises(Transient, match="claims to be"):
+        inspect(data)
+
+
+def test_a_tiff_whose_directories_go_round_in_a_circle_ends() -> None:
+    """A list that ends nowhere is refused."""
+    data = b"II*\0" + struct.pack("<IH", 8, 0) + struct.pack("<I", 8)
+    with pytest.raises(Transient, match="no end"):
+        inspect(data)
+
+
+def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> None:
+    """A decoder would copy them as often."""
+    body = b"".join(struct.pack("<HHII", tag, 7, 1_000_000, 0) for tag in range(1000, 2000))
+    data = b"II*\0" + struct.pack("<IH", 8, 1000) + body + bytes(1_000_000)
+    with pytest.raises(Transient, match="more values"):
+        inspect(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0\0\0\x18ftypavif" + bytes(12) + box(b"free", b"") * 1_000_000,
+        b"\0\0\0\x18ftypheic" + bytes(12) + box(b"meta", b"ispe" * 1_000_000) + box(b"mdat", b"x"),
+        b"GIF89a" + struct.pack("<HH", 9, 9) + bytes(3) + b"\x21\xfe\0" * 1_000_000,
+        b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**60) + bytes(1_000_000),
+        b"II+\0" + struct.pack("<HHQ", 8, 0, 2**64 - 1),
+        SOUND["jp2 plain"][:12] + box(b"free", b"") * 1_000_000,
+        b"\xff\x4f\xff\x51\0\x2f" + bytes(2) + struct.pack(">II", 9, 9) + bytes(26) + b"\xff\x64\0\2" * 1_000_000,
+    ],
+    ids=["avif", "heic", "gif", "tiff", "tiff beyond", "jp2", "j2c"],
+)
+def test_time_grows_with_the_length_of_a_file_and_no_faster(data: bytes) -> None:
+    """Megabytes of parts that say nothing take a moment."""
+    began = time.process_time()
+    with pytest.raises(Transient):
+        inspect(data)
+    assert time.process_time() - began < 5
+
+
+def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole() -> None:
+    """What follows the pixels was paid for too."""
+    data = encoded("TIFF", tiffinfo={270: "a long description " * 40})
+    with pytest.raises(Transient, match="breaks off"):
+        inspect(data[:-10])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"\0\0\1\0\1\0" + bytes(40),  # ICO
+        b"\xff\x0a" + bytes(40),  # JPEG XL
+        box(b"ftyp", b"isom\0\0\0\0isommp42") + box(b"mdat", bytes(40)),  # a film
+        b"BMW is a car, and this is a text about it",
+        b"II is a number in Rome",
+    ],
+)
+def test_other_types_are_no_pictures_to_us(data: bytes) -> None:
+    """They are kept aside, not among the pictures."""
+    with pytest.raises(Transient) as caught:
+        inspect(data)
+    assert caught.value.kind == "not_a_picture"
+
+
+@pytest.mark.parametrize(
+    ("stated", "lie"),
+    [
+        ("image/gif", False),
+        ("IMAGE/GIF; charset=binary", False),
+        ("", False),
+        (None, False),
+        ("application/octet-stream", False),
+        ("image/png", True),
+        ("text/plain", True),
+    ],
+)
+def test_a_type_is_contradicted_only_by_another_one(stated: str | None, lie: bool) -> None:
+    """Letter case, parameters and silence are no lie."""
+    assert contradicts(stated, inspect(SOUND["gif plain"])) is lie

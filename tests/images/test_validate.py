@@ -1,0 +1,119 @@
+"""Does anything but a whole, sound picture get through, and is a file ever half there?"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import tests.support.images as damaged
+from imagen_batch.errors import Transient
+from imagen_batch.images.validate import inspect
+
+SOUND = damaged.sound()
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def refused(data: bytes) -> bool:
+    try:
+        inspect(data)
+    except Transient as exc:
+        return exc.maybe_charged and not exc.lost and exc.kind in {"damaged_picture", "not_a_picture"}
+    return False
+
+
+def no_links(_part: Path, _target: Path) -> None:
+    raise PermissionError("this file system has no hard links")
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_picture_passes_with_its_facts(name: str) -> None:
+    """Sides, size and digest are those that Pillow and the bytes themselves tell."""
+    data = SOUND[name]
+    facts = inspect(data)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert (facts.width, facts.height) == picture.size
+        assert facts.mime_type == Image.MIME[picture.format or ""]
+    assert facts.extension == {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}[name.split(maxsplit=1)[0]]
+    assert (facts.bytes, facts.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_every_damaged_file_is_refused() -> None:
+    """Not one of the corpus is taken for a picture, and the error says that it may have been billed."""
+    passed = [name for name, data in damaged.damaged().items() if not refused(data)]
+    assert not passed
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(SOUND)), st.floats(0, 1, exclude_max=True))
+def test_a_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
+    """No prefix of a sound file is a sound file."""
+    data = SOUND[name]
+    with pytest.raises(Transient):
+        inspect(data[: int(len(data) * part)])
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(name for name in SOUND if name.startswith("png"))), st.randoms())
+def test_a_png_with_any_byte_changed_is_refused(name: str, dice: object) -> None:
+    """The checksums cover every byte, so there is no place where a change could hide."""
+    data = bytearray(SOUND[name])
+    data[dice.randrange(len(data))] ^= dice.randrange(1, 256)  # type: ignore[attr-defined]
+    with pytest.raises(Transient):
+        inspect(bytes(data))
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBP"]),
+)
+def test_noise_is_refused_and_never_breaks_anything(noise: bytes, signature: bytes) -> None:
+    """Whatever comes, the answer is the one error that the run knows how to handle."""
+    with pytest.raises(Transient):
+        inspect(signature + noise)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_bytes_after_the_end_are_tolerated(name: str) -> None:
+    """The picture is whole and paid for; what follows its end hurts nobody."""
+    assert inspect(SOUND[name] + b"tail" * 9).width == inspect(SOUND[name]).width
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"RIFF\x40\0\0\0WAVE" + bytes(30), b"\0\0\0\x20ftypmp42" + bytes(30), b"%PDF-1.7", b"<html>"],
+)
+def test_other_files_are_called_what_they_are_not(data: bytes) -> None:
+    """Formats that the run doesn't store, and pages of a proxy, are told apart from damage."""
+    with pytest.raises(Transient, match="not a PNG, JPEG or WebP") as caught:
+        inspect(data)
+    assert caught.value.kind == "not_a_picture"
+
+
+def test_provenance_is_found_by_structure() -> None:
+    """The box counts only where C2PA puts it; the same letters elsewhere are just letters."""
+    words = b"caBX jumb jumd c2pa C2PA"
+    lookalikes = [
+        damaged.with_chunk(SOUND["png rgb"], b"tEXt", b"Comment\0" + words),
+        damaged.with_segment(SOUND["jpeg baseline"], 0xFE, words),
+        damaged.with_segment(SOUND["jpeg baseline"], 0xEB, words),
+        damaged.with_segment(SOUND["jpeg baseline"], 0xEB, b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdjson"),
+        damaged.with_webp_chunk(SOUND["webp transparent"], b"XMP ", words),
+    ]
+    assert all(inspect(data).c2pa for data in damaged.signed().values())
+    assert not any(inspect(data).c2pa for data in lookalikes)
+
+
+def test_broken_metadata_does_not_cost_a_picture() -> None:
+    """Pillow would warn of such EXIF data (warnings are errors here); the pixels are what counts."""
+    exif = damaged.with_segment(SOUND["jpeg baseline"], 0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    assert inspect(exif).width == 168

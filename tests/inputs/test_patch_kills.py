@@ -1,0 +1,99 @@
+"""A patch that is killed at any write to the folder: the same command again buys nothing that is there."""
+
+import csv
+import shutil
+
+import pytest
+
+from imagen_batch.audit.audit import audit
+from imagen_batch.inputs.snapshot import continued
+from imagen_batch.inputs.take_input import take_input
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator
+from imagen_batch.storage.folder import FileLog, Folder
+from tests.support.runs import TODAY, Ran, run
+
+IMAGEN = "imagen-4.0-generate-001"
+FIRST, SECOND = "a môle", "a crowd"
+WRITES = [(Folder, name) for name in ("write", "put", "create", "link", "move", "remove", "reserve")]
+
+
+class KilledNow(BaseException):
+    """The process is gone."""
+
+
+class Killer:
+    """Lets so many writes pass; none after that."""
+
+    def __init__(self, patch, writes):
+        self.left = writes
+        for owner, name in (*WRITES, (FileLog, "append")):
+            patch.setattr(owner, name, self.guarded(getattr(owner, name)))
+
+    def guarded(self, method):
+        def write(*given, **named):
+            self.left -= 1
+            if self.left < 0:
+                raise KilledNow
+            return method(*given, **named)
+
+        return write
+
+
+def go(settings):
+    with open_run(take_input(settings, today=TODAY), env={}) as opened:
+        for shard in opened.shards():
+            opened.make(shard)
+        return opened.finish()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Two rows of four images each; one image is missing, and its row was reworded in failures.csv."""
+    here = tmp_path_factory.mktemp("prepared")
+    fault = {"match": "a crowd", "fault": "partial", "times": 1, "options": {"count": 1}}
+    with Simulator(faults=[fault]) as sim:
+        source = here / "p.csv"
+        source.write_bytes(
+            f"prompt;note\n{FIRST};x\n{SECOND};y\n".encode("cp1252")
+        )  # read otherwise than the patched one
+        ran = run(source, sim, model=IMAGEN, samples=4, encoding="cp1252", delimiter=";")
+    failures = [{**line, "prompt": "few"} for line in ran.failures]
+    assert len(failures) == 1
+    with (ran.folder / "failures.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(failures[0]))
+        writer.writeheader()
+        writer.writerows(failures)
+    return ran.folder
+
+
+def test_a_patch_may_be_killed_at_every_write(prepared, tmp_path, monkeypatch):
+    """At most the image that was in flight is paid for again."""
+    before = {row["sha256"] for row in Ran(None, prepared).rows if row["sha256"]}
+    writes, ended = 0, False
+    while not ended:
+        folder = tmp_path / str(writes)
+        shutil.copytree(prepared, folder)
+        with Simulator() as sim:
+            patch = validated({"prompts": str(folder / "failures.csv"), "base_url": sim.url, "concurrency": 1})
+            with monkeypatch.context() as killing:
+                Killer(killing, writes)
+                try:
+                    go(patch)
+                    ended = True
+                except KilledNow:
+                    pass
+            line = (folder / "failures.csv").read_text().count("\n") > 1
+            if line:
+                go(patch)
+            summary = go(continued(folder, {"base_url": sim.url}))
+            assert summary.exit_code == 0, writes
+            assert sim.bill.total <= 2, writes
+        rows = Ran(None, folder).rows
+        assert before <= {row["sha256"] for row in rows}, writes
+        assert sorted(row["prompt"] for row in rows) == [SECOND] * 3 + [FIRST] * 4 + ["few"]
+        assert audit(folder).clean, writes
+        shutil.rmtree(folder)
+        writes += 1
+    assert writes > 15

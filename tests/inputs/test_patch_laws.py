@@ -1,0 +1,109 @@
+"""Whatever is edited in failures.csv: what is missing is bought once, and what is there stays as it is."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagen_batch.audit.audit import audit
+from imagen_batch.inputs.changes import Changes, compared
+from imagen_batch.inputs.snapshot import continued
+from imagen_batch.inputs.take_input import take_input
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator, read_stamp
+from tests.support.runs import TODAY, Ran, write_csv
+
+TEXTS = st.sampled_from(["a fox", "a mole", "a rat"])  # few: equal rows are counted, and trade places
+REFUSED = " [[sim:blocked_prompt]]"
+ROWS = st.lists(st.tuples(TEXTS, st.booleans(), st.integers(1, 2)), min_size=1, max_size=5)
+EDITS = st.lists(st.tuples(TEXTS, st.booleans(), st.booleans()), min_size=5, max_size=5)
+
+
+@pytest.fixture(scope="module")
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+def go(chosen, folder):
+    """A run with these settings."""
+    with open_run(take_input(chosen, today=TODAY), env={}) as opened:
+        for shard in opened.shards():
+            opened.make(shard)
+        return Ran(opened.finish(), folder)
+
+
+@settings(max_examples=12, deadline=None)
+@given(rows=ROWS, edits=EDITS)
+def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits):
+    """Some lines are edited, some fail again, some are left out; then all is resumed."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "out"
+        lines = [{"prompt": text + REFUSED * refused, "n": count} for text, refused, count in rows]
+        source = write_csv(Path(name) / "book.csv", lines)
+        known = {"out": str(folder), "provider": "simulator", "base_url": sim.url}
+        before = go(validated({"prompts": str(source), **known}), folder)
+        assert audit(folder).clean
+        was = {(row["row"], row["sample"]): row for row in before.rows}
+        failures = before.failures
+        if not failures:
+            return
+        made = sim.bill.total
+        patch, named = [], []
+        for line, (text, refused, left_out) in zip(failures, edits, strict=False):
+            if not left_out:
+                patch.append({**line, "prompt": text + REFUSED * refused})
+                named += [] if refused else [int(line["imagen_batch_row"].split("-")[1])]
+        if not patch:
+            return
+        write_csv(folder / "failures.csv", patch)
+        after = go(validated({"prompts": str(folder / "failures.csv")}), folder)
+        rows_after = after.rows
+        missing = [place for place, row in was.items() if row["status"] != "ok" and place[0] in named]
+        assert sim.bill.total - made == len(missing)
+        assert [(row["row"], row["sample"]) for row in rows_after] == list(was)
+        files = [row["file"] for row in rows_after if row["file"]]
+        assert len(files) == len(set(files))
+        for row in rows_after:
+            old = was[row["row"], row["sample"]]
+            if old["status"] == "ok":
+                assert (row["file"], row["sha256"], row["prompt"]) == (old["file"], old["sha256"], old["prompt"])
+            if row["status"] == "ok":
+                assert read_stamp(after.picture(row))["prompt"] == row["prompt"]
+        assert audit(folder).clean
+        go(continued(folder, {}), folder)
+        assert [row["file"] for row in after.rows] == [row["file"] for row in rows_after]
+        assert sim.bill.total - made == len(missing)
+
+
+class Input:
+    """An input of rows that are only keys."""
+
+    moves = ()
+
+    def __init__(self, keys):
+        self.asked = [(f"{key:064x}", 1) for key in keys]
+
+
+class Past:
+    """Every row has its image."""
+
+    def status(self, _base, _number):
+        return "ok"
+
+
+@given(
+    before=st.lists(st.integers(0, 50), unique=True, max_size=20),
+    after=st.lists(st.integers(0, 50), unique=True, max_size=20),
+)
+def test_rows_that_are_new_changed_and_gone_add_up(before, after):
+    """And what did not change is none of them."""
+    found = compared(Input(before), Past(), Input(after))
+    both = set(before) & set(after)
+    assert found.new + found.changed == len(after) - len(both)
+    assert found.gone + found.changed == found.images == len(before) - len(both)
+    assert compared(Input(before), Past(), Input(before)) == Changes(0, 0, 0, 0)

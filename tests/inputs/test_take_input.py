@@ -1,0 +1,478 @@
+"""What a prompt file does to a folder that holds a run: tables lose no paid row, and nothing is bought twice."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from imagen_batch.audit.audit import audit
+from imagen_batch.simulator import Simulator, read_stamp
+from tests.support.runs import write_csv
+from tests.support.shell import manifest
+
+IMAGEN = "imagen-4.0-generate-001"
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def made(shell, tmp_path, sim):
+    """Runs a file into `out`."""
+
+    def run(source, *typed):
+        known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
+        return shell.type("run", source, *known, *typed)
+
+    return run
+
+
+def facts(folder):
+    """What may not change when other rows do."""
+    return {(row["row"], row["sample"]): (row["file"], row["sha256"], row["prompt"]) for row in manifest(folder)}
+
+
+def read_failures(folder):
+    with (folder / "failures.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_failures(path, rows, *, delimiter=",", encoding="utf-8", end="\r\n"):
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter, lineterminator=end)
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_bytes(text.getvalue().encode(encoding))
+
+
+def test_a_limit_takes_nothing_out_of_the_tables(shell, tmp_path, sim, made):
+    """A finished folder keeps its manifest; nothing is sent."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(8)])
+    assert made(book).code == 0
+    before = facts(tmp_path / "out")
+    assert made(book, "--limit", 2).code == 0
+    assert facts(tmp_path / "out") == before
+    assert len(sim.requests) == 8
+
+
+def test_rows_beyond_a_limit_are_listed_and_wait(shell, tmp_path, sim, made):
+    """Code 3, since images are missing; the next command says what the others cost."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(5)])
+    done = made(book, "--limit", 2, "--json")
+    assert done.code == 3
+    assert (done.json["state"], done.json["samples"]["asked"], done.json["samples"]["not_attempted"]) == (
+        "finished",
+        5,
+        3,
+    )
+    assert [row["status"] for row in manifest(tmp_path / "out")] == ["ok"] * 2 + ["not_attempted"] * 3
+    (cause,) = done.json["causes"]
+    assert "beyond --limit 2" in cause["message"]
+    assert "$0.12" in cause["next"]
+    assert shell.type("resume", tmp_path / "out").code == 3
+    assert len(sim.requests) == 2
+    line = cause["next"]
+    assert shell.paste(line[line.index("imagen-batch") :]).code == 0
+    assert len(sim.requests) == 5
+
+
+def semicolons(rows):
+    return {"delimiter": ";"}, rows
+
+
+def cp1252(rows):
+    return {"delimiter": ";", "encoding": "cp1252"}, rows
+
+
+def byte_order_mark(rows):
+    return {"encoding": "utf-8-sig"}, rows
+
+
+def unix_lines(rows):
+    return {"end": "\n"}, rows
+
+
+def tabs_in_utf16(rows):
+    return {"delimiter": "\t", "encoding": "utf-16"}, rows
+
+
+def reordered(rows):
+    return {}, [dict(reversed(row.items())) for row in rows]
+
+
+def dropped(rows):
+    gone = ("status", "reason", "http_status", "note")
+    return {}, [{name: cell for name, cell in row.items() if name not in gone} for row in rows]
+
+
+SPREADSHEETS = [semicolons, cp1252, byte_order_mark, unix_lines, tabs_in_utf16, reordered, dropped]
+
+
+@pytest.mark.parametrize("saved", SPREADSHEETS)
+@pytest.mark.parametrize("edit", [False, True], ids=["as it is", "edited"])
+def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, made, saved, edit):
+    """Three of four images were made: one is asked for, and all that is there stays, whatever wrote the file."""
+    fault = {"match": "a crôwd", "fault": "partial", "times": 1, "options": {"count": 1}}
+    with Simulator(faults=[fault]) as sim:
+        rows = [{"prompt": text, "note": f"für {text}"} for text in ("a mole", "a crôwd", "a rat")]
+        book = write_csv(tmp_path / "book.csv", rows)
+        first = made(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
+        assert first.code == 3
+        before, made_before = facts(tmp_path / "out"), sim.bill.total
+        how, lines = saved(read_failures(tmp_path / "out"))
+        if edit:
+            lines = [{**line, "prompt": "a small crôwd"} for line in lines]
+        write_failures(tmp_path / "out" / "failures.csv", lines, **how)
+        done = shell.type("run", tmp_path / "out" / "failures.csv")
+        assert done.code == 0, done
+        assert sim.bill.total == made_before + 1 == 12
+    after = facts(tmp_path / "out")
+    assert list(after) == list(before)
+    new = [place for place, found in after.items() if before[place] != found]
+    assert len(new) == 1
+    assert after[new[0]][2] == ("a small crôwd" if edit else "a crôwd")
+    for row in manifest(tmp_path / "out"):
+        stamp = read_stamp((tmp_path / "out" / row["file"]).read_bytes())
+        assert stamp["prompt"] == row["prompt"]
+        assert row["note"] == f"für {['a mole', 'a crôwd', 'a rat'][row['row'] - 1]}"
+    assert read_failures(tmp_path / "out") == []
+    assert audit(tmp_path / "out").clean
+
+
+def test_a_patch_sends_only_the_rows_it_names(shell, tmp_path, sim, made):
+    """A line that was taken out of the file waits."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(5)])
+    made(book, "--limit", 1)
+    lines = read_failures(tmp_path / "out")
+    write_failures(tmp_path / "out" / "failures.csv", [lines[3], lines[1]])
+    done = shell.type("run", tmp_path / "out" / "failures.csv", "--json")
+    assert done.code == 3
+    assert [row["status"] == "ok" for row in manifest(tmp_path / "out")] == [True, False, True, False, True]
+    assert shell.type("run", tmp_path / "out" / "failures.csv", "--limit", 1).code == 3
+    assert len(sim.requests) == 4
+
+
+def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, made):
+    """Also when its row is edited twice: each image tells its own prompt."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "first", "n": "1"}])
+    assert made(book).code == 0
+    write_csv(book, [{"prompt": "first", "n": "3"}])
+    assert made(book, "--limit", 1, "--max-images", 1).code == 6
+    out = tmp_path / "out"
+    write_failures(out / "failures.csv", [{**line, "prompt": "second"} for line in read_failures(out)])
+    assert shell.type("run", out / "failures.csv", "--max-images", 2, "--concurrency", 1).code == 6
+    write_failures(out / "failures.csv", [{**line, "prompt": "third"} for line in read_failures(out)])
+    assert shell.type("run", out / "failures.csv", "--max-images", 3, "--concurrency", 1).code == 0
+    assert [row["prompt"] for row in manifest(out)] == ["first", "second", "third"]
+    assert audit(out).clean
+    assert shell.type("run", book, "--out", out, "--provider", "simulator", "--base-url", sim.url).code == 0
+    assert [row["prompt"] for row in manifest(out)] == ["first", "second", "third"]
+    assert sim.bill.total == 3
+
+
+def test_siblings_are_not_dropped_by_a_smaller_number_of_samples(shell, tmp_path, made):
+    """One is missing, and the user writes 1."""
+    fault = {"match": "*", "fault": "partial", "times": 1, "options": {"count": 1}}
+    with Simulator(faults=[fault]) as sim:
+        book = write_csv(tmp_path / "book.csv", [{"prompt": "a crowd", "samples": 4}])
+        made(book, "--base-url", sim.url, "--model", IMAGEN)
+        (line,) = read_failures(tmp_path / "out")
+        missing = next(row["sample"] for row in manifest(tmp_path / "out") if row["status"] != "ok")
+        write_failures(tmp_path / "out" / "failures.csv", [{**line, "samples": "1"}])
+        assert shell.type("run", tmp_path / "out" / "failures.csv").code == (3 if missing == 5 else 0)
+        rows = manifest(tmp_path / "out")
+        assert len(rows) >= 3
+        assert all(row["status"] == "ok" for row in rows)
+        assert sim.bill.total <= 4
+
+
+def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, made):
+    """They are counted: without the first the second would be the first."""
+    with Simulator(faults=[{"match": "a fox", "fault": "bad_request", "times": 1}]) as sim:
+        rows = [{"prompt": "a fox [[sim:bad_request]]"}, {"prompt": "a fox"}, {"prompt": "a fox"}]
+        book = write_csv(tmp_path / "book.csv", rows)
+        made(book, "--base-url", sim.url, "--retry", "failed")
+        made(book, "--base-url", sim.url, "--retry", "failed")
+        before, total = facts(tmp_path / "out"), sim.bill.total
+        lines = read_failures(tmp_path / "out")
+        write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a fox"} for line in lines[:1]])
+        assert shell.type("run", tmp_path / "out" / "failures.csv").code == 0
+        after = facts(tmp_path / "out")
+        assert {place: after[place] for place in ((2, 1), (3, 1))} == {
+            place: before[place] for place in ((2, 1), (3, 1))
+        }
+        assert len({found[0] for found in after.values()}) == 3
+        assert sim.bill.total == total + 1
+    assert audit(tmp_path / "out").clean
+
+
+@pytest.mark.parametrize("name", ["book.txt", "book.jsonl", "book.tsv"])
+def test_every_format_can_be_patched(shell, tmp_path, sim, made, name):
+    """The folder's input is a table afterwards."""
+    texts = ["a mole", "a rat [[sim:bad_request]]", "a badger"]
+    written = {
+        "txt": "".join(f"{text}\n" for text in texts),
+        "jsonl": "".join(json.dumps({"prompt": text, "n": 1, "x": {"y": [1]}}) + "\n" for text in texts),
+        "tsv": "prompt\tnote\n" + "".join(f'{text}\ta "quoted" note\n' for text in texts),
+    }
+    book = tmp_path / name
+    book.write_text(written[name.rpartition(".")[2]])
+    made(book)
+    lines = read_failures(tmp_path / "out")
+    write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a rat, rowing"} for line in lines])
+    assert shell.type("run", tmp_path / "out" / "failures.csv").code == 0
+    assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a mole", "a rat, rowing", "a badger"]
+    assert sim.bill.total == 3
+    assert shell.type("resume", tmp_path / "out").code == 0
+    assert sim.bill.total == 3
+
+
+def test_an_option_given_with_a_patch_is_for_its_rows(shell, tmp_path, sim, made):
+    """The others are not bought again from another model."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
+    made(book)
+    write_failures(
+        tmp_path / "out" / "failures.csv",
+        [{**line, "prompt": "a rat"} for line in read_failures(tmp_path / "out")],
+    )
+    typed = ["--model", "gemini-3-pro-image", "--aspect-ratio", "16:9"]
+    assert shell.type("run", tmp_path / "out" / "failures.csv", *typed).code == 0
+    found = [(row["model"], row["aspect_ratio"]) for row in manifest(tmp_path / "out")]
+    assert found == [("gemini-nano-banana-2.1", None), ("gemini-3-pro-image", "16:9")]
+    assert shell.type("resume", tmp_path / "out").code == 0
+    assert sim.bill.total == 2
+
+
+def test_a_failures_file_of_an_earlier_version_finds_its_rows(shell, tmp_path, sim, made):
+    """By what stands in them, or by their id."""
+    rows = [{"id": str(number), "prompt": f"prompt {number} [[sim:bad_request]]"} for number in range(3)]
+    book = write_csv(tmp_path / "book.csv", [*rows, {"id": "9", "prompt": "a rat"}])
+    made(book)
+    lines = [
+        {name: cell for name, cell in line.items() if name != "imagen_batch_row"}
+        for line in read_failures(tmp_path / "out")
+    ]
+    lines[1]["prompt"] = "prompt 1"
+    write_failures(tmp_path / "out" / "failures.csv", lines[:2])
+    assert shell.type("run", tmp_path / "out" / "failures.csv").code == 3
+    assert [row["status"] for row in manifest(tmp_path / "out")] == ["failed", "ok", "failed", "ok"]
+    assert sim.bill.total == 2
+
+
+def test_a_failures_file_elsewhere_needs_its_folder(shell, tmp_path, sim, made):
+    """Nothing is guessed, nothing is sent."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}])
+    made(book)
+    copy = tmp_path / "mine.csv"
+    copy.write_bytes((tmp_path / "out" / "failures.csv").read_bytes())
+    done = shell.type("run", copy, "--provider", "simulator")
+    assert done.code == 2
+    assert "--out DIR" in done.err
+    assert shell.type("run", copy, "--out", tmp_path / "out").code == 4
+    assert len(sim.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [("row-7-0123456789abcdef", "names no row"), ("", "is empty"), ("7", "names no row"), ("twice", "as line")],
+)
+def test_a_line_that_is_about_no_row_is_refused(shell, tmp_path, sim, made, mark, said):
+    """Code 5, with its line, and nothing is sent."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}, {"prompt": "b"}])
+    made(book)
+    (line,) = read_failures(tmp_path / "out")
+    changed = {**line} if mark == "twice" else {**line, "imagen_batch_row": mark}
+    write_failures(tmp_path / "out" / "failures.csv", [line, changed])
+    done = shell.type("run", tmp_path / "out" / "failures.csv")
+    assert done.code == 5
+    assert "line 3" in done.err
+    assert said in done.err
+    assert len(sim.requests) == 2
+
+
+def test_edits_of_failures_are_not_written_over(shell, tmp_path, sim, made):
+    """Another run comes first: the user's work is kept beside, and can be used from there."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
+    made(book)
+    out = tmp_path / "out"
+    write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)], delimiter=";")
+    edited = (out / "failures.csv").read_bytes()
+    done = made(book)
+    assert (out / "failures.edited.csv").read_bytes() == edited
+    (line,) = re.findall(r"imagen-batch run .*", done.err)
+    assert shell.paste(line).code == 0
+    assert [row["prompt"] for row in manifest(out)] == ["a mole", "a rat"]
+    assert sim.bill.total == 2
+    assert [path.name for path in out.glob("failures*")].count("failures.edited.csv") == 1
+
+
+def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, made, monkeypatch):
+    """What stands for the edited row is recorded before the input changes."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_given, **_named):
+        raise Killed
+
+    fault = {"match": "a crowd", "fault": "partial", "times": 1, "options": {"count": 1}}
+    with Simulator(faults=[fault]) as sim:
+        book = write_csv(tmp_path / "book.csv", [{"prompt": "a crowd"}])
+        made(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
+        out = tmp_path / "out"
+        write_failures(out / "failures.csv", [{**line, "prompt": "few"} for line in read_failures(out)])
+        for moment in ("imagen_batch.runs.run.keep_input", "imagen_batch.run.Room", "imagen_batch.generate._record"):
+            with monkeypatch.context() as patch:
+                patch.setattr(moment, killed)
+                with pytest.raises(Killed):
+                    shell.type("run", out / "failures.csv", "--concurrency", 1)
+        shell.type("run", out / "failures.csv")
+        assert [row["status"] for row in manifest(out)] == ["ok"] * 4
+        assert sum(row["prompt"] == "few" for row in manifest(out)) == 1
+        assert sim.bill.total <= 5
+
+
+def test_the_plan_says_what_an_edited_file_changes(shell, tmp_path, sim, made):
+    """New, changed and gone, the price, and the images that stay on disk."""
+    rows = [{"prompt": f"prompt {number}"} for number in range(10)]
+    book = write_csv(tmp_path / "book.csv", rows)
+    made(book)
+    rows[3] = {"prompt": "another"}
+    rows[5:5] = [{"prompt": "new 1"}, {"prompt": "new 2"}]
+    del rows[8]
+    write_csv(book, rows)
+    typed = ["--provider", "simulator", "--out", tmp_path / "out"]
+    plan = shell.type("plan", book, *typed, "--json").json
+    assert plan["changes"] == {"new": 2, "changed": 1, "gone": 1, "images": 2}
+    assert plan["samples_left"] == 3
+    assert plan["worst_case_usd"] == pytest.approx(3 * 0.0411, abs=0.001)
+    text = shell.type("plan", book, *typed).out
+    assert "2 new, 1 changed, 1 gone; 2 images of earlier rows stay on disk" in text
+    assert made(book).code == 0
+    assert [row["prompt"] for row in manifest(tmp_path / "out")] == [row["prompt"] for row in rows]
+    assert sim.bill.total == 13
+
+
+def test_the_plan_of_a_patch_counts_what_it_sends(shell, tmp_path, sim, made):
+    """Siblings are not counted as if they were bought again."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 1}])
+    made(book)
+    write_csv(book, [{"prompt": "a mole", "n": 3}])
+    made(book, "--max-images", 1)
+    out = tmp_path / "out"
+    write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
+    plan = shell.type("plan", out / "failures.csv", "--json").json
+    assert (plan["samples_left"], plan["changes"]["changed"], plan["changes"]["images"]) == (2, 1, 0)
+    assert sim.bill.total == 1
+
+
+def test_another_file_is_not_taken_silently(shell, tmp_path, sim, made):
+    """It says what would leave the tables, and that nothing was sent."""
+    made(write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 2}, {"prompt": "a rat", "n": 1}]))
+    other = write_csv(tmp_path / "other.csv", [{"prompt": "a toad"}])
+    before = facts(tmp_path / "out")
+    done = made(other)
+    assert done.code == 2
+    for said in ("2 rows with 3 images", "--add", "--replace", "other.csv"):
+        assert said in done.err
+    assert facts(tmp_path / "out") == before
+    planned = shell.type("plan", other, "--provider", "simulator", "--out", tmp_path / "out")
+    assert (planned.code, "--add" in planned.err) == (0, True)
+    assert made(other, "--replace").code == 0
+    assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a toad"]
+    assert sim.bill.total == 4
+
+
+def test_rows_are_added_once(shell, tmp_path, sim, made):
+    """Columns of both files, numbers that go on, and no second purchase by the same command."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "note": "1"}, {"prompt": "a rat", "note": "2"}])
+    made(book)
+    before = facts(tmp_path / "out")
+    other = write_csv(
+        tmp_path / "other.csv", [{"chapter": "x", "prompt": "a toad"}, {"chapter": "y", "prompt": "a rat"}]
+    )
+    for _ in range(2):
+        assert made(other, "--add").code == 0
+        rows = manifest(tmp_path / "out")
+        assert [row["prompt"] for row in rows] == ["a mole", "a rat", "a toad"]
+        assert [row["chapter"] for row in rows] == ["", "", "x"]
+        assert sim.bill.total == 3
+    assert facts(tmp_path / "out").items() >= before.items()
+    assert made(book).code == 0
+    assert len(manifest(tmp_path / "out")) == 3
+    write_csv(book, [{"prompt": "a mole", "note": "1"}, {"prompt": "a badger", "note": "2"}])
+    assert made(book).code == 2
+    assert sim.bill.total == 3
+
+
+def test_a_moved_file_is_the_same_file(shell, tmp_path, sim, made):
+    """Most of its rows are those of the run."""
+    rows = [{"prompt": f"prompt {number}"} for number in range(4)]
+    made(write_csv(tmp_path / "book.csv", rows))
+    rows[0] = {"prompt": "edited"}
+    assert made(write_csv(tmp_path / "moved.csv", rows)).code == 0
+    assert sim.bill.total == 5
+
+
+def test_standard_input_is_no_name(shell, tmp_path, sim, made, monkeypatch):
+    """What is piped in today may be something else than yesterday."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na mole\n")))
+    assert made("-").code == 0
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na toad\n")))
+    assert made("-").code == 2
+    assert sim.bill.total == 1
+
+
+def test_the_prompt_column_of_the_run_is_that_of_its_failures(shell, tmp_path, sim, made):
+    """Nobody has to say it again."""
+    rows = [{"Bild": "a mole", "Text": "x"}, {"Bild": "a rat [[sim:blocked_prompt]]", "Text": "y"}]
+    made(write_csv(tmp_path / "book.csv", rows), "--prompt-column", "Bild")
+    out = tmp_path / "out"
+    write_failures(out / "failures.csv", [{**line, "Bild": "a rat"} for line in read_failures(out)])
+    assert shell.type("run", out / "failures.csv").code == 0
+    assert [row["prompt"] for row in manifest(out)] == ["a mole", "a rat"]
+    assert sim.bill.total == 2
+
+
+def test_a_renamed_column_is_still_the_prompt(shell, tmp_path, sim, made):
+    """Another of its names: an edit under it is not lost."""
+    made(write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:blocked_prompt]]", "n": "2", "status": "mine"}]))
+    out = tmp_path / "out"
+    names = {"prompt": "Image Prompt", "n": "Variants"}
+    lines = [{names.get(name, name): cell for name, cell in line.items()} for line in read_failures(out)]
+    write_failures(out / "failures.csv", [{**line, "Image Prompt": "a rat", "Variants": "1"} for line in lines])
+    assert shell.type("run", out / "failures.csv").code == 0
+    (row,) = manifest(out)
+    assert (row["prompt"], row["input_status"]) == ("a rat", "mine")
+    assert sim.bill.total == 1
+
+
+def test_an_edited_file_says_what_leaves_the_tables(shell, tmp_path, sim, made):
+    """The files stay; and a row that was patched is among them."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
+    made(book)
+    out = tmp_path / "out"
+    write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
+    shell.type("run", out / "failures.csv")
+    write_csv(book, [{"prompt": "a mole"}, {"prompt": "a toad"}])
+    examined = shell.type("plan", book, "--provider", "simulator", "--out", out)
+    assert "1 row with 1 image" in examined.err
+    assert made(book).code == 0
+    assert sim.bill.total == 3
+
+
+def test_a_setting_that_changes_every_row_is_refused_with_a_patch(shell, tmp_path, sim, made):
+    """Here it comes from the environment: the command that is suggested does without that."""
+    made(write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}]))
+    shell.env["IMAGEN_BATCH_PROVIDER"] = "gemini"
+    done = shell.type("run", tmp_path / "out" / "failures.csv")
+    assert done.code == 2
+    (line,) = re.findall(r"imagen-batch resume .*", done.err)
+    assert shell.paste(line).code == 3
+    assert len(sim.requests) == 3

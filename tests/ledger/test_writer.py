@@ -1,0 +1,179 @@
+"""What is written is read back, and only what is whole counts."""
+
+import errno
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagen_batch.ledger.history import read_history
+from imagen_batch.ledger.reader import moment_after
+from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.records import Sample
+from imagen_batch.storage import LEDGER, Folder
+from tests.support.factories import ok, request, trace
+
+REFUSED = {"kind": "http_503", "status": 503, "charged": "no"}
+LOST = {"kind": "timeout", "status": None, "charged": "maybe"}
+
+
+def _folder(path):
+    """A folder with the picture that the records tell of."""
+    folder = Folder(path)
+    folder.put("images/a.png", b"")
+    return folder
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """A ledger file of its own."""
+    writer = LedgerWriter(_folder(tmp_path), now=1.0)
+    yield writer
+    writer.close()
+
+
+def test_a_result_is_read_back_whole(tmp_path, ledger):
+    """Sample and trace come back as they were recorded."""
+    one = request(1)
+    sample = ok(c2pa=True, filter_codes=("1", "2"), safety='{"a": 1}', width=3, sha256="ff")
+    ledger.sent(one, attempt=1, at=10.0)
+    ledger.done(one, (sample,), trace(one.key))
+    assert read_history(tmp_path / LEDGER).details(one.base, 1) == (sample, trace(one.key))
+
+
+def test_a_sent_that_nothing_answers_is_unknown(tmp_path, ledger):
+    """It may have been charged."""
+    ledger.sent(request(1), attempt=1, at=10.0)
+    past = read_history(tmp_path / LEDGER)
+    assert past.status(request(1).base, 1) == "unknown"
+    assert past.lost_money().high == pytest.approx(0.04)
+    assert past.lost_money().spent == 0
+
+
+def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
+    """The service said no: nothing was charged, nothing is known of a picture."""
+    ledger.sent(request(1), attempt=1, at=10.0)
+    ledger.back(request(1), attempt=1, at=11.0, facts=REFUSED)
+    ledger.sent(request(2), attempt=1, at=11.0)
+    past = read_history(tmp_path / LEDGER)
+    assert past.status(request(1).base, 1) is None
+    assert past.tries(request(1)) == 1
+
+
+def test_a_lost_reply_stays_unknown_until_a_later_attempt_tells(tmp_path, ledger):
+    """Its price stays in the upper bound even then."""
+    one = request(1)
+    ledger.sent(one, attempt=1, at=10.0)
+    ledger.back(one, attempt=1, at=11.0, facts=LOST)
+    ledger.sent(one, attempt=2, at=11.0)
+    assert read_history(tmp_path / LEDGER).status(one.base, 1) == "unknown"
+    ledger.done(one, (ok(),), trace(one.key, attempts=2))
+    past = read_history(tmp_path / LEDGER)
+    assert past.status(one.base, 1) == "ok"
+    assert past.money.high == pytest.approx(0.08)
+
+
+def test_a_killed_attempt_keeps_its_price_when_it_is_sent_again(tmp_path, ledger):
+    """Two attempts, one picture: between one price and two were charged."""
+    one = request(1)
+    ledger.sent(one, attempt=1, at=10.0)
+    again = LedgerWriter(_folder(tmp_path), now=2.0)
+    again.sent(one, attempt=2, at=20.0)
+    again.done(one, (ok(),), trace(one.key, attempts=2))
+    again.close()
+    money = read_history(tmp_path / LEDGER).lost_money()
+    assert (money.spent, money.high) == (pytest.approx(0.04), pytest.approx(0.08))
+
+
+def test_what_is_ok_stays_ok(tmp_path, ledger):
+    """A later failure of the same sample takes no picture away."""
+    one = request(1)
+    ledger.done(one, (ok(),), trace(one.key))
+    ledger.done(one, (Sample(1, "failed"),), trace(one.key))
+    assert read_history(tmp_path / LEDGER).status(one.base, 1) == "ok"
+
+
+@given(cut=st.integers(min_value=0, max_value=400))
+def test_a_torn_last_line_does_not_count(tmp_path_factory, cut):
+    """Cut the file anywhere: whole lines count, the torn one does not."""
+    folder = tmp_path_factory.mktemp("ledger")
+    writer = LedgerWriter(_folder(folder), now=1.0)
+    for number in (1, 2, 3):
+        writer.done(request(number), (ok(),), trace(request(number).key))
+    writer.close()
+    data = (folder / writer.name).read_bytes()
+    kept = data[: max(0, len(data) - cut)]
+    (folder / writer.name).write_bytes(kept)
+    past = read_history(folder / LEDGER)
+    statuses = [past.status(request(number).base, 1) for number in (1, 2, 3)]
+    assert statuses.count("ok") == kept.count(b"\n")
+
+
+def test_threads_that_append_together_lose_nothing(tmp_path, ledger):
+    """Each record of 8 threads is there, and on disk when its call returns."""
+
+    def work(start):
+        for number in range(start, start + 50):
+            ledger.sent(request(number), attempt=1, at=0.0)
+            assert request(number).key.encode() in (tmp_path / ledger.name).read_bytes()
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 400, 50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read_history(tmp_path / LEDGER).attempts == 400
+
+
+def test_an_empty_folder_is_an_empty_history(tmp_path):
+    """A first run has no past."""
+    past = read_history(tmp_path / "none")
+    assert past.status(request(1).base, 1) is None
+    assert past.money.high == 0
+
+
+def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeypatch):
+    """The disk was full for a moment: the record waits and comes whole with the next flush."""
+    write, calls = os.write, []
+
+    def full(descriptor, data):
+        calls.append(len(data))
+        if len(calls) == 1:
+            write(descriptor, data[:20])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr("imagen_batch.storage.folder.os.write", full)
+    with pytest.raises(OSError, match="No space"):
+        ledger.done(request(1), (ok(),), trace(request(1).key))
+    assert (tmp_path / ledger.name).read_bytes() == b""
+    ledger.flush()
+    assert read_history(tmp_path / LEDGER).status(request(1).base, 1) == "ok"
+
+
+def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
+    """The run's summary is told all the same."""
+    writer = LedgerWriter(_folder(tmp_path), now=1.0)
+    writer.back(request(1), attempt=1, at=1.0, facts=REFUSED)
+
+    def full(_descriptor, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("imagen_batch.storage.folder.os.write", full)
+    writer.close()
+    assert read_history(tmp_path / LEDGER).attempts == 0
+
+
+@given(
+    st.lists(st.floats(0, 1e10).map(lambda at: f"a/{at:015.3f}-abcdef01.jsonl") | st.just("b/odd.jsonl")),
+    st.floats(0, 1e10),
+)
+def test_a_new_ledger_comes_after_all_that_are_there(names, now):
+    """Whichever machine's clock is behind: a result is never read before what it is the result of."""
+    moment = moment_after(names, now)
+    assert moment >= now
+    assert all(
+        f"{moment:015.3f}" > name[2:17] for name in names if name != "b/odd.jsonl" and float(name[2:17]) >= now
+    )

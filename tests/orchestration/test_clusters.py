@@ -1,0 +1,85 @@
+"""A cluster of workers that goes away ends the run with 75 and one line, and what was made stays."""
+
+from contextlib import nullcontext
+from functools import partial
+
+import pytest
+
+from imagen_batch.errors import Fatal
+from imagen_batch.orchestration import cluster_executor as elsewhere
+from imagen_batch.orchestration.clusters import _dask_cluster, _DaskCrew
+from imagen_batch.orchestration.execution import Execution
+from imagen_batch.planning.pending import remaining
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator
+from imagen_batch.workers.coordinator import dispatching
+from imagen_batch.workers.messages import Ticket
+from imagen_batch.workers.worker import make_shard
+from tests.support.runs import TODAY, prompts
+
+GONE = Fatal("the cluster of workers can't be reached", kind="workers", outcome="outage", exit_code=75)
+
+
+class Leaving:
+    """A crew that makes each shard whose scheduler is gone before it can tell of the second."""
+
+    def __init__(self):
+        self._made = 0
+
+    def slots(self):
+        return 1
+
+    def submit(self, task, ticket, number):
+        self._made += 1
+        return make_shard(Ticket.unpacked(ticket), env={}, sleep=lambda _: None).packed()
+
+    def landed(self, futures, seconds, *, all_of_them=False):
+        if self._made > 1:
+            raise GONE
+        return futures
+
+    def result(self, future):
+        return future
+
+
+def test_a_scheduler_that_dies_pauses_the_run(tmp_path, monkeypatch):
+    """Nothing that workers recorded is lost, nothing more is sent, and the next run goes on."""
+    monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: 3)
+    monkeypatch.setattr(elsewhere, "dispatching", partial(dispatching, sleep=lambda _: None))
+    monkeypatch.setattr(elsewhere, "crew_for", lambda _settings: nullcontext(Leaving()))
+    with Simulator() as sim:
+        settings = {"prompts": str(prompts(tmp_path, *"abcdefghi")), "out": str(tmp_path / "out")}
+        settings |= {"provider": "simulator", "base_url": sim.url, "runner": "dask"}
+        with open_run(examine(validated(settings), today=TODAY), env={}) as run:
+            summary = Execution(run, remaining(run.examined, run.past)).complete(say=lambda _text: None)
+        assert sim.bill.total == 6
+    assert (summary.state, summary.exit_code) == ("paused", 75)
+    assert summary.stopped_by == str(GONE)
+    assert (summary.counts["ok"], summary.counts["not_attempted"]) == (6, 3)
+
+
+def test_dasks_own_errors_for_a_lost_scheduler_are_no_bug():
+    """Its futures are cancelled then."""
+    distributed = pytest.importorskip("distributed")
+
+    class Client:
+        def nthreads(self):
+            raise distributed.CancelledError("2 Futures cancelled:\nReasons: ...")
+
+    with pytest.raises(Fatal, match="can't be reached") as raised:
+        _DaskCrew(None, Client()).slots()
+    assert raised.value.exit_code == 75
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "hidden"),
+    [({}, False), ({"provider": "simulator"}, True), ({"provider": "vertex"}, True), ({"api_key_file": "key"}, True)],
+)
+def test_workers_get_the_key_only_where_they_send_it(chosen, hidden):
+    """A rehearsal, a token or a file needs none in the environment."""
+    settings = validated({"prompts": "x.csv", "runner": "dask", **chosen})
+    environment = _dask_cluster(settings)["cluster_kwargs"]["env"]
+    assert environment == ({"GOOGLE_API_KEY": "", "GEMINI_API_KEY": ""} if hidden else {})

@@ -1,0 +1,116 @@
+"""Addresses in PREFECT_API_URL where no Prefect server is: told in a sentence, in time, before anything is sent."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from imagen_batch.orchestration.prefect_reachable import unreachable
+from imagen_batch.simulator import Simulator
+from tests.support.cli import command
+from tests.support.runs import prompts
+
+HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\nConnection: close\r\n\r\ntrue"
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
+MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+LOCKED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@contextmanager
+def listening(reply, *, pause=0.0):
+    """A server that sends `reply` to whoever connects, byte after byte with a pause where there is one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+        def answer(connection):
+            try:
+                if reply is None:
+                    return
+                connection.recv(65536)
+                for at in range(0, len(reply), 1 if pause else len(reply)):
+                    connection.sendall(reply[at : at + (1 if pause else len(reply))])
+                    time.sleep(pause)
+                connection.close()
+            except OSError:
+                return
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/api"
+        finally:
+            for connection in held:
+                connection.close()
+
+
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "url", ["garbage", "", "ftp://host/api", "http://", "http://[::1", "http://127.0.0.1:99999/api", "http:///api"]
+)
+def test_what_is_no_address_is_told(url):
+    """Never a traceback."""
+    assert "no address" in unreachable(url)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_address_where_nobody_listens_is_told(scheme):
+    """Dead, with or without TLS."""
+    assert "refused" in unreachable(f"{scheme}://127.0.0.1:{_free_port()}/api")
+
+
+@pytest.mark.parametrize("reply", [PAGE, MISSING, b"SSH-2.0-OpenSSH_9.7\r\n"])
+def test_a_server_that_is_not_prefects_is_told(reply):
+    """Whatever it answers."""
+    with listening(reply) as url:
+        assert unreachable(url, timeout=2)
+
+
+def test_plain_http_where_tls_was_meant_is_told():
+    """A wrong scheme."""
+    with listening(PAGE) as url:
+        assert unreachable(url.replace("http:", "https:"), timeout=2)
+
+
+@pytest.mark.parametrize(("reply", "pause"), [(None, 0.0), (HEALTHY, 0.05)])
+def test_a_server_that_does_not_answer_in_time_is_told(reply, pause):
+    """Also when every single byte of the answer comes in time."""
+    began = time.monotonic()
+    with listening(reply, pause=pause) as url:
+        assert "no answer" in unreachable(url, timeout=0.3) or "timed out" in unreachable(url, timeout=0.3)
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("reply", [HEALTHY, LOCKED])
+def test_a_prefect_server_is_taken(reply):
+    """Also one that wants a credential, which Prefect's client has."""
+    with listening(reply) as url:
+        assert unreachable(url, timeout=2) is None
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:{port}/api", "http://user:pass@127.0.0.1:{port}/api"])
+def test_a_run_with_an_unreachable_server_sends_nothing(tmp_path, url):
+    """Exit code 2 and a sentence that says what to do, without a password in it."""
+    with Simulator() as sim:
+        typed = [prompts(tmp_path, "one"), "--provider", "simulator", "--base-url", sim.url]
+        done = command("run", *typed, here=tmp_path, env={"PREFECT_API_URL": url.format(port=_free_port())})
+        assert sim.bill.total == 0
+    assert done.returncode == 2
+    assert "no Prefect server answers at PREFECT_API_URL" in done.stderr
+    assert "unset PREFECT_API_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pass" not in done.stderr

@@ -1,0 +1,122 @@
+"""Rows become the requests that are still missing, and nothing else."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagen_batch.planning.keys import Identities
+from imagen_batch.planning.pending import lacking, still_to_make
+from imagen_batch.planning.requests import requests_for, shard_size, shards
+from imagen_batch.planning.row_index import Asked
+from imagen_batch.planning.rows import Planner
+from imagen_batch.providers.catalogue import load_catalogue
+from imagen_batch.records import Options, PromptRow
+from imagen_batch.settings import validated
+from tests.support.factories import request
+
+IMAGEN, ULTRA, GEMINI = "imagen-4.0-generate-001", "imagen-4.0-ultra-generate-001", "gemini-nano-banana-2.1"
+
+
+class Past:
+    """A past that the test wrote down."""
+
+    def __init__(self, statuses=()):
+        self.statuses = dict(statuses)
+
+    def status(self, base, number):
+        return self.statuses.get(number)
+
+
+def _order(model=IMAGEN, samples=1, **row):
+    settings = validated({"prompts": "p", "provider": "simulator"})
+    order, problems, _ = Planner(settings, load_catalogue()).order(
+        PromptRow(row=1, line=2, prompt="a mole", model=model, samples=samples, **row)
+    )
+    assert not problems
+    return order
+
+
+@pytest.mark.parametrize(("model", "sizes"), [(IMAGEN, [4, 4, 2]), (ULTRA, [1] * 10), (GEMINI, [1] * 10)])
+def test_more_samples_than_a_request_takes_become_several(model, sizes):
+    """Imagen makes up to four a call, Ultra and Gemini one."""
+    requests = list(requests_for(_order(model, 10), "b", range(1, 11)))
+    assert [one.samples for one in requests] == sizes
+    assert [number for one in requests for number in one.numbers] == list(range(1, 11))
+
+
+def test_one_picture_a_call_gets_a_seed_of_its_own():
+    """The same seed ten times would be the same picture ten times."""
+    requests = requests_for(_order(GEMINI, 3, options=Options(seed=7)), "b", range(1, 4))
+    assert [one.options.seed for one in requests] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sent"),
+    [
+        ({}, [1, 4, 6]),
+        ({"on_unknown": "hold"}, [1, 6]),
+        ({"retry": "failed"}, [1, 2, 4, 6]),
+        ({"retry": "filtered failed"}, [1, 2, 3, 4, 6]),
+        ({"retry": "unknown", "on_unknown": "hold"}, [1, 4, 6]),
+    ],
+)
+def test_what_is_sent_again_is_what_was_asked_for(chosen, sent):
+    """Pending and unknown by default, refused and failed only when told, what is ok never."""
+    past = Past({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
+    settings = validated({"prompts": "p", **chosen})
+    order, asked = _order(GEMINI, 6), Asked()
+    asked.add("ab" * 32, order.samples, per_request=1, price=None)
+    found = list(still_to_make([order], lacking(asked, past, settings=settings)))
+    assert [number for one in found for number in one.numbers] == sent
+    assert {one.base for one in found} == {"ab" * 32}
+
+
+def test_the_input_is_not_read_when_nothing_lacks():
+    """A million rows that are there already cost no second look."""
+    asked, unread = Asked(), (pytest.fail("asked for a row") for _ in range(1))
+    asked.add("ab" * 32, 1, per_request=1, price=None)
+    past = Past({1: "ok"})
+    assert not list(still_to_make(unread, lacking(asked, past, settings=validated({"prompts": "p"}))))
+
+
+def test_a_style_is_added_to_the_prompt():
+    """Neither dialect has a field for it."""
+    assert _order(style="ink").prompt == "a mole, ink"
+
+
+@pytest.mark.parametrize("filename", ["book/hero.png", "hero"])
+def test_a_file_name_of_ones_own(filename):
+    """Without an extension: that comes from the content."""
+    order = _order(filename=filename)
+    assert order.named
+    assert order.stem == f"images/{filename.removesuffix('.png')}"
+
+
+def test_the_number_of_shards_stays_moderate():
+    """Hundreds, whatever the size; a small run is one."""
+    assert [shard_size(rows) for rows in (1, 10_000, 50_000, 1_000_000)] == [50, 50, 100, 2000]
+    assert 1_000_000 / shard_size(1_000_000) == 500
+
+
+@given(st.lists(st.integers(1, 10_000_000), max_size=40), st.integers(1, 10))
+def test_shards_are_slices_of_everything(weights, size):
+    """In order, nothing twice, nothing left out, none too long in number."""
+    requests = [request(number, prompt="x" * min(weight, 100)) for number, weight in enumerate(weights, 1)]
+    cut = list(shards(requests, size))
+    assert [one for shard in cut for one in shard] == requests
+    assert all(0 < len(shard) <= size for shard in cut)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12), st.data())
+def test_an_edit_re_makes_exactly_what_changed(before, data):
+    """Whatever is edited: the new requests are those of the contents that were not there before."""
+    after = data.draw(st.permutations(before + data.draw(st.lists(st.sampled_from(["a", "e", "f"]), max_size=4))))
+
+    def keys(rows):
+        identities = Identities("gemini")
+        return [identities.base_key(model="m", prompt=prompt, options=Options()) for prompt in rows]
+
+    new = set(keys(after)) - set(keys(before))
+    assert len(new) == (Counter(after) - Counter(before)).total()

@@ -1,0 +1,125 @@
+"""A style behind a prompt reads like a sentence, and no picture that was made with the old text is bought again."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagen_batch.audit.audit import audit
+from imagen_batch.planning import rows as plan
+from imagen_batch.planning.keys import Identities
+from imagen_batch.planning.pending import remaining
+from imagen_batch.planning.plan import examine
+from imagen_batch.planning.styling import with_comma, with_style
+from imagen_batch.records import Options
+from imagen_batch.runs.status import look
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator, read_stamp
+from tests.support.runs import TODAY, run, write_csv
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sent"),
+    [
+        ("A fox", "A fox, ink"),
+        ("A fox.", "A fox. ink"),
+        ("A fox!", "A fox! ink"),
+        ('He says "Run."', 'He says "Run." ink'),
+        ("A fox,", "A fox, ink"),
+        ("狐。", "狐。 ink"),
+        ("A fox (red)", "A fox (red), ink"),
+        ("In this style:", "In this style: ink"),
+    ],
+)
+def test_a_style_follows_a_mark_without_a_second_one(prompt, sent):
+    """No ".," anywhere."""
+    assert with_style(prompt, "ink") == sent
+    assert with_style(prompt, None) == with_style(prompt, "") == prompt
+
+
+def _earlier_version():
+    """A version that put a comma behind everything."""
+    return patch.object(plan, "with_style", lambda prompt, style: with_comma(prompt, style) if style else prompt)
+
+
+ROWS = [
+    {"prompt": "A fox.", "style": "ink"},
+    {"prompt": "An owl", "style": "ink"},
+    {"prompt": "A fox.", "style": "ink"},
+    {"prompt": "A fox., ink", "style": ""},
+]
+
+
+def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
+    """Its pictures, its text and its keys stay; only a new row gets the better text."""
+    source = write_csv(tmp_path / "p.csv", ROWS)
+    with _earlier_version():
+        before = run(source, sim).rows
+    ran = run(source, sim)
+    assert len(sim.requests) == 4
+    assert ran.rows == before
+    assert look(ran.folder).counts["ok"] == 4
+    assert audit(ran.folder).clean
+    more = write_csv(tmp_path / "p.csv", [*ROWS, {"prompt": "A hen.", "style": "ink"}])
+    ran = run(more, sim)
+    assert len(sim.requests) == 5
+    assert ran.rows[4]["prompt"] == "A hen. ink"
+    for row in ran.rows:
+        assert read_stamp(ran.picture(row))["prompt"] == row["prompt"]
+
+
+def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):
+    """One text per row, whatever version asks."""
+    with Simulator(faults=[{"match": "*", "fault": "finish_IMAGE_SAFETY", "times": 1}]) as sim:
+        source = write_csv(tmp_path / "p.csv", ROWS[:1])
+        with _earlier_version():
+            first = run(source, sim)
+        assert first.statuses == ["filtered"]
+        key = first.rows[0]["key"]
+        assert run(source, sim).statuses == ["filtered"]
+        again = run(source, sim, retry="filtered")
+    assert again.statuses == ["ok"]
+    assert (again.rows[0]["key"], again.rows[0]["prompt"]) == (key, "A fox., ink")
+
+
+def test_a_fresh_folder_gets_the_better_text_and_keeps_it(tmp_path, sim):
+    """Also where a row says literally what an earlier version would have sent."""
+    source = write_csv(tmp_path / "p.csv", ROWS)
+    first = run(source, sim)
+    assert [row["prompt"] for row in first.rows] == ["A fox. ink", "An owl, ink", "A fox. ink", "A fox., ink"]
+    before = first.rows
+    assert run(source, sim).rows == before
+    assert len(sim.requests) == 4
+
+
+def test_a_plan_of_an_old_folder_knows_what_is_made(tmp_path, sim):
+    """Nothing is left, and nothing costs."""
+    source = write_csv(tmp_path / "p.csv", ROWS)
+    with _earlier_version():
+        ran = run(source, sim)
+    settings = validated({"prompts": str(source), "out": str(ran.folder), "provider": "simulator"})
+    assert remaining(examine(settings, today=TODAY)).samples == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "a.", "a., i"]), st.sampled_from(["", "i"])), max_size=12))
+def test_the_earlier_keys_are_those_of_the_earlier_version(rows):
+    """For every row, whatever was seen before; and a key without a style is what it was."""
+    old, new = Identities("gemini"), Identities("gemini")
+    for prompt, style in rows:
+        earlier = with_comma(prompt, style) if style else prompt
+        sent = with_style(prompt, style)
+        was = old.base_key(model="m", prompt=earlier, options=Options())
+        base, alias = new.base_keys(
+            model="m", prompt=sent, options=Options(), earlier_prompt=None if sent == earlier else earlier
+        )
+        assert (alias or base) == was

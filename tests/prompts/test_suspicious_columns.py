@@ -1,0 +1,213 @@
+"""What a file seems to wish and a service seems to say is not passed over in silence, and not misread."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagen_batch.errors import Fatal
+from imagen_batch.planning.plan import examine
+from imagen_batch.prompts import open_prompts
+from imagen_batch.prompts.column_names import ALIASES
+from imagen_batch.prompts.suspicious_columns import remark
+from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.settings import validated
+from tests.support.runs import TODAY, write_csv
+
+ORDINARY = (
+    *(
+        "chapter",
+        "page",
+        "notes",
+        "note",
+        "scene",
+        "title",
+        "category",
+        "artist",
+        "author",
+        "book",
+        "card",
+        "character",
+    ),
+    *(
+        "comment",
+        "date",
+        "description",
+        "difficulty",
+        "element",
+        "genre",
+        "group",
+        "hero",
+        "keywords",
+        "label",
+        "level",
+    ),
+    *(
+        "location",
+        "mood",
+        "mode",
+        "name",
+        "name_de",
+        "number",
+        "order",
+        "page_number",
+        "panel",
+        "part",
+        "place",
+        "power",
+    ),
+    *(
+        "priority",
+        "project",
+        "rarity",
+        "scene_no",
+        "section",
+        "sequence",
+        "series",
+        "set",
+        "shot",
+        "source",
+        "species",
+    ),
+    *("speed", "status", "strength", "subject", "tags", "theme", "topic", "translation", "type", "url", "variant"),
+    *("version", "weather", "sample", "example", "examples", "caption", "color", "country", "context", "position"),
+    *(
+        "prompt_de",
+        "prompt_2",
+        "style_note",
+        "model_sheet",
+        "reference",
+        "rating",
+        "season",
+        "count_of_arms",
+        "sides",
+    ),
+    *(
+        "Scene Title",
+        "chapterTitle",
+        "Bild",
+        "Kapitel",
+        "場面",
+        "сцена",
+        "",
+        "x",
+        "column_7",
+        "file",
+        "image",
+        "images",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "header", ["width", "Height", "steps", "num_inference_steps", "CFG Scale", "quality", "sampler"]
+)
+def test_a_setting_of_other_tools_is_named(header):
+    """It is carried along and not sent."""
+    assert "looks like a setting that is not sent" in str(remark(header, {"prompt"}))
+
+
+@pytest.mark.parametrize(
+    ("header", "known"),
+    [
+        *[("aspect ration", "aspect_ratio"), ("aspectratio", "aspect_ratio"), ("Apsect Ratio", "aspect_ratio")],
+        *[("varients", "variants"), ("smaples", "samples"), ("negativ_prompt", "negative_prompt")],
+        *[("file_name", "filename"), ("Filname", "filename"), ("modle", "model"), ("sytle", "style")],
+        *[("resoluton", "resolution"), ("image_siz", "image_size"), ("personGeneraton", "person_generation")],
+    ],
+)
+def test_a_misspelt_column_is_named_with_what_was_meant(header, known):
+    """Swapped, missing and doubled letters."""
+    assert f"looks like a typo of {known}" in str(remark(header, {"prompt"}))
+
+
+@pytest.mark.parametrize("header", ORDINARY)
+def test_ordinary_columns_raise_no_alarm(header):
+    """A user's own headings are theirs."""
+    assert remark(header, {"prompt"}) is None
+
+
+@given(st.text(max_size=20))
+def test_any_header_gets_a_remark_or_none(header):
+    """No header breaks it."""
+    assert remark(header, set(ALIASES)) is None or header.strip()
+
+
+@pytest.mark.parametrize("header", ["references", "Reference Images", "ref_images"])
+def test_reference_images_are_told_not_to_be_sent(header):
+    """Before money is spent on pictures without them."""
+    assert "made from the prompt alone" in str(remark(header, {"prompt"}))
+
+
+def test_a_plan_names_them_all(tmp_path):
+    """Once each, with the user's spelling; the columns stay the user's own."""
+    row = {"prompt": "a", "ref_images": "a.png", "Width": "1", "aspect ration": "1:1", "chapter": "1"}
+    source = write_csv(tmp_path / "p.csv", [row])
+    examined = examine(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    assert len(examined.warnings) == 3
+    assert all(f"'{name}'" in " ".join(examined.warnings) for name in ("ref_images", "Width", "aspect ration"))
+    assert examined.file.user_columns == ("ref_images", "Width", "aspect ration", "chapter")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8", "utf-8-sig", "cp1252"])
+def test_a_txt_of_tabs_with_a_header_is_a_table(tmp_path, encoding):
+    """A spreadsheet's "Unicode text" is that, in UTF-16."""
+    path = tmp_path / "book.txt"
+    text = 'chapter\tprompt\tnotes\r\n1\t"a fox, ""red"""\tn\r\n2\tan owl\t\r\n'
+    path.write_bytes(text.encode(encoding))
+    file = open_prompts(path)
+    assert file.format == "tsv"
+    assert [row.prompt for row in file.rows()] == ['a fox, "red"', "an owl"]
+    assert file.user_columns == ("chapter", "notes")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a fox\nan owl\n", "a fox\tand an owl\nb\n", "prompt\na fox\n", "text, bold\na fox\n", "prompt;style\na\n"],
+)
+def test_a_plain_list_stays_a_list(tmp_path, text):
+    """Each line is a prompt, also one with tabs or commas."""
+    path = tmp_path / "list.txt"
+    path.write_text(text, encoding="utf-8")
+    file = open_prompts(path)
+    assert file.format == "txt"
+    assert [row.prompt for row in file.rows()] == text.splitlines()
+
+
+def test_txt_that_is_asked_for_stays_a_list(tmp_path):
+    """`--format txt` beats what the first line looks like."""
+    path = tmp_path / "book.txt"
+    path.write_text("id\tprompt\n1\ta fox\n", encoding="utf-8")
+    assert len(list(open_prompts(path, format="txt").rows())) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b"<html><title>404 Not Found</title><p>/v1beta/models/gemini-x:generateContent</html>"),
+        (404, b"Cannot POST /v1beta/models/gemini-x:generateContent"),
+        (404, b'{"detail":"Not Found"}'),
+        (404, b""),
+        (405, b"<html>Method Not Allowed</html>"),
+        (405, b'{"error":{"code":405,"message":"Method not allowed"}}'),
+        (410, b"<html>Gone</html>"),
+        (410, b"gone: models/x"),
+    ],
+)
+def test_a_wrong_address_is_about_the_address(status, body):
+    """To choose another model would not help."""
+    with pytest.raises(Fatal) as caught:
+        read_error(status, {}, body, asked=1)
+    assert (caught.value.kind, caught.value.outcome) == ("wrong_address", "address")
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_retired_model_is_about_the_model(status):
+    """Google's own words about it."""
+    body = (
+        b'{"error":{"code":%d,"status":"NOT_FOUND","message":"models/imagen-4.0 is not found for v1beta"}}' % status
+    )
+    with pytest.raises(Fatal) as caught:
+        read_error(status, {}, body, asked=1)
+    assert (caught.value.kind, caught.value.outcome) == ("model_gone", "model_gone")

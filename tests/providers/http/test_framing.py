@@ -1,0 +1,454 @@
+"""A reply belongs to the request it answers, however it is framed."""
+
+import datetime
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.reliability.random_framings import FRAMES, exchange_all, prompt_of, reply_body, serving, with_length
+from imagen_batch.errors import Transient
+from imagen_batch.providers.credentials import Credential
+from imagen_batch.providers.http import connections
+from imagen_batch.providers.http.framing import BadReply, find_end, parse_chunk_size, parse_head
+from imagen_batch.providers.transport import MAX_ERROR_BYTES, Transport
+
+KEY = "AIza-not-a-real-key"
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def ends(*headers, status=b"HTTP/1.1 200 OK"):
+    """Where the body behind these headers ends."""
+    return find_end(parse_head([status + b"\r\n", *(header + b"\r\n" for header in headers)]))
+
+
+@pytest.mark.parametrize(
+    ("headers", "by", "length"),
+    [
+        ([b"Content-Length: 5"], "length", 5),
+        ([b"content-length:0"], "length", 0),
+        ([b"Transfer-Encoding: chunked"], "chunks", 0),
+        ([b"TRANSFER-ENCODING: Chunked"], "chunks", 0),
+        ([b"Connection: keep-alive", b"Content-Length: 5"], "length", 5),
+    ],
+)
+def test_an_unambiguous_end_is_certain(headers, by, length):
+    """One length, or chunks, and nothing else."""
+    end = ends(*headers)
+    assert (end.by, end.length, end.certain) == (by, length, True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "by"),
+    [
+        ([b"Content-Length: 5", b"Transfer-Encoding: chunked"], "chunks"),
+        ([b"Transfer-Encoding: gzip, chunked"], "chunks"),
+        ([b"Transfer-Encoding: chunked, identity"], "close"),
+        ([b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"], "chunks"),
+        ([b"Content-Length: 5", b"Content-Length: 5"], "length"),
+        ([b"Content-Length: 5, 5"], "length"),
+        ([b"Content-Length: 5, 6"], "close"),
+        ([b"Content-Length: -5"], "close"),
+        ([b"Content-Length: +5"], "close"),
+        ([b"Content-Length: 0x5"], "close"),
+        ([b"Content-Length: 5_0"], "close"),
+        ([b"Content-Length: "], "close"),
+        ([b"Content-Length: " + b"9" * 400], "close"),
+        ([b"Content-Length : 5"], "length"),
+        ([b"Content-Length: 5", b" folded"], "length"),
+        ([b"Content-Length: 5", b"no colon"], "length"),
+        ([b"Content-Length: 5", b"X: \x00"], "length"),
+        ([b"Content-Length: 5", b"Connection: x, Close"], "length"),
+        ([], "close"),
+    ],
+)
+def test_an_end_in_doubt_is_not_certain(headers, by):
+    """The body may be read; the connection is not used again."""
+    end = ends(*headers)
+    assert (end.by, end.certain) == (by, False)
+
+
+def test_a_reply_without_content_has_none_and_a_length_beside_it_is_a_doubt():
+    """204 and 304 end with their head."""
+    assert ends(status=b"HTTP/1.1 204 No Content").certain
+    assert not ends(b"Content-Length: 5", status=b"HTTP/1.1 204 No Content").certain
+    assert ends(b"Content-Length: 5", status=b"HTTP/1.1 304 Not Modified").length == 0
+
+
+def test_an_old_version_is_never_certain():
+    """HTTP/1.0 has no agreed way to keep a connection."""
+    assert not ends(b"Content-Length: 5", b"Connection: keep-alive", status=b"HTTP/1.0 200 OK").certain
+
+
+@given(st.binary(max_size=200))
+def test_any_line_is_a_head_or_a_bad_reply(line):
+    """Nothing else comes out, whatever comes in."""
+    for lines in ([line], [OK, line + b"\r\n"]):
+        try:
+            find_end(parse_head(lines))
+        except BadReply:
+            continue
+
+
+@given(st.binary(max_size=40))
+def test_a_chunk_size_is_a_number_or_a_bad_reply(line):
+    """No sign, no blank before it, no underscore."""
+    try:
+        size, _ = parse_chunk_size(line)
+    except BadReply:
+        return
+    digits = line.split(b";")[0].strip()
+    assert size == int(digits, 16)
+    assert digits.isalnum()
+
+
+@pytest.mark.parametrize("frame", dict.fromkeys(FRAMES), ids=lambda frame: frame.__name__.strip("_"))
+def test_no_framing_moves_a_reply_to_another_request(frame):
+    """One after the other on the same client, with and without a pause; what came whole is not asked for again."""
+    with serving(seed=3, frames=[frame]) as server, ThreadPoolExecutor(2) as threads:
+        counts = list(
+            threads.map(
+                lambda pause: exchange_all(server, [f"{pause} {number}" for number in range(4)], pause=pause),
+                (0.0, 0.26),
+            )
+        )
+    assert [count.wrong for count in counts] == [[], []]
+    assert [count.again for count in counts] == [[], []]
+
+
+def test_random_framings_move_no_reply_to_another_request():
+    """The whole mixture, at once on many clients. benchmarks/framings.py does it ten thousand times."""
+    with serving(seed=7) as server, ThreadPoolExecutor(24) as threads:
+        shares = [[f"{client} {number}" for number in range(6)] for client in range(48)]
+        counts = list(threads.map(lambda share: exchange_all(server, share, pause=0.26), shares))
+    assert sum(len(count.wrong) for count in counts) == 0
+    assert sum(len(count.again) for count in counts) == 0
+    assert sum(count.answered for count in counts) > 100
+
+
+@contextmanager
+def speaking(serve, *, wrap=lambda connection: connection):
+    """A server whose connections `serve` handles; gives its port and the connections so far."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    taken = []
+
+    def handle(connection):
+        with suppress(OSError), wrap(connection) as ready:
+            ready.settimeout(5)
+            serve(ready)
+
+    def accept():
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                taken.append(connection)
+                threads.append(threading.Thread(target=handle, args=(connection,)))
+                threads[-1].start()
+
+    threads = [threading.Thread(target=accept)]
+    threads[0].start()
+    try:
+        yield listener.getsockname()[1], taken
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for thread in threads:
+            thread.join(5)
+
+
+def read_prompt(connection):
+    """The prompt of the next request on a connection."""
+    data = b""
+    while not data.endswith(b'"}'):
+        if not (piece := connection.recv(2**16)):
+            raise ConnectionResetError
+        data += piece
+    return json.loads(data.partition(b"\r\n\r\n")[2])["prompt"]
+
+
+@contextmanager
+def sending(**chosen):
+    """A client that closes in the end."""
+    sender = Transport(Credential(KEY), **{"connections": 2, "timeout": 5.0, **chosen})
+    try:
+        yield lambda url, prompt: sender.post(url, json.dumps({"prompt": prompt}).encode())
+    finally:
+        sender.close()
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Connections are used again at once."""
+    monkeypatch.setattr(connections, "_SETTLED_AFTER_S", 0.0)
+
+
+def answer_each(connection):
+    """Answer one request after the other as it should be."""
+    while True:
+        connection.sendall(with_length(reply_body(read_prompt(connection), 10)))
+
+
+def test_a_connection_is_used_again_after_a_certain_end(hasty):
+    """Otherwise every picture would cost a handshake."""
+    with speaking(answer_each) as (port, taken), sending() as post:
+        replies = [post(f"http://127.0.0.1:{port}/", str(number)) for number in range(5)]
+    assert [prompt_of(raw.body) for raw in replies] == list("01234")
+    assert len(taken) == 1
+
+
+def test_a_connection_settles_before_it_is_used_again():
+    """A surplus reply may come a moment later."""
+    with speaking(answer_each) as (port, taken), sending() as post:
+        for number in range(3):
+            post(f"http://127.0.0.1:{port}/", str(number))
+    assert len(taken) == 3
+
+
+def test_after_surplus_bytes_no_connection_to_the_service_is_used_twice(hasty):
+    """What comes later still could not be told from the next reply."""
+    surplus = [b"surplus"]
+
+    def serve(connection):
+        while True:
+            reply = with_length(reply_body(read_prompt(connection), 10))
+            connection.sendall(reply + (surplus.pop() if surplus else b""))
+
+    with speaking(serve) as (port, taken), sending() as post:
+        for number in range(4):
+            assert prompt_of(post(f"http://127.0.0.1:{port}/", str(number)).body) == str(number)
+    assert len(taken) == 4
+
+
+def test_bytes_on_an_idle_connection_are_seen_before_a_request_is_sent(hasty):
+    """It is dropped, and the request goes out on another one."""
+    spoken, strays = threading.Event(), ["stray"]
+
+    def serve(connection):
+        connection.sendall(with_length(reply_body(read_prompt(connection), 10)))
+        if strays:
+            stray = strays.pop()
+            spoken.wait(5)
+            connection.sendall(with_length(reply_body(stray, 10)))
+            done.set()
+        connection.sendall(with_length(reply_body(read_prompt(connection), 10)))
+
+    done = threading.Event()
+    with speaking(serve) as (port, taken), sending() as post:
+        post(f"http://127.0.0.1:{port}/", "one")
+        spoken.set()
+        assert done.wait(5)
+        assert prompt_of(post(f"http://127.0.0.1:{port}/", "two").body) == "two"
+    assert len(taken) == 2
+
+
+def test_a_gateway_that_says_goodbye_to_an_idle_connection_is_no_suspect(hasty):
+    """A 408 before it closes: the next connection may be used again."""
+    goodbyes = [b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"]
+    gone = threading.Event()
+
+    def serve(connection):
+        connection.sendall(with_length(reply_body(read_prompt(connection), 10)))
+        if goodbyes:
+            connection.sendall(goodbyes.pop())
+            gone.set()
+            return
+        answer_each(connection)
+
+    with speaking(serve) as (port, taken), sending() as post:
+        for number in range(4):
+            assert prompt_of(post(f"http://127.0.0.1:{port}/", str(number)).body) == str(number)
+            gone.wait(5)
+    assert len(taken) == 2
+
+
+def test_a_large_request_that_is_refused_halfway_gets_the_refusal():
+    """An early 413 is read, and the connection closed."""
+
+    def serve(connection):
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+        with suppress(OSError):
+            while connection.recv(2**16):
+                pass
+
+    with speaking(serve) as (port, _), sending() as post:
+        assert post(f"http://127.0.0.1:{port}/", "x" * 5_000_000).status == 413
+
+
+def test_interim_replies_without_an_end_are_given_up():
+    """They are bounded in number, and by the deadline."""
+
+    def flood(connection):
+        read_prompt(connection)
+        while True:
+            connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n" * 50)
+
+    with speaking(flood) as (port, _), sending() as post, pytest.raises(Transient) as caught:
+        post(f"http://127.0.0.1:{port}/", "one")
+    assert (caught.value.lost, caught.value.kind) == (True, "connection_broken")
+
+
+def test_a_reply_that_is_whole_though_its_end_never_comes_is_read():
+    """Everything of value has come: at the deadline it is taken for what it is."""
+
+    def serve(connection):
+        body = reply_body(read_prompt(connection), 10)
+        connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
+        connection.recv(1)
+
+    with speaking(serve) as (port, _), sending(timeout=0.4) as post:
+        assert prompt_of(post(f"http://127.0.0.1:{port}/", "one").body) == "one"
+
+
+def test_a_refusal_without_an_end_is_read_up_to_a_bound():
+    """What it says stands at its beginning."""
+
+    def serve(connection):
+        read_prompt(connection)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\n\r\n" + b"x" * (MAX_ERROR_BYTES + 100_000))
+        connection.recv(1)
+
+    with speaking(serve) as (port, _), sending() as post:
+        raw = post(f"http://127.0.0.1:{port}/", "one")
+    assert raw.status == 503
+    assert MAX_ERROR_BYTES <= len(raw.body) < 2 * MAX_ERROR_BYTES
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for this machine, and its key, in one file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example.test")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("example.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "cert.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def tls(certificate, monkeypatch):
+    """Makes a server's connections TLS, and lets clients trust it."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return lambda connection: context.wrap_socket(connection, server_side=True)
+
+
+def interim_then_answer(connection):
+    """103, then the reply, then surplus bytes behind every second one."""
+    for surplus in (b"", b"", b"surplus", b""):
+        prompt = read_prompt(connection)
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        connection.sendall(with_length(reply_body(prompt, 100_000)) + surplus)
+
+
+def test_replies_over_tls_stay_with_their_requests(tls, hasty):
+    """A session ticket on a new connection is no surplus; surplus bytes within TLS are."""
+    with speaking(interim_then_answer, wrap=tls) as (port, taken), sending() as post:
+        for number in range(5):
+            assert prompt_of(post(f"https://127.0.0.1:{port}/", str(number)).body) == str(number)
+    assert len(taken) == 3  # three on the first, which is then suspect, as is its service
+
+
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_replies_through_a_proxy_stay_with_their_requests(tls, hasty, monkeypatch, interim):
+    """CONNECT, then TLS within. A proxy that frames its own reply oddly fails the attempt, and nothing was sent."""
+    asked = []
+
+    def tunnel(connection):
+        asked.append(connection.recv(2**16))
+        connection.sendall(interim + b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with tls(connection) as inner:
+            interim_then_answer(inner)
+
+    with speaking(tunnel) as (port, taken):
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with sending() as post:
+            if interim:
+                with pytest.raises(Transient) as caught:
+                    post("https://example.test/", "x")
+                assert not caught.value.maybe_charged
+                return
+            for number in range(5):
+                assert prompt_of(post("https://example.test/", str(number)).body) == str(number)
+    assert len(taken) == 3
+    assert all(line.startswith(b"CONNECT example.test:443") and KEY.encode() not in line for line in asked)
+
+
+def test_a_request_that_was_cut_right_after_it_left_may_have_been_charged(monkeypatch):
+    """Whatever happens between the last byte and the line that would note it."""
+
+    class Cut(connections._Connection):
+        def connect(self):
+            super().connect()
+            sock = self.sock
+
+            class Cutting:
+                def sendall(self, data):
+                    sock.sendall(data)
+                    sock.shutdown(socket.SHUT_RDWR)
+
+                def __getattr__(self, name):
+                    return getattr(sock, name)
+
+            self.sock = Cutting()
+
+    def serve(connection):
+        read_prompt(connection)
+        connection.recv(1)
+
+    monkeypatch.setattr(connections._Pool, "ConnectionCls", Cut)
+    with speaking(serve) as (port, _), sending() as post, pytest.raises(Transient) as caught:
+        post(f"http://127.0.0.1:{port}/", "one")
+    assert (caught.value.lost, caught.value.maybe_charged) == (True, True)
+
+
+def test_a_web_page_without_a_length_is_told_as_what_it_is():
+    """A sign-in page in between, and no broken connection."""
+
+    def serve(connection):
+        read_prompt(connection)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n<html>Sign in</html>")
+
+    with speaking(serve) as (port, _), sending() as post:
+        assert b"Sign in" in post(f"http://127.0.0.1:{port}/", "one").body
+
+
+def test_json_without_a_length_that_was_cut_is_a_lost_reply():
+    """The connection's end does not prove that it came whole."""
+
+    def serve(connection):
+        body = reply_body(read_prompt(connection), 1000)
+        connection.sendall(OK + b"Connection: close\r\n\r\n" + body[:500])
+
+    with speaking(serve) as (port, _), sending() as post, pytest.raises(Transient) as caught:
+        post(f"http://127.0.0.1:{port}/", "one")
+    assert (caught.value.lost, caught.value.maybe_charged) == (True, True)

@@ -1,0 +1,78 @@
+"""Where requests go, and what lets them in."""
+
+import pytest
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.providers.credentials import Credential, read_key
+from imagen_batch.providers.endpoints import check_base_url, make_provider, vertex_host
+from imagen_batch.settings import validated
+
+
+def test_google_s_own_variable_wins():
+    """As in Google's own SDK."""
+    assert read_key({"GOOGLE_API_KEY": "one", "GEMINI_API_KEY": "two"}, None) == "one"
+    assert read_key({"GEMINI_API_KEY": "two"}, None) == "two"
+
+
+def test_a_key_file_beats_the_environment(tmp_path):
+    """What was named on the command line is meant."""
+    file = tmp_path / "key"
+    file.write_text("from-file\n")
+    assert read_key({"GOOGLE_API_KEY": "one"}, file) == "from-file"
+
+
+@pytest.mark.parametrize(
+    "env", [{}, {"GOOGLE_API_KEY": "  "}, {"GOOGLE_API_KEY": "two words"}, {"GOOGLE_API_KEY": "naïve"}]
+)
+def test_no_key_or_a_wrong_one_is_said(env):
+    """And the key itself is not repeated."""
+    with pytest.raises(SettingsInvalid) as caught:
+        read_key(env, None)
+    assert "naïve" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/", "http://localhost:1", "http://[::1]:80", "https://example.com/x"]
+)
+def test_addresses_that_are_fine(url):
+    """Plain http on this machine, https elsewhere."""
+    assert check_base_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com",
+        "http://127.0.0.1.example.com",
+        "ftp://x",
+        "https://",
+        "https://u:p@example.com",
+        "x",
+    ],
+)
+def test_addresses_where_a_key_would_leak(url):
+    """A name that only looks like this machine is another machine."""
+    with pytest.raises(SettingsInvalid):
+        check_base_url(url)
+
+
+def test_urls_of_both_hosts():
+    """As the services' documents have them."""
+    gemini = make_provider(validated({"prompts": "p"}), base_url=None, env={"GOOGLE_API_KEY": "k"})
+    assert gemini.url("m", "predict") == "https://generativelanguage.googleapis.com/v1beta/models/m:predict"
+    assert vertex_host("global") == "https://aiplatform.googleapis.com"
+    assert vertex_host("eu") == "https://aiplatform.eu.rep.googleapis.com"
+    assert vertex_host("us-central1") == "https://us-central1-aiplatform.googleapis.com"
+
+
+def test_vertex_needs_a_project():
+    """Said before anything else is tried."""
+    with pytest.raises(SettingsInvalid, match="--project"):
+        make_provider(validated({"prompts": "p", "provider": "vertex"}), base_url=None, env={})
+
+
+def test_a_credential_does_not_show_itself():
+    """Not in a repr, and not in what it cleans."""
+    credential = Credential("s3cret-key")
+    assert "s3cret" not in repr(credential)
+    assert credential.redact("a s3cret-key b") == "a [key] b"

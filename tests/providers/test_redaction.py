@@ -1,0 +1,477 @@
+"""The key goes to the host that was meant, and nowhere else: not by a proxy, a child, a file, or an echo."""
+
+import html
+import json
+import os
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagen_batch.errors import AttemptError, RateLimited, SettingsInvalid
+from imagen_batch.orchestration import prefect_server as prefect_child
+from imagen_batch.providers.credentials import Credential
+from imagen_batch.providers.endpoints import check_base_url, make_provider
+from imagen_batch.providers.hosts import host_of, is_googles, is_strange
+from imagen_batch.providers.redaction import redact, redact_error, redact_reply
+from imagen_batch.providers.transport import Raw, Transport
+from imagen_batch.records import Missing, Picture, Reply
+from imagen_batch.runs import history_preload as ahead
+from imagen_batch.runs import local_simulator as simulator_process
+from imagen_batch.sending.retry import Attempts
+from imagen_batch.settings import load_settings, validated
+from imagen_batch.system.child_env import child_environment, reduced_environment
+from imagen_batch.system.loopback import is_loopback
+from tests.support.cli import COMMAND, command, environment
+from tests.support.factories import request
+from tests.support.runs import prompts, run
+
+KEY = "AIzaSy-not/a+real_key-0123456789"
+
+
+@contextmanager
+def serving(answer, *, host="127.0.0.1"):
+    """A server that answers with what `answer` makes of the request; gives its address and the requests."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.path, dict(self.headers), data))
+            status, body = answer(data)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_CONNECT = do_POST  # noqa: N815
+
+        def log_message(self, *_):
+            """Silence."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        name = f"[{host}]" if ":" in host else host
+        yield SimpleNamespace(url=f"http://{name}:{server.server_port}", port=server.server_port, asked=asked)
+        server.shutdown()
+        thread.join()
+
+
+# Loopback
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.0.0.2",
+        "127.255.255.254",
+        "::1",
+        "[::1]",
+        "0:0:0:0:0:0:0:1",
+        "::ffff:127.0.0.1",
+        "[::ffff:127.3.2.1]",
+        "::ffff:7f00:1",
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+    ],
+)
+def test_this_machine_has_many_names(host):
+    """All of 127.0.0.0/8, ::1, and each written as the other."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "128.0.0.1",
+        "127.0.0.1.example.com",
+        "127.example.com",
+        "localhost.example.com",
+        "127.1",
+        "2130706433",
+        "0x7f.0.0.1",
+        "0.0.0.0",
+        "::",
+        "::ffff:128.0.0.1",
+        "::2",
+        "example.com",
+    ],
+)
+def test_what_only_looks_like_this_machine_is_another(host):
+    """Or depends on who reads it."""
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_no_proxy_sees_a_request_to_this_machine(host, monkeypatch):
+    """Whatever the environment says of proxies; plain http would show it the key."""
+    try:
+        context = serving(lambda _data: (200, b"{}"), host="127.0.0.1" if host == "localhost" else host)
+        with context as service, serving(lambda _data: (502, b"{}")) as proxy:
+            for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+                monkeypatch.setenv(name, proxy.url)
+            for name in ("no_proxy", "NO_PROXY"):
+                monkeypatch.delenv(name, raising=False)
+            sender = Transport(Credential(KEY), connections=1, timeout=5)
+            url = service.url.replace("127.0.0.1", host) if host == "localhost" else service.url
+            raw = sender.post(url + "/", b"{}")
+            sender.close()
+    except OSError as error:
+        pytest.skip(f"{host} can't be bound here: {error}")
+    assert raw.status == 200
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.2:80", "http://[::ffff:127.0.0.1]:80", "http://LOCALHOST:1"])
+def test_plain_http_is_for_every_name_of_this_machine(url):
+    """The same definition."""
+    assert check_base_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example\\.googleapis.com",
+        "https://evil.example\\@generativelanguage.googleapis.com",
+        "https://evil.example#.googleapis.com",
+        "https://evil.example?.googleapis.com",
+        "https://x@evil.example",
+        "https://generativelanguage.googleapis.com.evil.example\t",
+        "https://[::1",
+        "https://host:99999",
+        "https://",
+        "http://127.0.0.1\\.evil.example",
+        "https:/host",
+        "https://ho st",
+        "https://b\u00fccher.example",
+    ],
+)
+def test_an_address_that_two_readers_read_differently_is_refused(url):
+    """A sentence, never a traceback."""
+    with pytest.raises(SettingsInvalid):
+        check_base_url(url)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_address_or_a_sentence(text):
+    """And one that passes has a host that everybody finds."""
+    for url in (text, f"https://{text}", f"https://example.com{text}"):
+        try:
+            assert host_of(check_base_url(url))
+        except SettingsInvalid:
+            continue
+
+
+# Redaction
+
+
+def variants(key):
+    """How JSON may write a key, and what else shows it."""
+    return {
+        "plain": key,
+        "slash": key.replace("/", "\\/"),
+        "escaped": "".join(f"\\u{ord(letter):04x}" for letter in key),
+        "capitals": "".join(f"\\u{ord(letter):04X}" for letter in key),
+        "half": key[:5] + "".join(f"\\u{ord(letter):04x}" for letter in key[5:]),
+        "quoted": quote(key, safe=""),
+        "html": html.escape(key),
+        "numbered": "".join(f"&#{ord(letter)};" for letter in key),
+        "within": "".join(f"\\\\u{ord(letter):04x}" for letter in key),
+        "small": key.lower(),
+    }
+
+
+def everywhere(text):
+    """Replies that hold a text, as JSON wrote it, in every place of both dialects."""
+    words = f'"said {text} here"'
+    data = '"data": "QUFB"'
+    return [
+        f'{{"candidates": [{{"finishReason": {words}, "finishMessage": {words}, "safetyRatings": [{words}]}}]}}',
+        f'{{"candidates": [{{"content": {{"parts": [{{"text": {words}}}]}}, "finishReason": "STOP"}}]}}',
+        f'{{"promptFeedback": {{"blockReason": {words}, "blockReasonMessage": {words}, "safetyRatings": {words}}}}}',
+        f'{{"candidates": [{{"content": {{"parts": [{{"inlineData": {{"mimeType": {words}, {data}}}}}]}}}}]}}',
+        f'{{"predictions": [{{"raiFilteredReason": {words}, "safetyAttributes": {words}}}]}}',
+        f'{{"predictions": [{{"mimeType": {words}, "prompt": {words}, "bytesBase64Encoded": "QUFB"}}]}}',
+        f'{{"error": {{"code": 400, "message": {words}}}}}',
+        f"{{{words}: 1}}",
+        f'{{"candidates": [], "modelVersion": {words}}}',
+    ]
+
+
+@pytest.mark.parametrize("key", [KEY, "s3cr3t!"], ids=["long", "short"])
+@pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
+@pytest.mark.parametrize("dialect", ["generate_content", "predict"])
+def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
+    """However the service wrote it, and in whichever place."""
+    provider = SimpleNamespace(credential=Credential(key))
+    studio = SimpleNamespace(provider=provider, tries=lambda _request: 0)
+    attempts = Attempts(request(dialect=dialect), studio)
+    for name, text in variants(key).items():
+        if name == "small" and len(key) < 16:
+            continue
+        pages = [f"<html><title>{text}</title>", text]
+        for body in [*everywhere(text), *pages]:
+            try:
+                made = repr(attempts._decoded(Raw(status, {}, body.encode())))
+            except AttemptError as error:
+                made = str(error)
+            assert not any(shown in made for shown in variants(key).values()), body
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_echoed_key_is_written_nowhere(status, tmp_path):
+    """Not in ledger, manifests, failures or summary."""
+    bodies = [body.encode() for name in ("escaped", "slash") for body in everywhere(variants(KEY)[name])[:3]]
+    left = list(bodies)
+    with serving(lambda _data: (status, left.pop() if left else b"{}")) as service:
+        source = prompts(tmp_path, *[f"prompt {number}" for number in range(len(bodies))])
+        chosen = {"provider": "gemini", "max_attempts": 1, "requests_per_minute": 100_000}
+        run(source, SimpleNamespace(url=service.url), env={"GOOGLE_API_KEY": KEY}, **chosen)
+    assert service.asked[0][1]["x-goog-api-key"] == KEY
+    for path in (tmp_path / "out").rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        assert not any(value.encode() in data for value in variants(KEY).values()), path
+
+
+def test_a_text_that_was_cut_within_the_key_does_not_show_its_beginning():
+    """Long texts are cut; half a key is half a key too many."""
+    for length in range(4, len(KEY)):
+        assert redact(f"said {KEY[:length]}…", KEY) == "said [key]…"
+    assert redact("said AI…", KEY) == "said AI…"
+
+
+def test_only_the_services_words_are_redacted():
+    """A short key may be a part of our own."""
+    missing = Missing("failed", kind="no_image", reason="a failed e", finish_reason="e")
+    picture = Picture(b"e and more e", "image/jpeg", note="e")
+    reply = redact_reply(Reply((missing, picture), 200, model_version="e"), Credential("e").redact)
+    first, second = reply.samples
+    assert (first.outcome, first.kind, first.finish_reason) == ("failed", "no_image", "[key]")
+    assert (second.data, second.note, reply.model_version) == (b"e and more e", "[key]", "[key]")
+
+
+def test_an_error_keeps_its_facts():
+    """Only the words change."""
+    error = RateLimited(f"you sent {KEY}", kind="quota_minute", retry_after=3.0, per_minute=5.0)
+    redact_error(error, Credential(KEY).redact)
+    assert str(error) == "you sent [key]"
+    assert (error.kind, error.retry_after, error.per_minute) == ("quota_minute", 3.0, 5.0)
+
+
+@given(
+    key=st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=4, max_size=40),
+    before=st.text(max_size=20),
+    after=st.text(max_size=20),
+)
+def test_no_text_keeps_the_key(key, before, after):
+    """Whatever stands around it, raw or as JSON text."""
+    assert key not in redact(before + key + after, key).replace("[key]", "\x00")
+    within = json.dumps({"words": [before + key + after]}, ensure_ascii=False)
+    safety = redact_reply(Reply((), 200, prompt_safety=within), Credential(key).redact).prompt_safety
+    assert all(key not in word.replace("[key]", "\x00") for words in json.loads(safety).values() for word in words)
+
+
+# Children
+
+
+SECRETS = {"GOOGLE_API_KEY": KEY, "GEMINI_API_KEY": KEY, "AWS_SECRET_ACCESS_KEY": KEY, "PREFECT_API_KEY": KEY}
+
+
+def test_a_child_gets_what_it_needs_and_no_key():
+    """An allow-list: what nobody thought of stays behind."""
+    env = {"PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "PYTHONPATH": "x", "PREFECT_HOME": "/p", "MY_TOKEN": "t"}
+    assert child_environment({**env, **SECRETS}) == {
+        name: env[name] for name in ("PATH", "HOME", "LC_ALL", "PYTHONPATH")
+    }
+    with_prefect = child_environment({**env, **SECRETS}, beginnings=("PREFECT_",))
+    assert with_prefect["PREFECT_HOME"] == "/p"
+    assert KEY not in with_prefect.values()
+
+
+def test_the_environment_comes_back_after_a_child_was_started():
+    """Also when that failed."""
+    env = {"PATH": "/bin", **SECRETS}
+    seen = []
+
+    def fail():
+        with reduced_environment(env):
+            seen.append(dict(env))
+            raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        fail()
+    assert seen == [{"PATH": "/bin"}]
+    assert env == {"PATH": "/bin", **SECRETS}
+
+
+@pytest.fixture
+def with_secrets(monkeypatch):
+    """The environment of somebody who has keys."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The environments that children are started with; none is started."""
+    environments = []
+
+    def refuse(*_args, env=None, **_kwargs):
+        environments.append(dict(os.environ) if env is None else env)
+        raise OSError
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    return environments
+
+
+def test_the_simulators_child_has_no_key(with_secrets, started):
+    """It needs none."""
+    with pytest.raises(OSError), simulator_process.simulator_process():  # noqa: PT011
+        pass
+    assert KEY not in started[0].values()
+
+
+def test_prefects_child_has_no_key(with_secrets, started, tmp_path):
+    """Its settings, but no key: neither Google's nor that of Prefect's cloud."""
+    with pytest.raises(OSError):  # noqa: PT011
+        prefect_child.OwnServer({"PREFECT_HOME": str(tmp_path)})
+    assert KEY not in started[0].values()
+    assert started[0]["PREFECT_HOME"] == str(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path, monkeypatch):
+    """Nor in what the system shows of it."""
+    shown = []
+
+    class Watched(ahead.ProcessPoolExecutor):
+        def submit(self, *args):
+            future = super().submit(*args)
+            shown.extend(Path(f"/proc/{pid}/environ").read_bytes() for pid in self._processes)
+            return future
+
+    monkeypatch.setattr(ahead, "_WORTH_IT", 0)
+    monkeypatch.setattr(ahead, "ProcessPoolExecutor", Watched)
+    reading = ahead.read_ahead(str(tmp_path))
+    assert reading is not None
+    reading.result(60)
+    assert len(shown) == 1
+    assert KEY.encode() not in shown[0]
+    assert os.environ["GOOGLE_API_KEY"] == KEY
+
+
+# The host
+
+
+def toml(folder, **chosen):
+    """A settings file in a folder."""
+    path = folder / "imagen-batch.toml"
+    path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
+    return path
+
+
+def test_a_host_that_a_file_found_here_names_needs_consent(tmp_path):
+    """Not one that was typed, or is in the environment, or in a file that was typed."""
+    path = toml(tmp_path, base_url="https://gateway.example")
+    given, env = {"prompts": "p.csv"}, {"GOOGLE_API_KEY": "k" * 20}
+
+    def made(**load):
+        settings = load_settings(**{"given": given, "env": {}, "here": tmp_path, **load})
+        return make_provider(settings, base_url=settings.base_url, env=env).base_url
+
+    with pytest.raises(SettingsInvalid, match=r"gateway\.example.*nothing was sent.*--yes"):
+        made()
+    assert made(config=path) == "https://gateway.example"
+    assert made(given={**given, "base_url": "https://other.example"}) == "https://other.example"
+    assert made(env={"IMAGEN_BATCH_BASE_URL": "https://other.example"}) == "https://other.example"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://generativelanguage.googleapis.com"])
+def test_googles_hosts_and_this_machine_need_no_consent(tmp_path, url):
+    """Whoever names them."""
+    toml(tmp_path, base_url=url)
+    settings = load_settings({"prompts": "p.csv"}, env={}, here=tmp_path)
+    assert make_provider(settings, base_url=settings.base_url, env={"GOOGLE_API_KEY": "k" * 20}).base_url == url
+
+
+def test_consent_is_about_this_start_and_not_about_the_run(tmp_path):
+    """Stored settings and identities know nothing of it; workers get settings that were agreed to."""
+    toml(tmp_path, base_url="https://gateway.example")
+    settings = load_settings({"prompts": "p.csv"}, env={}, here=tmp_path)
+    assert settings.base_url_found_in is not None
+    agreed = settings.with_host_agreed()
+    assert agreed.base_url_found_in is None
+    assert agreed.model_dump() == settings.model_dump()
+    assert validated(json.loads(settings.model_dump_json())).base_url_found_in is None
+    assert settings.model_copy(update={"samples": 2}).base_url_found_in is not None
+
+
+def test_only_a_host_below_googles_is_googles():
+    """Not one that only has it in its name."""
+    assert is_googles("https://us-aiplatform.googleapis.com")
+    assert not is_googles("https://googleapis.com.evil.example")
+    assert not is_googles("https://evilgoogleapis.com")
+    assert not is_googles("https://evil.example\\.googleapis.com")
+    assert is_strange("https://gateway.example")
+    assert not is_strange("http://[::1]:5")
+
+
+def start(tmp_path, *typed, **how):
+    """`imagen-batch run` in a folder whose settings file names a gateway."""
+    toml(tmp_path, base_url="https://gateway.invalid")
+    prompts(tmp_path, "one")
+    return command("run", "prompts.csv", *typed, here=tmp_path, env={"GOOGLE_API_KEY": KEY}, **how)
+
+
+def test_without_a_terminal_a_run_to_such_a_host_does_not_start(tmp_path):
+    """Exit 2, a sentence, nothing sent and nothing written."""
+    done = start(tmp_path)
+    assert done.returncode == 2
+    assert "gateway.invalid" in done.stderr
+    assert "nothing was sent" in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 2), ("", 2)])
+def test_at_a_terminal_it_is_asked_about(tmp_path, answer, code):
+    """And nothing is sent without a yes."""
+    pty = pytest.importorskip("pty")
+    toml(tmp_path, base_url="https://gateway.invalid")
+    prompts(tmp_path, "one")
+    ours, theirs = pty.openpty()
+    try:
+        child = subprocess.Popen(
+            [str(COMMAND), "run", "prompts.csv"],
+            cwd=tmp_path,
+            env=environment({"GOOGLE_API_KEY": KEY}),
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        seen = b""
+        while b"[y/N]" not in seen:
+            seen += os.read(ours, 4096)
+        os.write(ours, answer.encode() + b"\n")
+        assert child.wait(60) == code
+    finally:
+        os.close(ours)
+    assert b"gateway.invalid" in seen
+    assert b"not Google's" in seen

@@ -1,0 +1,139 @@
+"""A process that was suspended reads what came meanwhile before it gives up."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from imagen_batch.providers import deadlines as deadlines_module
+from imagen_batch.providers.deadlines import Deadlines
+
+BODY = b'{"candidates": [{"data": "' + b"A" * 500_000 + b'"}]}'
+CHILD = """
+import sys
+from imagen_batch.providers import Credential
+from imagen_batch.transport import Transport
+from imagen_batch.errors import Transient
+sender = Transport(Credential("k" * 20), connections=1, timeout=0.5)
+try:
+    print(len(sender.post(sys.argv[1], b"{}").body))
+except Transient as error:
+    print(error.kind)
+"""
+
+
+class Clock:
+    """Seconds that only pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def looked(deadlines):
+    """Wait until the watcher has looked at the clock again."""
+    before = deadlines.looks
+    ends = time.monotonic() + 5
+    while deadlines.looks < before + 2 and time.monotonic() < ends:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Deadlines with a fake clock, that count how often they looked."""
+    clock = Clock()
+    monkeypatch.setattr(deadlines_module, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(Deadlines, "looks", 0, raising=False)
+    original = Deadlines._cut_overdue
+
+    def counting(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.looks += 1
+
+    monkeypatch.setattr(Deadlines, "_cut_overdue", counting)
+    deadlines = Deadlines(clock)
+    yield deadlines, clock
+    deadlines.close()
+
+
+def test_an_attempt_that_came_due_while_the_watcher_slept_gets_a_little_more_time(watched):
+    """Its reply may be there already."""
+    deadlines, clock = watched
+    with deadlines.within(300) as attempt:
+        looked(deadlines)
+        clock.now += 5000
+        looked(deadlines)
+        assert not attempt.due
+
+
+def test_the_time_after_a_sleep_ends_too(watched):
+    """A service that trickles gets no more than ten seconds."""
+    deadlines, clock = watched
+    with deadlines.within(300) as attempt:
+        looked(deadlines)
+        clock.now += 5000
+        looked(deadlines)
+        for _ in range(30):
+            clock.now += 0.4
+            looked_before = deadlines.looks
+            while deadlines.looks == looked_before:
+                time.sleep(0.01)
+        assert attempt.due
+
+
+def test_without_a_sleep_an_attempt_ends_at_its_time(watched):
+    """Not a moment is added."""
+    deadlines, clock = watched
+    with deadlines.within(0.3) as attempt:
+        looked(deadlines)
+        clock.now += 0.35
+        looked(deadlines)
+        assert attempt.due
+
+
+def test_a_watcher_that_had_nothing_to_watch_has_not_slept(watched):
+    """Hours between two attempts give the second one no more time."""
+    deadlines, clock = watched
+    clock.now += 10_000
+    with deadlines.within(0.3) as attempt:
+        looked(deadlines)
+        clock.now += 0.35
+        looked(deadlines)
+        assert attempt.due
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that suspend")
+def test_a_reply_that_came_while_the_process_was_stopped_is_read():
+    """As after Ctrl-Z and fg, later than the timeout."""
+    stopped, answered = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(2**16)
+                asked.set()
+                stopped.wait(10)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
+                answered.set()
+
+        asked = threading.Event()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        child = subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, text=True)
+        assert asked.wait(30)
+        os.kill(child.pid, signal.SIGSTOP)
+        stopped.set()
+        time.sleep(0.9)
+        os.kill(child.pid, signal.SIGCONT)
+        out, _ = child.communicate(timeout=30)
+        thread.join(10)
+    assert out.strip() == str(len(BODY))

@@ -1,0 +1,116 @@
+"""A reply whose pictures are cut out before it is parsed says the same as one that is parsed whole."""
+
+import json
+from unittest.mock import patch
+
+import orjson
+import pybase64
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imagen_batch.providers.wire import base64_text as lifting
+from imagen_batch.providers.wire.base64_text import around_pictures, loads
+
+PICTURE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
+names = st.sampled_from(["data", "bytesBase64Encoded", "text", 'a"data', "data\\", ""]) | st.text(max_size=4)
+texts = st.text(max_size=12) | st.sampled_from(['"data": "abc"', "ab\\", "a/b+c=", PICTURE, '\\"'])
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def plain(value):
+    """The same with views as the text that they show."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return str(value, "utf-8") if isinstance(value, memoryview) else value
+
+
+@given(
+    document=documents, indent=st.sampled_from([None, 1]), escaped=st.booleans(), long=st.sampled_from([0, 3, 4096])
+)
+def test_every_document_reads_as_the_parser_reads_it(document, indent, escaped, long):
+    """Whatever its names and texts, and however it is written."""
+    body = json.dumps(document, indent=indent, ensure_ascii=escaped).encode()
+    with patch.object(lifting, "_LONG_BYTES", long):
+        assert plain(loads(body)) == orjson.loads(body)
+
+
+@given(body=st.binary(max_size=80) | documents.map(orjson.dumps), at=st.integers(0, 80), byte=st.integers(0, 255))
+def test_damage_is_found_or_left_to_whoever_decodes_the_picture(body, at, byte):
+    """Bytes that no JSON may hold can only be in a text that was cut out, and no base64 holds them."""
+    damaged = body[:at] + bytes([byte]) + body[at + 1 :]
+    with patch.object(lifting, "_LONG_BYTES", 0):
+        try:
+            expected = orjson.loads(damaged)
+        except orjson.JSONDecodeError:
+            parts = _lifted_parts(damaged)
+            assert parts is None or any(_is_no_base64(part) for part in parts)
+        else:
+            assert plain(loads(damaged)) == expected
+
+
+def _lifted_parts(body):
+    """The texts that were cut out; None where the rest can't be parsed."""
+    try:
+        value = loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    boxes, parts = [value], []
+    while boxes:
+        box = boxes.pop()
+        if isinstance(box, memoryview):
+            parts.append(box)
+        elif isinstance(box, dict | list):
+            boxes += box.values() if isinstance(box, dict) else box
+    return parts
+
+
+def _is_no_base64(text):
+    try:
+        pybase64.b64decode(text, validate=True)
+    except ValueError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", ["data", "bytesBase64Encoded"])
+def test_a_picture_is_a_view_of_the_reply(name):
+    """Nothing of it was copied."""
+    body = orjson.dumps({"inlineData": {name: PICTURE, "mimeType": "image/png"}})
+    value = loads(body)["inlineData"][name]
+    assert value.obj is body
+    assert bytes(value) == PICTURE.encode()
+
+
+def test_a_text_with_escapes_stays_for_the_parser():
+    """Some write base64 so: each of its slashes with one before it."""
+    body = orjson.dumps({"data": PICTURE}).replace(b"/", rb"\/")
+    assert loads(body) == {"data": PICTURE}
+
+
+def test_a_reply_that_breaks_off_in_a_picture_is_no_json():
+    """Its closing quote is missing."""
+    with pytest.raises(orjson.JSONDecodeError):
+        loads(orjson.dumps({"data": PICTURE})[:-10])
+
+
+def test_a_deep_reply_is_read_without_recursion():
+    """As deep as the parser goes."""
+    value = loads(b"[" * 1000 + orjson.dumps({"data": PICTURE}) + b"]" * 1000)
+    while isinstance(value, list):
+        value = value[0]
+    assert bytes(value["data"]) == PICTURE.encode()
+
+
+def test_what_stands_around_pictures_is_all_but_their_text():
+    """One part more than there are pictures."""
+    body = orjson.dumps([{"data": PICTURE}, {"text": "words"}, {"data": PICTURE}])
+    parts = around_pictures(body)
+    assert len(parts) == 3
+    assert PICTURE.encode().join(parts) == body

@@ -1,0 +1,247 @@
+"""What a service sends is read in a time that grows with its length and no faster."""
+
+import random
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from imagen_batch.errors import AttemptError
+from imagen_batch.providers.redaction import redact
+from imagen_batch.providers.wire import DIALECTS
+from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.providers.wire.json_body import short
+from imagen_batch.providers.wire.quota import _is_spend_window, read_quota_error
+from imagen_batch.providers.wire.retry_after import wait_hint
+from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error
+from imagen_batch.providers.wire.support_codes import is_bare, support_codes
+from imagen_batch.reports.causes import _folded
+from imagen_batch.sending.retry import Attempts
+from tests.support.factories import request
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+SIZE = 240_000
+LONGEST_S = 1.0  # on a busy machine; each took milliseconds, and the patterns of before took minutes
+REPEATS = [
+    "usage ",
+    "usage ten",
+    "spen",
+    "To monitor",
+    "To monitor ",
+    "For more information",
+    "For more information: ",
+    "To monitor: https://",
+    "http://",
+    "https",
+    "limit: 0",
+    "limit: 0.",
+    "limit '",
+    "metric: ",
+    "metric '",
+    "limit",
+    "retry in ",
+    "retry in 1",
+    "1",
+    "1.",
+    "1h",
+    "1.1ms",
+    "support codes:",
+    "support code(s): ",
+    "support codes: 1, ",
+    "1, ",
+    ", ",
+    " ",
+    "\n",
+    "\t1",
+    "<title",
+    "<title ",
+    "<title>",
+    "<",
+    "\u0130",
+    "a-f0",
+    "0-",
+]
+
+
+def error_body(message):
+    """An error as Google writes it."""
+    return orjson.dumps({"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}})
+
+
+def seconds(work, *args, **named):
+    """How long it takes; errors of attempts are answers, too."""
+    began = time.perf_counter()
+    with suppress(AttemptError):
+        work(*args, **named)
+    return time.perf_counter() - began
+
+
+def repeated(unit):
+    """So much of it, with something else at the end, so that a pattern is tempted to go back."""
+    return unit * (SIZE // len(unit)) + "!"
+
+
+@pytest.mark.parametrize("unit", REPEATS, ids=repr)
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+def test_a_message_that_repeats_itself_is_read_at_once(unit, status):
+    """As JSON, as bare text and as a page."""
+    text = repeated(unit)
+    for body in (error_body(text), text.encode(), b"<html>" + text.encode()):
+        assert seconds(read_error, status, {}, body, asked=1) < LONGEST_S
+
+
+@pytest.mark.parametrize("unit", REPEATS, ids=repr)
+def test_every_pattern_is_linear(unit):
+    """Each by itself, on the whole text: the bound on what is read is not what saves us."""
+    text = repeated(unit)
+    error = ServiceError(message=text)
+    for work in (lambda: error.plain, lambda: error.words, lambda: short(text)):
+        assert seconds(work) < LONGEST_S
+    for work in (support_codes, is_bare, lambda _: wait_hint({"Retry-After": text}, error, now=NOW)):
+        assert seconds(work, text) < LONGEST_S
+    assert seconds(lambda: _folded(text[:500])) < LONGEST_S
+    assert seconds(read_quota_error, error, wait=None, now=NOW) < LONGEST_S
+
+
+def test_a_key_is_looked_for_in_linear_time():
+    """Also one that is all of one letter, among texts that are nearly the key."""
+    for key in ("A" * 39, "AIzaSy-not/a+real_key-0123456789", "x"):
+        for unit in (*REPEATS, "\\", "\\u0041", "%41", "&#65;", "A", key[:-1] + "/"):
+            assert seconds(redact, repeated(unit)[:40_000], key) < LONGEST_S
+
+
+def test_mixtures_are_linear_too():
+    """Repeats of two units, one after the other and in turn."""
+    dice = random.Random(5)
+    for _ in range(60):
+        one, two = dice.sample(REPEATS, 2)
+        text = (one + two) * (SIZE // len(one + two)) if dice.random() < 0.5 else repeated(one) + repeated(two)
+        assert seconds(read_error, 429, {}, error_body(text), asked=1) < LONGEST_S
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+@pytest.mark.parametrize(
+    "field",
+    [
+        lambda text: {"candidates": [{"finishReason": "OTHER", "finishMessage": text}]},
+        lambda text: {"candidates": [{"content": {"parts": [{"text": text}] * 20}}]},
+        lambda text: {"promptFeedback": {"blockReason": text, "blockReasonMessage": text}},
+        lambda text: {"predictions": [{"raiFilteredReason": text}, text, {"mimeType": text}]},
+        lambda text: {"error": {"message": text, "details": [{"@type": text, "links": [{"url": text}]}]}},
+        lambda text: {text: text},
+    ],
+)
+def test_a_reply_whose_words_repeat_is_read_at_once(dialect, field):
+    """In every place that words can stand in."""
+    for unit in REPEATS:
+        assert seconds(DIALECTS[dialect].decode, orjson.dumps(field(repeated(unit))), asked=1) < LONGEST_S
+
+
+DEEP = b"[" * 900 + b"]" * 900
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 503])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"error":' * 100_000,
+        b'{"error": {"message": "x", "details": [{"@type": %s, "reason": "x"}]}}' % DEEP,
+        b'{"error": {"details": [{"violations": [{"quotaId": %s, "quotaMetric": %s, "quotaValue": %s}]}]}}'
+        % (DEEP, DEEP, DEEP),
+        b'{"error": {"message": %s, "code": %s, "status": %s}}' % (DEEP, DEEP, DEEP),
+        b'{"candidates": [{"finishReason": %s, "safetyRatings": %s}]}' % (DEEP, DEEP),
+        b'{"predictions": [{"safetyAttributes": %s, "raiFilteredReason": %s}]}' % (DEEP, DEEP),
+        b'{"error": {"code": ' + b"9" * 100_000 + b"}}",
+        b'{"error": {"code": 1e999}}',
+        b'{"error": {"message": "x"}, "a": [' + b"{}," * 2_000_000 + b"{}]}",
+        b'{"usageMetadata": {"candidatesTokenCount": ' + b"9" * 5000 + b"}}",
+    ],
+    ids=range(11),
+)
+def test_what_is_nested_or_huge_is_an_answer_like_any_other(status, body):
+    """No RecursionError, no overflow, no minute of parsing."""
+
+    def read():
+        if status == 200:
+            for dialect in DIALECTS.values():
+                try:
+                    dialect.decode(body, asked=1)
+                except AttemptError:
+                    continue
+        else:
+            read_error(status, {}, body, asked=1)
+
+    assert seconds(read) < LONGEST_S
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "9" * 400,
+        "9" * 60_000,
+        "0." + "1" * 60_000,
+        "1e999",
+        "inf",
+        "nan",
+        "-1",
+        "Fri, 31 Dec 9999 23:59:59 -2359",
+        "Fri, 31 Dec 9999 23:59:59 +2359",
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "Fri, 31 Dec 99999999999 23:59:59 GMT",
+        "Fri, 31 Dec 2026 23:59:59 +" + "9" * 400,
+        "\u0663",
+        "",
+    ],
+)
+def test_any_wait_is_a_bounded_number_or_none(value):
+    """In a header, in RetryInfo and in the message."""
+    for headers, error in (
+        ({"Retry-After": value}, ServiceError()),
+        ({}, ServiceError(retry_delay=value + "s")),
+        ({}, ServiceError(message=f"Please retry in {value}s.")),
+    ):
+        wait = wait_hint(headers, error, now=NOW)
+        assert wait is None or 0 <= wait <= 7 * 24 * 3600
+
+
+def test_a_delay_of_hundreds_of_digits_is_read_like_a_long_one():
+    """It overflows nothing."""
+    body = orjson.dumps(
+        {
+            "error": {
+                "code": 429,
+                "message": "quota",
+                "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "9" * 700 + "s"}],
+            }
+        }
+    )
+    with pytest.raises(AttemptError) as caught:
+        read_error(429, {}, body, asked=1)
+    assert caught.value.kind == "quota_day"
+    assert parse_service_error(body).retry_delay.endswith("9s")
+
+
+def test_the_words_that_decide_are_found_as_before():
+    """Bounded patterns still know Google's own sentences."""
+    spending = ServiceError(message="Your usage within the last 10 minutes is over the limit.")
+    assert _is_spend_window(spending)
+    assert not _is_spend_window(ServiceError(message="10 minutes ago your usage was low"))
+    pointed = ServiceError(
+        message="Too much. For more information on this error, head to: https://x.test/a. To monitor your usage: "
+        "https://y.test/b Please retry."
+    )
+    assert pointed.words == "Too much. Please retry."
+
+
+def test_the_thousandth_attempt_waits_like_the_tenth():
+    """Doubling ends before a float does."""
+    settings = SimpleNamespace(wait_initial=1.0, wait_max=60.0)
+    studio = SimpleNamespace(settings=settings, rng=lambda: 0.5, tries=lambda _request: 0)
+    attempts = Attempts(request(), studio)
+    for number in (1, 10, 1025, 10**9):
+        state = SimpleNamespace(outcome=None, attempt_number=number)
+        assert 0 <= attempts._wait(state) <= 60

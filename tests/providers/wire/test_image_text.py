@@ -1,0 +1,173 @@
+"""Every form of base64 that holds all bytes gives exactly these bytes; whatever lacks some gives none."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagen_batch.providers.wire import DIALECTS
+from imagen_batch.providers.wire.image_text import image_bytes
+from imagen_batch.providers.wire.json_body import has_error, parse_object, stated, word
+
+BYTES = st.binary(min_size=1, max_size=300)
+
+
+@st.composite
+def written(draw: Any) -> tuple[bytes, str]:
+    """Some bytes, and a text that holds them in any mixture of forms."""
+    pieces = draw(st.lists(BYTES, min_size=1, max_size=3))
+    text = "".join(base64.b64encode(piece).decode() for piece in pieces)
+    if len(pieces) > 1 and any(len(piece) % 3 == 0 for piece in pieces[:-1]):
+        text = base64.b64encode(b"".join(pieces)).decode()
+    if draw(st.booleans()):
+        text = text.replace("+", "-").replace("/", "_")
+    if draw(st.booleans()):
+        text = text.rstrip("=")
+    if draw(st.booleans()):
+        width = draw(st.integers(1, 80))
+        text = draw(st.sampled_from(["\n", "\r\n", " ", "\t"])).join(
+            text[at : at + width] for at in range(0, len(text), width)
+        )
+    prefix = draw(st.sampled_from(["", "", "data:image/png;base64,", "data:;base64,", "DATA:image/x;a=b;base64,"]))
+    return b"".join(pieces), draw(st.sampled_from(["", "\n", " \0"])) + prefix + text
+
+
+@settings(deadline=None)
+@given(written())
+def test_every_form_that_holds_all_bytes_gives_them(case: tuple[bytes, str]) -> None:
+    """Padded pieces, both alphabets, line breaks, no padding, data URLs, and any mixture of these."""
+    data, text = case
+    assert image_bytes(text) == data
+    assert image_bytes(memoryview(text.encode())) == data
+
+
+@settings(deadline=None)
+@given(BYTES)
+def test_bytes_as_numbers_and_texts_in_a_list_are_read(data: bytes) -> None:
+    """As servers write that know no base64, or send it in parts."""
+    assert image_bytes(list(data)) == data
+    assert image_bytes({"type": "Buffer", "data": list(data)}) == data
+    text = base64.b64encode(data).decode()
+    assert image_bytes([text[:5], text[5:]]) == data
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *("", " ", "=", "a", "YWJj*", "YWJjZ", "é", "data:image/png;base64,"),
+        *([], [1, 256], [True], ["a", 1], {}, 5, None, {"data": [1]}),
+    ],
+)
+def test_what_lacks_bytes_gives_none(damaged: object) -> None:
+    """A sign that base64 lacks, half of a group, nothing at all."""
+    assert image_bytes(damaged) is None
+
+
+REPLY = st.fixed_dictionaries({"predictions": st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9)))})
+
+
+@settings(deadline=None)
+@given(
+    value=REPLY,
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]),
+    before=st.text(" \t\r\n", max_size=3),
+    after=st.text(" \t\r\n\0", max_size=5),
+    wrapped=st.integers(0, 2),
+)
+def test_good_json_is_read_in_whatever_encoding_and_wrapper(
+    value: dict[str, Any], encoding: str, before: str, after: str, wrapped: int
+) -> None:
+    """Byte-order marks, UTF-16 and UTF-32, blanks, NULs, arrays around."""
+    if encoding.startswith(("utf-16", "utf-32")):
+        before = before[:0]
+    text = before + "[" * wrapped + json.dumps(value) + "]" * wrapped + after
+    assert parse_object(text.encode(encoding)) == value
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0" * 9, b"[]", b"[[]]", b"[1]", b"{", b"{}x", b"5"]
+)
+def test_what_is_no_answer_is_none(body: bytes) -> None:
+    """No object, or one that says nothing with something behind it."""
+    assert parse_object(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b",".join([b'{"candidates":[1]}'] * 100_000) + b"]",
+        b"data: {}\n" * 100_000,
+        b'{"a":"' + b"\xff" * 3_000_000 + b'"}',
+        b"\0" * 3_000_000 + b"{",
+        b'{"data":"' + b"YQ==" * 500_000 + b'"}x',
+    ],
+    ids=["many objects", "many events", "invalid bytes", "NULs", "many pieces"],
+)
+def test_time_grows_with_the_length_of_a_body_and_no_faster(body: bytes) -> None:
+    """Megabytes of the oddest input take a moment."""
+    began = time.process_time()
+    found = parse_object(body)
+    image_bytes((found or {}).get("data"))
+    assert time.process_time() - began < 3
+
+
+def test_a_body_nested_beyond_all_measure_is_no_answer() -> None:
+    """And breaks nothing."""
+    for body in (b"[" * 200_000, b'{"a":' * 200_000, b"\xef\xbb\xbf" + b'{"a":[' * 100_000):
+        assert parse_object(body) is None
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        None,
+        "",
+        " ",
+        0,
+        "0",
+        "X_UNSPECIFIED",
+        "block_reason_unspecified",
+        "Finish_Reason_Unspecified",
+        "unspecified",
+        [],
+        {},
+    ],
+)
+def test_an_unspecified_value_is_no_statement(silent: object) -> None:
+    """In whatever letter case, as a number, or absent."""
+    assert word(silent) is None
+    for reply in ({"promptFeedback": {"blockReason": silent}}, {"candidates": [{"finishReason": silent}]}):
+        (sample,) = DIALECTS["generate_content"].decode(json.dumps(reply).encode(), asked=1).samples
+        assert (sample.kind, sample.again, sample.finish_reason) == ("no_image", 1, None)  # type: ignore[union-attr]
+
+
+def test_a_statement_is_one() -> None:
+    """In upper case, as the enum spells it."""
+    assert word(" image_safety ") == "IMAGE_SAFETY"
+    assert stated([{"category": "A", "probability": "X_UNSPECIFIED"}, {"category": "X_UNSPECIFIED"}]) == [
+        {"category": "A"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (None, False),
+        ({}, False),
+        ({"code": 0}, False),
+        ({"code": 0, "status": "OK", "message": ""}, False),
+        ({"code": 500}, True),
+        ({"message": "no"}, True),
+        ({"code": 0, "status": "INTERNAL"}, True),
+        ("overloaded", True),
+    ],
+)
+def test_an_error_is_one_that_states_something(error: object, is_one: bool) -> None:
+    """Code 0 is how the wire spells success."""
+    assert has_error({"error": error}) is is_one

@@ -1,0 +1,143 @@
+"""What holds for any bytes that a service, a proxy or an accident may send."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagen_batch.errors import Fatal, Transient
+from imagen_batch.providers.wire import DIALECTS
+from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.records import Missing, Picture, Reply
+
+REPLIES = Path(__file__).parent / "replies"
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """A JSON value and all that is in it."""
+    yield value
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        yield from walk(child)
+
+
+# Nonsense is most dangerous in the service's own vocabulary.
+RECORDED = [json.loads(path.read_text("utf-8")).get("body") for path in REPLIES.rglob("*.json")]
+NAMES = st.sampled_from(sorted({name for value in walk(RECORDED) if isinstance(value, dict) for name in value}))
+WORDS = st.text(max_size=12) | st.sampled_from(sorted({it for it in walk(RECORDED) if isinstance(it, str)}))
+PICTURES = st.sampled_from(["YQ==", "YWI=", "", "*", "é"])
+
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), WORDS, PICTURES)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=25,
+)
+ITEMS = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"bytesBase64Encoded": PICTURES}),
+        st.fixed_dictionaries({"raiFilteredReason": WORDS}),
+        JSON,
+    ),
+    max_size=6,
+)
+PREDICTIONS = st.fixed_dictionaries({"predictions": ITEMS})
+PARTS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"text": WORDS, "inlineData": st.fixed_dictionaries({"data": PICTURES}), "thought": JSON}
+    ),
+    max_size=4,
+)
+CANDIDATES = st.fixed_dictionaries(
+    {
+        "candidates": st.lists(
+            st.fixed_dictionaries({"content": st.fixed_dictionaries({"parts": PARTS}), "finishReason": JSON}),
+            min_size=1,
+            max_size=2,
+        )
+    }
+)
+BODIES = st.one_of(
+    st.binary(max_size=60),
+    st.one_of(JSON, PREDICTIONS, CANDIDATES).map(lambda value: json.dumps(value).encode()),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["Retry-After", "retry-after", "Location", "Date"]),
+    st.one_of(
+        st.text(max_size=20),
+        st.sampled_from(
+            ["1e9", "9" * 400, "Sun, 22 Nov 2026 20:01:30 GMT", "Mon, 1 Jan 99999 0:0:0 +9999", "http://["]
+        ),
+        st.datetimes().map(lambda moment: moment.strftime("%a, %d %b %Y %H:%M:%S -0000")),
+    ),
+)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@settings(deadline=None)
+@given(body=BODIES, asked=st.integers(1, 4))
+def test_any_answer_becomes_as_many_samples_as_were_asked_for_or_a_decision(
+    dialect: str, body: bytes, asked: int
+) -> None:
+    """Nothing else may come out: a foreign exception would end the run."""
+    try:
+        reply = DIALECTS[dialect].decode(body, asked=asked)
+    except (Transient, Fatal):
+        return
+    check(reply, asked=asked)
+
+
+@settings(deadline=None)
+@given(
+    status=st.integers(0, 999) | st.sampled_from([400, 429]),
+    headers=HEADERS,
+    body=BODIES,
+    asked=st.integers(1, 4),
+)
+def test_any_error_becomes_as_many_samples_as_were_asked_for_or_a_decision(
+    status: int, headers: dict[str, str], body: bytes, asked: int
+) -> None:
+    """A row is to blame, or the run decides; a hint to wait is never negative, endless or no number."""
+    try:
+        check(read_error(status, headers, body, asked=asked), asked=asked)
+    except Transient as error:
+        check_wait(error)
+    except Fatal as error:
+        check_stop(error)
+
+
+@settings(deadline=None)
+@given(items=st.lists(st.sampled_from(["YQ==", "YWI=", None]), max_size=6), asked=st.integers(1, 4))
+def test_no_picture_gives_way_to_a_refusal(items: list[str | None], asked: int) -> None:
+    """As many of the pictures as were asked for are kept, in order, whatever stands between them."""
+    answer: list[dict[str, Any]] = [
+        {"bytesBase64Encoded": item} if item else {"raiFilteredReason": "Support codes: 1"} for item in items
+    ]
+    reply = DIALECTS["predict"].decode(json.dumps({"predictions": answer}).encode(), asked=asked)
+    kept = [sample.data for sample in reply.samples if isinstance(sample, Picture)]
+    assert kept == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:asked]
+
+
+def check(reply: Reply, *, asked: int) -> None:
+    assert len(reply.samples) == asked
+    for sample in reply.samples:
+        if isinstance(sample, Missing):
+            assert (sample.kind.startswith("filtered_")) == (sample.outcome == "filtered")
+            assert sample.reason
+        else:
+            assert sample.data
+
+
+def check_wait(error: Transient) -> None:
+    assert error.retry_after is None or 0 <= error.retry_after <= 7 * 24 * 3600
+
+
+def check_stop(error: Fatal) -> None:
+    assert error.exit_code == (75 if error.outcome == "quota_day" else 2)
+    assert error.outcome in {"auth", "address", "billing", "model_gone", "quota_day"}

@@ -1,0 +1,316 @@
+"""Sums and counts: the rows, the summary and the ledger say the same, and every sentence with a number is true."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imagen_batch.cli.plan_report import plan_json, plan_text
+from imagen_batch.errors import Fatal, Transient
+from imagen_batch.ledger.history import History, read_history
+from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.planning.pending import nothing_to_send, remaining
+from imagen_batch.planning.plan import examine
+from imagen_batch.records import Sample
+from imagen_batch.reports.render import cost, to_json, to_markdown, to_terminal
+from imagen_batch.reports.summary import Facts, Tally
+from imagen_batch.runs.run import open_run
+from imagen_batch.runs.status import look
+from imagen_batch.sending.governor import Governor
+from imagen_batch.sending.stop import Stop
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator
+from imagen_batch.storage import LEDGER, Folder
+from imagen_batch.text import span
+from tests.support.entries import entry
+from tests.support.factories import ok, request, trace
+from tests.support.runs import IMAGEN, TODAY, prompts, run
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+def _sum(ran) -> float:
+    return sum(row["cost_usd"] or 0.0 for row in ran.rows)
+
+
+def test_the_rows_sum_to_the_summary_whatever_was_tried_and_refused(tmp_path, sim):
+    """Attempts in vain, refusals that cost their input, a second try of each: all stand in the rows."""
+    texts = ("one", "two [[sim:finish_NO_IMAGE]]", "three [[sim:text_only]]", "four [[sim:finish_IMAGE_SAFETY]]")
+    source = prompts(tmp_path, *texts)
+    first = run(source, sim)
+    assert first.summary.cost_usd == pytest.approx(_sum(first), abs=1e-6)
+    second = run(source, sim, retry="failed,filtered")
+    assert second.summary.cost_usd > first.summary.cost_usd
+    assert second.summary.cost_usd == pytest.approx(_sum(second), abs=1e-6)
+    assert second.summary.earlier_usd == 0
+
+
+def test_a_picture_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
+    """It was deleted and made again."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim)
+    once = _sum(first)
+    (first.folder / first.rows[0]["file"]).unlink()
+    again = run(source, sim, retry="missing")
+    assert _sum(again) == pytest.approx(2 * once)
+    assert again.summary.cost_usd == pytest.approx(_sum(again), abs=1e-6)
+
+
+def test_samples_of_one_request_share_its_cost(tmp_path, sim):
+    """Four of one call: a quarter each."""
+    ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
+    assert len({row["cost_usd"] for row in ran.rows}) == 1
+    assert ran.summary.cost_usd == pytest.approx(_sum(ran), abs=1e-6)
+
+
+def test_what_earlier_prompts_cost_is_a_figure_of_its_own(tmp_path, sim):
+    """Rows and earlier ones together are the summary's sum; this run's part stands beside."""
+    first = run(prompts(tmp_path, "one", "two"), sim)
+    second = run(prompts(tmp_path, "one", "three"), sim)
+    told = json.loads((second.folder / "summary.json").read_text())
+    assert told["earlier_cost_usd"] == pytest.approx(first.summary.cost_usd / 2, abs=1e-5)
+    assert told["cost_usd"] == pytest.approx(_sum(second) + told["earlier_cost_usd"], abs=2e-6)
+    assert told["run_cost_usd"] == pytest.approx(first.summary.cost_usd / 2, abs=1e-5)
+    assert told["run_attempts"] == 1
+    for text in (to_terminal(second.summary, color=False), to_markdown(second.summary)):
+        assert "of the cost is for earlier prompts" in text
+        assert "1 older picture kept: earlier prompts, or rows no longer in this file" in text
+        assert "of it in this run" in text
+
+
+def test_a_rehearsal_s_charges_are_not_real_ones(tmp_path):
+    """The same folder goes live: the simulator's figures neither count nor eat the wall."""
+    source = prompts(tmp_path, "one", "two")
+    with Simulator() as sim:
+        run(source, sim)
+    with Simulator() as live:
+        env = {"GOOGLE_API_KEY": "k" * 39}
+        ran = run(source, live, env=env, provider="gemini", max_images=2, max_cost=0.2)
+    assert ran.statuses == ["ok", "ok"]
+    assert ran.summary.cost_usd == pytest.approx(_sum(ran), abs=1e-6)
+    assert ran.summary.earlier_usd == 0
+
+
+def test_what_an_earlier_version_recorded_without_a_provider_still_counts(tmp_path):
+    """A wall must not become wider because a folder is old."""
+    storage = Folder(tmp_path)
+    storage.put("images/a.png", b"")
+    writer = LedgerWriter(storage, now=1.0)
+    writer.sent(request(1), attempt=1, at=1.0)
+    writer.done(request(1), (ok(),), trace(request(1).key))
+    writer.sent(request(2), attempt=1, at=1.0, provider="simulator")
+    writer.done(request(2), (ok(),), trace(request(2).key))
+    writer.sent(request(3), attempt=1, at=1.0, provider="gemini")
+    writer.close()
+    past = read_history(storage.logs(LEDGER))
+    assert past.lost_money("gemini").high == pytest.approx(0.08)
+    assert past.lost_money("vertex").spent == pytest.approx(0.04)
+    assert past.lost_money("simulator").high == pytest.approx(0.08)
+    assert past.lost_money().high == pytest.approx(0.12)
+    assert past.pictures_at_most("simulator") == 2
+    assert past.charges("gemini").lost_attempts == 1
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["vain", "ok", "failed", "filtered", "lost"]), st.integers(1, 4)), max_size=30
+)
+
+
+@settings(deadline=None)  # it flushes to disk
+@given(STEPS)
+def test_samples_always_sum_to_the_ledger(tmp_path_factory, steps):
+    """Whatever happened in which order: what is charged stands at a sample, once."""
+    storage = Folder(tmp_path_factory.mktemp("run"))
+    storage.put("images/a.png", b"")
+    writer, spent, attempts = LedgerWriter(storage, now=1.0), 0.0, dict.fromkeys(range(1, 5), 0)
+    for at, (step, number) in enumerate(steps):
+        one = request(number)
+        attempts[number] += 1
+        writer.sent(one, attempt=attempts[number], at=float(at), provider="gemini")
+        if step in ("vain", "lost"):
+            usd = 0.01 if step == "vain" else None
+            facts = {"kind": "x", "status": 200, "charged": "no" if usd else "maybe", "usd": usd}
+            writer.back(one, attempt=attempts[number], at=float(at), facts=facts)
+            spent += usd or 0.0
+        else:
+            usd = 0.04 if step == "ok" else 0.002
+            sample = ok(cost_usd=usd) if step == "ok" else Sample(1, step, cost_usd=usd, cost_is="exact")
+            writer.done(one, (sample,), trace(one.key, attempts=attempts[number]))
+            spent += usd
+    writer.close()
+    past = read_history(storage.logs(LEDGER))
+    assert past.money.spent == pytest.approx(spent)
+    assert sum(_charged(past, number) for number in attempts) == pytest.approx(spent)
+
+
+def _charged(past: History, number: int) -> float:
+    base = request(number).base
+    charged, found = past.cost(base, 1), past.details(base, 1)
+    if charged is not None:
+        return charged
+    return (found[0].cost_usd or 0.0) if found else 0.0
+
+
+def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
+    """Five attempts of one request are five that may have been charged."""
+    with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 9}]) as sim:
+        ran = run(prompts(tmp_path, "one"), sim, max_attempts=5)
+    assert "5 attempts whose reply was lost may have been charged" in cost(ran.summary)
+    assert to_json(ran.summary)["lost_attempts"] == 5
+
+
+def test_pictures_that_were_deleted_are_not_told_to_be_there(tmp_path, sim):
+    """What is counted as older is in the folder."""
+    first = run(prompts(tmp_path, "one", "two", "three"), sim)
+    for row in first.rows[:2]:
+        (first.folder / row["file"]).unlink()
+    second = run(prompts(tmp_path, "three"), sim)
+    assert second.summary.facts.elsewhere == 0
+    assert "older" not in to_terminal(second.summary, color=False)
+
+
+def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
+    """It is neither unknown nor to be run again; once the run is gone it is unknown."""
+    source = prompts(tmp_path, "one", "two", "three")
+    folder = tmp_path / "out"
+    settings = validated({"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url})
+    with open_run(examine(settings, today=TODAY), env={}) as opened:
+        (shard,) = opened.shards()
+        opened.studio.ledger.sent(shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator")
+        found = look(folder)
+        told = to_json(found)
+        assert (told["state"], told["in_flight"], told["finished_at"]) == ("running", 1, None)
+        assert told["samples"] | {"unknown": 0, "not_attempted": 3} == told["samples"]
+        assert told["causes"] == []
+        text = to_terminal(found, color=False)
+        assert "in flight 1" in text
+        assert "not_attempted 2" in text
+        assert "run again" not in text
+        assert "next" not in text
+    after = look(folder)
+    assert (after.counts["unknown"], after.in_flight, after.state) == (1, 0, "unfinished")
+    assert to_json(after)["finished_at"] is None
+
+
+def test_status_tells_when_the_last_run_began_and_ended(tmp_path, sim):
+    """Not the moment of the look."""
+    ran = run(prompts(tmp_path, "one"), sim)
+    told = to_json(look(ran.folder))
+    written = json.loads((ran.folder / "summary.json").read_text())
+    assert (told["started_at"], told["finished_at"]) == (written["started_at"], written["finished_at"])
+    assert told["started_at"] < told["finished_at"]
+
+
+def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
+    """It was refused by a passing error, and the run was stopped before the next attempt."""
+    with Simulator(faults=[{"match": "*", "fault": "overloaded_503", "times": 1}]) as sim:
+        source = prompts(tmp_path, "one")
+        settings = validated(
+            {
+                "prompts": str(source),
+                "out": str(tmp_path / "out"),
+                "provider": "simulator",
+                "base_url": sim.url,
+                "wait_initial": 30.0,
+            }
+        )
+        with open_run(examine(settings, today=TODAY), env={}) as opened:
+            sleep = opened.stop.sleep
+
+            def stopped(seconds: float) -> None:
+                opened.stop.for_signal(15)
+                sleep(seconds)
+
+            opened.stop.sleep = stopped  # type: ignore[method-assign]
+            for shard in opened.shards():
+                opened.make(shard)
+            summary = opened.finish()
+    ((cause, _),) = summary.causes
+    assert cause.status == "not_attempted"
+    assert "overloaded" in cause.message
+    assert "the run ended before another attempt" in cause.message
+    (row,) = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    assert (row["status"], row["attempts"]) == ("not_attempted", 1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_counts_agree_with_their_nouns(count):
+    """One picture, two pictures; is and are."""
+    tally = Tally()
+    for row in range(1, count + 1):
+        tally.add(entry(row, status="unknown", cost_is="unknown"))
+    moment = datetime(2026, 11, 23, tzinfo=UTC)
+    summary = tally.summary(Facts("out", "imagen-batch run p.csv", moment, moment, elsewhere=count))
+    text = to_terminal(summary, color=False)
+    assert f"{count} older picture{'s' if count > 1 else ''} kept" in text
+    assert f"{count} picture{'s' if count > 1 else ''} or lost attempt{'s' if count > 1 else ''}" in text
+
+
+def _planned(source, folder, sim, **chosen):
+    settings = validated(
+        {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url, **chosen}
+    )
+    examined = examine(settings, today=TODAY)
+    return examined, remaining(examined)
+
+
+def test_a_plan_tells_what_is_made_what_is_refused_and_what_is_sent(tmp_path, sim):
+    """Refused rows are not in the folder, and are sent again only with --retry."""
+    source = prompts(tmp_path, "one", "two [[sim:finish_IMAGE_SAFETY]]", "three [[sim:bad_request]]")
+    ran = run(source, sim)
+    examined, left = _planned(source, ran.folder, sim)
+    assert (left.samples, left.made, left.held) == (0, 1, 2)
+    text = plan_text(examined, left)
+    assert "none; 1 made; 2 refused or failed are tried again only with --retry" in text
+    assert nothing_to_send(left) == (
+        "Nothing to send: 1 made; 2 refused or failed are tried again only with --retry."
+    )
+    examined, left = _planned(source, ran.folder, sim, retry="filtered")
+    assert (left.samples, left.made, left.held) == (1, 1, 1)
+    assert "1 to send, for 1 picture; 1 made; 1 refused or failed is tried again" in plan_text(examined, left)
+
+
+def test_a_plan_lists_the_names_that_are_still_to_be_given(tmp_path, sim):
+    """A template changes no name of an image that was made."""
+    source = prompts(tmp_path, "one", "two")
+    ran = run(source, sim)
+    examined, left = _planned(source, ran.folder, sim, name_template="{slug}")
+    assert "keep their names" in plan_text(examined, left)
+    assert "images/one" not in plan_text(examined, left)
+    assert json.loads(plan_json(examined, left))["names"] == []
+    more = prompts(tmp_path, "one", "two", "three")
+    examined, left = _planned(more, ran.folder, sim, name_template="{slug}")
+    assert json.loads(plan_json(examined, left))["names"] == ["images/three"]
+    assert "images/three (the 2 that were made keep their names)" in plan_text(examined, left)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second"), (20, "20 seconds"), (600, "10 minutes"), (89.6, "90 seconds"), (9000, "2.5 hours")],
+)
+def test_a_time_is_told_in_the_unit_that_fits(seconds, words):
+    """Twenty seconds are not 0 minutes."""
+    assert span(seconds) == words
+
+
+def test_an_outage_of_seconds_is_told_in_seconds():
+    """Not in minutes that are rounded up."""
+    now = [0.0]
+    governor = Governor(per_minute=None, in_flight=8, outage_limit=70.0, stop=Stop(), clock=lambda: now[0])
+    error = Transient("overloaded", kind="overloaded", http_status=503)
+    for now[0] in (*range(11), 12, 16, 24, 40):  # the pauses that the governor keeps while nothing succeeds
+        governor.failed(governor.admit(), error)
+    now[0] = 80.0
+    permit = governor.admit()
+    with pytest.raises(Fatal, match="nothing has succeeded for 80 seconds; the last error was"):
+        governor.failed(permit, error)

@@ -1,0 +1,106 @@
+"""A run is the same wherever it lives: a folder, or objects in a store."""
+
+import hashlib
+
+import pyarrow.parquet as pq
+import pytest
+
+from imagen_batch.audit.audit import audit
+from imagen_batch.audit.quarantine import set_aside
+from imagen_batch.errors import FolderBusy, SettingsInvalid
+from imagen_batch.inputs.snapshot import stored_settings
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.status import look
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.storage import open_storage
+from tests.support.runs import TODAY, prompts, run, write_csv
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+def rows(place):
+    """The manifest."""
+    return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
+
+
+def test_a_run_its_second_its_status_and_its_audit(place, tmp_path, sim):
+    """Pictures, manifest and summary are there; a second run sends nothing; nothing is found amiss."""
+    source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
+    summary = run(source, sim, out=place).summary
+    assert (summary.exit_code, summary.facts.out) == (0, place)
+    made = rows(place)
+    for row in made:
+        data = storage.read(row["file"])
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        assert read_stamp(data)["prompt"] == row["prompt"]
+    assert {"summary.json", "summary.md", "manifest.csv", "README.md"} <= {name for name, _ in storage.sizes("")}
+    run(source, sim, out=place)
+    assert len(sim.requests) == 3
+    assert rows(place) == made
+    assert look(place).counts["ok"] == 3
+    assert audit(place).findings == ()
+    assert not storage.is_locked()
+
+
+def test_a_picture_that_is_gone_is_told_and_made_again_when_asked(place, tmp_path, sim):
+    """The manifest says `file_missing`, the audit `missing`; the repair pays for one."""
+    source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
+    run(source, sim, out=place)
+    storage.remove(rows(place)[1]["file"])
+    run(source, sim, out=place)
+    assert [row["error_kind"] for row in rows(place)] == [None, "file_missing", None]
+    found = audit(place)
+    assert [(one.kind, one.row) for one in found.findings] == [("missing", 2)]
+    set_aside(found, place)
+    run(source, sim, out=place, retry="missing")
+    assert len(sim.requests) == 4
+    assert audit(place).findings == ()
+
+
+def test_names_of_ones_own_are_never_overwritten(place, tmp_path, sim):
+    """Two rows want one name: both pictures are there."""
+    source = write_csv(tmp_path / "p.csv", [{"prompt": text, "filename": "hero"} for text in ("a mole", "a rat")])
+    run(source, sim, out=place, concurrency=1)
+    files = [row["file"] for row in rows(place)]
+    assert len(set(files)) == 2
+    assert "images/hero.jpg" in files
+    assert {read_stamp(open_storage(place).read(file))["prompt"] for file in files} == {"a mole", "a rat"}
+
+
+def test_one_run_at_a_time(place, tmp_path, sim):
+    """The second one is told and sends nothing."""
+    with open_storage(place).locked(), pytest.raises(FolderBusy):
+        run(prompts(tmp_path, "one"), sim, out=place)
+    assert not sim.requests
+
+
+def test_tables_of_somebody_else_are_not_written_over(place, tmp_path, sim):
+    """A place with a manifest and no run of ours is refused."""
+    open_storage(place).put("manifest.csv", b"theirs")
+    with pytest.raises(SettingsInvalid, match="not of a run of ours"):
+        run(prompts(tmp_path, "one"), sim, out=place)
+
+
+def test_a_run_is_taken_up_from_its_place_alone(place, tmp_path, sim):
+    """The prompt file may be gone; a file of another format takes its place."""
+    run(prompts(tmp_path, "one"), sim, out=place)
+    (tmp_path / "p.txt").write_text("one\ntwo\n")
+    run(tmp_path / "p.txt", sim, out=place)
+    settings = stored_settings(place)
+    assert (settings.place, settings.format) == (place, "txt")
+    assert examine(settings.model_copy(update={"base_url": sim.url}), today=TODAY).rows == 2
+    with pytest.raises(SettingsInvalid, match="holds no run"):
+        stored_settings(place + "/elsewhere")
+
+
+def test_a_store_that_is_not_there_is_told_in_a_sentence(s3, tmp_path, sim):
+    """Not with a library's traceback."""
+    with pytest.raises(SettingsInvalid, match=r"--out s3://no-such-bucket/run: can't be written"):
+        run(prompts(tmp_path, "one"), sim, out="s3://no-such-bucket/run")
+    assert validated({"prompts": "a.csv", "out": "s3://no-such-bucket/run"}).place == "s3://no-such-bucket/run"

@@ -1,0 +1,317 @@
+"""Images that lie in the folder are recorded, not bought again, whatever the ledger has lost."""
+
+import hashlib
+import shutil
+from dataclasses import replace
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import imagen_batch.planning.keys
+import imagen_batch.runs.recovery
+from imagen_batch.ledger.history import read_history
+from imagen_batch.planning.plan import examine
+from imagen_batch.planning.requests import requests_for
+from imagen_batch.runs.recovery import Clue, find_owners, possible_keys, recover
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.storage import LEDGER, STATE, open_storage
+from tests.support.runs import TODAY, prompts, run, write_csv
+
+TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+def rows(place):
+    """The manifest."""
+    return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
+
+
+def ledger_objects(storage):
+    """The names of all files or objects of the ledger."""
+    return [name for name, _ in storage.sizes(LEDGER)]
+
+
+def edit_ledger(place, keep):
+    """Keep only the lines of the ledger for which `keep` is true."""
+    storage = open_storage(place)
+    for name in ledger_objects(storage):
+        lines = storage.read(name).splitlines(keepends=True)
+        storage.put(name, b"".join(line for line in lines if keep(orjson.loads(line))))
+
+
+def truncate(place):
+    """The ledger keeps 60 % of its bytes."""
+    storage = open_storage(place)
+    for name in ledger_objects(storage):
+        data = storage.read(name)
+        storage.put(name, data[: len(data) * 6 // 10])
+
+
+def delete(place):
+    """The ledger is gone."""
+    storage = open_storage(place)
+    for name in ledger_objects(storage):
+        storage.remove(name)
+
+
+def without_a_result(place):
+    """The results of three rows are gone."""
+    keys = {row["key"] for row in rows(place)[2:5]}
+    edit_ledger(place, lambda line: line["t"] != "done" or line["key"] not in keys)
+
+
+def without_a_row(place):
+    """Nothing at all is known of three rows."""
+    keys = {row["key"] for row in rows(place)[2:5]}
+    edit_ledger(place, lambda line: line["key"] not in keys)
+
+
+def without_sents(place):
+    """Only results are left."""
+    edit_ledger(place, lambda line: line["t"] != "sent")
+
+
+LOSSES = (truncate, delete, without_a_result, without_a_row, without_sents)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_images_that_the_ledger_has_forgotten_are_not_bought_again(place, tmp_path, sim, loss):
+    """They are recorded with their prompts, and the second run after that has nothing to recover."""
+    source = prompts(tmp_path, *TEXTS)
+    run(source, sim, out=place)
+    before = {row["prompt"]: row["sha256"] for row in rows(place)}
+    loss(place)
+    ran = run(source, sim, out=place)
+    assert (len(sim.requests), ran.summary.exit_code) == (10, 0)
+    assert {row["prompt"]: row["sha256"] for row in rows(place)} == before
+    assert all(row["status"] == "ok" for row in rows(place))
+    run(source, sim, out=place)
+    assert len(sim.requests) == 10
+
+
+def test_the_user_is_told_what_was_recovered_and_what_it_cost(tmp_path, sim):
+    """One sentence; the cost is an estimate."""
+    source = prompts(tmp_path, *TEXTS)
+    place = tmp_path / "out"
+    run(source, sim)
+    shutil.rmtree(place / LEDGER)
+    said = []
+    settings = {"prompts": str(source), "out": str(place), "provider": "simulator", "base_url": sim.url}
+    with open_run(examine(validated(settings), today=TODAY), env={}, say=said.append) as opened:
+        summary = opened.finish()
+    assert said == ["recovered 10 images that the ledger does not know; their cost is an estimate"]
+    assert (summary.estimated, summary.cost_usd > 0) == (True, True)
+    assert {row["cost_is"] for row in rows(place)} == {"estimate"}
+
+
+def test_rows_that_have_moved_since_get_their_own_images(tmp_path, sim):
+    """The number in a file's name is that of the row it once was; the key decides."""
+    run(prompts(tmp_path, *TEXTS), sim)
+    shutil.rmtree(tmp_path / "out" / LEDGER)
+    run(prompts(tmp_path, "a new first row", *reversed(TEXTS)), sim)
+    assert len(sim.requests) == 11
+    for row in rows(tmp_path / "out"):
+        assert read_stamp((tmp_path / "out" / row["file"]).read_bytes())["prompt"] == row["prompt"]
+
+
+def test_several_images_of_one_request_are_recovered(tmp_path, sim):
+    """Four samples came together: each is found by its number, also where the model is asked for four at once."""
+    source = prompts(tmp_path, "a mole", "a rat")
+    run(source, sim, samples=4, model="imagen-4.0-generate-001")
+    shutil.rmtree(tmp_path / "out" / LEDGER)
+    (tmp_path / "out" / rows(tmp_path / "out")[2]["file"]).unlink()
+    asked = len(sim.requests)
+    assert run(source, sim, samples=4, model="imagen-4.0-generate-001").statuses == ["ok"] * 8
+    assert len(sim.requests) == asked + 1
+    assert sim.bill.total == 9
+
+
+def test_an_image_that_was_received_and_not_named_is_recovered_by_its_whole_key(tmp_path, sim):
+    """It lies in `incoming`; the ledger does not even know that it was sent."""
+    source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS])
+    place = tmp_path / "out"
+    run(source, sim)
+    for row in rows(place)[:3]:
+        (place / row["file"]).rename(place / STATE / "incoming" / f"{row['key']}_{row['sample']}")
+    shutil.rmtree(place / LEDGER)
+    (place / "manifest.parquet").rename(tmp_path / "kept.parquet")
+    (place / "manifest.csv").unlink()
+    ran = run(source, sim, max_images=3)
+    assert (ran.statuses[:3], len(sim.requests)) == (["ok"] * 3, 10)
+    assert [row["file"] for row in ran.rows[:3]] == [
+        row["file"] for row in pq.read_table(tmp_path / "kept.parquet").to_pylist()[:3]
+    ]
+    assert list((place / STATE / "incoming").iterdir()) == []
+
+
+def test_images_with_names_of_the_users_own_are_recovered_by_the_manifest(tmp_path, sim):
+    """Nothing in `hero.png` says whose it is; the manifest of the last run does, and its checksum agrees."""
+    source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS])
+    place = tmp_path / "out"
+    run(source, sim)
+    shutil.rmtree(place / LEDGER)
+    run(source, sim)
+    assert len(sim.requests) == 10
+    shutil.rmtree(place / LEDGER)
+    (place / "manifest.parquet").unlink()
+    run(source, sim)
+    assert len(sim.requests) == 10
+
+
+def test_an_image_without_any_proof_is_not_filed_and_the_user_is_told(tmp_path, sim):
+    """It may be the user's own picture, or that of a prompt that was edited since."""
+    source = write_csv(tmp_path / "prompts.csv", [{"prompt": "a mole", "filename": "hero"}])
+    place = tmp_path / "out"
+    run(source, sim)
+    shutil.rmtree(place / LEDGER)
+    (place / "manifest.parquet").unlink()
+    (place / "manifest.csv").unlink()
+    said = []
+    settings = {"prompts": str(source), "out": str(place), "provider": "simulator", "base_url": sim.url}
+    with open_run(examine(validated(settings), today=TODAY), env={}, say=said.append):
+        pass
+    assert len(said) == 1
+    assert "hero" in said[0]
+    assert "paid for again" in said[0]
+
+
+def test_a_file_with_other_bytes_than_the_manifest_says_is_not_taken(tmp_path, sim):
+    """Somebody put another picture in its place."""
+    source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS[:2]])
+    place = tmp_path / "out"
+    run(source, sim)
+    one, other = (place / row["file"] for row in rows(place))
+    shutil.copyfile(other, one)
+    shutil.rmtree(place / LEDGER)
+    run(source, sim)
+    assert len(sim.requests) == 3
+    for row in rows(place):
+        assert read_stamp((place / row["file"]).read_bytes())["prompt"] == row["prompt"]
+
+
+def test_an_image_that_the_ledger_knows_is_never_taken_for_another(tmp_path, sim):
+    """Its name may hold the digits of another row's key: what is recorded stays what it is."""
+    source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
+    run(source, sim)
+    (mole,) = rows(place)
+    both = prompts(tmp_path, "a rat", "a mole")
+    settings = validated({"prompts": str(both), "out": str(place), "provider": "simulator"})
+    (order, _) = examine(settings, today=TODAY).orders()
+    (wanted,) = requests_for(order, examine(settings, today=TODAY).asked.base(1), [1])
+    fake = wanted.names[0] + ".png"
+    (place / mole["file"]).rename(place / fake)
+    edit_ledger_file(place, mole["file"], fake)
+    run(both, sim)
+    assert len(sim.requests) == 2
+    assert read_stamp((place / rows(place)[0]["file"]).read_bytes())["prompt"] == "a rat"
+
+
+def edit_ledger_file(place, name, other):
+    """The ledger says that an image lies elsewhere."""
+    for path in (place / LEDGER).iterdir():
+        path.write_bytes(path.read_bytes().replace(name.encode(), other.encode()))
+
+
+def test_torn_files_are_not_recovered(tmp_path, sim):
+    """Half an image is bought again."""
+    source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
+    run(source, sim)
+    torn = place / rows(place)[4]["file"]
+    torn.write_bytes(torn.read_bytes()[:100])
+    shutil.rmtree(place / LEDGER)
+    assert run(source, sim).statuses == ["ok"] * 10
+    assert len(sim.requests) == 11
+
+
+def test_links_and_pipes_are_not_recovered(tmp_path, sim):
+    """A pipe would hang the run, a link leads out of the folder."""
+    import os  # noqa: PLC0415
+
+    source, place = prompts(tmp_path, *TEXTS[:3]), tmp_path / "out"
+    run(source, sim)
+    one, two, _ = (place / row["file"] for row in rows(place))
+    one.rename(tmp_path / "elsewhere.png")
+    one.symlink_to(tmp_path / "elsewhere.png")
+    two.unlink()
+    os.mkfifo(two)
+    shutil.rmtree(place / LEDGER)
+    assert run(source, sim).statuses == ["ok"] * 3
+    assert len(sim.requests) == 5
+
+
+def test_a_paid_image_of_a_row_that_is_gone_is_kept(tmp_path, sim):
+    """It was received, the ledger was lost, and then its prompt was edited."""
+    source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
+    run(source, sim)
+    (mole,) = rows(place)
+    data = (place / mole["file"]).read_bytes()
+    (place / mole["file"]).rename(place / STATE / "incoming" / f"{mole['key']}_1")
+    shutil.rmtree(place / LEDGER)
+    run(prompts(tmp_path, "a rat"), sim)
+    assert [path.read_bytes() for path in (place / STATE / "rescued").iterdir()] == [data]
+
+
+def test_digits_that_two_rows_share_prove_nothing(tmp_path, monkeypatch):
+    """With keys of which only four values exist, many rows agree in their first digits: none is guessed."""
+
+    def short(base, first, samples):
+        digest = hashlib.sha256(f"{base}:{first}+{samples}".encode()).hexdigest()
+        return f"{int(digest[0], 16) % 4:08x}" + digest[8:]
+
+    for module in (imagen_batch.planning.keys, imagen_batch.runs.recovery, imagen_batch.planning.rows):
+        monkeypatch.setattr(module, "request_key", short)
+    with Simulator() as sim:
+        source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
+        run(source, sim)
+        shutil.rmtree(place / LEDGER)
+        for name in ("manifest.parquet", "manifest.csv"):
+            (place / name).unlink()
+        run(prompts(tmp_path, *reversed(TEXTS)), sim)
+        for row in rows(place):
+            assert read_stamp((place / row["file"]).read_bytes())["prompt"] == row["prompt"]
+
+
+def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
+    """No file is read, and none is asked for by its name, when nothing is missing from the ledger."""
+    source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
+    run(source, sim, max_images=5)
+    examined = examine(validated({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
+    monkeypatch.setattr(imagen_batch.runs.recovery, "inspect", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery, "read_evidence", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery, "find_owners", None)
+    shelf = type("Shelf", (), {"storage": open_storage(place)})()
+    assert recover(examined, shelf, read_history(place / LEDGER), None).images == 0
+
+
+@settings(deadline=None)
+@given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4))
+def test_every_request_that_may_have_asked_for_a_sample_is_thought_of(number, before, per_request):
+    """Whatever was asked for together with it."""
+    base = "ab" * 32
+    first = max(1, number - before + 1)
+    count = min(per_request, number - first + 1)
+    first = number - count + 1
+    keys = list(possible_keys(base, number, per_request))
+    assert imagen_batch.planning.keys.request_key(base, first, count) in keys
+    assert len(keys) == len(set(keys))
+
+
+def test_a_name_whose_sample_number_differs_is_not_taken(tmp_path):
+    """The digits agree, the sample does not."""
+    source = prompts(tmp_path, "a mole")
+    examined = examine(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    (key,) = possible_keys(examined.asked.base(1), 1, 1)
+    right = Clue("images/a.png", key[:8], row=1, number=1)
+    assert len(find_owners(examined, [right])["images/a.png"]) == 1
+    assert not find_owners(examined, [replace(right, number=2)])

@@ -1,0 +1,481 @@
+"""A run from its prompt file to its summary, over real HTTP."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.inputs.snapshot import stored_settings
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.storage import open_storage
+from tests.support.runs import IMAGEN, TODAY, prompts, run, write_csv
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+def test_each_picture_is_the_right_one_for_its_row(tmp_path, sim):
+    """The simulator stamps what it drew: prompt, model, ratio and sample number."""
+    source = write_csv(
+        tmp_path / "p.csv",
+        [
+            {"prompt": "a mole", "model": IMAGEN, "samples": 3, "aspect_ratio": "16:9"},
+            {"prompt": "a rat, rowing", "model": "", "samples": 2, "aspect_ratio": "3:4"},
+        ],
+    )
+    ran = run(source, sim)
+    assert ran.summary.exit_code == 0
+    assert len(ran.rows) == 5
+    for row in ran.rows:
+        stamp = read_stamp(ran.picture(row))
+        assert (stamp["prompt"], stamp["sample"]) == (row["prompt"], row["sample"])
+        assert (stamp["model"], stamp["aspect_ratio"]) == (row["model"], row["aspect_ratio"])
+
+
+def test_pictures_are_kept_byte_for_byte(tmp_path, sim):
+    """Re-encoding would strip what the maker signed."""
+    ran = run(prompts(tmp_path, "one", "two"), sim)
+    sent = {picture.sha256 for picture in sim.pictures}
+    assert {row["sha256"] for row in ran.rows} == sent
+
+
+def test_a_second_run_sends_nothing(tmp_path, sim):
+    """What is there is not paid for again."""
+    source = prompts(tmp_path, "one", "two")
+    first = run(source, sim)
+    second = run(source, sim)
+    assert len(sim.requests) == 2
+    assert second.rows == first.rows
+    assert second.summary.exit_code == 0
+
+
+def test_edits_make_exactly_the_changed_rows(tmp_path, sim):
+    """Insert, reorder, mend a typo: one new request for the one new prompt."""
+    run(prompts(tmp_path, "one", "tow", "three"), sim)
+    ran = run(prompts(tmp_path, "three", "zero", "one", "two"), sim)
+    assert len(sim.requests) == 5
+    assert [row["prompt"] for row in ran.rows] == ["three", "zero", "one", "two"]
+    assert set(ran.statuses) == {"ok"}
+
+
+def test_more_samples_are_added_to_those_there(tmp_path, sim):
+    """Two of four are there already: the other two are asked for."""
+    source = prompts(tmp_path, "one")
+    run(source, sim, model=IMAGEN, samples=2)
+    ran = run(source, sim, model=IMAGEN, samples=4)
+    assert sim.bill.total == 4
+    assert ran.statuses == ["ok"] * 4
+
+
+def test_equal_rows_are_variants(tmp_path, sim):
+    """The same prompt twice is two pictures, and none overwrites the other."""
+    ran = run(prompts(tmp_path, "one", "one"), sim)
+    assert len({row["file"] for row in ran.rows}) == 2
+    assert len(sim.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "prompt", ["日本語の絵", "Ünïcode – “quotes”", 'a "b", c', "two\nlines", "tab\there", "😀" * 50]
+)
+def test_prompts_arrive_byte_for_byte(tmp_path, sim, prompt):
+    """Every kind of character reaches the service as it stood in the file."""
+    ran = run(prompts(tmp_path, prompt), sim)
+    assert read_stamp(ran.picture(ran.rows[0]))["prompt"] == prompt
+
+
+MARKED = {
+    "prompt_refused_400": ("filtered", "filtered_input"),
+    "all_filtered": ("filtered", "filtered_output"),
+    "empty_object": ("filtered", "filtered_output"),
+    "blocked_prompt": ("filtered", "filtered_input"),
+    "finish_IMAGE_SAFETY": ("filtered", "filtered_output"),
+    "finish_NO_IMAGE": ("failed", "no_image"),
+    "text_only": ("failed", "no_image"),
+    "bad_request": ("failed", "bad_request"),
+    "internal_500": ("failed", "transient_exhausted"),
+    "overloaded_503": ("failed", "transient_exhausted"),
+    "reset": ("unknown", "transient_exhausted"),
+    "cut_json": ("failed", "transient_exhausted"),
+    "bad_base64": ("failed", "transient_exhausted"),
+    "half_picture": ("failed", "transient_exhausted"),
+}
+PREDICT_ONLY = {"all_filtered", "empty_object"}
+
+
+def test_a_run_of_many_causes_names_each(tmp_path, sim):
+    """No row is missing, each cause has its word, and the run says it is not whole."""
+    rows = [{"prompt": f"{name} [[sim:{name}]]", "model": IMAGEN if name in PREDICT_ONLY else ""} for name in MARKED]
+    source = write_csv(tmp_path / "p.csv", [*rows, {"prompt": "a fine one", "model": ""}])
+    fast = {"requests_per_minute": 60_000.0, "max_attempts": 2, "parameters": {}}
+    ran = run(source, sim, **fast)
+    found = {row["prompt"].split()[0]: (row["status"], row["error_kind"]) for row in ran.rows[:-1]}
+    assert found == MARKED
+    assert ran.statuses[-1] == "ok"
+    assert ran.summary.exit_code == 3
+    assert len(ran.failures) == len(MARKED)
+    assert sum(cause.count for cause, _ in ran.summary.causes) == len(MARKED)
+
+
+def test_siblings_of_a_refused_sample_are_kept(tmp_path, sim):
+    """Three pictures of four and one refusal are three ok and one filtered, with its reason."""
+    ran = run(prompts(tmp_path, "a crowd [[sim:partial 1]]"), sim, model=IMAGEN, samples=4)
+    assert sorted(ran.statuses) == ["filtered", "ok", "ok", "ok"]
+    refused = next(row for row in ran.rows if row["status"] == "filtered")
+    assert refused["raiFilteredReason"]
+    assert len(sim.requests) == 1
+
+
+def test_only_the_refused_samples_are_asked_for_again(tmp_path):
+    """`--retry filtered` sends one sample, not four."""
+    with Simulator(faults=[{"match": "*", "fault": "partial", "times": 1, "options": {"count": 1}}]) as sim:
+        source = prompts(tmp_path, "a crowd")
+        first = run(source, sim, model=IMAGEN, samples=4)
+        assert first.statuses.count("filtered") == 1
+        again = run(source, sim, model=IMAGEN, samples=4, retry="filtered")
+        assert again.statuses == ["ok"] * 4
+        assert sim.bill.total == 4
+
+
+def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
+    """A second run sends nothing; with `--retry failed` it does."""
+    with Simulator(faults=[{"match": "*", "fault": "bad_request", "times": 1}]) as sim:
+        source = prompts(tmp_path, "one")
+        assert run(source, sim).statuses == ["failed"]
+        assert run(source, sim).statuses == ["failed"]
+        assert len(sim.requests) == 1
+        assert run(source, sim, retry="failed").statuses == ["ok"]
+
+
+@pytest.mark.parametrize("fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"])
+def test_a_passing_error_is_tried_again(tmp_path, fault):
+    """Twice refused, then made; the manifest counts three attempts."""
+    with Simulator(faults=[{"match": "*", "fault": fault, "times": 2}]) as sim:
+        ran = run(prompts(tmp_path, "one"), sim)
+        assert ran.statuses == ["ok"]
+        assert ran.rows[0]["attempts"] == 3
+
+
+def test_an_ordinary_429_costs_no_row(tmp_path):
+    """Twelve calls meet the per-minute limit; every row is made in the end."""
+    fault = {"match": "*", "fault": "quota_minute", "times": 2, "options": {"delay": 0.01, "limit": 60000}}
+    with Simulator(faults=[fault]) as sim:
+        ran = run(prompts(tmp_path, *(f"prompt {number}" for number in range(6))), sim)
+        assert ran.statuses == ["ok"] * 6
+        assert ran.summary.facts.refused_429 == 12
+
+
+def test_a_lost_reply_stands_in_the_upper_bound(tmp_path):
+    """It may have been charged: between one and two pictures."""
+    with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
+        summary = run(prompts(tmp_path, "one"), sim).summary
+        assert summary.cost_high_usd > summary.cost_low_usd > 0
+
+
+def test_no_picture_for_a_while_is_asked_for_again_but_not_for_ever(tmp_path, sim):
+    """NO_IMAGE may pass: three attempts, then it stands."""
+    ran = run(prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]"), sim)
+    assert ran.statuses == ["failed"]
+    assert len(sim.requests) == 3
+
+
+def test_a_refused_prompt_costs_one_attempt(tmp_path, sim):
+    """It can never pass as it is."""
+    run(prompts(tmp_path, "one [[sim:finish_IMAGE_SAFETY]]", "two [[sim:prompt_refused_400]]"), sim)
+    assert len(sim.requests) == 2
+
+
+def test_a_damaged_picture_among_good_ones_is_asked_for_alone(tmp_path):
+    """The good ones are paid for once."""
+    with Simulator(faults=[{"match": "*", "fault": "half_picture", "times": 1}]) as sim:
+        ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
+        assert ran.statuses == ["ok"] * 4
+        assert len(sim.requests) <= 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code"), [("bad_key", 2), ("not_billed", 2), ("model_gone", 2), ("quota_day", 75)]
+)
+def test_what_no_attempt_can_pass_stops_the_run(tmp_path, fault, exit_code):
+    """Rows stay pending and the next run sends them."""
+    with Simulator(faults=[{"match": "*", "fault": fault, "times": 1}]) as sim:
+        source = prompts(tmp_path, *(f"prompt {number}" for number in range(30)))
+        ran = run(source, sim, concurrency=1)
+        assert ran.summary.exit_code == exit_code
+        assert set(ran.statuses) == {"not_attempted"}
+        assert len(sim.requests) == 1
+
+
+def test_the_budget_is_a_wall(tmp_path, sim):
+    """Two of five fit; a higher wall later goes on."""
+    source = prompts(tmp_path, *"abcde")
+    ran = run(source, sim, model=IMAGEN, max_cost=0.09)
+    assert sorted(ran.statuses) == ["ok", "ok", "skipped_budget", "skipped_budget", "skipped_budget"]
+    assert ran.summary.exit_code == 6
+    assert run(source, sim, model=IMAGEN, max_cost=1.0).statuses == ["ok"] * 5
+    assert sim.bill.total == 5
+
+
+def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
+    """`ok` with a missing file would be a lie; making it anew is the user's choice."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim)
+    (first.folder / first.rows[0]["file"]).unlink()
+    second = run(source, sim)
+    assert [(row["status"], row["error_kind"]) for row in second.rows] == [("failed", "file_missing")]
+    assert len(sim.requests) == 1
+    assert run(source, sim, retry="missing").statuses == ["ok"]
+
+
+def test_a_picture_that_is_no_longer_whole_is_told(tmp_path, sim):
+    """Its size is not what was received."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim)
+    os.truncate(first.folder / first.rows[0]["file"], 100)
+    assert run(source, sim).rows[0]["error_kind"] == "file_missing"
+    assert run(source, sim, retry="missing").statuses == ["ok"]
+
+
+def test_pictures_of_other_rows_are_not_forgotten(tmp_path, sim):
+    """A shorter file into the same folder: the summary tells of those it does not name."""
+    run(prompts(tmp_path, "one", "two", "three"), sim)
+    assert run(prompts(tmp_path, "two"), sim).summary.facts.elsewhere == 2
+
+
+def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_path, sim):
+    """A picture in `incoming` without a record is put in place and not paid for again."""
+    source = prompts(tmp_path, "one")
+    ran = run(source, sim)
+    row = ran.rows[0]
+    state = ran.folder / ".imagen-batch"
+    (state / "incoming" / f"{row['key']}_1").write_bytes(ran.picture(row))
+    (ran.folder / row["file"]).unlink()
+    ledger = next((state / "ledger").iterdir())
+    sent = ledger.read_bytes().split(b"\n")[0] + b"\n"
+    ledger.write_bytes(sent)
+    again = run(source, sim)
+    assert again.statuses == ["ok"]
+    assert len(sim.requests) == 1
+    assert not list(state.glob("incoming/*"))
+
+
+def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
+    """`hold` leaves it, `resend` is the default."""
+    source = prompts(tmp_path, "one")
+    ran = run(source, sim)
+    ledger = next((ran.folder / ".imagen-batch" / "ledger").iterdir())
+    ledger.write_bytes(ledger.read_bytes().split(b"\n")[0] + b"\n")
+    (ran.folder / ran.rows[0]["file"]).unlink()
+    assert run(source, sim, on_unknown="hold").statuses == ["unknown"]
+    assert len(sim.requests) == 1
+    assert run(source, sim).statuses == ["ok"]
+
+
+def test_hold_does_not_ask_again_within_the_run_either(tmp_path):
+    """What may have been charged is left to the user, at once."""
+    with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
+        ran = run(prompts(tmp_path, "one"), sim, on_unknown="hold")
+        assert ran.statuses == ["unknown"]
+        assert len(sim.requests) == 1
+
+
+SECRETS = {
+    "a.csv": 'api_key,prompt,note\r\nSECRET1,"two\r\nlines",x\r\n\r\nSECRET2,b,y\r\n',
+    "b.tsv": 'prompt\ttoken\na "quoted" b\tSECRET1\n',
+    "c.csv": "sep=;\nprompt;password\na;SECRET1\n",
+    "d.jsonl": '{"prompt": "a", "api_key": "SECRET1", "x": {"password": "SECRET2", "n": 1e5}}\n\n{"prompt": "b"}\n',
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_of_the_input_is_copied_nowhere(tmp_path, sim, name):
+    """Not even into the run's own copy, which otherwise reads just like the original."""
+    source = tmp_path / name
+    source.write_text(SECRETS[name], newline="")
+    asked = validated({"prompts": str(source), "provider": "simulator"})
+    before = list(examine(asked, today=TODAY).orders())
+    ran = run(source, sim)
+    assert set(ran.statuses) == {"ok"}
+    copy = examine(stored_settings(ran.folder).model_copy(update={"base_url": sim.url}), today=TODAY)
+    assert [order.row for order in copy.orders()] == [order.row for order in before]
+    for path in ran.folder.rglob("*"):
+        assert not path.is_file() or b"SECRET" not in path.read_bytes(), path
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path, sim):
+    """The second one says who is there."""
+    source = prompts(tmp_path, "one")
+    with (
+        open_storage(tmp_path / "out").locked(),
+        pytest.raises(FolderBusy, match=str(os.getpid())),
+    ):
+        run(source, sim)
+
+
+@pytest.mark.parametrize("name", ["../../escape", "/etc/passwd", "a/../../b", "C:\\x"])
+def test_a_file_name_can_not_leave_the_folder(tmp_path, sim, name):
+    """Path tricks are refused before anything is sent."""
+    source = write_csv(tmp_path / "p.csv", [{"prompt": "one", "filename": name}])
+    with pytest.raises(InputInvalid):
+        run(source, sim)
+    assert not sim.requests
+
+
+def test_names_of_ones_own_are_kept_and_never_overwritten(tmp_path, sim):
+    """Two rows want the same name: the second gets its key added."""
+    source = write_csv(
+        tmp_path / "p.csv", [{"prompt": "one", "filename": "hero"}, {"prompt": "two", "filename": "hero"}]
+    )
+    files = sorted(row["file"] for row in run(source, sim, concurrency=1).rows)
+    assert Path(files[0]).stem == "hero"
+    assert files[0] != files[1]
+
+
+def test_a_missing_key_is_said_before_anything_is_sent(tmp_path):
+    """A run never falls back to the simulator by itself."""
+    with pytest.raises(SettingsInvalid, match="GOOGLE_API_KEY"):
+        run(prompts(tmp_path, "one"), None, provider="gemini")
+
+
+def test_the_key_appears_nowhere(tmp_path):
+    """Not in any file of a run that failed in every way, not even when the service echoes it."""
+    key = "AIzaSyPLANTED-in-the-environment-0000000"
+    names = ["echo_key", "internal_500", "reset", "redirect", "html_200"]
+    with Simulator() as sim:
+        source = prompts(tmp_path, *(f"{name} [[sim:{name}]]" for name in names))
+        ran = run(source, sim, provider="gemini", env={"GOOGLE_API_KEY": key}, max_attempts=2)
+    for path in ran.folder.rglob("*"):
+        if path.is_file():
+            assert key.encode() not in path.read_bytes(), path
+            assert key[4:20].encode() not in path.read_bytes(), path
+
+
+def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
+    """What was under way is kept; the rest waits for the next run."""
+    with Simulator() as sim:
+        source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
+        settings = validated(
+            {
+                "prompts": str(source),
+                "out": str(tmp_path / "out"),
+                "provider": "simulator",
+                "base_url": sim.url,
+                "concurrency": 1,
+            }
+        )
+        with open_run(examine(settings, today=TODAY), env={}) as opened:
+            opened.count.watcher = lambda _: opened.stop.for_signal(signal.SIGINT)
+            for shard in opened.shards():
+                opened.make(shard)
+            summary = opened.finish()
+        assert summary.exit_code == 130
+        assert summary.counts["ok"] == 1
+        assert run(source, sim).statuses == ["ok"] * 20
+        assert len(sim.requests) == 20
+
+
+def test_asking_again_holds_no_money_and_is_counted(tmp_path):
+    """Three answers without a picture are paid for, and nothing stays set aside: the next row finds room."""
+    with Simulator() as sim:
+        source = prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]", "two", "three")
+        ran = run(source, sim, concurrency=1, max_cost=0.2)
+        assert ran.statuses == ["failed", "ok", "ok"]
+        assert ran.rows[0]["attempts"] == 3
+        assert ran.summary.cost_low_usd == ran.summary.cost_high_usd
+        assert ran.summary.cost_low_usd > 3 * 0.0015 + 2 * 0.033
+
+
+def test_a_bug_ends_the_run_and_leaves_a_true_manifest(tmp_path, monkeypatch):
+    """Nobody waits for ever, no row is missing, and the error is seen."""
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    with Simulator() as sim:
+        source = prompts(tmp_path, *"abcdef")
+        asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+        examined = examine(validated({**asked, "max_cost": 0.1, "concurrency": 2}), today=TODAY)
+        monkeypatch.setattr("imagen_batch.sending.generate._samples", broken)
+        with open_run(examined, env={}) as opened:
+            (shard,) = opened.shards()
+            with pytest.raises(ZeroDivisionError):
+                opened.make(shard)
+            summary = opened.finish()
+    assert summary.exit_code == 1
+    assert summary.asked == 6
+
+
+def test_who_watches_may_go_away(tmp_path, sim):
+    """`2>&1 | head` ends the watching, not the run."""
+    source = prompts(tmp_path, *"abcd")
+    asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+    with open_run(examine(validated(asked), today=TODAY), env={}) as opened:
+
+        def gone(_):
+            raise BrokenPipeError
+
+        opened.count.watcher = gone
+        for shard in opened.shards():
+            opened.make(shard)
+        assert opened.finish().exit_code == 0
+
+
+def test_calls_of_a_row_have_seeds_of_their_own(tmp_path, sim):
+    """Eight samples are two calls: the same seed would make the same four pictures."""
+    run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=8, seed=7)
+    assert sorted(b'"seed":7' in one.body for one in sim.requests) == [False, True]
+
+
+def test_a_ledger_that_is_damaged_is_named(tmp_path, sim):
+    """With the place, and not as a bug."""
+    source = prompts(tmp_path, "one")
+    folder = run(source, sim).folder
+    ledger = next((folder / ".imagen-batch" / "ledger").iterdir())
+    ledger.write_bytes(b"\0" * 20 + b"\n" + ledger.read_bytes())
+    with pytest.raises(SettingsInvalid, match="byte 0"):
+        run(source, sim)
+
+
+def test_part_of_a_reply_that_was_saved_tells_what_the_rest_may_have_cost(tmp_path, sim):
+    """Four were paid for, a kill left one of them: the others may have been charged."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim, model=IMAGEN, samples=4)
+    state = first.folder / ".imagen-batch"
+    row = first.rows[1]
+    (state / "incoming" / f"{row['key']}_2").write_bytes(first.picture(row))
+    for one in first.rows:
+        (first.folder / one["file"]).unlink()
+    ledger = next((state / "ledger").iterdir())
+    ledger.write_bytes(ledger.read_bytes().split(b"\n")[0] + b"\n")
+    summary = run(source, sim, model=IMAGEN, samples=4).summary
+    assert sim.bill.total == 4 + 3
+    assert summary.cost_low_usd == pytest.approx(4 * 0.04)
+    assert summary.cost_high_usd == pytest.approx(7 * 0.04)
+
+
+def test_a_picture_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
+    """`--retry missing` was killed before the picture had its name: the older record is of another picture."""
+    source = prompts(tmp_path, "one")
+    first = run(source, sim)
+    (first.folder / first.rows[0]["file"]).unlink()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_given, **_named):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("imagen_batch.images.store.Shelf.publish", killed)
+        with pytest.raises(Killed):
+            run(source, sim, retry="missing")
+    assert run(source, sim).statuses == ["ok"]
+    assert sim.bill.total == 2

@@ -1,0 +1,166 @@
+"""What a run may spend: for its folder's life and for itself, with workers and without, and what is said then."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_dispatch import made_in_threads, many
+
+from imagen_batch.errors import Interrupted
+from imagen_batch.planning.plan import examine
+from imagen_batch.runs.run import open_run
+from imagen_batch.sending.budget import Budget
+from imagen_batch.sending.stop import Stop
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator
+from imagen_batch.workers.allocation import Shares, Wall
+from tests.support.factories import request
+from tests.support.runs import TODAY, prompts, run, write_csv
+from tests.support.shell import manifest
+
+STEPS = st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "keep"]), st.booleans()))
+
+
+@pytest.fixture
+def sim():
+    """A service that behaves."""
+    with Simulator() as simulator:
+        yield simulator
+
+
+@given(folder=st.none() | st.floats(0, 5), run_=st.none() | st.floats(0, 5), before=st.floats(0, 3), attempts=STEPS)
+def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
+    """Whatever is settled, released or kept, and however many attempts are in flight together."""
+    budget = Budget(max_cost=folder, max_cost_per_run=run_, max_images=None, spent=before)
+    stop, held, charged = Stop(), [], 0.0
+    stop.for_signal(2)  # nobody waits
+    for price, end, at_once in attempts:
+        try:
+            reservation = budget.reserve(price, 1, stop=stop)
+        except Interrupted:
+            reservation = None
+        if reservation is not None:
+            held.append((reservation, price, end))
+        while held and not at_once:
+            one, usd, how = held.pop()
+            charged += usd if how != "release" else 0.0
+            one.settle(usd, 1) if how == "settle" else getattr(one, how)()
+        out = charged + sum(usd for _, usd, _ in held)
+        assert folder is None or out == 0 or before + out <= folder + 1e-6
+        assert run_ is None or out <= run_ + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("limits", "which"),
+    [
+        ({"max_cost": 0.1, "max_cost_per_run": 1.0}, "max_cost"),
+        ({"max_cost": 1.0, "max_cost_per_run": 0.1}, "max_cost_per_run"),
+        ({"max_cost": 1.0, "max_cost_per_run": 1.0, "max_images": 0}, "max_images"),
+    ],
+)
+def test_the_limit_that_left_something_out_is_known(limits, which):
+    """It is said by name."""
+    budget = Budget(**{"max_images": None, **limits})
+    assert budget.reserve(0.5, 1, stop=Stop()) is None
+    assert budget.limit == which
+
+
+def test_a_limit_for_each_run_lets_the_next_night_go_on(tmp_path, sim):
+    """That of the folder stops for good; code 6 and its name both times."""
+    source = prompts(tmp_path, *"abcdef")
+    typed = {"model": "imagen-4.0-generate-001", "max_cost_per_run": 0.09, "max_cost": 0.21}
+    for made, option in ((2, "--max-cost-per-run 0.09"), (4, "--max-cost-per-run 0.09"), (5, "--max-cost 0.21")):
+        summary = run(source, sim, **typed).summary
+        assert sim.bill.total == summary.counts["ok"] == made
+        assert summary.exit_code == 6
+        assert option in summary.stopped_by
+    assert run(source, sim, **typed).summary.counts["ok"] == 5
+
+
+def test_a_lost_reply_that_can_not_be_paid_again_is_told_with_the_budget(tmp_path):
+    """Code 6; the error stays what it was, and the possible charge is counted."""
+    with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
+        ran = run(prompts(tmp_path, "one"), sim, model="imagen-4.0-generate-001", max_cost=0.05)
+    assert ran.summary.exit_code == 6
+    assert ran.summary.state == "budget"
+    assert "--max-cost 0.05" in ran.summary.stopped_by
+    (row,) = ran.rows
+    assert (row["status"], row["error_kind"], row["attempts"]) == ("unknown", "over_budget", 1)
+    assert "no budget was left for another attempt" in row["error"]
+    assert "interrupted" not in row["error"]
+    assert (ran.summary.cost_low_usd, ran.summary.cost_high_usd) == (0.0, 0.04)
+    ((_, following),) = ran.summary.causes
+    assert following.command.endswith("--max-cost 0.08")
+
+
+def test_a_failed_attempt_without_a_charge_keeps_its_error_too(tmp_path, sim):
+    """The money went to another row in between."""
+    source = prompts(tmp_path, "one [[sim:overloaded_503]]", "two")
+    ran = run(source, sim, model="imagen-4.0-generate-001", max_cost=0.05, wait_initial=0.2, concurrency=2)
+    first, second = ran.rows
+    assert second["status"] == "ok"
+    assert (first["status"], first["error_kind"], first["http_status"]) == ("skipped_budget", "over_budget", 503)
+    assert ran.summary.exit_code == 6
+
+
+def test_an_interrupted_retry_keeps_its_error(tmp_path):
+    """The reply was lost before the signal came: that is what is told."""
+    with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
+        settings = {"prompts": str(prompts(tmp_path, "one")), "out": str(tmp_path / "out"), "provider": "simulator"}
+        settings |= {"base_url": sim.url, "wait_initial": 30.0}
+        with open_run(examine(validated(settings), today=TODAY), env={}) as opened:
+            back = opened.studio.ledger.back
+
+            def told(*given, **named):
+                back(*given, **named)
+                opened.stop.for_signal(2)
+
+            opened.studio.ledger.back = told
+            for shard in opened.shards():
+                opened.make(shard)
+            summary = opened.finish()
+    (row,) = manifest(tmp_path / "out")
+    assert summary.exit_code == 130
+    assert (row["status"], row["attempts"]) == ("unknown", 1)
+    assert "the run ended before another attempt" in row["error"]
+
+
+@pytest.mark.parametrize("limits", [{"max_cost_per_run": 0.31}, {"max_cost_per_run": 0.31, "max_cost": 9.0}])
+def test_workers_keep_to_the_limit_of_the_run(tmp_path, sim, limits):
+    """And the next run has it anew."""
+    source = many(tmp_path)
+    for made in (10, 20, 23):
+        ran = made_in_threads(source, sim, slots=3, price=0.03, **limits)
+        assert ran.statuses.count("ok") == sim.bill.total == made
+        assert ran.summary.exit_code == (0 if made == 23 else 6)
+        assert made == 23 or "--max-cost-per-run 0.31" in ran.summary.stopped_by
+
+
+def test_workers_say_which_limit_stopped_them(tmp_path, sim):
+    """The narrower one, as it was when the run began."""
+    source = many(tmp_path)
+    ran = made_in_threads(source, sim, slots=3, price=0.03, max_cost=0.31, max_cost_per_run=9.0)
+    assert "--max-cost 0.31" in ran.summary.stopped_by
+    ran = made_in_threads(source, sim, slots=3, max_images=12)
+    assert "--max-images 12" in ran.summary.stopped_by
+
+
+def test_what_does_not_fit_is_named_by_its_kind():
+    """A shard is left out by money or by images."""
+    shard = [request(1, price=0.04)]
+    assert Shares(Wall(usd=0.01), at_once=1).lacking(shard) == "usd"
+    assert Shares(Wall(pictures=0), at_once=1).lacking(shard) == "pictures"
+    assert Shares(Wall(usd=1.0, pictures=1), at_once=1).lacking(shard) is None
+
+
+def test_the_limit_of_a_run_is_a_setting_of_every_kind(shell, tmp_path, sim):
+    """Command line, environment and file."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": text} for text in "abcdef"])
+    typed = ["run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
+    typed += ["--model", "imagen-4.0-generate-001"]
+    assert shell.type(*typed, "--max-cost-per-run", "0.09").code == 6
+    shell.env["IMAGEN_BATCH_MAX_COST_PER_RUN"] = "0.05"
+    assert shell.type(*typed).code == 6
+    del shell.env["IMAGEN_BATCH_MAX_COST_PER_RUN"]
+    (shell.here / "imagen-batch.toml").write_text("max_cost_per_run = 0.05\n")
+    assert shell.type(*typed).code == 6
+    assert sim.bill.total == 4

@@ -1,0 +1,272 @@
+"""Does every fault happen as its row says, to whom and as often as asked?"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import http.client
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+
+from imagen_batch.simulator import FAULTS, Simulator
+from imagen_batch.simulator.faults.rules import RuleInvalid
+from tests.support.http import KEY, Heard, ask, generate, predict
+
+INSTEAD = [name for name, fault in FAULTS.items() if fault.instead and not fault.carry]
+FINISHES = [name for name in FAULTS if name.startswith("finish_")]
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    """One simulator for all that use markers."""
+    with Simulator() as running:
+        yield running
+
+
+def filters(heard: Heard) -> list[str]:
+    """The reasons in place of pictures."""
+    return [item["raiFilteredReason"] for item in heard.json["predictions"] if "raiFilteredReason" in item]
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_an_error_comes_in_both_dialects(sim: Simulator, name: str) -> None:
+    """With the status that its name or its table row tells."""
+    statuses = {ask(sim, f"p [[sim:{name}]]").status for ask in (predict, generate)}
+    assert len(statuses) == 1
+    digits = [part for part in name.split("_") if part.isdecimal()]
+    assert not digits or statuses == {int(digits[0])}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "status", "words"),
+    [
+        ("bad_key", 400, "INVALID_ARGUMENT", "API key not valid"),
+        ("key_expired", 400, "INVALID_ARGUMENT", "API key expired"),
+        ("not_billed", 400, "INVALID_ARGUMENT", "only accessible to billed users"),
+        ("location", 400, "FAILED_PRECONDITION", "User location is not supported"),
+        ("prompt_refused_400", 400, "INVALID_ARGUMENT", "prompt could not be submitted"),
+        ("unauthenticated", 401, "UNAUTHENTICATED", "authentication credential"),
+        ("permission", 403, "PERMISSION_DENIED", "aiplatform.endpoints.predict"),
+        ("model_gone", 404, "NOT_FOUND", "is not found for API version v1beta"),
+        ("quota_bare", 429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+        ("quota_shared", 429, "RESOURCE_EXHAUSTED", "Resource exhausted. Please try again later."),
+        ("prepay_empty", 429, "RESOURCE_EXHAUSTED", "prepayment credits are depleted"),
+        ("free_tier_zero", 429, "RESOURCE_EXHAUSTED", "limit: 0"),
+        ("internal_500", 500, "INTERNAL", "An internal error has occurred"),
+        ("overloaded_503", 503, "UNAVAILABLE", "experiencing high demand"),
+        ("deadline_504", 504, "DEADLINE_EXCEEDED", "Deadline expired"),
+    ],
+)
+def test_an_error_speaks_as_the_service(sim: Simulator, name: str, code: int, status: str, words: str) -> None:
+    """Code, status and the words that clients look for."""
+    error = generate(sim, f"p [[sim:{name}]]").json["error"]
+    assert (error["code"], error["status"]) == (code, status)
+    assert words in error["message"]
+
+
+def test_a_daily_quota_may_tell_a_short_wait(sim: Simulator) -> None:
+    """So that only the quota's id is evidence."""
+    details = generate(sim, "[[sim:quota_day_short_delay]]").json["error"]["details"]
+    assert details[0]["violations"][0]["quotaId"].startswith("GenerateRequestsPerDay")
+    assert details[-1]["retryDelay"] == "57s"
+
+
+def test_some_pictures_of_a_request_are_filtered() -> None:
+    """A reason for each, one for all, or none; filtered pictures aren't on the bill."""
+    with Simulator() as sim:
+        four = {"sampleCount": 4, "includeRaiReason": True}
+        each, summed, silent = (
+            predict(sim, f"[[sim:{name} 3]]", **four) for name in ("partial", "partial_summary", "partial_silent")
+        )
+        assert [len(heard.pictures) for heard in (each, summed, silent)] == [1, 1, 1]
+        assert [len(filters(heard)) for heard in (each, summed, silent)] == [3, 1, 0]
+        assert sim.bill.total == 3
+
+
+def test_all_pictures_of_a_request_are_filtered(sim: Simulator) -> None:
+    """With one text, with codes only, with an empty object."""
+    assert "Support codes: " in filters(predict(sim, "[[sim:all_filtered]]", includeRaiReason=True))[0]
+    assert predict(sim, "[[sim:all_filtered]]").json == {}
+    assert predict(sim, "[[sim:empty_object]]").json == {}
+    assert filters(predict(sim, "[[sim:bare_code]]", sampleCount=2)) == ["63429089", "63429089"]
+
+
+def test_filtered_means_the_first_samples_of_a_row_in_either_dialect(sim: Simulator) -> None:
+    """So one prompt file rehearses both."""
+    prompt = "[[sim:filtered 2]]"
+    assert len(predict(sim, prompt, sampleCount=4).pictures) == 2
+    assert [len(generate(sim, prompt, sample=n).pictures) for n in (1, 2, 3)] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("name", FINISHES)
+def test_a_candidate_ends_for_a_reason(sim: Simulator, name: str) -> None:
+    """Content empty, no picture."""
+    candidate = generate(sim, f"[[sim:{name}]]").json["candidates"][0]
+    assert (f"finish_{candidate['finishReason']}", candidate["content"]) == (name, {})
+
+
+def test_a_prompt_is_blocked_for_the_reason_asked_for(sim: Simulator) -> None:
+    """No candidates at all."""
+    reply = generate(sim, "[[sim:blocked_prompt JAILBREAK]]").json
+    assert reply["promptFeedback"] == {"blockReason": "JAILBREAK"}
+    assert "candidates" not in reply
+
+
+def test_words_come_in_place_of_or_before_the_picture(sim: Simulator) -> None:
+    """Text only, or thoughts first."""
+    assert generate(sim, "[[sim:text_only]]").pictures == []
+    assert len(generate(sim, "[[sim:thought_image]]").pictures) == 2
+
+
+def test_a_picture_arrives_spoiled() -> None:
+    """Not base64, half, or of another type than it says; it is billed and lost."""
+    with Simulator() as sim:
+        with pytest.raises(binascii.Error):
+            base64.b64decode(
+                predict(sim, "[[sim:bad_base64]]").json["predictions"][0]["bytesBase64Encoded"], validate=True
+            )
+        with pytest.raises(OSError, match="truncated"):
+            Image.open(io.BytesIO(generate(sim, "[[sim:half_picture]]").pictures[0])).load()
+        lie = predict(sim, "[[sim:lying_mime]]").json["predictions"][0]
+        assert (lie["mimeType"], sim.bill.total, sum(sim.bill.lost.values())) == ("image/jpeg", 3, 2)
+
+
+def test_a_connection_breaks() -> None:
+    """Before the reply nothing is billed; within it the picture is billed and lost."""
+    with Simulator() as sim:
+        with pytest.raises(ConnectionResetError):
+            generate(sim, "[[sim:reset]]")
+        with pytest.raises(ConnectionError):
+            generate(sim, "[[sim:stall 0.01]]")
+        assert (sim.bill.total, sim.bill.attempts) == (0, {0: 2})
+        with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+            generate(sim, "[[sim:reset_midway]]")
+        with pytest.raises(http.client.IncompleteRead):
+            generate(sim, "[[sim:wrong_length]]")
+        with pytest.raises(json.JSONDecodeError):
+            assert generate(sim, "[[sim:cut_json]]").json
+        assert (sim.bill.total, sum(sim.bill.lost.values())) == (3, 3)
+
+
+def test_a_reply_trickles() -> None:
+    """Slowly, but whole in the end."""
+    rule = {"fault": "trickle", "options": {"seconds": 0.0, "bytes": 4096, "headers": True}}
+    with Simulator(faults=[rule]) as sim:
+        assert len(generate(sim).pictures) == 1
+        assert sim.bill.lost == {}
+
+
+def test_a_reply_unpacks_to_more_than_it_was(sim: Simulator) -> None:
+    """32 MB within a few kilobytes."""
+    heard = generate(sim, "[[sim:gzip_bomb 32]]")
+    assert heard.headers["content-encoding"] == "gzip"
+    assert len(heard.body) < 2**20 < len(gzip.decompress(heard.body)) == 32 * 2**20
+
+
+def test_a_body_without_end_ends_when_the_client_hangs_up(sim: Simulator) -> None:
+    """Or with the simulator."""
+    connection = http.client.HTTPConnection(urlsplit(sim.url).netloc, timeout=5)
+    body = json.dumps({"contents": [{"parts": [{"text": "[[sim:endless]]"}]}]})
+    connection.request("POST", "/v1/models/sim-x:generateContent", body, KEY)
+    reply = connection.getresponse()
+    assert len(reply.read(10**6)) == 10**6
+    if reply.fp:
+        reply.close()
+    connection.close()
+
+
+def test_a_redirect_leads_elsewhere_and_a_key_is_echoed(sim: Simulator) -> None:
+    """Where and what a careful client must not repeat."""
+    assert generate(sim, "[[sim:redirect http://127.0.0.1:9/]]").headers["location"] == "http://127.0.0.1:9/"
+    assert KEY["x-goog-api-key"] in generate(sim, "[[sim:echo_key]]").message
+    assert generate(sim, "[[sim:html_200]]").headers["content-type"].startswith("text/html")
+
+
+def test_a_marker_counts_for_its_own_prompt(sim: Simulator) -> None:
+    """The first two attempts of each."""
+    for prompt in ("a [[sim:internal_500*2]]", "b [[sim:internal_500 *2]]"):
+        assert [generate(sim, prompt).status for _ in range(3)] == [500, 500, 200]
+
+
+def test_two_markers_follow_each_other(sim: Simulator) -> None:
+    """When the first is used up, the next has its turn."""
+    prompt = "[[sim:internal_500*1]] [[sim:quota_minute 30*1]]"
+    heard = [generate(sim, prompt) for _ in range(3)]
+    assert [one.status for one in heard] == [500, 429, 200]
+    assert heard[1].json["error"]["details"][-1]["retryDelay"] == "30s"
+
+
+@pytest.mark.parametrize("marker", ["no_such", "reset_midway 3", "quota_minute soon", "partial"])
+def test_a_marker_that_means_nothing_is_refused(sim: Simulator, marker: str) -> None:
+    """Loudly: a rehearsal that tests nothing would be worse."""
+    heard = generate(sim, f"[[sim:{marker}]]")
+    assert heard.status == 400
+    assert marker.partition(" ")[0] in heard.message
+
+
+def test_rules_match_prompts(tmp_path: Path) -> None:
+    """By a part, by a pattern, or all; the first that applies wins."""
+    rules = [
+        {"match": {"regex": "^c.t$"}, "fault": "internal_500"},
+        {"match": "dog", "fault": "overloaded_503", "options": {"retry_after": 3}},
+        {"match": "*", "fault": "quota_day", "after": 2},
+    ]
+    file = tmp_path / "faults.json"
+    file.write_text(json.dumps(rules), "utf-8")
+    with Simulator(faults=file) as sim:
+        assert generate(sim, "cat").status == 500
+        assert generate(sim, "a dog").headers["retry-after"] == "3"
+        assert [generate(sim, prompt).status for prompt in "abcd"] == [200, 200, 429, 429]
+
+
+def test_chance_is_the_same_every_time() -> None:
+    """The seed decides, not the order in which threads come."""
+    rule = {"fault": "internal_500", "probability": 0.5, "seed": 3}
+    prompts = [f"p{n}" for n in range(40)]
+    runs: list[dict[str, int]] = []
+    for asked in (prompts, prompts[::-1]):
+        with Simulator(faults=[rule]) as sim:
+            runs.append({prompt: generate(sim, prompt, model="sim-x", imageSize="512").status for prompt in asked})
+    assert runs[0] == runs[1]
+    assert 8 < list(runs[0].values()).count(500) < 32
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"fault": "no_such"},
+        {"match": "*"},
+        {"fault": "reset", "often": 3},
+        {"fault": "partial", "options": {"number": 3}},
+        {"fault": "reset", "times": "2"},
+        {"fault": "reset", "match": {"regex": "("}},
+        {"fault": "reset", "match": 3},
+    ],
+)
+def test_a_rule_that_cannot_be_followed_says_why(rule: dict[str, Any]) -> None:
+    """With its number."""
+    with pytest.raises(RuleInvalid, match="rule 1"):
+        Simulator(faults=[rule])
+
+
+def test_a_client_that_hangs_up_disturbs_nobody(sim: Simulator) -> None:
+    """The next one is served."""
+    where = urlsplit(sim.url)
+    with socket.create_connection((where.hostname, where.port or 0), timeout=5) as client:
+        client.sendall(b"POST /v1/models/sim-x:predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+    assert ask(sim, "/v1/models").status == 200
+
+
+def test_every_fault_has_a_section_and_a_line() -> None:
+    """The table is what users read."""
+    assert all(fault.section and fault.description for fault in FAULTS.values())
+    assert len(FAULTS) > 60

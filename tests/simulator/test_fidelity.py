@@ -1,0 +1,171 @@
+"""As strict as the service, no stricter, no laxer: what the discovery document and recorded replies say."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from imagen_batch.simulator import Simulator
+from tests.support.http import GEMINI, VERTEX, Heard, ask, generate
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
+PRO = "gemini-3-pro-image"
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    """One simulator for all: nothing here changes it."""
+    with Simulator() as running:
+        yield running
+
+
+def post(
+    sim: Simulator, *, vertex: bool = False, parts: list[Any] | None = None, model: str = GEMINI, **more: Any
+) -> Heard:
+    """A generateContent request with more fields at its top level."""
+    body = {"contents": [{"role": "user", "parts": [{"text": "a cat"}, *(parts or [])]}], **more}
+    root = VERTEX if vertex else "/v1beta"
+    return ask(sim, f"{root}/models/{model}:generateContent", body)
+
+
+def test_vertex_has_no_field_for_store(sim: Simulator) -> None:
+    """It refuses the whole request, and names the field."""
+    assert post(sim, store=False).status == 200
+    refused = post(sim, vertex=True, store=False)
+    assert refused.status == 400
+    assert 'Unknown name "store"' in refused.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "gemini", "vertex"),
+    [
+        ({"labels": {"team": "art"}}, 200, 200),
+        ({"serviceTier": "flex"}, 200, 400),
+        ({"serviceTier": "cheap"}, 400, 400),
+        ({"outputConfig": {"outputUriPrefix": "gs://b/p/"}}, 400, 200),
+        ({"tools": [{"googleSearch": {"searchTypes": {"webSearch": {}, "imageSearch": {}}}}]}, 200, 200),
+        ({"tools": [{"codeExecution": {}}]}, 400, 400),
+        ({"generationConfig": {"mediaResolution": "MEDIA_RESOLUTION_LOW"}}, 200, 200),
+        ({"generationConfig": {"thinkingConfig": {"thinkingBudget": 128}}}, 200, 200),
+        ({"generationConfig": {"imageConfig": {"prominentPeople": "BLOCK_PROMINENT_PEOPLE"}}}, 400, 200),
+        ({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF"}]}, 200, 200),
+        ({"safetySettings": [{"category": "HARM_CATEGORY_IMAGE_HATE", "threshold": "OFF"}]}, 400, 200),
+        ({"safetySettings": [{"category": "HARM_CATEGORY_IMAGE", "threshold": "OFF"}]}, 400, 400),
+    ],
+    ids=str,
+)
+def test_each_host_takes_its_own_fields(sim: Simulator, fields: dict[str, Any], gemini: int, vertex: int) -> None:
+    """And no others."""
+    assert (post(sim, **fields).status, post(sim, vertex=True, **fields).status) == (gemini, vertex)
+
+
+def test_the_highest_thinking_level_is_unknown_on_vertex(sim: Simulator) -> None:
+    """Its enum lacks XHIGH."""
+    config = {"thinkingConfig": {"thinkingLevel": "XHIGH"}}
+    assert post(sim, model="sim-x", generationConfig=config).status == 200
+    assert post(sim, model="sim-x", vertex=True, generationConfig=config).status == 400
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"inlineData": {"mimeType": "image/png", "data": PNG}},
+        {"inline_data": {"mime_type": "image/webp", "data": PNG.rstrip("=")}},
+        {"fileData": {"mimeType": "image/heic", "fileUri": "gs://b/x.heic"}},
+        {
+            "inlineData": {"mimeType": "image/gif", "data": PNG},
+            "mediaResolution": {"level": "MEDIA_RESOLUTION_HIGH"},
+        },
+    ],
+    ids=str,
+)
+def test_reference_pictures_are_taken_and_change_what_is_drawn(sim: Simulator, part: dict[str, Any]) -> None:
+    """And are counted as tokens of the prompt."""
+    plain, with_reference = post(sim), post(sim, parts=[part])
+    assert with_reference.status == 200
+    assert with_reference.pictures != plain.pictures
+    assert with_reference.pictures == post(sim, parts=[part]).pictures
+    counts = with_reference.json["usageMetadata"]
+    assert counts["promptTokenCount"] == plain.json["usageMetadata"]["promptTokenCount"] + 1120
+    assert {"modality": "IMAGE", "tokenCount": 1120} in counts["promptTokensDetails"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"inlineData": {"mimeType": "application/pdf", "data": PNG}},
+        {"inlineData": {"mimeType": "image/png", "data": "*"}},
+        {"inlineData": {"mimeType": "image/png", "bytes": PNG}},
+        {"video": {}},
+    ],
+    ids=str,
+)
+def test_other_parts_are_refused(sim: Simulator, part: dict[str, Any]) -> None:
+    """400, naming the place."""
+    assert post(sim, parts=[part]).status == 400
+
+
+def test_too_many_reference_pictures_are_refused(sim: Simulator) -> None:
+    """Fourteen are the most."""
+    part = {"inlineData": {"mimeType": "image/png", "data": PNG}}
+    assert post(sim, parts=[part] * 14).status == 200
+    assert post(sim, parts=[part] * 15).status == 400
+
+
+def test_a_talk_goes_on(sim: Simulator) -> None:
+    """The second turn holds what the model said, picture and signature too; only the user's words are the prompt."""
+    first = post(sim).json["candidates"][0]["content"]
+    contents = [
+        {"role": "user", "parts": [{"text": "a cat"}]},
+        first,
+        {"role": "user", "parts": [{"text": ", now blue"}]},
+    ]
+    heard = ask(sim, f"/v1beta/models/{GEMINI}:generateContent", {"contents": contents})
+    assert heard.status == 200
+    assert sim.pictures[-1].prompt == "a cat, now blue"
+
+
+def test_usage_is_as_recorded(sim: Simulator) -> None:
+    """More tokens than the picture's, a tier or a kind of traffic, and on Vertex a time but no index."""
+    gemini, vertex = generate(sim, model=PRO).json, generate(sim, model=PRO, root=VERTEX).json
+    for reply in (gemini, vertex):
+        counts = reply["usageMetadata"]
+        assert (counts["candidatesTokenCount"], counts["candidatesTokensDetails"][0]["tokenCount"]) == (1216, 1120)
+        made = counts["candidatesTokenCount"] + counts["thoughtsTokenCount"]
+        assert counts["totalTokenCount"] == counts["promptTokenCount"] + made
+    assert (gemini["usageMetadata"]["serviceTier"], gemini["candidates"][0]["index"]) == ("standard", 0)
+    assert "createTime" not in gemini
+    assert vertex["usageMetadata"]["trafficType"] == "ON_DEMAND"
+    assert vertex["createTime"].endswith("Z")
+    assert "index" not in vertex["candidates"][0]
+
+
+@pytest.mark.parametrize("fault", ["blocked_prompt", "finish_IMAGE_SAFETY", "finish_MODEL_ARMOR", "text_only"])
+def test_a_refusal_counts_no_thoughts_and_no_picture(sim: Simulator, fault: str) -> None:
+    """Blocked prompts on Vertex count nothing at all."""
+    counts = generate(sim, f"x [[sim:{fault}]]").json["usageMetadata"]
+    assert not counts.keys() & {"thoughtsTokenCount", "candidatesTokenCount"}
+    assert counts["serviceTier"] == "standard"
+    vertex = generate(sim, f"x [[sim:{fault}]]", root=VERTEX).json["usageMetadata"]
+    if fault == "blocked_prompt":
+        assert vertex == {"trafficType": "ON_DEMAND"}
+
+
+def test_the_largest_picture_has_as_many_tokens_as_its_price_says(sim: Simulator) -> None:
+    """0.1134 USD at 30 USD a million."""
+    details = generate(sim, imageSize="4K").json["usageMetadata"]["candidatesTokensDetails"]
+    assert details == [{"modality": "IMAGE", "tokenCount": 3780}]
+
+
+def test_a_preview_name_serves_the_same_model(sim: Simulator) -> None:
+    """The alias that Google's client lists."""
+    assert len(generate(sim, model="nano-banana-pro-preview").pictures) == 1
+
+
+def test_a_signature_is_as_large_as_asked_for(sim: Simulator) -> None:
+    """The real ones weigh more than their pictures."""
+    part = generate(sim, "x [[sim:thought_signature 400000]]").json["candidates"][0]["content"]["parts"][-1]
+    assert len(part["thoughtSignature"]) == 400_000

@@ -1,0 +1,80 @@
+"""Does the account's limit hold, and does the refusal say the truth?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from imagen_batch.simulator import Simulator
+from imagen_batch.simulator.quota import Exceeded, Quota
+from tests.support.http import GEMINI, IMAGEN, generate, predict
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_passes_and_then_the_rate_holds() -> None:
+    """Two at once, then one every ten seconds; waiting as told is enough."""
+    clock = Clock()
+    quota = Quota(per_minute=6, burst=2, clock=clock)
+    assert [quota.admit("m") for _ in range(3)] == [None, None, Exceeded("Minute", 6, 10.0)]
+    clock.now += 4
+    assert quota.admit("m") == Exceeded("Minute", 6, 6.0)
+    clock.now += 6
+    assert quota.admit("m") is None
+
+
+def test_models_have_accounts_of_their_own() -> None:
+    """The limit is per model."""
+    quota = Quota(per_minute=1, clock=Clock())
+    assert quota.admit("a") is quota.admit("b") is None
+    assert quota.admit("a") is not None
+
+
+def test_a_day_ends_at_midnight_in_california() -> None:
+    """Where the service's day ends."""
+    clock = Clock(datetime(2026, 7, 1, 22, tzinfo=PACIFIC).timestamp())
+    quota = Quota(per_day=1, clock=clock)
+    assert quota.admit("m") is None
+    assert quota.admit("m") == Exceeded("Day", 1, 7200.0)
+    clock.now += 7200
+    assert quota.admit("m") is None
+
+
+@pytest.mark.parametrize(("ask", "model"), [(predict, IMAGEN), (generate, GEMINI)])
+def test_a_refusal_names_quota_limit_and_wait(ask: object, model: str) -> None:
+    """Everything a client can pace itself by."""
+    clock = Clock()
+    with Simulator(requests_per_minute=4, burst=1, clock=clock) as sim:
+        assert callable(ask)
+        assert ask(sim).status == 200
+        error = ask(sim).json["error"]
+        assert sim.bill.total == 1
+    violation = error["details"][0]["violations"][0]
+    assert violation["quotaId"] == "GenerateRequestsPerMinutePerProjectPerModel"
+    assert (violation["quotaValue"], violation["quotaDimensions"]["model"]) == ("4", model)
+    assert "per_day" not in violation["quotaMetric"]
+    assert error["details"][-1]["retryDelay"] == "15s"
+    assert error["message"].endswith("Please retry in 15s.")
+
+
+def test_a_daily_refusal_says_so() -> None:
+    """By the quota's id; the wait is spelled in hours."""
+    clock = Clock(datetime(2026, 7, 1, 5, 20, tzinfo=PACIFIC).timestamp())
+    with Simulator(requests_per_day=1, clock=clock) as sim:
+        generate(sim)
+        error = generate(sim).json["error"]
+    assert error["details"][0]["violations"][0]["quotaId"] == "GenerateRequestsPerDayPerProjectPerModel"
+    assert error["details"][-1]["retryDelay"] == "67200s"
+    assert "Please retry in 18h40m0s" in error["message"]

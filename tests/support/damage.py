@@ -1,0 +1,242 @@
+"""Ways to damage the folder of a finished run, and what an audit must then say."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.support.images import with_chunk
+
+STATE = ".imagen-batch"
+PARQUET, CSV = "manifest.parquet", "manifest.csv"
+
+Row = dict[str, Any]
+Told = tuple[str, int | None, str | None]
+"""Kind, row and file name of the finding that a damage must bring."""
+
+
+class Spoiled:
+    """The folder of a run with one picture a row. Rows count from 1."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The manifest as it was before any damage."""
+        return list(pq.read_table(self.folder / PARQUET).to_pylist())
+
+    def file(self, row: int) -> Path:
+        """The picture of a row."""
+        return self.folder / str(self.rows[row - 1]["file"])
+
+    def incoming(self, row: int) -> Path:
+        """Where the picture of a row lay before the ledger had its record."""
+        return self.folder / STATE / "incoming" / f"{self.rows[row - 1]['key']}_1"
+
+    def forget(self, row: int) -> None:
+        """Take the result of a row out of the ledger."""
+        key = self.rows[row - 1]["key"]
+        for ledger in (self.folder / STATE / "ledger").iterdir():
+            lines = ledger.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if (one := orjson.loads(line))["key"] != key or one["t"] != "done"]
+            ledger.write_bytes(b"".join(kept))
+
+    def edit(self, name: str, change: Callable[[list[Row]], object]) -> None:
+        """Change the rows of a manifest."""
+        path = self.folder / name
+        if name == PARQUET:
+            table = pq.read_table(path)
+            rows = table.to_pylist()
+            change(rows)
+            pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+            return
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        names = list(rows[0])
+        change(rows)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def relabel(self, name: str, number: int, **cells: object) -> Told:
+        """Change cells of a row of a manifest."""
+        self.edit(name, lambda rows: rows[number - 1].update(cells))
+        return "mislabelled", number, name
+
+
+def retouch(path: Path) -> None:
+    """The same picture with one more chunk: whole, and not the same bytes."""
+    path.write_bytes(with_chunk(path.read_bytes(), b"teXt", b"mine"))
+
+
+def cut(path: Path) -> None:
+    """Only its first half stays."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def gone(it: Spoiled, row: int) -> Told:
+    """The picture is deleted."""
+    it.file(row).unlink()
+    return "missing", row, it.file(row).name
+
+
+def cut_off(it: Spoiled, row: int) -> Told:
+    """The picture is half there."""
+    cut(it.file(row))
+    return "truncated", row, it.file(row).name
+
+
+def emptied(it: Spoiled, row: int) -> Told:
+    """What a power loss likes to leave."""
+    it.file(row).write_bytes(b"")
+    return "truncated", row, it.file(row).name
+
+
+def no_picture(it: Spoiled, row: int) -> Told:
+    """Something else stands under its name."""
+    it.file(row).write_bytes(b"<html>not found</html>")
+    return "truncated", row, it.file(row).name
+
+
+def bit_turned(it: Spoiled, row: int) -> Told:
+    """A PNG's checksum shows it."""
+    data = bytearray(it.file(row).read_bytes())
+    data[len(data) // 2] ^= 1
+    it.file(row).write_bytes(data)
+    return "truncated", row, it.file(row).name
+
+
+def retouched(it: Spoiled, row: int) -> Told:
+    """Somebody worked on the picture."""
+    retouch(it.file(row))
+    return "edited", row, it.file(row).name
+
+
+def renamed(it: Spoiled, row: int) -> Told:
+    """One damage, though a file is gone and another one has come."""
+    it.file(row).rename(it.file(row).with_name(f"best {row}.png"))
+    return "missing", row, it.file(row).name
+
+
+def other_extension(it: Spoiled, row: int) -> Told:
+    """A PNG under the name of a JPEG."""
+    it.file(row).rename(it.file(row).with_suffix(".jpg"))
+    return "mislabelled", row, it.file(row).name
+
+
+def notes(it: Spoiled, row: int) -> Told:
+    """A file of the user's own."""
+    path = it.folder / "images" / f"{row}.txt"
+    path.write_text("the otter is the best")
+    return "foreign", None, path.name
+
+
+def own_picture(it: Spoiled, row: int) -> Told:
+    """A picture of the user's own, in a folder of its own."""
+    path = it.folder / "images" / "mine" / f"{row}.png"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copyfile(it.folder / it.rows[5]["file"], path)
+    retouch(path)
+    path.write_bytes(path.read_bytes() + bytes(row))
+    return "foreign", None, path.name
+
+
+def copied(it: Spoiled, row: int) -> Told:
+    """The same picture under a second name."""
+    path = it.file(row).with_name(f"copy of {row}.png")
+    shutil.copyfile(it.file(row), path)
+    return "duplicated", None, path.name
+
+
+def record_lost(it: Spoiled, row: int) -> Told:
+    """A power loss kept the picture's name and not the end of the ledger."""
+    it.forget(row)
+    return "unrecorded", row, it.file(row).name
+
+
+def killed_before_record(it: Spoiled, row: int) -> Told:
+    """The picture has its name already."""
+    it.forget(row)
+    it.incoming(row).hardlink_to(it.file(row))
+    return "unrecorded", row, it.incoming(row).name
+
+
+def killed_before_name(it: Spoiled, row: int) -> Told:
+    """The picture has come, no more."""
+    it.forget(row)
+    it.file(row).rename(it.incoming(row))
+    return "unrecorded", row, it.incoming(row).name
+
+
+def all_lost(it: Spoiled, row: int) -> Told:
+    """The service may have charged for it: neither picture nor record is left."""
+    it.forget(row)
+    it.file(row).unlink()
+    return "paid_undelivered", row, None
+
+
+OF_PICTURES = (
+    *(gone, cut_off, emptied, no_picture, bit_turned, retouched, renamed, other_extension),
+    *(notes, own_picture, copied, record_lost, killed_before_record, killed_before_name, all_lost),
+)
+"""Each concerns one row's picture and no other."""
+
+PAID_AGAIN = {gone, cut_off, emptied, no_picture, bit_turned, all_lost}
+"""Those for which a repair has to ask the service."""
+
+
+def _removed(name: str) -> Callable[[Spoiled], Told]:
+    def damage(it: Spoiled) -> Told:
+        (it.folder / name).unlink()
+        return "stale", None, name
+
+    return damage
+
+
+def _torn(it: Spoiled) -> Told:
+    cut(it.folder / PARQUET)
+    return "stale", None, PARQUET
+
+
+def _stale(name: str, change: Callable[[list[Row]], object]) -> Callable[[Spoiled], Told]:
+    def damage(it: Spoiled) -> Told:
+        it.edit(name, change)
+        return "stale", None, name
+
+    return damage
+
+
+def _mislabelled(name: str, **cells: object) -> Callable[[Spoiled], Told]:
+    return lambda it: it.relabel(name, 2, **cells)
+
+
+OF_TABLES: dict[str, Callable[[Spoiled], Told]] = {
+    "manifest removed": _removed(PARQUET),
+    "manifest.csv removed": _removed(CSV),
+    "metadata removed": _removed("metadata.parquet"),
+    "failures removed": _removed("failures.csv"),
+    "summary removed": _removed("summary.json"),
+    "manifest torn": _torn,
+    "a row removed": _stale(PARQUET, lambda rows: rows.pop(1)),
+    "a row removed from the CSV": _stale(CSV, lambda rows: rows.pop(1)),
+    "a row twice": _stale(PARQUET, lambda rows: rows.append(rows[1])),
+    "a row too many": _stale(PARQUET, lambda rows: rows.append({**rows[1], "row": 7, "file": None})),
+    "another status": _stale(PARQUET, lambda rows: rows[1].update(status="filtered")),
+    "another hash": _mislabelled(PARQUET, sha256="0" * 64),
+    "another type": _mislabelled(PARQUET, mimeType="image/webp"),
+    "another file": _mislabelled(PARQUET, file="images/nowhere.png"),
+    "another file in the CSV": _mislabelled(CSV, file="images/nowhere.png"),
+    "another row": _mislabelled(PARQUET, row=70),
+}
+"""Each concerns one table and no picture."""

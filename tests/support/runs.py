@@ -1,0 +1,83 @@
+"""Whole runs in a test: real HTTP against a simulator, without Prefect."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from imagen_batch.planning.plan import examine
+from imagen_batch.reports.summary import Summary
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import validated
+from imagen_batch.simulator import Simulator
+
+TODAY = date(2026, 11, 23)
+IMAGEN = "imagen-4.0-generate-001"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run left."""
+
+    summary: Summary
+    folder: Path
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The manifest."""
+        return list(pq.read_table(self.folder / "manifest.parquet").to_pylist())
+
+    @property
+    def statuses(self) -> list[str]:
+        """The status of each sample, in input order."""
+        return [row["status"] for row in self.rows]
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        """The rows of failures.csv."""
+        with (self.folder / "failures.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def picture(self, row: Mapping[str, Any]) -> bytes:
+        """The picture of a manifest row."""
+        return (self.folder / row["file"]).read_bytes()
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    """A prompt file with the keys of the first row as its header."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def prompts(folder: Path, *texts: str) -> Path:
+    """A prompt file with nothing but prompts."""
+    return write_csv(folder / "prompts.csv", [{"prompt": text} for text in texts])
+
+
+def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = None, **chosen: Any) -> Ran:
+    """Run `source` against `sim` into a folder beside it; waits between attempts are nothing."""
+    folder = source.parent / "out"
+    settings = {
+        "prompts": str(source),
+        "out": str(folder),
+        "provider": "simulator",
+        "base_url": sim.url if sim else None,
+        "wait_initial": 0.0,
+        "timeout": 20.0,
+        "concurrency": 8,
+        **chosen,
+    }
+    examined = examine(validated(settings), today=TODAY)
+    with open_run(examined, env=env or {}) as opened:
+        for shard in opened.shards():
+            opened.make(shard)
+        return Ran(opened.finish(), folder)

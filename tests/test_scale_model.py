@@ -1,0 +1,111 @@
+"""Does the simulation of large jobs keep to what must hold whatever goes in?"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.scale_model.assumptions import Given, Machines, Service, Store
+from benchmarks.scale_model.ceilings import operations, rates, sizes
+from benchmarks.scale_model.fleet import fleet, resume_s
+from benchmarks.scale_model.traffic import PartedLedger, Traffic, flow
+
+WORLD = Given()
+FLOWING = flow(WORLD, pictures=500)
+IMMORTAL = replace(WORLD, machines=Machines(deaths_a_day=0.0))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    per_minute=st.floats(30, 3000),
+    slots=st.integers(4, 300),
+    workers=st.integers(1, 4),
+    transient=st.floats(0, 0.3),
+    seed=st.integers(0, 9),
+)
+def test_no_more_is_sent_than_the_quota_lets_pass(
+    per_minute: float, slots: int, workers: int, transient: float, seed: int
+) -> None:
+    """Whatever the slots, the workers and the failures; each worker may make up for two late starts."""
+    service = Service(per_minute=per_minute, transient=transient)
+    world = replace(WORLD, slots=slots, workers=workers, service=service)
+    count = Traffic(world, far=False, dice=random.Random(seed)).run(300)
+    assert count.made == 300 <= count.attempts
+    assert count.attempts <= count.now * per_minute / 60 + 3 * workers
+    assert count.busy_s <= count.now * slots * workers
+
+
+def test_slots_are_filled_as_little_says() -> None:
+    """As many as start a second, times the seconds that each stays."""
+    still = replace(WORLD, service=Service(transient=0.0))
+    made = flow(still)
+    stays = still.service.latency_s + still.store.picture_s + 3 * still.store.part_s
+    assert made.slots == pytest.approx(made.a_second * stays, rel=0.02)
+
+
+def test_the_same_seed_tells_the_same() -> None:
+    """So that two people read the same table."""
+    assert flow(WORLD, pictures=2000, seed=3) == flow(WORLD, pictures=2000, seed=3)
+    assert fleet(WORLD, [1000] * 300, flow(WORLD, pictures=2000)) == fleet(
+        WORLD, [1000] * 300, flow(WORLD, pictures=2000)
+    )
+
+
+@given(gaps=st.lists(st.floats(0, 3), min_size=1, max_size=200))
+def test_a_record_waits_for_two_parts_at_most(gaps: list[float]) -> None:
+    """For the end of the one on its way, and for its own; and one part follows the other."""
+    log, now = PartedLedger(1.0), 0.0
+    for gap in gaps:
+        now += gap
+        assert now + 1 <= log.stored(now) <= now + 2
+    assert log.parts <= min(len(gaps), now + 2)
+
+
+def test_a_store_far_away_takes_fewer_parts() -> None:
+    """While one is on its way more records come to share the next."""
+    near, far = flow(WORLD, pictures=3000), flow(WORLD, pictures=3000, far=True)
+    assert far.parts < near.parts
+    assert far.slots > near.slots
+
+
+@settings(max_examples=30, deadline=None)
+@given(projects=st.integers(1, 20), runs=st.lists(st.integers(1, 10**6), min_size=1, max_size=50))
+def test_a_job_uses_no_more_than_all_quotas(projects: int, runs: list[int]) -> None:
+    """Whatever the split into runs, and whoever dies."""
+    job = fleet(replace(WORLD, projects=projects), runs, FLOWING)
+    assert 0 < job.used <= FLOWING.used
+
+
+def test_smaller_runs_leave_less_of_the_quota_idle() -> None:
+    """The slowest project's last run is what all wait for."""
+    used = [fleet(IMMORTAL, [size] * (10**8 // size), FLOWING).used for size in (10**6, 2 * 10**5, 5 * 10**4)]
+    assert used == sorted(used)
+
+
+def test_where_nobody_dies_nothing_lies_idle() -> None:
+    """And only lost replies are paid for twice."""
+    job = fleet(IMMORTAL, [10**6] * 100, FLOWING)
+    assert (job.deaths, job.idle_s) == (0, 0.0)
+    assert job.twice == round(10**8 * WORLD.service.transient * WORLD.service.lost)
+
+
+def test_operations_grow_with_the_rows_alone() -> None:
+    """Ten times the rows, ten times the operations: nothing is listed again and again."""
+    small, large = operations(WORLD, 10**6, FLOWING), operations(WORLD, 10**7, FLOWING)
+    assert large.total == pytest.approx(10 * small.total)
+    assert resume_s(WORLD, 10**7) > resume_s(WORLD, 10**6)
+
+
+def test_ceilings_come_narrowest_first_and_move_with_what_they_stand_for() -> None:
+    """A store that takes twice the puts lets twice the pictures through."""
+    assert all(one.most > 0 for one in [*rates(WORLD), *sizes(WORLD)])
+    wider = replace(WORLD, store=Store(puts_a_second=7000.0))
+    before, after = ({one.part: one.most for one in rates(world)} for world in (WORLD, wider))
+    assert list(before.values()) == sorted(before.values())
+    assert {part: after[part] / most for part, most in before.items() if after[part] != most} == {
+        "puts below a prefix": 2.0
+    }
