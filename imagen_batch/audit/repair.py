@@ -25,8 +25,8 @@ from imagen_batch.inputs.snapshot import reopened
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import damaged_lines, ledger_files, moment_after, skip_record
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.pending import Lack
 from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.row_index import Lack
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.next_steps import absolute
 from imagen_batch.reports.results import Account

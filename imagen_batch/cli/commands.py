@@ -26,7 +26,7 @@ from imagen_batch.text import printable_lines
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
     from imagen_batch.audit.repair import Repaired
-    from imagen_batch.planning.pending import Lack
+    from imagen_batch.planning.row_index import Lack
     from imagen_batch.settings import Settings
 
 LACKING = 3

@@ -20,8 +20,9 @@ from imagen_batch.orchestration.prefect_attachment import Attached
 from imagen_batch.orchestration.prefect_env import quieten, spare_loopback
 from imagen_batch.orchestration.prefect_reachable import unreachable
 from imagen_batch.orchestration.prefect_server import OwnServer
-from imagen_batch.planning.pending import Lack, nothing_to_send, remaining
+from imagen_batch.planning.pending import nothing_to_send, remaining
 from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.row_index import Lack
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.console import Console, Progress
 from imagen_batch.runs.history_preload import read_ahead

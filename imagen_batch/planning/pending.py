@@ -6,14 +6,13 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import compress, islice
 from math import inf
-from typing import NamedTuple, Protocol
 
 from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, are_gone
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import kept_record
 from imagen_batch.planning.plan import Examined
 from imagen_batch.planning.requests import request_count, requests_for
-from imagen_batch.planning.row_index import Asked
+from imagen_batch.planning.row_index import Asked, Lack, Ledgered
 from imagen_batch.planning.rows import Order
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
@@ -213,21 +212,6 @@ def _held(left: Remaining) -> str:
         return ""
     verb = "is" if left.held == 1 else "are"
     return f"; {left.held:,} refused or failed {verb} tried again only with --retry"
-
-
-class Ledgered(Protocol):
-    """What a plan wants to know of the past."""
-
-    def status(self, base: str, number: int) -> Outcome | None:
-        """What became of a sample; None when nothing is known."""
-
-
-class Lack(NamedTuple):
-    """A row that still lacks samples: their numbers."""
-
-    row: int
-    base: str
-    numbers: list[int]
 
 
 def lacking(

@@ -17,8 +17,7 @@ from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.planning.filenames import check_template, split_words
 from imagen_batch.planning.keys import Identities, deciding
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.pending import Lack, Ledgered
-from imagen_batch.planning.row_index import Asked
+from imagen_batch.planning.row_index import Asked, Lack, Ledgered
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, Order, Planner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks

@@ -9,6 +9,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from math import isnan, nan
+from typing import NamedTuple, Protocol
+
+from imagen_batch.records import Outcome
 
 _KEY = 32  # bytes
 
@@ -74,3 +77,18 @@ class Asked:
         """The worst case in USD for one picture of a row; None where none is known."""
         price = self._prices[row - 1]
         return None if isnan(price) else price
+
+
+class Ledgered(Protocol):
+    """What a plan wants to know of the past."""
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """What became of a sample; None when nothing is known."""
+
+
+class Lack(NamedTuple):
+    """A row that still lacks samples: their numbers."""
+
+    row: int
+    base: str
+    numbers: list[int]
