@@ -149,7 +149,7 @@ class Fatal(AttemptError):
         self.refreshable = refreshable
 
 
-def disk_trouble(what: OSError | str) -> Fatal:
+def storage_failure(what: OSError | str) -> Fatal:
     """The run stops until somebody mended the folder."""
     words = what if isinstance(what, str) else what.strerror or str(what)
     return Fatal(f"the output folder can't be written: {words}", kind="disk", outcome="disk", exit_code=75)

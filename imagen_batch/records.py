@@ -110,7 +110,7 @@ class Picture:
 
 
 @value
-class Missing:
+class NoImage:
     """A sample for which a word, or nothing, came in place of a picture. A value, not an error."""
 
     outcome: Literal["filtered", "failed"]
@@ -125,7 +125,7 @@ class Missing:
 
 
 @value
-class Usage:
+class TokenUsage:
     """Tokens a reply says it used; the basis of an exact price."""
 
     prompt: int = 0
@@ -137,16 +137,16 @@ class Usage:
 class Reply:
     """What one attempt brought: exactly as many entries as samples were asked for, in sample order."""
 
-    samples: tuple[Picture | Missing, ...]
+    samples: tuple[Picture | NoImage, ...]
     http_status: int
-    usage: Usage | None = None  # None where the service does not count tokens
+    usage: TokenUsage | None = None  # None where the service does not count tokens
     model_version: str | None = None
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
     spare: tuple[Picture, ...] = ()  # images beyond those asked for; paid for as well
 
 
 @value
-class Sample:
+class SampleResult:
     """What became of one sample: the ledger's word, and the manifest's row but for the prompt's side."""
 
     number: int
@@ -172,7 +172,7 @@ class Sample:
 
 
 @value
-class Trace:
+class RequestTrace:
     """How a request went, the same for all its samples. Times are seconds since the epoch."""
 
     key: str
@@ -184,12 +184,12 @@ class Trace:
 
 
 @value
-class Entry:
+class ManifestRow:
     """One row of the manifest: a sample asked for, with and without a picture."""
 
     row: PromptRow
-    sample: Sample
-    trace: Trace
+    sample: SampleResult
+    trace: RequestTrace
     model: str
     provider: str
     dialect: str

@@ -15,12 +15,12 @@ from imagen_batch.audit.findings import Audit, Finding
 from imagen_batch.audit.report import audit_text
 from imagen_batch.cli.commands import main
 from imagen_batch.cli.progress import make_progress
-from imagen_batch.records import OUTCOMES, Problem, Sample
+from imagen_batch.records import OUTCOMES, Problem, SampleResult
 from imagen_batch.reports.problems import problems_json, problems_text
 from imagen_batch.reports.render import to_json_text, to_markdown, to_terminal
-from imagen_batch.reports.summary import Ending, Facts, Tally
+from imagen_batch.reports.summary import RunFacts, StopReason, SummaryBuilder
 from imagen_batch.reports.table_file import Unwritten
-from imagen_batch.reports.tables import Tables
+from imagen_batch.reports.tables import TableWriter
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula, one_line, printable, printable_lines
 from tests.support.entries import entry
@@ -66,7 +66,7 @@ def test_verbose_progress_prints_the_service_s_words_harmlessly() -> None:
     """With -v a refusal's text goes to the terminal."""
     stream = io.StringIO()
     progress = make_progress(1, mode="none", verbose=True, stream=stream)
-    progress.seen((Sample(1, "filtered", reason=HOSTILE),))
+    progress.seen((SampleResult(1, "filtered", reason=HOSTILE),))
     assert harmless(stream.getvalue())
     assert len(stream.getvalue().splitlines()) == 1
 
@@ -98,7 +98,7 @@ def test_the_service_s_text_is_no_formula_in_a_table(tmp_path, text: str) -> Non
         filter_codes=(text,),
     )
     storage = Folder(tmp_path)
-    with Tables(storage, user_columns=["note"], columns=["prompt", "note"], provider="gemini") as tables:
+    with TableWriter(storage, user_columns=["note"], columns=["prompt", "note"], provider="gemini") as tables:
         tables.add(refused)
     for name, columns in {
         "manifest.csv": (
@@ -117,7 +117,7 @@ def test_the_service_s_text_is_no_formula_in_a_table(tmp_path, text: str) -> Non
 
 def test_a_summary_prints_foreign_text_harmlessly_everywhere() -> None:
     """The service's words, prompts, the folder's name and the command, in every form."""
-    tally = Tally()
+    tally = SummaryBuilder()
     for row, status in enumerate(OUTCOMES, 1):
         tally.add(
             entry(
@@ -131,10 +131,10 @@ def test_a_summary_prints_foreign_text_harmlessly_everywhere() -> None:
             )
         )
     moment = datetime(2026, 11, 23, tzinfo=UTC)
-    ended = Ending("stopped", 2, HOSTILE, "auth")
+    ended = StopReason("stopped", 2, HOSTILE, "auth")
     lost = (Unwritten("manifest.csv", HOSTILE, "manifest.new.csv"),)
     summary = tally.summary(
-        Facts(f"out/{HOSTILE}", f"imagen-batch run {HOSTILE}", moment, moment, ending=ended, unwritten=lost)
+        RunFacts(f"out/{HOSTILE}", f"imagen-batch run {HOSTILE}", moment, moment, ending=ended, unwritten=lost)
     )
     assert harmless(to_terminal(summary, color=False))
     assert harmless(to_markdown(summary))

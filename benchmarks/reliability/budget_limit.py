@@ -140,7 +140,7 @@ class _Life:
 
     def _die(self) -> None:
         """Nobody tells the budget anything any more; who waits at it is gone, too."""
-        self._stop.for_signal(signal.SIGKILL)
+        self._stop.interrupt(signal.SIGKILL)
         with self._budget._changed:
             self._budget._changed.notify_all()
 

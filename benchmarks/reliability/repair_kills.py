@@ -22,8 +22,8 @@ from pathlib import Path
 from benchmarks.support.jobs import close, job, prompt_file
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import Repaired, repair
-from imagen_batch.inputs.snapshot import stored_settings
-from imagen_batch.planning.plan import examine
+from imagen_batch.inputs.snapshot import load_settings_snapshot
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.simulator import Simulator
 
@@ -89,10 +89,10 @@ def _bomb(at: int) -> Callable[[], None]:
 def _paid(folder: Path, repaired: Repaired, sim: Simulator) -> int:
     """Make again what the repair calls lost; returns how many images were bought."""
     before = sim.bill.total
-    settings = stored_settings(folder).model_copy(update={"base_url": sim.url})
-    examined = examine(settings, today=datetime.now(UTC).date())
-    examined.lost = repaired.lost
-    with open_run(examined, env={}) as run:
+    settings = load_settings_snapshot(folder).model_copy(update={"base_url": sim.url})
+    plan = make_plan(settings, today=datetime.now(UTC).date())
+    plan.lost = repaired.lost
+    with open_run(plan, env={}) as run:
         for shard in run.shards():
             run.make(shard)
         run.finish()

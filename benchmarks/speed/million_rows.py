@@ -95,11 +95,11 @@ def made(place: str, rows: int) -> None:
     with source.open("w", encoding="utf-8") as file:
         file.write("id,prompt,aspect_ratio,chapter\n")
         file.writelines(f'r{row},"{PROMPT} {row}",16:9,{row % 12}\n' for row in range(rows))
-    examined = _examined(source)
+    plan = _examined(source)
     storage = _unflushed(Path(place) / "out")
     writer = LedgerWriter(storage, now=1_764_000_000.0)
-    for order in examined.orders():
-        base = examined.asked.base(order.row.row)
+    for order in plan.orders():
+        base = plan.asked.base(order.row.row)
         for request in requests_for(order, base, range(1, order.samples + 1)):
             writer.sent(request, attempt=1, at=1_764_000_000.0)
             writer.done(request, *_result(request, storage.path))
@@ -108,17 +108,17 @@ def made(place: str, rows: int) -> None:
 
 def resumed(place: str, rows: int) -> None:
     """Resume that run, and tell what its parts took as JSON."""
-    from imagen_batch.planning.pending import remaining  # noqa: PLC0415
+    from imagen_batch.planning.pending import count_pending  # noqa: PLC0415
     from imagen_batch.runs.run import open_run  # noqa: PLC0415
 
     seconds: dict[str, float] = {}
     with _timed(seconds, PARTS[0]):
-        examined = _examined(Path(place) / "prompts.csv")
-    opened = open_run(examined, env={})
+        plan = _examined(Path(place) / "prompts.csv")
+    opened = open_run(plan, env={})
     with _timed(seconds, PARTS[1]):
         run = opened.__enter__()
     with _timed(seconds, PARTS[2]):
-        assert remaining(examined, run.past).requests == 0
+        assert count_pending(plan, run.past).requests == 0
     with _timed(seconds, PARTS[3]):
         assert run.finish().counts["ok"] == rows
     opened.__exit__(None, None, None)
@@ -139,12 +139,12 @@ def _peak_mb() -> float:
 
 
 def _examined(source: Path) -> Any:
-    from imagen_batch.planning.plan import examine  # noqa: PLC0415
+    from imagen_batch.planning.plan import make_plan  # noqa: PLC0415
     from imagen_batch.settings import validated  # noqa: PLC0415
 
     folder = str(source.parent / "out")
     chosen = {"prompts": str(source), "out": folder, "provider": "simulator", "base_url": NOBODY}
-    return examine(validated(chosen), today=TODAY)
+    return make_plan(validated(chosen), today=TODAY)
 
 
 def _unflushed(folder: Path) -> Any:
@@ -170,7 +170,7 @@ def _unflushed(folder: Path) -> Any:
 
 def _result(request: Any, folder: Path) -> tuple[Any, Any]:
     """Samples and trace of an answered request, and a file for each sample."""
-    from imagen_batch.records import Sample, Trace  # noqa: PLC0415
+    from imagen_batch.records import RequestTrace, SampleResult  # noqa: PLC0415
 
     samples = []
     for number, name in zip(request.numbers, request.names, strict=True):
@@ -179,8 +179,10 @@ def _result(request: Any, folder: Path) -> tuple[Any, Any]:
         facts = {"mime_type": "image/png", "width": 1376, "height": 768, "c2pa": False, "finish_reason": "STOP"}
         money = {"cost_usd": 0.0336, "cost_is": "exact"}
         digest = hashlib.sha256(data).hexdigest()
-        samples.append(Sample(number, "ok", f"{name}.png", bytes=len(data), sha256=digest, **facts, **money))
-    trace = Trace(request.key, attempts=1, http_status=200, latency_s=1.0, sent_at=1.764e9, finished_at=1.764e9 + 1)
+        samples.append(SampleResult(number, "ok", f"{name}.png", bytes=len(data), sha256=digest, **facts, **money))
+    trace = RequestTrace(
+        request.key, attempts=1, http_status=200, latency_s=1.0, sent_at=1.764e9, finished_at=1.764e9 + 1
+    )
     return tuple(samples), trace
 
 

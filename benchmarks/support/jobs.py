@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
@@ -54,12 +54,12 @@ def job(source: Path, url: str, **chosen: Any) -> Ran:
     """Run `source` against the simulator at `url`, into `out` beside it unless `chosen` says where."""
     folder = source.parent / "out"
     settings = {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": url}
-    examined = examine(validated({**settings, "wait_initial": 0.01, **chosen}), today=_BEFORE_ITS_END)
+    plan = make_plan(validated({**settings, "wait_initial": 0.01, **chosen}), today=_BEFORE_ITS_END)
     began = time.monotonic()
-    with open_run(examined, env={}) as run, ThreadPoolExecutor(_SHARDS_AT_ONCE) as window:
+    with open_run(plan, env={}) as run, ThreadPoolExecutor(_SHARDS_AT_ONCE) as window:
         list(window.map(run.make, run.shards()))
         seconds = time.monotonic() - began
-        return Ran(run.finish(), Path(examined.settings.place), seconds)
+        return Ran(run.finish(), Path(plan.settings.place), seconds)
 
 
 def wrong_pictures(ran: Ran, sim: Simulator) -> list[str]:

@@ -13,13 +13,20 @@ from pathlib import Path, PurePosixPath
 
 import orjson
 
-from imagen_batch.audit.expected import Expected, Recorded, Risk, Slot, expected, read_recorded
+from imagen_batch.audit.expected import ExpectedSample, Recorded, Risk, Slot, expected_samples, read_recorded
 from imagen_batch.audit.findings import Audit, Finding, in_order
-from imagen_batch.audit.pictures import Look, digest_of, flaw, judged, look_at_pictures, picture_files
-from imagen_batch.audit.tables import look_at_tables
+from imagen_batch.audit.pictures import (
+    ImageCheck,
+    check_images,
+    digest_of,
+    image_findings,
+    integrity_error,
+    picture_files,
+)
+from imagen_batch.audit.tables import check_tables
 from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.images.store import INCOMING, RESCUED
-from imagen_batch.inputs.snapshot import SETTINGS, reopened
+from imagen_batch.images.store import RESCUED, STAGING
+from imagen_batch.inputs.snapshot import SETTINGS, reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import damaged_lines
 from imagen_batch.settings import validated
@@ -44,21 +51,21 @@ def audited(storage: Storage) -> Audit:
     damaged = (*unreadable(storage), *_damaged_lines(storage))
     if damaged:  # there is nothing to compare with
         return Audit(storage.place, 0, damaged)
-    ledger, examined = storage.logs(LEDGER), reopened(storage.place)
+    ledger, plan = storage.logs(LEDGER), reload_plan(storage.place)
     recorded, past = read_recorded(ledger), read_history(ledger)
-    asked = partial(expected, examined, past)
-    seen = look_at_pictures(asked(), storage, known=frozenset(recorded.files.values()))
+    asked = partial(expected_samples, plan, past)
+    seen = check_images(asked(), storage, known=frozenset(recorded.files.values()))
     strays = [path for path in picture_files(storage) if path not in recorded.files]
     arrived = _arrived(past, strays, storage)
     digests = _digests(strays, arrived, storage)
     of_samples = [
-        *judged(seen, _places(digests, storage, wanted=seen.bad)),
+        *image_findings(seen, _places(digests, storage, wanted=seen.bad)),
         *_unanswered(asked(), arrived, recorded),
     ]
-    of_files = _strays(digests, recorded, used={one.found_at for one in of_samples})
+    of_files = _untracked(digests, recorded, used={one.found_at for one in of_samples})
     odd = _irregular(storage, told={one.path for one in of_samples})
     reported = {(one.row or 0, one.sample or 0): one for one in of_samples}
-    of_tables = look_at_tables(storage, examined, past, reported=reported)
+    of_tables = check_tables(storage, plan, past, reported=reported)
     return Audit(storage.place, seen.checked, in_order((*of_samples, *of_files, *odd, *of_tables)))
 
 
@@ -98,11 +105,11 @@ def _damaged_lines(storage: Storage) -> Iterator[Finding]:
         yield Finding("damaged", detail, f"{LEDGER}/{damage.path.name}")
 
 
-def _places(digests: Mapping[str, bytes], storage: Storage, *, wanted: Collection[Look]) -> dict[bytes, str]:
+def _places(digests: Mapping[str, bytes], storage: Storage, *, wanted: Collection[ImageCheck]) -> dict[bytes, str]:
     """Where the bytes of lost images may lie: among strays, and where a repair or a killed run left files."""
     places = {digest: path for path, digest in digests.items()}
     if any(look.kind not in {None, "edited", "mislabelled"} for look in wanted):
-        for below in (SET_ASIDE, RESCUED, INCOMING):
+        for below in (SET_ASIDE, RESCUED, STAGING):
             for name, _ in storage.sizes(below):
                 digest = digest_of(storage, name)
                 if digest is not None:
@@ -118,7 +125,7 @@ def _irregular(storage: Storage, *, told: Collection[str | None]) -> Iterator[Fi
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
+class UnrecordedImage:
     """A whole picture of an attempt that has no result. `paths` also names further links to it."""
 
     slot: Slot
@@ -126,9 +133,9 @@ class _Arrival:
     paths: tuple[str, ...]
 
 
-def _arrived(past: History, strays: Collection[str], storage: Storage) -> list[_Arrival]:
+def _arrived(past: History, strays: Collection[str], storage: Storage) -> list[UnrecordedImage]:
     by_stem = {str(PurePosixPath(path).with_suffix("")): path for path in strays}
-    found: dict[tuple[str, int], _Arrival] = {}
+    found: dict[tuple[str, int], UnrecordedImage] = {}
     for attempt in past.open.values():
         for number, name in zip(attempt.numbers, attempt.names, strict=True):
             if past.status(attempt.base, number) == "ok":
@@ -136,21 +143,25 @@ def _arrived(past: History, strays: Collection[str], storage: Storage) -> list[_
             # A name of the user's own does not say whose image it is: that may be an earlier prompt's.
             stems = [stem for stem in (name, f"{name}_{attempt.key[:8]}") if stem.endswith(f"_{attempt.key[:8]}")]
             named = [by_stem[stem] for stem in stems if stem in by_stem]
-            places = [f"{INCOMING}/{attempt.key}_{number}", *named]
-            whole = tuple(place for place in places if storage.size(place) is not None and not flaw(storage, place))
+            places = [f"{STAGING}/{attempt.key}_{number}", *named]
+            whole = tuple(
+                place for place in places if storage.size(place) is not None and not integrity_error(storage, place)
+            )
             if whole:
-                found[attempt.key, number] = _Arrival((attempt.base, number), attempt.key, whole)
+                found[attempt.key, number] = UnrecordedImage((attempt.base, number), attempt.key, whole)
     return list(found.values())
 
 
-def _digests(strays: Iterable[str], arrived: Iterable[_Arrival], storage: Storage) -> dict[str, bytes]:
+def _digests(strays: Iterable[str], arrived: Iterable[UnrecordedImage], storage: Storage) -> dict[str, bytes]:
     """SHA-256 of each stray but those that arrived without a record."""
-    claimed = {path for one in arrived for path in one.paths}
-    hashed = ((path, digest_of(storage, path)) for path in strays if path not in claimed)
+    claim = {path for one in arrived for path in one.paths}
+    hashed = ((path, digest_of(storage, path)) for path in strays if path not in claim)
     return {path: digest for path, digest in hashed if digest}
 
 
-def _strays(digests: Mapping[str, bytes], recorded: Recorded, *, used: Collection[str | None]) -> Iterator[Finding]:
+def _untracked(
+    digests: Mapping[str, bytes], recorded: Recorded, *, used: Collection[str | None]
+) -> Iterator[Finding]:
     """Files that nothing accounts for; those in `used` were told as the place of a lost picture."""
     originals = {digest: path for path, digest in recorded.files.items()}
     for path, digest in digests.items():
@@ -162,7 +173,9 @@ def _strays(digests: Mapping[str, bytes], recorded: Recorded, *, used: Collectio
             yield Finding("foreign", "nothing in the ledger accounts for it", path)
 
 
-def _unanswered(asked: Iterable[Expected], arrived: Iterable[_Arrival], recorded: Recorded) -> Iterator[Finding]:
+def _unanswered(
+    asked: Iterable[ExpectedSample], arrived: Iterable[UnrecordedImage], recorded: Recorded
+) -> Iterator[Finding]:
     """The findings about attempts without a result: their picture lies there, or may have been charged."""
     waiting = {one.slot: one for one in arrived}
     for one in asked:
@@ -175,12 +188,12 @@ def _unanswered(asked: Iterable[Expected], arrived: Iterable[_Arrival], recorded
         yield _unrecorded(arrival, None)
 
 
-def _unrecorded(arrival: _Arrival, row: int | None) -> Finding:
+def _unrecorded(arrival: UnrecordedImage, row: int | None) -> Finding:
     detail = "it came, but the run ended before the ledger had its record"
     return Finding("unrecorded", detail, arrival.paths[0], row, arrival.slot[1], arrival.key)
 
 
-def _undelivered(one: Expected, risk: Risk) -> Finding:
+def _undelivered(one: ExpectedSample, risk: Risk) -> Finding:
     usd = None if risk.unpriced else round(risk.usd, 6)
     most = "an unknown price" if usd is None else f"at most ${usd:.2f}"
     detail = f"{risk.attempts} attempt(s) brought no picture and may have been charged, {most}"

@@ -12,44 +12,44 @@ from pathlib import Path
 
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import BackRecord, DoneRecord, Record, SentRecord, read_records
-from imagen_batch.planning.plan import Examined
-from imagen_batch.records import Outcome, Sample
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.records import Outcome, SampleResult
 
 Slot = tuple[str, int]
 """A sample, by its row's base key and its number."""
 
-Place = tuple[int, int]
+SampleId = tuple[int, int]
 """A sample of the input, by its row and its number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedSample:
     """The ledger's word about one sample of the input. `picture` is None unless its status is ok."""
 
     row: int
     number: int
     base: str
     status: Outcome
-    picture: Sample | None = None
+    picture: SampleResult | None = None
     key: str | None = None  # of the request that brought the picture
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SampleId:
         """Row and sample: where it stands in the manifest."""
         return self.row, self.number
 
 
-def expected(examined: Examined, past: History) -> Iterator[Expected]:
+def expected_samples(plan: RunPlan, past: History) -> Iterator[ExpectedSample]:
     """Every sample of the input, in order, whatever has become of its file."""
-    examined.keep_earlier_texts(past)
-    for row, (base, samples) in enumerate(examined.asked, 1):
+    plan.keep_earlier_texts(past)
+    for row, (base, samples) in enumerate(plan.asked, 1):
         for number in range(1, samples + 1):
             status = past.status(base, number) or "not_attempted"
             details = past.details(base, number) if status == "ok" else None
             if details is None:
-                yield Expected(row, number, base, status)
+                yield ExpectedSample(row, number, base, status)
             else:
-                yield Expected(row, number, base, status, details[0], details[1].key)
+                yield ExpectedSample(row, number, base, status, details[0], details[1].key)
 
 
 @dataclass(slots=True)

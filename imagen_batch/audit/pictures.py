@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import PurePosixPath
 from stat import S_ISREG
 
-from imagen_batch.audit.expected import Expected, Place
+from imagen_batch.audit.expected import ExpectedSample, SampleId
 from imagen_batch.audit.findings import Finding, Kind
 from imagen_batch.errors import SettingsInvalid, Transient
-from imagen_batch.images.validate import EXTENSION_OF, inspect
+from imagen_batch.images.validate import EXTENSION_OF, validate
 from imagen_batch.storage import Storage
 from imagen_batch.storage.regular_files import irregularity
 
@@ -26,10 +26,10 @@ _DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}  # a file browser leaves th
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageCheck:
     """What lies where a picture of the input should lie. `kind` is None for the picture itself."""
 
-    expected: Expected
+    expected: ExpectedSample
     path: str
     recorded: bytes  # SHA-256
     there: bytes | None  # the same of what lies there; None where nothing does
@@ -42,10 +42,10 @@ class Pictures:
     """What was seen of the recorded pictures of the input. Grows with paths, not with pictures."""
 
     checked: int = 0
-    bad: list[Look] = field(default_factory=list)
-    owners: dict[str, Place] = field(default_factory=dict)  # path -> row and sample whose it is
+    bad: list[ImageCheck] = field(default_factory=list)
+    owners: dict[str, SampleId] = field(default_factory=dict)  # path -> row and sample whose it is
 
-    def take(self, look: Look) -> None:
+    def take(self, look: ImageCheck) -> None:
         """Take one look into account. Of two samples that share a sound file the first one owns it."""
         self.checked += 1
         if look.kind is not None or look.path in self.owners:
@@ -54,7 +54,7 @@ class Pictures:
             self.owners[look.path] = look.expected.place
 
 
-def look_at_pictures(asked: Iterable[Expected], storage: Storage, *, known: Collection[bytes]) -> Pictures:
+def check_images(asked: Iterable[ExpectedSample], storage: Storage, *, known: Collection[bytes]) -> Pictures:
     """Hash every picture of the input. Raises SettingsInvalid for a file that can't be read.
 
     `known` are the hashes of all images that were ever recorded: a changed file that is none of them was edited.
@@ -68,7 +68,7 @@ def look_at_pictures(asked: Iterable[Expected], storage: Storage, *, known: Coll
     return seen
 
 
-def judged(seen: Pictures, strays: Mapping[bytes, str]) -> Iterator[Finding]:
+def image_findings(seen: Pictures, strays: Mapping[bytes, str]) -> Iterator[Finding]:
     """The findings about recorded pictures. `strays`: SHA-256 -> path of files that nobody recorded."""
     elsewhere = {look.there: look.path for look in seen.bad if look.there and look.kind in {"altered", "irregular"}}
     elsewhere |= strays
@@ -115,22 +115,22 @@ def digest_behind(storage: Storage, name: str) -> bytes | None:
         return None
 
 
-def flaw(storage: Storage, name: str) -> str | None:
+def integrity_error(storage: Storage, name: str) -> str | None:
     """Why a file is not a whole picture; None for one that is."""
     try:
-        inspect(storage.read(name))
+        validate(storage.read(name))
     except Transient as error:
         return str(error)
     return None
 
 
-def _look(one: Expected, storage: Storage, known: Collection[bytes]) -> Look:
+def _look(one: ExpectedSample, storage: Storage, known: Collection[bytes]) -> ImageCheck:
     assert one.picture is not None
     assert one.picture.file is not None
     assert one.picture.sha256 is not None
     path, recorded = one.picture.file, bytes.fromhex(one.picture.sha256)
     if (odd := irregularity(storage, path)) is not None:
-        return Look(one, path, recorded, digest_behind(storage, path), "irregular", f"is {odd}, not an image")
+        return ImageCheck(one, path, recorded, digest_behind(storage, path), "irregular", f"is {odd}, not an image")
     there = digest_of(storage, path)
     kind: Kind | None = None
     detail = ""
@@ -140,11 +140,11 @@ def _look(one: Expected, storage: Storage, known: Collection[bytes]) -> Look:
         kind, detail = _changed(storage, path, known=there in known)
     elif PurePosixPath(path).suffix != EXTENSION_OF.get(one.picture.mime_type or ""):
         kind, detail = "mislabelled", f"recorded as {one.picture.mime_type}, which its extension denies"
-    return Look(one, path, recorded, there, kind, detail)
+    return ImageCheck(one, path, recorded, there, kind, detail)
 
 
 def _changed(storage: Storage, path: str, *, known: bool) -> tuple[Kind, str]:
-    if (torn := flaw(storage, path)) is not None:
+    if (torn := integrity_error(storage, path)) is not None:
         return "truncated", torn
     if known:
         return "altered", "a whole picture, but not the one that came"

@@ -11,7 +11,7 @@ from math import log2, sqrt
 from typing import Final
 
 from imagen_batch.audit.findings import Finding
-from imagen_batch.records import Entry
+from imagen_batch.records import ManifestRow
 
 _TOLERANCE: Final = 0.04
 _SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
@@ -29,7 +29,7 @@ class Plausible:
         self._first: dict[bytes, tuple[Place, bytes]] = {}  # hash of an image -> whose it is first, and its prompt
         self._found: list[tuple[Place, Finding]] = []
 
-    def look(self, entry: Entry) -> None:
+    def look(self, entry: ManifestRow) -> None:
         """The next entry."""
         sample = entry.sample
         if sample.status != "ok" or sample.file is None:
@@ -45,7 +45,7 @@ class Plausible:
         """What was found, but for samples that have a finding of their own."""
         return (finding for place, finding in self._found if place not in reported)
 
-    def _compare(self, entry: Entry, place: Place, digest: bytes) -> None:
+    def _compare(self, entry: ManifestRow, place: Place, digest: bytes) -> None:
         prompt = sha256(entry.prompt.encode(errors="surrogatepass")).digest()[:_DIGEST_BYTES]
         first, of = self._first.setdefault(digest, (place, prompt))
         if of != prompt:
@@ -54,7 +54,7 @@ class Plausible:
             self._found.append((place, Finding("duplicate", detail.format(*first), file, *place, key)))
 
 
-def _misshapen(entry: Entry) -> str | None:
+def _misshapen(entry: ManifestRow) -> str | None:
     """What is wrong with an image's shape, as far as its row asks for one."""
     width, height, options = entry.sample.width, entry.sample.height, entry.options
     if not width or not height:
@@ -70,7 +70,7 @@ def _misshapen(entry: Entry) -> str | None:
     return None
 
 
-def _is_documented(entry: Entry) -> bool:
+def _is_documented(entry: ManifestRow) -> bool:
     return entry.dialect == "predict" and entry.options.aspect_ratio in _DOCUMENTED
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from imagen_batch.audit.findings import Audit, Finding
-from imagen_batch.images.store import INCOMING
+from imagen_batch.images.store import STAGING
 from imagen_batch.storage import SET_ASIDE, Storage, open_storage
 from imagen_batch.storage.regular_files import irregularity, linked_parent
 
 
-def set_aside(audit: Audit, place: str | Path) -> int:
+def quarantine_damaged(audit: Audit, place: str | Path) -> int:
     """Clear the places of damaged images; returns how many files were set aside. Raises FolderBusy."""
     storage = open_storage(place)
     with storage.locked():
@@ -30,28 +30,28 @@ def clear_places(audit: Audit, storage: Storage) -> int:
     for path in odd:
         name = linked_parent(storage, path) or path
         if irregularity(storage, name) is not None:
-            _away(name, storage)
+            _quarantine(name, storage)
     damaged = dict.fromkeys(one.path for one in audit.of("truncated", "altered") if one.path)
-    moved |= {path: _away(path, storage) for path in damaged if not irregularity(storage, path)}
+    moved |= {path: _quarantine(path, storage) for path in damaged if not irregularity(storage, path)}
     for finding in audit.of("missing", "truncated", "altered", "mislabelled", "irregular"):
         if finding.found_at and finding.row is not None:
-            _back(finding, moved.get(finding.found_at, finding.found_at), storage)
+            _restore(finding, moved.get(finding.found_at, finding.found_at), storage)
     for finding in audit.of("unrecorded"):
-        _within_reach(finding, storage)
+        _stage_for_recovery(finding, storage)
     return len(moved)
 
 
 def keep_copy(name: str, storage: Storage) -> None:
     """Keep what a table holds now: it is written again, and may hold edits of the user's."""
     if irregularity(storage, name) is not None:
-        _away(name, storage)
+        _quarantine(name, storage)
     elif storage.size(name) is not None:
         data = storage.read(name)
         # The same bytes are kept once, however often a repair is started.
         storage.create(f"{SET_ASIDE}/{hashlib.sha256(data).hexdigest()[:8]}-{name}", data)
 
 
-def _away(path: str, storage: Storage) -> str:
+def _quarantine(path: str, storage: Storage) -> str:
     """Move a file out of the way, under a name of its own."""
     target = next(name for name in _names(path) if storage.size(name) is None and irregularity(storage, name) is None)
     storage.move(path, target)
@@ -76,14 +76,14 @@ def _names(path: str) -> Iterator[str]:
         yield f"{SET_ASIDE}/{bare.with_name(f'{bare.stem}_{count}{bare.suffix}')}"
 
 
-def _back(finding: Finding, source: str, storage: Storage) -> None:
+def _restore(finding: Finding, source: str, storage: Storage) -> None:
     """Copy a picture to its place: where it was found it may be somebody's own."""
     assert finding.path is not None
     storage.create(finding.path, storage.read(source))
 
 
-def _within_reach(finding: Finding, storage: Storage) -> None:
+def _stage_for_recovery(finding: Finding, storage: Storage) -> None:
     assert finding.path is not None
-    incoming = f"{INCOMING}/{finding.key}_{finding.sample}"
+    incoming = f"{STAGING}/{finding.key}_{finding.sample}"
     if finding.path != incoming:
         storage.move(finding.path, incoming)

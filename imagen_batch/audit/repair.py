@@ -19,22 +19,22 @@ from imagen_batch.audit.audit import audited, unreadable
 from imagen_batch.audit.findings import Audit, Finding
 from imagen_batch.audit.quarantine import clear_places, keep_copy
 from imagen_batch.audit.tables import TABLES, pending_status
-from imagen_batch.images.disk_space import Room
-from imagen_batch.images.store import Shelf
-from imagen_batch.inputs.snapshot import reopened
+from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.store import ImageStore
+from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import damaged_lines, ledger_files, moment_after, skip_record
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import Examined
-from imagen_batch.planning.row_index import Lack
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.next_steps import absolute
-from imagen_batch.reports.results import Account
-from imagen_batch.reports.summary import Facts
+from imagen_batch.reports.results import Results
+from imagen_batch.reports.summary import RunFacts
 from imagen_batch.reports.table_file import unwritten_text
 from imagen_batch.runs.finalize import older_images, write_summary, write_tables
 from imagen_batch.runs.recovery import recover
-from imagen_batch.runs.staged_images import salvage
+from imagen_batch.runs.staged_images import recover_staged
 from imagen_batch.storage import LEDGER, Storage, open_storage
 
 
@@ -47,7 +47,7 @@ class Repaired:
     """
 
     audit: Audit
-    lost: tuple[Lack, ...] = ()
+    lost: tuple[PendingRow, ...] = ()
     images: int = 0
     usd: float = 0.0
     unpriced: int = 0
@@ -55,13 +55,13 @@ class Repaired:
 
     def within(self, max_cost: float, price: Callable[[int], float | None]) -> Repaired:
         """As many of the lost samples as can be bought for `max_cost`, in input order."""
-        chosen: list[Lack] = []
+        chosen: list[PendingRow] = []
         left = max_cost
         for row, base, numbers in self.lost:
             each = price(row)
             count = 0 if each is None else len(numbers) if not each else min(len(numbers), int(left / each + 1e-9))
             if count:
-                chosen.append(Lack(row, base, numbers[:count]))
+                chosen.append(PendingRow(row, base, numbers[:count]))
                 left -= count * (each or 0.0)
         images = sum(len(lack.numbers) for lack in chosen)
         return Repaired(self.audit, tuple(chosen), images, max_cost - left, 0, self.spent)
@@ -101,11 +101,11 @@ def _writer(storage: Storage) -> LedgerWriter:
 
 def _record_what_is_there(storage: Storage, say: Callable[[str], None]) -> None:
     """Record images without a record, as a run does when it starts."""
-    examined, past = reopened(storage.place), read_history(storage.logs(LEDGER))
-    shelf = Shelf(storage, Room(storage, in_flight=1))
+    plan, past = reload_plan(storage.place), read_history(storage.logs(LEDGER))
+    store = ImageStore(storage, DiskSpace(storage, in_flight=1))
     with closing(_writer(storage)) as ledger:
-        salvage(shelf, past, ledger)
-        for message in recover(examined, shelf, past, ledger).messages():
+        recover_staged(store, past, ledger)
+        for message in recover(plan, store, past, ledger).messages():
             say(message)
 
 
@@ -114,27 +114,27 @@ def _write_tables(found: Audit, storage: Storage) -> None:
     for name in TABLES:
         if any(one.path == name for one in found.findings):
             keep_copy(name, storage)
-    examined, past = reopened(storage.place), read_history(storage.logs(LEDGER))
-    tally, unwritten = write_tables(Account(examined, past, storage, pending))
-    facts = replace(_facts(examined, past, storage, shown=tally.ok), unwritten=unwritten)
+    plan, past = reload_plan(storage.place), read_history(storage.logs(LEDGER))
+    tally, unwritten = write_tables(Results(plan, past, storage, pending))
+    facts = replace(_facts(plan, past, storage, shown=tally.ok), unwritten=unwritten)
     lost = write_summary(tally, facts, storage).facts.unwritten
     if lost:
         raise OSError(lost[0].error_number, unwritten_text(lost))
 
 
-def _facts(examined: Examined, past: History, storage: Storage, *, shown: int) -> Facts:
+def _facts(plan: RunPlan, past: History, storage: Storage, *, shown: int) -> RunFacts:
     now = datetime.now(UTC)
-    settings, charges = examined.settings, past.charges(examined.settings.provider)
-    return Facts(
+    settings, charges = plan.settings, past.charges(plan.settings.provider)
+    return RunFacts(
         out=storage.place,
         command=shlex.join(["imagen-batch", "resume", absolute(storage.place)]),
-        run=continuation(examined, past),
+        run=continuation(plan, past),
         started_at=now,
         finished_at=now,
         provider=settings.provider,
         attempts=past.attempts,
         refused_429=past.refused_429,
-        warnings=tuple(examined.warnings),
+        warnings=tuple(plan.warnings),
         money=charges.money,
         lost_attempts=charges.lost_attempts,
         elsewhere=older_images(past, storage, shown=shown),
@@ -146,22 +146,22 @@ def _lost(audit: Audit) -> list[Finding]:
 
 
 def _priced(audit: Audit, lost: Iterable[Finding], storage: Storage) -> Repaired:
-    examined, past = reopened(storage.place), read_history(storage.logs(LEDGER))
-    lacks = tuple(_lacks(lost, examined))
+    plan, past = reload_plan(storage.place), read_history(storage.logs(LEDGER))
+    lacks = tuple(_lacks(lost, plan))
     usd, unpriced = 0.0, 0
     for row, _, numbers in lacks:
-        price = examined.asked.price(row)
+        price = plan.asked.price(row)
         usd += (price or 0.0) * len(numbers)
         unpriced += len(numbers) if price is None else 0
     images = sum(len(lack.numbers) for lack in lacks)
-    return Repaired(audit, lacks, images, usd, unpriced, past.lost_money(examined.settings.provider).high)
+    return Repaired(audit, lacks, images, usd, unpriced, past.cost_bounds(plan.settings.provider).high)
 
 
-def _lacks(lost: Iterable[Finding], examined: Examined) -> Iterator[Lack]:
-    held = examined.settings.on_unknown == "hold"
+def _lacks(lost: Iterable[Finding], plan: RunPlan) -> Iterator[PendingRow]:
+    held = plan.settings.on_unknown == "hold"
     numbers: defaultdict[int, set[int]] = defaultdict(set)
     for one in lost:
         if one.row is not None and one.sample is not None and not (held and one.kind == "paid_undelivered"):
             numbers[one.row].add(one.sample)
     for row in sorted(numbers):
-        yield Lack(row, examined.asked.base(row), sorted(numbers[row]))
+        yield PendingRow(row, plan.asked.base(row), sorted(numbers[row]))

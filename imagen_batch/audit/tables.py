@@ -18,20 +18,20 @@ from typing import Any, Final
 
 import orjson
 
-from imagen_batch.audit.expected import Place
+from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
 from imagen_batch.audit.plausibility import Plausible
 from imagen_batch.audit.table_diff import table_findings
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import ledger_files
-from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome
 from imagen_batch.reports.dataset import CARD
 from imagen_batch.reports.failures import ADDED, MARK
 from imagen_batch.reports.render import to_json
-from imagen_batch.reports.results import Account
-from imagen_batch.reports.summary import Facts, Tally
-from imagen_batch.reports.tables import Tables
+from imagen_batch.reports.results import Results
+from imagen_batch.reports.summary import RunFacts, SummaryBuilder
+from imagen_batch.reports.tables import TableWriter
 from imagen_batch.storage import LEDGER, Folder, Storage
 from imagen_batch.storage.regular_files import irregularity
 
@@ -47,8 +47,8 @@ _CENT: Final = 0.01
 _Lines = Counter[tuple[str, ...]]
 
 
-def look_at_tables(
-    storage: Storage, examined: Examined, past: History, *, reported: Mapping[Place, Finding]
+def check_tables(
+    storage: Storage, plan: RunPlan, past: History, *, reported: Mapping[SampleId, Finding]
 ) -> Iterator[Finding]:
     """The findings about tables, and about what the service sent, which is seen while they are written again.
 
@@ -56,9 +56,9 @@ def look_at_tables(
     """
     with tempfile.TemporaryDirectory(prefix="imagen-batch-audit-") as folder:
         plausible = Plausible()
-        summary = _write_again(Path(folder), examined, past, storage, plausible)
+        summary = _write_again(Path(folder), plan, past, storage, plausible)
         found = chain(*(_look_at(storage, name, Path(folder), summary, reported) for name in TABLES))
-        if not _cut_off(storage):
+        if not _tables_outdated(storage):
             yield from found
         elif next(found, None) is not None:  # one cause, one finding
             yield Finding("stale", "the last run ended before it wrote its tables", MANIFESTS[0])
@@ -66,12 +66,14 @@ def look_at_tables(
 
 
 def _write_again(
-    folder: Path, examined: Examined, past: History, storage: Storage, plausible: Plausible
+    folder: Path, plan: RunPlan, past: History, storage: Storage, plausible: Plausible
 ) -> Mapping[str, Any]:
     """Write the tables by the ledger alone; returns the summary."""
-    tally, file, provider = Tally(), examined.file, examined.settings.provider
-    with Tables(Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider) as tables:
-        for entry in Account(examined, past, storage, pending_status(storage)).recorded():
+    tally, file, provider = SummaryBuilder(), plan.file, plan.settings.provider
+    with TableWriter(
+        Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider
+    ) as tables:
+        for entry in Results(plan, past, storage, pending_status(storage)).recorded():
             tables.add(entry)
             tally.add(entry)
             plausible.look(entry)
@@ -80,7 +82,7 @@ def _write_again(
         raise OSError(lost.error_number, f"{folder / lost.name}: {lost.reason}")
     charges = past.charges(provider)
     now = datetime.now(UTC)
-    facts = Facts(
+    facts = RunFacts(
         out=storage.place,
         command="imagen-batch",
         started_at=now,
@@ -106,7 +108,7 @@ def pending_status(storage: Storage) -> Outcome:
 
 
 def _look_at(
-    storage: Storage, name: str, folder: Path, summary: Mapping[str, Any], reported: Mapping[Place, Finding]
+    storage: Storage, name: str, folder: Path, summary: Mapping[str, Any], reported: Mapping[SampleId, Finding]
 ) -> Iterator[Finding]:
     if (odd := irregularity(storage, name)) is not None:
         yield Finding("stale", f"is {odd}, not a table", name)
@@ -122,7 +124,7 @@ def _look_at(
         yield from _look_at_summary(storage.read(name), summary, count=len(reported), count_only=lacking)
 
 
-def _cut_off(storage: Storage) -> bool:
+def _tables_outdated(storage: Storage) -> bool:
     """Whether the last run began after the last summary was written."""
     begun = max((path.name for path in ledger_files(storage.logs(LEDGER))), default="")
     if irregularity(storage, "summary.json"):

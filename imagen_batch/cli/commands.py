@@ -26,7 +26,7 @@ from imagen_batch.text import printable_lines
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
     from imagen_batch.audit.repair import Repaired
-    from imagen_batch.planning.row_index import Lack
+    from imagen_batch.planning.row_index import PendingRow
     from imagen_batch.settings import Settings
 
 LACKING = 3
@@ -85,7 +85,7 @@ def _refuse_bad_bytes(argv: Sequence[str]) -> None:
 
 
 def _run(typed: Namespace) -> int:
-    return _launched(_settings(typed), typed)
+    return _run_with(_settings(typed), typed)
 
 
 def _resume(typed: Namespace) -> int:
@@ -98,10 +98,10 @@ def _resume(typed: Namespace) -> int:
     if edited is not None and not typed.quiet:
         command = shlex.join(["imagen-batch", "resume", absolute(settings.place), "--prompts", edited])
         _say(f"note: {edited} has changed since; this run continues with the stored input. To use it: {command}")
-    return _launched(settings, typed)
+    return _run_with(settings, typed)
 
 
-def _launched(settings: Settings, typed: Namespace, *, lost: tuple[Lack, ...] | None = None) -> int:
+def _run_with(settings: Settings, typed: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:
     settings = _host_agreed(settings, typed)
     from imagen_batch.cli.progress import make_progress  # noqa: PLC0415
     from imagen_batch.orchestration.launch import launch  # noqa: PLC0415
@@ -157,13 +157,13 @@ def _audit(typed: Namespace) -> int:
 
 def _bought_again(repaired: Repaired, typed: Namespace) -> int:
     """Make again what is lost, if that is wanted."""
-    from imagen_batch.inputs.snapshot import continued, reopened  # noqa: PLC0415
+    from imagen_batch.inputs.snapshot import continued, reload_plan  # noqa: PLC0415
     from imagen_batch.reports.next_steps import absolute  # noqa: PLC0415
     from imagen_batch.text import plural  # noqa: PLC0415
 
     settings, total = continued(typed.folder, {}), repaired
     if typed.max_cost is not None:
-        repaired = repaired.within(typed.max_cost, reopened(typed.folder).asked.price)
+        repaired = repaired.within(typed.max_cost, reload_plan(typed.folder).asked.price)
         own = settings.max_cost_per_run
         wall = typed.max_cost if own is None else min(typed.max_cost, own)
         settings = settings.model_copy(update={"max_cost_per_run": wall})
@@ -178,7 +178,7 @@ def _bought_again(repaired: Repaired, typed: Namespace) -> int:
         _print_audit(repaired.audit, typed)
         return LACKING
     typed.yes = True  # asked already
-    return _launched(settings, typed, lost=repaired.lost)
+    return _run_with(settings, typed, lost=repaired.lost)
 
 
 def _ceiling(usd: float) -> str:
@@ -203,7 +203,7 @@ def _plan(typed: Namespace) -> int:
 
     from imagen_batch.cli.plan_report import plan_json, plan_text  # noqa: PLC0415
     from imagen_batch.inputs.take_input import changes_of, take_input  # noqa: PLC0415
-    from imagen_batch.planning.pending import remaining  # noqa: PLC0415
+    from imagen_batch.planning.pending import count_pending  # noqa: PLC0415
     from imagen_batch.storage import check_place  # noqa: PLC0415
 
     today = datetime.now(UTC).date()
@@ -213,28 +213,28 @@ def _plan(typed: Namespace) -> int:
         asked.append(question)
         return True
 
-    examined = take_input(_settings(typed), today=today, confirm=note)
+    plan = take_input(_settings(typed), today=today, confirm=note)
     try:
-        check_place(examined.settings.place)
-        left, changes = remaining(examined), changes_of(examined, today=today)
+        check_place(plan.settings.place)
+        left, changes = count_pending(plan), changes_of(plan, today=today)
         show = plan_json if typed.as_json else plan_text
-        plan = show(examined, left, changes)
+        report = show(plan, left, changes)
     finally:
-        examined.forget_spool()
+        plan.delete_spool()
     if not typed.quiet:
-        for warning in examined.warnings:
+        for warning in plan.warnings:
             _say(f"warning: {warning}")
         for question in asked:
             _say(f"warning: a run of this asks first, or needs --add or --replace: {question}")
-    _print(plan)
+    _print(report)
     return 0
 
 
 def _status(typed: Namespace) -> int:
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
-    from imagen_batch.runs.status import look  # noqa: PLC0415
+    from imagen_batch.runs.status import run_status  # noqa: PLC0415
 
-    found = look(typed.folder)
+    found = run_status(typed.folder)
     _print(to_json_text(found) if typed.as_json else to_terminal(found, color=_color()))
     return 0
 

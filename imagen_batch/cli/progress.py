@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import IO
 
-from imagen_batch.records import Sample
+from imagen_batch.records import SampleResult
 from imagen_batch.runs.console import Progress
 from imagen_batch.text import one_line
 
@@ -24,17 +24,17 @@ def make_progress(asked: int, *, mode: str, verbose: bool = False, stream: IO[st
     if mode == "auto":
         mode = "bar" if stream.isatty() else "plain"
     kinds: dict[str, Callable[[], Progress]] = {
-        "none": Silent,
-        "bar": lambda: Bar(asked, stream),
-        "plain": lambda: Lines(asked, stream),
+        "none": NoProgress,
+        "bar": lambda: BarProgress(asked, stream),
+        "plain": lambda: LineProgress(asked, stream),
     }
-    return Told(kinds[mode](), stream) if verbose else kinds[mode]()
+    return VerboseProgress(kinds[mode](), stream) if verbose else kinds[mode]()
 
 
-class Silent:
+class NoProgress:
     """Says nothing."""
 
-    def seen(self, samples: tuple[Sample, ...]) -> None:
+    def seen(self, samples: tuple[SampleResult, ...]) -> None:
         """Forget them."""
 
     def stopping(self) -> None:
@@ -44,14 +44,14 @@ class Silent:
         """Nothing to do."""
 
 
-class Told:
+class VerboseProgress:
     """Also says what became of each sample."""
 
     def __init__(self, inner: Progress, stream: IO[str]) -> None:
         self._inner = inner
         self._stream = stream
 
-    def seen(self, samples: tuple[Sample, ...]) -> None:
+    def seen(self, samples: tuple[SampleResult, ...]) -> None:
         """Say it, and pass it on."""
         for sample in samples:
             outcome = sample.file or sample.error or sample.reason or "no reason given"
@@ -67,7 +67,7 @@ class Told:
         self._inner.close()
 
 
-class Count:
+class ProgressCounter:
     """What was seen so far, and how fast."""
 
     def __init__(self, asked: int, clock: Callable[[], float]) -> None:
@@ -78,7 +78,7 @@ class Count:
         self._clock = clock
         self._began = clock()
 
-    def add(self, samples: tuple[Sample, ...]) -> None:
+    def add(self, samples: tuple[SampleResult, ...]) -> None:
         """Count these samples."""
         self.of.update(sample.status for sample in samples)
         self.usd += sum(sample.cost_usd or 0.0 for sample in samples)
@@ -98,18 +98,18 @@ class Count:
         return f"{self.settled}/{self.asked}  {self.of['ok']} ok{lacking}  {pace}  ${self.usd:.2f}"
 
 
-class Lines:
+class LineProgress:
     """A plain line every 5 % or 30 seconds."""
 
     def __init__(self, asked: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._count = Count(asked, clock)
+        self._count = ProgressCounter(asked, clock)
         self._stream = stream
         self._clock = clock
         self._lock = threading.Lock()
         self._last_time = clock()
         self._last_settled = 0
 
-    def seen(self, samples: tuple[Sample, ...]) -> None:
+    def seen(self, samples: tuple[SampleResult, ...]) -> None:
         """Count these samples, and tell when it is time."""
         with self._lock:
             self._count.add(samples)
@@ -136,7 +136,7 @@ class Lines:
         print(self._count.line(), file=self._stream, flush=True)
 
 
-class Bar:
+class BarProgress:
     """A bar that redraws itself."""
 
     def __init__(self, asked: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -144,7 +144,7 @@ class Bar:
         from rich.progress import BarColumn, TextColumn  # noqa: PLC0415
         from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
-        self._count = Count(asked, clock)
+        self._count = ProgressCounter(asked, clock)
         self._lock = threading.Lock()
         self._rich = RichProgress(
             BarColumn(bar_width=24),
@@ -155,7 +155,7 @@ class Bar:
         self._task = self._rich.add_task("sending the first requests", total=max(1, asked))
         self._rich.start()
 
-    def seen(self, samples: tuple[Sample, ...]) -> None:
+    def seen(self, samples: tuple[SampleResult, ...]) -> None:
         """Count these samples and move on."""
         with self._lock:
             self._count.add(samples)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from imagen_batch.errors import disk_trouble
+from imagen_batch.errors import storage_failure
 from imagen_batch.storage import STATE, Storage
 
 _BALLAST = f"{STATE}/ballast"
@@ -33,7 +33,7 @@ ImageKind = tuple[str, str | None]
 """Model and image size: images of one kind have about the same number of bytes."""
 
 
-class Room:
+class DiskSpace:
     """The free space of `storage`. `in_flight` is how many images may be requested at once."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Room:
                 self._largest[kind] = max(self._largest.get(kind, 0), size)
                 self._reserved[key] = max(0, reserved - size), kind
 
-    def give_up_ballast(self) -> None:
+    def release_ballast(self) -> None:
         """Make room at the last moment."""
         if self._free() is not None:
             self._storage.remove(_BALLAST)
@@ -102,7 +102,7 @@ class Room:
                 return True
             if self._reserved.keys() - {key}:
                 return False
-        raise disk_trouble(f"{free / 1e6:.1f} MB are free, the next images may need {total / 1e6:.1f} MB")
+        raise storage_failure(f"{free / 1e6:.1f} MB are free, the next images may need {total / 1e6:.1f} MB")
 
     def _expected(self, kind: ImageKind) -> int:
         """Bytes of an image of this kind, as far as is known."""

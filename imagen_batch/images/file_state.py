@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from imagen_batch.errors import Transient
-from imagen_batch.images.validate import inspect
-from imagen_batch.records import Sample
+from imagen_batch.images.validate import validate
+from imagen_batch.records import SampleResult
 from imagen_batch.storage import Storage
 from imagen_batch.storage.regular_files import irregularity
 
 LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
 
 
-def are_gone(samples: Sequence[Sample], storage: Storage) -> list[bool]:
+def missing_files(samples: Sequence[SampleResult], storage: Storage) -> list[bool]:
     """For each sample whether it had a picture that is no longer whole in its place."""
-    checked = as_they_are(samples, storage)
+    checked = current_state(samples, storage)
     return [before.file is not None and after.file is None for before, after in zip(samples, checked, strict=True)]
 
 
-def as_they_are(samples: Sequence[Sample], storage: Storage) -> list[Sample]:
+def current_state(samples: Sequence[SampleResult], storage: Storage) -> list[SampleResult]:
     """The samples as their files are now: the same, edited since, or failed where the file is gone or torn.
 
     A file of the recorded size is taken for the recorded one; only others are read.
@@ -30,19 +30,19 @@ def as_they_are(samples: Sequence[Sample], storage: Storage) -> list[Sample]:
     return [sample if sample.file is None else _as_it_is(sample, next(sizes), storage) for sample in samples]
 
 
-def _as_it_is(sample: Sample, size: int | None, storage: Storage) -> Sample:
+def _as_it_is(sample: SampleResult, size: int | None, storage: Storage) -> SampleResult:
     if size == sample.bytes:
         return sample
     return _file_missing(sample) if size is None else _edited(sample, storage) or _file_missing(sample)
 
 
-def _edited(sample: Sample, storage: Storage) -> Sample | None:
+def _edited(sample: SampleResult, storage: Storage) -> SampleResult | None:
     """The sample with the facts of its changed file; None where that is no whole image."""
     assert sample.file is not None
     if irregularity(storage, sample.file):
         return None
     try:
-        facts = inspect(storage.read(sample.file))
+        facts = validate(storage.read(sample.file))
     except (Transient, FileNotFoundError):
         return None
     return replace(
@@ -77,7 +77,7 @@ def _size(file: str, storage: Storage) -> int | None:
         return None
 
 
-def _file_missing(sample: Sample) -> Sample:
+def _file_missing(sample: SampleResult) -> SampleResult:
     return replace(
         sample,
         status="failed",

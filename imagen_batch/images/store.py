@@ -13,17 +13,17 @@ from pathlib import PurePosixPath
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from imagen_batch.images.disk_space import Room
+from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.file_names import TakenNames, with_key
 from imagen_batch.images.validate import EXTENSIONS
 from imagen_batch.storage import STATE, Storage
 
-INCOMING = f"{STATE}/incoming"
+STAGING = f"{STATE}/incoming"
 RESCUED = f"{STATE}/rescued"
 IMAGES = "images"
 
 
-class Left(NamedTuple):
+class StagedImage(NamedTuple):
     """A picture, whole or not, that a killed run left without a record."""
 
     key: str
@@ -43,10 +43,10 @@ class Attempted(Protocol):
     def numbers(self) -> range: ...
 
 
-class Shelf:
+class ImageStore:
     """The pictures of one run."""
 
-    def __init__(self, storage: Storage, room: Room) -> None:
+    def __init__(self, storage: Storage, room: DiskSpace) -> None:
         self.storage = storage
         self.room = room
         self._incoming: set[str] = set()
@@ -67,7 +67,7 @@ class Shelf:
             self.storage.put(incoming, data)
         except OSError as error:
             trouble = error
-            self.room.give_up_ballast()
+            self.room.release_ballast()
             self.storage.put(incoming, data)
         self._incoming.add(incoming)
         self.room.took(len(data), key=key)
@@ -78,7 +78,7 @@ class Shelf:
 
     def incoming(self, key: str, number: int) -> str:
         """Where a picture lies until the ledger has its record."""
-        return f"{INCOMING}/{key}_{number}"
+        return f"{STAGING}/{key}_{number}"
 
     def publish(self, incoming: str, *, key: str, name: str, again: bool = False) -> str:
         """Give a whole picture its name, never that of another one. Returns the name it got.
@@ -118,21 +118,21 @@ class Shelf:
             self.storage.remove(incoming)
             self._incoming.discard(incoming)
 
-    def left(self, attempts: Iterable[Attempted]) -> Iterator[Left]:
+    def left(self, attempts: Iterable[Attempted]) -> Iterator[StagedImage]:
         """What a killed process left of its open attempts: in `incoming`, or under the names they were to get."""
         for attempt in attempts:
             for number, stem in zip(attempt.numbers, attempt.names, strict=True):
                 incoming = self.incoming(attempt.key, number)
                 if self.storage.size(incoming) is not None:
                     self._incoming.add(incoming)
-                    yield Left(attempt.key, number, incoming, named=False)
+                    yield StagedImage(attempt.key, number, incoming, named=False)
                 if not self.storage.links and _tells(stem, attempt.key):
                     yield from self._named(attempt.key, number, stem)
 
-    def _named(self, key: str, number: int, stem: str) -> Iterator[Left]:
+    def _named(self, key: str, number: int, stem: str) -> Iterator[StagedImage]:
         for extension in EXTENSIONS:
             if self.storage.size(stem + extension) is not None:
-                yield Left(key, number, stem + extension, named=True)
+                yield StagedImage(key, number, stem + extension, named=True)
 
     def _same_bytes(self, one: str, other: str) -> bool:
         size = self.storage.size(other)

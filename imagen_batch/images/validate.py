@@ -21,7 +21,7 @@ from imagen_batch.images.formats.webp import read_webp
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ImageInfo:
     """What the manifest says about a picture. Sides are pixels; `sha256` is hex, of the whole file."""
 
     mime_type: str  # what the bytes are, whatever the service called them
@@ -84,7 +84,7 @@ _SYNONYMS = {
 _NO_STATEMENT = frozenset({"", "*/*", "image/*", "application/octet-stream", "binary/octet-stream"})
 
 
-def inspect(data: bytes) -> Facts:
+def validate(data: bytes) -> ImageInfo:
     """The facts of a sound picture; raises Transient for anything else, saying what is wrong."""
     kind = next((kind for kind in (*_KINDS, *_RARE_KINDS) if kind.signature.match(data)), None)
     if kind is None:
@@ -92,7 +92,7 @@ def inspect(data: bytes) -> Facts:
         message = f"not a PNG, JPEG or WebP, nor another known type of picture: {found}"
         raise Transient(message, kind="not_a_picture", maybe_charged=True)
     shape = kind.read(data)
-    return Facts(
+    return ImageInfo(
         mime_type=kind.mime_type,
         extension=kind.extension,
         width=shape.width,
@@ -103,12 +103,12 @@ def inspect(data: bytes) -> Facts:
     )
 
 
-def is_rare(facts: Facts) -> bool:
+def is_rare(facts: ImageInfo) -> bool:
     """Whether the picture is of a type that no service makes today, and that some tools do not read."""
     return all(facts.mime_type != kind.mime_type for kind in _KINDS)
 
 
-def contradicts(stated: str | None, facts: Facts) -> bool:
+def contradicts(stated: str | None, facts: ImageInfo) -> bool:
     """Whether a service that calls a picture `stated` calls it what it is not. No name, or bytes, says nothing."""
     plain = (stated or "").partition(";")[0].strip().lower()
     return plain not in _NO_STATEMENT and _SYNONYMS.get(plain, plain) != facts.mime_type

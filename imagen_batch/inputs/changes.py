@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.ledger.history import History
-from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.plan import RunPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Changes:
     images: int
 
 
-def pushed_out(current: Examined, past: History, new: Examined) -> Pushed:
+def pushed_out(current: RunPlan, past: History, new: RunPlan) -> Pushed:
     """What taking `new` for the folder's input would push out of its tables."""
     stays = {base for base, _ in new.asked}
     rows = images = rows_with_images = 0
@@ -43,7 +43,7 @@ def pushed_out(current: Examined, past: History, new: Examined) -> Pushed:
     return Pushed(rows, images, rows_with_images)
 
 
-def compared(current: Examined, past: History, new: Examined) -> Changes:
+def compared(current: RunPlan, past: History, new: RunPlan) -> Changes:
     """The difference between two inputs, as a person who edited the file would count it."""
     before = [base for base, _ in current.asked]
     after = [base for base, _ in new.asked]

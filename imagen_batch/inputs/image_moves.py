@@ -7,22 +7,22 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
 
 from imagen_batch.ledger.history import History
-from imagen_batch.planning.plan import Examined
-from imagen_batch.planning.rows import Order
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import Move
 
 
-def numbers_with_image(examined: Examined, past: History) -> dict[int, tuple[int, ...]]:
+def numbers_with_image(plan: RunPlan, past: History) -> dict[int, tuple[int, ...]]:
     """For each row the numbers of its samples that have an image."""
     found = {}
-    for row, (base, samples) in enumerate(examined.asked, 1):
+    for row, (base, samples) in enumerate(plan.asked, 1):
         ok = tuple(number for number in range(1, samples + 1) if past.status(base, number) == "ok")
         if ok:
             found[row] = ok
     return found
 
 
-def moves_between(before: Examined, past: History, after: Examined, *, edited: Container[int]) -> tuple[Move, ...]:
+def moves_between(before: RunPlan, past: History, after: RunPlan, *, edited: Container[int]) -> tuple[Move, ...]:
     """The moves from one input to another one in which every row has kept its number.
 
     The images of an edited row stay; what has failed is not taken along. A row that was not edited, but is counted
@@ -41,11 +41,11 @@ def moves_between(before: Examined, past: History, after: Examined, *, edited: C
     return tuple(moves)
 
 
-def _same(old: Order, new: Order) -> bool:
+def _same(old: PlannedRow, new: PlannedRow) -> bool:
     return (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options)
 
 
-def _kept(old: Order, past: History, source: str, base: str) -> Iterator[Move]:
+def _kept(old: PlannedRow, past: History, source: str, base: str) -> Iterator[Move]:
     """The images of an edited row, by what each was made from: a row may have been edited before."""
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     facts: dict[int, Mapping[str, object]] = {}
@@ -64,7 +64,7 @@ def _kept(old: Order, past: History, source: str, base: str) -> Iterator[Move]:
 _FACTS = ("prompt", "model", "dialect", "options")
 
 
-def _facts(order: Order) -> Mapping[str, object]:
+def _facts(order: PlannedRow) -> Mapping[str, object]:
     options = {name: value for name, value in asdict(order.options).items() if value is not None}
     return {
         "prompt": order.prompt,

@@ -17,12 +17,12 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.failures_patch import named_rows, rows_of
 from imagen_batch.inputs.image_moves import moves_between, numbers_with_image
 from imagen_batch.inputs.merge import Cells, Merge, role_column, stored_names, write_merged
-from imagen_batch.inputs.snapshot import READING, file_sha256, read_record, reopened, stored_origin
+from imagen_batch.inputs.snapshot import READING, file_sha256, read_record, reload_plan, stored_origin
 from imagen_batch.inputs.spreadsheet_encoding import better_encoding, numbers_in
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.plan import Examined, examine, opened_prompts
-from imagen_batch.planning.rows import Order
+from imagen_batch.planning.plan import RunPlan, make_plan, opened_prompts
+from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.sources import Spool
 from imagen_batch.records import PromptRow
@@ -41,17 +41,17 @@ _OF_THE_FILE = (*READING, "prompts", "out", "limit", "retry", "other_input")
 class _Folder:
     """What a folder has, to make a new input from."""
 
-    current: Examined
+    current: RunPlan
     past: History
     origin: Origin
     basis: bytes
 
     @property
-    def orders(self) -> Iterator[Order]:
+    def orders(self) -> Iterator[PlannedRow]:
         return self.current.orders()
 
 
-def patched(patch: Examined, *, today: date) -> Examined:
+def patched(patch: RunPlan, *, today: date) -> RunPlan:
     """The folder's input with the rows of a failures.csv, of which only those are asked for that it names."""
     folder = _folder(patch.settings.place, today=today)
     patch = _as_saved(patch, folder, today=today)
@@ -79,11 +79,11 @@ def patched(patch: Examined, *, today: date) -> Examined:
     merged.taken = None if patch.source is None else file_sha256(patch.source)
     mine = {row.mark.strip().lower(): number for number, row in named.items() if row.mark}
     merged.origin = replace(folder.origin, evolved=True, marks={**marks, **mine})
-    patch.forget_spool()
+    patch.delete_spool()
     return merged
 
 
-def added(new: Examined, *, today: date) -> Examined:
+def added(new: RunPlan, *, today: date) -> RunPlan:
     """The folder's input with those rows of another file behind it that it does not have yet."""
     folder = _folder(new.settings.place, today=today)
     stored = folder.current.settings
@@ -101,11 +101,11 @@ def added(new: Examined, *, today: date) -> Examined:
     merged.notices = new.file.warnings
     file = "-" if new.source is None else str(new.source)
     merged.origin = replace(folder.origin, evolved=True, added=tuple(dict.fromkeys([*folder.origin.added, file])))
-    new.forget_spool()
+    new.delete_spool()
     return merged
 
 
-def _as_saved(patch: Examined, folder: _Folder, *, today: date) -> Examined:
+def _as_saved(patch: RunPlan, folder: _Folder, *, today: date) -> RunPlan:
     """The same file, read in the encoding in which its unchanged cells are those of the folder's input."""
     file, settings = patch.file, patch.settings
     if settings.encoding is not None or file.encoding.replace("_", "-").startswith(("utf", "ascii")):
@@ -119,7 +119,7 @@ def _as_saved(patch: Examined, folder: _Folder, *, today: date) -> Examined:
     encoding = better_encoding(file, stored, reopen=reread)
     if encoding is None or encoding == file.encoding:
         return patch
-    again = examine(settings.model_copy(update={"encoding": encoding}), today=today)
+    again = make_plan(settings.model_copy(update={"encoding": encoding}), today=today)
     again.spool = patch.spool
     again.notices = (
         f"the file is read as {encoding}, in which its cells are those of the run; --encoding forces one",
@@ -153,7 +153,7 @@ def _with_overrides(cells: Cells, overrides: Cells) -> dict[str, str]:
     return changed
 
 
-def _overrides(given: Examined, stored: Settings) -> dict[str, str]:
+def _overrides(given: RunPlan, stored: Settings) -> dict[str, str]:
     """What was asked for otherwise than by the run: it holds for the rows of this file only."""
     settings = given.settings
     explicit = settings.model_fields_set
@@ -174,7 +174,7 @@ def _without_environment(settings: Settings) -> str:
     return shlex.join(["imagen-batch", "resume", *known, *choice])
 
 
-def _base(given: Examined, stored: Settings) -> Settings:
+def _base(given: RunPlan, stored: Settings) -> Settings:
     """The run's settings, with what was given for how to send and what to spend."""
     mine = given.settings
     names = mine.model_fields_set - {*_CELLS, *_FIXED, *_OF_THE_FILE}
@@ -184,7 +184,7 @@ def _base(given: Examined, stored: Settings) -> Settings:
 
 def _merged(
     merge: Merge, folder: _Folder, base: Settings, *, today: date, only: frozenset[int] | None = None
-) -> Examined:
+) -> RunPlan:
     spool = Spool(write_merged(merge, (order.row for order in folder.orders)))
     reading = {
         "prompts": str(spool.path),
@@ -194,7 +194,7 @@ def _merged(
         "join_extra": False,
     }
     try:
-        merged = examine(base.model_copy(update=reading), today=today, only=only)
+        merged = make_plan(base.model_copy(update=reading), today=today, only=only)
     except BaseException:
         spool.remove()
         raise
@@ -204,13 +204,13 @@ def _merged(
     return merged
 
 
-def _content(order: Order) -> int:
+def _content(order: PlannedRow) -> int:
     return hash((order.model.id, order.prompt, order.options))
 
 
 def _folder(place: str, *, today: date) -> _Folder:
     basis = read_record(open_storage(place))
-    current = reopened(place, today=today)
+    current = reload_plan(place, today=today)
     return _Folder(current, history_of(place), stored_origin(place) or Origin(), basis)
 
 

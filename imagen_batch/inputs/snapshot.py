@@ -23,7 +23,7 @@ import orjson
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.plan import Examined, examine
+from imagen_batch.planning.plan import RunPlan, make_plan
 from imagen_batch.settings import Settings, validated
 from imagen_batch.storage import STATE, Storage, open_storage
 
@@ -34,26 +34,26 @@ READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extr
 """Settings that say how a prompt file is read."""
 
 
-def keep_input(
-    examined: Examined, storage: Storage, *, argv: Sequence[str] = (), pinned: Mapping[str, object] | None = None
+def save_snapshot(
+    plan: RunPlan, storage: Storage, *, argv: Sequence[str] = (), pinned: Mapping[str, object] | None = None
 ) -> None:
     """Keep prompt file and settings, and read from the copy from now on.
 
     `pinned` are settings that the environment decided, as the project of a Google Cloud account.
     """
-    origin = examined.origin or _origin(examined)
-    copy = _INPUT + examined.file.format
-    made = examined.origin is not None and examined.spool is not None
+    origin = plan.origin or _origin(plan)
+    copy = _INPUT + plan.file.format
+    made = plan.origin is not None and plan.spool is not None
     if made:  # first: a kill before the settings are written leaves the copy readable, and its rows known
         with storage.write(RUN) as target:
-            target.write(_record(origin, argv, copy=_reading_of(examined)))
+            target.write(_record(origin, argv, copy=_reading_of(plan)))
     with storage.write(copy) as target:
-        recoded = examined.file.copy_to(target)
-    reading = {"format": examined.file.format, "delimiter": examined.file.delimiter}
+        recoded = plan.file.copy_to(target)
+    reading = {"format": plan.file.format, "delimiter": plan.file.delimiter}
     reading |= {"encoding": "utf-8"} if recoded else {}
     shown = os.fsencode(origin.source or "-").decode(errors="replace")
-    facts = {"prompts": shown, "other_input": None, **_absolute(examined.settings), **(pinned or {})}
-    kept = examined.settings.model_copy(update=reading | facts)
+    facts = {"prompts": shown, "other_input": None, **_absolute(plan.settings), **(pinned or {})}
+    kept = plan.settings.model_copy(update=reading | facts)
     with storage.write(SETTINGS) as target:
         target.write(kept.model_dump_json(indent=1).encode())
     if not made:
@@ -62,11 +62,11 @@ def keep_input(
     for older in _copies(storage):
         if older != copy:
             storage.remove(older)
-    examined.read_from(storage.local(copy), examined.settings.model_copy(update=reading))
-    examined.forget_spool()
+    plan.read_from(storage.local(copy), plan.settings.model_copy(update=reading))
+    plan.delete_spool()
 
 
-def stored_settings(place: str | Path) -> Settings:
+def load_settings_snapshot(place: str | Path) -> Settings:
     """The settings of the last run into `place`, with its own copy of the prompt file as the input.
 
     Raises SettingsInvalid when there is no run.
@@ -120,7 +120,7 @@ def continued(place: str | Path, changes: Mapping[str, Any]) -> Settings:
     if "prompts" in changes:
         reading = dict(origin.reading) if origin else {}
         once |= {**dict.fromkeys(READING[:3]), **reading}
-    return validated({**stored_settings(place).model_dump(), **once, **changes})
+    return validated({**load_settings_snapshot(place).model_dump(), **once, **changes})
 
 
 def read_record(storage: Storage) -> bytes:
@@ -131,9 +131,9 @@ def read_record(storage: Storage) -> bytes:
         return b""
 
 
-def check_unchanged(examined: Examined, storage: Storage) -> None:
+def check_unchanged(plan: RunPlan, storage: Storage) -> None:
     """Raise SettingsInvalid where another run changed the input that this one was made from."""
-    if examined.basis is not None and examined.basis != read_record(storage):
+    if plan.basis is not None and plan.basis != read_record(storage):
         raise SettingsInvalid(f"another run changed the input of {storage.place} meanwhile: start again")
 
 
@@ -152,21 +152,21 @@ def is_stored_input(settings: Settings) -> bool:
     return path.parent.name == STATE and path.name.startswith("input.")
 
 
-def reopened(place: str | Path, *, today: date | None = None) -> Examined:
+def reload_plan(place: str | Path, *, today: date | None = None) -> RunPlan:
     """What the last run was asked for, to look at and not to send: a retired model is no obstacle."""
-    settings = stored_settings(place)
-    examined = examine(
+    settings = load_settings_snapshot(place)
+    plan = make_plan(
         settings.model_copy(update={"base_url": "http://localhost"}), today=today or datetime.now(UTC).date()
     )
-    examined.settings = settings
-    remember_origin(examined)
-    return examined
+    plan.settings = settings
+    remember_origin(plan)
+    return plan
 
 
-def remember_origin(examined: Examined) -> None:
+def remember_origin(plan: RunPlan) -> None:
     """Let an examination of the folder's own copy know of the user's file behind it."""
-    examined.origin = stored_origin(examined.settings.place) or Origin(evolved=True)
-    examined.source = None if examined.origin.source is None else Path(examined.origin.source)
+    plan.origin = stored_origin(plan.settings.place) or Origin(evolved=True)
+    plan.source = None if plan.origin.source is None else Path(plan.origin.source)
 
 
 def file_sha256(path: Path) -> str | None:
@@ -178,16 +178,16 @@ def file_sha256(path: Path) -> str | None:
         return None
 
 
-def _origin(examined: Examined) -> Origin:
-    reading = {name: getattr(examined.settings, name) for name in READING}
-    if examined.source is None:
+def _origin(plan: RunPlan) -> Origin:
+    reading = {name: getattr(plan.settings, name) for name in READING}
+    if plan.source is None:
         return Origin(reading=reading)
-    return Origin(str(examined.source), file_sha256(examined.source), reading)
+    return Origin(str(plan.source), file_sha256(plan.source), reading)
 
 
-def _reading_of(examined: Examined) -> dict[str, object]:
+def _reading_of(plan: RunPlan) -> dict[str, object]:
     """How an input that was put together is read, for the copy that has its bytes."""
-    file = examined.file
+    file = plan.file
     reading = {"delimiter": file.delimiter, "encoding": "utf-8", "join_extra": False}
     return {"sha256": file_sha256(file.path), "reading": reading}
 

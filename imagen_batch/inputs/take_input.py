@@ -26,13 +26,13 @@ from imagen_batch.inputs.snapshot import (
     file_sha256,
     holds_run,
     is_stored_input,
+    load_settings_snapshot,
+    reload_plan,
     remember_origin,
-    reopened,
     stored_origin,
-    stored_settings,
 )
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.plan import Examined, examine
+from imagen_batch.planning.plan import RunPlan, make_plan
 from imagen_batch.reports.failures import MARK
 from imagen_batch.settings import Settings
 from imagen_batch.storage import in_reach, is_url, open_storage
@@ -42,73 +42,73 @@ Confirm = Callable[[str], bool]
 _HEAD_BYTES = 1 << 16
 
 
-def take_input(settings: Settings, *, today: date, confirm: Confirm | None = None) -> Examined:
+def take_input(settings: Settings, *, today: date, confirm: Confirm | None = None) -> RunPlan:
     """The input of a run with these settings, read and checked. `confirm` asks the user; None where nobody is there.
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for what can't be done or needs a choice.
     """
     if is_stored_input(settings):
-        examined = examine(settings, today=today)
-        remember_origin(examined)
-        return examined
-    examined = examine(_as_headed(_fetched(settings)), today=today)
+        plan = make_plan(settings, today=today)
+        remember_origin(plan)
+        return plan
+    plan = make_plan(_as_headed(_fetched(settings)), today=today)
     try:
-        _beside_its_folder(examined)
-        return _taken(examined, today=today, confirm=confirm)
+        _beside_its_folder(plan)
+        return _taken(plan, today=today, confirm=confirm)
     except BaseException:
-        examined.forget_spool()
+        plan.delete_spool()
         raise
 
 
-def changes_of(examined: Examined, *, today: date) -> Changes | None:
+def changes_of(plan: RunPlan, *, today: date) -> Changes | None:
     """What taking this input changes in its folder; None where there is no run yet."""
-    place = examined.settings.place
+    place = plan.settings.place
     if not holds_run(place):
         return None
-    return compared(reopened(place, today=today), history_of(place), examined)
+    return compared(reload_plan(place, today=today), history_of(place), plan)
 
 
-def _taken(examined: Examined, *, today: date, confirm: Confirm | None) -> Examined:
-    settings = examined.settings
-    patch = examined.file.failures and settings.other_input != "replace"
+def _taken(plan: RunPlan, *, today: date, confirm: Confirm | None) -> RunPlan:
+    settings = plan.settings
+    patch = plan.file.failures and settings.other_input != "replace"
     if not holds_run(settings.place):
         if patch and settings.out is None:
             raise SettingsInvalid(
                 f"{settings.prompts} is the failures.csv of a run: give that run's folder with --out DIR"
             )
-        return examined
+        return plan
     if patch:
-        return patched(examined, today=today)
+        return patched(plan, today=today)
     if settings.other_input == "add":
-        return added(examined, today=today)
-    return examined if settings.other_input == "replace" else _edited(examined, today=today, confirm=confirm)
+        return added(plan, today=today)
+    return plan if settings.other_input == "replace" else _edited(plan, today=today, confirm=confirm)
 
 
-def _edited(examined: Examined, *, today: date, confirm: Confirm | None) -> Examined:
+def _edited(plan: RunPlan, *, today: date, confirm: Confirm | None) -> RunPlan:
     """The file that was given before, as it is now; or another one."""
-    origin = stored_origin(examined.settings.place)
-    if origin is not None and _is_source(examined, origin):
+    origin = stored_origin(plan.settings.place)
+    if origin is not None and _is_source(plan, origin):
         if origin.evolved and origin.sha256 == file_sha256(Path(str(origin.source))):
-            return _stored_again(examined, origin, today=today)
+            return _stored_again(plan, origin, today=today)
         if not origin.added:
-            return _with_notice(examined, origin, today=today)
-    return _other(examined, origin, today=today, confirm=confirm)
+            return _with_notice(plan, origin, today=today)
+    return _other(plan, origin, today=today, confirm=confirm)
 
 
-def _with_notice(examined: Examined, origin: Origin, *, today: date) -> Examined:
+def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """An edited file says how many images it takes out of the tables."""
-    if examined.source is not None and origin.sha256 != file_sha256(examined.source):
-        place = examined.settings.place
-        pushed = pushed_out(reopened(place, today=today), history_of(place), examined)
+    if plan.source is not None and origin.sha256 != file_sha256(plan.source):
+        place = plan.settings.place
+        pushed = pushed_out(reload_plan(place, today=today), history_of(place), plan)
         if pushed.rows:
             rows, images = plural(pushed.rows, "row"), plural(pushed.images, "image")
-            said = f"{rows} with {images} are not in {examined.source} as they were: these images leave the tables"
-            examined.notices = (*examined.notices, f"{said}, their files stay")
-    return examined
+            said = f"{rows} with {images} are not in {plan.source} as they were: these images leave the tables"
+            plan.notices = (*plan.notices, f"{said}, their files stay")
+    return plan
 
 
-def _is_source(examined: Examined, origin: Origin) -> bool:
-    return examined.source is not None and origin.source == str(examined.source)
+def _is_source(plan: RunPlan, origin: Origin) -> bool:
+    return plan.source is not None and origin.source == str(plan.source)
 
 
 def _fetched(settings: Settings) -> Settings:
@@ -127,7 +127,7 @@ def _as_headed(settings: Settings) -> Settings:
     place = next((one for one in (settings.out, str(path.parent)) if one is not None and holds_run(one)), None)
     if place is None or settings.prompt_column is not None or settings.prompts == "-" or not _is_marked(path):
         return settings
-    return settings.model_copy(update={"prompt_column": stored_settings(place).prompt_column})
+    return settings.model_copy(update={"prompt_column": load_settings_snapshot(place).prompt_column})
 
 
 def _is_marked(path: Path) -> bool:
@@ -139,41 +139,41 @@ def _is_marked(path: Path) -> bool:
     return any(MARK.encode(encoding) in head.lower() for encoding in ("ascii", "utf-16-le", "utf-16-be"))
 
 
-def _beside_its_folder(examined: Examined) -> None:
+def _beside_its_folder(plan: RunPlan) -> None:
     """A failures.csv that lies in the folder of a run is about that run."""
-    folder = Path(examined.settings.prompts).parent
-    known = examined.settings.out is not None or examined.source is None
-    if examined.file.failures and not known and holds_run(folder):
-        examined.settings = examined.settings.model_copy(update={"out": str(folder)})
+    folder = Path(plan.settings.prompts).parent
+    known = plan.settings.out is not None or plan.source is None
+    if plan.file.failures and not known and holds_run(folder):
+        plan.settings = plan.settings.model_copy(update={"out": str(folder)})
 
 
-def _stored_again(examined: Examined, origin: Origin, *, today: date) -> Examined:
+def _stored_again(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """The folder's input, which is that of the given file with the rows that were patched or added since."""
-    stored = stored_settings(examined.settings.place)
+    stored = load_settings_snapshot(plan.settings.place)
     reading = {name: getattr(stored, name) for name in (*READING, "prompts")}
-    again = examine(examined.settings.model_copy(update=reading), today=today)
-    again.origin, again.source = origin, examined.source
+    again = make_plan(plan.settings.model_copy(update=reading), today=today)
+    again.origin, again.source = origin, plan.source
     return again
 
 
-def _other(examined: Examined, origin: Origin | None, *, today: date, confirm: Confirm | None) -> Examined:
-    place = examined.settings.place
-    pushed = pushed_out(reopened(place, today=today), history_of(place), examined)
+def _other(plan: RunPlan, origin: Origin | None, *, today: date, confirm: Confirm | None) -> RunPlan:
+    place = plan.settings.place
+    pushed = pushed_out(reload_plan(place, today=today), history_of(place), plan)
     alike = pushed.rows * 2 <= pushed.rows_with_images and not (origin and origin.added)
     if not pushed.rows or alike:
-        return examined
-    said = _said(examined, pushed)
+        return plan
+    said = _said(plan, pushed)
     if confirm is not None and confirm(f"{said}. Replace the input of the run?"):
-        return examined
+        return plan
     raise SettingsInvalid(
         f"{said}: --add appends the rows of this file to those of the run, --replace drops those from the tables"
     )
 
 
-def _said(examined: Examined, pushed: Pushed) -> str:
-    file = "standard input" if examined.source is None else str(examined.source)
+def _said(plan: RunPlan, pushed: Pushed) -> str:
+    file = "standard input" if plan.source is None else str(plan.source)
     rows, images = plural(pushed.rows, "row"), plural(pushed.images, "image")
     return (
-        f"{file} is another input than that of the run in {examined.settings.place}: {rows} with {images} would "
+        f"{file} is another input than that of the run in {plan.settings.place}: {rows} with {images} would "
         "leave the tables (the files stay)"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Money:
+class Cost:
     """What the run has cost so far, in USD. `maybe` is what lost replies and kills may have cost on top."""
 
     spent: float = 0.0
@@ -18,9 +18,9 @@ class Money:
         """The most that can have been charged, as far as prices are known."""
         return self.spent + self.maybe
 
-    def __add__(self, other: Money) -> Money:
+    def __add__(self, other: Cost) -> Cost:
         """Both together."""
-        return Money(self.spent + other.spent, self.maybe + other.maybe, self.unpriced + other.unpriced)
+        return Cost(self.spent + other.spent, self.maybe + other.maybe, self.unpriced + other.unpriced)
 
     def add_maybe(self, usd: float | None) -> None:
         """An attempt that may have been charged, at its worst-case price."""
@@ -32,7 +32,7 @@ class Money:
 class Charges:
     """What one kind of provider was asked for: a simulator's charges are not real ones."""
 
-    money: Money = field(default_factory=Money)
+    money: Cost = field(default_factory=Cost)
     pictures: int = 0
     possible_pictures: int = 0  # asked for in attempts that may have been charged
     lost_attempts: int = 0  # attempts that may have been charged, and brought nothing

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imagen_batch.ledger.costs import Charges, Money
+from imagen_batch.ledger.costs import Charges, Cost
 from imagen_batch.ledger.reader import (
     BackRecord,
     DoneRecord,
@@ -24,7 +24,7 @@ from imagen_batch.ledger.reader import (
     ledger_files,
     records_in,
 )
-from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, Sample, Trace
+from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, RequestTrace, SampleResult
 
 _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 _STATUS_BITS = 3
@@ -91,7 +91,7 @@ class History:
         self._block: tuple[int, bytes] = (0, b"")
 
     @property
-    def money(self) -> Money:
+    def money(self) -> Cost:
         """What was charged by all providers, without attempts that nothing answered."""
         return self._answered(None).money
 
@@ -159,7 +159,7 @@ class History:
         ok = _NUMBERS["ok"]
         return sum(place & ((1 << _STATUS_BITS) - 1) == ok for place in self._places.values())
 
-    def last_open(self, base: str, number: int) -> OpenAttempt | None:
+    def latest_open_attempt(self, base: str, number: int) -> OpenAttempt | None:
         """The latest attempt for a sample that nothing answered."""
         of_row = [_open_attempt(sent) for sent in self._open.values() if sent.base == base]
         covering = [attempt for attempt in of_row if number in attempt.numbers]
@@ -174,7 +174,7 @@ class History:
         said = back.error or back.kind  # earlier versions kept the kind alone
         return Failed(sent.key, sent.attempt, sent.at, back.at, back.kind, back.status, said)
 
-    def details(self, base: str, number: int) -> tuple[Sample, Trace] | None:
+    def details(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The recorded result of a sample and how its request went; None when there is none."""
         place = self._places.get(_slot(base, number))
         return None if place is None else self._details(place, number)
@@ -189,7 +189,7 @@ class History:
             last = self._last_kept = (where, kept_at(*self._lies_at(where), self._line(where)))
         return last[1].moves[index].facts
 
-    def settled(self, base: str, number: int) -> tuple[Sample, Trace] | None:
+    def settled(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The same unless a later attempt may have been charged: then, too, what became of the sample is open."""
         slot = _slot(base, number)
         place = self._places.get(slot)
@@ -197,12 +197,12 @@ class History:
             return None
         return self._details(place, number)
 
-    def pictures_at_most(self, provider: str | None = None) -> int:
+    def max_images_made(self, provider: str | None = None) -> int:
         """Pictures that were made, as far as anyone can know: those of attempts that nothing answered, too."""
         charges = self.charges(provider)
         return charges.pictures + charges.possible_pictures
 
-    def lost_money(self, provider: str | None = None) -> Money:
+    def cost_bounds(self, provider: str | None = None) -> Cost:
         """The money with attempts that nothing answered counted as perhaps charged."""
         return self.charges(provider).money
 
@@ -238,7 +238,7 @@ class History:
         known = _outcome(place)
         return "unknown" if known != "ok" and slot in self._pending else known
 
-    def _details(self, place: int, number: int) -> tuple[Sample, Trace]:
+    def _details(self, place: int, number: int) -> tuple[SampleResult, RequestTrace]:
         record = self._record(place >> _STATUS_BITS)
         [found] = [sample for sample in record.samples if sample.number == number]
         return as_sample(found), _trace(record)
@@ -409,8 +409,8 @@ def _open_attempt(record: SentRecord) -> OpenAttempt:
     return OpenAttempt(record.key, record.base, record.first, record.names, record.attempt, record.at, record.usd)
 
 
-def _trace(record: DoneRecord) -> Trace:
-    return Trace(
+def _trace(record: DoneRecord) -> RequestTrace:
+    return RequestTrace(
         key=record.key,
         attempts=record.attempt,
         http_status=record.status,

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_type_hints
 import msgspec
 
 from imagen_batch.errors import LedgerDamaged, SettingsInvalid
-from imagen_batch.records import Sample
+from imagen_batch.records import SampleResult
 
 if TYPE_CHECKING:
-    SampleRecord = Sample
+    SampleRecord = SampleResult
 else:  # the fields of Sample, so that a field added there is read here; a Struct decodes four times as fast
-    _HINTS = get_type_hints(Sample)
+    _HINTS = get_type_hints(SampleResult)
     SampleRecord = msgspec.defstruct(
         "SampleRecord",
         [
             (field.name, _HINTS[field.name], *(() if field.default is MISSING else (field.default,)))
-            for field in fields(Sample)
+            for field in fields(SampleResult)
         ],
         module=__name__,
         gc=False,
@@ -29,7 +29,7 @@ else:  # the fields of Sample, so that a field added there is read here; a Struc
 import re
 from dataclasses import fields
 
-from imagen_batch.records import Sample
+from imagen_batch.records import SampleResult
 
 _SKIP_MARK: Final = b'"t":"skip"'
 _KEY_BYTES: Final = 32
@@ -120,9 +120,9 @@ _decode = msgspec.json.Decoder(Known).decode
 _decode_other = msgspec.json.Decoder(OtherRecord).decode
 
 
-def as_sample(record: SampleRecord) -> Sample:
+def as_sample(record: SampleRecord) -> SampleResult:
     """The sample that a `done` record holds."""
-    return Sample(*msgspec.structs.astuple(record))  # type: ignore[arg-type]
+    return SampleResult(*msgspec.structs.astuple(record))  # type: ignore[arg-type]
 
 
 def ledger_files(folder: Path) -> list[Path]:

@@ -23,10 +23,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from imagen_batch.records import ImageRequest, Sample, Trace
+from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.storage import LEDGER, Storage
 
-SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
+SAMPLE_FIELDS = tuple(field.name for field in fields(SampleResult))
 
 
 class Asked(Protocol):
@@ -83,8 +83,8 @@ class LedgerWriter:
     def done(
         self,
         request: Asked,
-        samples: tuple[Sample, ...],
-        trace: Trace,
+        samples: tuple[SampleResult, ...],
+        trace: RequestTrace,
         *,
         maybe_usd: float = 0.0,
     ) -> None:
@@ -98,8 +98,8 @@ class LedgerWriter:
     def recovered(
         self,
         request: Asked,
-        samples: tuple[Sample, ...],
-        trace: Trace,
+        samples: tuple[SampleResult, ...],
+        trace: RequestTrace,
         *,
         maybe_usd: float = 0.0,
     ) -> None:
@@ -164,7 +164,7 @@ class LedgerWriter:
             self._flushed = upto
 
 
-def _done(request: Asked, samples: tuple[Sample, ...], trace: Trace, maybe_usd: float) -> dict[str, Any]:
+def _done(request: Asked, samples: tuple[SampleResult, ...], trace: RequestTrace, maybe_usd: float) -> dict[str, Any]:
     record = {
         "t": "done",
         "key": request.key,
@@ -179,6 +179,6 @@ def _done(request: Asked, samples: tuple[Sample, ...], trace: Trace, maybe_usd: 
     return record | ({"maybe_usd": maybe_usd} if maybe_usd else {})
 
 
-def _slim(sample: Sample) -> dict[str, Any]:
+def _slim(sample: SampleResult) -> dict[str, Any]:
     values = ((name, getattr(sample, name)) for name in SAMPLE_FIELDS)
     return {name: value for name, value in values if value is not None and value != ()}

@@ -24,7 +24,7 @@ _Told = TypeVar("_Told")
 _SLOTS_OF_A_WORKER = 2  # so that the end of one shard finds the next at work
 
 
-class Crew(Protocol):
+class Cluster(Protocol):
     """Workers that take tasks. Futures are whatever they hand out."""
 
     def slots(self) -> int:
@@ -49,7 +49,7 @@ class _Cluster:
 _AnyCluster = TypeVar("_AnyCluster", bound=_Cluster)
 
 
-def _in_reach(
+def _reachable(
     method: Callable[Concatenate[_AnyCluster, _Asked], _Told],
 ) -> Callable[Concatenate[_AnyCluster, _Asked], _Told]:
     """A cluster that goes away is not the output folder's trouble, and no bug."""
@@ -68,7 +68,7 @@ def _in_reach(
     return asked
 
 
-def crew_for(settings: Settings) -> AbstractContextManager[Crew]:
+def open_cluster(settings: Settings) -> AbstractContextManager[Cluster]:
     """The crew that the settings name. Raises SettingsInvalid where it can't work for this run."""
     if (why := _out_of_reach(settings, os.environ)) is not None:
         raise SettingsInvalid(why)
@@ -88,7 +88,7 @@ def _out_of_reach(settings: Settings, env: Mapping[str, str]) -> str | None:
 
 
 @contextmanager
-def _dask_crew(settings: Settings) -> Iterator[Crew]:
+def _dask_crew(settings: Settings) -> Iterator[Cluster]:
     try:
         from prefect_dask import DaskTaskRunner  # noqa: PLC0415 - an optional extra
     except ImportError as error:
@@ -97,15 +97,15 @@ def _dask_crew(settings: Settings) -> Iterator[Crew]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once
     with DaskTaskRunner(**_dask_cluster(settings)) as runner:
         try:
-            with _deaf_to_interrupts():
+            with _ignoring_sigint():
                 client = runner.client
         except OSError as error:
             raise SettingsInvalid(f"--dask-address {settings.dask_address}: {error}") from error
-        yield _DaskCrew(runner, client)
+        yield _DaskCluster(runner, client)
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def _ignoring_sigint() -> Iterator[None]:
     """Processes that are started here leave a terminal's Ctrl-C to the run, which still needs what they do."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may say so
@@ -132,7 +132,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return dict.fromkeys(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "")
 
 
-class _DaskCrew(_Cluster):
+class _DaskCluster(_Cluster):
     def __init__(self, runner: TaskRunner[Any], client: Any) -> None:
         import distributed  # noqa: PLC0415 - an optional extra
 
@@ -141,15 +141,15 @@ class _DaskCrew(_Cluster):
         self._client = client
         self._dask = distributed
 
-    @_in_reach
+    @_reachable
     def slots(self) -> int:
         return sum(self._client.nthreads().values())
 
-    @_in_reach
+    @_reachable
     def submit(self, task: Any, ticket: bytes, number: int) -> Any:
         return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
 
-    @_in_reach
+    @_reachable
     def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
         wanted = "ALL_COMPLETED" if all_of_them else "FIRST_COMPLETED"
         try:
@@ -167,7 +167,7 @@ class _DaskCrew(_Cluster):
 
 
 @contextmanager
-def _ray_crew(settings: Settings) -> Iterator[Crew]:
+def _ray_crew(settings: Settings) -> Iterator[Cluster]:
     try:
         from prefect_ray import RayTaskRunner  # noqa: PLC0415 - an optional extra
     except ImportError as error:
@@ -178,17 +178,17 @@ def _ray_crew(settings: Settings) -> Iterator[Crew]:
         local["num_cpus"] = settings.workers
     cluster = {"address": settings.ray_address} if settings.ray_address else {"init_kwargs": local}
     try:
-        with _deaf_to_interrupts():
+        with _ignoring_sigint():
             started = RayTaskRunner(**cluster).__enter__()
     except OSError as error:
         raise SettingsInvalid(f"--ray-address {settings.ray_address}: {error}") from error
     try:
-        yield _RayCrew(started)
+        yield _RayCluster(started)
     finally:
         started.__exit__(None, None, None)
 
 
-class _RayCrew(_Cluster):
+class _RayCluster(_Cluster):
     def __init__(self, runner: TaskRunner[Any]) -> None:
         import ray  # noqa: PLC0415 - an optional extra
 
@@ -196,15 +196,15 @@ class _RayCrew(_Cluster):
         self._runner = runner
         self._ray = ray
 
-    @_in_reach
+    @_reachable
     def slots(self) -> int:
         return int(self._ray.cluster_resources().get("CPU", 0))
 
-    @_in_reach
+    @_reachable
     def submit(self, task: Any, ticket: bytes, number: int) -> Any:
         return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
 
-    @_in_reach
+    @_reachable
     def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
         by_reference = {one.wrapped_future: one for one in futures}
         wanted = len(by_reference) if all_of_them else 1

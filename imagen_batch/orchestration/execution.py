@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from imagen_batch.errors import Fatal, SettingsInvalid, disk_trouble
-from imagen_batch.orchestration.local_executor import Here, ShardWork
-from imagen_batch.planning.pending import Remaining
+from imagen_batch.errors import Fatal, SettingsInvalid, storage_failure
+from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
+from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import Run
-from imagen_batch.runs.signals import stopping_on_signals
+from imagen_batch.runs.signals import handle_signals
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import plural
 
@@ -32,7 +32,7 @@ class Making(Protocol):
     def cut(self) -> None:
         """End what is in flight."""
 
-    def landings(self) -> Iterator[None]:
+    def run_shards(self) -> Iterator[None]:
         """Make all shards; yields now and then."""
 
 
@@ -44,7 +44,7 @@ class Execution:
     """
 
     run: Run
-    left: Remaining
+    left: PendingTotals
     attached: threading.Event = field(default_factory=threading.Event)
     context: Context | None = None
     summary: Summary | None = None
@@ -56,9 +56,9 @@ class Execution:
         `say` hears what a signal sets off.
         """
         making = self._making()
-        grace = self.run.examined.settings.grace
+        grace = self.run.plan.settings.grace
         try:
-            with stopping_on_signals(self.run.stop, grace=grace, cut=making.cut, announce=self._announcing(say)):
+            with handle_signals(self.run.stop, grace=grace, cut=making.cut, record_sent=self._announcing(say)):
                 self._make(making)
         finally:
             self._shards.put(None)
@@ -80,24 +80,24 @@ class Execution:
     def _make(self, making: Making) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
-                for _ in making.landings() if self.left.requests else ():
+                for _ in making.run_shards() if self.left.requests else ():
                     pass
         finally:
             self.summary = self.run.finish()
 
     def _making(self) -> Making:
-        if self.run.examined.settings.runner == "threads":
-            return Here(self.run, self._shards.put)
-        from imagen_batch.orchestration.cluster_executor import Elsewhere  # noqa: PLC0415 - Prefect's tasks: only where they are needed
+        if self.run.plan.settings.runner == "threads":
+            return LocalExecutor(self.run, self._shards.put)
+        from imagen_batch.orchestration.cluster_executor import ClusterExecutor  # noqa: PLC0415 - Prefect's tasks: only where they are needed
 
-        return Elsewhere(self.run, self.context)
+        return ClusterExecutor(self.run, self.context)
 
     def _announcing(self, say: Callable[[str], None]) -> Callable[[int], None]:
         return lambda number: say(self._stopping(number))
 
     def _stopping(self, number: int) -> str:
         """What the first signal sets off."""
-        settings = self.run.examined.settings
+        settings = self.run.plan.settings
         again = "Press Ctrl-C again to abandon them." if number == 2 else "A second signal abandons them."
         if settings.runner != "threads":
             return f"Stopping: waiting up to {settings.grace:g} s for the images in flight at the workers. {again}"
@@ -115,11 +115,11 @@ def _stopping_on_errors(stop: Stop) -> Iterator[None]:
     try:
         yield
     except SettingsInvalid as error:
-        stop.for_error(Fatal(str(error), kind="settings", outcome="settings"))
+        stop.fail(Fatal(str(error), kind="settings", outcome="settings"))
     except Fatal as error:
-        stop.for_error(error)
+        stop.fail(error)
     except OSError as error:
-        stop.for_error(disk_trouble(error))
+        stop.fail(storage_failure(error))
     except Exception as error:
-        stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        stop.fail(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
         raise

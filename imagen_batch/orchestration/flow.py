@@ -20,7 +20,7 @@ from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MOST_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.prefect_watch import final_state, shortened, watch
-from imagen_batch.planning.pending import remaining
+from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.problems import problems_text
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import Settings, load_settings
@@ -78,9 +78,9 @@ def _generated(settings: Settings) -> State[Any]:
 def _executed(settings: Settings) -> State[Any]:
     log = get_run_logger()
     try:
-        examined = take_input(chosen_settings(settings), today=datetime.now(UTC).date())
-        with open_run(examined, env=os.environ, say=log.warning) as run:
-            execution = Execution(run, remaining(examined, run.past), context=copy_context())
+        plan = take_input(chosen_settings(settings), today=datetime.now(UTC).date())
+        with open_run(plan, env=os.environ, say=log.warning) as run:
+            execution = Execution(run, count_pending(plan, run.past), context=copy_context())
             with _watched(execution):
                 summary = execution.complete(say=log.warning)
     except InputInvalid as error:

@@ -20,12 +20,12 @@ from imagen_batch.orchestration.prefect_attachment import Attached
 from imagen_batch.orchestration.prefect_env import quieten, spare_loopback
 from imagen_batch.orchestration.prefect_reachable import unreachable
 from imagen_batch.orchestration.prefect_server import OwnServer
-from imagen_batch.planning.pending import nothing_to_send, remaining
-from imagen_batch.planning.plan import Examined
-from imagen_batch.planning.row_index import Lack
+from imagen_batch.planning.pending import count_pending, nothing_to_send
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.console import Console, Progress
-from imagen_batch.runs.history_preload import read_ahead
+from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.system.addresses import web_address
@@ -34,7 +34,7 @@ from imagen_batch.text import plural
 _ASK_ABOVE_USD = 5.0
 
 
-def launch(settings: Settings, console: Console, *, lost: tuple[Lack, ...] | None = None) -> Summary:
+def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...] | None = None) -> Summary:
     """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
 
     With `lost` these samples are made again, and no others.
@@ -49,15 +49,15 @@ def launch(settings: Settings, console: Console, *, lost: tuple[Lack, ...] | Non
         server = None if _prefect_address(os.environ) else OwnServer()
         if server is not None:
             stack.callback(_stop_unless_used, server)
-        ahead = read_ahead(settings.place)
-        examined = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
-        stack.callback(examined.forget_spool)
-        examined.lost = lost
-        for warning in examined.warnings:
+        ahead = preload_history(settings.place)
+        plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+        stack.callback(plan.delete_spool)
+        plan.lost = lost
+        for warning in plan.warnings:
             console.say(f"warning: {warning}")
-        _ask(examined, console)
-        ahead = ahead if examined.settings.place == settings.place else None  # a failures.csv names its folder
-        opened = open_run(examined, env=os.environ, command=console.command, ahead=ahead, say=console.say)
+        _ask(plan, console)
+        ahead = ahead if plan.settings.place == settings.place else None  # a failures.csv names its folder
+        opened = open_run(plan, env=os.environ, command=console.command, ahead=ahead, say=console.say)
         run = stack.enter_context(opened)
         _tell_start(run, console, server)
         return _executed(run, console, server)
@@ -66,7 +66,7 @@ def launch(settings: Settings, console: Console, *, lost: tuple[Lack, ...] | Non
 def _executed(run: Run, console: Console, server: OwnServer | None) -> Summary:
     if server is None:
         _refuse_unreachable(os.environ["PREFECT_API_URL"])
-    left = remaining(run.examined, run.past)
+    left = count_pending(run.plan, run.past)
     if not left.requests:
         console.say(nothing_to_send(left))
     execution = Execution(run, left)
@@ -117,7 +117,7 @@ def _wait_for_prefect(attached: Attached, execution: Execution, console: Console
     """Wait until Prefect's flow run has begun. Threads of our own can do without one of a server of our own."""
     if (why := attached.wait()) is None:
         return
-    if server is None or execution.run.examined.settings.runner != "threads":
+    if server is None or execution.run.plan.settings.runner != "threads":
         log = "" if server is None else f"; its log is {server.log}"
         raise SettingsInvalid(f"Prefect can't take up this run: {why}{log}. Nothing was sent")
     console.say(f"warning: Prefect will not show this run: {why}; its log is {server.log}")
@@ -138,10 +138,10 @@ def _stop_unless_used(server: OwnServer) -> None:
         server.stop()
 
 
-def _ask(examined: Examined, console: Console) -> None:
-    if console.confirm is None or examined.worst_usd <= _ASK_ABOVE_USD or examined.settings.provider == "simulator":
+def _ask(plan: RunPlan, console: Console) -> None:
+    if console.confirm is None or plan.worst_usd <= _ASK_ABOVE_USD or plan.settings.provider == "simulator":
         return
-    left = remaining(examined)
+    left = count_pending(plan)
     if left.usd <= _ASK_ABOVE_USD:
         return
     question = f"Make {plural(left.samples, 'picture')} for up to ${left.usd:.2f}?"
@@ -150,18 +150,18 @@ def _ask(examined: Examined, console: Console) -> None:
 
 
 def _tell_start(run: Run, console: Console, server: OwnServer | None) -> None:
-    examined = run.examined
-    asked = f"{plural(examined.wanted_rows, 'row')}, {plural(examined.wanted_samples, 'picture')}"
-    console.say(f"{asked} asked for, into {examined.settings.place}")
-    console.say(f"requests go to {urlsplit(run.studio.provider.base_url).netloc}")
-    free = run.studio.shelf.storage.free()
-    if free is not None and free < examined.disk_bytes:
+    plan = run.plan
+    asked = f"{plural(plan.wanted_rows, 'row')}, {plural(plan.wanted_samples, 'picture')}"
+    console.say(f"{asked} asked for, into {plan.settings.place}")
+    console.say(f"requests go to {urlsplit(run.context.provider.base_url).netloc}")
+    free = run.context.store.storage.free()
+    if free is not None and free < plan.disk_bytes:
         console.say(
-            f"warning: the pictures may need {examined.disk_bytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+            f"warning: the pictures may need {plan.disk_bytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
             "the run stops in time when they run out"
         )
-    if run.salvaged:
-        console.say(f"put in place what an interrupted run had received: {plural(run.salvaged, 'picture')}")
+    if run.recovered:
+        console.say(f"put in place what an interrupted run had received: {plural(run.recovered, 'picture')}")
     if server is not None:
         seconds = "15 s, it makes its database this first time" if server.first_boot else "about 5 s"
         console.say(f"starting Prefect's server ({seconds}; set PREFECT_API_URL to use one that runs)")

@@ -26,7 +26,7 @@ class ShardWork:
     error: BaseException | None = None
 
 
-class Here:
+class LocalExecutor:
     """The making of a run in this process. `started` hears of each shard."""
 
     def __init__(self, run: Run, started: Callable[[ShardWork], None] = lambda _work: None) -> None:
@@ -35,10 +35,10 @@ class Here:
         self._ended: SimpleQueue[ShardWork] = SimpleQueue()
         self.cut = run.cut
 
-    def landings(self) -> Iterator[None]:
+    def run_shards(self) -> Iterator[None]:
         """Make shards, a window of them at a time, and wait for all; yields now and then. Raises what is a bug."""
-        size = shard_size(self._run.examined.requests)
-        window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.examined.settings.concurrency // size))
+        size = shard_size(self._run.plan.requests)
+        window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
         in_flight = 0
         with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
             for number, shard in enumerate(self._run.shards(), start=1):

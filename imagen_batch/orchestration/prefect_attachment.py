@@ -94,7 +94,7 @@ class Attached:
 
         log_to_file()
         with adopting(self._execution):
-            state = generate_images(self._execution.run.examined.settings, return_state=True)
+            state = generate_images(self._execution.run.plan.settings, return_state=True)
         self._state = state.message
         self._recorded = not state.is_crashed()
         _drain()

@@ -45,11 +45,11 @@ def watch_shard(execution: str, number: int) -> int:
 def watch(execution: Execution) -> None:
     """Show shards and progress while they are made; returns at the end of the run. Called in a flow run."""
     run = execution.run
-    for warning in run.examined.warnings:
+    for warning in run.plan.warnings:
         get_run_logger().warning(warning)
-    before = run.examined.wanted_samples - execution.left.samples
-    name, unique = PurePosixPath(run.examined.settings.place).name, uuid4().hex
-    progress = ProgressArtifact(name, run.examined.wanted_samples)
+    before = run.plan.wanted_samples - execution.left.samples
+    name, unique = PurePosixPath(run.plan.settings.place).name, uuid4().hex
+    progress = ProgressArtifact(name, run.plan.wanted_samples)
     for work in execution.shards():
         if work is not None:
             _shards[unique, work.number] = work

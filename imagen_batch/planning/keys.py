@@ -20,7 +20,7 @@ FAMILIES = {"gemini": "google", "vertex": "google", "simulator": "simulator"}
 """Provider -> family. Google's two hosts serve the same models; a simulated picture never counts as real."""
 
 
-class Identities:
+class RowKeys:
     """Hands out base keys and counts how often the same content was seen: equal rows are wanted variants."""
 
     def __init__(self, provider: str) -> None:

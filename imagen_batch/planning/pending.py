@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import compress, islice
 from math import inf
 
-from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, are_gone
+from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, missing_files
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import kept_record
-from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import request_count, requests_for
-from imagen_batch.planning.row_index import Asked, Lack, Ledgered
-from imagen_batch.planning.rows import Order
+from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
+from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
@@ -22,7 +22,7 @@ _FIRST = 3  # rows that a plan names
 
 
 @dataclass(frozen=True, slots=True)
-class Remaining:
+class PendingTotals:
     """Requests that a run would send now, and their worst-case price in USD."""
 
     requests: int
@@ -34,23 +34,23 @@ class Remaining:
     smallest: int = 0  # pictures of the request that asks for fewest
     made: int = 0  # samples with a picture
     held: int = 0  # samples without one that are not sent again by themselves
-    first: tuple[Lack, ...] = ()  # the first rows that lack something
+    first: tuple[PendingRow, ...] = ()  # the first rows that lack something
 
 
-def remaining(examined: Examined, past: History | None = None, *, settings: Settings | None = None) -> Remaining:
+def count_pending(plan: RunPlan, past: History | None = None, *, settings: Settings | None = None) -> PendingTotals:
     """Count what is left. Without a `past` the ledger of the run's folder is read, if there is one.
 
     `settings` are those of a run that would continue; without them those of `examined`.
     """
-    past = past or _past(examined)
-    examined.keep_earlier_texts(past)
-    asked = examined.asked
+    past = past or _past(plan)
+    plan.keep_earlier_texts(past)
+    asked = plan.asked
     requests = samples = unpriced = 0
     usd = dearest = 0.0
     cheapest, smallest = inf, 0
     counting = _Counting(past)
-    first: list[Lack] = []
-    for lack in _lacks(examined, past, settings or examined.settings, seen_by=counting):
+    first: list[PendingRow] = []
+    for lack in _lacks(plan, past, settings or plan.settings, seen_by=counting):
         row, _, numbers = lack
         if len(first) < _FIRST:
             first.append(lack)
@@ -66,7 +66,7 @@ def remaining(examined: Examined, past: History | None = None, *, settings: Sett
         least = len(numbers) % per_request or per_request
         cheapest = min(cheapest, (price or 0.0) * least)
         smallest = min(smallest or least, least)
-    return Remaining(
+    return PendingTotals(
         requests=requests,
         samples=samples,
         usd=usd,
@@ -75,57 +75,57 @@ def remaining(examined: Examined, past: History | None = None, *, settings: Sett
         cheapest=cheapest if requests else 0.0,
         smallest=smallest,
         made=counting.made,
-        held=max(0, examined.wanted_samples - counting.made - samples),
+        held=max(0, plan.wanted_samples - counting.made - samples),
         first=tuple(first),
     )
 
 
-def first_requests(examined: Examined, left: Remaining) -> Iterator[ImageRequest]:
+def first_requests(plan: RunPlan, left: PendingTotals) -> Iterator[ImageRequest]:
     """The first requests that would be sent. The input is read only that far."""
-    return still_to_make(examined.orders(), left.first)
+    return pending_requests(plan.orders(), left.first)
 
 
-def _past(examined: Examined) -> History:
-    place = examined.settings.place
+def _past(plan: RunPlan) -> History:
+    place = plan.settings.place
     with in_reach(place, to="be read"):
         past = read_history(open_storage(place).logs(LEDGER))
-    if examined.moves:  # which the run will record before anything else
-        past.fold(kept_record(move.as_record() for move in examined.moves), where=0)
+    if plan.moves:  # which the run will record before anything else
+        past.fold(kept_record(move.as_record() for move in plan.moves), where=0)
     return past
 
 
 def remaining_requests(
-    examined: Examined, past: History, *, answered_since: float | None = None
+    plan: RunPlan, past: History, *, answered_since: float | None = None
 ) -> Iterator[ImageRequest]:
     """What is still to be sent, in input order. The input is read only as far as something lacks.
 
     What got its answer since a moment, in seconds since the epoch, has had its turn, whatever that was.
     """
-    seen = past if answered_since is None else _Answered(past, answered_since)
-    return still_to_make(examined.orders(), _lacks(examined, seen, examined.settings))
+    seen = past if answered_since is None else _AnsweredSince(past, answered_since)
+    return pending_requests(plan.orders(), _lacks(plan, seen, plan.settings))
 
 
 def _lacks(
-    examined: Examined, past: History | _Answered, settings: Settings, *, seen_by: _Counting | None = None
-) -> Iterator[Lack]:
-    only = examined.only
-    if examined.lost is not None:
+    plan: RunPlan, past: History | _AnsweredSince, settings: Settings, *, seen_by: _Counting | None = None
+) -> Iterator[PendingRow]:
+    only = plan.only
+    if plan.lost is not None:
         if seen_by is not None:
-            _count_others(examined.asked, examined.lost, seen_by)
-        return _still_lost(examined.lost, past)
+            _count_others(plan.asked, plan.lost, seen_by)
+        return _still_lost(plan.lost, past)
     again = only is not None or {"failed", "missing"}.intersection(settings.retry)
     if isinstance(past, History):
-        examined.keep_earlier_texts(past)
-    known: History | _Answered | _Without = past
+        plan.keep_earlier_texts(past)
+    known: History | _AnsweredSince | _WithoutMissingFiles = past
     if isinstance(past, History) and again:
-        known = _Without(past, set(_gone(examined.asked, past, open_storage(settings.place))))
+        known = _WithoutMissingFiles(past, set(_gone(plan.asked, past, open_storage(settings.place))))
     if seen_by is None:
-        return lacking(examined.asked, known, settings=settings, only=only)
+        return pending_rows(plan.asked, known, settings=settings, only=only)
     seen_by.past = known
-    return lacking(examined.asked, seen_by, settings=settings, only=only)
+    return pending_rows(plan.asked, seen_by, settings=settings, only=only)
 
 
-def _count_others(asked: Asked, lost: Iterable[Lack], counting: _Counting) -> None:
+def _count_others(asked: RowIndex, lost: Iterable[PendingRow], counting: _Counting) -> None:
     """Let `counting` see every sample that a repair does not make again."""
     again = {(row, number) for row, _, numbers in lost for number in numbers}
     for row, (base, samples) in enumerate(asked, 1):
@@ -134,15 +134,17 @@ def _count_others(asked: Asked, lost: Iterable[Lack], counting: _Counting) -> No
                 counting.status(base, number)
 
 
-def _still_lost(lost: Iterable[Lack], past: History | _Answered) -> Iterator[Lack]:
+def _still_lost(lost: Iterable[PendingRow], past: History | _AnsweredSince) -> Iterator[PendingRow]:
     """What a repair makes again, whatever the ledger says of it; once a sample had its turn it is done with."""
     for row, base, numbers in lost:
-        left = [number for number in numbers if not (isinstance(past, _Answered) and past.is_answered(base, number))]
+        left = [
+            number for number in numbers if not (isinstance(past, _AnsweredSince) and past.is_answered(base, number))
+        ]
         if left:
-            yield Lack(row, base, left)
+            yield PendingRow(row, base, left)
 
 
-def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, int]]:
+def _gone(asked: RowIndex, past: History, storage: Storage) -> Iterator[tuple[str, int]]:
     """Base key and number of the samples whose pictures were made and are not in their place any more."""
     made = (
         (base, number, found[0])
@@ -151,7 +153,7 @@ def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, 
         if past.status(base, number) == "ok" and (found := past.details(base, number))
     )
     while batch := list(islice(made, LOOKED_FOR_TOGETHER)):
-        gone = are_gone([sample for _, _, sample in batch], storage)
+        gone = missing_files([sample for _, _, sample in batch], storage)
         yield from ((base, number) for base, number, _ in compress(batch, gone))
 
 
@@ -159,7 +161,7 @@ def _gone(asked: Asked, past: History, storage: Storage) -> Iterator[tuple[str, 
 class _Counting:
     """A past that counts the pictures it is asked about. Each sample is asked about once."""
 
-    past: History | _Answered | _Without
+    past: History | _AnsweredSince | _WithoutMissingFiles
     made: int = 0
 
     def status(self, base: str, number: int) -> Outcome | None:
@@ -170,7 +172,7 @@ class _Counting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Without:
+class _WithoutMissingFiles:
     """A past in which nothing is known of some samples."""
 
     past: History
@@ -182,7 +184,7 @@ class _Without:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _AnsweredSince:
     """A past in which whatever got an answer since a moment is done with."""
 
     past: History
@@ -201,22 +203,22 @@ class _Answered:
         return (found[1].finished_at or 0.0) >= self.since
 
 
-def nothing_to_send(left: Remaining) -> str:
+def nothing_to_send(left: PendingTotals) -> str:
     """Why a run sends nothing."""
     made = f"{left.made:,} made"
     return f"Nothing to send: {made}{_held(left)}." if left.held else f"Nothing to send: all {made}."
 
 
-def _held(left: Remaining) -> str:
+def _held(left: PendingTotals) -> str:
     if not left.held:
         return ""
     verb = "is" if left.held == 1 else "are"
     return f"; {left.held:,} refused or failed {verb} tried again only with --retry"
 
 
-def lacking(
-    asked: Asked, past: Ledgered, *, settings: Settings, only: Container[int] | None = None
-) -> Iterator[Lack]:
+def pending_rows(
+    asked: RowIndex, past: SampleHistory, *, settings: Settings, only: Container[int] | None = None
+) -> Iterator[PendingRow]:
     """The rows for which the run has to send something, in input order.
 
     With `only` these rows are asked for and no others, and of them also what has failed.
@@ -229,10 +231,10 @@ def lacking(
             continue
         numbers = [number for number in range(1, samples + 1) if wanted(past.status(base, number))]
         if numbers:
-            yield Lack(row, base, numbers)
+            yield PendingRow(row, base, numbers)
 
 
-def still_to_make(orders: Iterable[Order], lacks: Iterable[Lack]) -> Iterator[ImageRequest]:
+def pending_requests(orders: Iterable[PlannedRow], lacks: Iterable[PendingRow]) -> Iterator[ImageRequest]:
     """The requests for what the rows lack. `orders` are asked for only as far as something lacks."""
     ordered = iter(orders)
     for lack in lacks:

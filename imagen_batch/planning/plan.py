@@ -15,13 +15,13 @@ from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.planning.filenames import check_template, split_words
-from imagen_batch.planning.keys import Identities, deciding
+from imagen_batch.planning.keys import RowKeys, deciding
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.row_index import Asked, Lack, Ledgered
-from imagen_batch.planning.rows import TEMPLATE_FIELDS, Order, Planner
+from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
+from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
-from imagen_batch.providers.capabilities import Remark
+from imagen_batch.providers.capabilities import OptionIssue
 from imagen_batch.providers.catalogue import Catalogue, Model, load_catalogue
 from imagen_batch.providers.hosts import is_googles
 from imagen_batch.records import Move, Problem, PromptRow
@@ -44,14 +44,14 @@ class Warned:
 
 
 @dataclass
-class Examined:
+class RunPlan:
     """A run as it was asked for, sound and counted."""
 
     settings: Settings
     catalogue: Catalogue
     file: PromptFile
     today: date
-    asked: Asked = field(default_factory=Asked)
+    asked: RowIndex = field(default_factory=RowIndex)
     rows: int = 0  # of the whole input
     samples: int = 0  # of the whole input
     # What follows is about the rows that --limit admits.
@@ -69,7 +69,7 @@ class Examined:
     stamp: tuple[int, int] | None = None  # size and time of the file before it was read
     names: list[str] = field(default_factory=list)  # the first few
     has_names: bool = False  # whether the user chose names for images
-    lost: tuple[Lack, ...] | None = None  # a repair makes these samples again, and no others
+    lost: tuple[PendingRow, ...] | None = None  # a repair makes these samples again, and no others
     of_file: list[str] | None = None  # warnings about the original file; its copy may deserve other ones
     spool: Spool | None = None  # a file of this run's making: standard input, or an input that was put together
     source: Path | None = None  # the user's own file; None for standard input
@@ -79,7 +79,7 @@ class Examined:
     basis: bytes | None = None  # of the folder's run.json when this was made from its input
     notices: tuple[str, ...] = ()  # about a file that this was made from
     taken: str | None = None  # SHA-256 of the failures.csv that this was made from
-    _kept_for: Ledgered | None = None
+    _kept_for: SampleHistory | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -89,7 +89,7 @@ class Examined:
 
     def models(self) -> dict[str, Model]:
         """The models that rows ask for, with the user's corrections."""
-        planner = Planner(self.settings, self.catalogue)
+        planner = RowPlanner(self.settings, self.catalogue)
         return {name: model for name in self.pictures_of if (model := planner.model(name))}
 
     def read_from(self, copy: Path, settings: Settings) -> None:
@@ -109,19 +109,19 @@ class Examined:
             return row in self.only
         return self.settings.limit is None or row <= self.settings.limit
 
-    def without_selection(self) -> Examined:
+    def without_selection(self) -> RunPlan:
         """The same input for a run that asks for all of it."""
         return self if self.only is None and self.lost is None else replace(self, only=None, lost=None)
 
-    def forget_spool(self) -> None:
+    def delete_spool(self) -> None:
         """Remove what standard input was put into."""
         if self.spool is not None:
             self.spool.remove()
             self.spool = None
 
-    def orders(self) -> Iterator[Order]:
+    def orders(self) -> Iterator[PlannedRow]:
         """What each row asks for, in input order; read from the file anew."""
-        planner = Planner(self.settings, self.catalogue)
+        planner = RowPlanner(self.settings, self.catalogue)
         for row in self.file.rows():
             assert isinstance(row, PromptRow)
             order, _, _ = planner.order(row)
@@ -130,7 +130,7 @@ class Examined:
                 order.prompt = order.earlier_prompt or order.prompt
             yield order
 
-    def keep_earlier_texts(self, past: Ledgered, *, again: bool = False) -> None:
+    def keep_earlier_texts(self, past: SampleHistory, *, again: bool = False) -> None:
         """Rows of which the ledger knows under the key of an earlier version stay what they were.
 
         The text that they were sent with is kept, so that nothing is made again for a better one. `again`: the same
@@ -149,41 +149,41 @@ class Examined:
                 adopted.add(earlier)
 
 
-def examine(
+def make_plan(
     settings: Settings, *, today: date, stdin: IO[bytes] | None = None, only: frozenset[int] | None = None
-) -> Examined:
+) -> RunPlan:
     """Read and check everything the run is asked to do. With `only` these rows are asked for and no others.
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
     spool = _spooled(settings.prompts, stdin) if is_stream(settings.prompts) else None
     try:
-        examined = _examined(spool.path if spool else Path(settings.prompts), settings, today=today, only=only)
+        plan = _examined(spool.path if spool else Path(settings.prompts), settings, today=today, only=only)
     except BaseException:
         if spool:
             spool.remove()
         raise
-    examined.spool = spool
-    return examined
+    plan.spool = spool
+    return plan
 
 
-def _examined(source: Path, settings: Settings, *, today: date, only: frozenset[int] | None) -> Examined:
+def _examined(source: Path, settings: Settings, *, today: date, only: frozenset[int] | None) -> RunPlan:
     stamp = _stamp(source)
     file = opened_prompts(source, settings)
-    examined = Examined(settings, load_catalogue(settings.models), file, today, stamp=stamp, only=only)
+    plan = RunPlan(settings, load_catalogue(settings.models), file, today, stamp=stamp, only=only)
     _check_template(settings, file)
-    problems = _look_at_rows(examined)
-    if not problems and not examined.rows:
+    problems = _look_at_rows(plan)
+    if not problems and not plan.rows:
         problems = [Problem(None, None, None, "there are no prompts in the file")]
     if problems and all(problem.line is None and problem.column for problem in problems):
         raise SettingsInvalid("\n".join(f"{one.column} {one.found!r}: {one.message}" for one in problems))
     if problems:
         raise InputInvalid(problems)
-    _refuse_retired(examined)
-    _refuse_unpriced(examined)
+    _refuse_retired(plan)
+    _refuse_unpriced(plan)
     if not is_stream(settings.prompts):
-        examined.source = Path(os.path.abspath(source))  # noqa: PTH100 - links are kept as the user made them
-    return examined
+        plan.source = Path(os.path.abspath(source))  # noqa: PTH100 - links are kept as the user made them
+    return plan
 
 
 def _spooled(name: str, stdin: IO[bytes] | None) -> Spool:
@@ -225,12 +225,12 @@ def _check_template(settings: Settings, file: PromptFile) -> None:
         raise SettingsInvalid(f"--name-template: {error}") from error
 
 
-def _look_at_rows(examined: Examined) -> list[Problem]:
-    planner = Planner(examined.settings, examined.catalogue)
-    identities = Identities(examined.settings.provider)
+def _look_at_rows(plan: RunPlan) -> list[Problem]:
+    planner = RowPlanner(plan.settings, plan.catalogue)
+    identities = RowKeys(plan.settings.provider)
     problems: list[Problem] = []
     of_the_run: set[Problem] = set()
-    for row in examined.file.rows():
+    for row in plan.file.rows():
         if isinstance(row, Problem):
             problems.append(row)
         else:
@@ -238,32 +238,32 @@ def _look_at_rows(examined: Examined) -> list[Problem]:
             if found:
                 problems += (one for one in found if one.line is not None or one not in of_the_run)
                 of_the_run.update(one for one in found if one.line is None)
-            _note(examined, row, remarks)
-            examined.rows += 1
+            _note(plan, row, remarks)
+            plan.rows += 1
             if order is not None:
-                _count(examined, order, identities)
-                _look_at_name(examined, row, order)
+                _count(plan, order, identities)
+                _look_at_name(plan, row, order)
         if len(problems) >= _MOST_PROBLEMS:
             break
     return problems
 
 
-def _look_at_name(examined: Examined, row: PromptRow, order: Order) -> None:
+def _look_at_name(plan: RunPlan, row: PromptRow, order: PlannedRow) -> None:
     if not order.named:
         return
-    examined.has_names = True
+    plan.has_names = True
     if words := split_words(order.stem):
         message = (
             f'holds {words[0]!r}: load_dataset("imagefolder", data_dir=...) would leave out all files without that '
             "word; rename it, or load the folder itself, load_dataset(DIR), which has all of them"
         )
-        _warn(examined, row, "file name", message)
+        _warn(plan, row, "file name", message)
     if order.twin:
         message = "an earlier row has the same one, at least on some disks; a short code is added to the second"
-        _warn(examined, row, "file name", message)
+        _warn(plan, row, "file name", message)
 
 
-def _count(examined: Examined, order: Order, identities: Identities) -> None:
+def _count(plan: RunPlan, order: PlannedRow, identities: RowKeys) -> None:
     base, earlier = identities.base_keys(
         model=order.model.id,
         prompt=order.prompt,
@@ -271,36 +271,36 @@ def _count(examined: Examined, order: Order, identities: Identities) -> None:
         earlier_prompt=order.earlier_prompt if order.row.style else None,
     )
     per_request, price = order.model.samples_per_request, order.price
-    examined.asked.add(base, order.samples, per_request=per_request, price=price, earlier=earlier)
-    examined.samples += order.samples
-    if not examined.asks_for(examined.rows):
+    plan.asked.add(base, order.samples, per_request=per_request, price=price, earlier=earlier)
+    plan.samples += order.samples
+    if not plan.asks_for(plan.rows):
         return
-    examined.wanted_rows += 1
-    examined.wanted_samples += order.samples
-    examined.requests += -(-order.samples // per_request)
-    examined.pictures_of[order.model.id] += order.samples
-    examined.disk_bytes += order.samples * _BYTES_OF_SIZE.get(order.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
+    plan.wanted_rows += 1
+    plan.wanted_samples += order.samples
+    plan.requests += -(-order.samples // per_request)
+    plan.pictures_of[order.model.id] += order.samples
+    plan.disk_bytes += order.samples * _BYTES_OF_SIZE.get(order.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
     if order.model.successor:
-        successor = examined.catalogue.get(order.model.successor)
+        successor = plan.catalogue.get(order.model.successor)
         usd = successor.worst_price(order.options.image_size, order.prompt) if successor else None
-        examined.successor_usd[order.model.id] += (usd or 0.0) * order.samples
+        plan.successor_usd[order.model.id] += (usd or 0.0) * order.samples
     if price is None:
-        examined.unpriced += order.samples
+        plan.unpriced += order.samples
     else:
-        examined.worst_usd += price * order.samples
-    if len(examined.names) < 3:
-        examined.names.append(order.stem)
+        plan.worst_usd += price * order.samples
+    if len(plan.names) < 3:
+        plan.names.append(order.stem)
 
 
-def _note(examined: Examined, row: PromptRow, remarks: list[Remark]) -> None:
+def _note(plan: RunPlan, row: PromptRow, remarks: list[OptionIssue]) -> None:
     for remark in remarks:
-        _warn(examined, row, remark.option, remark.message)
+        _warn(plan, row, remark.option, remark.message)
     if row.style:
-        _warn(examined, row, "style", "is added to the end of the prompt")
+        _warn(plan, row, "style", "is added to the end of the prompt")
 
 
-def _warn(examined: Examined, row: PromptRow, option: str, message: str) -> None:
-    examined.warned.setdefault((option, message), Warned(message, row.line)).count += 1
+def _warn(plan: RunPlan, row: PromptRow, option: str, message: str) -> None:
+    plan.warned.setdefault((option, message), Warned(message, row.line)).count += 1
 
 
 def _told(option: str, warned: Warned) -> str:
@@ -308,33 +308,33 @@ def _told(option: str, warned: Warned) -> str:
     return f"{option}: {warned.message} ({rows})"
 
 
-def _refuse_retired(examined: Examined) -> None:
-    settings = examined.settings
+def _refuse_retired(plan: RunPlan) -> None:
+    settings = plan.settings
     if settings.provider == "simulator" or not is_googles(settings.base_url):
         return  # another host may well still serve it
     gone = [
-        _gone(model, ended, examined)
-        for model in examined.models().values()
-        if (ended := model.retired(settings.provider, examined.today))
+        _gone(model, ended, plan)
+        for model in plan.models().values()
+        if (ended := model.retired(settings.provider, plan.today))
     ]
     if gone:
         raise SettingsInvalid("\n".join(gone))
 
 
-def _gone(model: Model, ended: date, examined: Examined) -> str:
-    pictures = examined.pictures_of[model.id]
+def _gone(model: Model, ended: date, plan: RunPlan) -> str:
+    pictures = plan.pictures_of[model.id]
     said = f"{model.id} was shut down by Google on {ended} (this run asks for {plural(pictures, 'picture')} of it):"
     if model.successor:
-        usd = examined.successor_usd[model.id]
+        usd = plan.successor_usd[model.id]
         said += f" change to its successor {model.successor} (at most ${usd:.2f} for these pictures), or"
     return f"{said} send to a host that still serves it with --base-url. Nothing was sent."
 
 
-def _refuse_unpriced(examined: Examined) -> None:
-    settings = examined.settings
+def _refuse_unpriced(plan: RunPlan) -> None:
+    settings = plan.settings
     walls = {"--max-cost": settings.max_cost, "--max-cost-per-run": settings.max_cost_per_run}
     given = [option for option, usd in walls.items() if usd is not None]
-    if given and examined.unpriced:
+    if given and plan.unpriced:
         raise SettingsInvalid(
-            f"{given[0]} needs prices, and none is known for {plural(examined.unpriced, 'picture')}: give --price USD"
+            f"{given[0]} needs prices, and none is known for {plural(plan.unpriced, 'picture')}: give --price USD"
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from imagen_batch.planning.keys import request_key
-from imagen_batch.planning.rows import Order, _name
+from imagen_batch.planning.rows import PlannedRow, _name
 from imagen_batch.records import (
     ImageRequest,
     Options,
@@ -15,7 +15,7 @@ from imagen_batch.records import (
 _SHARD_BYTES = 8 * 2**20  # of prompts: a shard stays small enough to be handed around
 
 
-def requests_for(order: Order, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
+def requests_for(order: PlannedRow, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
     """Requests for the samples `numbers` of a row, as few as its model allows."""
     for first, count in _ranges(numbers, order.model.samples_per_request):
         key = request_key(base, first, count)
@@ -71,7 +71,7 @@ def _ranges(numbers: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
         yield first, count
 
 
-def _seeded(order: Order, first: int) -> Options:
+def _seeded(order: PlannedRow, first: int) -> Options:
     # Every call of a row with the same seed would make the same pictures. (api: 9)
     seed = order.options.seed
     if seed is None or first == 1:
@@ -79,7 +79,7 @@ def _seeded(order: Order, first: int) -> Options:
     return replace(order.options, seed=(seed + first - 1) % 2**32)
 
 
-def narrowed(request: ImageRequest, number: int) -> ImageRequest:
+def single_sample(request: ImageRequest, number: int) -> ImageRequest:
     """The same request for a single one of its samples."""
     key = request_key(request.base, number, 1)
     return replace(

@@ -16,7 +16,7 @@ from imagen_batch.records import Outcome
 _KEY = 32  # bytes
 
 
-class Asked:
+class RowIndex:
     """Base key, number of samples and price of every row, in input order; 48 bytes a row."""
 
     def __init__(self) -> None:
@@ -79,14 +79,14 @@ class Asked:
         return None if isnan(price) else price
 
 
-class Ledgered(Protocol):
+class SampleHistory(Protocol):
     """What a plan wants to know of the past."""
 
     def status(self, base: str, number: int) -> Outcome | None:
         """What became of a sample; None when nothing is known."""
 
 
-class Lack(NamedTuple):
+class PendingRow(NamedTuple):
     """A row that still lacks samples: their numbers."""
 
     row: int

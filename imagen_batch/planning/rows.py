@@ -18,7 +18,7 @@ from imagen_batch.planning.filenames import (
     template_fields,
 )
 from imagen_batch.planning.styling import with_comma, with_style
-from imagen_batch.providers.capabilities import Remark, check_options, check_row, without_dropped
+from imagen_batch.providers.capabilities import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model
 from imagen_batch.records import Options, Problem, PromptRow
 from imagen_batch.settings import Settings
@@ -31,7 +31,7 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(slots=True, unsafe_hash=True)
-class Order:
+class PlannedRow:
     """What a row asks for, all choices made."""
 
     row: PromptRow
@@ -56,15 +56,15 @@ class Order:
         return self.model.worst_price(self.options.image_size, self.prompt)
 
 
-class Choice(NamedTuple):
+class ResolvedOptions(NamedTuple):
     """What a row's model and options come to: the same for all rows that give the same."""
 
     model: Model
-    remarks: tuple[Remark, ...]
+    remarks: tuple[OptionIssue, ...]
     sent: Options
 
 
-class Planner:
+class RowPlanner:
     """Turns rows into orders. Holds what is the same for all rows."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
@@ -77,7 +77,7 @@ class Planner:
         self._names = TakenNames()
         self._choice = lru_cache(maxsize=1024)(self._chosen)
 
-    def order(self, row: PromptRow) -> tuple[Order | None, list[Problem], list[Remark]]:
+    def order(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
         """What `row` asks for, or why it can't be had, and what to warn of."""
         choice = self._choice(row.model or self._settings.model, row.options)
         if choice is None:
@@ -87,7 +87,7 @@ class Planner:
         prompt = with_style(row.prompt, row.style)
         remarks = choice.remarks + check_row(model, samples=samples, prompt=prompt)
         problems, warnings = _parted(row, remarks) if remarks else ([], [])
-        order = Order(row, model, prompt, samples, choice.sent, default_stem(row.row), named=False)
+        order = PlannedRow(row, model, prompt, samples, choice.sent, default_stem(row.row), named=False)
         if self._template is not None or row.filename:
             try:
                 self._name(order)
@@ -101,13 +101,13 @@ class Planner:
             self._models[name] = self._find(name)
         return self._models[name]
 
-    def _chosen(self, name: str, of_row: Options) -> Choice | None:
+    def _chosen(self, name: str, of_row: Options) -> ResolvedOptions | None:
         model = self.model(name)
         if model is None:
             return None
         options = _over(of_row, self._run_options)
         remarks = check_options(model, options, provider=self._settings.provider)
-        return Choice(model, remarks, without_dropped(options, remarks))
+        return ResolvedOptions(model, remarks, without_dropped(options, remarks))
 
     def _find(self, name: str) -> Model | None:
         settings = self._settings
@@ -125,7 +125,7 @@ class Planner:
         message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
         return Problem(row.line if row.model else None, "model", row.model or self._settings.model, message)
 
-    def _name(self, order: Order) -> None:
+    def _name(self, order: PlannedRow) -> None:
         """Give the row the name that the user chose. Rows come in input order: the first of two has the bare name."""
         order.named = True
         if self._template is None:
@@ -137,18 +137,18 @@ class Planner:
         order.twin = not self._names.claim(_name(order, number, "") for number in range(1, order.samples + 1))
 
 
-def _parted(row: PromptRow, remarks: Iterable[Remark]) -> tuple[list[Problem], list[Remark]]:
+def _parted(row: PromptRow, remarks: Iterable[OptionIssue]) -> tuple[list[Problem], list[OptionIssue]]:
     problems = [_problem(row, remark) for remark in remarks if remark.level == "error"]
     return problems, [remark for remark in remarks if remark.level == "warning"]
 
 
-def _problem(row: PromptRow, remark: Remark) -> Problem:
+def _problem(row: PromptRow, remark: OptionIssue) -> Problem:
     """A problem of the row, or, without a line, of an option that the run gives to every row."""
     of_row = remark.option == "prompt" or getattr(row.options, remark.option, None) is not None
     return Problem(row.line if of_row else None, remark.option, remark.found, remark.message)
 
 
-def _name(order: Order, number: int, key: str, base: str = "") -> str:
+def _name(order: PlannedRow, number: int, key: str, base: str = "") -> str:
     numbered = order.numbered
     stem = order.stem if numbered is None else numbered(number)
     if order.twin and base:

@@ -1,9 +1,9 @@
 """Says what a model takes, by its dialect and its provider, of what a row asks.
 
 The first of these with something to say decides about an option: whether the dialect has a word for it
-(`_NOT_SENT`, `_OTHER_OPTION`), whether the model takes the value (`_VALUES`), whether the host does (`_VERTEX_ONLY`,
-`_GEMINI_ONLY`). Sources: Google's reference pages and python-genai 2.14.0 and 3.4.0, read on 2026-11-22; aiplatform's
-discovery document, revision 20261106, and python-genai 3.6.1, read on 2026-11-26.
+(`_NOT_SENT`, `_OTHER_OPTION`), whether the model takes the value (`_VALUE_CHECKS`), whether the host does
+(`_VERTEX_ONLY`, `_GEMINI_ONLY`). Sources: Google's reference pages and python-genai 2.14.0 and 3.4.0, read on
+2026-11-22; aiplatform's discovery document, revision 20261106, and python-genai 3.6.1, read on 2026-11-26.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from imagen_batch.records import Options
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class OptionIssue:
     """What stands against an option, or what one should know before it is sent."""
 
     level: Literal["error", "warning"]
@@ -41,24 +41,24 @@ CARRIED: Final[Mapping[str, frozenset[str]]] = {
 """Which options a request of each dialect can hold, on at least one provider."""
 
 
-def check(model: Model, options: Options, *, samples: int, prompt: str, provider: str) -> tuple[Remark, ...]:
+def check(model: Model, options: Options, *, samples: int, prompt: str, provider: str) -> tuple[OptionIssue, ...]:
     """Everything that is wrong or worth a warning. With an error the row can't be sent as it is."""
     return check_options(model, options, provider=provider) + check_row(model, samples=samples, prompt=prompt)
 
 
-def check_options(model: Model, options: Options, *, provider: str) -> tuple[Remark, ...]:
+def check_options(model: Model, options: Options, *, provider: str) -> tuple[OptionIssue, ...]:
     """The part of it that is the same for all rows with these options."""
     return tuple(_about_options(model, options, provider))
 
 
-def check_row(model: Model, *, samples: int, prompt: str) -> tuple[Remark, ...]:
+def check_row(model: Model, *, samples: int, prompt: str) -> tuple[OptionIssue, ...]:
     """The rest."""
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[OptionIssue, ...] = ()
     if samples < 1:
-        remarks += (Remark("error", "samples", str(samples), "a row asks for at least 1 picture"),)
+        remarks += (OptionIssue("error", "samples", str(samples), "a row asks for at least 1 picture"),)
     if length := _too_long(model, prompt):
         message = f"{model.id} reads 480 tokens, about {model.prompt_words} words; the rest may be ignored"
-        remarks += (Remark("warning", "prompt", length, message),)
+        remarks += (OptionIssue("warning", "prompt", length, message),)
     return remarks
 
 
@@ -67,7 +67,7 @@ def effective(model: Model, options: Options, *, provider: str) -> Options:
     return without_dropped(options, check_options(model, options, provider=provider))
 
 
-def without_dropped(options: Options, remarks: Iterable[Remark]) -> Options:
+def without_dropped(options: Options, remarks: Iterable[OptionIssue]) -> Options:
     """The same for one who has the remarks at hand."""
     dropped = [remark.option for remark in remarks if remark.dropped]
     return replace(options, **dict.fromkeys(dropped)) if dropped else options
@@ -82,26 +82,26 @@ def _too_long(model: Model, prompt: str) -> str | None:
     return None
 
 
-class _Verdict(NamedTuple):
+class _Result(NamedTuple):
     level: Literal["error", "warning"]
     message: str
     dropped: bool = False
 
 
-def _error(message: str) -> _Verdict:
-    return _Verdict("error", message)
+def _error(message: str) -> _Result:
+    return _Result("error", message)
 
 
-def _warning(message: str) -> _Verdict:
-    return _Verdict("warning", message)
+def _warning(message: str) -> _Result:
+    return _Result("warning", message)
 
 
-def _not_sent(reason: str) -> _Verdict:
-    return _Verdict("warning", f"not sent: {reason}", dropped=True)
+def _not_sent(reason: str) -> _Result:
+    return _Result("warning", f"not sent: {reason}", dropped=True)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
+class _Context:
     """A row's options in front of a model and a provider."""
 
     model: Model
@@ -112,12 +112,12 @@ class _Ask:
 _NAMES = tuple(part.name for part in fields(Options))
 
 
-def _about_options(model: Model, options: Options, provider: str) -> Iterator[Remark]:
-    ask = _Ask(model, options, provider)
+def _about_options(model: Model, options: Options, provider: str) -> Iterator[OptionIssue]:
+    ask = _Context(model, options, provider)
     for option in _NAMES:
         found = getattr(options, option)
         if found is not None and (verdict := _judge(ask, option)):
-            yield Remark(verdict.level, option, _shown(found), verdict.message, verdict.dropped)
+            yield OptionIssue(verdict.level, option, _shown(found), verdict.message, verdict.dropped)
 
 
 def _shown(found: object) -> str:
@@ -126,13 +126,13 @@ def _shown(found: object) -> str:
     return str(found).lower() if isinstance(found, bool) else str(found)
 
 
-def _judge(ask: _Ask, option: str) -> _Verdict | None:
+def _judge(ask: _Context, option: str) -> _Result | None:
     dialect = ask.model.dialect
     if reason := _NOT_SENT[dialect].get(option):
         return _not_sent(reason)
     if reason := _OTHER_OPTION[dialect].get(option):
         return _error(reason)
-    if option in _VALUES and (verdict := _VALUES[option](ask)):
+    if option in _VALUE_CHECKS and (verdict := _VALUE_CHECKS[option](ask)):
         return verdict
     if ask.provider != "vertex" and (reason := _VERTEX_ONLY[dialect].get(option)):
         return _beyond_gemini(ask, reason)
@@ -190,7 +190,7 @@ The dialect leaves it out. It stays among a row's options, so that the row is th
 """
 
 
-def _beyond_gemini(ask: _Ask, reason: str) -> _Verdict:
+def _beyond_gemini(ask: _Context, reason: str) -> _Result:
     """What becomes of an option that the Gemini API does not take."""
     if ask.model.dialect == "generate_content":
         return _not_sent(reason)
@@ -199,11 +199,11 @@ def _beyond_gemini(ask: _Ask, reason: str) -> _Verdict:
     return _error(reason)
 
 
-def _aspect_ratio(ask: _Ask) -> _Verdict | None:
+def _aspect_ratio(ask: _Context) -> _Result | None:
     return _one_of(ask, ask.options.aspect_ratio, ask.model.ratios)
 
 
-def _image_size(ask: _Ask) -> _Verdict | None:
+def _image_size(ask: _Context) -> _Result | None:
     model, size = ask.model, ask.options.image_size
     if verdict := _one_of(ask, size, model.sizes):
         return verdict
@@ -212,12 +212,12 @@ def _image_size(ask: _Ask) -> _Verdict | None:
     return None
 
 
-def _person_generation(ask: _Ask) -> _Verdict | None:
+def _person_generation(ask: _Context) -> _Result | None:
     allowed = ("dont_allow", "allow_adult", "allow_all")
     return _one_of(ask, ask.options.person_generation, allowed)
 
 
-def _negative_prompt(ask: _Ask) -> _Verdict | None:
+def _negative_prompt(ask: _Context) -> _Result | None:
     if ask.model.dialect == "generate_content":
         return _warning("Gemini models have no field for it: added to the prompt as 'Without: ...'")
     if ask.model.takes_negative_prompt:
@@ -226,13 +226,13 @@ def _negative_prompt(ask: _Ask) -> _Verdict | None:
     return _warning(message) if ask.provider == "simulator" else _error(message)
 
 
-def _seed(ask: _Ask) -> _Verdict | None:
+def _seed(ask: _Context) -> _Result | None:
     if ask.model.dialect == "predict" and ask.provider == "vertex" and ask.options.add_watermark is not False:
         return _error("Imagen takes a seed only without a watermark: set add_watermark = false too")
     return None
 
 
-def _safety_setting(ask: _Ask) -> _Verdict | None:
+def _safety_setting(ask: _Context) -> _Result | None:
     allowed: tuple[str, ...] = ("block_low_and_above", "block_medium_and_above", "block_only_high")
     if ask.provider != "gemini":
         allowed = (*allowed, "block_none")  # for accounts that Google has allowed it to
@@ -245,7 +245,7 @@ _VERTEX_HARMS: Final = tuple(
 )
 
 
-def _safety_settings(ask: _Ask) -> _Verdict | None:
+def _safety_settings(ask: _Context) -> _Result | None:
     if ask.provider == "vertex":
         return None
     beyond = [category for category, _ in ask.options.safety_settings or () if category in _VERTEX_HARMS]
@@ -255,21 +255,21 @@ def _safety_settings(ask: _Ask) -> _Verdict | None:
     return _warning(message) if ask.provider == "simulator" else _error(message)
 
 
-def _language(ask: _Ask) -> _Verdict | None:
+def _language(ask: _Context) -> _Result | None:
     return _one_of(ask, ask.options.language, ("auto", "en", "ja", "ko", "hi", "zh", "pt", "es"))
 
 
-def _output_mime_type(ask: _Ask) -> _Verdict | None:
+def _output_mime_type(ask: _Context) -> _Result | None:
     return _one_of(ask, ask.options.output_mime_type, ("image/png", "image/jpeg"))
 
 
-def _compression_quality(ask: _Ask) -> _Verdict | None:
+def _compression_quality(ask: _Context) -> _Result | None:
     if ask.options.output_mime_type != "image/jpeg":
         return _error("only JPEG has a quality: set output_mime_type = image/jpeg too")
     return None
 
 
-def _thinking_level(ask: _Ask) -> _Verdict | None:
+def _thinking_level(ask: _Context) -> _Result | None:
     if not ask.model.thinking_levels:
         return _error(f"{ask.model.id} takes no thinking level")
     if ask.provider == "vertex" and ask.options.thinking_level == "XHIGH":
@@ -277,14 +277,14 @@ def _thinking_level(ask: _Ask) -> _Verdict | None:
     return _one_of(ask, ask.options.thinking_level, ask.model.thinking_levels)
 
 
-def _one_of(ask: _Ask, found: str | None, allowed: tuple[str, ...]) -> _Verdict | None:
+def _one_of(ask: _Context, found: str | None, allowed: tuple[str, ...]) -> _Result | None:
     """An error unless `found` is allowed; an empty `allowed` allows everything."""
     if not allowed or found in allowed:
         return None
     return _error(f"{ask.model.id} takes {', '.join(allowed)}")
 
 
-_VALUES: Final[Mapping[str, Callable[[_Ask], _Verdict | None]]] = {
+_VALUE_CHECKS: Final[Mapping[str, Callable[[_Context], _Result | None]]] = {
     "aspect_ratio": _aspect_ratio,
     "image_size": _image_size,
     "person_generation": _person_generation,

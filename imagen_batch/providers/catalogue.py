@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue_fields import DIALECT_NAMES, THINKING_LEVELS, DialectName, read_field
-from imagen_batch.records import CostIs, Usage
+from imagen_batch.records import CostIs, TokenUsage
 
 ANY_SIZE: Final = "any"
 """Key of `Model.prices` for every size that has no price of its own."""
@@ -77,7 +77,7 @@ class Model:
         extras = prompt_tokens * self.tokens.input + self.thinking_allowance * self.tokens.text
         return price + extras / 1_000_000
 
-    def cost(self, usage: Usage | None, *, size: str | None, pictures: int) -> tuple[float | None, CostIs]:
+    def cost(self, usage: TokenUsage | None, *, size: str | None, pictures: int) -> tuple[float | None, CostIs]:
         """What a reply with so many `pictures` costs in USD, and how sure that is.
 
         Exact only from counted tokens. A reply with pictures that counts no image tokens did not count them

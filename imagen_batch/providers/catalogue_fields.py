@@ -31,7 +31,7 @@ def _as_is(found: object) -> object:
     return found
 
 
-class _Form(NamedTuple):
+class _FieldSpec(NamedTuple):
     """What a field has to look like, in words and as a test, and what becomes of it."""
 
     expected: str
@@ -62,8 +62,8 @@ def _is_usd(found: object) -> bool:
     return isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found >= 0
 
 
-def _is_one_of(allowed: Collection[str]) -> _Form:
-    return _Form(" or ".join(allowed), lambda found: isinstance(found, str) and found in allowed)
+def _is_one_of(allowed: Collection[str]) -> _FieldSpec:
+    return _FieldSpec(" or ".join(allowed), lambda found: isinstance(found, str) and found in allowed)
 
 
 def _is_list_of(item_fits: Callable[[object], bool]) -> Callable[[Any], bool]:
@@ -74,21 +74,21 @@ def _is_table_of(item_fits: Callable[[object], bool]) -> Callable[[Any], bool]:
     return lambda found: isinstance(found, Mapping) and all(map(item_fits, found.values()))
 
 
-_TEXT = _Form("text", _is_text)
-_TEXTS = _Form("a list of texts", _is_list_of(_is_text), tuple)
-_SWITCH = _Form("true or false", lambda found: isinstance(found, bool))
-_COUNT = _Form("a whole number, 0 or more", _is_count)
-_DATE = _Form("a date like 2026-10-06", _is_date, _as_date)
+_TEXT = _FieldSpec("text", _is_text)
+_TEXTS = _FieldSpec("a list of texts", _is_list_of(_is_text), tuple)
+_SWITCH = _FieldSpec("true or false", lambda found: isinstance(found, bool))
+_COUNT = _FieldSpec("a whole number, 0 or more", _is_count)
+_DATE = _FieldSpec("a date like 2026-10-06", _is_date, _as_date)
 
-_FORMS: Final[Mapping[str, _Form]] = {
+_FORMS: Final[Mapping[str, _FieldSpec]] = {
     "dialect": _is_one_of(DIALECT_NAMES),
-    "samples_per_request": _Form("a whole number, 1 or more", lambda found: _is_count(found) and found > 0),
+    "samples_per_request": _FieldSpec("a whole number, 1 or more", lambda found: _is_count(found) and found > 0),
     "sizes": _TEXTS,
     "sends_size": _SWITCH,
     "default_size": _TEXT,
     "ratios": _TEXTS,
     "default_ratio": _TEXT,
-    "thinking_levels": _Form(
+    "thinking_levels": _FieldSpec(
         f"a list of {', '.join(THINKING_LEVELS)}",
         _is_list_of(lambda found: found in THINKING_LEVELS),
         tuple,
@@ -98,8 +98,8 @@ _FORMS: Final[Mapping[str, _Form]] = {
     "prompt_chars": _COUNT,
     "limits_source": _TEXT,
     "limits_read": _DATE,
-    "prices": _Form("USD by size, like { 1K = 0.04 }", _is_table_of(_is_usd)),
-    "tokens": _Form(
+    "prices": _FieldSpec("USD by size, like { 1K = 0.04 }", _is_table_of(_is_usd)),
+    "tokens": _FieldSpec(
         "USD per million tokens, like { input = 1.5, image = 30.0, text = 7.5 }",
         lambda found: _is_table_of(_is_usd)(found) and found.keys() == {"input", "image", "text"},
     ),
@@ -107,7 +107,7 @@ _FORMS: Final[Mapping[str, _Form]] = {
     "price_source": _TEXT,
     "price_read": _DATE,
     "released": _DATE,
-    "shutdowns": _Form(
+    "shutdowns": _FieldSpec(
         "dates by provider, like { gemini = 2026-08-17, vertex = 2026-06-30 }",
         lambda found: _is_table_of(_is_date)(found) and found.keys() <= {"gemini", "vertex"},
         lambda found: {provider: _as_date(day) for provider, day in found.items()},

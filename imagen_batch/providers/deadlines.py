@@ -23,12 +23,12 @@ _MOST_EXTRA_S = 10.0  # for what waits in buffers; a service that trickles gets 
 _current = threading.local()
 
 
-def current_attempt() -> Attempt | None:
+def current_attempt() -> WatchedCall | None:
     """The attempt that this thread is making."""
     return getattr(_current, "attempt", None)
 
 
-class Attempt:
+class WatchedCall:
     """An attempt under watch.
 
     `due` turns True when its time was up, `sent` when the whole request has left.
@@ -38,7 +38,7 @@ class Attempt:
         self.ends = ends
         self.due = False
         self.sent = False
-        self.cut_by_hand = False
+        self.aborted = False
         self.connection: Any = None
         self.socket: Any = None
 
@@ -57,16 +57,16 @@ class Deadlines:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._attempts: set[Attempt] = set()
+        self._attempts: set[WatchedCall] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
         self._thread.start()
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[Attempt]:
+    def within(self, seconds: float) -> Iterator[WatchedCall]:
         """Whatever connection this thread uses inside is cut when `seconds` are over."""
-        attempt = Attempt(self._clock() + seconds)
+        attempt = WatchedCall(self._clock() + seconds)
         _current.attempt = attempt
         with self._changed:
             self._attempts.add(attempt)
@@ -79,11 +79,11 @@ class Deadlines:
             with self._changed:
                 self._attempts.discard(attempt)
 
-    def cut_all(self) -> None:
+    def abort_all(self) -> None:
         """End every attempt now."""
         with self._changed:
             for attempt in self._attempts:
-                attempt.cut_by_hand = True
+                attempt.aborted = True
                 attempt.cut()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import orjson
 
 from imagen_batch.errors import AttemptError
-from imagen_batch.records import Missing, Picture, Reply
+from imagen_batch.records import NoImage, Picture, Reply
 
 SHOWN = "[key]"
 _LEAST_REVEALING = 4  # characters of a key that stand at the end of a text that was cut
@@ -26,7 +26,7 @@ _SURELY_A_KEY = 16  # characters; nothing else reads like it, in small letters e
 # The fields that a service's words get into; the others are ours, and a short key may be a part of them.
 _WORDS: dict[type, tuple[str, ...]] = {
     Picture: ("mime_type", "finish_reason", "safety", "note"),
-    Missing: ("reason", "category", "codes", "finish_reason", "safety"),
+    NoImage: ("reason", "category", "codes", "finish_reason", "safety"),
     Reply: ("model_version", "prompt_safety"),
 }
 _JSON = ("safety", "prompt_safety")

@@ -1,7 +1,7 @@
 """One attempt over HTTP: what came back, within a time and a size, and never elsewhere than asked.
 
 The body is passed on as it came: it may echo the credential, which `redaction.py` takes out of every text once it is
-decoded. Foreign exceptions end here: what leaves is a `Raw` reply or a `Transient`.
+decoded. Foreign exceptions end here: what leaves is a `RawReply` reply or a `Transient`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from requests.utils import get_environ_proxies
 
 from imagen_batch.errors import Transient
 from imagen_batch.providers.credentials import Credential
-from imagen_batch.providers.deadlines import Attempt, Deadlines
+from imagen_batch.providers.deadlines import Deadlines, WatchedCall
 from imagen_batch.providers.http.connections import NotIdle, PooledReply, WatchedAdapter
 from imagen_batch.providers.http.exchange import Incomplete
 from imagen_batch.providers.http.framing import BadReply
@@ -38,7 +38,7 @@ _CONNECT_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawReply:
     """A whole reply as it came."""
 
     status: int
@@ -47,7 +47,7 @@ class Raw:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Route:
     """How an address is reached: connections, with the proxy and certificates of the environment, and what to ask."""
 
     pool: urllib3.HTTPConnectionPool
@@ -63,9 +63,9 @@ class Transport:
         self._waits = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, self._timeout), read=self._timeout)
         self._deadlines = Deadlines()
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
-        self._ways: dict[str, _Way] = {}
+        self._ways: dict[str, _Route] = {}
 
-    def post(self, url: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> Raw:
+    def post(self, url: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> RawReply:
         """Send `payload` and read the whole reply, within the timeout in all.
 
         Raises Transient: `lost` when the request may have reached the service, though no reply came of it.
@@ -83,11 +83,11 @@ class Transport:
                 raise
         # Given back only when it is no longer watched: it may be another attempt's the next moment.
         reply.give_back()
-        return Raw(reply.status, self._clean_headers(reply.headers), body)
+        return RawReply(reply.status, self._clean_headers(reply.headers), body)
 
-    def cut_all(self) -> None:
+    def abort_all(self) -> None:
         """End every attempt that is under way."""
-        self._deadlines.cut_all()
+        self._deadlines.abort_all()
 
     def close(self) -> None:
         """Close all connections."""
@@ -107,7 +107,7 @@ class Transport:
 
     def _send_once(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
         if url not in self._ways:
-            self._ways[url] = _way(url, self._adapter)
+            self._ways[url] = _route(url, self._adapter)
         way, asked = self._ways[url], requests.PreparedRequest()
         asked.prepare_headers(headers)
         # A session of requests would prepare all of this anew, and wrap the reply: 0.3 ms more for each attempt.
@@ -130,7 +130,7 @@ class Transport:
         return CaseInsensitiveDict({name: self._credential.redact(value) for name, value in headers.items()})
 
 
-def _way(url: str, adapter: WatchedAdapter) -> _Way:
+def _route(url: str, adapter: WatchedAdapter) -> _Route:
     """The environment is read here, once: what it says of proxies and certificates, and never a .netrc."""
     asked = requests.Request("POST", url).prepare()
     found = requests.Session().merge_environment_settings(
@@ -142,7 +142,7 @@ def _way(url: str, adapter: WatchedAdapter) -> _Way:
     pool = adapter.get_connection_with_tls_context(asked, verify, proxies=proxies, cert=cert)
     assert isinstance(pool, urllib3.HTTPConnectionPool)
     adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
-    return _Way(pool, adapter.request_url(asked, proxies))
+    return _Route(pool, adapter.request_url(asked, proxies))
 
 
 _HEADERS = {
@@ -220,11 +220,11 @@ def _too_large(reply: PooledReply) -> Transient:
     )
 
 
-def _translate(error: Exception, attempt: Attempt, *, timeout: float) -> Transient:
+def _translate(error: Exception, attempt: WatchedCall, *, timeout: float) -> Transient:
     # The error's own text holds the URL and perhaps more: it is not passed on.
     if not attempt.sent:
         return Transient("no connection to the service", kind="no_connection")
-    if attempt.cut_by_hand:
+    if attempt.aborted:
         message, kind = "cut off by a second signal", "cut"
     elif attempt.due or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
         message, kind = f"no whole reply within {timeout:g} s", "timeout"

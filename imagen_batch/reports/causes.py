@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from imagen_batch.records import Entry, Outcome
+from imagen_batch.records import ManifestRow, Outcome
 
 _MOST_GROUPS = 200
 _FIRST_ROWS = 5
@@ -18,7 +18,7 @@ _Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
-class Cause:
+class FailureGroup:
     """One reason and the samples it struck. `message` and `example` are the first one's."""
 
     status: Outcome
@@ -36,14 +36,14 @@ class Cause:
     example: str = ""  # a prompt
 
 
-class Causes:
+class FailureGroups:
     """Gathers causes from entries, one after the other."""
 
     def __init__(self, *, most_groups: int = _MOST_GROUPS) -> None:
         self._most_groups = most_groups
-        self._groups: dict[_Key, Cause] = {}
+        self._groups: dict[_Key, FailureGroup] = {}
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ManifestRow) -> None:
         """Count a sample without a picture."""
         cause = self._group(entry)
         cause.count += 1
@@ -53,11 +53,11 @@ class Causes:
             cause.row_count += 1
             cause.rows += [entry.row.row] if cause.row_count <= _FIRST_ROWS else []
 
-    def ranked(self) -> tuple[Cause, ...]:
+    def ranked(self) -> tuple[FailureGroup, ...]:
         """All causes, the most frequent first."""
         return tuple(sorted(self._groups.values(), key=lambda cause: -cause.count))
 
-    def _group(self, entry: Entry) -> Cause:
+    def _group(self, entry: ManifestRow) -> FailureGroup:
         key = _key(entry)
         if key in self._groups:
             return self._groups[key]
@@ -67,15 +67,15 @@ class Causes:
         return self._groups.setdefault(rest, _other(entry))
 
 
-def _key(entry: Entry) -> _Key:
+def _key(entry: ManifestRow) -> _Key:
     sample = entry.sample
     words = sample.finish_reason if sample.error_kind in _SAYS_IT_ALL else _folded(_message(entry))
     return (sample.status, sample.error_kind, entry.trace.http_status, sample.filter_category, words)
 
 
-def _first(entry: Entry) -> Cause:
+def _first(entry: ManifestRow) -> FailureGroup:
     sample = entry.sample
-    return Cause(
+    return FailureGroup(
         status=sample.status,
         error_kind=sample.error_kind,
         message=_message(entry),
@@ -87,11 +87,11 @@ def _first(entry: Entry) -> Cause:
     )
 
 
-def _other(entry: Entry) -> Cause:
-    return Cause(entry.sample.status, None, "other causes: see manifest.csv", example=entry.prompt[:_LONGEST])
+def _other(entry: ManifestRow) -> FailureGroup:
+    return FailureGroup(entry.sample.status, None, "other causes: see manifest.csv", example=entry.prompt[:_LONGEST])
 
 
-def _message(entry: Entry) -> str:
+def _message(entry: ManifestRow) -> str:
     sample = entry.sample
     if sample.status in _SILENT:
         return (sample.error or _SILENT[sample.status])[:_LONGEST]

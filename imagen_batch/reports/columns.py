@@ -14,15 +14,15 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagen_batch.records import Entry
+from imagen_batch.records import ManifestRow
 
 Part = Literal["entry", "row", "sample", "trace", "options"]
 
 TEXT = pa.string()
-WHOLE = pa.int64()
+INT = pa.int64()
 DECIMAL = pa.float64()
-TRUTH = pa.bool_()
-MOMENT = pa.timestamp("ms", tz="UTC")
+BOOL = pa.bool_()
+TIMESTAMP = pa.timestamp("ms", tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([(column.name, column.type) for column in columns])
 
 
-def to_batch(entries: Sequence[Entry], columns: Sequence[Column]) -> pa.RecordBatch:
+def to_batch(entries: Sequence[ManifestRow], columns: Sequence[Column]) -> pa.RecordBatch:
     """Entries as Arrow arrays of the columns' types, in their order."""
     parts: dict[Part, Sequence[Any]] = {
         "entry": entries,
@@ -78,10 +78,10 @@ def to_batch(entries: Sequence[Entry], columns: Sequence[Column]) -> pa.RecordBa
 
 
 def _array(cells: list[Any], type_: pa.DataType) -> pa.Array:
-    if type_ != MOMENT:
+    if type_ != TIMESTAMP:
         return pa.array(cells, type=type_)
     seconds = pa.array(cells, type=DECIMAL)
-    return pc.round(pc.multiply(seconds, 1000.0)).cast(pa.int64()).cast(MOMENT)
+    return pc.round(pc.multiply(seconds, 1000.0)).cast(pa.int64()).cast(TIMESTAMP)
 
 
 def _cell(header: str) -> Callable[[Any], object]:

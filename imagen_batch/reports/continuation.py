@@ -7,50 +7,48 @@ from functools import cache
 from math import ceil
 
 from imagen_batch.ledger.history import History
-from imagen_batch.planning.pending import Remaining, remaining
-from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.pending import PendingTotals, count_pending
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import CENT_FRACTION
 from imagen_batch.reports.next_steps import Again, Continuation, absolute
 from imagen_batch.settings import Settings
 
 
-def continuation(examined: Examined, past: History) -> Continuation:
+def continuation(plan: RunPlan, past: History) -> Continuation:
     """How the run of `examined` is continued, after what `past` says."""
-    settings = examined.settings
-    beyond = _beyond(examined)
+    settings = plan.settings
+    beyond = _beyond(plan)
     return Continuation(
         folder=absolute(settings.place),
-        prompts=_to_edit(examined),
-        raised=_raised(examined, past),
-        whole=_whole(examined, past),
+        prompts=_to_edit(plan),
+        raised=_raised(plan, past),
+        whole=_whole(plan, past),
         holds_unknown=settings.on_unknown == "hold",
         beyond=beyond,
-        beyond_usd=None if beyond is None or examined.unpriced else _beyond_usd(examined, past),
-        successor=_successor(examined),
+        beyond_usd=None if beyond is None or plan.unpriced else _beyond_usd(plan, past),
+        successor=_successor(plan),
     )
 
 
-def _whole(examined: Examined, past: History) -> tuple[str, ...]:
-    if not _limited(examined.settings):
+def _whole(plan: RunPlan, past: History) -> tuple[str, ...]:
+    if not _limited(plan.settings):
         return ()
-    pending = _left(examined, past, examined.settings, "")
-    return _limits(examined.settings, past, pending, pending) if pending.requests else ()
+    pending = _left(plan, past, plan.settings, "")
+    return _limits(plan.settings, past, pending, pending) if pending.requests else ()
 
 
 def _limited(settings: Settings) -> bool:
     return any(limit is not None for limit in (settings.max_cost, settings.max_images, settings.max_cost_per_run))
 
 
-def _beyond_usd(examined: Examined, past: History) -> float:
-    within, all_rows = (
-        _left(examined, past, examined.settings, "", limit=limit) for limit in (examined.settings.limit, None)
-    )
+def _beyond_usd(plan: RunPlan, past: History) -> float:
+    within, all_rows = (_left(plan, past, plan.settings, "", limit=limit) for limit in (plan.settings.limit, None))
     return all_rows.usd - within.usd
 
 
-def _to_edit(examined: Examined) -> str | None:
+def _to_edit(plan: RunPlan) -> str | None:
     """The user's file, unless the folder's input went on without it."""
-    source, origin = examined.source, examined.origin
+    source, origin = plan.source, plan.origin
     if source is None or (origin is not None and origin.evolved) or not source.is_file():
         return None
     return str(source) if _is_text(str(source)) else None
@@ -65,52 +63,50 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _successor(examined: Examined) -> str | None:
-    successors = {model.successor for model in examined.models().values()}
+def _successor(plan: RunPlan) -> str | None:
+    successors = {model.successor for model in plan.models().values()}
     return successors.pop() if len(successors) == 1 else None
 
 
-def _beyond(examined: Examined) -> int | None:
-    limit = examined.settings.limit
-    return examined.rows if limit is not None and limit < examined.rows else None
+def _beyond(plan: RunPlan) -> int | None:
+    limit = plan.settings.limit
+    return plan.rows if limit is not None and limit < plan.rows else None
 
 
-def _left(
-    examined: Examined, past: History, settings: Settings, again: Again, *, limit: int | None = -1
-) -> Remaining:
+def _left(plan: RunPlan, past: History, settings: Settings, again: Again, *, limit: int | None = -1) -> PendingTotals:
     """What a later run would send."""
     changes: dict[str, object] = {"retry": (again,) if again else ()}
     if limit != -1:
         changes["limit"] = limit
-    whole = examined.without_selection()
-    return remaining(whole, past, settings=settings.model_copy(update=changes))
+    whole = plan.without_selection()
+    return count_pending(whole, past, settings=settings.model_copy(update=changes))
 
 
-def _raised(examined: Examined, past: History) -> Callable[[Again], tuple[str, ...]]:
+def _raised(plan: RunPlan, past: History) -> Callable[[Again], tuple[str, ...]]:
     """For a choice of --retry the limits that have to be raised; counted only for those that are suggested."""
-    settings = examined.settings
+    settings = plan.settings
     if not _limited(settings):
         return lambda _again: ()
 
     @cache
     def raised(again: Again) -> tuple[str, ...]:
         try:
-            return _raised_for(settings, past, _left(examined, past, settings, again))
+            return _raised_for(settings, past, _left(plan, past, settings, again))
         except OSError:  # the place is away: the command is suggested as it is
             return ()
 
     return raised
 
 
-def _raised_for(settings: Settings, past: History, left: Remaining) -> tuple[str, ...]:
+def _raised_for(settings: Settings, past: History, left: PendingTotals) -> tuple[str, ...]:
     """Nothing while something fits: then the limits hold as they are."""
-    least = Remaining(1, left.smallest, left.cheapest, 0, left.cheapest)
+    least = PendingTotals(1, left.smallest, left.cheapest, 0, left.cheapest)
     return _limits(settings, past, left, least) if left.requests else ()
 
 
-def _limits(settings: Settings, past: History, left: Remaining, wanted: Remaining) -> tuple[str, ...]:
+def _limits(settings: Settings, past: History, left: PendingTotals, wanted: PendingTotals) -> tuple[str, ...]:
     """The limits that admit all of `left`; only those in the way of `wanted`."""
-    spent, pictures = past.lost_money().high, past.pictures_at_most()
+    spent, pictures = past.cost_bounds().high, past.max_images_made()
     limits: tuple[str, ...] = ()
     if settings.max_cost is not None and spent + wanted.usd > settings.max_cost + CENT_FRACTION:
         limits += ("--max-cost", _cents(spent + left.usd))

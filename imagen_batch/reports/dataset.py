@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from imagen_batch.records import Entry
+from imagen_batch.records import ManifestRow
 from imagen_batch.reports.columns import user_columns
 from imagen_batch.storage import Storage
 from imagen_batch.storage.regular_files import FOLDER, irregularity
@@ -122,7 +122,7 @@ class Card:
         self._asked = 0
         self._signed = 0
 
-    def count(self, entries: Sequence[Entry]) -> None:
+    def count(self, entries: Sequence[ManifestRow]) -> None:
         """Take a batch into account."""
         pictures = [entry for entry in entries if entry.sample.status == "ok"]
         self._asked += len(entries)

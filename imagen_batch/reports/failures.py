@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import orjson
 
-from imagen_batch.records import Entry, Outcome, PromptRow
+from imagen_batch.records import ManifestRow, Outcome, PromptRow
 from imagen_batch.text import no_formula
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class Failures:
         self._headers = list(headers)
         self._columns = [column_of(header) for header in headers]
         self._text = text
-        self._held: Entry | None = None
+        self._held: ManifestRow | None = None
         csv.writer(text, lineterminator=_LINE_END).writerow([*self._columns, *ADDED])
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, entries: Sequence[ManifestRow]) -> None:
         """Take note of those without a picture."""
         self._append([told for entry in entries if (told := self._take(entry))])
 
@@ -51,7 +51,7 @@ class Failures:
         self._append([self._held] if self._held else [])
         self._held = None
 
-    def _take(self, entry: Entry) -> Entry | None:
+    def _take(self, entry: ManifestRow) -> ManifestRow | None:
         """Hold `entry` back; returns what was held of an earlier row."""
         before = self._held
         if entry.sample.status == "ok":
@@ -63,7 +63,7 @@ class Failures:
             self._held = entry
         return None
 
-    def _append(self, entries: Sequence[Entry]) -> None:
+    def _append(self, entries: Sequence[ManifestRow]) -> None:
         if not entries:
             return
         lines = [self._line(entry) for entry in entries]
@@ -75,7 +75,7 @@ class Failures:
         # object: a row without an HTTP status must not turn the others' into 503.0
         return pd.DataFrame(lines, columns=[*self._columns, *ADDED], dtype=object)
 
-    def _line(self, entry: Entry) -> list[object]:
+    def _line(self, entry: ManifestRow) -> list[object]:
         cells = cells_of(entry.row)
         sample, trace = entry.sample, entry.trace
         reason = no_formula(sample.reason or sample.error)
@@ -102,7 +102,7 @@ def marked_number(mark: str) -> tuple[int, str] | None:
     return (int(found[1]), found[2]) if found else None
 
 
-def _rank(entry: Entry) -> int:
+def _rank(entry: ManifestRow) -> int:
     return _MOST_TELLING.index(entry.sample.status)
 
 

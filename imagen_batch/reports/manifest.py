@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from imagen_batch.records import Sample
-from imagen_batch.reports.columns import DECIMAL, MOMENT, TEXT, TRUTH, WHOLE, Column, column, user_columns
+from imagen_batch.records import SampleResult
+from imagen_batch.reports.columns import BOOL, DECIMAL, INT, TEXT, TIMESTAMP, Column, column, user_columns
 from imagen_batch.text import FORMULA
 
 
@@ -23,13 +23,13 @@ class Manifest:
         self, parquet: BinaryIO | BufferedIOBase, text: BinaryIO | BufferedIOBase, *, table: pa.Schema
     ) -> None:
         self._parquet = pq.ParquetWriter(parquet, table, compression="zstd")
-        told = pa.schema([(column.name, TEXT if column.type == MOMENT else column.type) for column in table])
+        told = pa.schema([(column.name, TEXT if column.type == TIMESTAMP else column.type) for column in table])
         self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), told, write_options=_CSV)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows, which become one row group."""
         self._parquet.write_batch(batch)
-        self._csv.write_batch(_told(batch))
+        self._csv.write_batch(_as_csv(batch))
 
     def close(self) -> None:
         """Finish both files; their handles stay open."""
@@ -46,10 +46,10 @@ def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
 _CSV = csv.WriteOptions(eol="\r\n")
 
 
-def _told(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _as_csv(batch: pa.RecordBatch) -> pa.RecordBatch:
     """How the columns stand in the CSV: times in ISO 8601, no formula of the service's, all else as it is."""
     for place, told in enumerate(batch.schema):
-        if told.type == MOMENT:
+        if told.type == TIMESTAMP:
             iso = pc.strftime(batch.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
             batch = batch.set_column(place, told.name, iso)
         elif place < len(_OWN) and told.name in _SERVICE_TEXT:
@@ -65,7 +65,7 @@ def _without_formulas(texts: pa.Array) -> pa.Array:
     return pc.if_else(formulas, pc.binary_join_element_wise("'", texts, ""), texts)
 
 
-def _codes(sample: Sample) -> str | None:
+def _codes(sample: SampleResult) -> str | None:
     return ", ".join(sample.filter_codes) or None
 
 
@@ -84,10 +84,10 @@ _SERVICE_TEXT = frozenset(
 
 # Names that other programs rely on: add at the end, rename never.
 _OWN = (
-    column("row", WHOLE, "row.row"),
-    column("line", WHOLE, "row.line"),
+    column("row", INT, "row.row"),
+    column("line", INT, "row.line"),
     column("id", TEXT, "row.id"),
-    column("sample", WHOLE, "sample.number"),
+    column("sample", INT, "sample.number"),
     column("status", TEXT, "sample.status"),
     column("file", TEXT, "sample.file"),
     column("prompt", TEXT, "entry.prompt"),
@@ -101,24 +101,24 @@ _OWN = (
     Column("filter_codes", TEXT, "sample", _codes),
     column("finishReason", TEXT, "sample.finish_reason"),
     column("safetyAttributes", TEXT, "sample.safety"),
-    column("width", WHOLE, "sample.width"),
-    column("height", WHOLE, "sample.height"),
-    column("bytes", WHOLE, "sample.bytes"),
+    column("width", INT, "sample.width"),
+    column("height", INT, "sample.height"),
+    column("bytes", INT, "sample.bytes"),
     column("sha256", TEXT, "sample.sha256"),
-    column("c2pa", TRUTH, "sample.c2pa"),
+    column("c2pa", BOOL, "sample.c2pa"),
     column("aspect_ratio", TEXT, "options.aspect_ratio"),
     column("image_size", TEXT, "options.image_size"),
     column("person_generation", TEXT, "options.person_generation"),
     column("negative_prompt", TEXT, "options.negative_prompt"),
-    column("seed", WHOLE, "options.seed"),
+    column("seed", INT, "options.seed"),
     column("key", TEXT, "trace.key"),
-    column("attempts", WHOLE, "trace.attempts"),
-    column("http_status", WHOLE, "trace.http_status"),
+    column("attempts", INT, "trace.attempts"),
+    column("http_status", INT, "trace.http_status"),
     column("error", TEXT, "sample.error"),
     column("error_kind", TEXT, "sample.error_kind"),
     column("latency_s", DECIMAL, "trace.latency_s"),
     column("cost_usd", DECIMAL, "entry.cost_usd"),
     column("cost_is", TEXT, "sample.cost_is"),
-    column("sent_at", MOMENT, "trace.sent_at"),
-    column("finished_at", MOMENT, "trace.finished_at"),
+    column("sent_at", TIMESTAMP, "trace.sent_at"),
+    column("finished_at", TIMESTAMP, "trace.finished_at"),
 )

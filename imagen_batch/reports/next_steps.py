@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from imagen_batch.reports.causes import Cause
+from imagen_batch.reports.causes import FailureGroup
 from imagen_batch.storage import is_url
 
 _PEOPLE = "39322892"  # the only support code that a setting can cure (api: 3.4)
@@ -70,7 +70,7 @@ def absolute(place: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class NextStep:
     """What to do, in words, and the command to type then."""
 
     words: str
@@ -80,7 +80,7 @@ class Advice:
         return f"{self.words}: {self.command}" if self.words else self.command
 
 
-def advice(cause: Cause, *, run: Continuation, stopped_for: str | None = None) -> Advice:
+def next_step(cause: FailureGroup, *, run: Continuation, stopped_for: str | None = None) -> NextStep:
     """What fixes a cause.
 
     `stopped_for` is what ended the run ("auth", "quota_day", ...): samples that were not sent wait for that.
@@ -96,46 +96,46 @@ def advice(cause: Cause, *, run: Continuation, stopped_for: str | None = None) -
     return _edit(cause, run) or _retry(cause, run)
 
 
-def _stopped(stopped_for: str | None, run: Continuation) -> Advice:
+def _stopped(stopped_for: str | None, run: Continuation) -> NextStep:
     if stopped_for == "model_gone" and run.successor:
-        return Advice(_SUCCESSOR, shlex.join(["imagen-batch", "run", run.failures, "--model", run.successor]))
+        return NextStep(_SUCCESSOR, shlex.join(["imagen-batch", "run", run.failures, "--model", run.successor]))
     words, command = _STOPPED.get(stopped_for or "", ("to continue", None))
-    return Advice(words, command or run.resume())
+    return NextStep(words, command or run.resume())
 
 
-def _edit(cause: Cause, run: Continuation) -> Advice | None:
+def _edit(cause: FailureGroup, run: Continuation) -> NextStep | None:
     """What takes another text of the row; None where asking again may help."""
     if _PEOPLE in cause.filter_codes:
-        return Advice(_ALLOW_PEOPLE.format(file=run.to_edit), run.edited)
+        return NextStep(_ALLOW_PEOPLE.format(file=run.to_edit), run.edited)
     if cause.error_kind == "bad_request":
-        return Advice(f"fix what the message names in these rows of {run.to_edit}, then", run.edited)
+        return NextStep(f"fix what the message names in these rows of {run.to_edit}, then", run.edited)
     if cause.status == "filtered":
-        return Advice(f"reword these prompts in {run.to_edit}, {_ONLY_CHANGED}", run.edited)
+        return NextStep(f"reword these prompts in {run.to_edit}, {_ONLY_CHANGED}", run.edited)
     return None
 
 
-def _retry(cause: Cause, run: Continuation) -> Advice:
+def _retry(cause: FailureGroup, run: Continuation) -> NextStep:
     words, again = _RETRY.get(cause.error_kind or "", ("to try again", "failed"))
-    return Advice(words, run.resume(again))
+    return NextStep(words, run.resume(again))
 
 
-def _beyond(run: Continuation) -> Advice:
+def _beyond(run: Continuation) -> NextStep:
     cost = "" if run.beyond_usd is None else f", at most ${run.beyond_usd:.2f}"
     limit = () if run.beyond is None else ("--limit", str(run.beyond))
-    return Advice(f"to make the rows beyond --limit, too{cost}", run.resume(more=limit))
+    return NextStep(f"to make the rows beyond --limit, too{cost}", run.resume(more=limit))
 
 
-def _over_budget(cause: Cause, run: Continuation) -> Advice:
+def _over_budget(cause: FailureGroup, run: Continuation) -> NextStep:
     again: Again = "unknown" if cause.status == "unknown" and run.holds_unknown else ""
     limits = run.raised(again) if again else run.whole
     words = "raise the limit" if limits else "the next run has its own --max-cost-per-run"
     known = "these may have been charged; " if cause.status == "unknown" else ""
-    return Advice(f"{known}{words}", run.resume(again, limits=limits))
+    return NextStep(f"{known}{words}", run.resume(again, limits=limits))
 
 
-def _unknown(run: Continuation) -> Advice:
+def _unknown(run: Continuation) -> NextStep:
     words = "no reply came, so these may have been charged; to send them again, possibly for a second charge"
-    return Advice(words, run.resume("unknown" if run.holds_unknown else ""))
+    return NextStep(words, run.resume("unknown" if run.holds_unknown else ""))
 
 
 BEYOND_LIMIT = "beyond_limit"

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from imagen_batch.records import OUTCOMES
-from imagen_batch.reports.causes import Cause
-from imagen_batch.reports.next_steps import Advice
+from imagen_batch.reports.causes import FailureGroup
+from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.table_file import unwritten_text
 from imagen_batch.text import json_text, one_line, plural, printable
@@ -65,7 +65,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     facts = (*_ended(summary), _counts(summary), *_elsewhere(summary), cost(summary), *_earlier(summary))
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for cause, _ in summary.causes[:_MOST_CAUSES]:
-        lines += ["", *_told(cause, paint)]
+        lines += ["", *_cause_lines(cause, paint)]
     lines += [f"\n  {more}" for more in _more(summary)]
     for count, following in _next(summary):
         lines += [
@@ -138,7 +138,7 @@ def _samples(summary: Summary) -> dict[str, int]:
     return {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}}
 
 
-def _cause(cause: Cause, following: Advice) -> dict[str, Any]:
+def _cause(cause: FailureGroup, following: NextStep) -> dict[str, Any]:
     return {
         "status": cause.status,
         "error_kind": cause.error_kind,
@@ -194,7 +194,7 @@ def _counts(summary: Summary) -> str:
     return "   ".join(f"{name} {count:,}" for name, count in counts.items() if count or name == "ok")
 
 
-def _told(cause: Cause, paint: _Paint) -> Iterator[str]:
+def _cause_lines(cause: FailureGroup, paint: _Paint) -> Iterator[str]:
     status = paint(cause.status, cause.status)
     http = f"HTTP {cause.http_status}" if cause.http_status else None
     money = f"cost {_usd(cause.cost_usd)}" if cause.cost_usd else None
@@ -217,15 +217,15 @@ def _markdown_causes(summary: Summary) -> Iterator[str]:
         yield f"    {printable(following.command)}"
 
 
-def _next(summary: Summary) -> list[tuple[int, Advice]]:
+def _next(summary: Summary) -> list[tuple[int, NextStep]]:
     """Each piece of advice once, with how many samples it is for."""
-    counts: Counter[Advice] = Counter()
+    counts: Counter[NextStep] = Counter()
     for cause, following in summary.causes:
         counts[following] += cause.count
     return [(count, following) for following, count in counts.most_common()]
 
 
-def _table_row(cause: Cause) -> str:
+def _table_row(cause: FailureGroup) -> str:
     what = " ".join(filter(None, (cause.status, cause.error_kind, cause.filter_category)))
     texts = (printable(what), one_line(cause.message, 300), _rows(cause), one_line(cause.example, 120))
     return " | ".join((f"| {cause.count:,}", *map(_escaped, texts), f"{_usd(cause.cost_usd)} |"))
@@ -237,7 +237,7 @@ def _more(summary: Summary, shown: int = _MOST_CAUSES) -> Iterator[str]:
         yield f"and {plural(left, 'more cause')}: see summary.json and manifest.csv"
 
 
-def _rows(cause: Cause) -> str:
+def _rows(cause: FailureGroup) -> str:
     listed = ", ".join(str(row) for row in cause.rows)
     more = cause.row_count - len(cause.rows)
     return f"{'row' if cause.row_count == 1 else 'rows'} {listed}{f' and {more:,} more' if more else ''}"

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, as_they_are
+from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, current_state
 from imagen_batch.ledger.history import Failed, History
-from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import requests_for
-from imagen_batch.planning.rows import Order
-from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Trace
+from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.records import ManifestRow, Options, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.next_steps import BEYOND_LIMIT
 from imagen_batch.storage import Storage
 from imagen_batch.text import plural
@@ -25,34 +25,34 @@ IN_FLIGHT = "in_flight"  # the kind of a sample that is being made while it is l
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Results:
     """Entries for all samples, in input order. `pending` is the word for those that nothing was sent for."""
 
-    examined: Examined
+    plan: RunPlan
     past: History
     storage: Storage
     pending: Outcome = "not_attempted"
     in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # base and number of samples being made now
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ManifestRow]:
         """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
         recorded = self.recorded()
         while batch := list(islice(recorded, LOOKED_FOR_TOGETHER)):
-            samples = as_they_are([entry.sample for entry in batch], self.storage)
+            samples = current_state([entry.sample for entry in batch], self.storage)
             for entry, sample in zip(batch, samples, strict=True):
                 yield entry if sample is entry.sample else replace(entry, sample=sample)
 
-    def recorded(self) -> Iterator[Entry]:
+    def recorded(self) -> Iterator[ManifestRow]:
         """The same, going by the ledger alone."""
-        provider = self.examined.settings.provider
-        self.examined.keep_earlier_texts(self.past)
-        for order in self.examined.orders():
+        provider = self.plan.settings.provider
+        self.plan.keep_earlier_texts(self.past)
+        for order in self.plan.orders():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
-            base = self.examined.asked.base(row.row)
+            base = self.plan.asked.base(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
                 found = self.past.settled(base, number)
-                sample, trace = found or self._unmade(row.row, base, number, keys)
+                sample, trace = found or self._without_result(row.row, base, number, keys)
                 charged = self.past.cost(base, number)
                 if charged is not None and sample.cost_is is None:
                     sample = replace(sample, cost_is="estimate")
@@ -60,52 +60,52 @@ class Account:
                 if kept is not None:
                     yield _as_kept(row, sample, trace, kept, provider, charged)
                 else:
-                    yield Entry(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
+                    yield ManifestRow(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
 
-    def _unmade(self, row: int, base: str, number: int, keys: _Keys) -> tuple[Sample, Trace]:
+    def _without_result(self, row: int, base: str, number: int, keys: _Keys) -> tuple[SampleResult, RequestTrace]:
         key = keys.of(number)
         if (base, number) in self.in_flight:
-            return Sample(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
+            return SampleResult(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
         left_out = self._left_out(row)
         if left_out is not None and self.past.status(base, number) != "unknown":
-            return Sample(number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]), Trace(
-                key
-            )
+            return SampleResult(
+                number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]
+            ), RequestTrace(key)
         failed = self.past.last_failed(base, number)
         if failed is not None:
             return self._given_up(base, number, failed)
         if self.past.status(base, number) != "unknown":
             attempts = self.past.attempts_of(key)
-            sample = Sample(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
-            return sample, Trace(key, attempts=attempts)
+            sample = SampleResult(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
+            return sample, RequestTrace(key, attempts=attempts)
         recorded = self.past.details(base, number)
         if recorded is not None and recorded[0].status == "unknown":
             return recorded
-        sample = Sample(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
+        sample = SampleResult(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
         return sample, self._open_trace(base, number, key)
 
-    def _open_trace(self, base: str, number: int, key: str) -> Trace:
-        attempt = self.past.last_open(base, number)
+    def _open_trace(self, base: str, number: int, key: str) -> RequestTrace:
+        attempt = self.past.latest_open_attempt(base, number)
         if attempt is None:
-            return Trace(key, attempts=self.past.attempts_of(key))
-        return Trace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
+            return RequestTrace(key, attempts=self.past.attempts_of(key))
+        return RequestTrace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
 
     def _left_out(self, row: int) -> tuple[str, str] | None:
         """Why this run did not ask for a row at all: error kind and words."""
-        limit, only = self.examined.settings.limit, self.examined.only
+        limit, only = self.plan.settings.limit, self.plan.only
         if only is not None:
             return None if row in only else ("not_named", "not asked for: the file of this run does not name the row")
         if limit is not None and row > limit:
             return BEYOND_LIMIT, f"not asked for: beyond --limit {limit}"
         return None
 
-    def _given_up(self, base: str, number: int, failed: Failed) -> tuple[Sample, Trace]:
+    def _given_up(self, base: str, number: int, failed: Failed) -> tuple[SampleResult, RequestTrace]:
         """A sample whose last attempt failed, and which the run could not ask for again."""
         budget = self.pending == "skipped_budget"
         why = "no budget was left for another attempt" if budget else "the run ended before another attempt"
         error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {why}"
         unknown = self.past.status(base, number) == "unknown"
-        sample = Sample(
+        sample = SampleResult(
             number,
             "unknown" if unknown else self.pending,
             error=error,
@@ -113,20 +113,20 @@ class Account:
             cost_is="unknown" if unknown else None,
         )
         times = {"sent_at": failed.sent_at, "finished_at": failed.at}
-        return sample, Trace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
+        return sample, RequestTrace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
 
 
 def _as_kept(
     row: PromptRow,
-    sample: Sample,
-    trace: Trace,
+    sample: SampleResult,
+    trace: RequestTrace,
     kept: Mapping[str, Any],
     provider: str,
     charged: float | None,
-) -> Entry:
+) -> ManifestRow:
     """An image that was made from an earlier text of its row is told with that text."""
     options = {name: _immutable(value) for name, value in kept["options"].items()}
-    return Entry(
+    return ManifestRow(
         row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options), charged
     )
 
@@ -138,7 +138,7 @@ def _immutable(value: Any) -> Any:
 class _Keys:
     """The keys of the requests that would be sent for a row's samples; made only when asked for."""
 
-    def __init__(self, order: Order, base: str) -> None:
+    def __init__(self, order: PlannedRow, base: str) -> None:
         self._order = order
         self._base = base
         self._keys: dict[int, str] = {}

@@ -1,6 +1,6 @@
 """How a run ended: how many pictures, why not the others, for how much money, and what comes next.
 
-`Tally` counts entries as they stream by and makes the `Summary`; `report.py` tells it.
+`SummaryBuilder` counts entries as they stream by and makes the `Summary`; `report.py` tells it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from imagen_batch.ledger.costs import Money
-from imagen_batch.records import OUTCOMES, Entry, Outcome
-from imagen_batch.reports.causes import Cause, Causes
-from imagen_batch.reports.next_steps import BEYOND_LIMIT, Advice, Continuation, advice
+from imagen_batch.ledger.costs import Cost
+from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
+from imagen_batch.reports.causes import FailureGroup, FailureGroups
+from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step
 from imagen_batch.reports.table_file import Unwritten, unwritten_text
 
 State = Literal[
@@ -29,7 +29,7 @@ State = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class StopReason:
     """What ended a run before every sample had its turn."""
 
     state: State
@@ -39,18 +39,18 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """What the entries do not tell. None for a figure: it is taken from the entries."""
 
     out: str  # the folder as the user wrote it
     command: str  # what the user typed; advice is built from it
     started_at: datetime
     finished_at: datetime | None  # None: it is running, or was killed
-    ending: Ending | None = None
+    ending: StopReason | None = None
     provider: str | None = None
     attempts: int | None = None
     refused_429: int = 0
-    money: Money | None = None  # the ledger's, which also knows of attempts that a later one made good
+    money: Cost | None = None  # the ledger's, which also knows of attempts that a later one made good
     running: bool = False
     elsewhere: int = 0  # pictures in the folder that no row of this input asks for
     warnings: tuple[str, ...] = ()  # about the input, as they were shown before anything was sent
@@ -67,7 +67,7 @@ class Summary:
 
     state: State
     exit_code: int
-    facts: Facts
+    facts: RunFacts
     counts: Mapping[Outcome, int]  # samples, by every outcome
     attempts: int
     cost_usd: float | None
@@ -76,7 +76,7 @@ class Summary:
     estimated: bool  # part of the cost is a list price, not what the service counted
     lost: int  # attempts whose reply was lost
     unpriced: int
-    causes: tuple[tuple[Cause, Advice], ...]  # each with its advice
+    causes: tuple[tuple[FailureGroup, NextStep], ...]  # each with its advice
     in_flight: int = 0  # samples that are being made, counted among those not attempted
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
@@ -92,13 +92,13 @@ class Summary:
         return ended.message if ended else None
 
 
-class Tally:
+class SummaryBuilder:
     """Counts entries. Memory grows neither with their number nor with that of their messages."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._causes = Causes()
-        self._money = Money()
+        self._causes = FailureGroups()
+        self._money = Cost()
         self._estimated = False
         self._attempts = 0
         self._lost = 0
@@ -112,7 +112,7 @@ class Tally:
         """Samples with a picture."""
         return self._counts["ok"]
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ManifestRow) -> None:
         """The next entry, in input order."""
         sample = entry.sample
         self._counts[sample.status] += 1
@@ -128,7 +128,7 @@ class Tally:
             self._money.spent += entry.cost_usd
             self._estimated |= sample.cost_is == "estimate"
 
-    def summary(self, facts: Facts) -> Summary:
+    def summary(self, facts: RunFacts) -> Summary:
         """What the entries so far come to."""
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         money = facts.money or self._money
@@ -149,12 +149,12 @@ class Tally:
             estimated=self._estimated,
             lost=self._lost if facts.lost_attempts is None else facts.lost_attempts,
             unpriced=money.unpriced,
-            causes=tuple((cause, advice(cause, run=run, stopped_for=stopped_for)) for cause in causes),
+            causes=tuple((cause, next_step(cause, run=run, stopped_for=stopped_for)) for cause in causes),
             in_flight=self._in_flight,
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
         )
 
-    def _add_request(self, entry: Entry) -> None:
+    def _add_request(self, entry: ManifestRow) -> None:
         """Count what belongs to a request once, though each of its samples tells it."""
         row, trace = entry.row.row, entry.trace
         if row != self._row:
@@ -166,7 +166,7 @@ class Tally:
             self._lost += entry.sample.cost_is == "unknown" and entry.sample.status != "ok"
 
 
-def exit_code(counts: Mapping[Outcome, int], ending: Ending | None) -> int:
+def exit_code(counts: Mapping[Outcome, int], ending: StopReason | None) -> int:
     """0 every sample ok, 3 some without a picture, 4 none at all, 6 the budget; else what ended the run."""
     if counts["ok"] == sum(counts.values()) and not _stopped_by_error(ending):
         return 0
@@ -177,20 +177,20 @@ def exit_code(counts: Mapping[Outcome, int], ending: Ending | None) -> int:
     return 3 if counts["ok"] else 4
 
 
-def _ending(facts: Facts, counts: Mapping[Outcome, int]) -> Ending | None:
+def _ending(facts: RunFacts, counts: Mapping[Outcome, int]) -> StopReason | None:
     """What ended the run. Tables that are not there count like a full disk, unless something else came before."""
     complete = counts["ok"] == sum(counts.values())
     if facts.unwritten and (facts.ending is None or (complete and not _stopped_by_error(facts.ending))):
-        return Ending("paused", _COME_BACK, _UNWRITTEN.format(unwritten_text(facts.unwritten)), "disk")
+        return StopReason("paused", _COME_BACK, _UNWRITTEN.format(unwritten_text(facts.unwritten)), "disk")
     return facts.ending
 
 
-def _stopped_by_error(ending: Ending | None) -> bool:
+def _stopped_by_error(ending: StopReason | None) -> bool:
     """Whether it matters even where every sample is there; a Ctrl-C after the last picture does not."""
     return ending is not None and ending.state not in ("interrupted", "budget")
 
 
-def _state(counts: Mapping[Outcome, int], ending: Ending | None, *, left_out: int = 0) -> State:
+def _state(counts: Mapping[Outcome, int], ending: StopReason | None, *, left_out: int = 0) -> State:
     if counts["ok"] == sum(counts.values()) and not _stopped_by_error(ending):
         return "finished"
     if ending is not None:

@@ -16,7 +16,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from imagen_batch.records import Entry
+from imagen_batch.records import ManifestRow
 from imagen_batch.reports.columns import schema, to_batch
 from imagen_batch.reports.dataset import CARD, Card, Metadata, may_write_card
 from imagen_batch.reports.failures import Failures
@@ -33,7 +33,7 @@ TABLE_FILES = ("manifest.parquet", "manifest.csv", "failures.csv", "metadata.par
 _STREAMED = ("manifest.parquet", "manifest.csv", "metadata.parquet", "failures.csv")
 
 
-class Tables:
+class TableWriter:
     """Takes entries in input order, in a `with` block.
 
     When that ends well every file is put in place; after an exception none has changed. A file that can't be written
@@ -62,7 +62,7 @@ class Tables:
         self._card = Card(headers=user_columns, provider=provider)
         self._batch_rows = batch_rows
         self._part_rows = max(1, batch_rows // _PARTS)
-        self._entries: list[Entry] = []
+        self._entries: list[ManifestRow] = []
         self._parts: list[pa.RecordBatch] = []
         self._bytes = 0  # of the parts
         self._writing: Future[None] | None = None
@@ -70,11 +70,11 @@ class Tables:
         self._files: dict[str, TableFile] = {}
         self._work = self._opened()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ManifestRow) -> None:
         """The next sample asked for."""
         self._entries.append(entry)
         if len(self._entries) >= self._part_rows:
-            self._take()
+            self._flush_part()
 
     @property
     def unwritten(self) -> tuple[Unwritten, ...]:
@@ -116,8 +116,8 @@ class Tables:
                 ThreadPoolExecutor(1, thread_name_prefix="tables") as self._thread,
             ):
                 yield
-                self._take()
-                self._pass_on()
+                self._flush_part()
+                self._write_async()
                 self._wait()
         except BaseException as error:
             for file in files.values():
@@ -135,7 +135,7 @@ class Tables:
         target = self._again.get(name)
         return TableFile(self._storage, name, target=target) if target else _Nowhere(name)
 
-    def _take(self) -> None:
+    def _flush_part(self) -> None:
         """Turn the entries at hand into columns."""
         entries, self._entries = self._entries, []
         self._failures.write(entries)
@@ -145,9 +145,9 @@ class Tables:
         self._bytes += part.nbytes
         full = sum(part.num_rows for part in self._parts) + self._part_rows > self._batch_rows
         if full or self._bytes > _BATCH_BYTES:
-            self._pass_on()
+            self._write_async()
 
-    def _pass_on(self) -> None:
+    def _write_async(self) -> None:
         """Hand the columns over to the thread."""
         parts, self._parts, self._bytes = self._parts, [], 0
         self._wait()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from imagen_batch.records import Sample
+from imagen_batch.records import SampleResult
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Console:
 class Progress(Protocol):
     """Hears of each result, from any thread."""
 
-    def seen(self, samples: tuple[Sample, ...]) -> None:
+    def seen(self, samples: tuple[SampleResult, ...]) -> None:
         """These samples have an outcome now."""
 
     def stopping(self) -> None:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from imagen_batch.errors import disk_trouble
+from imagen_batch.errors import storage_failure
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
-from imagen_batch.planning.plan import Examined
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.edited_failures import protect_edits, remember_written
 from imagen_batch.reports.render import to_json_text, to_markdown
-from imagen_batch.reports.results import Account
-from imagen_batch.reports.summary import _COME_BACK, Ending, Facts, State, Summary, Tally
+from imagen_batch.reports.results import Results
+from imagen_batch.reports.summary import _COME_BACK, RunFacts, State, StopReason, Summary, SummaryBuilder
 from imagen_batch.reports.table_file import (
     TableFile,
     Unwritten,
@@ -24,9 +24,9 @@ from imagen_batch.reports.table_file import (
     reason,
     worth_a_place_beside,
 )
-from imagen_batch.reports.tables import Tables
+from imagen_batch.reports.tables import TableWriter
 from imagen_batch.sending.budget import Budget
-from imagen_batch.sending.context import Studio
+from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
@@ -39,9 +39,9 @@ _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
 _IN_PLACE: Mapping[str, str | None] = {name: name for name, _ in _SUMMARIES}
 
 
-def conclude(
-    examined: Examined,
-    studio: Studio,
+def finalize(
+    plan: RunPlan,
+    context: SendingContext,
     past: History,
     *,
     started: datetime,
@@ -53,32 +53,32 @@ def conclude(
     `past` is what it said when the run began; `began` the attempts and charges of then. A file that can't be written
     hinders no other; the summary names it.
     """
-    settings, storage = examined.settings, studio.shelf.storage
+    settings, storage = plan.settings, context.store.storage
     try:
         past.read_folder(storage.logs(LEDGER))
     except OSError as error:  # a store that is away: what was read before is told
-        studio.stop.for_error(disk_trouble(error))
-    pending: Outcome = "skipped_budget" if studio.budget.hit and not studio.stop.is_set else "not_attempted"
-    account = Account(examined, past, storage, pending)
+        context.stop.fail(storage_failure(error))
+    pending: Outcome = "skipped_budget" if context.budget.hit and not context.stop.is_set else "not_attempted"
+    account = Results(plan, past, storage, pending)
     unwritten: tuple[Unwritten, ...] = ()
     try:
         tally, unwritten = write_tables(account)
     except OSError as error:  # the figures are told even where no table can be written
-        studio.stop.for_error(disk_trouble(error))
+        context.stop.fail(storage_failure(error))
         tally = _counted(account)
     charges = past.charges(settings.provider)
     before = began[1].money if began else None
-    facts = Facts(
+    facts = RunFacts(
         out=storage.place,
         command=command,
-        run=continuation(examined, past),
+        run=continuation(plan, past),
         started_at=started,
         finished_at=datetime.now(UTC),
-        ending=ending(studio.stop) or out_of_budget(studio.budget, settings, past),
+        ending=stop_reason(context.stop) or out_of_budget(context.budget, settings, past),
         provider=settings.provider,
         attempts=past.attempts,
         refused_429=past.refused_429,
-        warnings=tuple(examined.warnings),
+        warnings=tuple(plan.warnings),
         money=charges.money,
         lost_attempts=charges.lost_attempts,
         run_usd=None if before is None else charges.money.spent - before.spent,
@@ -89,12 +89,12 @@ def conclude(
     return write_summary(tally, facts, storage)
 
 
-def out_of_budget(budget: Budget, settings: Settings, past: History) -> Ending | None:
+def out_of_budget(budget: Budget, settings: Settings, past: History) -> StopReason | None:
     """What it means that a limit left something out, and which one it was."""
     if budget.limit is None:
         return None
-    usd = past.lost_money(settings.provider).high
-    images = past.pictures_at_most(settings.provider)
+    usd = past.cost_bounds(settings.provider).high
+    images = past.max_images_made(settings.provider)
     said = {
         "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} are spent or possibly charged in this folder",
         "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} are "
@@ -102,7 +102,9 @@ def out_of_budget(budget: Budget, settings: Settings, past: History) -> Ending |
         "max_images": f"{plural(images, 'picture')} of --max-images {settings.max_images} are made "
         "or possibly made in this folder",
     }[budget.limit]
-    return Ending("budget", 6, f"stopped by the budget: {said}, and the next request does not fit", cause="budget")
+    return StopReason(
+        "budget", 6, f"stopped by the budget: {said}, and the next request does not fit", cause="budget"
+    )
 
 
 def older_images(past: History, storage: Storage, *, shown: int) -> int:
@@ -117,10 +119,10 @@ def older_images(past: History, storage: Storage, *, shown: int) -> int:
     return min(recorded, max(0, there - shown))
 
 
-def write_tables(account: Account) -> tuple[Tally, tuple[Unwritten, ...]]:
+def write_tables(account: Results) -> tuple[SummaryBuilder, tuple[Unwritten, ...]]:
     """Write the tables, and count what goes into them. Those that fail are tried once more, elsewhere or alone."""
     protect_edits(account.storage)
-    tally = Tally()
+    tally = SummaryBuilder()
     tables = _fill(account, tally.add)
     lost = {file.name: file for file in tables.unwritten}
     for again in tables.further_tries:
@@ -137,10 +139,10 @@ def write_tables(account: Account) -> tuple[Tally, tuple[Unwritten, ...]]:
     return tally, tuple(lost.values())
 
 
-def _fill(account: Account, count: Callable[..., None], *, again: Mapping[str, str] | None = None) -> Tables:
-    examined = account.examined
-    file, provider = examined.file, examined.settings.provider
-    tables = Tables(
+def _fill(account: Results, count: Callable[..., None], *, again: Mapping[str, str] | None = None) -> TableWriter:
+    plan = account.plan
+    file, provider = plan.file, plan.settings.provider
+    tables = TableWriter(
         account.storage,
         user_columns=file.user_columns,
         columns=file.columns,
@@ -154,14 +156,14 @@ def _fill(account: Account, count: Callable[..., None], *, again: Mapping[str, s
     return tables
 
 
-def _counted(account: Account) -> Tally:
-    tally = Tally()
+def _counted(account: Results) -> SummaryBuilder:
+    tally = SummaryBuilder()
     for entry in account.recorded():
         tally.add(entry)
     return tally
 
 
-def write_summary(tally: Tally, facts: Facts, storage: Storage) -> Summary:
+def write_summary(tally: SummaryBuilder, facts: RunFacts, storage: Storage) -> Summary:
     """Write the summary; what fails of it stands in what is written of it afterwards."""
     summary = tally.summary(facts)
     lost = _write_summaries(summary, storage)
@@ -197,14 +199,14 @@ def _write(storage: Storage, name: str, content: bytes) -> OSError | None:
     return file.error
 
 
-def ending(stop: Stop) -> Ending | None:
+def stop_reason(stop: Stop) -> StopReason | None:
     """What a run's stop means for its summary; None when it was never set."""
     if stop.signal is not None:
-        return Ending("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
+        return StopReason("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
     if stop.fatal is not None:
         state: State = "paused" if stop.fatal.exit_code == _COME_BACK else "stopped"
         message = str(stop.fatal)
         if stop.fatal.resets_at is not None:
             message += f"; it begins anew at {stop.fatal.resets_at.astimezone():%Y-%m-%d %H:%M %Z}"
-        return Ending(state, stop.fatal.exit_code, message, cause=stop.fatal.outcome)
+        return StopReason(state, stop.fatal.exit_code, message, cause=stop.fatal.outcome)
     return None

@@ -25,7 +25,7 @@ _LONG_DEAD_S = 600.0  # by then all have noticed, however far apart the clocks o
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Heartbeat:
     """What the run says."""
 
     run: str
@@ -36,7 +36,7 @@ class Word:
     at: float = 0.0  # when, in seconds since the epoch
 
 
-class Control:
+class HeartbeatWriter:
     """The run's side: says a word now, and again and again until the end. `lost` hears that it may not any more."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Control:
         self._storage = storage
         self._every = every
         self._lost = lost
-        self._word = Word(run)
+        self._word = Heartbeat(run)
         self._lock = threading.Lock()
         self._over = threading.Event()
 
@@ -89,21 +89,21 @@ class Control:
         _write(self._storage, self._word)
 
 
-class Ear:
+class HeartbeatReader:
     """A worker's side. `lost` turns True when nobody speaks for this run any more."""
 
     def __init__(self, storage: Storage, run: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
         self._run = run
         self._clock = clock
-        self._word = Word(run)
+        self._word = Heartbeat(run)
         self._changed = clock()
 
-    def listen(self) -> Word:
+    def listen(self) -> Heartbeat:
         """The run's word as it is now; a run that is lost says to stop and to cut."""
         word = self._word
         with suppress(OSError):
-            word = heard(self._storage) or word
+            word = read_heartbeat(self._storage) or word
         if word != self._word:
             self._word, self._changed = word, self._clock()
         if word.run != self._run or word.over or self._clock() - self._changed > ORPHANED_AFTER_S:
@@ -111,14 +111,14 @@ class Ear:
         return word
 
 
-def heard(storage: Storage) -> Word | None:
+def read_heartbeat(storage: Storage) -> Heartbeat | None:
     """What was said last; None where nobody ever spoke."""
     with suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
-        return Word(**orjson.loads(storage.read(NAME)))
+        return Heartbeat(**orjson.loads(storage.read(NAME)))
     return None
 
 
-def wait_for_silence(
+def wait_for_orphaned_workers(
     storage: Storage,
     *,
     say: Callable[[str], None],
@@ -126,7 +126,7 @@ def wait_for_silence(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Return once workers of an earlier run that was killed must have noticed. For whoever holds the lock."""
-    word = heard(storage)
+    word = read_heartbeat(storage)
     if word is not None and not word.over and clock() - word.at < _LONG_DEAD_S:
         seconds = ORPHANED_AFTER_S + 2 * EVERY_S
         say(f"the last run here was killed: waiting {seconds:.0f} s, until its workers elsewhere have stopped, too")
@@ -134,6 +134,6 @@ def wait_for_silence(
         _write(storage, replace(word, over=True))
 
 
-def _write(storage: Storage, word: Word) -> None:
+def _write(storage: Storage, word: Heartbeat) -> None:
     with storage.write(NAME) as file:
-        file.write(orjson.dumps({name: getattr(word, name) for name in Word.__slots__}))
+        file.write(orjson.dumps({name: getattr(word, name) for name in Heartbeat.__slots__}))

@@ -20,7 +20,7 @@ from imagen_batch.system.child_env import reduced_environment
 _WORTH_IT = 64 * 2**20  # bytes of ledger: read as quickly as such a process starts
 
 
-def read_ahead(place: str) -> Future[History] | None:
+def preload_history(place: str) -> Future[History] | None:
     """The history of the run at `place` as it is now; None where it is as quickly read later.
 
     The process ends by itself. What lies in a bucket has to be fetched first, and is read then.

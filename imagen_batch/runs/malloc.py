@@ -17,7 +17,7 @@ _KEPT_BYTES = 256 * 2**20
 _ARENAS = 2  # what one thread gave back serves another
 
 
-def keep_blocks() -> None:
+def keep_large_blocks() -> None:
     """Let this process keep large blocks of memory that it gave back. Without glibc nothing happens."""
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -16,18 +16,18 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from imagen_batch.errors import Transient
-from imagen_batch.images.store import INCOMING, RESCUED, Shelf
-from imagen_batch.images.validate import Facts, inspect
+from imagen_batch.images.store import RESCUED, STAGING, ImageStore
+from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.ledger.history import History, OpenAttempt
 from imagen_batch.ledger.reader import DoneRecord, read_records
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.filenames import picture_name
 from imagen_batch.planning.keys import request_key
-from imagen_batch.planning.pending import lacking, still_to_make
-from imagen_batch.planning.plan import Examined
-from imagen_batch.records import CostIs, Sample, Trace
+from imagen_batch.planning.pending import pending_requests, pending_rows
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.records import CostIs, RequestTrace, SampleResult
 from imagen_batch.runs.recovery_evidence import read_evidence
-from imagen_batch.sending.samples import kept_sample
+from imagen_batch.sending.samples import saved
 from imagen_batch.storage import LEDGER, Storage
 from imagen_batch.storage.regular_files import file_names, irregularity
 from imagen_batch.text import plural
@@ -89,29 +89,29 @@ class Recovery:
             )
 
 
-def recover(examined: Examined, shelf: Shelf, past: History, ledger: LedgerWriter) -> Recovery:
+def recover(plan: RunPlan, store: ImageStore, past: History, ledger: LedgerWriter) -> Recovery:
     """Record every image that lies in the folder and that the run would otherwise pay for again."""
-    left = [_clue(name) for name, _ in shelf.storage.sizes(INCOMING)]
-    clues = [*left, *(_unexplained(examined, past, shelf.storage) if _is_unfinished(examined, past) else ())]
+    left = [_clue(name) for name, _ in store.storage.sizes(STAGING)]
+    clues = [*left, *(_unexplained(plan, past, store.storage) if _is_unfinished(plan, past) else ())]
     recovery = Recovery()
     if clues:
-        _Search(examined, shelf, past, ledger, recovery).run(clues)
+        _Search(plan, store, past, ledger, recovery).run(clues)
     return recovery
 
 
 @dataclass(slots=True)
 class _Search:
-    examined: Examined
-    shelf: Shelf
+    plan: RunPlan
+    store: ImageStore
     past: History
     ledger: LedgerWriter
     recovery: Recovery
 
     def run(self, clues: list[Clue]) -> None:
-        owners = find_owners(self.examined, clues)
-        samples = sum(samples for _, samples in self.examined.asked)
-        taken: dict[Owner, tuple[Clue, Facts]] = {}
-        files, digests = _recorded(self.shelf.storage, {clue.file for clue in clues})
+        owners = find_owners(self.plan, clues)
+        samples = sum(samples for _, samples in self.plan.asked)
+        taken: dict[Owner, tuple[Clue, ImageInfo]] = {}
+        files, digests = _recorded(self.store.storage, {clue.file for clue in clues})
         for clue in clues:
             if clue.file in files or not (owners.get(clue.file) or _is_incoming(clue)):
                 continue
@@ -126,19 +126,19 @@ class _Search:
         self.recovery.unproven += self._nameless({clue.file for clue in clues if not clue.key} - files)
         for clue in clues:
             if _is_incoming(clue):
-                self.shelf.storage.remove(clue.file)
+                self.store.storage.remove(clue.file)
 
     def _is_made(self, owner: Owner) -> bool:
         """Also where the row has its image under another key than that of an earlier version."""
-        bases = {owner.base, self.examined.asked.base(owner.row)}
+        bases = {owner.base, self.plan.asked.base(owner.row)}
         return any(self.past.status(base, owner.number) == "ok" for base in bases)
 
-    def _facts(self, clue: Clue) -> Facts | None:
+    def _facts(self, clue: Clue) -> ImageInfo | None:
         """The facts of a whole image; None for anything else, and where the manifest means other bytes."""
-        if irregularity(self.shelf.storage, clue.file):
+        if irregularity(self.store.storage, clue.file):
             return None
         try:
-            facts = inspect(self.shelf.storage.read(clue.file))
+            facts = validate(self.store.storage.read(clue.file))
         except (Transient, FileNotFoundError):
             return None
         return facts if clue.sha256 in {None, facts.sha256} else None
@@ -146,23 +146,23 @@ class _Search:
     def _keep(self, clue: Clue, owner: Owner | None, extension: str) -> None:
         """An image that can't be recorded is not thrown away."""
         if _is_incoming(clue):
-            self.shelf.storage.link(clue.file, f"{RESCUED}/{PurePosixPath(clue.file).name}{extension}")
+            self.store.storage.link(clue.file, f"{RESCUED}/{PurePosixPath(clue.file).name}{extension}")
             self.recovery.rescued += 1
         elif owner is None:
             self.recovery.unproven.append(clue.file)
 
     def _nameless(self, files: Collection[str]) -> list[str]:
         """Those of the files that have the name, given by the user, of an image that is still to be made."""
-        if not files or not self.examined.has_names:
+        if not files or not self.plan.has_names:
             return []
         by_stem = {str(PurePosixPath(file).with_suffix("")): file for file in files}
-        lacks = lacking(self.examined.asked, self.past, settings=self.examined.settings)
-        requests = still_to_make(self.examined.orders(), lacks)
+        lacks = pending_rows(self.plan.asked, self.past, settings=self.plan.settings)
+        requests = pending_requests(self.plan.orders(), lacks)
         return [by_stem[name] for request in requests for name in request.names if name in by_stem]
 
-    def _record(self, taken: Mapping[Owner, tuple[Clue, Facts]]) -> None:
+    def _record(self, taken: Mapping[Owner, tuple[Clue, ImageInfo]]) -> None:
         names = self._names(owner for owner, (clue, _) in taken.items() if _is_incoming(clue))
-        by_key: defaultdict[str, list[tuple[Owner, Clue, Facts]]] = defaultdict(list)
+        by_key: defaultdict[str, list[tuple[Owner, Clue, ImageInfo]]] = defaultdict(list)
         for owner, (clue, facts) in taken.items():
             by_key[owner.key].append((owner, clue, facts))
         open_attempts = {attempt.key: attempt for attempt in self.past.open.values()} if by_key else {}
@@ -172,22 +172,24 @@ class _Search:
             self._done(found[0][0], samples, attempt)
         self.ledger.flush()
 
-    def _sample(self, found: tuple[Owner, Clue, Facts], name: str | None, attempt: OpenAttempt | None) -> Sample:
+    def _sample(
+        self, found: tuple[Owner, Clue, ImageInfo], name: str | None, attempt: OpenAttempt | None
+    ) -> SampleResult:
         owner, clue, facts = found
-        price = attempt.share if attempt else self.examined.asked.price(owner.row)
+        price = attempt.share if attempt else self.plan.asked.price(owner.row)
         cost: tuple[float | None, CostIs] = (price, "unknown" if price is None else "estimate")
         file = clue.file
         if name is not None:
-            file = self.shelf.publish(clue.file, key=owner.key, name=name + facts.extension, again=True)
-        return kept_sample(owner.number, file, facts, cost=cost)
+            file = self.store.publish(clue.file, key=owner.key, name=name + facts.extension, again=True)
+        return saved(owner.number, file, facts, cost=cost)
 
-    def _done(self, owner: Owner, samples: tuple[Sample, ...], attempt: OpenAttempt | None) -> None:
+    def _done(self, owner: Owner, samples: tuple[SampleResult, ...], attempt: OpenAttempt | None) -> None:
         self.recovery.images += len(samples)
         if attempt is None:
-            trace = Trace(owner.key, attempts=max(1, self.past.attempts_of(owner.key)))
+            trace = RequestTrace(owner.key, attempts=max(1, self.past.attempts_of(owner.key)))
             self.ledger.recovered(owner, samples, trace)
         else:
-            trace = Trace(owner.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
+            trace = RequestTrace(owner.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
             lost = (attempt.share or 0.0) * (len(attempt.numbers) - len(samples))
             self.ledger.recovered(owner, samples, trace, maybe_usd=lost)
 
@@ -197,7 +199,7 @@ class _Search:
         for owner in owners:
             by_row[owner.row].append(owner)
         names: dict[Owner, str] = {}
-        for order in islice(self.examined.orders(), max(by_row, default=0)):
+        for order in islice(self.plan.orders(), max(by_row, default=0)):
             for owner in by_row.get(order.row.row, ()):
                 names[owner] = picture_name(
                     order.stem,
@@ -210,15 +212,15 @@ class _Search:
         return names
 
 
-def find_owners(examined: Examined, clues: Iterable[Clue]) -> dict[str, list[Owner]]:
+def find_owners(plan: RunPlan, clues: Iterable[Clue]) -> dict[str, list[Owner]]:
     """For each file the samples of the input whose key it may name."""
     wanted: defaultdict[str, list[Clue]] = defaultdict(list)
     for clue in clues:
         if clue.key:
             wanted[clue.key[:_PREFIX]].append(clue)
     owners: defaultdict[str, list[Owner]] = defaultdict(list)
-    for row, base, samples in _bases(examined) if wanted else ():
-        per_request = examined.asked.per_request(row)
+    for row, base, samples in _bases(plan) if wanted else ():
+        per_request = plan.asked.per_request(row)
         for number in range(1, samples + 1):
             for key in possible_keys(base, number, per_request):
                 for clue in wanted.get(key[:_PREFIX], ()):
@@ -227,11 +229,11 @@ def find_owners(examined: Examined, clues: Iterable[Clue]) -> dict[str, list[Own
     return owners
 
 
-def _bases(examined: Examined) -> Iterator[tuple[int, str, int]]:
+def _bases(plan: RunPlan) -> Iterator[tuple[int, str, int]]:
     """Row, base key and number of samples of each row; twice where an earlier version gave it another key."""
-    for row, (base, samples) in enumerate(examined.asked, 1):
+    for row, (base, samples) in enumerate(plan.asked, 1):
         yield row, base, samples
-    for row, _, earlier, samples in examined.asked.earlier():
+    for row, _, earlier, samples in plan.asked.earlier():
         yield row, earlier, samples
 
 
@@ -252,18 +254,18 @@ def _sole_owner(clue: Clue, owners: Collection[Owner], *, chances: int) -> Owner
     return owner if chances < _CHANCE * 16**_PREFIX else None
 
 
-def _is_unfinished(examined: Examined, past: History) -> bool:
+def _is_unfinished(plan: RunPlan, past: History) -> bool:
     """Whether a sample may still be paid for, or has been without a result."""
-    if next(lacking(examined.asked, past, settings=examined.settings), None) is not None:
+    if next(pending_rows(plan.asked, past, settings=plan.settings), None) is not None:
         return True
     return past.has_open
 
 
 def _is_incoming(clue: Clue) -> bool:
-    return clue.file.startswith(f"{INCOMING}/")
+    return clue.file.startswith(f"{STAGING}/")
 
 
-def _unexplained(examined: Examined, past: History, storage: Storage) -> list[Clue]:
+def _unexplained(plan: RunPlan, past: History, storage: Storage) -> list[Clue]:
     """Files that the ledger does not account for, as far as that can be told without reading it again.
 
     Names of the user's own say nothing; they are only looked at when there are more of them than recorded images.
@@ -272,7 +274,7 @@ def _unexplained(examined: Examined, past: History, storage: Storage) -> list[Cl
     for clue in _listed(storage):
         if not clue.key:
             nameless += 1
-        elif _is_explained(clue, examined, past):
+        elif _is_explained(clue, plan, past):
             explained += 1
         else:
             clues.append(clue)
@@ -288,13 +290,13 @@ def _listed(storage: Storage) -> Iterator[Clue]:
     return (_clue(name) for below in ("images", RESCUED) for name in file_names(storage, below))
 
 
-def _is_explained(clue: Clue, examined: Examined, past: History) -> bool:
-    if clue.row is None or clue.number is None or not 0 < clue.row <= examined.rows:
+def _is_explained(clue: Clue, plan: RunPlan, past: History) -> bool:
+    if clue.row is None or clue.number is None or not 0 < clue.row <= plan.rows:
         return False
-    base = examined.asked.base(clue.row)
+    base = plan.asked.base(clue.row)
     if past.status(base, clue.number) != "ok":
         return False
-    keys = possible_keys(base, clue.number, examined.asked.per_request(clue.row))
+    keys = possible_keys(base, clue.number, plan.asked.per_request(clue.row))
     return any(key.startswith(clue.key) for key in keys)
 
 

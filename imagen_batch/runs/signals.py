@@ -30,12 +30,12 @@ class Arrival(NamedTuple):
 
 
 @contextmanager
-def stopping_on_signals(
+def handle_signals(
     stop: Stop,
     *,
     grace: float,
     cut: Callable[[], None],
-    announce: Callable[[int], None] = lambda _number: None,
+    record_sent: Callable[[int], None] = lambda _number: None,
 ) -> Iterator[None]:
     """Let signals set `stop`; after `grace` seconds, or at a second signal, `cut` ends what is in flight.
 
@@ -48,10 +48,10 @@ def stopping_on_signals(
     arrivals: SimpleQueue[Arrival | None] = SimpleQueue()  # its put may interrupt itself: a handler may call it
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        stop.for_signal(number)
+        stop.interrupt(number)
         arrivals.put(Arrival(number, time.monotonic()))
 
-    watching = threading.Thread(target=_watch, args=(arrivals, grace, cut, announce), name="signals", daemon=True)
+    watching = threading.Thread(target=_watch, args=(arrivals, grace, cut, record_sent), name="signals", daemon=True)
     watching.start()
     # A signal that nohup or a shell switched off stays off.
     handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -65,12 +65,12 @@ def stopping_on_signals(
 
 
 def _watch(
-    arrivals: SimpleQueue[Arrival | None], grace: float, cut: Callable[[], None], announce: Callable[[int], None]
+    arrivals: SimpleQueue[Arrival | None], grace: float, cut: Callable[[], None], record_sent: Callable[[int], None]
 ) -> None:
     first = arrivals.get()
     if first is None:
         return
-    announce(first.number)
+    record_sent(first.number)
     if _to_be_cut(arrivals, first, grace):
         cut()
 

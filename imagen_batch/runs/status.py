@@ -8,37 +8,37 @@ from pathlib import Path
 
 import orjson
 
-from imagen_batch.inputs.snapshot import reopened
+from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.reports.continuation import continuation
-from imagen_batch.reports.results import Account
-from imagen_batch.reports.summary import Facts, Summary, Tally
+from imagen_batch.reports.results import Results
+from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from imagen_batch.runs.finalize import older_images
 from imagen_batch.storage import LEDGER, Storage, in_reach, open_storage
 
 
-def look(place: str | Path) -> Summary:
+def run_status(place: str | Path) -> Summary:
     """The state of the run in `place`, as its summary would tell it now. Raises SettingsInvalid when there is none.
 
     While the run goes on, what it sent and waits for is in flight; what an earlier one left open stays unknown.
     """
-    storage, examined, tally = open_storage(place), reopened(place), Tally()
+    storage, plan, tally = open_storage(place), reload_plan(place), SummaryBuilder()
     with in_reach(place, to="be read"):
         running = storage.is_locked()  # before the ledger: of a run that ends meanwhile nothing is called unknown
         past = read_history(storage.logs(LEDGER))
         began = _last_begin(storage)
         in_flight = past.open_since(began) if running and began is not None else set()
-        for entry in Account(examined, past, storage, in_flight=in_flight).entries():
+        for entry in Results(plan, past, storage, in_flight=in_flight).entries():
             tally.add(entry)
         elsewhere = older_images(past, storage, shown=tally.ok)
         started, finished = _times(storage, began, running=running)
-    provider = examined.settings.provider
+    provider = plan.settings.provider
     charges = past.charges(provider)
     return tally.summary(
-        Facts(
+        RunFacts(
             out=storage.place,
             command="",
-            run=continuation(examined, past),
+            run=continuation(plan, past),
             started_at=started,
             finished_at=finished,
             provider=provider,

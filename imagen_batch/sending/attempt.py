@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from imagen_batch.errors import AttemptError, Fatal, ImagenBatchError, Interrupted, Transient
 from imagen_batch.records import ImageRequest
 from imagen_batch.sending.budget import Reservation
-from imagen_batch.sending.context import Studio
+from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.pace import Permit
 
@@ -23,22 +23,28 @@ class OverBudget(ImagenBatchError):
     """The attempt does not fit below the wall any more; it was not made."""
 
 
-class Tab:
+class Attempt:
     """The money, the place among those in flight and the ledger's line of one attempt."""
 
     def __init__(
-        self, request: ImageRequest, studio: Studio, *, attempt: int, reservation: Reservation, permit: Permit
+        self,
+        request: ImageRequest,
+        context: SendingContext,
+        *,
+        attempt: int,
+        reservation: Reservation,
+        permit: Permit,
     ) -> None:
         self._request = request
-        self._studio = studio
+        self._studio = context
         self._attempt = attempt
         self._reservation = reservation
         self._permit = permit
-        self._governor: Governor = studio.governor(request.model)
-        self.at = studio.clock()
+        self._governor: Governor = context.governor(request.model)
+        self.at = context.clock()
         self.settled = False
 
-    def announce(self) -> None:
+    def record_sent(self) -> None:
         """Tell the ledger. What it can't take is not sent: raises OSError."""
         try:
             self._studio.ledger.sent(
@@ -54,7 +60,7 @@ class Tab:
         self._settle(usd, pictures)
         self._governor.succeeded(self._permit)
 
-    def in_vain(self, error: Transient, *, usd: float | None) -> None:
+    def no_image(self, error: Transient, *, usd: float | None) -> None:
         """The service answered, and is asked once more: this attempt is closed at its price."""
         self._back(error, "no", usd=usd)
         self._settle(usd, 0)
@@ -77,7 +83,7 @@ class Tab:
         try:
             self._governor.failed(self._permit, error)
         except Fatal as outage:
-            self._studio.stop.for_error(outage)
+            self._studio.stop.fail(outage)
             if not recorded:
                 raise Interrupted from outage
 
@@ -97,14 +103,14 @@ class Tab:
         try:
             return not self._governor.failed(self._permit, error)
         except Fatal as outage:
-            self._studio.stop.for_error(outage)
+            self._studio.stop.fail(outage)
             raise Interrupted from outage
 
     def abandon(self) -> None:
         """Nothing is known of it: its line stays open, its money set aside."""
         self.settled = True
         self._reservation.keep()
-        self._governor.withdrawn()
+        self._governor.cancelled()
 
     def _settle(self, usd: float | None, pictures: int) -> None:
         self.settled = True
@@ -113,7 +119,7 @@ class Tab:
     def _release(self) -> None:
         self.settled = True
         self._reservation.release()
-        self._governor.withdrawn()
+        self._governor.cancelled()
 
     def _back(self, error: AttemptError, charged: str, *, usd: float | None = None) -> None:
         facts = {"kind": error.kind, "status": error.http_status, "charged": charged, "usd": usd}
@@ -122,35 +128,35 @@ class Tab:
 
 
 @contextmanager
-def opened_tab(request: ImageRequest, studio: Studio, *, attempt: int) -> Iterator[Tab]:
+def begin_attempt(request: ImageRequest, context: SendingContext, *, attempt: int) -> Iterator[Attempt]:
     """Everything an attempt needs before it may be sent.
 
     Raises OverBudget, Interrupted (a stop, or no room on disk) or OSError (the ledger) when it may not.
     """
-    _reserve_room(request, studio)
-    reservation = studio.budget.reserve(request.price, request.samples, stop=studio.stop)
+    _reserve_room(request, context)
+    reservation = context.budget.reserve(request.price, request.samples, stop=context.stop)
     if reservation is None:
         raise OverBudget
     try:
-        permit = studio.governor(request.model).admit(images=request.samples)
+        permit = context.governor(request.model).acquire(images=request.samples)
     except BaseException:
         reservation.release()
         raise
-    tab = Tab(request, studio, attempt=attempt, reservation=reservation, permit=permit)
+    tab = Attempt(request, context, attempt=attempt, reservation=reservation, permit=permit)
     try:
-        tab.announce()
-        with studio.in_flight.holding(request.samples):
+        tab.record_sent()
+        with context.in_flight.holding(request.samples):
             yield tab
     finally:
         if not tab.settled:
             tab.abandon()
 
 
-def _reserve_room(request: ImageRequest, studio: Studio) -> None:
+def _reserve_room(request: ImageRequest, context: SendingContext) -> None:
     """Reserve disk space for the images of a request; `generate` releases it when they are stored."""
     kind = request.model, request.options.image_size
     try:
-        studio.shelf.room.reserve(request.key, images=request.samples, kind=kind, pause=studio.stop.sleep)
+        context.store.room.reserve(request.key, images=request.samples, kind=kind, pause=context.stop.sleep)
     except Fatal as full:
-        studio.stop.for_error(full)
+        context.stop.fail(full)
         raise Interrupted from full

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from imagen_batch.images.store import Shelf
+from imagen_batch.images.store import ImageStore
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.endpoints import Provider
 from imagen_batch.providers.transport import Transport
-from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.in_flight import InFlight
@@ -70,7 +70,7 @@ class Governors:
 
 
 @dataclass(frozen=True)
-class Studio:
+class SendingContext:
     """Everything one process needs to turn requests into pictures.
 
     `tries` tells how many attempts earlier runs made for a request that has no result yet.
@@ -82,17 +82,17 @@ class Studio:
     provider: Provider
     transport: Transport
     ledger: LedgerWriter
-    shelf: Shelf
+    store: ImageStore
     budget: Budget
     stop: Stop
     governors: Governors
     tries: Callable[[ImageRequest], int] = lambda _request: 0
-    seen: Callable[[tuple[Sample, ...]], None] = lambda _samples: None
+    seen: Callable[[tuple[SampleResult, ...]], None] = lambda _samples: None
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
     in_flight: InFlight = field(default_factory=InFlight)
     # Whole bodies are large: few threads unpack theirs while the others wait for the service.
-    unpacking: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
+    decode_slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
 
     def governor(self, model: str) -> Governor:
         """The one door for all requests to `model`."""

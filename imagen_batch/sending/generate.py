@@ -7,96 +7,102 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from imagen_batch.errors import Fatal, Interrupted, Transient, disk_trouble
-from imagen_batch.images.validate import Facts, contradicts, is_rare
-from imagen_batch.planning.requests import narrowed
-from imagen_batch.records import CostIs, ImageRequest, Picture, Sample, Trace
+from imagen_batch.errors import Fatal, Interrupted, Transient, storage_failure
+from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
+from imagen_batch.planning.requests import single_sample
+from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, SampleResult
 from imagen_batch.sending.attempt import OverBudget
-from imagen_batch.sending.context import Studio
-from imagen_batch.sending.retry import Answer, Attempts, Checked
-from imagen_batch.sending.samples import _exhausted, _lacking, kept_sample
+from imagen_batch.sending.context import SendingContext
+from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
+from imagen_batch.sending.samples import attempts_exhausted, not_generated, saved
 
 _Todo = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its samples were bought and could not be used, by kind of damage."""
 
 
-def generate_shard(requests: Sequence[ImageRequest], studio: Studio, *, threads: Executor) -> None:
+def generate_shard(requests: Sequence[ImageRequest], context: SendingContext, *, threads: Executor) -> None:
     """Make all pictures of a shard in `threads`, which every shard of the process shares. Raises what is a bug."""
-    futures = [threads.submit(generate, request, studio) for request in requests]
+    futures = [threads.submit(generate, request, context) for request in requests]
     errors = [error for future in futures if (error := future.exception()) is not None]
     if errors:
         raise errors[0]
 
 
-def generate(request: ImageRequest, studio: Studio) -> None:
+def generate(request: ImageRequest, context: SendingContext) -> None:
     """Make the pictures of one request and record what became of each.
 
     Returns without a record where the run stops or the budget ends first. What it raises is a bug, and ends the run.
     """
     todo: list[_Todo] = [(request, Counter())]
     try:
-        while todo and not studio.stop.is_set:
-            todo += _answered(*todo.pop(), studio)
+        while todo and not context.stop.is_set:
+            todo += _run_once(*todo.pop(), context)
     except Exception as error:
-        studio.stop.for_error(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        context.stop.fail(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
         raise
 
 
-def _answered(request: ImageRequest, damages: Mapping[str, int], studio: Studio) -> list[_Todo]:
+def _run_once(request: ImageRequest, damages: Mapping[str, int], context: SendingContext) -> list[_Todo]:
     """Settle one request; returns what has to be asked for once more."""
-    attempts = Attempts(request, studio, damages=damages)
+    attempts = RetryingRequest(request, context, damages=damages)
     try:
-        return _settled(request, attempts, studio)
+        return _attempt_and_record(request, attempts, context)
     except (Interrupted, OverBudget):
         return []
     except OSError as error:
-        studio.stop.for_error(disk_trouble(error))
+        context.stop.fail(storage_failure(error))
         return []
     finally:
-        studio.shelf.room.release(request.key)
+        context.store.room.release(request.key)
 
 
-def _settled(request: ImageRequest, attempts: Attempts, studio: Studio) -> list[_Todo]:
+def _attempt_and_record(request: ImageRequest, attempts: RetryingRequest, context: SendingContext) -> list[_Todo]:
     try:
         answer = attempts.answer()
     except Transient as error:
         uncertain = attempts.uncertain
-        samples = tuple(_exhausted(number, error, attempts.trace, uncertain=uncertain) for number in request.numbers)
-        _record(request, samples, attempts.trace, studio)
+        samples = tuple(
+            attempts_exhausted(number, error, attempts.trace, uncertain=uncertain) for number in request.numbers
+        )
+        _record(request, samples, attempts.trace, context)
         return []
-    _record(request, _samples(request, answer, studio), attempts.trace, studio)
-    return [(narrowed(request, damaged.number), attempts.damages) for damaged in answer.damaged]
+    _record(request, _samples(request, answer, context), attempts.trace, context)
+    return [(single_sample(request, damaged.number), attempts.damages) for damaged in answer.damaged]
 
 
-def _record(request: ImageRequest, samples: tuple[Sample, ...], trace: Trace, studio: Studio) -> None:
+def _record(
+    request: ImageRequest, samples: tuple[SampleResult, ...], trace: RequestTrace, context: SendingContext
+) -> None:
     try:
-        studio.ledger.done(request, samples, trace)
+        context.ledger.done(request, samples, trace)
     except OSError as error:
-        studio.shelf.room.give_up_ballast()
-        studio.stop.for_error(disk_trouble(error))
-        studio.ledger.flush()
-    studio.shelf.clear(request.key, [sample.number for sample in samples if sample.file])
-    studio.seen(samples)
+        context.store.room.release_ballast()
+        context.stop.fail(storage_failure(error))
+        context.ledger.flush()
+    context.store.clear(request.key, [sample.number for sample in samples if sample.file])
+    context.seen(samples)
 
 
-def _samples(request: ImageRequest, answer: Answer, studio: Studio) -> tuple[Sample, ...]:
+def _samples(request: ImageRequest, answer: Answer, context: SendingContext) -> tuple[SampleResult, ...]:
     share = None if answer.usd is None else answer.usd / max(1, len(answer.pictures))
-    made = [_made(request, checked, studio, cost=(share, answer.cost_is)) for checked in answer.pictures]
+    made = [_made(request, checked, context, cost=(share, answer.cost_is)) for checked in answer.pictures]
     # Without a picture what the request cost (its input) stands at the first sample.
     rest = [0.0 if made or index else answer.usd for index in range(len(answer.missing))]
-    lacking = [_lacking(*one, cost=(usd, answer.cost_is)) for one, usd in zip(answer.missing, rest, strict=True)]
+    lacking = [not_generated(*one, cost=(usd, answer.cost_is)) for one, usd in zip(answer.missing, rest, strict=True)]
     return tuple(sorted((*made, *lacking), key=lambda sample: sample.number))
 
 
-def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tuple[float | None, CostIs]) -> Sample:
+def _made(
+    request: ImageRequest, checked: ValidImage, context: SendingContext, *, cost: tuple[float | None, CostIs]
+) -> SampleResult:
     facts, picture = checked.facts, checked.picture
     name = request.name(checked.number) + facts.extension
-    file, trouble = studio.shelf.put(picture.data, key=request.key, number=checked.number, name=name)
+    file, trouble = context.store.put(picture.data, key=request.key, number=checked.number, name=name)
     if trouble is not None:
-        studio.stop.for_error(disk_trouble(trouble))
+        context.stop.fail(storage_failure(trouble))
     error, error_kind = _about_type(picture, facts)
     return replace(
-        kept_sample(checked.number, file, facts, cost=cost),
+        saved(checked.number, file, facts, cost=cost),
         finish_reason=picture.finish_reason,
         safety=picture.safety,
         note=picture.note,
@@ -105,7 +111,7 @@ def _made(request: ImageRequest, checked: Checked, studio: Studio, *, cost: tupl
     )
 
 
-def _about_type(picture: Picture, facts: Facts) -> tuple[str | None, str | None]:
+def _about_type(picture: Picture, facts: ImageInfo) -> tuple[str | None, str | None]:
     """What a user should know about the type of a picture that is there: an error text and its kind."""
     if contradicts(picture.mime_type, facts):
         return f"the service said {picture.mime_type}", "mime_mismatch"

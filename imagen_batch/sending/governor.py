@@ -41,7 +41,7 @@ class Governor:
         self._door = threading.Lock()
         self._changed = threading.Condition()
 
-    def admit(self, *, images: int = 1) -> Permit:
+    def acquire(self, *, images: int = 1) -> Permit:
         """Wait for leave to start an attempt for so many images. Raises Interrupted on a stop."""
         with self._door, self._changed:
             while True:
@@ -80,10 +80,10 @@ class Governor:
             self._pace.resize(share)
             self._changed.notify()
 
-    def withdrawn(self) -> None:
+    def cancelled(self) -> None:
         """The attempt ended without telling anything about the service's health."""
         with self._changed:
-            self._pace.withdrawn()
+            self._pace.cancelled()
             self._changed.notify()
 
 

@@ -114,7 +114,7 @@ class Pace:
         if self.outage:
             self._hold(now + self._pause(self._failures - _OUTAGE_AFTER))
 
-    def withdrawn(self) -> None:
+    def cancelled(self) -> None:
         """An attempt ended without telling anything about the service."""
         self._in_flight -= 1
 

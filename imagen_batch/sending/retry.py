@@ -15,14 +15,14 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from imagen_batch.errors import AttemptError, Fatal, Interrupted, RateLimited, Transient
 from imagen_batch.images.quarantine import quarantine
-from imagen_batch.images.validate import Facts, inspect
+from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.providers.redaction import redact_error, redact_reply
-from imagen_batch.providers.transport import Raw
+from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.records import CostIs, ImageRequest, Missing, Picture, Reply, Trace
-from imagen_batch.sending.attempt import Tab, opened_tab
-from imagen_batch.sending.context import Studio
+from imagen_batch.records import CostIs, ImageRequest, NoImage, Picture, Reply, RequestTrace
+from imagen_batch.sending.attempt import Attempt, begin_attempt
+from imagen_batch.sending.context import SendingContext
 from imagen_batch.text import plural
 
 _LONGEST_HINT_S = 120.0  # a service that wants a longer pause for one request is not waited for (api: 10)
@@ -34,12 +34,12 @@ _WHOLE_REPLY = "bad_reply"  # the kind of a reply that came whole and can't be r
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ValidImage:
     """A picture that came whole, with what its bytes say."""
 
     number: int
     picture: Picture
-    facts: Facts
+    facts: ImageInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Damaged:
 class Answer:
     """What a request's last attempt brought. `damaged` are samples to ask for again."""
 
-    pictures: tuple[Checked, ...]
-    missing: tuple[tuple[int, Missing], ...]
+    pictures: tuple[ValidImage, ...]
+    missing: tuple[tuple[int, NoImage], ...]
     damaged: tuple[Damaged, ...]
     usd: float | None  # for all of it; None where no price is known
     cost_is: CostIs
@@ -70,22 +70,24 @@ class NoPicture(Transient):
         super().__init__("no picture came", kind="no_image", http_status=200)
 
 
-class Attempts:
+class RetryingRequest:
     """The attempts of one request. `trace` tells how they went.
 
     `damages` counts, by kind, how often its samples were bought and could not be used. `uncertain` is True once an
     attempt ended whose price nobody knows.
     """
 
-    def __init__(self, request: ImageRequest, studio: Studio, *, damages: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, request: ImageRequest, context: SendingContext, *, damages: Mapping[str, int] | None = None
+    ) -> None:
         self._request = request
-        self._studio = studio
+        self._studio = context
         self.damages = Counter(damages or {})
         self.uncertain = False
         self._counted = 0.0
-        self._in_vain = 0
+        self._empty_answers = 0
         self._renewed = False
-        self.trace = Trace(key=request.key, attempts=studio.tries(request))
+        self.trace = RequestTrace(key=request.key, attempts=context.tries(request))
 
     def answer(self) -> Answer:
         """The service's answer.
@@ -105,7 +107,7 @@ class Attempts:
     def _attempt(self) -> Answer:
         started = self._studio.clock()
         try:
-            with opened_tab(self._request, self._studio, attempt=self.trace.attempts + 1) as tab:
+            with begin_attempt(self._request, self._studio, attempt=self.trace.attempts + 1) as tab:
                 self._begun(tab.at)
                 return self._exchange(tab)
         except Fatal as error:
@@ -114,7 +116,7 @@ class Attempts:
             now = self._studio.clock()
             self.trace = replace(self.trace, finished_at=now, latency_s=round(now - started, 4))
 
-    def _exchange(self, tab: Tab) -> Answer:
+    def _exchange(self, tab: Attempt) -> Answer:
         try:
             answer = self._read(self._post())
         except Transient as error:
@@ -129,14 +131,14 @@ class Attempts:
         self._counted += 1
         if answer.damaged:
             return self._without_damaged(answer, tab)
-        if self._worth_asking_again(answer):
-            self._in_vain += 1
-            tab.in_vain(NoPicture(), usd=answer.usd)
+        if self._should_ask_again(answer):
+            self._empty_answers += 1
+            tab.no_image(NoPicture(), usd=answer.usd)
             raise NoPicture
         tab.answered(usd=answer.usd, pictures=len(answer.pictures))
         return answer
 
-    def _without_damaged(self, answer: Answer, tab: Tab) -> Answer:
+    def _without_damaged(self, answer: Answer, tab: Attempt) -> Answer:
         """Ask again for all, or leave to the caller what is worth asking for alone; the rest is given up."""
         self.damages.update({damaged.kind for damaged in answer.damaged})
         first = answer.damaged[0]
@@ -157,28 +159,28 @@ class Attempts:
         left = tuple(each for each in answer.damaged if each not in given_up)
         return replace(answer, missing=(*answer.missing, *missing), damaged=left)
 
-    def _unaccepted(self, damaged: Damaged) -> Missing:
+    def _unaccepted(self, damaged: Damaged) -> NoImage:
         reason = f"{damaged.message} ({damaged.kind}, {plural(self.trace.attempts, 'attempt')})"
         if damaged.kept:
             reason += f"; what came is kept as {damaged.kept}"
-        return Missing("failed", kind="transient_exhausted", reason=reason)
+        return NoImage("failed", kind="transient_exhausted", reason=reason)
 
     def _begun(self, at: float) -> None:
         self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=self.trace.sent_at or at)
 
-    def _post(self) -> Raw:
+    def _post(self) -> RawReply:
         request, provider = self._request, self._studio.provider
         dialect = DIALECTS[request.dialect]
         payload = orjson.dumps(dialect.encode(request, vertex=provider.vertex))
         headers = {"x-imagen-batch-sample": str(request.first)} if provider.name == "simulator" else None
         return self._studio.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
 
-    def _read(self, raw: Raw) -> Answer:
+    def _read(self, raw: RawReply) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)
-        with self._studio.unpacking:
+        with self._studio.decode_slots:
             return self._checked(self._decoded(raw))
 
-    def _decoded(self, raw: Raw) -> Reply:
+    def _decoded(self, raw: RawReply) -> Reply:
         """What the service said, without the key: the one door where its words become ours."""
         asked, clean = self._request.samples, self._studio.provider.credential.redact
         try:
@@ -196,7 +198,7 @@ class Attempts:
         spare = list(reply.spare)
         for number, sample in zip(self._request.numbers, reply.samples, strict=True):
             found = self._look_at(number, sample, spare)
-            if isinstance(found, Checked):
+            if isinstance(found, ValidImage):
                 pictures.append(found)
             elif isinstance(found, Damaged):
                 damaged.append(found)
@@ -208,23 +210,25 @@ class Attempts:
         usd, cost_is = model.cost(reply.usage, size=size, pictures=len(pictures) + len(damaged))
         return Answer(tuple(pictures), tuple(missing), tuple(damaged), usd, cost_is)
 
-    def _look_at(self, number: int, sample: Picture | Missing, spare: list[Picture]) -> Checked | Damaged | Missing:
+    def _look_at(
+        self, number: int, sample: Picture | NoImage, spare: list[Picture]
+    ) -> ValidImage | Damaged | NoImage:
         """The sample's picture, or one that came beyond those asked for where its own can't be used."""
         found = self._inspected(number, sample)
         while spare and isinstance(found, Damaged):
             found = self._inspected(number, spare.pop())
         return found
 
-    def _inspected(self, number: int, sample: Picture | Missing) -> Checked | Damaged | Missing:
-        if isinstance(sample, Missing):
+    def _inspected(self, number: int, sample: Picture | NoImage) -> ValidImage | Damaged | NoImage:
+        if isinstance(sample, NoImage):
             return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
         try:
-            return Checked(number, sample, inspect(sample.data))
+            return ValidImage(number, sample, validate(sample.data))
         except Transient as error:
             return Damaged(number, error.kind, str(error), kept=self._keep_aside(number, sample))
 
     def _keep_aside(self, number: int, picture: Picture) -> str | None:
-        return quarantine(self._studio.shelf.storage, picture.data, key=self._request.key, number=number)
+        return quarantine(self._studio.store.storage, picture.data, key=self._request.key, number=number)
 
     def _fatal(self, error: Fatal) -> Transient | Interrupted:
         try:
@@ -236,13 +240,13 @@ class Attempts:
             return hiccup
         except Fatal as refusal:
             error = refusal
-        self._studio.stop.for_error(error)
+        self._studio.stop.fail(error)
         return Interrupted()
 
-    def _worth_asking_again(self, answer: Answer) -> bool:
+    def _should_ask_again(self, answer: Answer) -> bool:
         if answer.pictures or self._counted >= self._studio.settings.max_attempts:
             return False
-        return self._in_vain < min(missing.again for _, missing in answer.missing)
+        return self._empty_answers < min(missing.again for _, missing in answer.missing)
 
     def _may_pass(self, error: BaseException) -> bool:
         if not isinstance(error, Transient) or error.kind in _NEVER_AGAIN:

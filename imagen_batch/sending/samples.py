@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from imagen_batch.errors import Transient
-from imagen_batch.images.validate import Facts
-from imagen_batch.records import CostIs, Missing, Outcome, Sample, Trace
+from imagen_batch.images.validate import ImageInfo
+from imagen_batch.records import CostIs, NoImage, Outcome, RequestTrace, SampleResult
 from imagen_batch.text import plural
 
 
-def kept_sample(number: int, file: str, facts: Facts, *, cost: tuple[float | None, CostIs]) -> Sample:
+def saved(number: int, file: str, facts: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
     """The record of a picture that is in the folder."""
-    return Sample(
+    return SampleResult(
         number=number,
         status="ok",
         file=file,
@@ -25,9 +25,9 @@ def kept_sample(number: int, file: str, facts: Facts, *, cost: tuple[float | Non
     )
 
 
-def _lacking(number: int, missing: Missing, *, cost: tuple[float | None, CostIs]) -> Sample:
+def not_generated(number: int, missing: NoImage, *, cost: tuple[float | None, CostIs]) -> SampleResult:
     failed = missing.outcome == "failed"
-    return Sample(
+    return SampleResult(
         number=number,
         status=missing.outcome,
         reason=None if failed else missing.reason,
@@ -43,9 +43,9 @@ def _lacking(number: int, missing: Missing, *, cost: tuple[float | None, CostIs]
     )
 
 
-def _exhausted(number: int, error: Transient, trace: Trace, *, uncertain: bool) -> Sample:
+def attempts_exhausted(number: int, error: Transient, trace: RequestTrace, *, uncertain: bool) -> SampleResult:
     status: Outcome = "unknown" if error.lost else "failed"
-    return Sample(
+    return SampleResult(
         number=number,
         status=status,
         error=f"{error} ({error.kind}, {plural(trace.attempts, 'attempt')})",

@@ -38,11 +38,11 @@ class Stop:
         """True once the run is stopping."""
         return bool(self._reason)
 
-    def for_error(self, error: Fatal) -> None:
+    def fail(self, error: Fatal) -> None:
         """No attempt can succeed any more."""
         self._end(error)
 
-    def for_signal(self, number: int) -> None:
+    def interrupt(self, number: int) -> None:
         """Somebody asked for an end."""
         self._end(number)
 

@@ -41,7 +41,7 @@ class Quota:
     _accounts: dict[str, _Account] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def admit(self, model: str) -> Exceeded | None:
+    def acquire(self, model: str) -> Exceeded | None:
         """Lets a request pass and counts it, or says what it hit. What is refused costs nothing."""
         with self._lock:
             now = self.clock()

@@ -69,7 +69,7 @@ class Service:
         if received.method == "GET":
             return Answer(listing.answer(call, extra=self.extra_models))
         order = self._order(received, call)
-        exceeded = self.quota.admit(order.model.id)
+        exceeded = self.quota.acquire(order.model.id)
         if exceeded:
             reply = refusals.quota(order, window=exceeded.window, limit=exceeded.limit, delay=exceeded.delay)
             return Answer(reply)

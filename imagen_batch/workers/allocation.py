@@ -15,7 +15,7 @@ from imagen_batch.records import CENT_FRACTION, ImageRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
+class Limits:
     """Limits in USD and in pictures; None where there is none."""
 
     usd: float | None = None
@@ -23,19 +23,19 @@ class Wall:
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class Spent:
     """What a shard used of its wall, perhaps charged attempts included."""
 
     usd: float = 0.0
     pictures: int = 0
 
 
-class Shares:
+class Allocator:
     """Hands out walls. `at_once` is how many shards are to be in flight."""
 
-    def __init__(self, wall: Wall, *, at_once: int) -> None:
+    def __init__(self, wall: Limits, *, at_once: int) -> None:
         self._left = wall
-        self._out: dict[int, Wall] = {}
+        self._out: dict[int, Limits] = {}
         self.at_once = at_once
 
     @property
@@ -43,20 +43,20 @@ class Shares:
         """Shards that hold a wall."""
         return len(self._out)
 
-    def take(self, shard: int, requests: Sequence[ImageRequest]) -> Wall | None:
+    def take(self, shard: int, requests: Sequence[ImageRequest]) -> Limits | None:
         """A wall for a shard; None while not even its first request fits below what is left."""
-        wanted = Wall(sum(one.price or 0.0 for one in requests), sum(one.samples for one in requests))
-        least = Wall(requests[0].price or 0.0, requests[0].samples)
+        wanted = Limits(sum(one.price or 0.0 for one in requests), sum(one.samples for one in requests))
+        least = Limits(requests[0].price or 0.0, requests[0].samples)
         usd = _part(self._left.usd, wanted.usd, least.usd, self._free)
         pictures = _part(self._left.pictures, wanted.pictures, least.pictures, self._free)
         if (usd is None and self._left.usd is not None) or (pictures is None and self._left.pictures is not None):
             return None
-        wall = Wall(usd, None if pictures is None else int(pictures))
+        wall = Limits(usd, None if pictures is None else int(pictures))
         self._left = _less(self._left, wall.usd, wall.pictures)
         self._out[shard] = wall
         return wall
 
-    def give_back(self, shard: int, used: Used) -> None:
+    def give_back(self, shard: int, used: Spent) -> None:
         """A shard has ended."""
         wall = self._out.pop(shard)
         self._left = _less(
@@ -85,8 +85,8 @@ def _part(left: float | None, wanted: float | None, least: float | None, free: i
     return part if part <= left + CENT_FRACTION else None
 
 
-def _less(left: Wall, usd: float | None, pictures: int | None) -> Wall:
-    return Wall(
+def _less(left: Limits, usd: float | None, pictures: int | None) -> Limits:
+    return Limits(
         None if left.usd is None else left.usd - (usd or 0.0),
         None if left.pictures is None else left.pictures - (pictures or 0),
     )

@@ -11,40 +11,48 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from imagen_batch.errors import Fatal, disk_trouble
+from imagen_batch.errors import Fatal, storage_failure
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import ledger_files, moment_after
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.requests import narrowed
+from imagen_batch.planning.requests import single_sample
 from imagen_batch.records import ImageRequest, Limit
-from imagen_batch.runs.heartbeat import EVERY_S, Control
+from imagen_batch.runs.heartbeat import EVERY_S, HeartbeatWriter
 from imagen_batch.runs.run import Run
-from imagen_batch.runs.staged_images import salvage
+from imagen_batch.runs.staged_images import recover_staged
 from imagen_batch.storage import LEDGER
-from imagen_batch.workers.allocation import Shares, Used, Wall
-from imagen_batch.workers.messages import Job, Report, Ticket
+from imagen_batch.workers.allocation import Allocator, Limits, Spent
+from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask
 from imagen_batch.workers.worker import NOTICED_AFTER_S, settled, shard_folder
 
 _LOOK_EVERY_S = 0.5
 
 
 @contextmanager
-def dispatching(
+def coordinating(
     run: Run, *, slots: Callable[[], int], sleep: Callable[[float], None] = time.sleep
-) -> Iterator[Dispatch]:
+) -> Iterator[Coordinator]:
     """Send a run's shards out while the block lasts. `slots` is how many the workers there are can make at once."""
-    settings, provider = run.examined.settings, run.studio.provider
-    job = Job(uuid.uuid4().hex, settings, provider.base_url, run.examined.models())
-    control = Control(run.studio.shelf.storage, job.id, lost=lambda error: run.stop.for_error(disk_trouble(error)))
+    settings, provider = run.plan.settings, run.context.provider
+    job = JobSpec(uuid.uuid4().hex, settings, provider.base_url, run.plan.models())
+    control = HeartbeatWriter(
+        run.context.store.storage, job.id, lost=lambda error: run.stop.fail(storage_failure(error))
+    )
     with control.speaking():
-        yield Dispatch(run, control, job, slots=slots, sleep=sleep)
+        yield Coordinator(run, control, job, slots=slots, sleep=sleep)
 
 
-class Dispatch:
+class Coordinator:
     """The shards of a run that are to be made, and those that are under way."""
 
     def __init__(
-        self, run: Run, control: Control, job: Job, *, slots: Callable[[], int], sleep: Callable[[float], None]
+        self,
+        run: Run,
+        control: HeartbeatWriter,
+        job: JobSpec,
+        *,
+        slots: Callable[[], int],
+        sleep: Callable[[float], None],
     ) -> None:
         self._run = run
         self._control = control
@@ -52,7 +60,7 @@ class Dispatch:
         self._sleep = sleep
         self._job = job
         self._cost_limits = _cost_limits(run)  # of the start: what is spent since counts in the shares
-        self._shares = Shares(_wall(run), at_once=1)
+        self._shares = Allocator(_wall(run), at_once=1)
         self._shards: Iterator[list[ImageRequest]] = run.shards()
         self._next = next(self._shards, None)
         self._number = 0
@@ -60,9 +68,9 @@ class Dispatch:
         self._settled = -1  # when the round began
         self._told: dict[str, object] = {}
 
-    def ready(self) -> Iterator[Ticket]:
+    def ready(self) -> Iterator[ShardTask]:
         """Tickets for as many shards as may be under way now."""
-        self._shares.at_once = max(1, min(self._slots(), self._run.examined.settings.concurrency))
+        self._shares.at_once = max(1, min(self._slots(), self._run.plan.settings.concurrency))
         while self._shares.in_flight < self._shares.at_once and not self._run.stop.is_set:
             shard = self._next or self._another_round()
             wall = shard and self._shares.take(self._number + 1, shard)
@@ -74,27 +82,27 @@ class Dispatch:
             yield self._ticket(shard, wall)
         self._tell()
         if self._next and not self._shares.in_flight and not self._run.stop.is_set:
-            self._run.studio.budget.exhausted(self._limit(self._next))
+            self._run.context.budget.exhausted(self._limit(self._next))
 
-    def landed(self, ticket: Ticket, report: Report) -> None:
+    def landed(self, ticket: ShardTask, report: ShardReport) -> None:
         """A shard has ended."""
         self._shares.give_back(ticket.shard, report.used)
-        self._again |= report.walled or report.stopped
+        self._again |= report.budget_exhausted or report.stopped
         self._run.count(report.samples)
         if (error := report.error) is not None:
-            self._run.stop.for_error(error)
+            self._run.stop.fail(error)
 
-    def lost(self, *tickets: Ticket) -> None:
+    def lost(self, *tickets: ShardTask) -> None:
         """Shards' workers died, and nobody else took them up: what they had recorded and received is saved."""
         ledgers = [self._claimed(ticket) for ticket in tickets]
         self._sleep(NOTICED_AFTER_S)
         for ticket, ledger in zip(tickets, ledgers, strict=True):
             past = self._saved(ticket, ledger)
-            self._shares.give_back(ticket.shard, Used(past.lost_money().high, past.pictures_at_most()))
+            self._shares.give_back(ticket.shard, Spent(past.cost_bounds().high, past.max_images_made()))
             self._run.count(tuple(settled(ticket.requests, past)))
         self._again = True
 
-    def drain(self, *tickets: Ticket, grace: float) -> None:
+    def drain(self, *tickets: ShardTask, grace: float) -> None:
         """Let workers that no cluster leads any more finish the attempts in flight, for at most `grace` seconds."""
         with suppress(OSError):  # workers that hear nothing more stop by themselves
             self._control.say(stop=True)
@@ -108,34 +116,34 @@ class Dispatch:
         with suppress(OSError):  # workers that hear nothing more stop by themselves
             self._control.say(stop=True, cut=True)
 
-    def _in_flight(self, ticket: Ticket) -> bool:
+    def _in_flight(self, ticket: ShardTask) -> bool:
         try:
-            past = read_history(self._run.studio.shelf.storage.logs(shard_folder(self._job.id, ticket.shard)))
+            past = read_history(self._run.context.store.storage.logs(shard_folder(self._job.id, ticket.shard)))
         except OSError:
             return False
         return any(past.is_open(one.base, number) for one in ticket.requests for number in one.numbers)
 
-    def _claimed(self, ticket: Ticket) -> LedgerWriter:
+    def _claimed(self, ticket: ShardTask) -> LedgerWriter:
         """Claim a shard as a worker would, so that one that lives after all finds out."""
-        storage, folder = self._run.studio.shelf.storage, shard_folder(self._job.id, ticket.shard)
+        storage, folder = self._run.context.store.storage, shard_folder(self._job.id, ticket.shard)
         ledgers = [path.name for path in ledger_files(storage.logs(folder))]
         ledger = LedgerWriter(storage, now=moment_after(ledgers, time.time()), below=folder)
         ledger.claim(self._job.id, ticket.shard)
         return ledger
 
-    def _saved(self, ticket: Ticket, ledger: LedgerWriter) -> History:
+    def _saved(self, ticket: ShardTask, ledger: LedgerWriter) -> History:
         """What there is of a shard, with the pictures that lay there without a record."""
-        shelf, folder = self._run.studio.shelf, shard_folder(self._job.id, ticket.shard)
-        past = read_history(shelf.storage.logs(folder))
-        salvage(shelf, past, ledger)
+        store, folder = self._run.context.store, shard_folder(self._job.id, ticket.shard)
+        past = read_history(store.storage.logs(folder))
+        recover_staged(store, past, ledger)
         ledger.close()
-        past.read_folder(shelf.storage.logs(folder))
+        past.read_folder(store.storage.logs(folder))
         return past
 
-    def _ticket(self, shard: list[ImageRequest], wall: Wall) -> Ticket:
-        alone = (narrowed(one, number) for one in shard if one.samples > 1 for number in one.numbers)
+    def _ticket(self, shard: list[ImageRequest], wall: Limits) -> ShardTask:
+        alone = (single_sample(one, number) for one in shard if one.samples > 1 for number in one.numbers)
         tries = {one.key: count for one in (*shard, *alone) if (count := self._run.past.tries(one))}
-        return Ticket(self._job, self._number, tuple(shard), wall, self._share, tries)
+        return ShardTask(self._job, self._number, tuple(shard), wall, self._share, tries)
 
     def _another_round(self) -> list[ImageRequest] | None:
         """What a lost worker or a wall of its own left out, once all others are back."""
@@ -143,10 +151,10 @@ class Dispatch:
             return None
         self._again = False
         if self._run.settled == self._settled:
-            self._run.stop.for_error(_no_progress())
+            self._run.stop.fail(_no_progress())
             return None
         self._settled = self._run.settled
-        self._run.past.read_folder(self._run.studio.shelf.storage.logs(LEDGER))
+        self._run.past.read_folder(self._run.context.store.storage.logs(LEDGER))
         self._shards = self._run.shards(further=True)
         self._next = next(self._shards, None)
         return self._next
@@ -171,20 +179,20 @@ class Dispatch:
         return 1 / max(1, self._shares.at_once if self._next else self._shares.in_flight)
 
 
-def _wall(run: Run) -> Wall:
-    settings, past = run.examined.settings, run.past
-    return Wall(
+def _wall(run: Run) -> Limits:
+    settings, past = run.plan.settings, run.past
+    return Limits(
         min(_cost_limits(run).values(), default=None),
-        None if settings.max_images is None else settings.max_images - past.pictures_at_most(settings.provider),
+        None if settings.max_images is None else settings.max_images - past.max_images_made(settings.provider),
     )
 
 
 def _cost_limits(run: Run) -> dict[Limit, float]:
     """What the run's limits in USD leave for it at its start."""
-    settings = run.examined.settings
+    settings = run.plan.settings
     limits: dict[Limit, float] = {}
     if settings.max_cost is not None:
-        limits["max_cost"] = settings.max_cost - run.past.lost_money().high
+        limits["max_cost"] = settings.max_cost - run.past.cost_bounds().high
     if settings.max_cost_per_run is not None:
         limits["max_cost_per_run"] = settings.max_cost_per_run
     return limits

@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 
 from imagen_batch.errors import Fatal
 from imagen_batch.providers.catalogue import Model
-from imagen_batch.records import ImageRequest, Sample
+from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.settings import Settings
-from imagen_batch.workers.allocation import Used, Wall
+from imagen_batch.workers.allocation import Limits, Spent
 
 _Kind = TypeVar("_Kind")
 _FATAL_FACTS = ("kind", "outcome", "exit_code", "http_status", "resets_at")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobSpec:
     """What is the same for every shard of a run. `id` is the run's own, `base_url` where it sends."""
 
     id: str
@@ -32,16 +32,16 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class ShardTask:
     """One shard to be made.
 
     `share` is its part of the account's rate; `tries` are the attempts that earlier runs made, by key.
     """
 
-    job: Job
+    job: JobSpec
     shard: int
     requests: tuple[ImageRequest, ...]
-    wall: Wall
+    wall: Limits
     share: float
     tries: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,22 +50,22 @@ class Ticket:
         return zlib.compress(pickle.dumps(self), level=1)
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Ticket:
+    def unpacked(cls, data: bytes) -> ShardTask:
         """From bytes that a run of ours packed."""
         return _unpacked(data, cls)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ShardReport:
     """What became of a shard.
 
     `walled`: its own wall left requests out; `stopped`: its worker was told to stop, or lost its run; `fatal`: facts
     of what stops the run.
     """
 
-    samples: tuple[Sample, ...] = ()
-    used: Used = field(default_factory=Used)
-    walled: bool = False
+    samples: tuple[SampleResult, ...] = ()
+    used: Spent = field(default_factory=Spent)
+    budget_exhausted: bool = False
     stopped: bool = False
     fatal: Mapping[str, Any] | None = None
 
@@ -74,7 +74,7 @@ class Report:
         return zlib.compress(pickle.dumps(self), level=1)
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Report:
+    def unpacked(cls, data: bytes) -> ShardReport:
         """From bytes that a worker of ours packed."""
         return _unpacked(data, cls)
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.findings import KINDS
-from imagen_batch.audit.quarantine import set_aside
+from imagen_batch.audit.quarantine import quarantine_damaged
 from imagen_batch.audit.report import audit_json, audit_text
 from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.inputs.snapshot import stored_settings
+from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder, open_storage
 from tests.support.damage import OF_PICTURES, OF_TABLES, PAID_AGAIN, STATE, Spoiled, cut_off, gone, notes, renamed
@@ -60,7 +60,7 @@ def found(folder):
 def mend(it, sim):
     """What `--repair` does; returns how many pictures were asked for."""
     before = len(sim.requests)
-    set_aside(audit(it.folder), it.folder)
+    quarantine_damaged(audit(it.folder), it.folder)
     run(it.folder.parent / "prompts.csv", sim, model=IMAGEN, retry="missing")
     return len(sim.requests) - before
 
@@ -256,7 +256,7 @@ def test_a_run_at_work_is_not_disturbed(it):
         with pytest.raises(FolderBusy):
             audit(it.folder)
         with pytest.raises(FolderBusy):
-            set_aside(result, it.folder)
+            quarantine_damaged(result, it.folder)
 
 
 def test_the_json_tells_everything(it):
@@ -289,6 +289,6 @@ def test_many_findings_of_a_kind_are_not_all_listed(it):
 
 def test_the_settings_of_a_run_are_those_it_was_made_with(it):
     """With its own copy of the input, wherever it was started."""
-    settings = stored_settings(it.folder)
+    settings = load_settings_snapshot(it.folder)
     assert (settings.model, settings.place) == (IMAGEN, str(it.folder))
     assert Path(settings.prompts) == it.folder / STATE / "input.csv"

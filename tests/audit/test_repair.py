@@ -12,8 +12,8 @@ import pytest
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.cli.commands import main
-from imagen_batch.inputs.snapshot import stored_settings
-from imagen_batch.planning.plan import examine
+from imagen_batch.inputs.snapshot import load_settings_snapshot
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
@@ -48,9 +48,9 @@ def lost_rows(repaired):
 
 def pay(folder, repaired):
     """What the command does once the user has agreed."""
-    examined = examine(stored_settings(folder), today=TODAY)
-    examined.lost = repaired.lost
-    with open_run(examined, env={}) as opened:
+    plan = make_plan(load_settings_snapshot(folder), today=TODAY)
+    plan.lost = repaired.lost
+    with open_run(plan, env={}) as opened:
         for shard in opened.shards():
             opened.make(shard)
         return opened.finish()
@@ -121,10 +121,10 @@ def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
     torn.write_bytes(torn.read_bytes()[:99])
     repaired = repair(folder)
     assert repaired.images == 1
-    examined = examine(stored_settings(folder).model_copy(update={"max_images": None}), today=TODAY)
-    examined.lost = repaired.lost
+    plan = make_plan(load_settings_snapshot(folder).model_copy(update={"max_images": None}), today=TODAY)
+    plan.lost = repaired.lost
     asked = len(sim.requests)
-    with open_run(examined, env={}) as opened:
+    with open_run(plan, env={}) as opened:
         for shard in opened.shards():
             opened.make(shard)
         assert opened.finish().counts["ok"] == 3

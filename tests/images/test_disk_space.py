@@ -9,9 +9,9 @@ import time
 import pytest
 
 from imagen_batch.errors import Fatal, Interrupted
-from imagen_batch.images.disk_space import Room
-from imagen_batch.images.store import Shelf
-from imagen_batch.planning.plan import examine
+from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.store import ImageStore
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import validated
@@ -36,7 +36,7 @@ KIND = ("a-model", "1K")
 def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
     """Come back later: code 75."""
     disk = Disk(100 * 2**20)
-    room = Room(Folder(tmp_path), in_flight=32, free=disk)
+    room = DiskSpace(Folder(tmp_path), in_flight=32, free=disk)
     room.reserve("a", images=1, kind=KIND)
     room.took(10 * 2**20, key="a")
     room.release("a")
@@ -48,7 +48,7 @@ def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
 
 def test_the_first_image_tells_how_large_they_are(tmp_path):
     """Small ones need little room, and those of another size are not judged by them."""
-    room = Room(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
+    room = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
     room.reserve("a", images=1, kind=KIND)
     room.took(1000, key="a")
     room.release("a")
@@ -70,7 +70,7 @@ def waits(_seconds):
 def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
     """Two fit, the third waits until one is stored and smaller than was thought; then it fits, too."""
     disk = Disk(2**20 + 3_100_000)
-    room = Room(Folder(tmp_path), in_flight=8, free=disk)
+    room = DiskSpace(Folder(tmp_path), in_flight=8, free=disk)
     room.reserve("a", images=1, kind=KIND)
     room.reserve("b", images=1, kind=KIND)
     room.reserve("a", images=1, kind=KIND, pause=waits)  # sent again: it has its room
@@ -88,7 +88,7 @@ def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
 def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
     """Many threads, a fast service, images of about one size: whatever was sent finds room."""
     lock, disk, lost = threading.Lock(), Disk(20 * 2**20), []
-    room = Room(Folder(tmp_path), in_flight=16, free=disk)
+    room = DiskSpace(Folder(tmp_path), in_flight=16, free=disk)
 
     def work(worker):
         dice = random.Random(worker)
@@ -118,9 +118,9 @@ def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
 
 def test_a_stop_ends_the_wait_for_room(tmp_path):
     """Nothing is in the way of a Ctrl-C."""
-    stop, room = Stop(), Room(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
+    stop, room = Stop(), DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
     room.reserve("a", images=1, kind=KIND)
-    stop.for_signal(2)
+    stop.interrupt(2)
     with pytest.raises(Interrupted):
         room.reserve("b", images=1, kind=KIND, pause=stop.sleep)
 
@@ -131,27 +131,27 @@ def test_room_is_released_whatever_became_of_a_request(tmp_path):
     settings = {"prompts": str(prompts(tmp_path, *marked)), "out": str(tmp_path / "out"), "provider": "simulator"}
     with Simulator() as sim:
         settings |= {"base_url": sim.url, "wait_initial": 0.0, "max_attempts": 2}
-        with open_run(examine(validated(settings), today=TODAY), env={}) as opened:
+        with open_run(make_plan(validated(settings), today=TODAY), env={}) as opened:
             for shard in opened.shards():
                 opened.make(shard)
-            assert opened.studio.shelf.room._reserved == {}
+            assert opened.context.store.room._reserved == {}
 
 
 def test_the_ballast_takes_a_small_share_and_goes(tmp_path):
     """It is there to be given up."""
-    room = Room(Folder(tmp_path), in_flight=8, free=Disk(10 * 2**20))
+    room = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(10 * 2**20))
     room.prepare()
     assert (tmp_path / STATE / "ballast").stat().st_size == 2**20
-    room.give_up_ballast()
-    room.give_up_ballast()
+    room.release_ballast()
+    room.release_ballast()
     assert not (tmp_path / STATE / "ballast").exists()
 
 
 def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
     """The first write meets a full disk; the picture is kept all the same, and the trouble is known."""
-    room = Room(Folder(tmp_path), in_flight=8)
+    room = DiskSpace(Folder(tmp_path), in_flight=8)
     room.prepare()
-    shelf = Shelf(Folder(tmp_path), room)
+    store = ImageStore(Folder(tmp_path), room)
     put = Folder.put
 
     def full(self, name, data):
@@ -160,14 +160,14 @@ def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
         put(self, name, data)
 
     monkeypatch.setattr(Folder, "put", full)
-    file, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    file, trouble = store.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
     assert (file, trouble.errno) == ("images/a.png", errno.ENOSPC)
 
 
 def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
     """It is kept under another one."""
-    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
-    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
+    store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
+    name, trouble = store.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
     assert (tmp_path / name).read_bytes() == b"paid"
     assert name.startswith("images/abab")
     assert trouble is None
@@ -176,19 +176,19 @@ def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
 @pytest.mark.parametrize("wish", ["images/taken/a.png", "images/hero.png"])
 def test_a_folder_that_is_a_file_costs_no_picture_and_no_run(tmp_path, wish):
     """`hero.jpg` and `hero.jpg/x` in one file of prompts."""
-    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
+    store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "taken").write_bytes(b"a file")
-    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name=wish)
+    name, trouble = store.put(b"paid", key="ab" * 32, number=1, name=wish)
     assert (tmp_path / name).read_bytes() == b"paid"
     assert trouble is None
 
 
 def test_pictures_that_can_not_be_named_at_all_are_rescued(tmp_path):
     """`images` itself is a file: the picture is kept, and the run is told to stop."""
-    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
+    store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").write_bytes(b"a file")
-    name, trouble = shelf.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    name, trouble = store.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
     assert (tmp_path / name).read_bytes() == b"paid"
     assert name.startswith(".imagen-batch/rescued/")
     assert trouble is not None
@@ -199,16 +199,16 @@ def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_p
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
         calls = iter(range(1000))
-        put = Shelf.put
+        put = ImageStore.put
 
         def filling(self, *args, **kwargs):
             file, trouble = put(self, *args, **kwargs)
             return file, OSError(errno.ENOSPC, "No space left on device") if next(calls) == 5 else trouble
 
-        monkeypatch.setattr(Shelf, "put", filling)
+        monkeypatch.setattr(ImageStore, "put", filling)
         first = run(source, sim, concurrency=1)
         assert first.summary.exit_code == 75
         assert first.statuses.count("ok") == sim.bill.total == 6
-        monkeypatch.setattr(Shelf, "put", put)
+        monkeypatch.setattr(ImageStore, "put", put)
         assert run(source, sim).statuses == ["ok"] * 20
         assert sim.bill.total == 20

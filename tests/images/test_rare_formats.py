@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagen_batch.errors import Transient
-from imagen_batch.images.validate import EXTENSION_OF, EXTENSIONS, contradicts, inspect, is_rare
+from imagen_batch.images.validate import EXTENSION_OF, EXTENSIONS, contradicts, is_rare, validate
 from tests.support.rare_images import HEIC, SOUND, box, encoded
 
 MIME = {
@@ -30,7 +30,7 @@ MIME = {
 @pytest.mark.parametrize("name", SOUND)
 def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
     """Type and sides are what the bytes say."""
-    facts = inspect(SOUND[name])
+    facts = validate(SOUND[name])
     assert facts.mime_type == MIME[name.split(maxsplit=1)[0]]
     assert facts.extension == EXTENSION_OF[facts.mime_type]
     assert facts.extension in EXTENSIONS
@@ -38,7 +38,7 @@ def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
     if not name.startswith("heic"):
         with Image.open(io.BytesIO(SOUND[name])) as picture:
             assert (facts.width, facts.height) == picture.size
-    assert inspect(SOUND[name] + b"tail" * 9).width == facts.width
+    assert validate(SOUND[name] + b"tail" * 9).width == facts.width
 
 
 @settings(deadline=None, max_examples=400)
@@ -47,14 +47,14 @@ def test_a_rare_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
     """No prefix of a whole file is a whole file."""
     data = SOUND[name]
     with pytest.raises(Transient):
-        inspect(data[: int(len(data) * part)])
+        validate(data[: int(len(data) * part)])
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_rare_picture_without_its_last_byte_is_refused(name: str) -> None:
     """The smallest cut is found too."""
     with pytest.raises(Transient) as caught:
-        inspect(SOUND[name][:-1])
+        validate(SOUND[name][:-1])
     assert caught.value.kind == "damaged_picture"
 
 
@@ -67,7 +67,7 @@ def test_changed_bytes_pass_or_are_refused_but_never_break_anything(name: str, d
         place = dice.randrange(min(len(data), 400))  # type: ignore[attr-defined]
         data[place] = dice.randrange(256)  # type: ignore[attr-defined]
     with contextlib.suppress(Transient):
-        inspect(bytes(data))
+        validate(bytes(data))
 
 
 BOMBS = {
@@ -88,7 +88,7 @@ def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> 
     """Before any memory is set aside, and without the decoder's warning (warnings are errors here)."""
     assert BOMBS[name] not in SOUND.values()
     with pytest.raises(Transient, match="claims to be") as caught:
-        inspect(BOMBS[name])
+        validate(BOMBS[name])
     assert caught.value.kind == "damaged_picture"
 
 
@@ -100,14 +100,14 @@ def test_a_large_tiff_is_refused_by_its_header(order: str) -> None:
     body = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
     data = mark + struct.pack(f"{order}IH", 8, len(entries)) + body + bytes(4)
     with pytest.raises(Transient, match="claims to be"):
-        inspect(data)
+        validate(data)
 
 
 def test_a_tiff_whose_directories_go_round_in_a_circle_ends() -> None:
     """A list that ends nowhere is refused."""
     data = b"II*\0" + struct.pack("<IH", 8, 0) + struct.pack("<I", 8)
     with pytest.raises(Transient, match="no end"):
-        inspect(data)
+        validate(data)
 
 
 def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> None:
@@ -115,7 +115,7 @@ def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> 
     body = b"".join(struct.pack("<HHII", tag, 7, 1_000_000, 0) for tag in range(1000, 2000))
     data = b"II*\0" + struct.pack("<IH", 8, 1000) + body + bytes(1_000_000)
     with pytest.raises(Transient, match="more values"):
-        inspect(data)
+        validate(data)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_time_grows_with_the_length_of_a_file_and_no_faster(data: bytes) -> None
     """Megabytes of parts that say nothing take a moment."""
     began = time.process_time()
     with pytest.raises(Transient):
-        inspect(data)
+        validate(data)
     assert time.process_time() - began < 5
 
 
@@ -143,7 +143,7 @@ def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole()
     """What follows the pixels was paid for too."""
     data = encoded("TIFF", tiffinfo={270: "a long description " * 40})
     with pytest.raises(Transient, match="breaks off"):
-        inspect(data[:-10])
+        validate(data[:-10])
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole()
 def test_other_types_are_no_pictures_to_us(data: bytes) -> None:
     """They are kept aside, not among the pictures."""
     with pytest.raises(Transient) as caught:
-        inspect(data)
+        validate(data)
     assert caught.value.kind == "not_a_picture"
 
 
@@ -178,4 +178,4 @@ def test_other_types_are_no_pictures_to_us(data: bytes) -> None:
 )
 def test_a_type_is_contradicted_only_by_another_one(stated: str | None, lie: bool) -> None:
     """Letter case, parameters and silence are no lie."""
-    assert contradicts(stated, inspect(SOUND["gif plain"])) is lie
+    assert contradicts(stated, validate(SOUND["gif plain"])) is lie

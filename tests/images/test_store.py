@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from imagen_batch.images.disk_space import Room
-from imagen_batch.images.store import Shelf
+from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.store import ImageStore
 from imagen_batch.storage import Folder, open_storage
 from tests.support.factories import request as image_request
 
@@ -32,39 +32,39 @@ def storage(request, tmp_path):
 
 
 @pytest.fixture
-def shelf(storage):
+def store(storage):
     """The pictures of a run."""
-    return Shelf(storage, Room(storage, in_flight=1))
+    return ImageStore(storage, DiskSpace(storage, in_flight=1))
 
 
-def _names(shelf, below="images"):
-    return [name for name, _ in shelf.storage.sizes(below)]
+def _names(store, below="images"):
+    return [name for name, _ in store.storage.sizes(below)]
 
 
-def test_a_picture_is_kept_byte_for_byte(shelf):
+def test_a_picture_is_kept_byte_for_byte(store):
     """Folders on the way are made."""
-    assert shelf.put(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
-    assert shelf.storage.read("images/book/a.png") == b"bytes"
-    assert _names(shelf) == ["images/book/a.png"]
+    assert store.put(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
+    assert store.storage.read("images/book/a.png") == b"bytes"
+    assert _names(store) == ["images/book/a.png"]
 
 
-def test_another_picture_is_never_overwritten(shelf):
+def test_another_picture_is_never_overwritten(store):
     """The second one gets a part of its key, the third a number."""
-    names = [shelf.put(data, key=KEY, number=n, name="images/a.png")[0] for n, data in enumerate([b"1", b"2", b"3"])]
+    names = [store.put(data, key=KEY, number=n, name="images/a.png")[0] for n, data in enumerate([b"1", b"2", b"3"])]
     assert names[0] == "images/a.png"
     assert names[1] == f"images/a_{KEY[:8]}.png"
     assert len(set(names)) == 3
-    assert [shelf.storage.read(name) for name in names] == [b"1", b"2", b"3"]
+    assert [store.storage.read(name) for name in names] == [b"1", b"2", b"3"]
 
 
-def test_of_many_writers_each_gets_a_name(shelf):
+def test_of_many_writers_each_gets_a_name(store):
     """Threads that want one name for different pictures lose none."""
     start = threading.Barrier(8)
     got = {}
 
     def write(number):
         start.wait()
-        got[number], _ = shelf.put(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
+        got[number], _ = store.put(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
 
     writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for writer in writers:
@@ -72,40 +72,40 @@ def test_of_many_writers_each_gets_a_name(shelf):
     for writer in writers:
         writer.join()
     assert len(set(got.values())) == 8
-    assert all(shelf.storage.read(name) == bytes([number]) * 50_000 for number, name in got.items())
+    assert all(store.storage.read(name) == bytes([number]) * 50_000 for number, name in got.items())
 
 
 def test_a_dangling_link_under_the_name_is_not_followed(tmp_path):
     """A picture must not be written to wherever some link points."""
-    shelf = Shelf(Folder(tmp_path), Room(Folder(tmp_path), in_flight=1))
+    store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
-    assert shelf.put(b"data", key=KEY, number=1, name="images/a.png")[0] != "images/a.png"
+    assert store.put(b"data", key=KEY, number=1, name="images/a.png")[0] != "images/a.png"
     assert not (tmp_path / "elsewhere.png").exists()
 
 
-def test_what_was_received_is_found_until_the_ledger_has_it(shelf):
+def test_what_was_received_is_found_until_the_ledger_has_it(store):
     """After a kill in between, nothing paid for is lost."""
-    shelf.put(b"one", key=KEY, number=1, name="images/a.png")
-    shelf.put(b"two", key=OTHER, number=2, name="images/b.png")
+    store.put(b"one", key=KEY, number=1, name="images/a.png")
+    store.put(b"two", key=OTHER, number=2, name="images/b.png")
     attempts = [image_request(key=KEY, names=("images/a",)), image_request(key=OTHER, first=2, names=("images/b",))]
-    assert [(one.key, one.number) for one in shelf.left(attempts)] == [(KEY, 1), (OTHER, 2)]
-    shelf.clear(KEY, [1])
-    shelf.clear(KEY, [1])
-    assert [(one.key, one.number) for one in shelf.left(attempts)] == [(OTHER, 2)]
+    assert [(one.key, one.number) for one in store.left(attempts)] == [(KEY, 1), (OTHER, 2)]
+    store.clear(KEY, [1])
+    store.clear(KEY, [1])
+    assert [(one.key, one.number) for one in store.left(attempts)] == [(OTHER, 2)]
 
 
-def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(shelf):
+def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(store):
     """Where that saves a second upload the picture has its name at once."""
     attempt = image_request(key=KEY, names=(OWN.removesuffix(".png"),))
-    shelf.put(b"one", key=KEY, number=1, name=OWN)
-    (left,) = shelf.left([attempt])
-    assert shelf.storage.read(left.file) == b"one"
-    assert (left.file == OWN) is left.named is (not shelf.storage.links)
+    store.put(b"one", key=KEY, number=1, name=OWN)
+    (left,) = store.left([attempt])
+    assert store.storage.read(left.file) == b"one"
+    assert (left.file == OWN) is left.named is (not store.storage.links)
 
 
-def test_publishing_again_after_a_kill_changes_nothing(shelf):
+def test_publishing_again_after_a_kill_changes_nothing(store):
     """The name was given already: it is the same picture."""
-    name, _ = shelf.put(b"one", key=KEY, number=1, name="images/a.png")
-    assert shelf.publish(shelf.incoming(KEY, 1), key=KEY, name="images/a.png", again=True) == name
-    assert _names(shelf) == ["images/a.png"]
+    name, _ = store.put(b"one", key=KEY, number=1, name="images/a.png")
+    assert store.publish(store.incoming(KEY, 1), key=KEY, name="images/a.png", again=True) == name
+    assert _names(store) == ["images/a.png"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 import tests.support.images as damaged
 from imagen_batch.errors import Transient
-from imagen_batch.images.validate import inspect
+from imagen_batch.images.validate import validate
 
 SOUND = damaged.sound()
 
@@ -24,7 +24,7 @@ def files_in(folder: Path) -> set[str]:
 
 def refused(data: bytes) -> bool:
     try:
-        inspect(data)
+        validate(data)
     except Transient as exc:
         return exc.maybe_charged and not exc.lost and exc.kind in {"damaged_picture", "not_a_picture"}
     return False
@@ -38,7 +38,7 @@ def no_links(_part: Path, _target: Path) -> None:
 def test_a_sound_picture_passes_with_its_facts(name: str) -> None:
     """Sides, size and digest are those that Pillow and the bytes themselves tell."""
     data = SOUND[name]
-    facts = inspect(data)
+    facts = validate(data)
     with Image.open(io.BytesIO(data)) as picture:
         assert (facts.width, facts.height) == picture.size
         assert facts.mime_type == Image.MIME[picture.format or ""]
@@ -58,7 +58,7 @@ def test_a_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
     """No prefix of a sound file is a sound file."""
     data = SOUND[name]
     with pytest.raises(Transient):
-        inspect(data[: int(len(data) * part)])
+        validate(data[: int(len(data) * part)])
 
 
 @settings(deadline=None)
@@ -68,7 +68,7 @@ def test_a_png_with_any_byte_changed_is_refused(name: str, dice: object) -> None
     data = bytearray(SOUND[name])
     data[dice.randrange(len(data))] ^= dice.randrange(1, 256)  # type: ignore[attr-defined]
     with pytest.raises(Transient):
-        inspect(bytes(data))
+        validate(bytes(data))
 
 
 @settings(deadline=None)
@@ -79,13 +79,13 @@ def test_a_png_with_any_byte_changed_is_refused(name: str, dice: object) -> None
 def test_noise_is_refused_and_never_breaks_anything(noise: bytes, signature: bytes) -> None:
     """Whatever comes, the answer is the one error that the run knows how to handle."""
     with pytest.raises(Transient):
-        inspect(signature + noise)
+        validate(signature + noise)
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_bytes_after_the_end_are_tolerated(name: str) -> None:
     """The picture is whole and paid for; what follows its end hurts nobody."""
-    assert inspect(SOUND[name] + b"tail" * 9).width == inspect(SOUND[name]).width
+    assert validate(SOUND[name] + b"tail" * 9).width == validate(SOUND[name]).width
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_bytes_after_the_end_are_tolerated(name: str) -> None:
 def test_other_files_are_called_what_they_are_not(data: bytes) -> None:
     """Formats that the run doesn't store, and pages of a proxy, are told apart from damage."""
     with pytest.raises(Transient, match="not a PNG, JPEG or WebP") as caught:
-        inspect(data)
+        validate(data)
     assert caught.value.kind == "not_a_picture"
 
 
@@ -109,11 +109,11 @@ def test_provenance_is_found_by_structure() -> None:
         damaged.with_segment(SOUND["jpeg baseline"], 0xEB, b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdjson"),
         damaged.with_webp_chunk(SOUND["webp transparent"], b"XMP ", words),
     ]
-    assert all(inspect(data).c2pa for data in damaged.signed().values())
-    assert not any(inspect(data).c2pa for data in lookalikes)
+    assert all(validate(data).c2pa for data in damaged.signed().values())
+    assert not any(validate(data).c2pa for data in lookalikes)
 
 
 def test_broken_metadata_does_not_cost_a_picture() -> None:
     """Pillow would warn of such EXIF data (warnings are errors here); the pixels are what counts."""
     exif = damaged.with_segment(SOUND["jpeg baseline"], 0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f")
-    assert inspect(exif).width == 168
+    assert validate(exif).width == 168

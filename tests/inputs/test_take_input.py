@@ -461,8 +461,8 @@ def test_an_edited_file_says_what_leaves_the_tables(shell, tmp_path, sim, made):
     write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
     shell.type("run", out / "failures.csv")
     write_csv(book, [{"prompt": "a mole"}, {"prompt": "a toad"}])
-    examined = shell.type("plan", book, "--provider", "simulator", "--out", out)
-    assert "1 row with 1 image" in examined.err
+    plan = shell.type("plan", book, "--provider", "simulator", "--out", out)
+    assert "1 row with 1 image" in plan.err
     assert made(book).code == 0
     assert sim.bill.total == 3
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.records import Sample
+from imagen_batch.records import SampleResult
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import ok, request, trace
 
@@ -31,8 +31,8 @@ def _written(folder, *samples):
 def _told(past):
     asked = [request(number) for number in NUMBERS]
     samples = [(past.status(one.base, 1), past.details(one.base, 1), past.settled(one.base, 1)) for one in asked]
-    tries = [(past.tries(one), past.last_open(one.base, 1)) for one in asked]
-    return samples, tries, past.open, past.lost_money(), past.pictures_at_most(), past.attempts, past.refused_429
+    tries = [(past.tries(one), past.latest_open_attempt(one.base, 1)) for one in asked]
+    return samples, tries, past.open, past.cost_bounds(), past.max_images_made(), past.attempts, past.refused_429
 
 
 @given(STEPS)
@@ -54,7 +54,7 @@ def test_reading_on_is_reading_all(tmp_path_factory, steps):
             facts = {"kind": "x", "status": 429, "charged": step}
             writer.back(one, attempt=attempts[number], at=float(at), facts=facts)
         else:
-            sample = ok() if step == "ok" else Sample(1, "failed", error="no")
+            sample = ok() if step == "ok" else SampleResult(1, "failed", error="no")
             writer.done(one, (sample,), trace(one.key, attempts=attempts[number]))
     writer.close()
     growing.read_folder(folder.logs(LEDGER))
@@ -89,7 +89,7 @@ def test_records_are_found_in_any_order_and_of_any_length(tmp_path):
 
 def test_a_result_is_open_again_when_a_later_attempt_may_have_been_charged(tmp_path):
     """A failed sample was sent once more, and the process was killed; a picture stays a picture."""
-    ledger = _written(tmp_path, Sample(1, "failed", error="no"), ok())
+    ledger = _written(tmp_path, SampleResult(1, "failed", error="no"), ok())
     writer = LedgerWriter(Folder(tmp_path), now=2.0)
     for number in (1, 2):
         writer.sent(request(number), attempt=2, at=5.0)

@@ -110,7 +110,7 @@ def test_a_field_of_another_type_is_damage_or_harmless(tmp_path, record, name, v
     if damage(folder) is None:
         past = read_history(folder)
         past.details(DONE["base"], 1)
-        past.lost_money()
+        past.cost_bounds()
         assert isinstance(past.open, dict)
     else:
         assert damage(folder) == (2, len(orjson.dumps(SENT)) + 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.reader import moment_after
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.records import Sample
+from imagen_batch.records import SampleResult
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import ok, request, trace
 
@@ -48,8 +48,8 @@ def test_a_sent_that_nothing_answers_is_unknown(tmp_path, ledger):
     ledger.sent(request(1), attempt=1, at=10.0)
     past = read_history(tmp_path / LEDGER)
     assert past.status(request(1).base, 1) == "unknown"
-    assert past.lost_money().high == pytest.approx(0.04)
-    assert past.lost_money().spent == 0
+    assert past.cost_bounds().high == pytest.approx(0.04)
+    assert past.cost_bounds().spent == 0
 
 
 def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
@@ -83,7 +83,7 @@ def test_a_killed_attempt_keeps_its_price_when_it_is_sent_again(tmp_path, ledger
     again.sent(one, attempt=2, at=20.0)
     again.done(one, (ok(),), trace(one.key, attempts=2))
     again.close()
-    money = read_history(tmp_path / LEDGER).lost_money()
+    money = read_history(tmp_path / LEDGER).cost_bounds()
     assert (money.spent, money.high) == (pytest.approx(0.04), pytest.approx(0.08))
 
 
@@ -91,7 +91,7 @@ def test_what_is_ok_stays_ok(tmp_path, ledger):
     """A later failure of the same sample takes no picture away."""
     one = request(1)
     ledger.done(one, (ok(),), trace(one.key))
-    ledger.done(one, (Sample(1, "failed"),), trace(one.key))
+    ledger.done(one, (SampleResult(1, "failed"),), trace(one.key))
     assert read_history(tmp_path / LEDGER).status(one.base, 1) == "ok"
 
 

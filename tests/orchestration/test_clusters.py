@@ -7,16 +7,16 @@ import pytest
 
 from imagen_batch.errors import Fatal
 from imagen_batch.orchestration import cluster_executor as elsewhere
-from imagen_batch.orchestration.clusters import _dask_cluster, _DaskCrew
+from imagen_batch.orchestration.clusters import _dask_cluster, _DaskCluster
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.planning.pending import remaining
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.pending import count_pending
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
-from imagen_batch.workers.coordinator import dispatching
-from imagen_batch.workers.messages import Ticket
-from imagen_batch.workers.worker import make_shard
+from imagen_batch.workers.coordinator import coordinating
+from imagen_batch.workers.messages import ShardTask
+from imagen_batch.workers.worker import run_shard
 from tests.support.runs import TODAY, prompts
 
 GONE = Fatal("the cluster of workers can't be reached", kind="workers", outcome="outage", exit_code=75)
@@ -33,7 +33,7 @@ class Leaving:
 
     def submit(self, task, ticket, number):
         self._made += 1
-        return make_shard(Ticket.unpacked(ticket), env={}, sleep=lambda _: None).packed()
+        return run_shard(ShardTask.unpacked(ticket), env={}, sleep=lambda _: None).packed()
 
     def landed(self, futures, seconds, *, all_of_them=False):
         if self._made > 1:
@@ -47,13 +47,13 @@ class Leaving:
 def test_a_scheduler_that_dies_pauses_the_run(tmp_path, monkeypatch):
     """Nothing that workers recorded is lost, nothing more is sent, and the next run goes on."""
     monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: 3)
-    monkeypatch.setattr(elsewhere, "dispatching", partial(dispatching, sleep=lambda _: None))
+    monkeypatch.setattr(elsewhere, "dispatching", partial(coordinating, sleep=lambda _: None))
     monkeypatch.setattr(elsewhere, "crew_for", lambda _settings: nullcontext(Leaving()))
     with Simulator() as sim:
         settings = {"prompts": str(prompts(tmp_path, *"abcdefghi")), "out": str(tmp_path / "out")}
         settings |= {"provider": "simulator", "base_url": sim.url, "runner": "dask"}
-        with open_run(examine(validated(settings), today=TODAY), env={}) as run:
-            summary = Execution(run, remaining(run.examined, run.past)).complete(say=lambda _text: None)
+        with open_run(make_plan(validated(settings), today=TODAY), env={}) as run:
+            summary = Execution(run, count_pending(run.plan, run.past)).complete(say=lambda _text: None)
         assert sim.bill.total == 6
     assert (summary.state, summary.exit_code) == ("paused", 75)
     assert summary.stopped_by == str(GONE)
@@ -69,7 +69,7 @@ def test_dasks_own_errors_for_a_lost_scheduler_are_no_bug():
             raise distributed.CancelledError("2 Futures cancelled:\nReasons: ...")
 
     with pytest.raises(Fatal, match="can't be reached") as raised:
-        _DaskCrew(None, Client()).slots()
+        _DaskCluster(None, Client()).slots()
     assert raised.value.exit_code == 75
     assert "\n" not in str(raised.value)
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.planning.pending import remaining
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.pending import count_pending
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
@@ -18,7 +18,7 @@ from tests.support.runs import TODAY, prompts
 
 
 def _execution(run):
-    return Execution(run, remaining(run.examined, run.past))
+    return Execution(run, count_pending(run.plan, run.past))
 
 
 def _open(source, sim, **chosen):
@@ -30,7 +30,7 @@ def _open(source, sim, **chosen):
         "concurrency": 4,
         **chosen,
     }
-    return open_run(examine(validated(settings), today=TODAY), env={})
+    return open_run(make_plan(validated(settings), today=TODAY), env={})
 
 
 def test_a_run_is_complete_without_anybody_watching(tmp_path):

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.images.disk_space import Room
+from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.file_names import TakenNames, folded_name
-from imagen_batch.images.store import Shelf
+from imagen_batch.images.store import ImageStore
 from imagen_batch.planning.filenames import slug, split_words, stem_from_template, without_split_words
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import Folder
@@ -113,8 +113,8 @@ def test_the_warning_promises_what_happens(tmp_path, sim):
     """One sentence, with how many rows it is about."""
     rows = [{"prompt": f"{n}", "filename": name} for n, name in enumerate(["Fox", "fox", "FOX", "owl"])]
     source = write_csv(tmp_path / "p.csv", rows)
-    examined = examine(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
-    (warning,) = [text for text in examined.warnings if "short code" in text]
+    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    (warning,) = [text for text in plan.warnings if "short code" in text]
     assert "2 rows" in warning
     ran = run(source, sim)
     assert sum(bool(re.search(r"_[0-9a-f]{8}\.", row["file"])) for row in ran.rows) == 2
@@ -123,12 +123,12 @@ def test_the_warning_promises_what_happens(tmp_path, sim):
 def test_threads_that_give_spellings_of_one_name_make_two_files(tmp_path):
     """Also where no plan has seen both."""
     storage = Folder(tmp_path)
-    shelf = Shelf(storage, Room(storage, in_flight=4))
+    store = ImageStore(storage, DiskSpace(storage, in_flight=4))
     names = ["Fox", "fox", "FOX", "fOx"] * 5
 
     def put(number: int) -> str:
         key = f"{number:08x}" * 8
-        return shelf.put(b"%d" % number, key=key, number=1, name=f"images/{names[number]}.png")[0]
+        return store.put(b"%d" % number, key=key, number=1, name=f"images/{names[number]}.png")[0]
 
     with ThreadPoolExecutor(8) as threads:
         files = list(threads.map(put, range(len(names))))
@@ -165,11 +165,11 @@ def test_a_split_word_becomes_its_plural():
 def test_a_user_s_own_split_word_is_kept_and_told_before_money_is_spent(tmp_path):
     """The name is theirs; what it does to a loader is said, and what helps."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "filename": "test/one"}])
-    examined = examine(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
-    (warning,) = examined.warnings
+    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    (warning,) = plan.warnings
     assert "'test'" in warning
     assert "load_dataset(DIR)" in warning
-    assert examined.names == ["images/test/one"]
+    assert plan.names == ["images/test/one"]
 
 
 def test_sample_is_a_field_of_a_template(tmp_path, sim):

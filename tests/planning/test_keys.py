@@ -5,14 +5,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.planning.keys import Identities, request_key
+from imagen_batch.planning.keys import RowKeys, request_key
 from imagen_batch.records import Options
 
 PLAIN = Options()
 
 
 def _key(provider="gemini", model="m", prompt="p", options=PLAIN):
-    return Identities(provider).base_key(model=model, prompt=prompt, options=options)
+    return RowKeys(provider).base_key(model=model, prompt=prompt, options=options)
 
 
 def test_the_same_content_has_the_same_key_in_another_run():
@@ -40,7 +40,7 @@ def test_both_google_hosts_are_one_family():
 
 def test_equal_rows_are_wanted_variants():
     """The second row of the same content is another picture."""
-    identities = Identities("gemini")
+    identities = RowKeys("gemini")
     keys = [identities.base_key(model="m", prompt="p", options=Options()) for _ in range(3)]
     assert len(set(keys)) == 3
     assert keys[0] == _key()
@@ -53,7 +53,7 @@ def test_order_does_not_matter(prompts, random):
     random.shuffle(shuffled)
 
     def keys(rows):
-        identities = Identities("gemini")
+        identities = RowKeys("gemini")
         return {identities.base_key(model="m", prompt=prompt, options=Options()) for prompt in rows}
 
     assert keys(prompts) == keys(shuffled)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.planning.pending import remaining, remaining_requests
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.pending import count_pending, remaining_requests
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import OUTCOMES
 from imagen_batch.settings import validated
 from tests.support.runs import TODAY, write_csv
@@ -29,21 +29,21 @@ class Past:
 
 
 @pytest.fixture(scope="module")
-def examined(tmp_path_factory):
+def plan(tmp_path_factory):
     """A file with rows of several models, one of them without a price."""
     source = write_csv(tmp_path_factory.mktemp("input") / "prompts.csv", ROWS)
     asked = {"prompts": str(source), "provider": "simulator", "dialect": "predict"}
-    return examine(validated(asked), today=TODAY)
+    return make_plan(validated(asked), today=TODAY)
 
 
 @given(st.data())
-def test_the_count_is_that_of_the_requests(examined, data):
+def test_the_count_is_that_of_the_requests(plan, data):
     """Requests, samples, prices, and pictures without a price."""
-    slots = [(base, number) for base, samples in examined.asked for number in range(1, samples + 1)]
+    slots = [(base, number) for base, samples in plan.asked for number in range(1, samples + 1)]
     statuses = {slot: data.draw(st.sampled_from([None, *OUTCOMES])) for slot in slots}
     past = Past(statuses)
-    requests = list(remaining_requests(examined, past))
-    left = remaining(examined, past)
+    requests = list(remaining_requests(plan, past))
+    left = count_pending(plan, past)
     assert left.requests == len(requests)
     assert left.samples == sum(one.samples for one in requests)
     assert left.unpriced == sum(one.samples for one in requests if one.price is None)

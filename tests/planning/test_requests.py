@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.planning.keys import Identities
-from imagen_batch.planning.pending import lacking, still_to_make
+from imagen_batch.planning.keys import RowKeys
+from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.requests import requests_for, shard_size, shards
-from imagen_batch.planning.row_index import Asked
-from imagen_batch.planning.rows import Planner
+from imagen_batch.planning.row_index import RowIndex
+from imagen_batch.planning.rows import RowPlanner
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.records import Options, PromptRow
 from imagen_batch.settings import validated
@@ -31,7 +31,7 @@ class Past:
 
 def _order(model=IMAGEN, samples=1, **row):
     settings = validated({"prompts": "p", "provider": "simulator"})
-    order, problems, _ = Planner(settings, load_catalogue()).order(
+    order, problems, _ = RowPlanner(settings, load_catalogue()).order(
         PromptRow(row=1, line=2, prompt="a mole", model=model, samples=samples, **row)
     )
     assert not problems
@@ -66,19 +66,19 @@ def test_what_is_sent_again_is_what_was_asked_for(chosen, sent):
     """Pending and unknown by default, refused and failed only when told, what is ok never."""
     past = Past({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
     settings = validated({"prompts": "p", **chosen})
-    order, asked = _order(GEMINI, 6), Asked()
+    order, asked = _order(GEMINI, 6), RowIndex()
     asked.add("ab" * 32, order.samples, per_request=1, price=None)
-    found = list(still_to_make([order], lacking(asked, past, settings=settings)))
+    found = list(pending_requests([order], pending_rows(asked, past, settings=settings)))
     assert [number for one in found for number in one.numbers] == sent
     assert {one.base for one in found} == {"ab" * 32}
 
 
 def test_the_input_is_not_read_when_nothing_lacks():
     """A million rows that are there already cost no second look."""
-    asked, unread = Asked(), (pytest.fail("asked for a row") for _ in range(1))
+    asked, unread = RowIndex(), (pytest.fail("asked for a row") for _ in range(1))
     asked.add("ab" * 32, 1, per_request=1, price=None)
     past = Past({1: "ok"})
-    assert not list(still_to_make(unread, lacking(asked, past, settings=validated({"prompts": "p"}))))
+    assert not list(pending_requests(unread, pending_rows(asked, past, settings=validated({"prompts": "p"}))))
 
 
 def test_a_style_is_added_to_the_prompt():
@@ -115,7 +115,7 @@ def test_an_edit_re_makes_exactly_what_changed(before, data):
     after = data.draw(st.permutations(before + data.draw(st.lists(st.sampled_from(["a", "e", "f"]), max_size=4))))
 
     def keys(rows):
-        identities = Identities("gemini")
+        identities = RowKeys("gemini")
         return [identities.base_key(model="m", prompt=prompt, options=Options()) for prompt in rows]
 
     new = set(keys(after)) - set(keys(before))

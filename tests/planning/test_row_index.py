@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.planning.row_index import Asked
+from imagen_batch.planning.row_index import RowIndex
 
 ROWS = st.lists(
     st.tuples(
@@ -19,7 +19,7 @@ ROWS = st.lists(
 @given(ROWS)
 def test_every_row_comes_back(rows):
     """In order, each with its key, its number of samples and its price, which may be unknown."""
-    asked = Asked()
+    asked = RowIndex()
     for base, samples, per_request, price in rows:
         asked.add(base, samples, per_request=per_request, price=price)
     assert list(asked) == [(base, samples) for base, samples, _, _ in rows]

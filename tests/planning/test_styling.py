@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.planning import rows as plan
-from imagen_batch.planning.keys import Identities
-from imagen_batch.planning.pending import remaining
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.keys import RowKeys
+from imagen_batch.planning.pending import count_pending
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.styling import with_comma, with_style
 from imagen_batch.records import Options
-from imagen_batch.runs.status import look
+from imagen_batch.runs.status import run_status
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
 from tests.support.runs import TODAY, run, write_csv
@@ -68,7 +68,7 @@ def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
     ran = run(source, sim)
     assert len(sim.requests) == 4
     assert ran.rows == before
-    assert look(ran.folder).counts["ok"] == 4
+    assert run_status(ran.folder).counts["ok"] == 4
     assert audit(ran.folder).clean
     more = write_csv(tmp_path / "p.csv", [*ROWS, {"prompt": "A hen.", "style": "ink"}])
     ran = run(more, sim)
@@ -108,13 +108,13 @@ def test_a_plan_of_an_old_folder_knows_what_is_made(tmp_path, sim):
     with _earlier_version():
         ran = run(source, sim)
     settings = validated({"prompts": str(source), "out": str(ran.folder), "provider": "simulator"})
-    assert remaining(examine(settings, today=TODAY)).samples == 0
+    assert count_pending(make_plan(settings, today=TODAY)).samples == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "a.", "a., i"]), st.sampled_from(["", "i"])), max_size=12))
 def test_the_earlier_keys_are_those_of_the_earlier_version(rows):
     """For every row, whatever was seen before; and a key without a style is what it was."""
-    old, new = Identities("gemini"), Identities("gemini")
+    old, new = RowKeys("gemini"), RowKeys("gemini")
     for prompt, style in rows:
         earlier = with_comma(prompt, style) if style else prompt
         sent = with_style(prompt, style)

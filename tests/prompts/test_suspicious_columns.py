@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.errors import Fatal
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
 from imagen_batch.prompts.suspicious_columns import remark
@@ -144,10 +144,10 @@ def test_a_plan_names_them_all(tmp_path):
     """Once each, with the user's spelling; the columns stay the user's own."""
     row = {"prompt": "a", "ref_images": "a.png", "Width": "1", "aspect ration": "1:1", "chapter": "1"}
     source = write_csv(tmp_path / "p.csv", [row])
-    examined = examine(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
-    assert len(examined.warnings) == 3
-    assert all(f"'{name}'" in " ".join(examined.warnings) for name in ("ref_images", "Width", "aspect ration"))
-    assert examined.file.user_columns == ("ref_images", "Width", "aspect ration", "chapter")
+    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    assert len(plan.warnings) == 3
+    assert all(f"'{name}'" in " ".join(plan.warnings) for name in ("ref_images", "Width", "aspect ration"))
+    assert plan.file.user_columns == ("ref_images", "Width", "aspect ration", "chapter")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8", "utf-8-sig", "cp1252"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.providers.capabilities import CARRIED, Remark, check, effective
+from imagen_batch.providers.capabilities import CARRIED, OptionIssue, check, effective
 from imagen_batch.providers.catalogue import Model, load_catalogue, unknown_model
 from imagen_batch.records import Options
 
@@ -27,13 +27,13 @@ def known(model_id: str) -> Model:
 
 def remarks(
     model: str | Model, provider: str, *, prompt: str = "a cat", samples: int = 1, **options: Any
-) -> tuple[Remark, ...]:
+) -> tuple[OptionIssue, ...]:
     model = known(model) if isinstance(model, str) else model
     asked = Options(**options)
     return check(model, asked, samples=samples, prompt=prompt, provider=provider)
 
 
-def only(model: str | Model, provider: str, **options: Any) -> Remark:
+def only(model: str | Model, provider: str, **options: Any) -> OptionIssue:
     (remark,) = remarks(model, provider, **options)
     return remark
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.cli.model_table import rows
 from imagen_batch.providers.catalogue import Model, load_catalogue, override_price, unknown_model
-from imagen_batch.records import Usage
+from imagen_batch.records import TokenUsage
 
 TODAY = date(2026, 11, 26)
 CATALOGUE = load_catalogue()
@@ -142,7 +142,7 @@ def test_a_model_is_retired_from_its_shutdown_day_on_for_that_provider() -> None
 
 def test_the_cost_of_counted_tokens_is_exact() -> None:
     """prompt * input + image * image + (text and thoughts) * text, per million."""
-    usage = Usage(prompt=9, image=1_120, text=210)
+    usage = TokenUsage(prompt=9, image=1_120, text=210)
     cost, cost_is = known("gemini-nano-banana-2.1").cost(usage, size="1K", pictures=1)
     assert cost == pytest.approx((9 * 1.5 + 1_120 * 30 + 210 * 7.5) / 1e6)
     assert cost_is == "exact"
@@ -150,7 +150,7 @@ def test_the_cost_of_counted_tokens_is_exact() -> None:
 
 def test_a_refused_gemini_request_costs_the_tokens_it_counted() -> None:
     """No picture came, but the prompt was read."""
-    cost, cost_is = known("gemini-nano-banana-2.1").cost(Usage(prompt=100), size=None, pictures=0)
+    cost, cost_is = known("gemini-nano-banana-2.1").cost(TokenUsage(prompt=100), size=None, pictures=0)
     assert cost == pytest.approx(0.00015)
     assert cost_is == "exact"
 
@@ -158,7 +158,7 @@ def test_a_refused_gemini_request_costs_the_tokens_it_counted() -> None:
 def test_without_counted_image_tokens_the_list_price_is_an_estimate() -> None:
     """A proxy that leaves out the modalities must not make a picture look almost free."""
     model = known("gemini-nano-banana-2.1")
-    for usage in (None, Usage(prompt=9), Usage(prompt=9, text=1_120)):
+    for usage in (None, TokenUsage(prompt=9), TokenUsage(prompt=9, text=1_120)):
         assert model.cost(usage, size="2K", pictures=1) == (0.0504, "estimate")
 
 
@@ -191,7 +191,7 @@ def test_the_worst_price_is_never_below_the_cost(
     assert worst is not None
     usage = None
     if model.tokens is not None:
-        usage = Usage(
+        usage = TokenUsage(
             prompt=int(len(prompt.encode()) * share),
             image=int(listed * 1_000_000 / model.tokens.image),
             text=model.thinking_allowance,
@@ -212,7 +212,7 @@ def test_a_price_of_ones_own_holds_for_every_size() -> None:
     """--price makes costs an estimate: the token prices it contradicts are gone."""
     model = override_price(known("gemini-nano-banana-2.1"), 0.5)
     assert {model.worst_price(size, "a cat" * 100) for size in (None, "1K", "4K")} == {0.5}
-    assert model.cost(Usage(image=1_120), size="4K", pictures=2) == (1.0, "estimate")
+    assert model.cost(TokenUsage(image=1_120), size="4K", pictures=2) == (1.0, "estimate")
 
 
 def test_an_unknown_model_has_only_the_limits_of_its_dialect() -> None:

@@ -11,7 +11,7 @@ import pytest
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue import ANY_SIZE, Model, TokenPrices, load_catalogue
 from imagen_batch.providers.catalogue_fields import _FORMS
-from imagen_batch.records import Usage
+from imagen_batch.records import TokenUsage
 
 TODAY = date(2026, 11, 22)
 ULTRA = "imagen-4.0-ultra-generate-001"
@@ -32,7 +32,7 @@ def test_a_corrected_price_is_not_overruled_by_old_token_prices() -> None:
     name = "gemini-nano-banana-2.1"
     by_picture = load_catalogue({name: {"prices": {"1K": 0.05}}}).get(name)
     assert by_picture is not None
-    assert by_picture.cost(Usage(image=1_120), size="1K", pictures=1) == (0.05, "estimate")
+    assert by_picture.cost(TokenUsage(image=1_120), size="1K", pictures=1) == (0.05, "estimate")
     assert by_picture.worst_price("4K", "") is None
     assert (by_picture.price_source, by_picture.price_read) == ("the user", None)
     both = {"prices": {"1K": 0.05}, "tokens": {"input": 1, "image": 50.0, "text": 2}}

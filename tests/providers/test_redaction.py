@@ -22,11 +22,11 @@ from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.endpoints import check_base_url, make_provider
 from imagen_batch.providers.hosts import host_of, is_googles, is_strange
 from imagen_batch.providers.redaction import redact, redact_error, redact_reply
-from imagen_batch.providers.transport import Raw, Transport
-from imagen_batch.records import Missing, Picture, Reply
+from imagen_batch.providers.transport import RawReply, Transport
+from imagen_batch.records import NoImage, Picture, Reply
 from imagen_batch.runs import history_preload as ahead
 from imagen_batch.runs import local_simulator as simulator_process
-from imagen_batch.sending.retry import Attempts
+from imagen_batch.sending.retry import RetryingRequest
 from imagen_batch.settings import load_settings, validated
 from imagen_batch.system.child_env import child_environment, reduced_environment
 from imagen_batch.system.loopback import is_loopback
@@ -221,15 +221,15 @@ def everywhere(text):
 def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
     """However the service wrote it, and in whichever place."""
     provider = SimpleNamespace(credential=Credential(key))
-    studio = SimpleNamespace(provider=provider, tries=lambda _request: 0)
-    attempts = Attempts(request(dialect=dialect), studio)
+    context = SimpleNamespace(provider=provider, tries=lambda _request: 0)
+    attempts = RetryingRequest(request(dialect=dialect), context)
     for name, text in variants(key).items():
         if name == "small" and len(key) < 16:
             continue
         pages = [f"<html><title>{text}</title>", text]
         for body in [*everywhere(text), *pages]:
             try:
-                made = repr(attempts._decoded(Raw(status, {}, body.encode())))
+                made = repr(attempts._decoded(RawReply(status, {}, body.encode())))
             except AttemptError as error:
                 made = str(error)
             assert not any(shown in made for shown in variants(key).values()), body
@@ -259,7 +259,7 @@ def test_a_text_that_was_cut_within_the_key_does_not_show_its_beginning():
 
 def test_only_the_services_words_are_redacted():
     """A short key may be a part of our own."""
-    missing = Missing("failed", kind="no_image", reason="a failed e", finish_reason="e")
+    missing = NoImage("failed", kind="no_image", reason="a failed e", finish_reason="e")
     picture = Picture(b"e and more e", "image/jpeg", note="e")
     reply = redact_reply(Reply((missing, picture), 200, model_version="e"), Credential("e").redact)
     first, second = reply.samples

@@ -171,7 +171,7 @@ def test_all_attempts_under_way_can_be_cut():
     """A second Ctrl-C ends at once."""
     with Simulator(latency=30) as sim:
         sender = Transport(Credential(KEY), connections=2, timeout=60)
-        cutter = threading.Timer(0.2, sender.cut_all)
+        cutter = threading.Timer(0.2, sender.abort_all)
         cutter.start()
         began = time.monotonic()
         with pytest.raises(Transient):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagen_batch.reports.tables import Tables
+from imagen_batch.reports.tables import TableWriter
 from imagen_batch.storage import Folder
 from tests.support.entries import entry
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
         )
         for row in range(1, 13)
     ]
-    with Tables(Folder(run), user_columns=USER, columns=("prompt", *USER), provider="simulator") as tables:
+    with TableWriter(Folder(run), user_columns=USER, columns=("prompt", *USER), provider="simulator") as tables:
         for one in entries:
             tables.add(one)
             if one.sample.file:

@@ -7,13 +7,13 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.records import Entry
+from imagen_batch.records import ManifestRow
 from imagen_batch.reports.failures import Failures, mark_of
 from imagen_batch.text import no_formula
 from tests.support.entries import entry
 
 
-def lines_of(entries: list[Entry], *, headers: list[str]) -> list[list[str]]:
+def lines_of(entries: list[ManifestRow], *, headers: list[str]) -> list[list[str]]:
     """The lines of a failures.csv, header included, as the standard library reads them."""
     text = io.StringIO(newline="")
     failures = Failures(text, headers=headers)

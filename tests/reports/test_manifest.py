@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.records import Entry
+from imagen_batch.records import ManifestRow
 from imagen_batch.reports import tables
 from imagen_batch.reports.columns import user_columns
 from imagen_batch.reports.dataset import Metadata, metadata_names
-from imagen_batch.reports.tables import Tables
+from imagen_batch.reports.tables import TableWriter
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula
 from tests.support.entries import entry
@@ -52,10 +52,10 @@ FULL = entry(
 )
 
 
-def write(folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), batch_rows: int = 10_000) -> None:
+def write(folder: Path, entries: list[ManifestRow], *, user: tuple[str, ...] = (), batch_rows: int = 10_000) -> None:
     """All tables of `entries`."""
     columns = ("prompt", *user)
-    with Tables(
+    with TableWriter(
         Folder(folder), user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows
     ) as taking:
         for one in entries:
@@ -64,7 +64,9 @@ def write(folder: Path, entries: list[Entry], *, user: tuple[str, ...] = (), bat
 
 def write_and_fail(folder: Path) -> None:
     """A run that breaks when some batches were passed on."""
-    with Tables(Folder(folder), user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1) as taking:
+    with TableWriter(
+        Folder(folder), user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1
+    ) as taking:
         taking.add(entry(1))
         taking.add(entry(2, status="failed"))
         raise KeyError
@@ -85,7 +87,7 @@ def test_the_columns_are_the_contract_s_and_then_the_user_s(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("entries", [[FULL], [entry(status="not_attempted")], []])
-def test_a_column_has_its_type_whatever_is_in_it(tmp_path: Path, entries: list[Entry]) -> None:
+def test_a_column_has_its_type_whatever_is_in_it(tmp_path: Path, entries: list[ManifestRow]) -> None:
     """All-empty columns and empty manifests can be put together with others."""
     write(tmp_path, entries, user=("topic",))
     schema = pq.read_schema(tmp_path / "manifest.parquet")

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.errors import Fatal
-from imagen_batch.ledger.costs import Money
-from imagen_batch.records import OUTCOMES, Entry, Outcome
-from imagen_batch.reports.causes import Causes
+from imagen_batch.ledger.costs import Cost
+from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
+from imagen_batch.reports.causes import FailureGroups
 from imagen_batch.reports.next_steps import Continuation
 from imagen_batch.reports.render import cost, to_json, to_json_text, to_markdown, to_terminal
-from imagen_batch.reports.summary import Ending, Facts, Summary, Tally, exit_code
-from imagen_batch.runs.finalize import ending
+from imagen_batch.reports.summary import RunFacts, StopReason, Summary, SummaryBuilder, exit_code
+from imagen_batch.runs.finalize import stop_reason
 from imagen_batch.sending.stop import Stop
 from tests.support.entries import entry
 
@@ -25,25 +25,25 @@ RUN = "imagen-batch resume /b/prompts"
 CONTINUATION = Continuation("/b/prompts", prompts="/a/prompts.csv", whole=("--max-cost", "0.13"))
 EDITED = f"{RUN} --prompts /a/prompts.csv"
 MOMENT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
-NO_KEY = Ending("stopped", 2, "API key not valid", "auth")
+NO_KEY = StopReason("stopped", 2, "API key not valid", "auth")
 
 
 def summary_of(
-    entries: list[Entry],
+    entries: list[ManifestRow],
     *,
     run: Continuation = CONTINUATION,
-    ended: Ending | None = None,
-    money: Money | None = None,
+    ended: StopReason | None = None,
+    money: Cost | None = None,
 ) -> Summary:
     """What a tally of `entries` says."""
-    tally = Tally()
+    tally = SummaryBuilder()
     for one in entries:
         tally.add(one)
-    facts = Facts("outputs/prompts", "", MOMENT, MOMENT, ending=ended, refused_429=7, money=money, run=run)
+    facts = RunFacts("outputs/prompts", "", MOMENT, MOMENT, ending=ended, refused_429=7, money=money, run=run)
     return tally.summary(facts)
 
 
-def next_of(one: Entry, *, run: Continuation = CONTINUATION, ended: Ending | None = None) -> str:
+def next_of(one: ManifestRow, *, run: Continuation = CONTINUATION, ended: StopReason | None = None) -> str:
     """The advice for a single cause."""
     ((_, following),) = summary_of([one], run=run, ended=ended).causes
     return str(following)
@@ -79,11 +79,11 @@ def test_the_json_is_the_contract_s() -> None:
         ({"ok": 2, "skipped_budget": 1}, None, 6),
         ({"skipped_budget": 1}, None, 6),
         ({"ok": 2, "not_attempted": 1}, NO_KEY, 2),
-        ({"not_attempted": 1}, Ending("interrupted", 130, "Ctrl-C"), 130),
-        ({"ok": 3}, Ending("interrupted", 143, "SIGTERM came after the last picture"), 0),
+        ({"not_attempted": 1}, StopReason("interrupted", 130, "Ctrl-C"), 130),
+        ({"ok": 3}, StopReason("interrupted", 143, "SIGTERM came after the last picture"), 0),
     ],
 )
-def test_the_exit_code_tells_the_truth(counts: dict[Outcome, int], ended: Ending | None, code: int) -> None:
+def test_the_exit_code_tells_the_truth(counts: dict[Outcome, int], ended: StopReason | None, code: int) -> None:
     """0 means that every picture is there, and nothing else does."""
     assert exit_code(dict.fromkeys(OUTCOMES, 0) | counts, ended) == code
 
@@ -101,16 +101,16 @@ def test_no_run_with_a_missing_picture_exits_0(outcomes: list[Outcome]) -> None:
 def test_what_stopped_the_run_is_what_the_summary_says() -> None:
     """A signal, a daily quota, a bad key: each has its state and code."""
     interrupted, paused, stopped = Stop(), Stop(), Stop()
-    interrupted.for_signal(2)
-    paused.for_error(Fatal("no more today", kind="quota_day", outcome="quota_day", exit_code=75))
-    stopped.for_error(Fatal("API key not valid", kind="bad_key", outcome="auth"))
-    told = [ending(stop) for stop in (interrupted, paused, stopped)]
+    interrupted.interrupt(2)
+    paused.fail(Fatal("no more today", kind="quota_day", outcome="quota_day", exit_code=75))
+    stopped.fail(Fatal("API key not valid", kind="bad_key", outcome="auth"))
+    told = [stop_reason(stop) for stop in (interrupted, paused, stopped)]
     assert [(one.state, one.exit_code, one.cause) for one in told if one] == [
         ("interrupted", 130, None),
         ("paused", 75, "quota_day"),
         ("stopped", 2, "auth"),
     ]
-    assert ending(Stop()) is None
+    assert stop_reason(Stop()) is None
 
 
 def test_messages_that_differ_in_digits_and_ids_are_one_cause() -> None:
@@ -155,7 +155,7 @@ def test_what_a_model_says_instead_of_drawing_is_no_cause_of_its_own() -> None:
 
 def test_the_number_of_causes_is_bounded_and_nothing_is_lost() -> None:
     """What comes after the limit is counted together, by status."""
-    causes = Causes(most_groups=3)
+    causes = FailureGroups(most_groups=3)
     for row in range(100):
         causes.add(entry(row, status="failed" if row % 2 else "filtered", error="x" * row))
     ranked = causes.ranked()
@@ -186,7 +186,7 @@ def test_money_is_told_with_its_bounds() -> None:
 
 def test_the_ledger_s_word_about_money_counts() -> None:
     """It also knows of lost attempts that a later one made good."""
-    summary = summary_of([entry(cost_usd=0.5, cost_is="exact")], money=Money(spent=0.5, maybe=0.25))
+    summary = summary_of([entry(cost_usd=0.5, cost_is="exact")], money=Cost(spent=0.5, maybe=0.25))
     assert (summary.cost_usd, summary.cost_high_usd) == (0.5, 0.75)
 
 
@@ -212,7 +212,7 @@ def test_an_unknown_price_is_not_free() -> None:
         (entry(status="skipped_budget"), f"raise the limit: {RUN} --max-cost 0.13"),
     ],
 )
-def test_each_cause_ends_in_a_command(one: Entry, said: str) -> None:
+def test_each_cause_ends_in_a_command(one: ManifestRow, said: str) -> None:
     """It can be pasted, and restores every setting of the run."""
     assert re.fullmatch(f".*{said}.*", next_of(one))
 

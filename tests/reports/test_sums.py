@@ -14,13 +14,13 @@ from imagen_batch.cli.plan_report import plan_json, plan_text
 from imagen_batch.errors import Fatal, Transient
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.pending import nothing_to_send, remaining
-from imagen_batch.planning.plan import examine
-from imagen_batch.records import Sample
+from imagen_batch.planning.pending import count_pending, nothing_to_send
+from imagen_batch.planning.plan import make_plan
+from imagen_batch.records import SampleResult
 from imagen_batch.reports.render import cost, to_json, to_markdown, to_terminal
-from imagen_batch.reports.summary import Facts, Tally
+from imagen_batch.reports.summary import RunFacts, SummaryBuilder
 from imagen_batch.runs.run import open_run
-from imagen_batch.runs.status import look
+from imagen_batch.runs.status import run_status
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import validated
@@ -113,11 +113,11 @@ def test_what_an_earlier_version_recorded_without_a_provider_still_counts(tmp_pa
     writer.sent(request(3), attempt=1, at=1.0, provider="gemini")
     writer.close()
     past = read_history(storage.logs(LEDGER))
-    assert past.lost_money("gemini").high == pytest.approx(0.08)
-    assert past.lost_money("vertex").spent == pytest.approx(0.04)
-    assert past.lost_money("simulator").high == pytest.approx(0.08)
-    assert past.lost_money().high == pytest.approx(0.12)
-    assert past.pictures_at_most("simulator") == 2
+    assert past.cost_bounds("gemini").high == pytest.approx(0.08)
+    assert past.cost_bounds("vertex").spent == pytest.approx(0.04)
+    assert past.cost_bounds("simulator").high == pytest.approx(0.08)
+    assert past.cost_bounds().high == pytest.approx(0.12)
+    assert past.max_images_made("simulator") == 2
     assert past.charges("gemini").lost_attempts == 1
 
 
@@ -144,7 +144,7 @@ def test_samples_always_sum_to_the_ledger(tmp_path_factory, steps):
             spent += usd or 0.0
         else:
             usd = 0.04 if step == "ok" else 0.002
-            sample = ok(cost_usd=usd) if step == "ok" else Sample(1, step, cost_usd=usd, cost_is="exact")
+            sample = ok(cost_usd=usd) if step == "ok" else SampleResult(1, step, cost_usd=usd, cost_is="exact")
             writer.done(one, (sample,), trace(one.key, attempts=attempts[number]))
             spent += usd
     writer.close()
@@ -184,10 +184,10 @@ def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
     source = prompts(tmp_path, "one", "two", "three")
     folder = tmp_path / "out"
     settings = validated({"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url})
-    with open_run(examine(settings, today=TODAY), env={}) as opened:
+    with open_run(make_plan(settings, today=TODAY), env={}) as opened:
         (shard,) = opened.shards()
-        opened.studio.ledger.sent(shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator")
-        found = look(folder)
+        opened.context.ledger.sent(shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator")
+        found = run_status(folder)
         told = to_json(found)
         assert (told["state"], told["in_flight"], told["finished_at"]) == ("running", 1, None)
         assert told["samples"] | {"unknown": 0, "not_attempted": 3} == told["samples"]
@@ -197,7 +197,7 @@ def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
         assert "not_attempted 2" in text
         assert "run again" not in text
         assert "next" not in text
-    after = look(folder)
+    after = run_status(folder)
     assert (after.counts["unknown"], after.in_flight, after.state) == (1, 0, "unfinished")
     assert to_json(after)["finished_at"] is None
 
@@ -205,7 +205,7 @@ def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
 def test_status_tells_when_the_last_run_began_and_ended(tmp_path, sim):
     """Not the moment of the look."""
     ran = run(prompts(tmp_path, "one"), sim)
-    told = to_json(look(ran.folder))
+    told = to_json(run_status(ran.folder))
     written = json.loads((ran.folder / "summary.json").read_text())
     assert (told["started_at"], told["finished_at"]) == (written["started_at"], written["finished_at"])
     assert told["started_at"] < told["finished_at"]
@@ -224,11 +224,11 @@ def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
                 "wait_initial": 30.0,
             }
         )
-        with open_run(examine(settings, today=TODAY), env={}) as opened:
+        with open_run(make_plan(settings, today=TODAY), env={}) as opened:
             sleep = opened.stop.sleep
 
             def stopped(seconds: float) -> None:
-                opened.stop.for_signal(15)
+                opened.stop.interrupt(15)
                 sleep(seconds)
 
             opened.stop.sleep = stopped  # type: ignore[method-assign]
@@ -246,11 +246,11 @@ def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
 @pytest.mark.parametrize("count", [1, 2])
 def test_counts_agree_with_their_nouns(count):
     """One picture, two pictures; is and are."""
-    tally = Tally()
+    tally = SummaryBuilder()
     for row in range(1, count + 1):
         tally.add(entry(row, status="unknown", cost_is="unknown"))
     moment = datetime(2026, 11, 23, tzinfo=UTC)
-    summary = tally.summary(Facts("out", "imagen-batch run p.csv", moment, moment, elsewhere=count))
+    summary = tally.summary(RunFacts("out", "imagen-batch run p.csv", moment, moment, elsewhere=count))
     text = to_terminal(summary, color=False)
     assert f"{count} older picture{'s' if count > 1 else ''} kept" in text
     assert f"{count} picture{'s' if count > 1 else ''} or lost attempt{'s' if count > 1 else ''}" in text
@@ -260,38 +260,38 @@ def _planned(source, folder, sim, **chosen):
     settings = validated(
         {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url, **chosen}
     )
-    examined = examine(settings, today=TODAY)
-    return examined, remaining(examined)
+    plan = make_plan(settings, today=TODAY)
+    return plan, count_pending(plan)
 
 
 def test_a_plan_tells_what_is_made_what_is_refused_and_what_is_sent(tmp_path, sim):
     """Refused rows are not in the folder, and are sent again only with --retry."""
     source = prompts(tmp_path, "one", "two [[sim:finish_IMAGE_SAFETY]]", "three [[sim:bad_request]]")
     ran = run(source, sim)
-    examined, left = _planned(source, ran.folder, sim)
+    plan, left = _planned(source, ran.folder, sim)
     assert (left.samples, left.made, left.held) == (0, 1, 2)
-    text = plan_text(examined, left)
+    text = plan_text(plan, left)
     assert "none; 1 made; 2 refused or failed are tried again only with --retry" in text
     assert nothing_to_send(left) == (
         "Nothing to send: 1 made; 2 refused or failed are tried again only with --retry."
     )
-    examined, left = _planned(source, ran.folder, sim, retry="filtered")
+    plan, left = _planned(source, ran.folder, sim, retry="filtered")
     assert (left.samples, left.made, left.held) == (1, 1, 1)
-    assert "1 to send, for 1 picture; 1 made; 1 refused or failed is tried again" in plan_text(examined, left)
+    assert "1 to send, for 1 picture; 1 made; 1 refused or failed is tried again" in plan_text(plan, left)
 
 
 def test_a_plan_lists_the_names_that_are_still_to_be_given(tmp_path, sim):
     """A template changes no name of an image that was made."""
     source = prompts(tmp_path, "one", "two")
     ran = run(source, sim)
-    examined, left = _planned(source, ran.folder, sim, name_template="{slug}")
-    assert "keep their names" in plan_text(examined, left)
-    assert "images/one" not in plan_text(examined, left)
-    assert json.loads(plan_json(examined, left))["names"] == []
+    plan, left = _planned(source, ran.folder, sim, name_template="{slug}")
+    assert "keep their names" in plan_text(plan, left)
+    assert "images/one" not in plan_text(plan, left)
+    assert json.loads(plan_json(plan, left))["names"] == []
     more = prompts(tmp_path, "one", "two", "three")
-    examined, left = _planned(more, ran.folder, sim, name_template="{slug}")
-    assert json.loads(plan_json(examined, left))["names"] == ["images/three"]
-    assert "images/three (the 2 that were made keep their names)" in plan_text(examined, left)
+    plan, left = _planned(more, ran.folder, sim, name_template="{slug}")
+    assert json.loads(plan_json(plan, left))["names"] == ["images/three"]
+    assert "images/three (the 2 that were made keep their names)" in plan_text(plan, left)
 
 
 @pytest.mark.parametrize(
@@ -309,8 +309,8 @@ def test_an_outage_of_seconds_is_told_in_seconds():
     governor = Governor(per_minute=None, in_flight=8, outage_limit=70.0, stop=Stop(), clock=lambda: now[0])
     error = Transient("overloaded", kind="overloaded", http_status=503)
     for now[0] in (*range(11), 12, 16, 24, 40):  # the pauses that the governor keeps while nothing succeeds
-        governor.failed(governor.admit(), error)
+        governor.failed(governor.acquire(), error)
     now[0] = 80.0
-    permit = governor.admit()
+    permit = governor.acquire()
     with pytest.raises(Fatal, match="nothing has succeeded for 80 seconds; the last error was"):
         governor.failed(permit, error)

@@ -12,7 +12,7 @@ import pytest
 
 from imagen_batch.reports.render import to_markdown, to_terminal
 from imagen_batch.reports.table_file import TableFile, beside
-from imagen_batch.runs.status import look
+from imagen_batch.runs.status import run_status
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from tests.support.runs import prompts, run
@@ -167,7 +167,7 @@ def test_an_image_that_is_a_link_to_itself_is_missing_and_hides_nothing(tmp_path
     ran = run(source, sim)
     assert ran.summary.exit_code == 3
     assert [(row["status"], row["error_kind"]) for row in ran.rows] == [("failed", "file_missing"), ("ok", None)]
-    assert look(first.folder).counts["ok"] == 1
+    assert run_status(first.folder).counts["ok"] == 1
 
 
 def test_an_error_that_stopped_the_run_beats_success(tmp_path, sim):

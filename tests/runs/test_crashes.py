@@ -16,11 +16,11 @@ from PIL import Image
 
 import imagen_batch.runs.run
 from imagen_batch.errors import Transient
-from imagen_batch.images.store import INCOMING, Shelf
+from imagen_batch.images.store import STAGING, ImageStore
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import examine
-from imagen_batch.providers.transport import Raw
+from imagen_batch.planning.plan import make_plan
+from imagen_batch.providers.transport import RawReply
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.storage import LEDGER, STATE, Storage, open_storage
@@ -76,12 +76,12 @@ class Service:
         if answer == "lost":
             raise Transient("broken", kind="connection_broken", lost=True, maybe_charged=True)
         if answer == "error":
-            return Raw(503, {}, b"{}")
+            return RawReply(503, {}, b"{}")
         if answer == "refused":
-            return Raw(200, {}, b"{}")
+            return RawReply(200, {}, b"{}")
         self.made.append(prompt)
         picture = base64.b64encode(_png(len(self.made))).decode()
-        return Raw(200, {}, json.dumps({"predictions": [{"bytesBase64Encoded": picture}]}).encode())
+        return RawReply(200, {}, json.dumps({"predictions": [{"bytesBase64Encoded": picture}]}).encode())
 
 
 def _png(number):
@@ -102,7 +102,7 @@ class Loopback:
         """Ask the service."""
         return self.service.post(url, payload, headers=headers)
 
-    def cut_all(self):
+    def abort_all(self):
         """Nothing is under way."""
 
     def close(self):
@@ -112,7 +112,7 @@ class Loopback:
 def _one_run(source, service, **chosen):
     """One life of the process; None when it was killed."""
     Loopback.service = service
-    put, done = Shelf.put, LedgerWriter.done
+    put, done = ImageStore.put, LedgerWriter.done
 
     def watched_put(self, *args, **named):
         kept = put(self, *args, **named)
@@ -136,11 +136,11 @@ def _one_run(source, service, **chosen):
     }
     with (
         patch.object(imagen_batch.runs.run, "Transport", Loopback),
-        patch.object(Shelf, "put", watched_put),
+        patch.object(ImageStore, "put", watched_put),
         patch.object(LedgerWriter, "done", watched_done),
     ):
         try:
-            with open_run(examine(validated(asked), today=TODAY), env={}) as opened:
+            with open_run(make_plan(validated(asked), today=TODAY), env={}) as opened:
                 for shard in opened.shards():
                     opened.make(shard)
                 return opened.finish()
@@ -189,4 +189,4 @@ def _check(summary, rows, texts, service):
     named = {row["file"] for row in rows if row["file"]}
     assert named <= files
     assert len(files) == past.pictures, "a file for each picture ever recorded, and no other"
-    assert not list(service.storage.sizes(INCOMING))
+    assert not list(service.storage.sizes(STAGING))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.runs.status import look
+from imagen_batch.runs.status import run_status
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
 from tests.support.runs import TODAY
@@ -35,7 +35,7 @@ def folder(request, tmp_path):
 def continue_run(folder, simulator, source, **settings):
     """Run the same prompt file into `folder` again."""
     chosen = {"prompts": str(EARLIER / source), "out": str(folder), "provider": "simulator", "wait_initial": 0.0}
-    plan = examine(validated({**chosen, "base_url": simulator.url, **settings}), today=TODAY)
+    plan = make_plan(validated({**chosen, "base_url": simulator.url, **settings}), today=TODAY)
     with open_run(plan, env={}) as run:
         for shard in run.shards():
             run.make(shard)
@@ -76,5 +76,5 @@ def test_a_killed_run_of_0_1_makes_only_what_is_missing(folder, simulator):
 @pytest.mark.parametrize("folder", ["finished_0_1"], indirect=True)
 def test_status_and_audit_read_a_folder_of_0_1(folder):
     """Both understand it; the audit reports nothing that the run itself did not."""
-    assert look(folder).counts["ok"] == 6
+    assert run_status(folder).counts["ok"] == 6
     assert {finding.kind for finding in audit(folder).findings} <= {"paid_undelivered"}

@@ -6,11 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.audit.quarantine import set_aside
+from imagen_batch.audit.quarantine import quarantine_damaged
 from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.inputs.snapshot import stored_settings
-from imagen_batch.planning.plan import examine
-from imagen_batch.runs.status import look
+from imagen_batch.inputs.snapshot import load_settings_snapshot
+from imagen_batch.planning.plan import make_plan
+from imagen_batch.runs.status import run_status
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import open_storage
@@ -43,7 +43,7 @@ def test_a_run_its_second_its_status_and_its_audit(place, tmp_path, sim):
     run(source, sim, out=place)
     assert len(sim.requests) == 3
     assert rows(place) == made
-    assert look(place).counts["ok"] == 3
+    assert run_status(place).counts["ok"] == 3
     assert audit(place).findings == ()
     assert not storage.is_locked()
 
@@ -57,7 +57,7 @@ def test_a_picture_that_is_gone_is_told_and_made_again_when_asked(place, tmp_pat
     assert [row["error_kind"] for row in rows(place)] == [None, "file_missing", None]
     found = audit(place)
     assert [(one.kind, one.row) for one in found.findings] == [("missing", 2)]
-    set_aside(found, place)
+    quarantine_damaged(found, place)
     run(source, sim, out=place, retry="missing")
     assert len(sim.requests) == 4
     assert audit(place).findings == ()
@@ -92,11 +92,11 @@ def test_a_run_is_taken_up_from_its_place_alone(place, tmp_path, sim):
     run(prompts(tmp_path, "one"), sim, out=place)
     (tmp_path / "p.txt").write_text("one\ntwo\n")
     run(tmp_path / "p.txt", sim, out=place)
-    settings = stored_settings(place)
+    settings = load_settings_snapshot(place)
     assert (settings.place, settings.format) == (place, "txt")
-    assert examine(settings.model_copy(update={"base_url": sim.url}), today=TODAY).rows == 2
+    assert make_plan(settings.model_copy(update={"base_url": sim.url}), today=TODAY).rows == 2
     with pytest.raises(SettingsInvalid, match="holds no run"):
-        stored_settings(place + "/elsewhere")
+        load_settings_snapshot(place + "/elsewhere")
 
 
 def test_a_store_that_is_not_there_is_told_in_a_sentence(s3, tmp_path, sim):

@@ -3,7 +3,7 @@
 import ctypes
 
 from imagen_batch.runs import malloc as blocks
-from imagen_batch.runs.malloc import keep_blocks
+from imagen_batch.runs.malloc import keep_large_blocks
 
 
 def test_the_c_library_is_told_what_to_keep(monkeypatch):
@@ -15,11 +15,11 @@ def test_the_c_library_is_told_what_to_keep(monkeypatch):
             self.mallopt = lambda what, value: told.append((what, value))
 
     monkeypatch.setattr(ctypes, "CDLL", Library)
-    keep_blocks()
+    keep_large_blocks()
     assert told == [(-8, blocks._ARENAS), (-3, blocks._LARGEST_BYTES), (-1, blocks._KEPT_BYTES)]
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
     """It may know no such call."""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    keep_blocks()
+    keep_large_blocks()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import imagen_batch.planning.keys
 import imagen_batch.runs.recovery
 from imagen_batch.ledger.history import read_history
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.runs.recovery import Clue, find_owners, possible_keys, recover
 from imagen_batch.runs.run import open_run
@@ -108,7 +108,7 @@ def test_the_user_is_told_what_was_recovered_and_what_it_cost(tmp_path, sim):
     shutil.rmtree(place / LEDGER)
     said = []
     settings = {"prompts": str(source), "out": str(place), "provider": "simulator", "base_url": sim.url}
-    with open_run(examine(validated(settings), today=TODAY), env={}, say=said.append) as opened:
+    with open_run(make_plan(validated(settings), today=TODAY), env={}, say=said.append) as opened:
         summary = opened.finish()
     assert said == ["recovered 10 images that the ledger does not know; their cost is an estimate"]
     assert (summary.estimated, summary.cost_usd > 0) == (True, True)
@@ -179,7 +179,7 @@ def test_an_image_without_any_proof_is_not_filed_and_the_user_is_told(tmp_path, 
     (place / "manifest.csv").unlink()
     said = []
     settings = {"prompts": str(source), "out": str(place), "provider": "simulator", "base_url": sim.url}
-    with open_run(examine(validated(settings), today=TODAY), env={}, say=said.append):
+    with open_run(make_plan(validated(settings), today=TODAY), env={}, say=said.append):
         pass
     assert len(said) == 1
     assert "hero" in said[0]
@@ -207,8 +207,8 @@ def test_an_image_that_the_ledger_knows_is_never_taken_for_another(tmp_path, sim
     (mole,) = rows(place)
     both = prompts(tmp_path, "a rat", "a mole")
     settings = validated({"prompts": str(both), "out": str(place), "provider": "simulator"})
-    (order, _) = examine(settings, today=TODAY).orders()
-    (wanted,) = requests_for(order, examine(settings, today=TODAY).asked.base(1), [1])
+    (order, _) = make_plan(settings, today=TODAY).orders()
+    (wanted,) = requests_for(order, make_plan(settings, today=TODAY).asked.base(1), [1])
     fake = wanted.names[0] + ".png"
     (place / mole["file"]).rename(place / fake)
     edit_ledger_file(place, mole["file"], fake)
@@ -286,12 +286,12 @@ def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
     """No file is read, and none is asked for by its name, when nothing is missing from the ledger."""
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim, max_images=5)
-    examined = examine(validated({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
+    plan = make_plan(validated({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
     monkeypatch.setattr(imagen_batch.runs.recovery, "inspect", None)
     monkeypatch.setattr(imagen_batch.runs.recovery, "read_evidence", None)
     monkeypatch.setattr(imagen_batch.runs.recovery, "find_owners", None)
-    shelf = type("Shelf", (), {"storage": open_storage(place)})()
-    assert recover(examined, shelf, read_history(place / LEDGER), None).images == 0
+    store = type("Shelf", (), {"storage": open_storage(place)})()
+    assert recover(plan, store, read_history(place / LEDGER), None).images == 0
 
 
 @settings(deadline=None)
@@ -310,8 +310,8 @@ def test_every_request_that_may_have_asked_for_a_sample_is_thought_of(number, be
 def test_a_name_whose_sample_number_differs_is_not_taken(tmp_path):
     """The digits agree, the sample does not."""
     source = prompts(tmp_path, "a mole")
-    examined = examine(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
-    (key,) = possible_keys(examined.asked.base(1), 1, 1)
+    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    (key,) = possible_keys(plan.asked.base(1), 1, 1)
     right = Clue("images/a.png", key[:8], row=1, number=1)
-    assert len(find_owners(examined, [right])["images/a.png"]) == 1
-    assert not find_owners(examined, [replace(right, number=2)])
+    assert len(find_owners(plan, [right])["images/a.png"]) == 1
+    assert not find_owners(plan, [replace(right, number=2)])

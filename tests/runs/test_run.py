@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
-from imagen_batch.inputs.snapshot import stored_settings
-from imagen_batch.planning.plan import examine
+from imagen_batch.inputs.snapshot import load_settings_snapshot
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator, read_stamp
@@ -301,10 +301,10 @@ def test_a_secret_of_the_input_is_copied_nowhere(tmp_path, sim, name):
     source = tmp_path / name
     source.write_text(SECRETS[name], newline="")
     asked = validated({"prompts": str(source), "provider": "simulator"})
-    before = list(examine(asked, today=TODAY).orders())
+    before = list(make_plan(asked, today=TODAY).orders())
     ran = run(source, sim)
     assert set(ran.statuses) == {"ok"}
-    copy = examine(stored_settings(ran.folder).model_copy(update={"base_url": sim.url}), today=TODAY)
+    copy = make_plan(load_settings_snapshot(ran.folder).model_copy(update={"base_url": sim.url}), today=TODAY)
     assert [order.row for order in copy.orders()] == [order.row for order in before]
     for path in ran.folder.rglob("*"):
         assert not path.is_file() or b"SECRET" not in path.read_bytes(), path
@@ -371,8 +371,8 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
                 "concurrency": 1,
             }
         )
-        with open_run(examine(settings, today=TODAY), env={}) as opened:
-            opened.count.watcher = lambda _: opened.stop.for_signal(signal.SIGINT)
+        with open_run(make_plan(settings, today=TODAY), env={}) as opened:
+            opened.count.watcher = lambda _: opened.stop.interrupt(signal.SIGINT)
             for shard in opened.shards():
                 opened.make(shard)
             summary = opened.finish()
@@ -402,9 +402,9 @@ def test_a_bug_ends_the_run_and_leaves_a_true_manifest(tmp_path, monkeypatch):
     with Simulator() as sim:
         source = prompts(tmp_path, *"abcdef")
         asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
-        examined = examine(validated({**asked, "max_cost": 0.1, "concurrency": 2}), today=TODAY)
+        plan = make_plan(validated({**asked, "max_cost": 0.1, "concurrency": 2}), today=TODAY)
         monkeypatch.setattr("imagen_batch.sending.generate._samples", broken)
-        with open_run(examined, env={}) as opened:
+        with open_run(plan, env={}) as opened:
             (shard,) = opened.shards()
             with pytest.raises(ZeroDivisionError):
                 opened.make(shard)
@@ -417,7 +417,7 @@ def test_who_watches_may_go_away(tmp_path, sim):
     """`2>&1 | head` ends the watching, not the run."""
     source = prompts(tmp_path, *"abcd")
     asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
-    with open_run(examine(validated(asked), today=TODAY), env={}) as opened:
+    with open_run(make_plan(validated(asked), today=TODAY), env={}) as opened:
 
         def gone(_):
             raise BrokenPipeError

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from imagen_batch.runs import signals
-from imagen_batch.runs.signals import stopping_on_signals
+from imagen_batch.runs.signals import handle_signals
 from imagen_batch.sending.stop import Stop
 
 
@@ -24,7 +24,7 @@ class Cut:
 def test_one_stop_that_is_delivered_twice_drops_nothing(pair):
     """As `timeout` does, to the process and to its group within 2 ms."""
     stop, cut, heard = Stop(), Cut(), []
-    with stopping_on_signals(stop, grace=30, cut=cut, announce=heard.append):
+    with handle_signals(stop, grace=30, cut=cut, record_sent=heard.append):
         for number in pair:
             signal.raise_signal(number)
         assert stop.signal == pair[0]
@@ -36,7 +36,7 @@ def test_a_second_signal_after_a_while_ends_what_is_in_flight(monkeypatch):
     """It is impatience then."""
     monkeypatch.setattr(signals, "_IMPATIENT_AFTER_S", 0.05)
     cut = Cut()
-    with stopping_on_signals(Stop(), grace=30, cut=cut):
+    with handle_signals(Stop(), grace=30, cut=cut):
         signal.raise_signal(signal.SIGINT)
         assert not cut.called.wait(0.1)
         signal.raise_signal(signal.SIGINT)
@@ -46,7 +46,7 @@ def test_a_second_signal_after_a_while_ends_what_is_in_flight(monkeypatch):
 def test_after_the_grace_time_what_is_in_flight_ends():
     """Without a second signal."""
     cut = Cut()
-    with stopping_on_signals(Stop(), grace=0.05, cut=cut):
+    with handle_signals(Stop(), grace=0.05, cut=cut):
         signal.raise_signal(signal.SIGTERM)
         assert cut.called.wait(5)
 
@@ -54,6 +54,6 @@ def test_after_the_grace_time_what_is_in_flight_ends():
 def test_signals_mean_afterwards_what_they_meant_before():
     """Whoever called the flow has handlers of their own."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with stopping_on_signals(Stop(), grace=1, cut=Cut()):
+    with handle_signals(Stop(), grace=1, cut=Cut()):
         assert signal.getsignal(signal.SIGTERM) is not before[1]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before

@@ -72,7 +72,7 @@ def test_a_stop_ends_the_waiting():
     """Nobody waits for money in a run that is stopping."""
     budget, stop = _budget(max_cost=0.04), Stop()
     budget.reserve(0.04, 1, stop=stop)
-    stop.for_signal(2)
+    stop.interrupt(2)
     with pytest.raises(Interrupted):
         budget.reserve(0.04, 1, stop=stop)
 

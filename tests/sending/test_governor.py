@@ -29,18 +29,18 @@ def test_a_stop_frees_everyone_who_waits_at_the_door():
     clock, stop = Clock(), Stop()
     governor = _governor(clock, stop)
     limited = RateLimited("over", kind="quota_minute", retry_after=1e6)
-    governor.failed(governor.admit(), limited)
+    governor.failed(governor.acquire(), limited)
     ended = []
 
     def wait():
         with pytest.raises(Interrupted):
-            governor.admit()
+            governor.acquire()
         ended.append(1)
 
     threads = [threading.Thread(target=wait) for _ in range(16)]
     for thread in threads:
         thread.start()
-    stop.for_signal(2)
+    stop.interrupt(2)
     for thread in threads:
         thread.join(5)
     assert len(ended) == 16
@@ -52,10 +52,10 @@ def test_nothing_but_failures_for_long_ends_the_run_with_come_back_later():
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
     for clock.now in range(0, 600, 40):
-        governor.failed(governor.admit(), error)
+        governor.failed(governor.acquire(), error)
     clock.now = 661
     with pytest.raises(Fatal) as caught:
-        governor.failed(governor.admit(), error)
+        governor.failed(governor.acquire(), error)
     assert (caught.value.exit_code, caught.value.outcome) == (75, "outage")
 
 
@@ -65,7 +65,7 @@ def test_two_failures_far_apart_are_no_outage():
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
     for clock.now in (0, 1200, 2400):
-        governor.failed(governor.admit(), error)
+        governor.failed(governor.acquire(), error)
 
 
 def test_attempts_in_an_outage_do_not_count_against_their_row():
@@ -75,7 +75,7 @@ def test_attempts_in_an_outage_do_not_count_against_their_row():
     error = Transient("overloaded", kind="overloaded", http_status=503)
     exempt = []
     for _ in range(12):
-        exempt.append(governor.failed(governor.admit(), error))
+        exempt.append(governor.failed(governor.acquire(), error))
         clock.now += 40
     assert exempt[0] is False
     assert exempt[-1] is True
@@ -87,6 +87,6 @@ def test_a_success_ends_the_outage():
     governor = _governor(clock, outage_limit=50.0)
     error = Transient("overloaded", kind="overloaded")
     for _ in range(5):
-        governor.failed(governor.admit(), error)
+        governor.failed(governor.acquire(), error)
         clock.now += 40
-        governor.succeeded(governor.admit())
+        governor.succeeded(governor.acquire())

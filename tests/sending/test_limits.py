@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from test_dispatch import made_in_threads, many
 
 from imagen_batch.errors import Interrupted
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
-from imagen_batch.workers.allocation import Shares, Wall
+from imagen_batch.workers.allocation import Allocator, Limits
 from tests.support.factories import request
 from tests.support.runs import TODAY, prompts, run, write_csv
 from tests.support.shell import manifest
@@ -32,7 +32,7 @@ def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
     """Whatever is settled, released or kept, and however many attempts are in flight together."""
     budget = Budget(max_cost=folder, max_cost_per_run=run_, max_images=None, spent=before)
     stop, held, charged = Stop(), [], 0.0
-    stop.for_signal(2)  # nobody waits
+    stop.interrupt(2)  # nobody waits
     for price, end, at_once in attempts:
         try:
             reservation = budget.reserve(price, 1, stop=stop)
@@ -107,14 +107,14 @@ def test_an_interrupted_retry_keeps_its_error(tmp_path):
     with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
         settings = {"prompts": str(prompts(tmp_path, "one")), "out": str(tmp_path / "out"), "provider": "simulator"}
         settings |= {"base_url": sim.url, "wait_initial": 30.0}
-        with open_run(examine(validated(settings), today=TODAY), env={}) as opened:
-            back = opened.studio.ledger.back
+        with open_run(make_plan(validated(settings), today=TODAY), env={}) as opened:
+            back = opened.context.ledger.back
 
             def told(*given, **named):
                 back(*given, **named)
-                opened.stop.for_signal(2)
+                opened.stop.interrupt(2)
 
-            opened.studio.ledger.back = told
+            opened.context.ledger.back = told
             for shard in opened.shards():
                 opened.make(shard)
             summary = opened.finish()
@@ -147,9 +147,9 @@ def test_workers_say_which_limit_stopped_them(tmp_path, sim):
 def test_what_does_not_fit_is_named_by_its_kind():
     """A shard is left out by money or by images."""
     shard = [request(1, price=0.04)]
-    assert Shares(Wall(usd=0.01), at_once=1).lacking(shard) == "usd"
-    assert Shares(Wall(pictures=0), at_once=1).lacking(shard) == "pictures"
-    assert Shares(Wall(usd=1.0, pictures=1), at_once=1).lacking(shard) is None
+    assert Allocator(Limits(usd=0.01), at_once=1).lacking(shard) == "usd"
+    assert Allocator(Limits(pictures=0), at_once=1).lacking(shard) == "pictures"
+    assert Allocator(Limits(usd=1.0, pictures=1), at_once=1).lacking(shard) is None
 
 
 def test_the_limit_of_a_run_is_a_setting_of_every_kind(shell, tmp_path, sim):

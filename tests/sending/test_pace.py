@@ -35,18 +35,18 @@ class Bucket:
 
 def drive(pace, bucket, *, requests, latency=0.2, change=None):
     """Play `requests` through `pace`; returns seconds taken and refusals."""
-    now, left, refused, flying = 0.0, requests, 0, []
-    while left or flying:
+    now, left, refused, in_flight = 0.0, requests, 0, []
+    while left or in_flight:
         wait = pace.wait(now)
         if left and wait <= 0:
             permit, left = pace.start(now), left - 1
             admitted = bucket.admits(now)
-            heapq.heappush(flying, (now + (latency if admitted else REFUSED_S), permit.number, admitted, permit))
+            heapq.heappush(in_flight, (now + (latency if admitted else REFUSED_S), permit.number, admitted, permit))
             continue
-        ends = flying[0][0] if flying else float("inf")
+        ends = in_flight[0][0] if in_flight else float("inf")
         now = min(ends, now + wait) if left else ends
-        while flying and flying[0][0] <= now:
-            _, _, admitted, permit = heapq.heappop(flying)
+        while in_flight and in_flight[0][0] <= now:
+            _, _, admitted, permit = heapq.heappop(in_flight)
             if admitted:
                 pace.succeeded(permit, now)
             else:

@@ -63,7 +63,7 @@ def test_a_signal_at_any_line_of_a_stop_does_not_deadlock():
 def test_the_first_reason_stays(error_first):
     """An error after a signal changes nothing, and the other way round."""
     stop, error = Stop(), Fatal("full", kind="disk", outcome="disk")
-    calls = [lambda: stop.for_error(error), lambda: stop.for_signal(15)]
+    calls = [lambda: stop.fail(error), lambda: stop.interrupt(15)]
     for call in calls if error_first else reversed(calls):
         call()
     assert (stop.fatal, stop.signal) == ((error, None) if error_first else (None, 15))

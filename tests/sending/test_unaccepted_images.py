@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.images.validate import inspect
+from imagen_batch.images.validate import validate
 from imagen_batch.ledger.history import read_history
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
 from tests.support.images import chunk
@@ -88,7 +88,7 @@ def test_a_whole_image_of_a_rare_format_is_kept_as_what_it_is(tmp_path: Path, fo
         assert row["error_kind"] == (None if form == "webp" else "rare_format")
         assert len(sim.requests) == 1
         assert row["sha256"] == sim.pictures[0].sha256
-        assert inspect(ran.picture(row)).extension == Path(row["file"]).suffix
+        assert validate(ran.picture(row)).extension == Path(row["file"]).suffix
         assert ran.summary.exit_code == 0
 
 
@@ -153,7 +153,7 @@ def test_damage_that_a_second_purchase_cures_is_counted_as_well(tmp_path: Path) 
         assert spent(ran) == pytest.approx(ran.rows[0]["cost_usd"])
         assert spent(ran) == pytest.approx(2 * back["usd"], rel=0.01)
         history = read_history(ran.folder / ".imagen-batch" / "ledger")
-        assert history.pictures_at_most() == 2
+        assert history.max_images_made() == 2
 
 
 def test_damaged_images_without_usage_are_counted_at_their_list_price(tmp_path: Path) -> None:
@@ -310,10 +310,10 @@ def test_a_folder_keeps_its_keys_when_it_moves_between_hosts(tmp_path: Path) -> 
     rows = []
     for provider, extra in (("gemini", {}), ("vertex", {"project": "p"})):
         chosen = {"parameters": {"store": False, "labels": {"team": "art"}}, "provider": provider, **extra}
-        examined = examine(
+        plan = make_plan(
             validated({"prompts": str(prompts(tmp_path, "one")), "out": str(tmp_path / "o"), **chosen}), today=TODAY
         )
-        rows.append([base for base, _ in examined.asked])
+        rows.append([base for base, _ in plan.asked])
     assert rows[0] == rows[1]
 
 

@@ -28,28 +28,28 @@ def test_a_burst_passes_and_then_the_rate_holds() -> None:
     """Two at once, then one every ten seconds; waiting as told is enough."""
     clock = Clock()
     quota = Quota(per_minute=6, burst=2, clock=clock)
-    assert [quota.admit("m") for _ in range(3)] == [None, None, Exceeded("Minute", 6, 10.0)]
+    assert [quota.acquire("m") for _ in range(3)] == [None, None, Exceeded("Minute", 6, 10.0)]
     clock.now += 4
-    assert quota.admit("m") == Exceeded("Minute", 6, 6.0)
+    assert quota.acquire("m") == Exceeded("Minute", 6, 6.0)
     clock.now += 6
-    assert quota.admit("m") is None
+    assert quota.acquire("m") is None
 
 
 def test_models_have_accounts_of_their_own() -> None:
     """The limit is per model."""
     quota = Quota(per_minute=1, clock=Clock())
-    assert quota.admit("a") is quota.admit("b") is None
-    assert quota.admit("a") is not None
+    assert quota.acquire("a") is quota.acquire("b") is None
+    assert quota.acquire("a") is not None
 
 
 def test_a_day_ends_at_midnight_in_california() -> None:
     """Where the service's day ends."""
     clock = Clock(datetime(2026, 7, 1, 22, tzinfo=PACIFIC).timestamp())
     quota = Quota(per_day=1, clock=clock)
-    assert quota.admit("m") is None
-    assert quota.admit("m") == Exceeded("Day", 1, 7200.0)
+    assert quota.acquire("m") is None
+    assert quota.acquire("m") == Exceeded("Day", 1, 7200.0)
     clock.now += 7200
-    assert quota.admit("m") is None
+    assert quota.acquire("m") is None
 
 
 @pytest.mark.parametrize(("ask", "model"), [(predict, IMAGEN), (generate, GEMINI)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from imagen_batch.records import Entry, Options, Outcome, PromptRow, Sample, Trace
+from imagen_batch.records import ManifestRow, Options, Outcome, PromptRow, RequestTrace, SampleResult
 
 
 def entry(
@@ -18,11 +18,11 @@ def entry(
     cells: Mapping[str, str] | None = None,
     trace: Mapping[str, Any] | None = None,
     **sample: Any,
-) -> Entry:
+) -> ManifestRow:
     """A sample of a row; further arguments are fields of the sample."""
     own = dict(user or {})
     made = {"file": f"images/{row:06d}_{number:02d}.png", "mime_type": "image/png"} if status == "ok" else {}
-    return Entry(
+    return ManifestRow(
         row=PromptRow(
             row=row,
             line=row + 1,
@@ -30,8 +30,8 @@ def entry(
             cells={"prompt": prompt, **own} if cells is None else cells,
             user=own,
         ),
-        sample=Sample(number=number, status=status, **(made | sample)),
-        trace=Trace(**{"key": f"{row:064x}", "attempts": 1, "http_status": 200, **(trace or {})}),
+        sample=SampleResult(number=number, status=status, **(made | sample)),
+        trace=RequestTrace(**{"key": f"{row:064x}", "attempts": 1, "http_status": 200, **(trace or {})}),
         model="gemini-nano-banana-2.1",
         provider="simulator",
         dialect="generate_content",

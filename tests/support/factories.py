@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imagen_batch.records import ImageRequest, Options, Sample, Trace
+from imagen_batch.records import ImageRequest, Options, RequestTrace, SampleResult
 
 REQUEST = ImageRequest(
     key="ab" * 32,
@@ -27,13 +27,13 @@ def request(number: int = 1, **changes: object) -> ImageRequest:
     return replace(REQUEST, **{**own, **changes})  # type: ignore[arg-type]
 
 
-def ok(number: int = 1, **changes: object) -> Sample:
+def ok(number: int = 1, **changes: object) -> SampleResult:
     """A sample with a picture."""
     facts = {"file": "images/a.png", "sha256": "0" * 64, "cost_usd": 0.04, "cost_is": "estimate"}
-    sample = Sample(number=number, status="ok", **facts)  # type: ignore[arg-type]
+    sample = SampleResult(number=number, status="ok", **facts)  # type: ignore[arg-type]
     return replace(sample, **changes)  # type: ignore[arg-type]
 
 
-def trace(key: str = REQUEST.key, attempts: int = 1) -> Trace:
+def trace(key: str = REQUEST.key, attempts: int = 1) -> RequestTrace:
     """How a request went."""
-    return Trace(key, attempts=attempts, http_status=200, latency_s=0.5, sent_at=10.0, finished_at=10.5)
+    return RequestTrace(key, attempts=attempts, http_status=200, latency_s=0.5, sent_at=10.0, finished_at=10.5)

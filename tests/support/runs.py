@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from imagen_batch.planning.plan import examine
+from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
@@ -76,8 +76,8 @@ def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = 
         "concurrency": 8,
         **chosen,
     }
-    examined = examine(validated(settings), today=TODAY)
-    with open_run(examined, env=env or {}) as opened:
+    plan = make_plan(validated(settings), today=TODAY)
+    with open_run(plan, env=env or {}) as opened:
         for shard in opened.shards():
             opened.make(shard)
         return Ran(opened.finish(), folder)

@@ -16,16 +16,16 @@ import pytest
 
 from imagen_batch.cli.commands import main
 from imagen_batch.inputs.take_input import take_input
-from imagen_batch.planning.pending import remaining
+from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run
 
 
 def launch_bare(settings, console, *, lost=None):
     """What `orchestration.launch.launch` does, without a Prefect server around it."""
-    examined = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
-    examined.lost = lost
-    with open_run(examined, env=os.environ, command=console.command, say=console.say) as run:
-        if remaining(run.examined, run.past).requests:
+    plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+    plan.lost = lost
+    with open_run(plan, env=os.environ, command=console.command, say=console.say) as run:
+        if count_pending(run.plan, run.past).requests:
             for shard in run.shards():
                 run.make(shard)
         return run.finish()

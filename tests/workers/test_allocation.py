@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.sending.pace import Pace
-from imagen_batch.workers.allocation import Shares, Used, Wall
+from imagen_batch.workers.allocation import Allocator, Limits, Spent
 from tests.support.factories import request
 
 STEPS = st.lists(st.tuples(st.integers(1, 6), st.floats(0, 1)), max_size=40)
@@ -20,7 +20,7 @@ def shard(count):
 )
 def test_walls_that_are_out_and_what_was_spent_never_exceed_the_run_s(usd, pictures, at_once, steps):
     """Shards come and go in any order, and use any part of what they hold."""
-    shares, out, spent, made = Shares(Wall(usd, pictures), at_once=at_once), [], 0.0, 0
+    shares, out, spent, made = Allocator(Limits(usd, pictures), at_once=at_once), [], 0.0, 0
     for number, (count, used) in enumerate(steps):
         wall = shares.take(number, shard(count))
         if wall is not None:
@@ -31,7 +31,7 @@ def test_walls_that_are_out_and_what_was_spent_never_exceed_the_run_s(usd, pictu
             ended, its, part = out.pop(0)
             spent += (its.usd or 0.0) * part
             made += int((its.pictures or 0) * part)
-            shares.give_back(ended, Used((its.usd or 0.0) * part, int((its.pictures or 0) * part)))
+            shares.give_back(ended, Spent((its.usd or 0.0) * part, int((its.pictures or 0) * part)))
         held = [one for _, one, _ in out]
         assert usd is None or spent + sum(one.usd for one in held) <= usd + 1e-9
         assert pictures is None or made + sum(one.pictures for one in held) <= pictures
@@ -39,36 +39,36 @@ def test_walls_that_are_out_and_what_was_spent_never_exceed_the_run_s(usd, pictu
 
 def test_without_a_wall_a_shard_has_none():
     """Nothing is shared out that has no end."""
-    assert Shares(Wall(), at_once=2).take(1, shard(5)) == Wall()
+    assert Allocator(Limits(), at_once=2).take(1, shard(5)) == Limits()
 
 
 def test_a_wall_that_is_wide_gives_each_what_it_wants():
     """And no more."""
-    assert Shares(Wall(usd=100.0), at_once=4).take(1, shard(5)).usd == 0.2
+    assert Allocator(Limits(usd=100.0), at_once=4).take(1, shard(5)).usd == 0.2
 
 
 def test_a_wall_that_is_narrow_is_parted():
     """So that all workers have something to do; the least is one request."""
-    shares = Shares(Wall(pictures=9), at_once=3)
+    shares = Allocator(Limits(pictures=9), at_once=3)
     assert [shares.take(number, shard(5)).pictures for number in range(3)] == [3, 3, 3]
     assert shares.take(3, shard(5)) is None
-    shares.give_back(0, Used(pictures=2))
+    shares.give_back(0, Spent(pictures=2))
     assert shares.take(4, shard(5)).pictures == 1
 
 
 def test_sums_of_cents_fit():
     """0.12 - 0.08 is 0.03999: three pictures at four cents are three all the same."""
-    shares = Shares(Wall(usd=0.12), at_once=2)
+    shares = Allocator(Limits(usd=0.12), at_once=2)
     assert shares.take(1, shard(2)).usd == 0.06
-    shares.give_back(1, Used(usd=0.04))
+    shares.give_back(1, Spent(usd=0.04))
     assert shares.take(2, shard(1)) is not None
-    shares.give_back(2, Used(usd=0.04))
+    shares.give_back(2, Spent(usd=0.04))
     assert shares.take(3, shard(1)) is not None
 
 
 def test_what_does_not_fit_is_not_handed_out():
     """A cent is not a picture."""
-    assert Shares(Wall(usd=0.03), at_once=1).take(1, shard(1)) is None
+    assert Allocator(Limits(usd=0.03), at_once=1).take(1, shard(1)) is None
 
 
 @given(shares=st.lists(st.sampled_from([0.125, 0.25, 0.5, 1.0]), min_size=1, max_size=6))

@@ -12,16 +12,22 @@ from multiprocessing.connection import wait
 import pytest
 
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import examine
-from imagen_batch.runs.heartbeat import Control, Ear, Word, heard, wait_for_silence
+from imagen_batch.planning.plan import make_plan
+from imagen_batch.runs.heartbeat import (
+    Heartbeat,
+    HeartbeatReader,
+    HeartbeatWriter,
+    read_heartbeat,
+    wait_for_orphaned_workers,
+)
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
-from imagen_batch.workers.allocation import Wall
-from imagen_batch.workers.coordinator import dispatching
-from imagen_batch.workers.messages import Job, Report, Ticket
-from imagen_batch.workers.worker import make_shard
+from imagen_batch.workers.allocation import Limits
+from imagen_batch.workers.coordinator import coordinating
+from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask
+from imagen_batch.workers.worker import run_shard
 from tests.support.runs import TODAY, Ran, prompts
 from tests.support.storages import new_place
 
@@ -35,7 +41,7 @@ def small_shards(monkeypatch):
     monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: SMALL)
 
 
-def examined(source, sim, **chosen):
+def plan(source, sim, **chosen):
     """What is asked for."""
     settings = {
         "prompts": str(source),
@@ -46,19 +52,21 @@ def examined(source, sim, **chosen):
         "concurrency": 8,
         **chosen,
     }
-    return examine(validated(settings), today=TODAY)
+    return make_plan(validated(settings), today=TODAY)
 
 
 def made_in_threads(source, sim, *, slots=2, **chosen):
     """A whole run with workers that are threads here: packed, unpacked, made, packed, unpacked."""
 
     def work(ticket):
-        return Report.unpacked(make_shard(Ticket.unpacked(ticket.packed()), env={}, sleep=lambda _: None).packed())
+        return ShardReport.unpacked(
+            run_shard(ShardTask.unpacked(ticket.packed()), env={}, sleep=lambda _: None).packed()
+        )
 
-    with open_run(examined(source, sim, **chosen), env={}) as run, ThreadPoolExecutor(slots) as workers:
-        with dispatching(run, slots=lambda: slots) as dispatch:
-            while flying := [(ticket, workers.submit(work, ticket)) for ticket in dispatch.ready()]:
-                for ticket, future in flying:
+    with open_run(plan(source, sim, **chosen), env={}) as run, ThreadPoolExecutor(slots) as workers:
+        with coordinating(run, slots=lambda: slots) as dispatch:
+            while in_flight := [(ticket, workers.submit(work, ticket)) for ticket in dispatch.ready()]:
+                for ticket, future in in_flight:
                     dispatch.landed(ticket, future.result())
         return Ran(run.finish(), source.parent / "out")
 
@@ -123,13 +131,13 @@ def test_what_a_failure_gave_back_is_used(tmp_path):
 def test_a_further_round_leaves_alone_what_had_its_turn(tmp_path):
     """Replies were lost for one row, a worker for another's shard: only the shard is made again by this run."""
     faults = [{"match": "prompt 7", "fault": "reset"}]
-    with Simulator(faults=faults) as sim, open_run(examined(many(tmp_path), sim, max_attempts=2), env={}) as run:
-        with dispatching(run, slots=lambda: 1) as dispatch:
+    with Simulator(faults=faults) as sim, open_run(plan(many(tmp_path), sim, max_attempts=2), env={}) as run:
+        with coordinating(run, slots=lambda: 1) as dispatch:
             (first,) = dispatch.ready()
             dispatch.lost(first)
             while tickets := list(dispatch.ready()):
                 for ticket in tickets:
-                    dispatch.landed(ticket, make_shard(ticket, env={}, sleep=lambda _: None))
+                    dispatch.landed(ticket, run_shard(ticket, env={}, sleep=lambda _: None))
         ran = Ran(run.finish(), tmp_path / "out")
         assert len([one for one in sim.requests if b"prompt 7" in one.body]) == 2
     assert ran.statuses == ["ok"] * 7 + ["unknown"] + ["ok"] * 15
@@ -141,17 +149,17 @@ class Killed(BaseException):
 
 def test_pictures_that_a_lost_worker_had_received_are_not_paid_for_again(tmp_path, sim, monkeypatch):
     """They lie there without a record: whoever takes the shard over saves them first."""
-    with open_run(examined(many(tmp_path, 12), sim), env={}) as run:
-        with dispatching(run, slots=lambda: 1, sleep=lambda _: None) as dispatch:
+    with open_run(plan(many(tmp_path, 12), sim), env={}) as run:
+        with coordinating(run, slots=lambda: 1, sleep=lambda _: None) as dispatch:
             (first,) = dispatch.ready()
             with monkeypatch.context() as patch:
                 patch.setattr(LedgerWriter, "done", _killed)
                 with pytest.raises(Killed):
-                    make_shard(first, env={})
+                    run_shard(first, env={})
             dispatch.lost(first)
             while tickets := list(dispatch.ready()):
                 for ticket in tickets:
-                    dispatch.landed(ticket, make_shard(ticket, env={}, sleep=lambda _: None))
+                    dispatch.landed(ticket, run_shard(ticket, env={}, sleep=lambda _: None))
         ran = Ran(run.finish(), tmp_path / "out")
     assert ran.statuses == ["ok"] * 12
     assert sim.bill.total == 12
@@ -164,11 +172,11 @@ def _killed(*_given, **_named):
 def test_a_shard_that_is_taken_over_does_not_ask_again_what_had_its_turn(tmp_path):
     """All attempts for a row were lost and told: the next worker leaves it, as the next round would."""
     with Simulator(faults=[{"match": "prompt 3", "fault": "reset"}]) as sim:
-        with open_run(examined(many(tmp_path, 5), sim, max_attempts=2), env={}) as run:
-            with dispatching(run, slots=lambda: 1) as dispatch:
+        with open_run(plan(many(tmp_path, 5), sim, max_attempts=2), env={}) as run:
+            with coordinating(run, slots=lambda: 1) as dispatch:
                 (ticket,) = dispatch.ready()
-                make_shard(ticket, env={})
-                report = make_shard(ticket, env={}, sleep=lambda _: None)
+                run_shard(ticket, env={})
+                report = run_shard(ticket, env={}, sleep=lambda _: None)
             run.finish()
         assert len([one for one in sim.requests if b"prompt 3" in one.body]) == 2
     assert sorted(sample.status for sample in report.samples) == ["ok"] * 4 + ["unknown"]
@@ -177,7 +185,7 @@ def test_a_shard_that_is_taken_over_does_not_ask_again_what_had_its_turn(tmp_pat
 def _serve(connection):
     """A worker process: makes one shard after the other until it is told to end."""
     while packed := connection.recv():
-        connection.send(make_shard(Ticket.unpacked(packed), env={}, sleep=lambda _: time.sleep(0.1)).packed())
+        connection.send(run_shard(ShardTask.unpacked(packed), env={}, sleep=lambda _: time.sleep(0.1)).packed())
 
 
 class Worker:
@@ -199,9 +207,9 @@ class Worker:
 @pytest.mark.parametrize("reassigned", [True, False], ids=["its shard goes to another worker", "its shard is lost"])
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, reassigned):
     """Only what was under way in it may be paid for again, and is told as perhaps charged."""
-    with Simulator(latency=0.15) as sim, open_run(examined(many(tmp_path, 40), sim, concurrency=4), env={}) as run:
+    with Simulator(latency=0.15) as sim, open_run(plan(many(tmp_path, 40), sim, concurrency=4), env={}) as run:
         workers = [Worker(), Worker()]
-        with dispatching(run, slots=lambda: len(workers)) as dispatch:
+        with coordinating(run, slots=lambda: len(workers)) as dispatch:
             _drive(dispatch, workers, sim, reassigned)
         ran = Ran(run.finish(), tmp_path / "out")
         assert ran.statuses == ["ok"] * 40
@@ -244,7 +252,7 @@ def _drive(dispatch, workers, sim, reassigned):
         for connection in wait([worker.connection for worker in busy], timeout=0.02):
             (worker,) = (one for one in busy if one.connection is connection)
             try:
-                dispatch.landed(worker.ticket, Report.unpacked(connection.recv()))
+                dispatch.landed(worker.ticket, ShardReport.unpacked(connection.recv()))
             except (EOFError, ConnectionResetError):  # gone, with or without a ticket it had not read yet
                 workers.remove(worker)
                 waiting += [worker.ticket] if reassigned else []
@@ -256,72 +264,72 @@ def _drive(dispatch, workers, sim, reassigned):
 def test_a_worker_in_another_folder_is_told(tmp_path, sim):
     """It would make pictures that nobody finds."""
     job = _ticket(tmp_path, sim)
-    report = make_shard(job, env={})
+    report = run_shard(job, env={})
     assert "workers have to share it" in str(report.error)
     assert not sim.requests
 
 
 def _ticket(tmp_path, sim):
     """A ticket whose run never spoke here."""
-    asked = examined(many(tmp_path), sim)
-    return Ticket(Job("nobody", asked.settings, sim.url, asked.models()), 1, (), Wall(), 1.0)
+    asked = plan(many(tmp_path), sim)
+    return ShardTask(JobSpec("nobody", asked.settings, sim.url, asked.models()), 1, (), Limits(), 1.0)
 
 
 def test_the_run_says_what_it_wants_and_is_heard(tmp_path):
     """A share, a stop, and that it is over."""
     folder = Folder(tmp_path)
-    control = Control(folder, "mine", every=1000)
+    control = HeartbeatWriter(folder, "mine", every=1000)
     with control.speaking():
-        ear = Ear(folder, "mine")
+        ear = HeartbeatReader(folder, "mine")
         control.say(share=0.25)
         assert ear.listen().share == 0.25
         assert not ear.listen().stop
         control.say(stop=True)
         assert (ear.listen().stop, ear.listen().cut) == (True, False)
     assert ear.listen().cut
-    assert heard(folder).over
+    assert read_heartbeat(folder).over
 
 
 def test_a_worker_whose_run_is_silent_or_another_stops_at_once(tmp_path):
     """Nobody pays beside the next run."""
     folder, now = Folder(tmp_path), [0.0]
-    Control(folder, "mine").say()
-    ear = Ear(folder, "mine", clock=lambda: now[0])
+    HeartbeatWriter(folder, "mine").say()
+    ear = HeartbeatReader(folder, "mine", clock=lambda: now[0])
     assert not ear.listen().cut
     now[0] = 29.0
     assert not ear.listen().cut
     now[0] = 31.0
     assert ear.listen().cut
-    Control(folder, "another").say()
+    HeartbeatWriter(folder, "another").say()
     assert ear.listen().cut
 
 
 def test_the_next_run_waits_until_a_dead_run_s_workers_have_noticed(tmp_path):
     """Not where the run ended in order, or is long dead."""
     folder, slept, said = Folder(tmp_path), [], []
-    wait_for_silence(folder, say=said.append, sleep=slept.append)
-    Control(folder, "dead").say()
-    wait_for_silence(folder, say=said.append, sleep=slept.append)
+    wait_for_orphaned_workers(folder, say=said.append, sleep=slept.append)
+    HeartbeatWriter(folder, "dead").say()
+    wait_for_orphaned_workers(folder, say=said.append, sleep=slept.append)
     assert [seconds > 30 for seconds in slept] == [True]
     assert "waiting 34 s" in said[0]
-    wait_for_silence(folder, say=said.append, clock=lambda: time.time() + 3600, sleep=slept.append)
-    Control(folder, "dead").say(over=True)
-    wait_for_silence(folder, say=said.append, sleep=slept.append)
+    wait_for_orphaned_workers(folder, say=said.append, clock=lambda: time.time() + 3600, sleep=slept.append)
+    HeartbeatWriter(folder, "dead").say(over=True)
+    wait_for_orphaned_workers(folder, say=said.append, sleep=slept.append)
     assert len(slept) == 1
 
 
 def test_a_worker_that_was_taken_for_dead_sends_nothing_more(tmp_path, monkeypatch):
     """Its shard is somebody else's now: it finds another ledger beside its own."""
     monkeypatch.setattr("imagen_batch.workers.worker.EVERY_S", 0.05)
-    with Simulator(latency=0.2) as sim, open_run(examined(many(tmp_path, 40), sim, concurrency=2), env={}) as run:
-        with dispatching(run, slots=lambda: 1) as dispatch:
+    with Simulator(latency=0.2) as sim, open_run(plan(many(tmp_path, 40), sim, concurrency=2), env={}) as run:
+        with coordinating(run, slots=lambda: 1) as dispatch:
             (ticket,) = dispatch.ready()
             reports = []
-            first = threading.Thread(target=lambda: reports.append(make_shard(ticket, env={})))
+            first = threading.Thread(target=lambda: reports.append(run_shard(ticket, env={})))
             first.start()
             while sim.bill.total < 1:
                 time.sleep(0.01)
-            folder = run.studio.shelf.storage
+            folder = run.context.store.storage
             folder.log(f".imagen-batch/ledger/{ticket.job.id}/000001/somebody-else.jsonl").close()
             first.join(10)
             assert not first.is_alive()
@@ -333,5 +341,5 @@ def test_words_of_a_version_to_come_are_no_words(tmp_path):
     """A file that says something else is not taken for the run's."""
     folder = Folder(tmp_path)
     folder.put(".imagen-batch/control.json", b'{"run": "mine", "other": 1}')
-    assert heard(folder) is None
-    assert Word("mine").share == 1.0
+    assert read_heartbeat(folder) is None
+    assert Heartbeat("mine").share == 1.0

@@ -14,7 +14,7 @@ from itertools import islice
 
 from PIL import features
 
-from imagen_batch.images.formats.common import Shape, damaged, require_size
+from imagen_batch.images.formats.common import Shape, invalid_image, require_size
 from imagen_batch.images.formats.png import decode
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the box type that C2PA 2.1, A.5, gives to ISO media
@@ -46,7 +46,7 @@ def read_heic(data: bytes, *, name: str = "HEIC") -> Shape:
     meta = find_boxes(data, needed=("meta", "mdat"), name=name)["meta"]
     sides = list(islice(_sides(data[meta.start : meta.end]), _BOXES_MAX))
     if not sides:
-        raise damaged(f"the {name} does not say how large it is")
+        raise invalid_image(f"the {name} does not say how large it is")
     for width, height in sides:
         require_size(width, height)
     width, height = max(sides, key=lambda pair: pair[0] * pair[1])
@@ -61,11 +61,11 @@ def find_boxes(data: bytes, *, needed: Sequence[str], name: str) -> dict[str, Bo
             break
         if box.end > len(data):
             if box.kind in _PICTURE_BOXES or not found.keys() >= set(needed):
-                raise damaged(f"the {name} breaks off after {len(data)} bytes")
+                raise invalid_image(f"the {name} breaks off after {len(data)} bytes")
             break
         found[box.kind] = box
     if missing := [kind for kind in needed if kind not in found]:
-        raise damaged(f"the {name} breaks off or is damaged: it has no {' and no '.join(missing)}")
+        raise invalid_image(f"the {name} breaks off or is damaged: it has no {' and no '.join(missing)}")
     return found
 
 

@@ -19,7 +19,7 @@ class Shape:
     c2pa: bool
 
 
-def damaged(message: str) -> Transient:
+def invalid_image(message: str) -> Transient:
     """The error for a picture that came, and was billed, but is not whole."""
     return Transient(message, kind="damaged_picture", maybe_charged=True)
 
@@ -27,4 +27,4 @@ def damaged(message: str) -> Transient:
 def require_size(width: int, height: int) -> None:
     """Refuse sides that no service makes, before a decoder sets memory aside for them."""
     if not (0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _PIXELS_MAX):
-        raise damaged(f"the picture claims to be {width} x {height} pixels")
+        raise invalid_image(f"the picture claims to be {width} x {height} pixels")

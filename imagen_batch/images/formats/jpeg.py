@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from PIL.JpegImagePlugin import JpegImageFile
 
-from imagen_batch.images.formats.common import Shape, damaged, require_size
+from imagen_batch.images.formats.common import Shape, invalid_image, require_size
 
 _DHT, _EOI, _SOS, _APP11, _COMMENT = 0xC4, 0xD9, 0xDA, 0xEB, 0xFE
 _APPS = range(0xE0, 0xF0)
@@ -59,7 +59,7 @@ def read_jpeg(data: bytes) -> Shape:
     frame = next((segment for segment in segments if segment.marker in _FRAMES), None)
     scans = [segment for segment in segments if segment.marker == _SOS]
     if frame is None or len(frame.body) < 6 or not scans:
-        raise damaged("the JPEG holds no pixels")
+        raise invalid_image("the JPEG holds no pixels")
     height, width = int.from_bytes(frame.body[1:3], "big"), int.from_bytes(frame.body[3:5], "big")
     require_size(width, height)
     _check_restarts(scans)
@@ -73,13 +73,13 @@ def _segments(data: bytes) -> Iterator[_Segment]:
     while True:
         found = _MARKER.match(data, at)
         if found is None:
-            raise damaged(f"the JPEG breaks off or is damaged at byte {at} of {len(data)}")
+            raise invalid_image(f"the JPEG breaks off or is damaged at byte {at} of {len(data)}")
         marker, at = found[1][0], found.end()
         if marker == _EOI:
             return
         end = at + int.from_bytes(view[at : at + 2], "big")
         if end < at + 2 or end > len(view):
-            raise damaged(f"the JPEG breaks off after {len(data)} bytes")
+            raise invalid_image(f"the JPEG breaks off after {len(data)} bytes")
         after = _end_of_scan(data, end) if marker == _SOS else end
         yield _Segment(marker, at - 2, view[at + 2 : end], view[end:after])
         at = after
@@ -88,7 +88,7 @@ def _segments(data: bytes) -> Iterator[_Segment]:
 def _end_of_scan(data: bytes, start: int) -> int:
     found = _AFTER_SCAN.search(data, start)
     if found is None:
-        raise damaged(f"the JPEG breaks off within its pixels after {len(data)} bytes")
+        raise invalid_image(f"the JPEG breaks off within its pixels after {len(data)} bytes")
     return found.start()
 
 
@@ -96,7 +96,7 @@ def _check_restarts(scans: Sequence[_Segment]) -> None:
     for scan in scans:
         numbers = b"".join(_RESTART.findall(scan.scan))
         if any(number != 0xD0 + index % 8 for index, number in enumerate(numbers)):
-            raise damaged("a stretch of the JPEG's pixels is missing or out of order")
+            raise invalid_image("a stretch of the JPEG's pixels is missing or out of order")
 
 
 def _check_zeros(segments: Sequence[_Segment]) -> None:
@@ -106,7 +106,7 @@ def _check_zeros(segments: Sequence[_Segment]) -> None:
         if segment.marker == _DHT:
             zero_codes |= _zero_codes(segment.body)
         elif segment.marker == _SOS and _has_detail(segment.body, zero_codes) and _ZEROS in bytes(segment.scan):
-            raise damaged("a stretch of the JPEG's pixels is zeroed")
+            raise invalid_image("a stretch of the JPEG's pixels is zeroed")
 
 
 def _zero_codes(body: memoryview) -> Iterator[tuple[int, int]]:
@@ -140,9 +140,9 @@ def _check_pixels(data: bytes, segments: Sequence[_Segment], *, one_scan: bool) 
         picture.draft("L", (max(1, picture.width // 8), max(1, picture.height // 8)))
         picture.load()
     except (OSError, SyntaxError, ValueError) as exc:
-        raise damaged(f"the JPEG cannot be decoded: {exc}") from exc
+        raise invalid_image(f"the JPEG cannot be decoded: {exc}") from exc
     if one_scan and file.tell() <= file.first:
-        raise damaged("the JPEG holds more coded pixels than its size has room for")
+        raise invalid_image("the JPEG holds more coded pixels than its size has room for")
 
 
 class _TwoServings(io.BytesIO):

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from PIL import Image
 from zlib_ng.zlib_ng import crc32
 
-from imagen_batch.images.formats.common import Shape, damaged, require_size
+from imagen_batch.images.formats.common import Shape, invalid_image, require_size
 
 _LARGE_PIXELS = 1 << 25  # twice what the largest picture of a service has
 _LARGE = threading.Lock()  # one such picture is decoded at a time: each may take some hundred megabytes
@@ -50,7 +50,7 @@ def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
                 picture.load()
             return width, height
     except _DECODER_ERRORS as exc:
-        raise damaged(f"the {name} cannot be decoded: {exc}") from exc
+        raise invalid_image(f"the {name} cannot be decoded: {exc}") from exc
 
 
 def read_png(data: bytes) -> Shape:
@@ -58,12 +58,12 @@ def read_png(data: bytes) -> Shape:
     chunks = _png_chunks(memoryview(data))
     kind, header = next(chunks)
     if kind != b"IHDR" or len(header) != _PNG_SIZE.size:
-        raise damaged("the PNG does not begin with its header")
+        raise invalid_image("the PNG does not begin with its header")
     width, height = _PNG_SIZE.unpack(header)
     require_size(width, height)
     kinds = {kind for kind, body in chunks if len(body)}
     if b"IDAT" not in kinds:
-        raise damaged("the PNG holds no pixels")
+        raise invalid_image("the PNG holds no pixels")
     return Shape(width, height, c2pa=b"caBX" in kinds)
 
 
@@ -71,12 +71,12 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     at, kind = 8, b""
     while kind != b"IEND":
         if at + 12 > len(view):
-            raise damaged(f"the PNG breaks off after {len(view)} bytes")
+            raise invalid_image(f"the PNG breaks off after {len(view)} bytes")
         size, kind = _PNG_CHUNK.unpack_from(view, at)
         end = at + 12 + size
         if end > len(view):
-            raise damaged(f"the PNG breaks off after {len(view)} bytes")
+            raise invalid_image(f"the PNG breaks off after {len(view)} bytes")
         if crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise damaged(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
+            raise invalid_image(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
         yield kind, view[at + 8 : end - 4]
         at = end

@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 
 from imagen_batch.images.formats.boxes import find_boxes
-from imagen_batch.images.formats.common import Shape, damaged, require_size
+from imagen_batch.images.formats.common import Shape, invalid_image, require_size
 from imagen_batch.images.formats.png import decode
 
 _GIF_TRAILER, _GIF_EXTENSION, _GIF_FRAME = 0x3B, 0x21, 0x2C
@@ -33,9 +33,9 @@ def read_gif(data: bytes) -> Shape:
         require_size(width, height)
         frames = _walk_gif(data, 13 + _color_table(flags))
     except (struct.error, IndexError) as exc:
-        raise damaged(f"the GIF breaks off after {len(data)} bytes") from exc
+        raise invalid_image(f"the GIF breaks off after {len(data)} bytes") from exc
     if not frames:
-        raise damaged("the GIF holds no pixels")
+        raise invalid_image("the GIF holds no pixels")
     decode(data, "GIF", name="GIF")
     return Shape(width, height, c2pa=_GIF_C2PA in data)
 
@@ -52,7 +52,7 @@ def _walk_gif(data: bytes, at: int) -> int:
             at += 10 + _color_table(flags) + 1
             frames += 1
         else:
-            raise damaged(f"the GIF is damaged at byte {at}")
+            raise invalid_image(f"the GIF is damaged at byte {at}")
         while size := data[at]:
             at += 1 + size
         at += 1
@@ -69,11 +69,11 @@ def read_bmp(data: bytes) -> Shape:
         stated, pixels_at, header = struct.unpack_from("<I4xII", data, 2)
         width, height, bits, compression = _bmp_header(data, header)
     except struct.error as exc:
-        raise damaged(f"the BMP breaks off after {len(data)} bytes") from exc
+        raise invalid_image(f"the BMP breaks off after {len(data)} bytes") from exc
     require_size(width, height)
     rows = (width * bits + 31) // 32 * 4 * height if compression in _BMP_PLAIN else 1
     if max(stated, pixels_at + rows) > len(data):
-        raise damaged(f"the BMP breaks off after {len(data)} of {max(stated, pixels_at + rows)} bytes")
+        raise invalid_image(f"the BMP breaks off after {len(data)} of {max(stated, pixels_at + rows)} bytes")
     decode(data, "BMP", name="BMP")
     return Shape(width, height, c2pa=False)
 
@@ -107,7 +107,7 @@ def _walk_codestream(data: bytes, at: int) -> tuple[int, int]:
     try:
         right, bottom, left, top, components = struct.unpack_from(">IIII16xH", data, at + 8)
         if data[at + 2 : at + 4] != _SIZ or components > _COMPONENTS_MAX:
-            raise damaged("the JPEG 2000 picture has no header that can be read")
+            raise invalid_image("the JPEG 2000 picture has no header that can be read")
         require_size(right - left, bottom - top)
         at += 2
         while (marker := data[at : at + 2]) != _EOC:
@@ -118,7 +118,7 @@ def _walk_codestream(data: bytes, at: int) -> tuple[int, int]:
             elif marker[0] == 0xFF and step >= 2:
                 at += step if marker == _SOT else 2 + step
             else:
-                raise damaged(f"the JPEG 2000 picture is damaged at byte {at}")
+                raise invalid_image(f"the JPEG 2000 picture is damaged at byte {at}")
     except (struct.error, IndexError) as exc:
-        raise damaged(f"the JPEG 2000 picture breaks off after {len(data)} bytes") from exc
+        raise invalid_image(f"the JPEG 2000 picture breaks off after {len(data)} bytes") from exc
     return right - left, bottom - top

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from imagen_batch.images.formats.common import Shape, damaged, require_size
+from imagen_batch.images.formats.common import Shape, invalid_image, require_size
 from imagen_batch.images.formats.png import decode
 
 _WIDTH, _HEIGHT, _C2PA = 256, 257, 52545
@@ -50,7 +50,7 @@ def read_tiff(data: bytes) -> Shape:
         raise _broken_off(data) from exc
     first = directories[0] if directories else {}
     if not (first.get(_WIDTH) and first.get(_HEIGHT)):
-        raise damaged("the TIFF holds no picture")
+        raise invalid_image("the TIFF holds no picture")
     width, height = first[_WIDTH][0], first[_HEIGHT][0]
     require_size(width, height)
     decode(data, "TIFF", name="TIFF")
@@ -67,10 +67,10 @@ def _directories(data: bytes, layout: _Layout) -> Iterator[Mapping[int, tuple[in
         step = 4 + 2 * struct.calcsize("=" + layout.offset)
         _require_room(data, at, count * step)
         if count > _ENTRIES_MAX:
-            raise damaged(f"the TIFF has {count} entries in a directory")
+            raise invalid_image(f"the TIFF has {count} entries in a directory")
         yield _directory(data, [_entry(data, at + index * step, layout) for index in range(count)], layout)
         (at,) = struct.unpack_from(layout.order + layout.offset, data, at + count * step)
-    raise damaged("the TIFF has no end of directories")
+    raise invalid_image("the TIFF has no end of directories")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _directory(data: bytes, entries: Sequence[_Entry], layout: _Layout) -> Mappi
     Pillow reads a copy of every value. Values of a sound file do not overlap, so together they are no larger than it.
     """
     if sum(entry.size for entry in entries) > len(data):
-        raise damaged("the TIFF states more values than it holds")
+        raise invalid_image("the TIFF states more values than it holds")
     values: dict[int, tuple[int, ...]] = {}
     for entry in entries:
         known = entry.tag in _READ and entry.tag not in values and entry.count <= _VALUES_MAX
@@ -119,4 +119,4 @@ def _require_room(data: bytes, start: int, length: int) -> None:
 
 
 def _broken_off(data: bytes) -> Exception:
-    return damaged(f"the TIFF breaks off after {len(data)} bytes")
+    return invalid_image(f"the TIFF breaks off after {len(data)} bytes")

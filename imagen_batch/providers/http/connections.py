@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from imagen_batch.providers.deadlines import Attempt, current_attempt
+from imagen_batch.providers.deadlines import WatchedCall, current_attempt
 from imagen_batch.providers.http.exchange import Channel, Reply
 from imagen_batch.providers.http.framing import BadReply
 
@@ -81,7 +81,7 @@ class _Exchanging:
             message, self._outgoing = b"".join(self._outgoing), None
         if self.sock is None:
             self.connect()
-        self._send_watchfully(message, attempt or Attempt(0.0))
+        self._send_watchfully(message, attempt or WatchedCall(0.0))
 
     def send(self, data: Any) -> None:
         """Send, or keep for a request that is still being written."""
@@ -115,7 +115,7 @@ class _Exchanging:
         finally:
             del self.response_class
 
-    def _send_watchfully(self, message: bytes, attempt: Attempt) -> None:
+    def _send_watchfully(self, message: bytes, attempt: WatchedCall) -> None:
         view = memoryview(message)
         try:
             for start in range(0, len(view), _BLOCK_BYTES):

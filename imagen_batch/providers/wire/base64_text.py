@@ -35,7 +35,7 @@ def loads(body: bytes) -> Any:
     if not texts:
         return _parse(body)
     marks = [mark.encode() for mark in texts] + [b""]
-    value = _parse(b"".join(chain.from_iterable(zip(around_pictures(body), marks, strict=True))))
+    value = _parse(b"".join(chain.from_iterable(zip(without_images(body), marks, strict=True))))
     _put_back(value, texts)
     return value
 
@@ -54,7 +54,7 @@ def _parse(text: bytes) -> Any:
     return orjson.loads(text)
 
 
-def around_pictures(body: bytes) -> list[bytes]:
+def without_images(body: bytes) -> list[bytes]:
     """What is left of `body` without the long texts of pictures: one part more than there are such texts."""
     cuts = [0, *chain.from_iterable(_long_texts(body)), len(body)]
     return [body[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]

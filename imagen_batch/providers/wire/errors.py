@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from imagen_batch.errors import Fatal, Transient
 from imagen_batch.providers.wire.quota import read_quota_error
 from imagen_batch.providers.wire.retry_after import wait_hint
-from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error, sentence
+from imagen_batch.providers.wire.service_error import ServiceError, describe, parse_service_error
 from imagen_batch.providers.wire.support_codes import support_codes, withheld
-from imagen_batch.records import Missing, Reply
+from imagen_batch.records import NoImage, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class _Stop:
+class _FatalRule:
     """A cause that no request of this run escapes, and how it is recognised. The first that fits is taken."""
 
     status: int
@@ -43,27 +43,27 @@ class _Stop:
 # api: 4.1, 4.2. One without words is for all else of its status. 402, 405, 407 and 410 are a gateway's, not
 # Google's; they too are about the address or the account, never about a row.
 _STOPS = (
-    _Stop(400, "bad_key", "auth", ("api key not valid", "api key expired"), "API_KEY_"),
-    _Stop(400, "not_billed", "billing", ("only accessible to billed users", "only available on paid plans")),
-    _Stop(400, "not_billed", "billing", ("enable billing",), "BILLING_DISABLED"),
-    _Stop(400, "location", "auth", ("user location is not supported",)),
-    _Stop(401, "unauthenticated", "auth", refreshable=True),
-    _Stop(402, "not_billed", "billing"),
-    _Stop(403, "service_disabled", "auth", ("it is disabled",), "SERVICE_DISABLED"),
-    _Stop(403, "not_billed", "billing", ("requires billing",), "BILLING_DISABLED"),
-    _Stop(403, "bad_key", "auth", ("api key",), "API_KEY_"),
-    _Stop(403, "permission", "auth"),
-    _Stop(404, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
-    _Stop(404, "wrong_address", "address"),
-    _Stop(405, "wrong_address", "address"),
-    _Stop(407, "proxy_sign_in", "auth"),
-    _Stop(410, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
-    _Stop(410, "wrong_address", "address"),
+    _FatalRule(400, "bad_key", "auth", ("api key not valid", "api key expired"), "API_KEY_"),
+    _FatalRule(400, "not_billed", "billing", ("only accessible to billed users", "only available on paid plans")),
+    _FatalRule(400, "not_billed", "billing", ("enable billing",), "BILLING_DISABLED"),
+    _FatalRule(400, "location", "auth", ("user location is not supported",)),
+    _FatalRule(401, "unauthenticated", "auth", refreshable=True),
+    _FatalRule(402, "not_billed", "billing"),
+    _FatalRule(403, "service_disabled", "auth", ("it is disabled",), "SERVICE_DISABLED"),
+    _FatalRule(403, "not_billed", "billing", ("requires billing",), "BILLING_DISABLED"),
+    _FatalRule(403, "bad_key", "auth", ("api key",), "API_KEY_"),
+    _FatalRule(403, "permission", "auth"),
+    _FatalRule(404, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
+    _FatalRule(404, "wrong_address", "address"),
+    _FatalRule(405, "wrong_address", "address"),
+    _FatalRule(407, "proxy_sign_in", "auth"),
+    _FatalRule(410, "model_gone", "model_gone", ("models/", "publisher model", "is not supported for")),
+    _FatalRule(410, "wrong_address", "address"),
 )
 
 # api: 4.1. Kind, and whether pictures may have been made and billed: an answer was lost behind a gateway.
 # The service itself does not bill what it failed to do.
-_PASSING = {
+_TRANSIENT = {
     408: ("http_408", True),
     409: ("http_409", False),
     499: ("http_499", True),
@@ -115,7 +115,7 @@ def read_error(
     wait = wait_hint(headers, error, now=now())
     if status == 429:
         raise read_quota_error(error, wait=wait, now=now())
-    if status in _PASSING or not 400 <= status < 500:
+    if status in _TRANSIENT or not 400 <= status < 500:
         raise _passing(status, error, wait=wait)
     return Reply(samples=(_blame_request(status, error),) * asked, http_status=status)
 
@@ -133,14 +133,14 @@ def _redirected(status: int, headers: Mapping[str, str]) -> Fatal:
         host = urlsplit(location).hostname
     except ValueError:
         host = None
-    message = sentence("redirect", f"to {host}" if host else "", status=status)
+    message = describe("redirect", f"to {host}" if host else "", status=status)
     return Fatal(message, kind="redirect", outcome="address", http_status=status)
 
 
-def _fatal(stop: _Stop, error: ServiceError) -> Fatal:
+def _fatal(stop: _FatalRule, error: ServiceError) -> Fatal:
     words = f"{error.words} See {error.link}" if error.link else error.words
     return Fatal(
-        sentence(stop.kind, words, status=stop.status),
+        describe(stop.kind, words, status=stop.status),
         kind=stop.kind,
         outcome=stop.outcome,
         http_status=stop.status,
@@ -149,9 +149,9 @@ def _fatal(stop: _Stop, error: ServiceError) -> Fatal:
 
 
 def _passing(status: int, error: ServiceError, *, wait: float | None) -> Transient:
-    kind, maybe_charged = _PASSING.get(status, (f"http_{status}", True))
+    kind, maybe_charged = _TRANSIENT.get(status, (f"http_{status}", True))
     return Transient(
-        sentence(kind, error.words, status=status),
+        describe(kind, error.words, status=status),
         kind=kind,
         http_status=status,
         retry_after=wait,
@@ -159,8 +159,8 @@ def _passing(status: int, error: ServiceError, *, wait: float | None) -> Transie
     )
 
 
-def _blame_request(status: int, error: ServiceError) -> Missing:
+def _blame_request(status: int, error: ServiceError) -> NoImage:
     refused = "prompt could not be submitted" in error.plain or support_codes(error.message)
     if status == 400 and refused:
         return withheld(error.message, stage="input")
-    return Missing("failed", kind="bad_request", reason=error.words or f"HTTP {status}, without a word")
+    return NoImage("failed", kind="bad_request", reason=error.words or f"HTTP {status}, without a word")

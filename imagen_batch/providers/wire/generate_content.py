@@ -19,15 +19,15 @@ from imagen_batch.providers.wire.json_body import (
     text,
     word,
 )
-from imagen_batch.providers.wire.option_fields import given, refuse
+from imagen_batch.providers.wire.option_fields import require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import categories, support_codes, withheld
-from imagen_batch.records import ImageRequest, Missing, Options, Picture, Reply, Usage
+from imagen_batch.records import ImageRequest, NoImage, Options, Picture, Reply, TokenUsage
 
 name: Final = "generate_content"
 verb: Final = "generateContent"
 
 # api: 9
-_UNSPOKEN = (
+_UNSUPPORTED = (
     "guidance_scale",
     "safety_setting",
     "language",
@@ -60,7 +60,7 @@ _FILTERED = frozenset(
 )
 
 # api: 8.4. How many more times asking may help after no picture came. All others, also those unknown: once.
-_AGAIN = {
+_RETRIES_BY_FINISH_REASON = {
     "IMAGE_OTHER": 2,
     "NO_IMAGE": 2,
     "UNEXPECTED_TOOL_CALL": 0,
@@ -72,7 +72,7 @@ _AGAIN = {
     "CONTINUATION": 0,
 }
 
-_NEVER_ASKED = Missing("failed", kind="no_image", reason="this service makes one picture per request")
+_NEVER_ASKED = NoImage("failed", kind="no_image", reason="this service makes one picture per request")
 
 
 def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
@@ -82,7 +82,7 @@ def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
     person_generation, and on Vertex there is none for store: they are left out.
     """
     options = request.options
-    refuse(options, _UNSPOKEN if vertex else _UNSPOKEN + _UNSPOKEN_OFF_VERTEX, speaker=name)
+    require_unset(options, _UNSUPPORTED if vertex else _UNSUPPORTED + _UNSPOKEN_OFF_VERTEX, speaker=name)
     prompt = prompt_without(request.prompt, options.negative_prompt)
     body: dict[str, object] = {
         "contents": [{"role": "user", "parts": [{"text": prompt}]}],
@@ -111,13 +111,13 @@ def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
     candidate = next((each for each in candidates if _image_parts(each)), candidates[0] if candidates else {})
     images = _image_parts(candidate)
     pictures = [picture for part in images if (picture := _read_picture(candidate, part))]
-    sample: Picture | Missing
+    sample: Picture | NoImage
     if pictures:
         sample = pictures[-1]
     elif images:
-        sample = Missing("failed", kind="bad_base64", reason="the picture came damaged", again=1)
+        sample = NoImage("failed", kind="bad_base64", reason="the picture came damaged", again=1)
     elif uri := _stored_at(candidates):
-        sample = Missing("failed", kind="no_image", reason=f"the service stored the picture at {short(uri)}")
+        sample = NoImage("failed", kind="no_image", reason=f"the service stored the picture at {short(uri)}")
     else:
         sample = _read_absence(answer, candidate)
     return Reply(
@@ -141,12 +141,12 @@ def _generation_config(options: Options, *, vertex: bool) -> dict[str, object]:
 
 
 def _image_config(options: Options, *, vertex: bool) -> dict[str, object]:
-    config = given(options, _IMAGE_CONFIG)
+    config = set_fields(options, _IMAGE_CONFIG)
     if not vertex:
         return config
     if options.person_generation is not None:
         config["personGeneration"] = _PERSON_GENERATION[options.person_generation]
-    if output := given(options, _OUTPUT_OPTIONS):
+    if output := set_fields(options, _OUTPUT_OPTIONS):
         config["imageOutputOptions"] = output
     return config
 
@@ -203,7 +203,7 @@ def _block_reason(feedback: object) -> str | None:
     return (word(dig(blocked[0], "category")) or "SAFETY") if blocked else None
 
 
-def _read_absence(answer: Json, candidate: Json) -> Missing:
+def _read_absence(answer: Json, candidate: Json) -> NoImage:
     feedback = dig(answer, "promptFeedback")
     if block := _block_reason(feedback):
         reason = text(dig(feedback, "blockReasonMessage")) or f"the prompt was blocked: {block}"
@@ -211,12 +211,12 @@ def _read_absence(answer: Json, candidate: Json) -> Missing:
     finish = _finish_reason(candidate)
     words = [said for said in (text(dig(candidate, "finishMessage")), _remark(candidate)) if said]
     words = words or [said for said in (text(dig(feedback, "blockReasonMessage")),) if said]
-    reason = " ".join(words) or f"no picture came, finish reason {finish or 'not given'}"
+    reason = " ".join(words) or f"no picture came, finish reason {finish or 'not set_fields'}"
     safety = _safety(candidate)
     if finish in _FILTERED:
         return withheld(reason, stage="output", finish_reason=finish, safety=safety)
     codes = support_codes(reason)
-    return Missing(
+    return NoImage(
         "failed",
         kind="no_image",
         reason=short(reason),
@@ -224,7 +224,7 @@ def _read_absence(answer: Json, candidate: Json) -> Missing:
         codes=codes,
         finish_reason=finish,
         safety=safety,
-        again=_AGAIN.get(finish or "", 1),
+        again=_RETRIES_BY_FINISH_REASON.get(finish or "", 1),
     )
 
 
@@ -232,7 +232,7 @@ def _safety(value: object) -> str | None:
     return json_text(dig(value, "safetyRatings"))
 
 
-def _usage(answer: Json, *, pictured: bool) -> Usage | None:
+def _usage(answer: Json, *, pictured: bool) -> TokenUsage | None:
     used = dig(answer, "usageMetadata")
     if not isinstance(used, dict):
         return None
@@ -241,7 +241,7 @@ def _usage(answer: Json, *, pictured: bool) -> Usage | None:
     image = sum(count(dig(part, "tokenCount")) for part in details if word(dig(part, "modality")) == "IMAGE")
     if not details:
         image = made if pictured else 0
-    return Usage(
+    return TokenUsage(
         prompt=count(dig(used, "promptTokenCount")),
         image=image,
         text=max(made - image, 0) + count(dig(used, "thoughtsTokenCount")),

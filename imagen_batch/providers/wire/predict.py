@@ -9,9 +9,9 @@ from typing import Final
 from imagen_batch.providers.wire.errors import read_error
 from imagen_batch.providers.wire.image_text import image_bytes
 from imagen_batch.providers.wire.json_body import dig, has_error, json_text, objects, parse_answer, text, word
-from imagen_batch.providers.wire.option_fields import given, refuse
+from imagen_batch.providers.wire.option_fields import require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import is_bare, withheld
-from imagen_batch.records import ImageRequest, Missing, Picture, Reply
+from imagen_batch.records import ImageRequest, NoImage, Picture, Reply
 
 name: Final = "predict"
 verb: Final = "predict"
@@ -36,15 +36,15 @@ _UNSPOKEN = ("safety_settings", "thinking_level", "store")
 # api: 3.1. An answer has at least one of these, or nothing at all.
 _KNOWN = ("predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId", "metadata")
 
-_SILENCE = withheld("removed by the service without a reason", stage="output")
+_REMOVED_SILENTLY = withheld("removed by the service without a reason", stage="output")
 
 
 def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:  # noqa: ARG001 - the same on both
     """The body to post. What is not set is not sent; the reason of a refusal is always asked for."""
     options = request.options
-    refuse(options, _UNSPOKEN, speaker=name)
-    parameters: dict[str, object] = {"sampleCount": request.samples, **given(options, _PARAMETERS)}
-    if output := given(options, _OUTPUT_OPTIONS):
+    require_unset(options, _UNSPOKEN, speaker=name)
+    parameters: dict[str, object] = {"sampleCount": request.samples, **set_fields(options, _PARAMETERS)}
+    if output := set_fields(options, _OUTPUT_OPTIONS):
         parameters["outputOptions"] = output
     parameters["includeRaiReason"] = True
     body: dict[str, object] = {"instances": [{"prompt": request.prompt}], "parameters": parameters}
@@ -66,13 +66,13 @@ def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
         return read_error(http_status, {}, body, asked=asked)
     found = [sample for item in items if (sample := _read_item(item)) is not None]
     prompt_safety = next((_safety(item) for item in items if _is_about_the_prompt(item)), None)
-    seated = _seat(found, asked=asked)
+    seated = _assign_samples(found, asked=asked)
     spare = tuple(sample for sample in seated[asked:] if isinstance(sample, Picture))
     samples = _mention(len(seated), seated[:asked]) if spare else seated
     return Reply(samples, http_status=http_status, prompt_safety=prompt_safety, spare=spare)
 
 
-def _read_item(item: object) -> Picture | Missing | None:
+def _read_item(item: object) -> Picture | NoImage | None:
     encoded = dig(item, "bytesBase64Encoded")
     if encoded:
         return _read_picture(item, encoded)
@@ -81,14 +81,14 @@ def _read_item(item: object) -> Picture | Missing | None:
     if encoded is not None:
         return _read_picture(item, encoded)
     if uri := text(dig(item, "gcsUri")):
-        return Missing("failed", kind="no_image", reason=f"the service stored the picture at {uri}")
+        return NoImage("failed", kind="no_image", reason=f"the service stored the picture at {uri}")
     return None
 
 
-def _read_picture(item: object, encoded: object) -> Picture | Missing:
+def _read_picture(item: object, encoded: object) -> Picture | NoImage:
     data = image_bytes(encoded)
     if data is None:
-        return Missing("failed", kind="bad_base64", reason="the picture came damaged", again=1)
+        return NoImage("failed", kind="bad_base64", reason="the picture came damaged", again=1)
     mime_type = text(dig(item, "mimeType")) or "application/octet-stream"
     return Picture(data, mime_type, safety=_safety(item), note=text(dig(item, "prompt")))
 
@@ -108,24 +108,24 @@ def _safety(item: object) -> str | None:
     return json_text(dig(item, "safetyAttributes"))
 
 
-def _seat(found: Sequence[Picture | Missing], *, asked: int) -> tuple[Picture | Missing, ...]:
+def _assign_samples(found: Sequence[Picture | NoImage], *, asked: int) -> tuple[Picture | NoImage, ...]:
     room = asked - sum(isinstance(sample, Picture) for sample in found)
-    seated: list[Picture | Missing] = []
+    seated: list[Picture | NoImage] = []
     for sample in found:
         if isinstance(sample, Picture):
             seated.append(sample)
         elif room > 0:
             seated.append(sample)
             room -= 1
-    return (*seated, *[_word_for_the_rest(found)] * room)
+    return (*seated, *[_default_refusal(found)] * room)
 
 
-def _word_for_the_rest(found: Sequence[Picture | Missing]) -> Missing:
-    words = [it for it in found if isinstance(it, Missing) and it.outcome == "filtered" and not is_bare(it.reason)]
-    return words[-1] if words else _SILENCE
+def _default_refusal(found: Sequence[Picture | NoImage]) -> NoImage:
+    words = [it for it in found if isinstance(it, NoImage) and it.outcome == "filtered" and not is_bare(it.reason)]
+    return words[-1] if words else _REMOVED_SILENTLY
 
 
-def _mention(came: int, samples: tuple[Picture | Missing, ...]) -> tuple[Picture | Missing, ...]:
+def _mention(came: int, samples: tuple[Picture | NoImage, ...]) -> tuple[Picture | NoImage, ...]:
     """The samples, with a note at the last that more pictures came, and were perhaps billed."""
     last = samples[-1]
     if not isinstance(last, Picture):

@@ -12,7 +12,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from imagen_batch.errors import Fatal, RateLimited
-from imagen_batch.providers.wire.service_error import ServiceError, Violation, sentence
+from imagen_batch.providers.wire.service_error import ServiceError, Violation, describe
 
 PACIFIC = ZoneInfo("America/Los_Angeles")  # daily quotas begin anew at midnight there (api: 6)
 
@@ -32,7 +32,7 @@ _TEN_MINUTES = re.compile(r"\b(?:10|ten)[ -]min")
 def read_quota_error(error: ServiceError, *, wait: float | None, now: datetime) -> RateLimited | Fatal:
     """The error to raise for a 429. `wait` is the service's hint in seconds."""
     if kind := _money_kind(error):
-        return Fatal(sentence(kind, error.words, status=429), kind=kind, outcome="billing", http_status=429)
+        return Fatal(describe(kind, error.words, status=429), kind=kind, outcome="billing", http_status=429)
     if _names(error, "perday"):
         return _day_over(error, resets_at=next_reset(now))
     if _is_spend_window(error):
@@ -89,7 +89,7 @@ def _minute_kind(error: ServiceError) -> str:
 
 
 def _limited(kind: str, error: ServiceError, *, wait: float | None) -> RateLimited:
-    message = sentence(kind, error.words, status=429)
+    message = describe(kind, error.words, status=429)
     rate = _rate(error.violations) if kind == "quota_minute" else None
     return RateLimited(message, kind=kind, retry_after=wait, per_minute=rate)
 
@@ -103,7 +103,7 @@ def _rate(violations: Sequence[Violation]) -> float | None:
 def _day_over(error: ServiceError, *, resets_at: datetime) -> Fatal:
     again = f"{resets_at.astimezone(PACIFIC):%Y-%m-%d %H:%M} Pacific time"
     return Fatal(
-        f"{sentence('quota_day', error.words, status=429)} (begins anew {again})",
+        f"{describe('quota_day', error.words, status=429)} (begins anew {again})",
         kind="quota_day",
         outcome="quota_day",
         exit_code=75,

@@ -127,7 +127,7 @@ def _readable(body: bytes) -> str:
     return "a web page" + (f": {title[1].strip()}" if title and title[1].strip() else "")
 
 
-SAYS: Mapping[str, str] = {
+DESCRIPTIONS: Mapping[str, str] = {
     "bad_key": "the service refuses the API key",
     "unauthenticated": "the service does not accept the credential",
     "permission": "the credential may not do this",
@@ -157,7 +157,7 @@ SAYS: Mapping[str, str] = {
 }
 
 
-def sentence(kind: str, words: str, *, status: int) -> str:
+def describe(kind: str, words: str, *, status: int) -> str:
     """What happened in one line, and the service's own words about it."""
-    said = f"{SAYS.get(kind, 'the service gave no answer to work with')} (HTTP {status})"
+    said = f"{DESCRIPTIONS.get(kind, 'the service gave no answer to work with')} (HTTP {status})"
     return f"{said}: {words}" if words else said

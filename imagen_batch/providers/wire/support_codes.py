@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from imagen_batch.providers.wire.json_body import short
-from imagen_batch.records import Missing
+from imagen_batch.records import NoImage
 
 Stage = Literal["input", "output"]
 
@@ -45,7 +45,7 @@ def withheld(
     category: str | None = None,
     finish_reason: str | None = None,
     safety: str | None = None,
-) -> Missing:
+) -> NoImage:
     """A sample that a filter withheld, for `reason`: the service's words, or a bare support code.
 
     `stage` is where the reply's form puts the filter; without a finish reason, which names the filter itself,
@@ -55,7 +55,7 @@ def withheld(
     codes = support_codes(reason)
     if finish_reason is None and codes and INPUT_CODES.issuperset(codes) and OUTPUT_CODES.isdisjoint(codes):
         stage = "input"
-    return Missing(
+    return NoImage(
         "filtered",
         kind=f"filtered_{stage}",
         reason=short(reason),

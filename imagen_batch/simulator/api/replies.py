@@ -26,8 +26,8 @@ class Reply:
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
         """Status line and headers. `length` is what to claim where that is not the body's."""
-        claimed = len(self.body) if length is None else length
-        headers = {"Content-Type": self.content_type, "Content-Length": str(claimed), **self.headers}
+        claim = len(self.body) if length is None else length
+        headers = {"Content-Type": self.content_type, "Content-Length": str(claim), **self.headers}
         if close:
             headers["Connection"] = "close"
         phrase = HTTPStatus(self.status).phrase if self.status in _KNOWN else ""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.providers.wire import base64_text as lifting
-from imagen_batch.providers.wire.base64_text import around_pictures, loads
+from imagen_batch.providers.wire.base64_text import loads, without_images
 
 PICTURE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
 names = st.sampled_from(["data", "bytesBase64Encoded", "text", 'a"data', "data\\", ""]) | st.text(max_size=4)
@@ -111,6 +111,6 @@ def test_a_deep_reply_is_read_without_recursion():
 def test_what_stands_around_pictures_is_all_but_their_text():
     """One part more than there are pictures."""
     body = orjson.dumps([{"data": PICTURE}, {"text": "words"}, {"data": PICTURE}])
-    parts = around_pictures(body)
+    parts = without_images(body)
     assert len(parts) == 3
     assert PICTURE.encode().join(parts) == body

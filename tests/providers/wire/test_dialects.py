@@ -15,7 +15,7 @@ from imagen_batch.providers.wire.errors import read_error
 from imagen_batch.providers.wire.generate_content import prompt_without
 from imagen_batch.providers.wire.quota import next_reset
 from imagen_batch.providers.wire.support_codes import CATEGORIES, INPUT_CODES, OUTPUT_CODES, support_codes
-from imagen_batch.records import ImageRequest, Missing, Options, Picture
+from imagen_batch.records import ImageRequest, NoImage, Options, Picture
 
 
 def request(*, samples: int = 1, dialect: str = "predict", **options: Any) -> ImageRequest:
@@ -260,4 +260,4 @@ def test_a_refused_prompt_fills_all_samples() -> None:
     body = b'{"error": {"code": 400, "message": "The prompt could not be submitted."}}'
     reply = read_error(400, {}, body, asked=4)
     assert reply.samples == (reply.samples[0],) * 4
-    assert isinstance(reply.samples[0], Missing)
+    assert isinstance(reply.samples[0], NoImage)

@@ -19,7 +19,7 @@ from imagen_batch.providers.wire.retry_after import wait_hint
 from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error
 from imagen_batch.providers.wire.support_codes import is_bare, support_codes
 from imagen_batch.reports.causes import _folded
-from imagen_batch.sending.retry import Attempts
+from imagen_batch.sending.retry import RetryingRequest
 from tests.support.factories import request
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -240,8 +240,8 @@ def test_the_words_that_decide_are_found_as_before():
 def test_the_thousandth_attempt_waits_like_the_tenth():
     """Doubling ends before a float does."""
     settings = SimpleNamespace(wait_initial=1.0, wait_max=60.0)
-    studio = SimpleNamespace(settings=settings, rng=lambda: 0.5, tries=lambda _request: 0)
-    attempts = Attempts(request(), studio)
+    context = SimpleNamespace(settings=settings, rng=lambda: 0.5, tries=lambda _request: 0)
+    attempts = RetryingRequest(request(), context)
     for number in (1, 10, 1025, 10**9):
         state = SimpleNamespace(outcome=None, attempt_number=number)
         assert 0 <= attempts._wait(state) <= 60

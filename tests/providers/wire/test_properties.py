@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from imagen_batch.errors import Fatal, Transient
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.records import Missing, Picture, Reply
+from imagen_batch.records import NoImage, Picture, Reply
 
 REPLIES = Path(__file__).parent / "replies"
 
@@ -127,7 +127,7 @@ def test_no_picture_gives_way_to_a_refusal(items: list[str | None], asked: int) 
 def check(reply: Reply, *, asked: int) -> None:
     assert len(reply.samples) == asked
     for sample in reply.samples:
-        if isinstance(sample, Missing):
+        if isinstance(sample, NoImage):
             assert (sample.kind.startswith("filtered_")) == (sample.outcome == "filtered")
             assert sample.reason
         else:
