@@ -14,7 +14,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-datasets test-ray test-stores bench check format clean
+.PHONY: demo test mutants test-exports test-browser test-datasets test-ray test-stores bench check format clean
 
 demo: $(RUN)
 	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
@@ -23,6 +23,19 @@ demo: $(RUN)
 
 test: $(DEV)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+# Changes the code in small ways and checks that a test notices: ten minutes.
+mutants: $(DEV)
+	$(BIN)/python -m tests.mutants
+
+# Opens each export with the library that people load it with; installs some hundred megabytes.
+test-exports: $(DEV)
+	$(INSTALL) --editable ".[datasets,pdf,exports-test]"
+	$(BIN)/python -m pytest tests/exports
+
+# Clicks through the gallery in a headless Chromium, which the system has to provide.
+test-browser: $(DEV)
+	$(BIN)/python -m pytest tests/review -m browser
 
 # Needs a few hundred megabytes more: loads a run's folder with the `datasets` library.
 test-datasets: $(DEV)

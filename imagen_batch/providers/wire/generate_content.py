@@ -211,7 +211,7 @@ def _read_absence(answer: Json, candidate: Json) -> NoImage:
     finish = _finish_reason(candidate)
     words = [said for said in (text(dig(candidate, "finishMessage")), _remark(candidate)) if said]
     words = words or [said for said in (text(dig(feedback, "blockReasonMessage")),) if said]
-    reason = " ".join(words) or f"no picture came, finish reason {finish or 'not set_fields'}"
+    reason = " ".join(words) or f"no picture came, finish reason {finish or 'not given'}"
     safety = _safety(candidate)
     if finish in _FILTERED:
         return withheld(reason, stage="output", finish_reason=finish, safety=safety)

@@ -1,0 +1,146 @@
+"""Implements `imagen-batch export`: options, progress and messages."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagen_batch.exports.options import FINDINGS
+from imagen_batch.text import plural
+
+if TYPE_CHECKING:
+    from imagen_batch.exports.export import Exported, Progress
+
+FORMATS = ("imagefolder", "parquet", "webdataset", "captions", "coco", "labelstudio", "csv", "pdf", "folder")
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+_NOT_OPTIONS = {"command", "line", "folder", "to", "out", "as_json", "quiet"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's arguments to its parser."""
+    parser.add_argument("folder", metavar="DIR", help="the output folder or URL of a run")
+    parser.add_argument("--to", required=True, choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
+    parser.add_argument("--out", metavar="PATH", help="a folder or URL that the export makes (DIR/export/FORMAT)")
+    _add_selection(parser.add_argument_group("Selection", argument_default=SUPPRESS))
+    _add_quality(parser.add_argument_group("Images that look wrong", argument_default=SUPPRESS))
+    _add_format_options(parser.add_argument_group("Format options", argument_default=SUPPRESS))
+    display = parser.add_argument_group("Display")
+    display.add_argument("--json", dest="as_json", action="store_true", help="print the result as one JSON object")
+    display.add_argument("--quiet", "-q", action="store_true", help="no progress and no messages")
+
+
+def _add_selection(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--approved", action="store_true", help="only images that a review approved")
+    group.add_argument(
+        "--where", metavar="EXPR", help="only rows for which this holds: \"chapter == '1' and width >= 1024\""
+    )
+    group.add_argument(
+        "--split", metavar="SHARES", help="train=0.9,test=0.1; rows keep their split when rows are added"
+    )
+    group.add_argument("--split-by", metavar="COLUMN", help="rows alike in it share a split (prompt)")
+    group.add_argument("--split-column", metavar="COLUMN", help="a column that names each row's split (split)")
+
+
+def _add_quality(group: argparse._ArgumentGroup) -> None:
+    kinds = ", ".join(FINDINGS)
+    group.add_argument("--report", action="store_true", help=f"name them in report.csv and report.txt: {kinds}")
+    group.add_argument("--drop", type=_kinds, metavar="KINDS", help="leave them out: a comma list, or all")
+    group.add_argument("--near", type=int, metavar="BITS", help="of 128 that near-duplicates may differ in (20)")
+    group.add_argument("--min-side", type=int, metavar="PIXELS", help="an image with a shorter side is small (256)")
+
+
+def _add_format_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--copy", action="store_true", help="copy images instead of linking them")
+    group.add_argument("--shard-size", type=_size, metavar="SIZE", help="of parquet and webdataset (500MB)")
+    group.add_argument("--trigger", metavar="WORD", help="captions: a word before every caption")
+    group.add_argument("--excel-safe", action="store_true", help="csv: cells cannot run as formulas; alters text")
+    group.add_argument("--name-template", metavar="TEMPLATE", help="folder: '{chapter:02}/{page:03}_{id}'")
+    group.add_argument("--embed-metadata", action="store_true", help="folder: metadata inside unsigned images, too")
+    group.add_argument("--group-by", metavar="COLUMN", help="pdf: a section for each value")
+    group.add_argument("--per-page", type=int, metavar="N", help="pdf: 1, 2, 4, 6, 9, 12 or 20 images (6)")
+    group.add_argument(
+        "--font",
+        dest="fonts",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="pdf: a TrueType font for captions; may be repeated",
+    )
+    group.add_argument("--title", help="pdf and dataset card (the run's name)")
+    group.add_argument("--license", metavar="NAME", help="dataset card: for example cc-by-4.0")
+
+
+def export(arguments: Namespace) -> int:
+    """Run the command; returns the exit code. Raises SettingsInvalid and FolderBusy for the caller to print."""
+    from imagen_batch.exports.export import export as export_run  # noqa: PLC0415 - `--help` stays fast
+
+    options = {name: value for name, value in vars(arguments).items() if name not in _NOT_OPTIONS}
+    options["fonts"] = tuple(options.get("fonts", ()))
+    with _progress(silent=arguments.quiet) as progress:
+        done = export_run(arguments.folder, to=arguments.to, out=arguments.out, progress=progress, **options)
+    if not arguments.quiet:
+        for warning in done.warnings:
+            sys.stderr.write(f"warning: {warning}\n")
+    sys.stdout.write(_as_json(done) if arguments.as_json else _as_text(done))
+    return 0
+
+
+def _as_json(done: Exported) -> str:
+    facts = {
+        "schema_version": 1,
+        "state": "exported",
+        "to": done.to,
+        "out": done.out,
+        "images": done.images,
+        "splits": done.splits,
+        "left_out": done.left_out,
+        "findings": done.findings,
+        "warnings": list(done.warnings),
+    }
+    return json.dumps(facts) + "\n"
+
+
+def _as_text(done: Exported) -> str:
+    lines = [f"{plural(done.images, 'image')} exported to {done.out}"]
+    if len(done.splits) > 1:
+        lines.append("  splits: " + ", ".join(f"{name} {count:,}" for name, count in done.splits.items()))
+    if done.left_out:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in done.left_out.items())
+        lines.append(f"  left out: {reasons} ({done.side_table} has each row)")
+    if done.findings:
+        lines.append("  look wrong: " + ", ".join(f"{count:,} {kind}" for kind, count in done.findings.items()))
+    return "\n".join(lines) + "\n"
+
+
+@contextmanager
+def _progress(*, silent: bool) -> Iterator[Progress]:
+    """A bar on a terminal; elsewhere nothing, since an export is over before a log is read."""
+    if silent or not sys.stderr.isatty():
+        yield lambda _what, _done, _all: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where a terminal is
+    from rich.progress import Progress as Bar  # noqa: PLC0415
+
+    with Bar(console=Console(stderr=True), refresh_per_second=4, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, all_: bar.update(task, description=what, completed=done, total=all_)
+
+
+def _size(text: str) -> int:
+    """`500MB` as bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise ArgumentTypeError(f"{text!r} is no size; write 500MB or 2GB")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    """`identical,flat`, or all."""
+    return FINDINGS if text.strip() == "all" else tuple(part.strip() for part in text.split(",") if part.strip())

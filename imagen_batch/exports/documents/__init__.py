@@ -1,0 +1,1 @@
+"""Describes an export: the dataset card and Croissant metadata."""

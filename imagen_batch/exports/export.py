@@ -1,0 +1,174 @@
+"""Exports a run: select, divide into splits, write one format, describe the result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.documents.card import card
+from imagen_batch.exports.documents.croissant import croissant
+from imagen_batch.exports.formats import FORMATS, Format
+from imagen_batch.exports.job import Census, Job
+from imagen_batch.exports.manifest import RunImage, RunManifest, open_manifest
+from imagen_batch.exports.options import Options, options_from
+from imagen_batch.exports.prefetch import Prefetch
+from imagen_batch.exports.quality.examine import Report, examine
+from imagen_batch.exports.selection import LeftOut, Selection, make_selection
+from imagen_batch.exports.side_table import SideTable, side_table
+from imagen_batch.exports.tally import Tally
+from imagen_batch.exports.target import Target, open_target
+
+Progress = Callable[[str, int, int], None]
+"""Receives what is being done, how many images are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished export. `left_out` counts rows by reason; `findings` counts images that look wrong.
+
+    `side_table` is the file inside the export with the rows left out.
+    """
+
+    to: str
+    out: str
+    images: int
+    splits: dict[str, int]
+    left_out: dict[str, int]
+    side_table: str
+    findings: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def export(
+    folder: str | Path,
+    *,
+    to: str,
+    out: str | Path | None = None,
+    progress: Progress = lambda _what, _done, _all: None,
+    **options: Any,
+) -> Exported:
+    """Export the run in `folder` (or at a URL) in a format; `options` are the fields of `Options`.
+
+    Raises SettingsInvalid for a choice that cannot be followed; then, and after any other exception, the output is
+    as it was before.
+
+    >>> export("outputs/book", to="imagefolder", where="width >= 1024")  # doctest: +SKIP
+    """
+    chosen = options_from(options)
+    if to not in FORMATS:
+        raise SettingsInvalid(f"--to {to}: unknown format; known: {', '.join(FORMATS)}")
+    run = open_manifest(folder)
+    selection, report = _examined(make_selection(run, chosen), chosen, progress)
+    census = _census(selection)
+    if not census.images:
+        raise SettingsInvalid(f"no image of {folder} is left to export{_causes(selection)}")
+    place = out or f"{str(folder).rstrip('/')}/export/{to}"
+    with open_target(place, {"format": to, "run": Path(str(folder)).name}) as target:
+        done = _write(FORMATS[to], selection, _Outside(target, chosen, census, report, progress))
+    return replace(done, warnings=(*done.warnings, *_shadowing(done, str(folder))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    target: Target
+    options: Options
+    census: Census
+    report: Report | None
+    progress: Progress
+
+
+def _shadowing(done: Exported, folder: str) -> list[str]:
+    """An image folder inside a run hides the run from the builder that guesses splits from folders' names."""
+    inside = done.out.startswith(f"{folder.rstrip('/')}/") or Path(folder).absolute() in Path(done.out).parents
+    if not inside or not (FORMATS[done.to].data_files or len(done.splits) > 1 or done.to == "coco"):
+        return []
+    found = f"load_dataset('imagefolder', data_dir={folder!r}) now finds this export instead of the run"
+    return [f"{found}; load_dataset({folder!r}) still loads the run, and --out puts the export elsewhere"]
+
+
+def _write(format_: Format, selection: Selection, to: _Outside) -> Exported:
+    run, tally, warnings = selection.run, Tally(), list[str]()
+    prefetch = Prefetch(run)
+    with side_table(to.target, run.schema, kind=format_.side_table, safe=to.options.excel_safe) as table:
+        images = _kept(selection, tally, table)
+        if format_.reads_in_order and not run.storage.links:
+            images = prefetch.through(images)
+        job = Job(
+            run,
+            to.target,
+            to.options,
+            to.census,
+            stream=lambda: _counted(images, tally, to),
+            read=prefetch.take,
+            left_out=lambda: (row for row in selection.rows() if isinstance(row, LeftOut)),
+            warnings=warnings,
+        )
+        format_.write(job)
+    if to.report is not None and to.options.report:
+        to.target.put("report.csv", to.report.csv())
+        to.target.put("report.txt", to.report.text().encode())
+    _describe(format_, job, tally)
+    return Exported(
+        format_.name,
+        to.target.place,
+        tally.images,
+        dict(sorted(tally.splits.items())),
+        dict(sorted(tally.left_out.items())),
+        f"left_out.{format_.side_table}",
+        to.report.counts() if to.report else {},
+        tuple(warnings),
+    )
+
+
+def _describe(format_: Format, job: Job, tally: Tally) -> None:
+    if format_.data_files:
+        job.target.put("README.md", card(format_, job, tally).encode(errors="replace"))
+    if format_.croissant:
+        job.target.put("croissant.json", croissant(format_, job, tally))
+
+
+def _kept(selection: Selection, tally: Tally, table: SideTable) -> Iterator[RunImage]:
+    """The images; rows left out go into the side table on the way."""
+    for row in selection.rows():
+        if isinstance(row, LeftOut):
+            tally.leave_out(row)
+            table.add(row)
+        else:
+            yield row
+
+
+def _counted(images: Iterable[RunImage], tally: Tally, to: _Outside) -> Iterator[RunImage]:
+    for image in images:
+        yield image
+        tally.add(image)
+        to.progress("exporting", tally.images, to.census.images)
+
+
+def _examined(selection: Selection, options: Options, progress: Progress) -> tuple[Selection, Report | None]:
+    if not options.report and not options.drop:
+        return selection, None
+    report = examine(selection, options, progress)
+    return replace(selection, dropped=report.dropped(options.drop)), report
+
+
+def _census(selection: Selection) -> Census:
+    splits: Counter[str] = Counter()
+    extensions: Counter[str] = Counter()
+    for image in selection.images():
+        splits[image.split] += 1
+        extensions[image.extension] += 1
+    return Census(dict(sorted(splits.items())), extensions)
+
+
+def _causes(selection: Selection) -> str:
+    reasons = Counter(row.reason for row in selection.rows() if isinstance(row, LeftOut))
+    if not reasons:
+        return ": --where keeps no row" if selection.where is not None else ": its manifest is empty"
+    return ": " + ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+
+
+__all__ = ["Exported", "Options", "Progress", "RunManifest", "export"]

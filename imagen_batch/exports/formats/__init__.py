@@ -1,0 +1,67 @@
+"""Lists the formats: how each is written and described. A format's module is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+
+from imagen_batch.exports.job import Job
+from imagen_batch.exports.side_table import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format.
+
+    `data_files` is the glob of a split's files for the dataset card, None for a format without card.
+    `reads_in_order` is a format that reads each image as it streams past.
+    """
+
+    name: str
+    summary: str
+    side_table: Kind
+    data_files: Callable[[str], str] | None = None
+    croissant: bool = False
+    reads_in_order: bool = True
+
+    def write(self, job: Job) -> None:
+        """Write all images of the job."""
+        write: Callable[[Job], None] = import_module(f"{__name__}.{_MODULES.get(self.name, self.name)}").write
+        write(job)
+
+
+_MODULES = {"csv": "table"}  # a module called csv would hide the standard one's name
+
+_ALL = (
+    Format(
+        "imagefolder",
+        "folders of images with metadata.parquet: load_dataset(DIR)",
+        "parquet",
+        data_files=lambda split: f"{split}/**",
+        croissant=True,
+    ),
+    Format(
+        "parquet",
+        "Parquet shards with embedded images: load_dataset(DIR)",
+        "parquet",
+        data_files=lambda split: f"data/{split}-*.parquet",
+        croissant=True,
+    ),
+    Format(
+        "webdataset",
+        "tar shards: webdataset, load_dataset(DIR)",
+        "parquet",
+        data_files=lambda split: f"data/{split}-*.tar",
+    ),
+    Format("captions", "each image with a .txt of the same name: LoRA trainers", "csv"),
+    Format("coco", "COCO captions: pycocotools", "parquet"),
+    Format("labelstudio", "tasks for Label Studio, images by path", "csv"),
+    Format("csv", "one table, without images", "csv", reads_in_order=False),
+    Format("pdf", "contact sheets with captions, for proofs", "csv", reads_in_order=False),
+    Format("folder", "images under speaking names with XMP sidecars, for delivery", "csv"),
+)
+
+FORMATS: Mapping[str, Format] = MappingProxyType({format_.name: format_ for format_ in _ALL})
+"""By name, in the order of `--help`."""

@@ -1,0 +1,77 @@
+"""What a format's writer gets: the run, the output, the options, and the images once in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from imagen_batch.exports.manifest import RunImage, RunManifest, image_errors
+from imagen_batch.exports.options import Options
+from imagen_batch.exports.selection import LeftOut
+from imagen_batch.exports.target import Target
+
+FOLDER_FILES = 10_000
+"""The most files that an export puts into one folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Counts of the images to come, taken without reading an image."""
+
+    splits: Mapping[str, int]
+    extensions: Counter[str]
+
+    @property
+    def images(self) -> int:
+        """All of them."""
+        return sum(self.splits.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One export.
+
+    `stream` yields each image once and records rows left out as it passes them. `read` returns an image's bytes,
+    checked against the recorded hash.
+    """
+
+    run: RunManifest
+    target: Target
+    options: Options
+    census: Census
+    stream: Callable[[], Iterator[RunImage]]
+    read: Callable[[RunImage], bytes]
+    left_out: Callable[[], Iterator[LeftOut]]
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, image: RunImage, name: str, *, copy: bool = False) -> None:
+        """Put the image into the output under a name, as it is."""
+        if not self.run.storage.links:  # in a bucket
+            self.target.put(name, self.read(image))
+            return
+        with image_errors(self.run, image):
+            self.target.add(name, self.run.storage, image.file, copy=copy or self.options.copy)
+
+
+def numbered_folder(place: int, *, per_folder: int) -> str:
+    """The folder of the image at a place from 0: "00000", "00001"."""
+    return f"{place // per_folder:05}"
+
+
+def metadata(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The columns that describe an image to others, those that it has."""
+    return {name: row[name] for name in names}
+
+
+def describing_columns(run: RunManifest) -> tuple[str, ...]:
+    """The manifest's columns about the image and how it was requested, then the user's own."""
+    return tuple(name for name in run.schema.names if name in _ABOUT_IMAGE or name in run.user_columns)
+
+
+_ABOUT_IMAGE = {
+    *("id", "row", "sample", "version", "prompt", "input_prompt", "model", "model_version", "provider"),
+    *("width", "height", "seed", "aspect_ratio", "image_size", "negative_prompt", "style", "mimeType"),
+    *("sha256", "c2pa", "run_id", "response_id", "references", "references_sha256", "warnings", "cost_usd"),
+}

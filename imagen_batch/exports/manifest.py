@@ -1,0 +1,109 @@
+"""Reads a run's manifest as a stream of batches and its images one by one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.reports.manifest import manifest_columns
+from imagen_batch.storage import Storage, open_storage
+
+MANIFEST = "manifest.parquet"
+EXTENSIONS: Mapping[str, str] = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+_BATCH_ROWS = 200  # prompts may have 150,000 characters
+
+
+@dataclass(frozen=True, slots=True)
+class RunManifest:
+    """A finished run: its storage, and its manifest's columns and number of rows."""
+
+    storage: Storage
+    path: Path  # of the manifest, on this machine
+    schema: pa.Schema
+    rows: int
+
+    @property
+    def user_columns(self) -> tuple[str, ...]:
+        """The columns that came from the prompt file."""
+        own = {column.name for column in manifest_columns(())}
+        return tuple(name for name in self.schema.names if name not in own)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The manifest in order; all columns, or those named."""
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(_BATCH_ROWS, columns=list(columns) if columns else None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunImage:
+    """One image to export. `row` is its manifest row, `split` a name such as "train"."""
+
+    row: Mapping[str, Any]
+    split: str
+
+    @property
+    def file(self) -> str:
+        """Its name below the run's folder."""
+        return str(self.row["file"])
+
+    @property
+    def extension(self) -> str:
+        """By content, with its dot."""
+        return EXTENSIONS.get(self.row.get("mimeType") or "") or PurePosixPath(self.file).suffix
+
+    @property
+    def stem(self) -> str:
+        """A name of digits and hex only: no loader finds a split's name or an extension in it."""
+        row = self.row
+        version = row.get("version") or 1
+        later = f"_{version:02}" if isinstance(version, int) and version > 1 else ""
+        return f"{row['row']:06}_{row['sample']:02}{later}_{(row.get('key') or '')[:8] or '0' * 8}"
+
+    @property
+    def label(self) -> str:
+        """How messages name it: row and the user's id."""
+        return f"row {self.row['row']}" + (f" ({self.row['id']})" if self.row.get("id") else "")
+
+
+def open_manifest(folder: str | Path) -> RunManifest:
+    """The manifest of a run. Raises SettingsInvalid, in a sentence, where there is none to read."""
+    storage = open_storage(folder)
+    try:
+        if storage.size(MANIFEST) is None:
+            raise SettingsInvalid(f"{folder} has no {MANIFEST}: name the output folder of a finished run")
+        path = storage.local(MANIFEST)
+        with pq.ParquetFile(path) as file:
+            return RunManifest(storage, path, file.schema_arrow.remove_metadata(), file.metadata.num_rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SettingsInvalid(f"{folder}: {MANIFEST} cannot be read: {error}") from error
+
+
+def read_image(run: RunManifest, image: RunImage) -> bytes:
+    """The image's bytes as they were received. Raises SettingsInvalid unless they are the recorded ones."""
+    with image_errors(run, image):
+        data = run.storage.read(image.file)
+    recorded = image.row.get("sha256")
+    if recorded and hashlib.sha256(data).hexdigest() != recorded:
+        raise SettingsInvalid(f"{image.label}: {image.file} is not the file that was received; {_remedy(run)}")
+    return data
+
+
+@contextmanager
+def image_errors(run: RunManifest, image: RunImage) -> Iterator[None]:
+    """Raises SettingsInvalid for an image that is missing."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SettingsInvalid(f"{image.label}: {image.file} is missing; {_remedy(run)}") from error
+
+
+def _remedy(run: RunManifest) -> str:
+    return f"run: imagen-batch audit {run.storage.place} --repair"

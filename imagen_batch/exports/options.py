@@ -1,0 +1,63 @@
+"""Holds the choices of one export, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from imagen_batch.errors import SettingsInvalid
+
+Finding = Literal["identical", "near_duplicate", "flat", "shape", "small"]
+FINDINGS: tuple[Finding, ...] = get_args(Finding)
+
+BITS = 128
+"""Of a perceptual hash."""
+
+_MOST_BITS = 32  # beyond it unrelated images are near each other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Each field is the option of the same name; sizes are bytes, lengths pixels."""
+
+    approved: bool = False
+    where: str | None = None
+    split: str | None = None  # "train=0.9,test=0.1"
+    split_column: str | None = None
+    split_by: str = "prompt"  # rows with the same value stay in one split
+    report: bool = False
+    drop: tuple[Finding, ...] = ()
+    near: int = 20  # differing bits of 128 up to which two images are near-duplicates
+    min_side: int = 256
+    copy: bool = False
+    shard_size: int = 500_000_000
+    trigger: str | None = None
+    excel_safe: bool = False
+    name_template: str | None = None
+    embed_metadata: bool = False
+    group_by: str | None = None
+    per_page: int = 6
+    fonts: tuple[Path, ...] = ()
+    title: str | None = None
+    license: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.split and self.split_column:
+            raise SettingsInvalid("--split and --split-column exclude each other")
+        if unknown := sorted(set(self.drop) - set(FINDINGS)):
+            raise SettingsInvalid(f"--drop {unknown[0]}: expected {', '.join(FINDINGS)} or all")
+        if self.shard_size < 1_000_000:
+            raise SettingsInvalid(f"--shard-size {self.shard_size}: expected at least 1MB")
+        if not 0 <= self.near <= _MOST_BITS:
+            raise SettingsInvalid(f"--near {self.near}: expected 0 to {_MOST_BITS} of {BITS} bits")
+        if self.per_page not in {1, 2, 4, 6, 9, 12, 20}:
+            raise SettingsInvalid(f"--per-page {self.per_page}: expected 1, 2, 4, 6, 9, 12 or 20")
+
+
+def options_from(chosen: dict[str, Any]) -> Options:
+    """Options by name. Raises SettingsInvalid for a name that is none, listing all."""
+    names = [field.name for field in fields(Options)]
+    if unknown := sorted(set(chosen) - set(names)):
+        raise SettingsInvalid(f"an export has no option {unknown[0]!r}; known: {', '.join(names)}")
+    return Options(**chosen)

@@ -1,0 +1,1 @@
+"""Draws contact sheets: fonts and text, images without loss, pages."""

@@ -1,0 +1,115 @@
+"""Turns rows into the entries of a contact sheet and divides them into pages and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from imagen_batch.exports.manifest import RunImage
+from imagen_batch.exports.text import shorten
+
+_PROMPT_LONGEST = 900
+_FILE_BYTES = 200_000_000  # a PDF is built in memory
+
+_REASONS: Mapping[str, str] = {
+    "filtered": "Refused by the service",
+    "failed": "Failed",
+    "unknown": "No reply arrived",
+    "skipped_budget": "Not requested: the budget was used up",
+    "not_attempted": "Not requested yet",
+    "rejected": "Rejected in review",
+    "redo": "Marked to be redone",
+    "not_approved": "Not approved",
+    "near_duplicate": "Left out: near-duplicate",
+    "identical": "Left out: same bytes as another image",
+    "flat": "Left out: a single flat color",
+    "shape": "Left out: another shape than requested",
+    "small": "Left out: too small",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place on a sheet. `image` is None where there is none, and `reason` says why."""
+
+    group: str
+    order: tuple[int, int]
+    heading: str
+    detail: str
+    prompt: str
+    image: RunImage | None
+    bytes: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The entries of one page, and the group they belong to."""
+
+    group: str
+    entries: Sequence[Entry]
+
+
+def image_entry(image: RunImage, group_by: str | None) -> Entry:
+    """The entry of an image; the row is reduced to what reading the image needs."""
+    row = image.row
+    detail = f"{row['width']} x {row['height']}" if row.get("width") else ""
+    needed = {name: row.get(name) for name in ("row", "id", "sample", "file", "sha256", "mimeType", "key")}
+    return _entry(row, group_by, detail, RunImage(needed, image.split))
+
+
+def missing_entry(row: Mapping[str, Any], reason: str, group_by: str | None) -> Entry:
+    """The entry of a row without an image."""
+    why = row.get("raiFilteredReason") or row.get("filter_category") or row.get("error") or ""
+    title = _REASONS.get(reason, reason)
+    return _entry(
+        row, group_by, "", None, f"{title}: {shorten(str(why), 160)}" if why and reason in _WITH_CAUSE else title
+    )
+
+
+_WITH_CAUSE = {"filtered", "failed", "unknown"}
+
+
+def _entry(
+    row: Mapping[str, Any], group_by: str | None, detail: str, image: RunImage | None, reason: str = ""
+) -> Entry:
+    value = row.get(group_by) if group_by else ""
+    return Entry(
+        group=shorten(str(value if value is not None else ""), 80),
+        order=(row["row"], row["sample"]),
+        heading=f"{shorten(str(row.get('id') or row['row']), 60)}  #{row['sample']}",
+        detail=detail,
+        prompt=shorten(row["prompt"] or "", _PROMPT_LONGEST),
+        image=image,
+        bytes=row.get("bytes") or 0 if image else 0,
+        reason=reason,
+    )
+
+
+def paginate(entries: Iterable[Entry], *, per_page: int) -> list[Page]:
+    """Groups in the order of their first row; each begins a page."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.order):
+        groups.setdefault(entry.group, []).append(entry)
+    pages = []
+    for group, members in groups.items():
+        left = iter(members)
+        while part := list(islice(left, per_page)):
+            pages.append(Page(group, part))
+    return pages
+
+
+def files(pages: Sequence[Page]) -> list[list[Page]]:
+    """The pages of each PDF: as many as fit into memory at once."""
+    parts: list[list[Page]] = [[]]
+    size = 0
+    for page in pages:
+        more = sum(entry.bytes for entry in page.entries)
+        if parts[-1] and size + more > _FILE_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(page)
+        size += more
+    return parts

@@ -1,0 +1,181 @@
+"""Looks at every image to export and records, with a reason, each one that looks wrong."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+
+from imagen_batch.exports.manifest import RunImage, read_image
+from imagen_batch.exports.options import BITS, FINDINGS, Finding, Options
+from imagen_batch.exports.quality.duplicates import near_pairs
+from imagen_batch.exports.quality.fingerprint import Fingerprint, fingerprint
+from imagen_batch.exports.selection import Selection
+from imagen_batch.text import plural
+
+_THREADS = 2
+_AT_ONCE = 32
+_SHAPE_TOLERANCE = 0.04
+_SHOWN = 20
+
+_TITLES: Mapping[Finding, str] = {
+    "identical": "Identical bytes",
+    "near_duplicate": "Near-duplicates",
+    "flat": "A single flat color",
+    "shape": "Another shape than requested",
+    "small": "Too small",
+}
+
+
+_Place = tuple[str, int, str | None, int]  # file, row, id, sample
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One image and what looks wrong. `other` is the file that it repeats, `difference` in bits of 128."""
+
+    kind: Finding
+    file: str
+    row: int
+    id: str | None
+    sample: int
+    reason: str
+    other: str | None = None
+    difference: int | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was found, in the order of the images."""
+
+    images: int = 0
+    suspects: list[Suspect] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Images by finding."""
+        counts = Counter(suspect.kind for suspect in self.suspects)
+        return {kind: counts[kind] for kind in FINDINGS if counts[kind]}
+
+    def dropped(self, kinds: Sequence[Finding]) -> dict[str, str]:
+        """The files to leave out, each with its first reason."""
+        reasons: dict[str, str] = {}
+        for suspect in self.suspects:
+            if suspect.kind in kinds:
+                reasons.setdefault(suspect.file, suspect.kind)
+        return reasons
+
+    def csv(self) -> bytes:
+        """One row a finding."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(["finding", "file", "row", "id", "sample", "other_file", "differing_bits", "reason"])
+        for each in self.suspects:
+            place = (each.file, each.row, each.id, each.sample)
+            writer.writerow([each.kind, *place, each.other, each.difference, each.reason])
+        return text.getvalue().encode(errors="replace")
+
+    def text(self) -> str:
+        """Short paragraphs, the first findings of each kind."""
+        lines = [f"{plural(self.images, 'image')} examined, {plural(len(self.suspects), 'finding')}.", ""]
+        for kind in FINDINGS:
+            found = [suspect for suspect in self.suspects if suspect.kind == kind]
+            if found:
+                lines += [f"{_TITLES[kind]}: {len(found):,}", *map(_line, found[:_SHOWN])]
+                lines += [f"  and {len(found) - _SHOWN:,} more in report.csv"] if len(found) > _SHOWN else []
+                lines.append("")
+        return "\n".join(lines)
+
+
+def examine(
+    selection: Selection, options: Options, progress: Callable[[str, int, int], None] = lambda _w, _d, _a: None
+) -> Report:
+    """Read every image once. Memory holds about 200 bytes for each."""
+    report, across, down = Report(), array("Q"), array("Q")
+    places: list[_Place] = []
+    seen: dict[bytes, int] = {}
+    wanted = selection.run.rows
+    for image, print_, digest in _fingerprints(selection):
+        place = report.images
+        report.images += 1
+        places.append((image.file, image.row["row"], image.row.get("id"), image.row["sample"]))
+        across.append(print_.across if not print_.plain else _lone(place))
+        down.append(print_.down if not print_.plain else _lone(~place))
+        report.suspects += _own_findings(image, print_, options)
+        first = seen.setdefault(digest, place)
+        if first != place:
+            report.suspects.append(_identical(places[place], places[first]))
+        progress("examining", report.images, wanted)
+    report.suspects += _near(near_pairs(across, down, distance=options.near), places, report)
+    order = {place[0]: number for number, place in enumerate(places)}
+    report.suspects.sort(key=lambda suspect: (order[suspect.file], FINDINGS.index(suspect.kind)))
+    return report
+
+
+def _fingerprints(selection: Selection) -> Iterator[tuple[RunImage, Fingerprint, bytes]]:
+    images = selection.images()
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="examine") as threads:
+        while batch := list(islice(images, _AT_ONCE)):
+            yield from threads.map(lambda image: _measure(selection, image), batch)
+
+
+def _measure(selection: Selection, image: RunImage) -> tuple[RunImage, Fingerprint, bytes]:
+    data = read_image(selection.run, image)
+    recorded = image.row.get("sha256")
+    digest = bytes.fromhex(recorded) if recorded else data
+    return image, fingerprint(data), digest
+
+
+def _own_findings(image: RunImage, print_: Fingerprint, options: Options) -> Iterator[Suspect]:
+    def suspect(kind: Finding, reason: str) -> Suspect:
+        row = image.row
+        return Suspect(kind, image.file, row["row"], row.get("id"), row["sample"], reason)
+
+    if print_.flat:
+        yield suspect("flat", "the whole image is one color")
+    wanted = _ratio(image.row.get("aspect_ratio"))
+    ratio = print_.width / print_.height
+    if wanted and abs(ratio / wanted - 1) > _SHAPE_TOLERANCE:
+        asked = image.row["aspect_ratio"]
+        yield suspect("shape", f"{print_.width} x {print_.height} is {ratio / wanted - 1:+.0%} off {asked}")
+    if min(print_.width, print_.height) < options.min_side:
+        yield suspect("small", f"{print_.width} x {print_.height}: a side is under {options.min_side} pixels")
+
+
+def _near(pairs: Iterable[tuple[int, int, int]], places: Sequence[_Place], report: Report) -> Iterator[Suspect]:
+    identical = {suspect.file for suspect in report.suspects if suspect.kind == "identical"}
+    for place, earlier, bits in pairs:
+        file, row, id_, sample = places[place]
+        if file in identical:
+            continue
+        other = places[earlier]
+        reason = f"looks like {other[0]} (row {other[1]}); {bits} of {BITS} bits differ"
+        yield Suspect("near_duplicate", file, row, id_, sample, reason, other[0], bits)
+
+
+def _identical(place: _Place, first: _Place) -> Suspect:
+    file, row, id_, sample = place
+    return Suspect("identical", file, row, id_, sample, f"same bytes as {first[0]} (row {first[1]})", first[0], 0)
+
+
+def _lone(place: int) -> int:
+    """Images without structure all have the same hash, which says nothing: they get one that is far from others."""
+    return int.from_bytes(hashlib.sha256(str(place).encode()).digest()[:8], "big")
+
+
+def _ratio(text: str | None) -> float | None:
+    width, _, height = (text or "").partition(":")
+    try:
+        return float(width) / float(height)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _line(suspect: Suspect) -> str:
+    name = f"{suspect.row} ({suspect.id})" if suspect.id else f"{suspect.row}"
+    return f"  row {name}, {suspect.file}: {suspect.reason}"

@@ -1,0 +1,72 @@
+"""Divides a manifest's rows into images to export and rows left out, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.manifest import RunImage, RunManifest
+from imagen_batch.exports.options import Options
+from imagen_batch.exports.splits import Assign, make_assign
+from imagen_batch.exports.where import compile_where
+
+_UNWANTED = {"rejected": "rejected", "reject": "rejected", "redo": "redo"}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that is not exported: a refusal, a failure, or an image that a person or `--drop` left out."""
+
+    row: Mapping[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of a run are exported. `dropped` gives the reason for files that `--drop` removes."""
+
+    run: RunManifest
+    where: pc.Expression | None
+    approved: bool
+    assign: Assign
+    dropped: Mapping[str, str] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[RunImage | LeftOut]:
+        """Every row that `--where` keeps, in the manifest's order."""
+        for batch in self.run.batches():
+            for row in self._kept(batch).to_pylist():
+                reason = self._reason(row)
+                yield LeftOut(row, reason) if reason else RunImage(row, self.assign(row))
+
+    def images(self) -> Iterator[RunImage]:
+        """The images alone."""
+        return (row for row in self.rows() if isinstance(row, RunImage))
+
+    def _kept(self, batch: pa.RecordBatch) -> pa.Table:
+        table = pa.Table.from_batches([batch])
+        return table if self.where is None else table.filter(self.where)
+
+    def _reason(self, row: Mapping[str, Any]) -> str | None:
+        if row["status"] != "ok" or not row["file"]:
+            return str(row["status"])
+        review = str(row.get("review") or "").lower()
+        if review in _UNWANTED:
+            return _UNWANTED[review]
+        if self.approved and not review.startswith("approve"):
+            return "not_approved"
+        return self.dropped.get(row["file"])
+
+
+def make_selection(run: RunManifest, options: Options) -> Selection:
+    """The selection that the options describe. Raises SettingsInvalid."""
+    if options.approved and "review" not in run.schema.names:
+        raise SettingsInvalid(
+            f"--approved: nothing of {run.storage.place} has been reviewed yet: its manifest has no column 'review'"
+        )
+    where = compile_where(options.where, run.schema) if options.where else None
+    return Selection(run, where, options.approved, make_assign(options, run.schema.names))

@@ -1,0 +1,111 @@
+"""Writes the rows that are not exported, with their reasons: refusals are data too."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from imagen_batch.exports.selection import LeftOut
+from imagen_batch.exports.target import Target
+from imagen_batch.exports.text import excel_safe
+
+Kind = Literal["parquet", "csv"]
+
+NAME = "left_out"
+_BATCH = 500
+_BATCH_CHARS = 8_000_000  # prompts may have 150,000 characters each
+
+
+class RowWriter:
+    """Manifest rows in batches, as Parquet or as CSV with every text in quotes.
+
+    `safe` keeps a CSV's cells from running as formulas, and adds the mark that Excel needs for UTF-8.
+    """
+
+    def __init__(self, handle: BinaryIO, schema: pa.Schema, *, kind: Kind, safe: bool = False) -> None:
+        self._schema = schema
+        self._rows: list[dict[str, object]] = []
+        self._chars = 0
+        self._writer: pq.ParquetWriter | csv.CSVWriter
+        if kind == "parquet":
+            self._writer = pq.ParquetWriter(handle, schema, compression="zstd")
+        else:
+            if safe:
+                handle.write(codecs.BOM_UTF8)
+            options = csv.WriteOptions(eol="\r\n")
+            sink = pa.PythonFile(handle, mode="w")
+            self._writer = csv.CSVWriter(sink, _plain(schema, safe=safe), write_options=options)
+        self._kind, self._safe = kind, safe
+
+    def write(self, row: dict[str, object]) -> None:
+        """One more row."""
+        self._rows.append(row)
+        self._chars += len(str(row.get("prompt") or ""))
+        if len(self._rows) >= _BATCH or self._chars >= _BATCH_CHARS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left; the handle stays open."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        rows, self._rows, self._chars = self._rows, [], 0
+        if not rows:
+            return
+        if self._safe:
+            rows = [{name: _safe(cell) for name, cell in row.items()} for row in rows]
+        table = pa.Table.from_pylist(rows, schema=self._schema)
+        if self._kind == "csv":
+            table = _text_moments(table).rename_columns(_plain(self._schema, safe=self._safe).names)
+        self._writer.write_table(table)
+
+
+class SideTable:
+    """`left_out.parquet` or `left_out.csv`: the manifest's columns, and `left_out` with the reason."""
+
+    def __init__(self, writer: RowWriter) -> None:
+        self._writer = writer
+
+    def add(self, row: LeftOut) -> None:
+        """One row more."""
+        self._writer.write({**row.row, NAME: row.reason})
+
+
+@contextmanager
+def side_table(target: Target, schema: pa.Schema, *, kind: Kind, safe: bool = False) -> Iterator[SideTable]:
+    """The table, which is complete when the block ends."""
+    whole = schema.append(pa.field(NAME, pa.string())) if NAME not in schema.names else schema
+    with (
+        target.write(f"{NAME}.{kind}") as handle,
+        closing(RowWriter(handle, whole, kind=kind, safe=safe and kind == "csv")) as writer,
+    ):
+        yield SideTable(writer)
+
+
+def _plain(schema: pa.Schema, *, safe: bool) -> pa.Schema:
+    types = [pa.string() if _is_moment(field.type) else field.type for field in schema]
+    return pa.schema(zip([excel_safe(name) if safe else name for name in schema.names], types, strict=True))
+
+
+def _safe(cell: object) -> object:
+    return excel_safe(cell) if isinstance(cell, str) else cell
+
+
+def _text_moments(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if _is_moment(field.type):
+            iso = pc.strftime(table.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
+            table = table.set_column(place, field.name, iso)
+    return table
+
+
+def _is_moment(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(type_))

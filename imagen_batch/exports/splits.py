@@ -1,0 +1,93 @@
+"""Decides which split an image belongs to, the same way however many rows are added.
+
+A ratio looks at the hash of one column of the row (the prompt), and at nothing else: rows keep their split when
+others come or go, and samples of one prompt never end up in two splits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.options import Options
+
+Assign = Callable[[Mapping[str, Any]], str]
+
+DEFAULT = "train"
+_NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
+_MOST = 64  # each has its files open
+
+
+def make_assign(options: Options, names: list[str]) -> Assign:
+    """The function from manifest row to split. Without an option a column named `split` decides, if there is one."""
+    if options.split:
+        return _by_ratio(parse_ratios(options.split), _existing(options.split_by, names, option="--split-by"))
+    if options.split_column:
+        return _by_column(_existing(options.split_column, names, option="--split-column"))
+    return _by_column("split") if "split" in names else lambda _row: DEFAULT
+
+
+def parse_ratios(text: str) -> dict[str, float]:
+    """`train=0.9,test=0.1` as shares of one. Raises SettingsInvalid."""
+    ratios: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, share = (piece.strip() for piece in part.partition("="))
+        if name in ratios:
+            raise SettingsInvalid(f"--split {text!r}: {name} stands in it twice")
+        ratios[_checked(name, where=f"--split {text!r}")] = _share(share, text)
+    if not math.isclose(sum(ratios.values()), 1.0, abs_tol=1e-6):
+        raise SettingsInvalid(f"--split {text!r}: the shares add up to {sum(ratios.values()):g} instead of 1")
+    return ratios
+
+
+def _share(text: str, whole: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share <= 1:
+        raise SettingsInvalid(f"--split {whole!r}: expected NAME=SHARE,... with shares between 0 and 1")
+    return share
+
+
+def _by_ratio(ratios: dict[str, float], column: str) -> Assign:
+    def assign(row: Mapping[str, Any]) -> str:
+        digest = hashlib.sha256(str(row[column] or "").encode(errors="surrogatepass")).digest()
+        left = int.from_bytes(digest[:7], "big") / 2**56
+        for name, share in ratios.items():
+            left -= share
+            if left < 0:
+                return name
+        return next(reversed(ratios))
+
+    return assign
+
+
+def _by_column(column: str) -> Assign:
+    seen: set[str] = set()
+
+    def assign(row: Mapping[str, Any]) -> str:
+        name = str(row[column] if row[column] is not None else "").strip() or DEFAULT
+        if name not in seen:
+            seen.add(_checked(name, where=f"row {row['row']}, column {column}"))
+            if len(seen) > _MOST:
+                raise SettingsInvalid(f"column {column} has more than {_MOST} different values: it names no splits")
+        return name
+
+    return assign
+
+
+def _checked(name: str, *, where: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise SettingsInvalid(f"{where}: {name[:80]!r} is no split's name; use letters, digits and _")
+    return name
+
+
+def _existing(column: str, names: list[str], *, option: str) -> str:
+    if column not in names:
+        raise SettingsInvalid(f"{option}: there is no column {column!r}. Columns: {', '.join(names)}")
+    return column

@@ -1,0 +1,53 @@
+"""Counts what an export holds, for its card and its last line; memory grows with models and splits only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from imagen_batch.exports.manifest import RunImage
+from imagen_batch.exports.selection import LeftOut
+
+
+@dataclass(slots=True)
+class Tally:
+    """Images by split, model, provider and type; rows left out by reason; US dollars of the images."""
+
+    splits: Counter[str] = field(default_factory=Counter)
+    split_bytes: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    providers: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    cost_usd: float = 0.0
+    cost_unknown: int = 0
+    estimated: int = 0
+    signed: int = 0
+    bytes: int = 0
+    last: datetime | None = None  # when the newest image arrived
+
+    @property
+    def images(self) -> int:
+        """All images."""
+        return self.splits.total()
+
+    def add(self, image: RunImage) -> None:
+        """One image more."""
+        row = image.row
+        self.splits[image.split] += 1
+        self.models[row.get("model") or "unknown"] += 1
+        self.providers[row.get("provider") or "unknown"] += 1
+        self.types[image.extension] += 1
+        self.signed += row.get("c2pa") is True
+        self.bytes += row.get("bytes") or 0
+        self.split_bytes[image.split] += row.get("bytes") or 0
+        self.cost_usd += row.get("cost_usd") or 0.0
+        self.cost_unknown += row.get("cost_usd") is None
+        finished = row.get("finished_at")
+        self.last = max(filter(None, (self.last, finished)), default=None)
+        self.estimated += row.get("cost_is") == "estimate"
+
+    def leave_out(self, row: LeftOut) -> None:
+        """One row more that is not exported."""
+        self.left_out[row.reason] += 1

@@ -1,0 +1,35 @@
+"""Makes hostile text harmless for places that show or interpret it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Line ends, other controls, direction overrides, lone surrogates, noncharacters.
+_SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_HARMFUL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
+
+
+def one_line(text: str) -> str:
+    """The text without line ends, control characters and direction overrides."""
+    return _SPACES.sub(" ", _HARMFUL.sub("", unicodedata.normalize("NFC", text))).strip()
+
+
+def shorten(text: str, longest: int) -> str:
+    """One line of at most so many characters, with an ellipsis where something is missing."""
+    line = one_line(text[: longest * 4 + 100])
+    return line if len(line) <= longest and len(text) <= longest * 4 + 100 else line[: longest - 1].rstrip() + "…"
+
+
+def xml_text(text: str) -> str:
+    """The text with everything escaped or removed that XML does not allow."""
+    return (
+        _NOT_XML.sub("", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    )
+
+
+def excel_safe(text: str) -> str:
+    """The text with an apostrophe before it where a spreadsheet would run it as a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -1,0 +1,249 @@
+"""Compiles a `--where` expression to an Arrow expression over the manifest's columns.
+
+The text is parsed as Python's expression syntax and translated node by node; nothing of it is ever executed.
+A text column that is compared with a number is read as a number; cells that are none are empty then.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import reduce
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagen_batch.errors import SettingsInvalid
+
+Kind = Literal["text", "number", "truth", "moment", "nothing"]
+
+_LONGEST = 4_000
+_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_MOMENT = pa.timestamp("ms", tz="UTC")
+_COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    value: Any  # an Arrow expression
+    kind: Kind
+    literal: object = None
+
+
+class _Wrong(Exception):
+    """What is wrong, as the end of a sentence."""
+
+
+def compile_where(text: str, schema: pa.Schema) -> pc.Expression:
+    """The expression that is true for the rows to keep. Raises SettingsInvalid with the known columns."""
+    try:
+        term = _Compiler(schema).truth(_parse(text))
+        schema.empty_table().filter(term.value)
+    except _Wrong as wrong:
+        raise SettingsInvalid(f"--where {_shown(text)}: {wrong}. {_known(schema)}") from None
+    except RecursionError:
+        raise SettingsInvalid(f"--where {_shown(text)}: it is nested too deeply. {_known(schema)}") from None
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsInvalid(f"--where {_shown(text)}: {reason}. {_known(schema)}") from error
+    return term.value
+
+
+def _parse(text: str) -> ast.expr:
+    if len(text) > _LONGEST:
+        raise _Wrong(f"it has {len(text):,} characters, and at most {_LONGEST:,} are read")
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError) as error:
+        hint = "; equality is written ==" if "=" in text and "==" not in text else ""
+        detail = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
+        raise _Wrong(f"it cannot be read ({detail}{hint})") from error
+
+
+class _Compiler:
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+
+    def compile(self, node: ast.expr) -> _Term:
+        """One node and all below it."""
+        match node:
+            case ast.Name(id=name):
+                return self._column(name)
+            case ast.Constant(value=value):
+                return _constant(value)
+            case ast.BoolOp() | ast.UnaryOp():
+                return self._combine(node)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+                sides = (_number(self.compile(left)).value, _number(self.compile(right)).value)
+                return _Term(_ARITHMETIC[type(op)](*sides), "number")
+            case ast.Compare():
+                return self._compare(node)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return self._call(name, arguments)
+        raise _unsupported(node)
+
+    def _combine(self, node: ast.BoolOp | ast.UnaryOp) -> _Term:
+        match node:
+            case ast.BoolOp(op=op, values=values):
+                terms = [self.truth(value).value for value in values]
+                return _Term(reduce(operator.and_ if isinstance(op, ast.And) else operator.or_, terms), "truth")
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return _Term(~self.truth(operand).value, "truth")
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return _Term(pc.negate(_number(self.compile(operand)).value), "number")
+        raise _unsupported(node)
+
+    def truth(self, node: ast.expr) -> _Term:
+        """The same for a node that has to be true or false."""
+        term = self.compile(node)
+        if term.kind != "truth":
+            raise _Wrong(f"{ast.unparse(node)!r} is neither true nor false; compare a column with a value")
+        return term
+
+    def _column(self, name: str) -> _Term:
+        if name not in self._schema.names:
+            near = difflib.get_close_matches(name, self._schema.names, n=1)
+            raise _Wrong(f"there is no column {name!r}" + (f"; the nearest is {near[0]!r}" if near else ""))
+        return _field(name, self._schema.field(name).type)
+
+    def _compare(self, node: ast.Compare) -> _Term:
+        found, left = [], node.left
+        for op, right in zip(node.ops, node.comparators, strict=True):
+            found.append(self._pair(left, op, right))
+            left = right
+        return _Term(reduce(operator.and_, found), "truth")
+
+    def _pair(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
+        if isinstance(op, ast.In | ast.NotIn):
+            inside = self._inside(left, right)
+            return ~inside if isinstance(op, ast.NotIn) else inside
+        first, second = self.compile(left), self.compile(right)
+        if isinstance(op, ast.Is | ast.IsNot):
+            return _missing(first, second, absent=isinstance(op, ast.Is))
+        first, second = _alike(first, second)
+        return _COMPARE[type(op)](first.value, second.value)
+
+    def _inside(self, left: ast.expr, right: ast.expr) -> Any:
+        if isinstance(right, ast.Tuple | ast.List | ast.Set):
+            if not right.elts:
+                raise _Wrong("the list after 'in' is empty")
+            return reduce(operator.or_, (self._pair(left, ast.Eq(), value) for value in right.elts))
+        return self._call("contains", [right, left]).value
+
+    def _call(self, name: str, arguments: list[ast.expr]) -> _Term:
+        terms = [] if name == "column" else [self.compile(argument) for argument in arguments]
+        match name, terms, arguments:
+            case "column", _, [ast.Constant(value=str(column))]:
+                return self._column(column)
+            case "lower", [text], _:
+                return _Term(pc.utf8_lower(_text(text).value), "text")
+            case "length", [text], _:
+                return _Term(pc.utf8_length(_text(text).value), "number")
+            case (("contains" | "startswith" | "endswith"), [text, _Term(literal=str(part))], _):
+                search = {"contains": pc.match_substring, "startswith": pc.starts_with, "endswith": pc.ends_with}
+                return _Term(search[name](_text(text).value, part), "truth")
+        raise _Wrong(
+            f"{name}() is not supported here; there are column('name'), lower(text), length(text), "
+            "contains(text, 'part'), startswith(text, 'part') and endswith(text, 'part')"
+        )
+
+
+def _unsupported(node: ast.expr) -> _Wrong:
+    return _Wrong(f"{_shown(ast.unparse(node))} is not supported; use columns, values, == != < > in, and, or, not")
+
+
+def _field(name: str, type_: pa.DataType) -> _Term:
+    field = pc.field(name)
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        return _Term(field, "text")
+    if pa.types.is_dictionary(type_) and pa.types.is_string(type_.value_type):
+        return _Term(field.cast(pa.string()), "text")
+    if pa.types.is_boolean(type_):
+        return _Term(field, "truth")
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        return _Term(field, "number")
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        return _Term(field.cast(_MOMENT), "moment")
+    raise _Wrong(f"the column {name!r} ({type_}) cannot be compared")
+
+
+def _constant(value: object) -> _Term:
+    if value is None:
+        return _Term(None, "nothing")
+    kinds: dict[type, Kind] = {bool: "truth", int: "number", float: "number", str: "text"}
+    if type(value) not in kinds or (isinstance(value, int) and abs(value) >= 2**63):
+        raise _Wrong(f"the value {value!r} is not supported")
+    return _Term(pc.scalar(value), kinds[type(value)], value)
+
+
+def _missing(first: _Term, second: _Term, *, absent: bool) -> Any:
+    if second.kind != "nothing" or first.kind == "nothing":
+        raise _Wrong("'is' is only for None, as in: seed is None")
+    return first.value.is_null() if absent else first.value.is_valid()
+
+
+def _alike(first: _Term, second: _Term) -> tuple[_Term, _Term]:
+    """Both in one kind."""
+    kinds = {first.kind, second.kind}
+    if len(kinds) == 1 and "nothing" not in kinds:
+        return first, second
+    if "nothing" in kinds:
+        raise _Wrong("empty cells are found with: column is None")
+    if kinds == {"text", "number"}:
+        return _number(first), _number(second)
+    if kinds == {"text", "moment"}:
+        return _moment(first), _moment(second)
+    raise _Wrong(f"a {first.kind} cannot be compared with a {second.kind}")
+
+
+def _number(term: _Term) -> _Term:
+    if term.kind == "number":
+        return term
+    if term.kind != "text":
+        raise _Wrong(f"a {term.kind} is no number")
+    digits = pc.match_substring_regex(term.value, _NUMBER)
+    kept = pc.if_else(digits, pc.utf8_trim_whitespace(term.value), pc.scalar(pa.scalar(None, pa.string())))
+    return _Term(kept.cast(pa.float64()), "number")
+
+
+def _moment(term: _Term) -> _Term:
+    if term.kind == "moment":
+        return term
+    try:
+        moment = datetime.fromisoformat(str(term.literal))
+    except ValueError as error:
+        raise _Wrong(f"{term.literal!r} is no date; write '2026-11-26' or '2026-11-26T06:00'") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _Term(pc.scalar(pa.scalar(moment, _MOMENT)), "moment")
+
+
+def _text(term: _Term) -> _Term:
+    if term.kind != "text":
+        raise _Wrong(f"a {term.kind} is no text")
+    return term
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 200 else text[:200] + "...")
+
+
+def _known(schema: pa.Schema) -> str:
+    return f"Columns: {', '.join(schema.names)}"

@@ -1,0 +1,173 @@
+"""Writes `gallery.html`: one static page with style, scripts and data inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from imagen_batch.errors import InputInvalid
+from imagen_batch.records import Problem
+from imagen_batch.review.items import GalleryItem
+from imagen_batch.review.manifest_items import History, items_from_manifest
+from imagen_batch.review.page_data import chunks, script_json
+from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review
+from imagen_batch.review.thumbnails import THUMBNAILS, with_thumbnails
+from imagen_batch.storage import STATE, Folder
+
+GALLERY_FILE = "gallery.html"
+_RUN_ID = f"{STATE}/gallery-id"
+# Parts of one script, in the order in which they build on each other.
+_SCRIPTS = ("dom", "data", "csv", "review", "filters", "grid", "zoom", "viewer", "dialogs", "gallery")
+_HOLE = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class GallerySummary:
+    """What a gallery shows. `problems` are those of a `review.csv` that could not be used."""
+
+    items: int
+    without_thumbnail: int  # images that could not be read
+    problems: tuple[Problem, ...] = ()
+
+
+def build_gallery(
+    folder: Path,
+    *,
+    title: str | None = None,
+    history: History | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> GallerySummary:
+    """Write the gallery of a finished run into its folder, with thumbnails and the decisions known so far.
+
+    `progress` is called with the number of items done after each one.
+    """
+    storage = Folder(folder)
+    decisions, problems = _known_decisions(folder)
+    known = items_from_manifest(folder, decisions=decisions, history=history)
+    items = _reported(with_thumbnails(known, folder), progress)
+    run = _run_id(storage)
+    with storage.write(GALLERY_FILE) as target:
+        written = write_gallery(items, target, title=title or folder.resolve().name, run=run)
+    return GallerySummary(written.items, written.without_thumbnail, tuple(problems))
+
+
+def write_gallery(items: Iterable[GalleryItem], target: BinaryIO, *, title: str, run: str) -> GallerySummary:
+    """Stream the page into `target`; memory holds one chunk of items.
+
+    `run` tells the browser which decisions belong to this run. It stays the same when the page is written again.
+    The page expects to lie in the run folder: files and thumbnails are relative to it.
+    """
+    counts: Counter[str] = Counter()
+    blocks = chunks(_counted(items, counts))
+    page = load_page()
+    target.write(page.head(title=title, run=run))
+    target.writelines(map(_data, islice(blocks, 1)))
+    target.write(page.script)
+    target.writelines(map(_data, blocks))
+    target.write(page.tail)
+    return GallerySummary(counts["items"], counts["without_thumbnail"])
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page without its data."""
+
+    template: str  # up to the data; has holes for title and run
+    script: bytes
+    tail: bytes
+
+    def head(self, *, title: str, run: str) -> bytes:
+        """Everything before the first data."""
+        values = {
+            "title": html.escape(title.encode("utf-8", "replace").decode()),
+            "run": script_json({"title": title, "run": run, "thumbnails": THUMBNAILS}),
+        }
+        return _fill(self.template, values).encode()
+
+
+@lru_cache(maxsize=1)
+def load_page() -> Page:
+    """The page's assets, put together; its content security policy allows exactly these scripts and styles."""
+    folder = files("imagen_batch.review") / "page"
+    style = (folder / "gallery.css").read_text("utf-8")
+    parts = [(folder / f"{name}.js").read_text("utf-8") for name in _SCRIPTS]
+    script = '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+    # Any of these would end the element or change what is hashed.
+    assert not re.search(r"</script|<!--|\r", script, re.IGNORECASE)
+    assert not re.search(r"</style|\r", style, re.IGNORECASE)
+    markup = (folder / "gallery.html").read_text("utf-8")
+    before, _, rest = markup.partition("{{data}}")
+    middle, _, after = rest.partition("{{more_data}}")
+    holes = {"policy": _policy(script, style), "style": style, "title": "{{title}}", "run": "{{run}}"}
+    return Page(_fill(before, holes), _fill(middle, {"script": script}).encode(), after.encode())
+
+
+def _policy(script: str, style: str) -> str:
+    """Nothing may be loaded but images beside the page. `connect-src` is for the page served on loopback."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_hash(script)}'",
+            f"style-src '{_hash(style)}'",
+            "img-src 'self' file: data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    return _HOLE.sub(lambda hole: values[hole[1]], template)
+
+
+def _data(block: str) -> bytes:
+    return b'<script type="application/json" class="items">' + block.encode("ascii") + b"</script>\n"
+
+
+def _counted(items: Iterable[GalleryItem], counts: Counter[str]) -> Iterator[GalleryItem]:
+    for item in items:
+        counts["items"] += 1
+        counts["without_thumbnail"] += item.file is not None and item.thumbnail is None
+        yield item
+
+
+def _reported(items: Iterable[GalleryItem], progress: Callable[[int], None]) -> Iterator[GalleryItem]:
+    for number, item in enumerate(items, 1):
+        yield item
+        progress(number)
+
+
+def _known_decisions(folder: Path) -> tuple[list[Decision], tuple[Problem, ...]]:
+    """A review that can't be read does not stop the gallery; its problems are reported."""
+    path = folder / REVIEW_FILE
+    try:
+        return (read_review(path) if path.exists() else []), ()
+    except InputInvalid as invalid:
+        return [], invalid.problems
+
+
+def _run_id(storage: Folder) -> str:
+    """A random name for the run, made once and kept, so that it also survives a move of the folder."""
+    try:
+        return storage.read(_RUN_ID).decode("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        run = uuid.uuid4().hex
+        with storage.write(_RUN_ID) as target:
+            target.write(f"{run}\n".encode())
+        return run

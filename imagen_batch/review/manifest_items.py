@@ -1,0 +1,139 @@
+"""Reads a run folder's manifest as gallery items, in its order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from imagen_batch.reports.manifest import manifest_columns
+from imagen_batch.review.items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
+from imagen_batch.review.review_csv import Decision
+
+MANIFEST = "manifest.parquet"
+_NEWER = ("version", "review", "warnings", "input_prompt", "references", "references_sha256")
+_OURS = frozenset(column.name for column in manifest_columns(())) | frozenset(_NEWER)
+_BATCH_ROWS = 2000
+
+History = Mapping[tuple[int, int], Sequence[EarlierVersion]]
+"""Earlier versions by row and sample, oldest first."""
+
+
+def items_from_manifest(
+    folder: Path, *, decisions: Iterable[Decision] = (), history: History | None = None
+) -> Iterator[GalleryItem]:
+    """Each sample of the run, with its decision from the manifest or, where they name it, from `decisions`.
+
+    Where the manifest has several versions of a sample, the newest becomes the item and the others its history.
+    """
+    known = _Decisions(decisions)
+    rows = _rows(folder)
+    for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):
+        *older, item = sorted(versions, key=lambda each: each.version)
+        earlier = (*(history or {}).get((row, sample), ()), *map(_earlier, older))
+        decided = known.find(item)
+        item = replace(item, earlier=earlier) if earlier else item
+        yield _with_decision(item, decided) if decided else item
+
+
+class _Decisions:
+    """Finds an item's decision: by its key, else by its row number."""
+
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        self._all = {each.image: each for each in decisions}
+
+    def find(self, item: GalleryItem) -> Decision | None:
+        versions = (item.version, None)  # None stands for the present version
+        names = [(owner, item.sample, version) for owner in (item.key, item.row) for version in versions]
+        return next((self._all[name] for name in names if name in self._all), None)
+
+
+def _with_decision(item: GalleryItem, decided: Decision) -> GalleryItem:
+    return replace(
+        item, decision=decided.decision, edited_prompt=decided.prompt, new_seed=decided.seed, note=decided.note
+    )
+
+
+def _rows(folder: Path) -> Iterator[GalleryItem]:
+    with pq.ParquetFile(folder / MANIFEST) as manifest:
+        names = manifest.schema_arrow.names
+        user = _user_columns(names)
+        for batch in manifest.iter_batches(batch_size=_BATCH_ROWS):
+            for record in batch.to_pylist():
+                yield _item(record, user)
+
+
+def _user_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Ours come first, also those that a later version adds; the user's own stand behind them."""
+    last = max((at for at, name in enumerate(names) if name in _OURS), default=-1)
+    return tuple(names[last + 1 :])
+
+
+def _item(record: Mapping[str, Any], user: Sequence[str]) -> GalleryItem:
+    prompt = record.get("prompt") or ""
+    own = record.get("input_prompt")
+    return GalleryItem(
+        row=record["row"],
+        id=record.get("id"),
+        sample=record["sample"],
+        version=record.get("version") or 1,
+        key=record.get("key") or "",
+        status=record["status"],
+        file=record.get("file"),
+        sha256=record.get("sha256"),
+        width=record.get("width"),
+        height=record.get("height"),
+        prompt=prompt,
+        input_prompt=own if own and own != prompt else None,
+        model=record.get("model"),
+        provider=record.get("provider"),
+        seed=record.get("seed"),
+        reason=record.get("raiFilteredReason") or record.get("error"),
+        category=_category(record),
+        warnings=_words(record.get("warnings")),
+        cost_usd=record.get("cost_usd"),
+        user={name: _as_text(record.get(name)) for name in user},
+        decision=_known_decision(record.get("review")),
+    )
+
+
+def _category(record: Mapping[str, Any]) -> str | None:
+    """What a sample without an image can be filtered by: what it was refused for, else what went wrong."""
+    if record["status"] == "ok":
+        return None
+    return record.get("filter_category") or record.get("error_kind") or None
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(word for word in re.split(r"[,;\s]+", value) if word)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+
+
+def _as_text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _known_decision(text: str | None) -> ReviewDecision | None:
+    try:
+        return parse_decision(text or "")
+    except ValueError:  # a word of a later version
+        return None
+
+
+def _earlier(item: GalleryItem) -> EarlierVersion:
+    return EarlierVersion(
+        version=item.version,
+        status=item.status,
+        file=item.file,
+        prompt=item.prompt,
+        sha256=item.sha256,
+        reason=item.reason,
+        decision=item.decision,
+        note=item.note,
+    )

@@ -1,0 +1,128 @@
+"""Makes small WebP copies of images under `.imagen-batch/thumbs/`, each once.
+
+A copy is named by the SHA-256 of its original, so it is reused as long as the original stays the same. An image that
+can't be read gets no copy; the page shows a placeholder for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from PIL import Image, ImageOps
+
+from imagen_batch.review.items import EarlierVersion, GalleryItem
+from imagen_batch.storage import STATE
+
+THUMBNAILS = f"{STATE}/thumbs"
+SIDE = 320  # pixels of the longer side
+MAX_PIXELS = 50_000_000  # of an original: three times the largest that the services offer
+MAX_BYTES = 256 * 2**20  # of an original's file
+_QUALITY = 80
+_AHEAD = 64  # items whose copies are being made while the page is written
+_NAME_DIGITS = 24  # of the SHA-256
+_READ_FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def with_thumbnails(
+    items: Iterable[GalleryItem], folder: Path, *, threads: int | None = None
+) -> Iterator[GalleryItem]:
+    """The same items in the same order, each with its thumbnail where one can be made."""
+    # Larger images are refused below by a limit of our own, so Pillow's warning would say it twice.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    pending: deque[_Pending] = deque()
+    with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="thumbnails") as pool:
+        try:
+            for item in items:
+                pending.append(_submit(item, folder, pool))
+                if len(pending) >= _AHEAD:
+                    yield pending.popleft().wait()
+            while pending:
+                yield pending.popleft().wait()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def make_thumbnail(folder: Path, file: str, *, sha256: str | None = None) -> str | None:
+    """The thumbnail of one image, relative to `folder`; None where there is no sound image of a sane size."""
+    source = contained(folder, file)
+    try:
+        if source is None or source.stat().st_size > MAX_BYTES:
+            return None
+        name = _name(sha256 or hashlib.sha256(source.read_bytes()).hexdigest())
+        target = folder / name
+        if not (target.is_file() and target.stat().st_size):
+            _make(source, target)
+    # Pillow's decoders raise many kinds for damaged bytes, and none of them may stop the gallery.
+    except Exception:  # noqa: BLE001
+        return None
+    return name
+
+
+def contained(folder: Path, file: str) -> Path | None:
+    """The regular file of that name inside the folder; None where the name or a link leads elsewhere."""
+    parts = PurePosixPath(file).parts
+    if not parts or "\0" in file or ".." in parts or PurePosixPath(file).is_absolute():
+        return None
+    path, root = folder.joinpath(*parts).resolve(), folder.resolve()
+    return path if path.is_relative_to(root) and path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    item: GalleryItem
+    current: Future[str | None] | None
+    earlier: tuple[Future[str | None] | None, ...]
+
+    def wait(self) -> GalleryItem:
+        if self.current is None and not self.earlier:
+            return self.item
+        earlier: tuple[EarlierVersion, ...] = tuple(
+            replace(version, thumbnail=future.result() if future else None)
+            for version, future in zip(self.item.earlier, self.earlier, strict=True)
+        )
+        return replace(self.item, thumbnail=self.current.result() if self.current else None, earlier=earlier)
+
+
+def _submit(item: GalleryItem, folder: Path, pool: ThreadPoolExecutor) -> _Pending:
+    def submit(version: GalleryItem | EarlierVersion) -> Future[str | None] | None:
+        if version.file is None:
+            return None
+        return pool.submit(make_thumbnail, folder, version.file, sha256=version.sha256)
+
+    return _Pending(item, submit(item), tuple(map(submit, item.earlier)))
+
+
+def _name(sha256: str) -> str:
+    return f"{THUMBNAILS}/{sha256[:2]}/{sha256[:_NAME_DIGITS]}.webp"
+
+
+def _make(source: Path, target: Path) -> None:
+    with Image.open(source, formats=_READ_FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError("more pixels than an image of a service can have")
+        image.draft("RGB", (SIDE * 2, SIDE * 2))  # JPEG only: decodes at a fraction of the size
+        small = _small(image)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.stem}.{uuid.uuid4().hex}.part")
+    try:
+        small.save(part, "WEBP", quality=_QUALITY, method=2)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _small(image: Image.Image) -> Image.Image:
+    """At most SIDE pixels a side, upright, 8 bits a channel."""
+    if image.mode.startswith("I"):  # 16-bit grey; converting it directly would clip everything above 255 to white
+        image = image.convert("I").point(lambda level: level / 256).convert("L")
+    image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=1.5)
+    return ImageOps.exif_transpose(image)

@@ -1,0 +1,129 @@
+"""A test set for near-duplicates: different images of three kinds, and thirteen variants of each.
+
+    python -m tests.exports.lookalikes     recall of each variant, and pairs of different images taken for the same
+
+Soft textures, scenes of shapes, and figures that all sit in the middle of a soft background: the last ones differ
+while their layout is alike. Every image depends on its number only.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from itertools import combinations
+
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+
+from imagen_batch.exports.options import Options
+from imagen_batch.exports.quality.fingerprint import Fingerprint, fingerprint
+
+SIZE = 384
+
+
+def texture(number: int) -> Image.Image:
+    """Clouds of color on several scales."""
+    dice = random.Random(f"texture {number}")
+    whole = Image.new("RGB", (SIZE, SIZE), (128, 128, 128))
+    for grid in (3, 5, 9, 17, 33, 65):
+        noise = Image.frombytes("RGB", (grid, grid), dice.randbytes(grid * grid * 3))
+        whole = Image.blend(whole, noise.resize((SIZE, SIZE), Image.Resampling.BICUBIC), 0.6 / grid**0.4)
+    return whole
+
+
+def scene(number: int) -> Image.Image:
+    """A horizon and shapes before it."""
+    dice = random.Random(f"scene {number}")
+    whole = Image.new("RGB", (SIZE, SIZE), _color(dice))
+    draw = ImageDraw.Draw(whole)
+    draw.rectangle((0, dice.randrange(SIZE // 4, SIZE * 3 // 4), SIZE, SIZE), fill=_color(dice))
+    for _ in range(dice.randrange(3, 15)):
+        x, y, width, height = (dice.randrange(SIZE) for _ in range(4))
+        shape = dice.choice([draw.ellipse, draw.rectangle])
+        shape((x - width // 4, y - height // 4, x + width // 4, y + height // 4), fill=_color(dice))
+    return Image.blend(whole.filter(ImageFilter.GaussianBlur(dice.choice([0, 1, 3]))), texture(-number - 1), 0.15)
+
+
+def figure(number: int) -> Image.Image:
+    """Head and shoulders before a blurred background."""
+    dice = random.Random(f"figure {number}")
+    whole = texture(-number - 10_000).filter(ImageFilter.GaussianBlur(16))
+    draw = ImageDraw.Draw(whole)
+    x, y, width = SIZE // 2 + dice.randrange(-30, 30), SIZE // 2 + dice.randrange(-20, 45), dice.randrange(68, 128)
+    draw.ellipse((x - width, y + width // 2, x + width, y + width + SIZE // 2), fill=_color(dice))
+    draw.ellipse((x - width // 2, y - width, x + width // 2, y + width // 3), fill=_color(dice))
+    return whole
+
+
+KINDS: tuple[Callable[[int], Image.Image], ...] = (texture, scene, figure)
+
+
+def variants(image: Image.Image, number: int) -> Iterator[tuple[str, bytes]]:
+    """What happens to images on their way: re-encoding, rescaling, cropping, changes of color."""
+    dice = random.Random(number)
+    yield "JPEG 85", encoded(image, "JPEG", quality=85)
+    yield "JPEG 50", encoded(image, "JPEG", quality=50)
+    yield "WebP 60", encoded(image, "WEBP", quality=60)
+    yield "half size", encoded(image.resize((SIZE // 2, SIZE // 2)))
+    yield "137 %", encoded(image.resize((int(SIZE * 1.37),) * 2), "JPEG", quality=85)
+    yield "squeezed 4 %", encoded(image.resize((SIZE, int(SIZE * 0.96))))
+    for percent in (3, 6, 10):
+        yield f"crop {percent} %", encoded(_cropped(image, percent, dice))
+    yield "brighter", encoded(ImageEnhance.Brightness(image).enhance(1.15))
+    yield "contrast", encoded(ImageEnhance.Contrast(image).enhance(1.2))
+    yield "pale", encoded(ImageEnhance.Color(image).enhance(0.6))
+    red, green, blue = image.split()
+    warm = (red.point(lambda value: min(255, int(value * 1.08))), green, blue.point(lambda value: int(value * 0.92)))
+    yield "warmer", encoded(Image.merge("RGB", warm))
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """The file's bytes."""
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def measure(numbers: range, *, others: range = range(0)) -> tuple[dict[str, list[int]], list[int]]:
+    """Differing bits of each variant from its original, and of each pair of different images.
+
+    `others` are numbers of images without variants.
+    """
+    recalled: dict[str, list[int]] = {}
+    originals = [fingerprint(encoded(kind(number), "JPEG", quality=95)) for number in others for kind in KINDS]
+    for number in numbers:
+        for kind in KINDS:
+            image = kind(number)
+            original = fingerprint(encoded(image))
+            originals.append(original)
+            for name, data in variants(image, number):
+                recalled.setdefault(name, []).append(differing_bits(original, fingerprint(data)))
+    return recalled, [differing_bits(first, second) for first, second in combinations(originals, 2)]
+
+
+def differing_bits(first: Fingerprint, second: Fingerprint) -> int:
+    """Of 128."""
+    return (first.across ^ second.across).bit_count() + (first.down ^ second.down).bit_count()
+
+
+def _cropped(image: Image.Image, percent: int, dice: random.Random) -> Image.Image:
+    lost = SIZE * percent // 100
+    left, top = dice.randrange(lost + 1), dice.randrange(lost + 1)
+    return image.crop((left, top, left + SIZE - lost, top + SIZE - lost))
+
+
+def _color(dice: random.Random) -> tuple[int, int, int]:
+    return dice.randrange(256), dice.randrange(256), dice.randrange(256)
+
+
+if __name__ == "__main__":
+    recalled, different = measure(range(150))
+    for limit in (12, 16, Options().near, 24, 28):
+        right = sum(bits <= limit for name in recalled for bits in recalled[name])
+        wrong = sum(bits <= limit for bits in different)
+        parts = (f"{name} {sum(b <= limit for b in bits) / len(bits):.3f}" for name, bits in recalled.items())
+        print(
+            f"{limit} bits: precision {right / (right + wrong):.4f} ({wrong} of {len(different):,} pairs), recall",
+            end=" ",
+        )
+        print(f"{right / sum(map(len, recalled.values())):.3f}: {', '.join(parts)}")

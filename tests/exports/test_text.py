@@ -1,0 +1,29 @@
+"""Hostile text becomes harmless for the place that shows it."""
+
+from __future__ import annotations
+
+from imagen_batch.exports.text import excel_safe, one_line, shorten, xml_text
+
+
+def test_one_line_has_no_controls_and_no_direction_overrides() -> None:
+    """Words stay apart."""
+    assert one_line("a\r\nb\tc\x00\x1b[2J\u2028d") == "a b c [2J d"
+    assert one_line("x\u202egnp\u202c.exe \u2066\ufeff\ud800y") == "xgnp.exe y"
+
+
+def test_shorten_says_that_something_is_missing() -> None:
+    """And never reads more than it needs."""
+    assert shorten("a fox", 10) == "a fox"
+    assert shorten("a red fox in snow", 9) == "a red fo…"
+    assert shorten(" " * 1_000_000 + "x", 10) == "…"
+    assert len(shorten("long " * 30_000, 900)) <= 900
+
+
+def test_xml_text_is_well_formed() -> None:
+    """Markup is escaped, characters that XML has no form for are removed."""
+    assert xml_text('<a & "b">\x00\ud800\uffff') == "&lt;a &amp; &quot;b&quot;&gt;"
+
+
+def test_only_cells_that_would_run_get_an_apostrophe() -> None:
+    """Numbers with a sign are such cells."""
+    assert [excel_safe(text) for text in ("=1", " @x", "a=1", "-5", "")] == ["'=1", "' @x", "a=1", "'-5", ""]

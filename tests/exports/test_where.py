@@ -1,0 +1,88 @@
+"""`--where` keeps the rows for which an expression holds, and explains what is wrong with one."""
+
+from __future__ import annotations
+
+import datetime
+
+import pyarrow as pa
+import pytest
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.where import compile_where
+
+MOMENT = datetime.datetime(2026, 11, 26, 6, 0, tzinfo=datetime.UTC)
+TABLE = pa.table(
+    {
+        "chapter": ["1", "1", "2", None],
+        "page": ["1", "02", "x", " 7 "],
+        "width": pa.array([512, 1024, 2048, None], pa.int64()),
+        "c2pa": [True, False, None, True],
+        "prompt": ["a red fox", "Fox in snow", "a dog", "__import__('os')"],
+        "sent_at": pa.array(
+            [MOMENT, MOMENT + datetime.timedelta(days=1), None, MOMENT], pa.timestamp("ms", tz="UTC")
+        ),
+        "a column": ["x", "y", "x", "y"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("chapter == '1' and width >= 1024", [1]),
+        ("chapter == '1' or width > 1024", [0, 1, 2]),
+        ("not (chapter == '1')", [2]),
+        ("chapter in ('2', '3')", [2]),
+        ("chapter not in ['1']", [2]),
+        ("'fox' in prompt", [0]),
+        ("'fox' in lower(prompt)", [0, 1]),
+        ("startswith(prompt, 'a ') and length(prompt) < 6", [2]),
+        ("chapter is None", [3]),
+        ("width is not None and c2pa", [0]),
+        ("page >= 2", [1, 3]),
+        ("512 < width <= 2048", [1, 2]),
+        ("width / 2 - 256 == 256", [1]),
+        ("width > -1", [0, 1, 2]),
+        ("sent_at > '2026-11-26T12:00'", [1]),
+        ("column('a column') == 'y'", [1, 3]),
+        ("c2pa == True", [0, 3]),
+        ("prompt == \"__import__('os')\"", [3]),
+    ],
+)
+def test_an_expression_keeps_the_rows_for_which_it_holds(text: str, kept: list[int]) -> None:
+    """Empty cells hold nothing, and text is read as a number where it meets one."""
+    numbered = TABLE.append_column("place", pa.array(range(4)))
+    assert numbered.filter(compile_where(text, TABLE.schema))["place"].to_pylist() == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("chaptr == '1'", "no column 'chaptr'; the nearest is 'chapter'"),
+        ("chapter = '1'", "equality is written =="),
+        ("width", "neither true nor false"),
+        ("chapter == None", "column is None"),
+        ("width == c2pa", "cannot be compared"),
+        ("sent_at > 'yesterday'", "no date"),
+        ("__import__('os').system('id')", "not supported"),
+        ("open('/etc/passwd')", "open() is not supported"),
+        ("prompt.__class__ == 'x'", "not supported"),
+        ("[c for c in chapter]", "not supported"),
+        ("lambda: 1", "not supported"),
+        ("width ** 9 == 1", "not supported"),
+        ("chapter in ()", "empty"),
+        ("", "cannot be read"),
+        ("width == 99999999999999999999", "not supported"),
+        ("(" * 300 + "width" + ")" * 300 + " > 1", "cannot be read"),
+        ("not " * 900 + "c2pa", "nested too deeply"),
+        ("width > 1 and " * 1000 + "c2pa", "at most 4,000"),
+        ("chapter == '\x00'", "cannot be read"),
+    ],
+)
+def test_a_wrong_expression_is_a_sentence_with_the_known_columns(text: str, said: str) -> None:
+    """Nothing of it is executed."""
+    with pytest.raises(SettingsInvalid) as error:
+        compile_where(text, TABLE.schema)
+    assert said in str(error.value)
+    assert "Columns: chapter, page, width, c2pa, prompt, sent_at, a column" in str(error.value)
+    assert len(str(error.value)) < 1000
