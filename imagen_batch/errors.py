@@ -1,17 +1,20 @@
-"""What does the run do about an error? Its class is the answer.
+"""The errors that this package raises on purpose. Their class decides what the run does.
 
     ImagenBatchError
-     +- InputInvalid          nothing was sent, every problem inside         exit 5
+     +- InputInvalid          nothing was sent; carries every problem        exit 5
      +- SettingsInvalid       usage, settings, missing key, retired model    exit 2
      |   +- LedgerDamaged     a line of the ledger is not a record
      +- FolderBusy            another run holds the folder                   exit 2
-     +- AttemptError          one HTTP attempt brought no answer to record
-     |   +- Transient         tried again by tenacity
-     |   |   +- RateLimited   the account's limit: everyone waits
-     |   +- Fatal             stops the run, rows stay pending               its own exit code
-     +- Interrupted           a signal or another stop came first: give up waiting
+     +- InvalidImage          received bytes are not a whole image
+     +- AttemptError          one HTTP attempt returned no answer to record
+     |   +- Transient         tenacity tries again
+     |   |   +- RateLimited   over the account's limit: every request waits
+     |   +- Fatal             also a StopRun
+     +- StopRun               ends the run, rows stay pending                its own exit code
+     |   +- Fatal             no attempt of this run can succeed
+     +- Interrupted           a signal or a StopRun came first: stop waiting
 
-A refusal is none of these: it is a value (`records.Missing`). Any other exception is a bug and says so.
+A refusal is not an error but a value (`records.NoImage`). Any other exception is reported as a bug.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from imagen_batch.records import Problem
 
 
 class ImagenBatchError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class InputInvalid(ImagenBatchError):
@@ -37,13 +40,13 @@ class InputInvalid(ImagenBatchError):
 
 
 class SettingsInvalid(ImagenBatchError):
-    """A choice of the run can't be followed; the message says which and what would do."""
+    """A setting cannot be used; the message names it and says what would work."""
 
 
 class LedgerDamaged(SettingsInvalid):
     """A line of the ledger is not a record. `line` counts from 1, `offset` is in bytes.
 
-    `place` is the run's folder or URL. Whoever opened it fills that in; otherwise it follows from the path.
+    `location` is the run's folder or URL. The code that opened it sets that; otherwise it follows from the path.
     """
 
     def __init__(self, path: Path, line: int, offset: int, reason: str) -> None:
@@ -52,28 +55,39 @@ class LedgerDamaged(SettingsInvalid):
         self.line = line
         self.offset = offset
         self.reason = reason
-        self.place: str | None = None
+        self.location: str | None = None
 
     def __str__(self) -> str:
-        command = f"imagen-batch audit {shlex.quote(self._found_place())} --repair"
+        command = f"imagen-batch audit {shlex.quote(self._run_location())} --repair"
         return (
             f"the ledger is damaged: {self.path.name}, line {self.line}, byte {self.offset}: {self.reason}. "
             f"Nothing was sent. To continue without that line and recover its images from their files: {command}"
         )
 
-    def _found_place(self) -> str:
-        if self.place is not None:
-            return self.place if "://" in self.place else str(Path(self.place).absolute())
+    def _run_location(self) -> str:
+        if self.location is not None:
+            return self.location if "://" in self.location else str(Path(self.location).absolute())
         state = next((parent for parent in self.path.parents if parent.name == ".imagen-batch"), None)
         return str(state.parent.absolute()) if state else "DIR"
 
 
 class FolderBusy(ImagenBatchError):
-    """Another run is at work in the same folder."""
+    """Another run is using the same folder."""
 
 
 class Interrupted(ImagenBatchError):
-    """The run is stopping: what was not sent yet is not sent."""
+    """The run is stopping: requests that are not yet sent stay unsent."""
+
+
+class InvalidImage(ImagenBatchError):
+    """The bytes are not a whole image, though they may have been paid for.
+
+    `kind` is "damaged_picture" for a known format and "not_a_picture" for anything else; the ledger stores it.
+    """
+
+    def __init__(self, message: str, *, kind: str = "damaged_picture") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class AttemptError(ImagenBatchError):
@@ -86,11 +100,11 @@ class AttemptError(ImagenBatchError):
 
 
 class Transient(AttemptError):
-    """May pass when tried again.
+    """The same request may succeed later.
 
     `retry_after` is the service's own hint in seconds, None without one.
-    `maybe_charged` is True where the service may have made (and billed) pictures that never arrived.
-    `lost` is True where no whole HTTP reply came back: what happened is not known.
+    `maybe_charged` is True where the service may have made (and billed) images that never arrived.
+    `lost` is True where no complete HTTP reply arrived, so that the outcome is unknown.
     """
 
     def __init__(
@@ -124,11 +138,25 @@ class RateLimited(Transient):
         self.per_minute = per_minute
 
 
-class Fatal(AttemptError):
-    """No attempt of this run can succeed. `exit_code` is 2 (mend something) or 75 (come back later).
+class StopRun(ImagenBatchError):
+    """The run must stop. `exit_code` is 2 (the user must fix something), 75 (try again later) or 1 (a bug).
 
-    `outcome` names the cause as the manifest does: "auth", "billing", "model_gone", "quota_day", "outage".
-    `refreshable` is True where a new token may help (401). `resets_at` is when a daily quota begins anew.
+    `cause` is the name that the summary uses: "disk", "settings", "outage", "bug", ...
+    `resets_at` is when a daily quota resets.
+    """
+
+    def __init__(self, message: str, *, cause: str, exit_code: int = 2, resets_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.exit_code = exit_code
+        self.resets_at = resets_at
+
+
+class Fatal(StopRun, AttemptError):
+    """An attempt failed in a way that every further attempt would.
+
+    `cause` is "auth", "address", "billing", "model_gone" or "quota_day".
+    `refreshable` is True where a new access token may help (401).
     """
 
     def __init__(  # noqa: PLR0913 - facts of one attempt, all by name
@@ -136,20 +164,20 @@ class Fatal(AttemptError):
         message: str,
         *,
         kind: str,
-        outcome: str,
+        cause: str,
         exit_code: int = 2,
         http_status: int | None = None,
         resets_at: datetime | None = None,
         refreshable: bool = False,
     ) -> None:
-        super().__init__(message, kind=kind, http_status=http_status)
-        self.outcome = outcome
+        AttemptError.__init__(self, message, kind=kind, http_status=http_status)
+        self.cause = cause
         self.exit_code = exit_code
         self.resets_at = resets_at
         self.refreshable = refreshable
 
 
-def storage_failure(what: OSError | str) -> Fatal:
-    """The run stops until somebody mended the folder."""
-    words = what if isinstance(what, str) else what.strerror or str(what)
-    return Fatal(f"the output folder can't be written: {words}", kind="disk", outcome="disk", exit_code=75)
+def storage_failure(reason: OSError | str) -> StopRun:
+    """The error that stops a run whose output folder cannot be written."""
+    text = reason if isinstance(reason, str) else reason.strerror or str(reason)
+    return StopRun(f"the output folder can't be written: {text}", cause="disk", exit_code=75)

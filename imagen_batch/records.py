@@ -1,6 +1,6 @@
-"""Which plain values travel from a prompt file to a manifest?
+"""Defines the plain values that lead from a prompt file to a manifest.
 
-    PromptRow -> ImageRequest -> Reply (Picture | Missing ...) -> Sample
+    PromptRow -> ImageRequest -> Reply (Picture | NoImage ...) -> SampleResult -> ManifestRow
 
 Nothing here reads a file, a clock or the network.
 """
@@ -9,30 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, dataclass_transform
+from typing import Literal, TypeVar, dataclass_transform, get_args
 
 _Value = TypeVar("_Value")
 
 Outcome = Literal["ok", "filtered", "failed", "unknown", "skipped_budget", "not_attempted"]
-OUTCOMES: tuple[Outcome, ...] = ("ok", "filtered", "failed", "unknown", "skipped_budget", "not_attempted")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 CostIs = Literal["exact", "estimate", "unknown"]
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[_Value]) -> type[_Value]:
-    """A frozen dataclass, but frozen for the type checker alone: really frozen ones take three times as long to make.
+    """Make a dataclass that only the type checker treats as frozen.
 
-    A run over a million rows makes ten million.
+    Creating an instance of a really frozen dataclass takes three times as long, and a run over a million rows creates
+    ten million.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
 
 
 @value
 class Options:
-    """What a request asks for besides its prompt. None means: not sent, the service decides.
+    """The options of a request besides its prompt. None means not sent: the service decides.
 
-    Names are ours; `wire/` knows what each dialect calls them.
+    The names are our own; `providers/wire` maps them to each dialect.
     """
 
     aspect_ratio: str | None = None  # "16:9"
@@ -56,28 +57,28 @@ class Options:
 
 @value
 class PromptRow:
-    """One record of the input file, cells checked and typed; None where a cell is empty or has no column."""
+    """One record of the input file with checked and typed cells; None where a cell is empty or has no column."""
 
     row: int  # 1.. in input order
     line: int  # physical line where the record begins, 1..
-    prompt: str  # exact, but for trimmed ends
+    prompt: str  # exact, except for trimmed ends
     id: str | None = None
     filename: str | None = None
     model: str | None = None
     samples: int | None = None
     style: str | None = None
     options: Options = Options()
-    cells: Mapping[str, str] = field(default_factory=dict)  # every original column but secrets, by its header
-    user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that only the user knows
-    mark: str | None = None  # in a failures.csv of ours: which row of the run's input this is
+    cells: Mapping[str, str] = field(default_factory=dict)  # every original column except secrets, by its header
+    user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that have no meaning for us
+    mark: str | None = None  # in a failures.csv that a run wrote: identifies the row of the run's input
 
 
 @value
 class ImageRequest:
-    """One HTTP call's worth of work: `samples` pictures of one row, from sample number `first` on."""
+    """The work of one HTTP call: `samples` images of one row, from sample number `first` on."""
 
-    key: str  # 64 hex digits, see identity.py
-    base: str  # 64 hex digits: the same without the sample range
+    key: str  # 64 hex digits, see planning/keys.py
+    base: str  # 64 hex digits: the row key, which does not depend on the sample range
     row: int
     first: int
     samples: int
@@ -85,33 +86,33 @@ class ImageRequest:
     dialect: str
     prompt: str  # what is sent
     options: Options
-    names: tuple[str, ...]  # for each sample: path of its picture below the run folder, without extension
+    names: tuple[str, ...]  # for each sample: path of its image below the run folder, without extension
     price: float | None  # worst case in USD for one attempt; None where no price is known
 
     @property
     def numbers(self) -> range:
-        """The sample numbers this request asks for."""
+        """The sample numbers of this request."""
         return range(self.first, self.first + self.samples)
 
     def name(self, number: int) -> str:
-        """The name of a sample's picture, without extension."""
+        """Return the name of a sample's image, without extension."""
         return self.names[number - self.first]
 
 
 @value
 class Picture:
-    """A picture in a reply. `data` is the encoded file, byte for byte as the service made it."""
+    """An image in a reply. `data` is the encoded file, byte for byte as the service sent it."""
 
     data: bytes
-    mime_type: str  # what the service says it is
+    mime_type: str  # as stated by the service
     finish_reason: str | None = None
     safety: str | None = None  # JSON text of the service's safety attributes or ratings
-    note: str | None = None  # text that came beside it: a rewritten prompt, a remark
+    note: str | None = None  # text in the same reply: a rewritten prompt, a remark
 
 
 @value
 class NoImage:
-    """A sample for which a word, or nothing, came in place of a picture. A value, not an error."""
+    """A sample for which the reply has no image. A value, not an error."""
 
     outcome: Literal["filtered", "failed"]
     kind: str  # "filtered_input", "filtered_output", "no_image", "bad_request"
@@ -121,12 +122,12 @@ class NoImage:
     codes: tuple[str, ...] = ()
     finish_reason: str | None = None
     safety: str | None = None
-    again: int = 0  # how many more times asking the same may help (api: 8.4)
+    again: int = 0  # how many more times the same request may help (api: 8.4)
 
 
 @value
 class TokenUsage:
-    """Tokens a reply says it used; the basis of an exact price."""
+    """The tokens that a reply states as used; the basis of an exact price."""
 
     prompt: int = 0
     image: int = 0
@@ -135,24 +136,24 @@ class TokenUsage:
 
 @value
 class Reply:
-    """What one attempt brought: exactly as many entries as samples were asked for, in sample order."""
+    """The decoded reply to one attempt: exactly one entry for each requested sample, in sample order."""
 
     samples: tuple[Picture | NoImage, ...]
     http_status: int
     usage: TokenUsage | None = None  # None where the service does not count tokens
     model_version: str | None = None
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
-    spare: tuple[Picture, ...] = ()  # images beyond those asked for; paid for as well
+    spare: tuple[Picture, ...] = ()  # images beyond the requested ones; they are paid for as well
 
 
 @value
 class SampleResult:
-    """What became of one sample: the ledger's word, and the manifest's row but for the prompt's side."""
+    """The result of one sample, as in the ledger and in the manifest."""
 
     number: int
     status: Outcome
     file: str | None = None  # relative to the run folder, "/" between segments
-    mime_type: str | None = None  # what the bytes are
+    mime_type: str | None = None  # of the bytes
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
@@ -166,18 +167,18 @@ class SampleResult:
     safety: str | None = None
     error: str | None = None
     error_kind: str | None = None
-    note: str | None = None  # the service's words beside a picture; stays in the ledger
+    note: str | None = None  # the service's text beside an image; only in the ledger
     cost_usd: float | None = None
     cost_is: CostIs | None = None
 
 
 @value
 class RequestTrace:
-    """How a request went, the same for all its samples. Times are seconds since the epoch."""
+    """The course of a request, the same for all its samples. Times are seconds since the epoch."""
 
     key: str
     attempts: int = 0
-    http_status: int | None = None  # of the last attempt that was answered
+    http_status: int | None = None  # of the last attempt with a reply
     latency_s: float | None = None  # of the last attempt
     sent_at: float | None = None  # of the first attempt
     finished_at: float | None = None
@@ -185,7 +186,7 @@ class RequestTrace:
 
 @value
 class ManifestRow:
-    """One row of the manifest: a sample asked for, with and without a picture."""
+    """One row of the manifest: a requested sample, with or without an image."""
 
     row: PromptRow
     sample: SampleResult
@@ -194,12 +195,12 @@ class ManifestRow:
     provider: str
     dialect: str
     prompt: str  # what was sent or would have been
-    options: Options  # the row's over the run's
-    charged_usd: float | None = None  # by all attempts, where that is not what the sample's own record says
+    options: Options  # the row's options, then the run's
+    charged_usd: float | None = None  # by all attempts, where that differs from the sample's own record
 
     @property
     def cost_usd(self) -> float | None:
-        """What was certainly charged for the sample. Nothing is known of an attempt whose reply was lost."""
+        """The cost that was certainly charged for the sample; None for an attempt whose reply was lost."""
         if self.charged_usd is not None:
             return self.charged_usd
         return None if self.sample.cost_is == "unknown" else self.sample.cost_usd
@@ -207,32 +208,32 @@ class ManifestRow:
 
 @value
 class Move:
-    """Samples whose images, and whatever else is known of them, hold for samples of another base key from now on.
+    """Assigns the images and records of some samples to the same samples of another row key.
 
-    `facts` is what the images were made from, where that differs from what the row says now.
+    `facts` is what the images were made from, where that differs from the current row.
     """
 
     base: str
-    source: str  # base key
+    source: str  # row key
     numbers: tuple[int, ...]
     facts: Mapping[str, object] | None = None
 
     def as_record(self) -> dict[str, object]:
-        """As the ledger has it."""
+        """Return the fields of the ledger record."""
         return {"base": self.base, "from": self.source, "numbers": self.numbers, **(self.facts or {})}
 
 
 @value
 class Problem:
-    """One defect of the input, told so that it can be found and mended."""
+    """One defect of the input, with all that is needed to find and fix it."""
 
     line: int | None
     column: str | None
     found: str | None
-    message: str  # what is wrong and what is allowed
+    message: str  # says what is wrong and what is allowed
 
 
 Limit = Literal["max_cost", "max_cost_per_run", "max_images"]
 """The settings that bound what a run may spend."""
 
-CENT_FRACTION = 1e-9  # sums of prices are floats: a wall of 3 x 0.04 must admit three pictures
+CENT_FRACTION = 1e-9  # sums of prices are floats: a limit of 3 x 0.04 must admit three images

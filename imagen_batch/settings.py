@@ -1,7 +1,7 @@
-"""Which choices hold for this run?
+"""The settings of a run, validated once.
 
-The command line beats the environment (`IMAGEN_BATCH_*`), that beats `imagen-batch.toml`, that beats the
-defaults below. A row's own value, where its column exists, beats them all. Validated once, here.
+The command line overrides the environment (`IMAGEN_BATCH_*`), which overrides `imagen-batch.toml`, which overrides
+the defaults below. A row's own value, if its column exists, overrides them all.
 """
 
 from __future__ import annotations
@@ -23,11 +23,23 @@ from pydantic import (
     model_validator,
 )
 
+from imagen_batch.choices import (
+    DialectName,
+    FileFormat,
+    MimeType,
+    OnUnknown,
+    PersonGeneration,
+    ProviderName,
+    Retry,
+    Runner,
+    SafetySetting,
+)
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.prompts.cells import aspect_ratio
-from imagen_batch.prompts.sources import is_unicode, read_small, stands_for_stdin
+from imagen_batch.prompts import cells
+from imagen_batch.prompts.sources import is_unicode, is_unnamed_stream, read_small
 from imagen_batch.records import Options
 from imagen_batch.system.addresses import cluster_address, web_address
+from imagen_batch.text import did_you_mean
 
 CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
@@ -35,19 +47,26 @@ DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
 _TABLES = ("parameters", "models")
 
-Retry = Literal["failed", "filtered", "unknown", "missing"]
 
-
-def _words(value: object) -> object:
+def _split_words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
-def _folded(value: object) -> object:
-    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else value
+def _parse_aspect_ratio(value: object) -> object:
+    return cells.aspect_ratio(value.strip()) if isinstance(value, str) else value
 
 
-def _ratio(value: object) -> object:
-    return aspect_ratio(value.strip()) if isinstance(value, str) else value
+def _parse_person_generation(value: object) -> object:
+    return cells.person_generation(value.strip()) if isinstance(value, str) else value
+
+
+def _parse_image_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return cells.image_size(value.strip())
+    except ValueError:  # a model of the user's own may have other sizes; the plan checks them
+        return _upper(value)
 
 
 def _upper(value: object) -> object:
@@ -55,18 +74,16 @@ def _upper(value: object) -> object:
 
 
 class Parameters(BaseModel):
-    """Options of the services that have no flag of their own: `--parameter NAME=VALUE` or `[parameters]`."""
+    """Options of the services without a command-line option: `--parameter NAME=VALUE` or `[parameters]`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     guidance_scale: float | None = None
-    safety_setting: (
-        Literal["block_none", "block_only_high", "block_medium_and_above", "block_low_and_above"] | None
-    ) = None
+    safety_setting: SafetySetting | None = None
     safety_settings: dict[str, str] | None = None
     language: str | None = None
     include_safety_attributes: bool | None = None
-    output_mime_type: Literal["image/png", "image/jpeg"] | None = None
+    output_mime_type: MimeType | None = None
     compression_quality: int | None = Field(None, ge=0, le=100)
     add_watermark: bool | None = None
     enhance_prompt: bool | None = None
@@ -76,31 +93,29 @@ class Parameters(BaseModel):
 
 
 class Settings(BaseModel):
-    """Every choice of a run. Holds no secret: it may be stored, shown and passed to other processes."""
+    """All settings of a run. They contain no secret, so they may be stored, shown and passed to other processes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # The file that base_url came from, where that was found in the current folder and the user has not agreed yet.
-    # Never stored: it is about this start of the run, not about the run.
+    # The config file of the current folder, if base_url comes from it and the user has not agreed to the host yet.
+    # Never stored: it concerns this start of the run, not the run.
     _base_url_found_in: str | None = PrivateAttr(None)
 
     prompts: str = Field(description="prompt file, or - for standard input")
     out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
-    provider: Literal["gemini", "vertex", "simulator"] = "gemini"
+    provider: ProviderName = "gemini"
     base_url: Annotated[str, AfterValidator(web_address)] | None = None
     project: str | None = None
     location: str | None = None
     model: str = DEFAULT_MODEL
-    dialect: Literal["predict", "generate_content"] | None = None
-    price: float | None = Field(None, ge=0, description="USD a picture, where the catalogue is wrong")
-    models: dict[str, dict[str, Any]] = Field(default_factory=dict, description="catalogue entries of one's own")
+    dialect: DialectName | None = None
+    price: float | None = Field(None, ge=0, description="USD an image, if the catalogue is wrong")
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict, description="the user's own catalogue entries")
 
     samples: int = Field(1, ge=1, le=10_000)
-    aspect_ratio: Annotated[str | None, BeforeValidator(_ratio)] = None
-    image_size: Annotated[str | None, BeforeValidator(_upper)] = None
-    person_generation: Annotated[
-        Literal["dont_allow", "allow_adult", "allow_all"] | None, BeforeValidator(_folded)
-    ] = None
+    aspect_ratio: Annotated[str | None, BeforeValidator(_parse_aspect_ratio)] = None
+    image_size: Annotated[str | None, BeforeValidator(_parse_image_size)] = None
+    person_generation: Annotated[PersonGeneration | None, BeforeValidator(_parse_person_generation)] = None
     negative_prompt: str | None = None
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
     parameters: Parameters = Parameters()
@@ -112,26 +127,26 @@ class Settings(BaseModel):
     wait_initial: float = Field(1.0, ge=0, description="seconds before the second attempt, then doubling")
     wait_max: float = Field(60.0, ge=0, description="longest wait between attempts without a hint, seconds")
     timeout: float = Field(300.0, gt=0, description="seconds for a whole attempt")
-    outage_limit: float = Field(600.0, gt=0, description="seconds of nothing but failures before the run stops")
-    grace: float = Field(30.0, ge=0, description="seconds that attempts under way get after a signal")
+    outage_limit: float = Field(600.0, gt=0, description="seconds of only failures before the run stops")
+    grace: float = Field(30.0, ge=0, description="seconds that attempts in progress get after a signal")
 
-    runner: Literal["threads", "dask", "ray"] = "threads"
+    runner: Runner = "threads"
     dask_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
         None, description="scheduler of a Dask cluster, as tcp://HOST:8786"
     )
     ray_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
         None, description="a Ray cluster, as ray://HOST:10001"
     )
-    workers: int | None = Field(None, ge=1, le=1024, description="worker processes where no address is given")
+    workers: int | None = Field(None, ge=1, le=1024, description="worker processes if no address is given")
 
     max_cost: float | None = Field(None, ge=0, description="USD, for all runs into the folder together")
     max_cost_per_run: float | None = Field(None, ge=0, description="USD, for each run into the folder")
     max_images: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1, description="only the first rows")
-    retry: Annotated[tuple[Retry, ...], BeforeValidator(_words)] = ()
-    on_unknown: Literal["resend", "hold"] = "resend"
+    retry: Annotated[tuple[Retry, ...], BeforeValidator(_split_words)] = ()
+    on_unknown: OnUnknown = "resend"
     other_input: Literal["add", "replace"] | None = Field(
-        None, description="what another prompt file than the folder's does to its rows"
+        None, description="what a prompt file other than the folder's does to its rows"
     )
 
     name_template: str | None = None
@@ -139,11 +154,11 @@ class Settings(BaseModel):
     encoding: str | None = None
     delimiter: str | None = None
     join_extra: bool = False
-    format: Literal["csv", "tsv", "txt", "jsonl"] | None = None
+    format: FileFormat | None = None
     api_key_file: str | None = None
 
     @model_validator(mode="after")
-    def _addresses_fit_the_runner(self) -> Self:
+    def _check_addresses(self) -> Self:
         for runner in ("dask", "ray"):
             if getattr(self, f"{runner}_address") is not None and self.runner != runner:
                 raise ValueError(f"{runner}_address is for runner = {runner}")
@@ -151,26 +166,26 @@ class Settings(BaseModel):
 
     @property
     def base_url_found_in(self) -> str | None:
-        """The config file of the current folder that names the host, as long as the user has not agreed to it."""
+        """The config file of the current folder that names the host, until the user agrees to it."""
         return self._base_url_found_in
 
-    def with_host_agreed(self) -> Self:
-        """These settings, with a host that the user agreed to."""
-        agreed = self.model_copy()
-        agreed._base_url_found_in = None
-        return agreed
+    def with_approved_host(self) -> Self:
+        """Return these settings with a host that the user has agreed to."""
+        approved = self.model_copy()
+        approved._base_url_found_in = None
+        return approved
 
     @property
-    def place(self) -> str:
-        """Where the run's files go: a folder, or a URL such as s3://bucket/run."""
+    def folder(self) -> str:
+        """The folder of the run's files, or a URL such as s3://bucket/run."""
         if self.out is not None:
             return self.out
-        name = "stdin" if stands_for_stdin(self.prompts) else Path(self.prompts).stem
+        name = "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
         return str(Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name))
 
     @property
     def options(self) -> Options:
-        """What the run asks for where a row says nothing."""
+        """The options of rows that have none of their own."""
         parameters = self.parameters.model_dump()
         for name in ("labels", "safety_settings"):
             if parameters[name] is not None:
@@ -186,66 +201,66 @@ class Settings(BaseModel):
 
 
 def load_settings(
-    given: Mapping[str, Any], *, env: Mapping[str, str], config: Path | None = None, here: Path = Path()
+    typed: Mapping[str, Any], *, env: Mapping[str, str], config: Path | None = None, cwd: Path = Path()
 ) -> Settings:
-    """The settings of a run: `given` over environment over file over defaults.
+    """Return the settings of a run: `typed` over environment over file over defaults.
 
-    `given` holds only what was typed. Tables (parameters, models) merge key by key, at any depth. Raises
-    SettingsInvalid that names every wrong setting.
+    `typed` has only the options that were typed. Tables (parameters, models) are merged key by key, at any depth.
+    Raises SettingsInvalid, which names every wrong setting.
     """
-    from_file, from_env = _from_file(config, here), _from_env(env)
-    settings = validated(merged(merged(from_file, from_env), given))
-    if config is None and "base_url" in from_file and "base_url" not in {**from_env, **given}:
-        settings._base_url_found_in = str(here / CONFIG_FILE)
+    from_file, from_env = _from_file(config, cwd), _from_env(env)
+    settings = make_settings(merge(merge(from_file, from_env), typed))
+    if config is None and "base_url" in from_file and "base_url" not in {**from_env, **typed}:
+        settings._base_url_found_in = str(cwd / CONFIG_FILE)
     return settings
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Both layers in one: a key of `above` beats that of `below`, and a table in both is merged likewise."""
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two layers: a key of `above` overrides that of `below`, and a table in both is merged likewise."""
     both = {**below, **above}
     for name in below.keys() & above.keys():
         if isinstance(below[name], Mapping) and isinstance(above[name], Mapping):
-            both[name] = merged(below[name], above[name])
+            both[name] = merge(below[name], above[name])
     return both
 
 
-def validated(values: Mapping[str, Any]) -> Settings:
-    """Settings of plain values. Raises SettingsInvalid that names every wrong setting."""
+def make_settings(values: Mapping[str, Any]) -> Settings:
+    """Return settings from plain values. Raises SettingsInvalid, which names every wrong setting."""
     for name, value in values.items():
         if isinstance(value, str) and not is_unicode(value):
-            raise SettingsInvalid(f"{name} = {value!r} holds bytes that are not UTF-8")
+            raise SettingsInvalid(f"{name} = {value!r} contains bytes that are not UTF-8")
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
-        raise SettingsInvalid("\n".join(_sentence(one) for one in error.errors())) from None
+        raise SettingsInvalid("\n".join(_sentence(details) for details in error.errors())) from None
 
 
-def _from_file(config: Path | None, here: Path) -> dict[str, Any]:
-    path = config or here / CONFIG_FILE
+def _from_file(config: Path | None, cwd: Path) -> dict[str, Any]:
+    path = config or cwd / CONFIG_FILE
     if config is None and not path.exists():
         return {}
     try:
-        found = tomllib.loads(read_small(path).decode())
+        values = tomllib.loads(read_small(path).decode())
     except OSError as error:
         raise SettingsInvalid(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise SettingsInvalid(f"{path} is not UTF-8, which TOML is written in (at byte {error.start})") from error
+        raise SettingsInvalid(f"{path} is not UTF-8, the encoding of TOML (at byte {error.start})") from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, a date of month 13 another
         raise SettingsInvalid(f"{path} is not TOML: {str(error)[:300]}") from error
-    return {name.replace("-", "_"): value for name, value in found.items()}
+    return {name.replace("-", "_"): value for name, value in values.items()}
 
 
 def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     names = set(Settings.model_fields) - {"prompts"}
-    typed = {name for name in env if name.startswith(ENV_PREFIX)}
-    if unknown := sorted(typed - {ENV_PREFIX + name.upper() for name in names}):
+    variables = {name for name in env if name.startswith(ENV_PREFIX)}
+    if unknown := sorted(variables - {ENV_PREFIX + name.upper() for name in names}):
         raise SettingsInvalid(f"unknown setting in the environment: {', '.join(unknown)}")
-    given = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
-    return {name: _table(name, value) if name in _TABLES else value for name, value in given.items() if value}
+    values = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
+    return {name: _table(name, value) if name in _TABLES else value for name, value in values.items() if value}
 
 
 def _table(name: str, value: str) -> object:
-    """A table from the environment, where it is a JSON object."""
+    """Parse a table from the environment, where it is a JSON object."""
     try:
         table = json.loads(value)
     except json.JSONDecodeError:
@@ -256,9 +271,10 @@ def _table(name: str, value: str) -> object:
 
 
 def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        known = Parameters if place.startswith("parameters.") else Settings
-        return f"unknown setting {place!r}; known: {', '.join(sorted(known.model_fields))}"
-    said = error["msg"].removeprefix("Value error, ")
-    return f"{place} = {error['input']!r}: {said.lower()}" if place else said
+        known = Parameters if name.startswith("parameters.") else Settings
+        hint = did_you_mean(name.rpartition(".")[2], known.model_fields)
+        return f"unknown setting {name!r}{hint or '.'} Known: {', '.join(sorted(known.model_fields))}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{name} = {error['input']!r}: {message.lower()}" if name else message

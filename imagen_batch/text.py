@@ -1,29 +1,30 @@
-"""Counts in words, and foreign text made harmless for a terminal, a page and a spreadsheet."""
+"""Formats counts, amounts and times, and makes foreign text harmless for a terminal, a page and a spreadsheet."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
-_WORDS = {" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\xa0"}
-_JOINERS = "\u200c\u200d"  # emoji and Indic scripts are written with them; they move nothing
+_SPACES = {" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\xa0"}
+_JOINERS = "\u200c\u200d"  # emoji and Indic scripts need them; they move no text
 _DANGEROUS = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # control, format (bidi), surrogate, private use, separators
 _PLAIN = re.compile(r"[\x20-\x7e]*")
-# Below U+0020 JSON has escapes of its own.
+# What a terminal obeys. JSON itself escapes what is below U+0020.
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _LINE_END = re.compile(r"\r\n|\n")
-# What a spreadsheet takes for the beginning of a formula, also in full width.
+# Characters with which a spreadsheet formula may begin, full-width ones included. FORMULA is for pyarrow (RE2).
 FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun: "1 picture", "1,632 pictures"."""
+    """Format a count with its noun: "1 image", "1,632 images"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def span(seconds: float) -> str:
-    """A time in words: "20 seconds", "1 minute", "2.5 hours"."""
+    """Format a duration: "20 seconds", "1 minute", "2.5 hours"."""
     if seconds < 90:
         return plural(round(seconds), "second")
     if seconds < 90 * 60:
@@ -31,46 +32,67 @@ def span(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
+def usd(amount: float) -> str:
+    """Format an amount of money: "$12.40", and four decimals below ten cents: "$0.0336"."""
+    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
+
+
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return "; did you mean NAME?" for the known name that is most like `word`, or nothing if none is close.
+
+    `cutoff` is a ratio of difflib, from 0 to 1: "rnu" and "run" have 0.67.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only needed for a mistake
+
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
+    return f"; did you mean {names[close[0]]}?" if close else ""
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut `text` to `limit` characters; the last three are dots if something was cut."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def printable(text: str) -> str:
-    """Foreign text on one line, with nothing in it that a terminal or an editor would obey.
+    """Put foreign text on one line and escape everything that a terminal or an editor would obey.
 
     Line ends and tabs become spaces. Other control characters, direction overrides and lone surrogates are shown as
     escapes: "\\x1b[31m".
     """
     if _PLAIN.fullmatch(text):
         return text
-    return "".join(map(_shown, text))
+    return "".join(map(_escape, text))
 
 
 def printable_lines(text: str) -> str:
-    """The same for text of several lines, which stay lines."""
+    """Escape foreign text as `printable` does, but keep its line ends."""
     return "\n".join(map(printable, _LINE_END.split(text)))
 
 
 def json_text(value: object, *, option: int = 0) -> str:
-    """JSON that does nothing in a terminal, whatever the texts in it hold; `option` is of orjson."""
-    import orjson  # noqa: PLC0415 - the command line's help does without
+    """Serialize to JSON with escapes for everything that a terminal would obey. `option` is passed to orjson."""
+    import orjson  # noqa: PLC0415 - `--help` does not need it
 
     try:
         text = orjson.dumps(value, option=option).decode()
-    except TypeError:  # lone surrogates, of a path that is not UTF-8
+    except TypeError:  # lone surrogates of a path that is not UTF-8
         text = orjson.dumps(_encodable(value), option=option).decode()
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str, limit: int) -> str:
-    """Foreign text as `printable`, without superfluous spaces and cut to `limit` characters."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+    """Escape foreign text as `printable` does, collapse its spaces and cut it to `limit` characters."""
+    return shorten(" ".join(printable(text).split()), limit)
 
 
 def no_formula(text: str | None) -> str | None:
-    """A service's text for a CSV cell: with an apostrophe in front where a spreadsheet would calculate it."""
+    """Put an apostrophe before text from a service that a spreadsheet would take for a formula."""
     return f"'{text}" if text and _FORMULA.match(text) else text
 
 
-def _shown(char: str) -> str:
-    if char in _WORDS:
+def _escape(char: str) -> str:
+    if char in _SPACES:
         return " "
     if char in _JOINERS or unicodedata.category(char) not in _DANGEROUS:
         return char
@@ -81,7 +103,7 @@ def _shown(char: str) -> str:
 
 
 def _encodable(value: object) -> object:
-    """The same plain data, with lone surrogates as escapes."""
+    """Copy plain data, with lone surrogates escaped."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):

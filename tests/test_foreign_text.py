@@ -1,4 +1,4 @@
-"""Text that others wrote does nothing in a terminal, a page or a spreadsheet."""
+"""Foreign text does nothing in a terminal, a page or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imagen_batch.records import OUTCOMES, Problem, SampleResult
 from imagen_batch.reports.problems import problems_json, problems_text
 from imagen_batch.reports.render import to_json_text, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, StopReason, SummaryBuilder
-from imagen_batch.reports.table_file import Unwritten
+from imagen_batch.reports.table_file import UnwrittenFile
 from imagen_batch.reports.tables import TableWriter
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula, one_line, printable, printable_lines
@@ -36,7 +36,7 @@ def harmless(text: str) -> bool:
 
 @given(st.text())
 def test_printable_text_is_one_line_without_control_characters(text: str) -> None:
-    """It can be written as UTF-8 too, whatever came."""
+    """It can always be written as UTF-8 too."""
     shown = printable(text)
     assert not set(shown) & set("\n\r\x1b\x9b\u202e\u2028\x00\x7f")
     assert len(shown.splitlines()) <= 1
@@ -50,7 +50,7 @@ def test_ordinary_text_of_any_script_is_shown_as_it_is(text: str) -> None:
 
 
 def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
-    """A reader sees that something was there."""
+    """A reader sees that a character was there."""
     assert printable("a\x1b[31mb") == "a\\x1b[31mb"
     assert printable("a\u202eb\ud800") == "a\\u202eb\\ud800"
     assert printable_lines("one\ntwo\x1b") == "one\ntwo\\x1b"
@@ -63,28 +63,28 @@ def test_one_line_is_cut() -> None:
 
 
 def test_verbose_progress_prints_the_service_s_words_harmlessly() -> None:
-    """With -v a refusal's text goes to the terminal."""
+    """With -v the text of a refusal is printed on the terminal."""
     stream = io.StringIO()
     progress = make_progress(1, mode="none", verbose=True, stream=stream)
-    progress.seen((SampleResult(1, "filtered", reason=HOSTILE),))
+    progress.update((SampleResult(1, "filtered", reason=HOSTILE),))
     assert harmless(stream.getvalue())
     assert len(stream.getvalue().splitlines()) == 1
 
 
 def test_problems_and_findings_print_column_and_file_names_harmlessly() -> None:
-    """A header cell or a file's name is foreign text too."""
+    """Header cells and file names are foreign text too."""
     problem = Problem(2, HOSTILE, HOSTILE, f"column {HOSTILE} is wrong")
     assert harmless(problems_text([problem]))
     assert len(problems_text([problem]).splitlines()) == 2
-    told = problems_json([problem])
-    assert told.isprintable()
-    assert orjson.loads(told)["problems"][0]["column"] == HOSTILE.replace("\ud800", "\\ud800")
+    text = problems_json([problem])
+    assert text.isprintable()
+    assert orjson.loads(text)["problems"][0]["column"] == HOSTILE.replace("\ud800", "\\ud800")
     assert harmless(audit_text(Audit("out", 1, (Finding("foreign", HOSTILE, path=HOSTILE),))))
 
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_the_service_s_text_is_no_formula_in_a_table(tmp_path, text: str) -> None:
-    """An apostrophe stands in front in the CSV files; the user's own text stays as it is."""
+    """In CSV files an apostrophe precedes it; the user's own text stays as it is."""
     refused = entry(
         1,
         status="filtered",
@@ -116,7 +116,7 @@ def test_the_service_s_text_is_no_formula_in_a_table(tmp_path, text: str) -> Non
 
 
 def test_a_summary_prints_foreign_text_harmlessly_everywhere() -> None:
-    """The service's words, prompts, the folder's name and the command, in every form."""
+    """Text from the service, prompts, the folder's name and the command, in every format."""
     tally = SummaryBuilder()
     for row, status in enumerate(OUTCOMES, 1):
         tally.add(
@@ -132,10 +132,8 @@ def test_a_summary_prints_foreign_text_harmlessly_everywhere() -> None:
         )
     moment = datetime(2026, 11, 23, tzinfo=UTC)
     ended = StopReason("stopped", 2, HOSTILE, "auth")
-    lost = (Unwritten("manifest.csv", HOSTILE, "manifest.new.csv"),)
-    summary = tally.summary(
-        RunFacts(f"out/{HOSTILE}", f"imagen-batch run {HOSTILE}", moment, moment, ending=ended, unwritten=lost)
-    )
+    lost = (UnwrittenFile("manifest.csv", HOSTILE, "manifest.new.csv"),)
+    summary = tally.build(RunFacts(f"out/{HOSTILE}", moment, moment, stop_reason=ended, unwritten=lost))
     assert harmless(to_terminal(summary, color=False))
     assert harmless(to_markdown(summary))
     assert harmless(to_json_text(summary))
@@ -143,7 +141,7 @@ def test_a_summary_prints_foreign_text_harmlessly_everywhere() -> None:
 
 
 def test_a_plan_prints_column_and_file_names_harmlessly(tmp_path, capfd) -> None:
-    """A header cell and a name from a cell reach the terminal, as text."""
+    """Header cells and file names from cells are printed as text."""
     hostile = HOSTILE.replace("\ud800", "").replace("\x00", "").replace("\r", "")
     source = tmp_path / "p\x1b[2J.csv"
     with source.open("w", newline="", encoding="utf-8") as file:
@@ -157,8 +155,8 @@ def test_a_plan_prints_column_and_file_names_harmlessly(tmp_path, capfd) -> None
     assert "warning" in err
 
 
-def test_what_is_wrong_with_a_file_is_printed_harmlessly(tmp_path, capfd) -> None:
-    """Values stand in the problems."""
+def test_problems_of_a_file_are_printed_harmlessly(tmp_path, capfd) -> None:
+    """Problems quote values."""
     source = tmp_path / "p.csv"
     source.write_text('prompt,samples,model\na,"\x1b[31m\u202e",\x1b]0;x\x07\n', encoding="utf-8")
     assert main(["plan", str(source), "--provider", "simulator"]) == 5

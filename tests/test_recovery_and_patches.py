@@ -83,7 +83,7 @@ MOVE = {"base": "ab" * 32, "from": REQUEST.base, "numbers": [1]}
 def test_a_damaged_record_of_moves_is_named_and_not_passed_over(tmp_path, change):
     """To read it as a record of some later version would lose what an image was made from."""
     writer = LedgerWriter(Folder(tmp_path), now=1.0)
-    writer.kept([{**MOVE, **change}], at=1.0)
+    writer.record_moves([{**MOVE, **change}], at=1.0)
     writer.close()
     with pytest.raises(LedgerDamaged, match="line 1, byte 0"):
         read_history(tmp_path / LEDGER)
@@ -94,8 +94,8 @@ def test_a_record_of_moves_is_read_with_all_that_it_tells(tmp_path):
     (tmp_path / "images").mkdir()
     facts = {"prompt": "old", "model": "m", "dialect": "predict", "options": {"seed": 7}}
     writer = LedgerWriter(Folder(tmp_path), now=1.0)
-    writer.done(REQUEST, (ok(),), trace())
-    writer.kept([{**MOVE, **facts}], at=1.0)
+    writer.record_result(REQUEST, (ok(),), trace())
+    writer.record_moves([{**MOVE, **facts}], at=1.0)
     writer.close()
     past = read_history(tmp_path / LEDGER)
     assert past.status(MOVE["base"], 1) == "ok"

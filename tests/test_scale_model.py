@@ -1,4 +1,4 @@
-"""Does the simulation of large jobs keep to what must hold whatever goes in?"""
+"""The simulation of large jobs keeps its invariants for all inputs."""
 
 from __future__ import annotations
 

@@ -3,21 +3,22 @@
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.settings import load_settings, validated
+from imagen_batch.settings import load_settings, make_settings
+from tests.support.prompt_files import opened, rows
 
 
 def test_each_layer_beats_the_one_below(tmp_path):
     """Typed over environment over file over default."""
     (tmp_path / "imagen-batch.toml").write_text('samples = 2\nconcurrency = 3\nmodel = "from-file"\n')
     env = {"IMAGEN_BATCH_CONCURRENCY": "4", "IMAGEN_BATCH_MODEL": "from-env"}
-    settings = load_settings({"prompts": "p.csv", "model": "typed"}, env=env, here=tmp_path)
+    settings = load_settings({"prompts": "p.csv", "model": "typed"}, env=env, cwd=tmp_path)
     assert (settings.samples, settings.concurrency, settings.model) == (2, 4, "typed")
     assert settings.max_attempts == 5
 
 
 def test_without_a_file_there_are_the_defaults(tmp_path):
     """No configuration is needed."""
-    assert load_settings({"prompts": "p.csv"}, env={}, here=tmp_path).samples == 1
+    assert load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path).samples == 1
 
 
 @pytest.mark.parametrize(
@@ -32,29 +33,29 @@ def test_without_a_file_there_are_the_defaults(tmp_path):
     ],
 )
 def test_a_mistake_is_named(wrong, said):
-    """The message holds the setting, or those there are."""
+    """The message names the setting, or lists the known ones."""
     with pytest.raises(SettingsInvalid, match=said):
-        validated({"prompts": "p.csv", **wrong})
+        make_settings({"prompts": "p.csv", **wrong})
 
 
 def test_a_broken_file_is_named(tmp_path):
     """With its path."""
     (tmp_path / "imagen-batch.toml").write_text("samples = \n")
     with pytest.raises(SettingsInvalid, match=r"imagen-batch\.toml"):
-        load_settings({"prompts": "p.csv"}, env={}, here=tmp_path)
+        load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path)
 
 
 def test_the_folder_of_a_rehearsal_is_its_own():
     """A rehearsal never mixes with what was paid for."""
-    assert validated({"prompts": "a/book.csv"}).place == "outputs/book"
-    assert validated({"prompts": "a/book.csv", "provider": "simulator"}).place == "outputs/book-rehearsal"
-    assert validated({"prompts": "-"}).place == "outputs/stdin"
-    assert validated({"prompts": "a/book.csv", "out": "x/y"}).place == "x/y"
+    assert make_settings({"prompts": "a/book.csv"}).folder == "outputs/book"
+    assert make_settings({"prompts": "a/book.csv", "provider": "simulator"}).folder == "outputs/book-rehearsal"
+    assert make_settings({"prompts": "-"}).folder == "outputs/stdin"
+    assert make_settings({"prompts": "a/book.csv", "out": "x/y"}).folder == "x/y"
 
 
 def test_values_are_normalised_at_the_door():
     """`1k`, `Allow-Adult` and `failed filtered` are what people type."""
-    settings = validated(
+    settings = make_settings(
         {"prompts": "p", "image_size": "1k", "person_generation": "Allow-Adult", "retry": "failed, filtered"}
     )
     assert (settings.image_size, settings.person_generation) == ("1K", "allow_adult")
@@ -62,7 +63,30 @@ def test_values_are_normalised_at_the_door():
 
 
 def test_no_setting_holds_a_secret():
-    """Settings are stored and shown: there is no place in them for a key."""
+    """Settings are stored and shown: they have no field for a key."""
     assert not [
-        name for name in type(validated({"prompts": "p"})).model_fields if name in {"api_key", "key", "token"}
+        name for name in type(make_settings({"prompts": "p"})).model_fields if name in {"api_key", "key", "token"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("image_size", "0.5K"),
+        ("image_size", "2k"),
+        ("person_generation", "don't allow"),
+        ("person_generation", "Allow-Adult"),
+        ("aspect_ratio", "16 x 9"),
+    ],
+)
+def test_a_value_means_the_same_in_a_cell_and_in_every_layer_of_settings(tmp_path, name, text):
+    """One parser for each choice: what a spreadsheet may contain can be typed as well."""
+    (row,) = rows(opened(tmp_path, f'prompt,{name}\na fox,"{text}"\n'))
+    (tmp_path / "imagen-batch.toml").write_text(f'{name} = "{text}"\n')
+    typed = {"prompts": "p.csv"}
+    layers = [
+        load_settings({**typed, name: text}, env={}),
+        load_settings(typed, env={f"IMAGEN_BATCH_{name.upper()}": text}),
+        load_settings(typed, env={}, cwd=tmp_path),
+    ]
+    assert {getattr(settings, name) for settings in layers} == {getattr(row.options, name)}

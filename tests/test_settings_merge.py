@@ -1,4 +1,4 @@
-"""Tables of settings are merged key by key, whatever layer they come from."""
+"""Tables of settings are merged key by key, whichever layer they come from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.cli.arguments import make_parser
-from imagen_batch.cli.commands import _settings, main
+from imagen_batch.cli.arguments import parse
+from imagen_batch.cli.commands import main, settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue import load_catalogue
-from imagen_batch.settings import load_settings, merged
+from imagen_batch.settings import load_settings, merge
 
 TOML = """\
 [parameters]
@@ -31,14 +31,14 @@ dialect = "predict"
 
 def load(folder: Path, given: dict[str, Any] | None = None, **env: str) -> Any:
     (folder / "imagen-batch.toml").write_text(TOML, "utf-8")
-    return load_settings({"prompts": "p.csv", **(given or {})}, env=env, here=folder)
+    return load_settings({"prompts": "p.csv", **(given or {})}, env=env, cwd=folder)
 
 
 def test_a_typed_parameter_keeps_the_others_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a row would be another row, and be paid for again."""
     (tmp_path / "imagen-batch.toml").write_text(TOML, "utf-8")
     monkeypatch.chdir(tmp_path)
-    chosen = _settings(make_parser().parse_args(["run", "p.csv", "--parameter", "thinking_level=high"]))
+    chosen = settings_from(parse(["run", "p.csv", "--parameter", "thinking_level=high"]))
     parameters = chosen.parameters
     assert (parameters.thinking_level, parameters.store, parameters.labels) == ("HIGH", False, {"team": "art"})
 
@@ -82,7 +82,7 @@ def test_an_empty_table_of_the_environment_says_nothing(tmp_path: Path) -> None:
 def test_the_list_of_models_knows_those_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a run does; other variables are none of its business."""
+    """As a run does; other variables are ignored."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMAGEN_BATCH_MODELS", '{"third": {"dialect": "predict"}}')
     monkeypatch.setenv("IMAGEN_BATCH_SAMPLES", "many")
@@ -101,10 +101,10 @@ LAYERS = st.dictionaries(st.sampled_from("abc"), TABLES, max_size=3)
 def test_merging_layers_is_the_same_in_either_grouping(one: Any, two: Any, three: Any) -> None:
     """Nothing is lost, and nothing of the layers themselves changes."""
     before = json.dumps([one, two, three])
-    both = merged(one, two)
+    both = merge(one, two)
     assert both.keys() == one.keys() | two.keys()
-    assert merged(both, {}) == merged({}, both) == both
-    assert merged(both, both) == both
+    assert merge(both, {}) == merge({}, both) == both
+    assert merge(both, both) == both
     if all(isinstance(value, dict) for layer in (one, two, three) for value in layer.values()):
-        assert merged(merged(one, two), three).keys() == merged(one, merged(two, three)).keys()
+        assert merge(merge(one, two), three).keys() == merge(one, merge(two, three)).keys()
     assert json.dumps([one, two, three]) == before

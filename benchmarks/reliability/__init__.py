@@ -1,1 +1,1 @@
-"""Kills, full disks, lost replies, budgets: what must hold whatever happens."""
+"""Long tests of what must hold under kills, full disks, lost replies and budgets."""

@@ -1,9 +1,9 @@
-"""Is the budget's wall ever crossed, whatever the threads do and whenever the process dies?
+"""Checks that the budget limit is never exceeded, whatever the threads do and whenever the process dies.
 
     python -m benchmarks.reliability.budget_limit [SCHEDULES=10000] [SEED=1]
 
-Each schedule is a few threads that reserve, settle, release or keep at random against small walls, killed and
-started again a few times. Beside the budget a cashier counts what is or may be charged: never more than the wall.
+Each schedule is a few threads that reserve, settle, release or keep at random under small limits, killed and
+restarted a few times. A cashier beside the budget counts what is or may be charged, which must not exceed the limit.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ STEPS = 8  # of a thread's life
 
 
 class Cashier:
-    """Counts the money of one job by itself, over all lives of its process."""
+    """Counts the money of one job independently, over all lives of its process."""
 
     def __init__(self, dice: random.Random) -> None:
-        self.wall = dice.choice((0.12, 0.35, 1.0))
+        self.limit = dice.choice((0.12, 0.35, 1.0))
         self.most_pictures = dice.choice((3, 10, 1000))
-        self.spent = 0.0  # what is charged, and what may be
+        self.spent = 0.0  # charged or possibly charged
         self.made = 0  # likewise
         self.granted = 0
         self.crossed = False
         self.crossed_pictures = False
-        self.fullest = 0.0  # part of the wall that was in use
+        self.fullest = 0.0  # the largest part of the limit in use
         self._held = 0.0
         self._held_pictures = 0
         self._lock = threading.Lock()
 
     def grant(self, cost: float, pictures: int) -> None:
-        """The budget let this pass."""
+        """Count a reservation that the budget granted."""
         with self._lock:
             self.granted += 1
             self._held += cost
             self._held_pictures += pictures
             used = self.spent + self._held
-            self.fullest = max(self.fullest, used / self.wall)
-            self.crossed |= used > self.wall + ROUNDING
+            self.fullest = max(self.fullest, used / self.limit)
+            self.crossed |= used > self.limit + ROUNDING
             self.crossed_pictures |= self.made + self._held_pictures > self.most_pictures
 
     def end(self, reservation: Reservation, *, spent: float, made: int) -> None:
-        """So much of a reservation was used. To be told before the budget knows: it may lend the rest at once."""
+        """Count the used part of a reservation, before the budget is told and may grant the rest to others."""
         with self._lock:
             self._held -= reservation.cost
-            self._held_pictures -= reservation.pictures
+            self._held_pictures -= reservation.images
             self.spent += spent
             self.made += made
 
@@ -70,19 +70,19 @@ def main() -> None:
     cashiers = [_schedule(random.Random(f"{seed} {number}")) for number in range(schedules)]
     print(f"{'schedules':<36}{schedules:>10} in {time.monotonic() - began:.0f} s")
     print(f"{'reservations granted':<36}{sum(cashier.granted for cashier in cashiers):>10}")
-    print(f"{'came within 5 % of the wall':<36}{sum(cashier.fullest > 0.95 for cashier in cashiers):>10}")
-    print(f"{'crossed the wall in USD':<36}{sum(cashier.crossed for cashier in cashiers):>10}")
-    print(f"{'crossed the wall in pictures':<36}{sum(cashier.crossed_pictures for cashier in cashiers):>10}")
+    print(f"{'came within 5 % of the limit':<36}{sum(cashier.fullest > 0.95 for cashier in cashiers):>10}")
+    print(f"{'exceeded the limit in USD':<36}{sum(cashier.crossed for cashier in cashiers):>10}")
+    print(f"{'exceeded the limit in images':<36}{sum(cashier.crossed_pictures for cashier in cashiers):>10}")
     close(
         {
-            "the wall in USD is never crossed": not any(cashier.crossed for cashier in cashiers),
-            "the wall in pictures is never crossed": not any(cashier.crossed_pictures for cashier in cashiers),
+            "the limit in USD is never exceeded": not any(cashier.crossed for cashier in cashiers),
+            "the limit in images is never exceeded": not any(cashier.crossed_pictures for cashier in cashiers),
         }
     )
 
 
 def _schedule(dice: random.Random) -> Cashier:
-    """A job of one to four lives."""
+    """Run a job of one to four lives."""
     cashier = Cashier(dice)
     for _ in range(dice.randint(1, 4)):
         _Life(cashier).live(dice)
@@ -90,20 +90,20 @@ def _schedule(dice: random.Random) -> Cashier:
 
 
 class _Life:
-    """One process: what earlier ones left open counts as spent."""
+    """One process. Reservations that earlier ones left open count as spent."""
 
     def __init__(self, cashier: Cashier) -> None:
         self._cashier = cashier
         self._stop = Stop()
         self._budget = Budget(
-            max_cost=cashier.wall,
+            max_cost=cashier.limit,
             max_images=cashier.most_pictures,
             spent=cashier.spent,
-            pictures=cashier.made,
+            images=cashier.made,
         )
 
     def live(self, dice: random.Random) -> None:
-        """Let up to four threads work until they are done, or one of them brings death to all."""
+        """Run up to four threads until they are done, or one of them kills the process."""
         threads = [
             threading.Thread(target=self._work, args=(random.Random(dice.random()),))
             for _ in range(dice.randint(1, 4))
@@ -125,13 +125,13 @@ class _Life:
 
     def _end(self, held: Reservation, dice: random.Random) -> None:
         if self._stop.is_set or dice.random() < 1 / 30:
-            self._cashier.end(held, spent=held.cost, made=held.pictures)
+            self._cashier.end(held, spent=held.cost, made=held.images)
             self._die()
             return
-        what = dice.choice(("settle", "settle", "release", "keep"))
+        what = dice.choice(("settle", "settle", "release", "hold"))
         share = dice.choice((1.0, dice.random()))
-        cost = {"settle": held.cost * share, "release": 0.0, "keep": held.cost}[what]
-        made = {"settle": round(held.pictures * share), "release": 0, "keep": held.pictures}[what]
+        cost = {"settle": held.cost * share, "release": 0.0, "hold": held.cost}[what]
+        made = {"settle": round(held.images * share), "release": 0, "hold": held.images}[what]
         self._cashier.end(held, spent=cost, made=made)
         if what == "settle":
             held.settle(cost, made)
@@ -139,7 +139,7 @@ class _Life:
             getattr(held, what)()
 
     def _die(self) -> None:
-        """Nobody tells the budget anything any more; who waits at it is gone, too."""
+        """Stop using the budget, and end the threads that wait for it."""
         self._stop.interrupt(signal.SIGKILL)
         with self._budget._changed:
             self._budget._changed.notify_all()

@@ -1,11 +1,11 @@
-"""What happens to paid pictures when the disk is full in the middle of a run?
+"""Checks that a full disk loses no paid image.
 
     python -m benchmarks.reliability.full_disk [REQUESTS=300]
 
-On small file systems in memory, mounted where nobody else sees them (needs `unshare` and the right to mount): one
-that is too small, one that somebody else fills at once, one where they also take whatever is given up, and one
-without room for names. The run must stop with exit code 75, soon, with each paid picture on disk or told as
-unknown; with space the next run goes on and pays for nothing that is on disk.
+Uses small file systems in memory in a private mount namespace (needs `unshare` and the right to mount): one that is
+too small, one that another program fills at once, one where that program also takes all space that is released, and
+one without free inodes. The run must soon stop with exit code 75, with each paid image on disk or reported as
+unknown. Once there is space, the next run continues and pays for no image that is on disk.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from imagen_batch.simulator import Simulator
 CONCURRENCY = 16
 LATENCY_S = 0.05
 CHUNK = 2**20
-INSIDE = "FULL_DISK_INSIDE"  # set once this process has mounts of its own
+INSIDE = "FULL_DISK_INSIDE"  # set once this process has its own mounts
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system in memory, and what somebody else does with it once a third of the pictures is made."""
+    """A file system in memory, and what another program does to it once a third of the images is made."""
 
     size: str = "64m"
     names: str = "10000"
@@ -43,12 +43,12 @@ DISKS = {
     "too small": Disk(size="8m"),
     "filled at once": Disk(filled=True),
     "filled for good": Disk(filled=True, greedy=True),
-    "no more names": Disk(names="180"),
+    "no free inodes": Disk(names="180"),
 }
 
 
 def main() -> None:
-    """Fill each disk, make room, go on."""
+    """Fill each disk, make room, continue."""
     _enter_own_mounts()
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     laws: dict[str, bool] = {}
@@ -63,13 +63,17 @@ def main() -> None:
 
 
 def _enter_own_mounts() -> None:
-    """Go on in a mount namespace of one's own: whatever is mounted there ends with this process."""
+    """Restart in a private mount namespace, whose mounts end with this process."""
     if INSIDE in os.environ:
         return
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
     if subprocess.run([*unshare, "true"], check=False).returncode:
-        sys.exit("nothing can be mounted here")
-    os.execvpe(unshare[0], [*unshare, sys.executable, *sys.argv], {**os.environ, INSIDE: "1"})
+        sys.exit("this machine does not allow mounting")
+    os.execvpe(
+        unshare[0],
+        [*unshare, sys.executable, "-m", "benchmarks.reliability.full_disk", *sys.argv[1:]],
+        {**os.environ, INSIDE: "1"},
+    )
 
 
 @contextmanager
@@ -100,9 +104,9 @@ def _proof(name: str, disk: Disk, place: Path, source: Path, sim: Simulator) -> 
     return {
         f"{name}: the run stops with 75": code == 75,
         f"{name}: in the middle": 0 < counts["ok"] < requests,
-        f"{name}: what is paid once the disk is full was under way": late <= CONCURRENCY,
-        f"{name}: each paid picture is on disk or unknown": paid <= counts["ok"] + counts["unknown"],
-        f"{name}: no more is unknown than was under way": counts["unknown"] <= CONCURRENCY,
+        f"{name}: images paid for after the disk was full were in flight": late <= CONCURRENCY,
+        f"{name}: each paid image is on disk or unknown": paid <= counts["ok"] + counts["unknown"],
+        f"{name}: no more is unknown than was in flight": counts["unknown"] <= CONCURRENCY,
         f"{name}: with space the run is completed": right == requests and ended.summary.exit_code == 0,
         f"{name}: only what was unknown is paid for twice": twice <= counts["unknown"],
         f"{name}: no file is there without a row": not strays(ended),
@@ -115,15 +119,15 @@ def _grow(place: Path) -> None:
 
 @contextmanager
 def _filled(disk: Disk, place: Path, sim: Simulator, after: int) -> Iterator[list[int]]:
-    """Somebody else takes all room once so many pictures are made; a greedy one also takes what comes free.
+    """Fill the disk from another thread once `after` images are made; a greedy one also takes released space.
 
-    Yields a list that will hold how many were made when the disk was full.
+    Yields a list that receives the number of images made when the disk was full.
     """
     full_at: list[int] = []
     if not disk.filled:
         yield full_at
         return
-    over, theirs = threading.Event(), place / "somebody-else"
+    over, theirs = threading.Event(), place / "other-program"
 
     def fill() -> None:
         while sim.bill.total < after and not over.wait(0.002):
@@ -144,7 +148,7 @@ def _filled(disk: Disk, place: Path, sim: Simulator, after: int) -> Iterator[lis
 
 
 def _take_all(path: Path) -> None:
-    """Write until the disk is full. What is given up from then on is not taken."""
+    """Write until the disk is full. Space that is released later stays free."""
     with suppress(OSError), path.open("ab", buffering=0) as file:
         while file.write(bytes(CHUNK)) == CHUNK:
             pass

@@ -1,10 +1,10 @@
-"""What does a job cost that is killed again and again, and is anything lost or half there?
+"""Kills a job again and again, and checks its cost and its images.
 
     python -m benchmarks.reliability.kill_and_resume [KILLS=200] [REQUESTS=400]
 
-SIGKILLs a job at random moments, over one run and its restarts, then lets it finish. A kill may cost no more
-than the attempts that were under way: in the service's hands, or answered so shortly before that the picture can't
-be on disk yet. Each of them must be on the high side of the bill, and every picture right.
+SIGKILLs a job at random moments, over one run and its restarts, then lets it finish. A kill may cost no more than the
+attempts in flight: those in the service, and those answered so shortly before that the image cannot be on disk yet.
+Each of them must be in the upper bound of the bill, and every image must be correct.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ CONCURRENCY = 4
 LATENCY_S = 0.1
 PRICE = 0.04
 ROUNDING = 1e-5
-TO_DISK_S = 0.02  # a reply may take so long from the service to its record on disk
+TO_DISK_S = 0.02  # the longest time from a reply to its record on disk
 CHOSEN = {"concurrency": CONCURRENCY, "price": PRICE, "model": "gemini-3.1-flash-image", "image_size": "512"}
 BOOT_S = 0.15  # of a process, until its first request
 LIFE_S = 0.18  # at most, from then on: a life makes less than two pictures on average
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["imagen_batch.runs.run", "pyarrow.parquet"])  # so a new process soon works
+_processes.set_forkserver_preload(
+    ["imagen_batch.runs.run", "pyarrow.parquet"]
+)  # so that a new process starts quickly
 
 
 @dataclass(slots=True)
 class Toll:
-    """How many kills there were, and what they met, as the service saw it."""
+    """The number of kills, and the attempts they interrupted, as seen by the service."""
 
     kills: int = 0
-    in_service: int = 0  # attempts not answered yet
-    on_the_way: int = 0  # answered a moment ago
+    in_service: int = 0  # attempts without a reply
+    on_the_way: int = 0  # attempts answered a moment before
 
 
 def main() -> None:
-    """Kill, let it finish, compare with the simulator's bill."""
+    """Kill the job, let it finish, compare it with the simulator's bill."""
     given = [int(argument) for argument in sys.argv[1:]]
     kills, requests = (*given, *(200, 400)[len(given) :])
     with tempfile.TemporaryDirectory() as name, Simulator(latency=LATENCY_S) as sim:
@@ -56,15 +58,15 @@ def main() -> None:
 
 
 def _answers(sim: Simulator) -> deque[float]:
-    """The moments of the latest answers, noted where the simulator would write its journal."""
+    """Record the times of the latest replies in place of the simulator's journal."""
     moments: deque[float] = deque(maxlen=100)
     server = sim._server
-    server.desk = replace(server.desk, journal=lambda *_exchange: moments.append(time.monotonic()))
+    server.context = replace(server.context, journal=lambda *_exchange: moments.append(time.monotonic()))
     return moments
 
 
 def _killed(source: Path, sim: Simulator, kills: int, answers: deque[float]) -> Toll:
-    """Kill the job so often, or until it ends by itself."""
+    """Kill the job `kills` times, or until it ends by itself."""
     moments, toll = random.Random(3), Toll()
     while toll.kills < kills:
         life = _processes.Process(target=job, args=(source, sim.url), kwargs=CHOSEN, daemon=True)
@@ -73,7 +75,7 @@ def _killed(source: Path, sim: Simulator, kills: int, answers: deque[float]) -> 
         _wait(life, sim, seen, moments)
         before = time.monotonic() - TO_DISK_S
         life.kill()
-        in_service = sim._tally.in_flight
+        in_service = sim._usage_log.in_flight
         on_the_way = sum(moment >= before for moment in tuple(answers))
         life.join()
         if life.exitcode == 0:
@@ -86,7 +88,7 @@ def _killed(source: Path, sim: Simulator, kills: int, answers: deque[float]) -> 
 
 
 def _wait(life: BaseProcess, sim: Simulator, seen: int, moments: random.Random) -> None:
-    """One life in eight ends while it opens the folder, the others after their first request."""
+    """Wait for the moment to kill: one time in eight during start-up, otherwise after the first request."""
     if moments.random() < 1 / 8:
         time.sleep(moments.uniform(0, BOOT_S))
         return
@@ -107,26 +109,26 @@ def _judge(ran: Ran, sim: Simulator, toll: Toll, requests: int) -> None:
     print(f"{'in the service at the kills':<44}{toll.in_service:>6}")
     print(f"{f'answered in the last {TO_DISK_S * 1000:g} ms before them':<44}{toll.on_the_way:>6}")
     print(f"{'sent and without a record at the kills':<44}{sum(lost):>6}, at most {max(lost)} at once")
-    print(f"{'maybe charged, says the summary':<44}{doubtful:>6}")
+    print(f"{'possibly charged, by the summary':<44}{doubtful:>6}")
     print(f"{'bill':<44}{billed:>6.2f}, the summary says {low:.2f} to {high:.2f}")
-    print(f"{'right pictures':<44}{right:>6}")
-    print(f"{'files of no row':<44}{len(stray):>6} {' '.join(stray[:3])}")
+    print(f"{'correct images':<44}{right:>6}")
+    print(f"{'files without a row':<44}{len(stray):>6} {' '.join(stray[:3])}")
     close(
         {
-            "a kill costs no more than what was under way": surplus <= toll.in_service + toll.on_the_way,
-            "what has a record is not sent again": surplus <= sum(lost),
-            "no more is under way than the concurrency allows": max(lost) <= CONCURRENCY,
-            "each surplus attempt is told as maybe charged": surplus <= doubtful,
-            "no picture is booked twice": round(low / PRICE) == requests,
+            "a kill costs no more than the attempts in flight": surplus <= toll.in_service + toll.on_the_way,
+            "a recorded request is not sent again": surplus <= sum(lost),
+            "no more is in flight than the concurrency allows": max(lost) <= CONCURRENCY,
+            "each extra attempt is reported as possibly charged": surplus <= doubtful,
+            "no image is counted twice": round(low / PRICE) == requests,
             "the bill is within the bounds": low - ROUNDING <= billed <= high + ROUNDING,
-            "every picture is right": right == requests,
-            "no file is there without a row": not stray,
+            "every image is correct": right == requests,
+            "no file is without a row": not stray,
         }
     )
 
 
 def _without_record(folder: Path) -> list[int]:
-    """For each life how many attempts it left without a word about their end."""
+    """Count for each life the attempts that it left without a final record."""
     counts = []
     for records in ledgers(folder):
         ended = {(one["key"], one["attempt"]) for one in records if one["t"] != "sent"}

@@ -1,9 +1,9 @@
-"""Does a run in an object store survive kills as one in a folder does, and how many operations does a picture take?
+"""Kills a run in an object store, and counts the storage operations for each image.
 
     python -m benchmarks.reliability.object_store [KILLS=10] [REQUESTS=300]
 
-A real S3 server on loopback, in a process of its own. SIGKILLs a job that writes to s3:// at random moments, then
-lets it finish and audits it. A kill may cost no more than the attempts that were under way.
+Uses a real S3 server on loopback in its own process. SIGKILLs a job that writes to s3:// at random moments, then
+lets it finish and audits it. A kill may cost no more than the attempts in flight.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _processes = multiprocessing.get_context("forkserver")
 
 
 def main() -> None:
-    """Kill, let it finish, audit; then count the operations of a run that nobody kills."""
+    """Kill the job, let it finish, audit it; then count the operations of a run without kills."""
     given = [int(argument) for argument in sys.argv[1:]]
     kills, requests = (*given, *(10, 300)[len(given) :])
     with tempfile.TemporaryDirectory() as name, _s3(Path(name) / "s3.log") as log:
@@ -67,13 +67,13 @@ def main() -> None:
             for when in ("a run without kills", "once more, with nothing to send"):
                 before = _operations(log)
                 job(source, sim.url, out=PLACE + "-undisturbed", **CHOSEN)
-                _tell(_operations(log) - before, requests, when)
+                _print_operations(_operations(log) - before, requests, when)
     close(laws)
 
 
 @contextmanager
 def _s3(log: Path) -> Iterator[Path]:
-    """An S3 server that the environment names; the file in which it notes every operation."""
+    """Run an S3 server that the environment names; yields the log file with its operations."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     os.environ.update(keys)
     with log.open("wb") as noted:
@@ -89,7 +89,7 @@ def _s3(log: Path) -> Iterator[Path]:
 
 
 def _killed(source: Path, sim: Simulator, kills: int) -> int:
-    """Kill the job so often, or until it ends by itself; how often that was."""
+    """Kill the job `kills` times, or until it ends by itself; returns the number of kills."""
     moments = random.Random(5)
     for killed in range(kills):
         seen = len(sim.requests)
@@ -107,7 +107,7 @@ def _killed(source: Path, sim: Simulator, kills: int) -> int:
 
 
 def _operations(log: Path) -> Counter[str]:
-    """Operations so far, by verb and by what they were about."""
+    """Count the operations so far, by verb and kind of object."""
     found = _OPERATION.findall(log.read_bytes())
     return Counter(f"{verb.decode()} {_about(path)}" for verb, path in found)
 
@@ -118,9 +118,9 @@ def _about(path: bytes) -> str:
     return next((what for what in ("images", "ledger", "incoming", "lock") if what.encode() in path), "other")
 
 
-def _tell(operations: Counter[str], requests: int, when: str) -> None:
-    told = ", ".join(f"{count} {what}" for what, count in operations.most_common())
-    print(f"{when}: {operations.total() / requests:.2f} operations a picture ({told})")
+def _print_operations(operations: Counter[str], requests: int, when: str) -> None:
+    text = ", ".join(f"{count} {what}" for what, count in operations.most_common())
+    print(f"{when}: {operations.total() / requests:.2f} operations an image ({text})")
 
 
 def _judged(summary: Summary, sim: Simulator, killed: int, requests: int) -> dict[str, bool]:
@@ -130,13 +130,13 @@ def _judged(summary: Summary, sim: Simulator, killed: int, requests: int) -> dic
     low, high, billed = summary.cost_low_usd, summary.cost_high_usd or 0.0, sim.bill.total
     surplus, doubtful, found = billed - requests, round((high - low) / PRICE), audit(PLACE).findings
     print(f"{requests} requests, killed {killed} times, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
-    print(f"{'paid for, maybe charged says the summary':<44}{billed:>6}{doubtful:>6}")
-    print(f"{'right pictures':<44}{right:>6}")
+    print(f"{'paid for, possibly charged by the summary':<44}{billed:>6}{doubtful:>6}")
+    print(f"{'correct images':<44}{right:>6}")
     print(f"{'findings of an audit':<44}{len(found):>6} {' '.join(one.detail for one in found[:3])}")
     return {
-        "every picture is right": right == requests,
-        "a kill costs no more than what was under way": surplus <= killed * CONCURRENCY,
-        "each surplus attempt is told as maybe charged": surplus <= doubtful,
+        "every image is correct": right == requests,
+        "a kill costs no more than the attempts in flight": surplus <= killed * CONCURRENCY,
+        "each extra attempt is reported as possibly charged": surplus <= doubtful,
         "the bill is within the bounds": low - ROUNDING <= billed * PRICE <= high + ROUNDING,
         "the audit finds nothing": not found,
     }

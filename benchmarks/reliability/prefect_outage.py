@@ -1,11 +1,11 @@
-"""Does a run outlive Prefect's server, whenever that goes away?
+"""Checks that a run survives the loss of Prefect's server at any moment.
 
     python -m benchmarks.reliability.prefect_outage [MOMENTS=20] [SIGNAL=KILL]
 
-Starts the real command, with a server child of its own, against a simulator, and sends SIGKILL (or SIGSTOP, given as
-STOP) to that child: a quarter of the moments lie in its boot, the others between the first reply and the exit, where
-Prefect records the end. Each run must end within 10 s of its last reply, with
-its own exit code and its summary on standard output, with every image made and nothing paid twice.
+Starts the real command with its own server process against a simulator, and sends SIGKILL (or SIGSTOP, given as STOP)
+to that server: in a quarter of the runs while it boots, in the others between the first reply and the exit, where
+Prefect records the end. Each run must end within 10 s of its last reply, with its own exit code and its summary on
+standard output, with every image made and nothing paid for twice.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ LATENCY_S = 1.0
 LIMIT_S = 10.0
 CONCURRENCY = 4
 _BOOT_S = 4.0
-_WHOLE_S = 8.5  # from the first reply: 6 s of requests, then Prefect's goodbye
+_WHOLE_S = 8.5  # from the first reply: 6 s of requests, then Prefect's shutdown
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended whose server went away at that moment."""
+    """How a run ended whose server was lost at that moment."""
 
     moment: str
-    hit: bool  # the run was still there
+    hit: bool  # the run was still going
     code: int
-    ok: int  # as its summary says; -1 without one
+    ok: int  # from the summary; -1 without one
     after_reply: float  # seconds from the last reply to the end of the process
     lines: list[str]
 
     @property
     def good(self) -> bool:
-        """Whether it is what a run promises."""
+        """Whether the run kept all its promises."""
         return self.code == 0 and self.ok == PROMPTS and self.after_reply < LIMIT_S
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         print(
             f"{outcome.moment}  exit {outcome.code}  {outcome.ok} ok  "
             f"{outcome.after_reply:4.1f} s after the last reply  "
-            f"{len(outcome.lines)} lines  {'' if outcome.hit else '(was over) '}{said[:150]}",
+            f"{len(outcome.lines)} lines  {'' if outcome.hit else '(had ended) '}{said[:150]}",
             flush=True,
         )
     worst = max(one.after_reply for one in outcomes)
@@ -73,7 +73,7 @@ def main() -> None:
     print(f"{len(outcomes)} moments, {number.name}: worst {worst:.1f} s after the last reply, {len(bad)} bad")
     if bad:
         print("\n".join(bad[0].lines), file=sys.stderr)
-        sys.exit("a run did not outlive Prefect's server")
+        sys.exit("a run did not survive the loss of Prefect's server")
 
 
 def _tried(at: float, number: signal.Signals, *, from_first_reply: bool) -> Outcome:
@@ -109,7 +109,7 @@ def _note_replies(sim: Simulator, last: list[float]) -> None:
 
 
 def _strike(parent: int, number: signal.Signals) -> bool:
-    """Signal the server child of `parent`, as soon as there is one; False when the run is over before."""
+    """Signal the server process of `parent` as soon as it exists; returns False if the run ends before."""
     while command_line(parent):
         for pid in children(parent):
             if "imagen_batch.orchestration.prefect_server" in command_line(pid):
@@ -120,7 +120,7 @@ def _strike(parent: int, number: signal.Signals) -> bool:
 
 
 def children(parent: int) -> list[int]:
-    """Processes that `parent` has started and that have not ended."""
+    """Return the running child processes of `parent`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -133,7 +133,7 @@ def children(parent: int) -> list[int]:
 
 
 def command_line(pid: int) -> str:
-    """How a process was started."""
+    """Return the command line of a process."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:

@@ -1,10 +1,10 @@
-"""What does a run do about each kind of 429, and how many attempts does it spend until it has understood?
+"""Checks how a run reacts to each kind of 429.
 
     python -m benchmarks.reliability.quota_errors [GOOD=40] [CONCURRENCY=16]
 
-After so many good replies the service answers everything with one of the bodies it knows. Those that pass are
-taken back after half a second, before the run tries again; the others stay. What is answered after the first such
-body may only be what was in flight when it came.
+After GOOD replies the service answers every request with one of its error bodies. Temporary ones end after half a
+second, before the run tries again; the others stay. After the first such body, the service may only receive
+requests that were in flight already.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imagen_batch.simulator import Simulator
 
 LATENCY_S = 0.2
 LIFTED_AFTER_S = 0.5
-SHORTEST_HOLD_S = 0.9  # before it nobody tries again, whatever the body
+SHORTEST_HOLD_S = 0.9  # no request is sent again before that, whatever the body
 MORE = 80  # requests beyond the good ones
 
 
@@ -36,7 +36,7 @@ class Body:
 
     @property
     def passes(self) -> bool:
-        """The run goes on after a while."""
+        """Whether the run continues after a while."""
         return self.exit_code == 0
 
 
@@ -53,7 +53,7 @@ BODIES = {
 
 
 def main() -> None:
-    """A run for each body."""
+    """Run a job for each body."""
     given = [int(argument) for argument in sys.argv[1:]]
     good, concurrency = (*given, *(40, 16)[len(given) :])
     laws = {}
@@ -76,7 +76,7 @@ def main() -> None:
 
 @contextmanager
 def _simulator(name: str, body: Body, good: int) -> Iterator[Simulator]:
-    """One that has had enough after so many good replies, for a while or for good."""
+    """Run a simulator that refuses after `good` replies, for a while or permanently."""
     rule = {"match": "*", "fault": name, "after": good, "options": body.options}
     over = threading.Event()
 
@@ -84,7 +84,7 @@ def _simulator(name: str, body: Body, good: int) -> Iterator[Simulator]:
         while not over.wait(0.005):
             if sim.bill.attempts.get(429):
                 over.wait(LIFTED_AFTER_S)
-                sim._server.desk.service.mischief.rules = ()
+                sim._server.context.service.fault_rules.rules = ()
                 return
 
     with Simulator(faults=[rule], latency=LATENCY_S) as sim:
@@ -100,7 +100,7 @@ def _simulator(name: str, body: Body, good: int) -> Iterator[Simulator]:
 
 
 def _around_the_first(ran: Ran) -> tuple[int, int]:
-    """Attempts in flight when the first 429 came in, and how many ended before it could be tried again."""
+    """Count the attempts in flight at the first 429, and those that ended before a request could be sent again."""
     (records,) = ledgers(ran.folder)
     first = next(at for at, record in enumerate(records) if record.get("status") == 429)
     ended_before = sum(record["t"] != "sent" for record in records[:first])

@@ -1,10 +1,10 @@
-"""How much of a service's rate is used, and how often does it have to refuse?
+"""Measures how much of a service's rate a run uses and how often it is refused.
 
     python -m benchmarks.reliability.quota_usage [REQUESTS=2000] [SCENARIO ...]
 
-The service lets 20 requests a second pass, 20 at once at most, each takes 200 ms; beyond that it answers 429
-with RetryInfo. Its rate is given to the run or not, named in the 429 or not, and halves midway or not.
-Each scenario takes REQUESTS / 20 seconds or more; the laws are meant for 2,000 requests.
+The service accepts 20 requests a second, at most 20 at once, and takes 200 ms for each; beyond that it answers 429
+with RetryInfo. The scenarios differ in whether the run knows the rate, whether the 429 names it and whether it
+halves midway. Each scenario takes at least REQUESTS / 20 seconds; the targets are for 2,000 requests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unittest.mock import patch
 
 from benchmarks.support.jobs import Ran, close, job, prompt_file
 from imagen_batch.simulator import Simulator
-from imagen_batch.simulator.api import error_bodies as refusals
+from imagen_batch.simulator.api import error_bodies
 from imagen_batch.simulator.api.replies import Reply
 from imagen_batch.simulator.quota import Quota
 
@@ -66,17 +66,17 @@ def main() -> None:
         )
         laws[f"{name}: at least {scenario.least:.0%} of the rate is used"] = used >= scenario.least
         laws[f"{name}: at most {scenario.refused:.0%} are refused"] = share <= scenario.refused
-        laws[f"{name}: every picture is made"] = made == requests
+        laws[f"{name}: every image is made"] = made == requests
     close(laws)
 
 
 def _run(scenario: Scenario, requests: int) -> tuple[Ran, int]:
-    """The run, and how many 429s the service gave."""
+    """Run the scenario; returns the run and the number of 429s."""
     chosen: dict[str, Any] = {**CHOSEN, "requests_per_minute": RATE * 60 if scenario.given else None}
     with (
         tempfile.TemporaryDirectory() as name,
         Simulator(latency=LATENCY_S, requests_per_minute=RATE * 60, burst=BURST) as sim,
-        nullcontext() if scenario.named else patch.object(refusals, "quota", _unnamed),
+        nullcontext() if scenario.named else patch.object(error_bodies, "quota", _unnamed),
         _halving(sim, _until_half(requests)) if scenario.halves else nullcontext(),
     ):
         ran = job(prompt_file(Path(name), requests), sim.url, **chosen)
@@ -84,26 +84,26 @@ def _run(scenario: Scenario, requests: int) -> tuple[Ran, int]:
 
 
 def _ideal(scenario: Scenario, requests: int) -> float:
-    """Seconds from the first request to the last reply, were no token ever idle."""
+    """Return the seconds from the first request to the last reply if every token is used."""
     if not scenario.halves:
         return (requests - BURST) / RATE + LATENCY_S
     return _until_half(requests) + (requests - requests // 2) / (RATE / 2) + LATENCY_S
 
 
 def _until_half(requests: int) -> float:
-    """Seconds in which the full rate lets half of the requests pass."""
+    """Return the seconds that half of the requests take at the full rate."""
     return (requests // 2 - BURST) / RATE
 
 
 def _unnamed(_order: object, *, window: str, limit: int, delay: float) -> Reply:  # noqa: ARG001
-    """A 429 that says how long to wait, and not which limit there is."""
-    return refusals.exhausted("Resource has been exhausted (e.g. check quota).", retry=delay)
+    """Build a 429 that says how long to wait, but not which limit applies."""
+    return error_bodies.resource_exhausted("Resource has been exhausted (e.g. check quota).", retry=delay)
 
 
 @contextmanager
 def _halving(sim: Simulator, after: float) -> Iterator[None]:
-    """The bucket fills at half the rate from so many seconds after the first request on."""
-    quota: Quota = sim._server.desk.service.quota
+    """Halve the rate `after` seconds after the first request."""
+    quota: Quota = sim._server.context.service.quota
     over = threading.Event()
 
     def watch() -> None:

@@ -1,10 +1,10 @@
-"""Does a job come through when three of ten attempts fail at random, in twelve ways?
+"""Checks that a job completes when 30 % of its attempts fail at random, in twelve ways.
 
     python -m benchmarks.reliability.random_faults [REQUESTS=1000] [MAX_ATTEMPTS=5]
 
-Every sample must end as a right picture or with its cause on record, and no attempt may be wasted: with a share
-p of failures and at most m attempts a request takes (1 - p^m) / (1 - p) of them on average; p is what the
-simulator really did. A job that does not end in five minutes is ended and counts as hung.
+Every sample must end with the correct image or a recorded cause, and no attempt may be wasted: with a share p of
+failures and at most m attempts, a request takes (1 - p^m) / (1 - p) of them on average, where p is the actual share
+in the simulator. A job that does not end in five minutes is killed and counts as hung.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Run the job, count what became of it."""
+    """Run the job and count its results."""
     given = [int(argument) for argument in sys.argv[1:]]
     requests, most = (*given, *(1000, 5)[len(given) :])
     watchdog = threading.Timer(HUNG_AFTER_S, _hung)
@@ -56,23 +56,23 @@ def main() -> None:
         print(f"{requests} requests, at most {most} attempts each, {ran.seconds:.1f} s")
         print(f"failed attempts   {failed:>6} of {attempts}, {failed / attempts:.1%}, in {len(faults)} ways")
         print(f"implied attempts  {implied:>6.0f}, {attempts / implied - 1:+.1%} were made")
-        print(f"right pictures    {counts['ok'] - len(wrong):>6}")
-        print(f"without one       {causes.total():>6}")
+        print(f"correct images    {counts['ok'] - len(wrong):>6}")
+        print(f"without an image  {causes.total():>6}")
         for cause, count in causes.most_common():
             print(f"{'':<18}{count:>6} {cause}")
         close(
             {
-                "every picture is right": not wrong,
-                "every sample has a picture or a cause": len(rows) == requests and None not in causes,
-                "attempts are what the failures imply": abs(attempts / implied - 1) <= TOLERANCE,
-                "all twelve ways were met": len(faults) == len(WAYS),
-                "no file is there without a row": not stray,
+                "every image is correct": not wrong,
+                "every sample has an image or a cause": len(rows) == requests and None not in causes,
+                "the failures explain the number of attempts": abs(attempts / implied - 1) <= TOLERANCE,
+                "all twelve faults occurred": len(faults) == len(WAYS),
+                "no file is without a row": not stray,
             }
         )
 
 
 def _rules() -> list[dict[str, Any]]:
-    """Each way for the same share of attempts: a rule sees what those before it let pass."""
+    """Use each fault for the same share of attempts: a rule only sees attempts that earlier rules did not take."""
     each = SHARE / len(WAYS)
     return [
         {"fault": name, "options": options, "probability": each / (1 - at * each), "seed": 11}

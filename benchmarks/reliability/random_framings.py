@@ -1,11 +1,10 @@
-"""Does a reply ever land with another request, whatever its framing, or have to be asked for again though it came?
+"""Checks that no reply reaches the wrong request, and that none has to be requested twice, whatever its framing.
 
     python -m benchmarks.reliability.random_framings [EXCHANGES=10000] [SEED=1] [CLIENTS=48]
 
 A raw-socket server on loopback frames each reply at random, in the ways that servers and gateways get it wrong:
 interim replies, surplus bytes, whole second replies at once or a little later, lengths that lie, broken chunks, and
-more. Each client makes one exchange after the other; most pause in between, so that connections settle and are used
-again.
+more. Each client makes one exchange after the other; most pause in between, so that connections are reused.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ from imagen_batch.providers.transport import Transport
 
 _CRLF = b"\r\n"
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-_EXCHANGES_OF_A_CLIENT = 10  # a client that was once sent too much uses no connection twice
+_EXCHANGES_OF_A_CLIENT = 10  # a client that once received too much never reuses a connection
 _PAUSE_S = 0.3
 _LATEST_S = 0.1
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What a server sends: pieces of bytes, and pauses in seconds. `whole`: the reply is all among it."""
+    """What a server sends: pieces of bytes, and pauses in seconds. `whole`: they contain the complete reply."""
 
     steps: Sequence[bytes | float]
     whole: bool = True
@@ -50,22 +49,22 @@ Frame = Callable[[bytes, random.Random], Sent]
 
 
 def reply_body(prompt: str, size: int) -> bytes:
-    """JSON that names the prompt it is for, with so many bytes of a picture."""
+    """Build JSON that names its prompt, with `size` bytes of an image."""
     return json.dumps({"candidates": [{"data": "A" * size}], "modelVersion": prompt}).encode()
 
 
 def prompt_of(body: bytes) -> str:
-    """The prompt that a reply is for."""
+    """Return the prompt of a reply."""
     return str(json.loads(body)["modelVersion"])
 
 
 def with_length(body: bytes, *, head: bytes = _OK) -> bytes:
-    """A reply as it should be."""
+    """Build a correct reply."""
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 def in_chunks(body: bytes, dice: random.Random, *, extension: bytes = b"") -> bytes:
-    """The chunks of a body, without the last one."""
+    """Split a body into chunks, without the last one."""
     pieces, start = [], 0
     while start < len(body):
         piece = body[start : start + dice.randint(1, len(body))]
@@ -299,16 +298,16 @@ def _receive(connection: socket.socket) -> bytes:
 
 @dataclass
 class Count:
-    """What came of exchanges."""
+    """The results of exchanges."""
 
     exchanges: int = 0
     answered: int = 0
     wrong: list[str] = field(default_factory=list)
-    again: list[str] = field(default_factory=list)  # replies that came whole, and would be asked for once more
+    again: list[str] = field(default_factory=list)  # complete replies that would be requested again
     errors: Counter[str] = field(default_factory=Counter)
 
     def exchange(self, sender: Transport, server: FramingServer, prompt: str) -> None:
-        """Post one prompt and look at what comes back."""
+        """Post one prompt and check the reply."""
         self.exchanges += 1
         try:
             raw = sender.post(server.url, json.dumps({"prompt": prompt}).encode())
@@ -356,7 +355,7 @@ def _pause(prompt: str) -> float:
 
 
 def main() -> None:
-    """Print what came of so many exchanges."""
+    """Run the exchanges and print the results."""
     given = [int(text) for text in sys.argv[1:]]
     exchanges, seed, clients = [*given, *(10_000, 1, 48)[len(given) :]]
     prompts = [str(number) for number in range(exchanges)]
@@ -374,11 +373,11 @@ def main() -> None:
     print(f"answered                                       {total.answered}")
     print(f"failed                                         {dict(total.errors)}")
     print(f"images under a wrong prompt                    {len(total.wrong)}")
-    print(f"second requests for replies that came whole    {len(total.again)}")
+    print(f"second requests for complete replies           {len(total.again)}")
     report(
         {
             "no image under a wrong prompt": not total.wrong,
-            "no second request for a reply that came whole": not total.again,
+            "no second request for a complete reply": not total.again,
         }
     )
 

@@ -1,10 +1,10 @@
-"""Does a repair that is killed at any of its storage operations buy an image that is on disk?
+"""Checks that a repair killed at any of its storage operations never buys an image that is on disk.
 
     python -m benchmarks.reliability.repair_kills [KILLS=200]
 
 A finished run of ten images is damaged in many ways: two images are lost, the others swapped, renamed, linked,
 unrecorded or forgotten by the ledger. A repair of it is killed with SIGKILL before, in the middle of, or after one
-of its operations, then started again, and again killed at random, until it ends. Then it pays for what it calls lost.
+of its operations, then restarted and killed at random until it ends. Then it pays for the images it reports as lost.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,15 +27,13 @@ from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.simulator import Simulator
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from tests.support.killing import copy_spoiled, each_change
+from tests.support.killing import copy_damaged, each_change
 
 ROWS = 10
 
 
 def main() -> None:
-    """Kill at each operation in turn, and at further ones until there were enough kills."""
+    """Kill at each operation in turn, then at random ones, until there were enough kills."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     done = bought_too_much = unclean = 0
     dice, moment = random.Random(8), 0
@@ -43,9 +42,9 @@ def main() -> None:
         finished = job(prompt_file(home, ROWS), sim.url).folder
         while done < kills:
             moment += 1
-            folder, lost = copy_spoiled(finished, home / f"copy{moment}")
+            folder, lost = copy_damaged(finished, home / f"copy{moment}")
             here = _killed(folder, at=moment)
-            if not here:  # the repair has no such operation: begin again with the first one
+            if not here:  # the repair has no such operation: start over with the first one
                 moment = 0
             done += here
             while here and dice.random() < 0.4 and _killed(folder, at=dice.randrange(1, 80)):
@@ -54,18 +53,19 @@ def main() -> None:
             bought_too_much += bought != len(lost)
             unclean += bool({one.kind for one in audit(folder).findings} - {"foreign", "duplicated"})
             shutil.rmtree(folder.parent, ignore_errors=True)
-    print(f"{done} kills; bought other than what was lost: {bought_too_much}; not clean in the end: {unclean}")
+    print(f"{done} kills; repairs that bought the wrong number of images: {bought_too_much}")
+    print(f"folders not clean at the end: {unclean}")
     close(
         {
-            "each kill was one": done >= kills,
+            "there were enough kills": done >= kills,
             "no image that was on disk is bought": not bought_too_much,
-            "the folder is clean in the end": not unclean,
+            "the folder is clean at the end": not unclean,
         }
     )
 
 
 def _killed(folder: Path, *, at: int) -> bool:
-    """Repair in a process that kills itself at its operation number `at`; False where it ended before that."""
+    """Repair in a process that kills itself at operation `at`; returns False if it ends before that."""
     child = os.fork()
     if not child:
         with each_change(_bomb(at)):
@@ -87,14 +87,14 @@ def _bomb(at: int) -> Callable[[], None]:
 
 
 def _paid(folder: Path, repaired: Repaired, sim: Simulator) -> int:
-    """Make again what the repair calls lost; returns how many images were bought."""
+    """Buy the images that the repair reports as lost; returns how many were bought."""
     before = sim.bill.total
     settings = load_settings_snapshot(folder).model_copy(update={"base_url": sim.url})
     plan = make_plan(settings, today=datetime.now(UTC).date())
-    plan.lost = repaired.lost
+    plan = replace(plan, lost=repaired.lost)
     with open_run(plan, env={}) as run:
         for shard in run.shards():
-            run.make(shard)
+            run.generate_shard(shard)
         run.finish()
     return sim.bill.total - before
 

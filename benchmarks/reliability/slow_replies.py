@@ -1,9 +1,9 @@
-"""Does every attempt end in time, however slowly its reply comes?
+"""Checks that every attempt ends in time, however slowly its reply arrives.
 
     python -m benchmarks.reliability.slow_replies [AT_ONCE=32] [TIMEOUT=5]
 
-So many requests at once to a service that trickles, or says nothing. An attempt may take half a second longer
-than its timeout.
+Sends AT_ONCE requests to a service that sends its replies slowly or not at all. An attempt may take half a second
+longer than its timeout.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Run each way and print how long attempts took."""
+    """Run each case and print how long the attempts took."""
     at_once = int(sys.argv[1]) if len(sys.argv) > 1 else 32
     timeout = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     laws = {}
@@ -38,14 +38,14 @@ def main() -> None:
         middle, longest = statistics.median(lasted), max(lasted)
         print(f"{name:<20}{len(lasted):>9}{most:>9}{middle:>8.2f}s{longest:>8.2f}s{ran.seconds:>8.2f}s{unknown:>9}")
         laws[f"{name}: each attempt ends in time"] = longest <= timeout + TOLERANCE_S
-        # A stopwatch beside the run's own: all start together, a probe may follow, then it is an outage.
+        # All requests start together, one probe may follow, then the run stops for an outage.
         laws[f"{name}: the run ends in time"] = ran.seconds <= 2 * (timeout + TOLERANCE_S)
-        laws[f"{name}: every sample is told as unknown"] = unknown == at_once
+        laws[f"{name}: every sample is reported as unknown"] = unknown == at_once
     close(laws)
 
 
 def _run(rule: dict[str, Any], at_once: int, timeout: float) -> tuple[Ran, int, list[float]]:
-    """The run, how many attempts were in flight together, and the seconds that each took."""
+    """Return the run, the most attempts in flight, and the seconds of each attempt."""
     with tempfile.TemporaryDirectory() as name, Simulator(faults=[rule]) as sim:
         ran = job(
             prompt_file(Path(name), at_once),
@@ -53,13 +53,13 @@ def _run(rule: dict[str, Any], at_once: int, timeout: float) -> tuple[Ran, int, 
             concurrency=at_once,
             requests_per_minute=60_000,  # with a rate given there is no ramp: all start at once
             timeout=timeout,
-            outage_limit=0.000_001,  # nothing ever succeeds: the first round is enough
+            outage_limit=0.000_001,  # nothing ever succeeds: one round is enough
         )
         return ran, int(sim.stats["in_flight_max"]), _lasted(ran.folder)
 
 
 def _lasted(folder: Path) -> list[float]:
-    """Seconds from the record before an attempt to the one after it."""
+    """Return the seconds between the two records of each attempt."""
     records = [record for records in ledgers(folder) for record in records]
     sent = {record["key"]: record["at"] for record in records if record["t"] == "sent"}
     return [record["at"] - sent[record["key"]] for record in records if record["t"] == "back"]

@@ -1,11 +1,11 @@
-"""What does it cost when one of two Dask workers is killed in the middle, and are limits kept by both together?
+"""Kills one of two Dask workers during a run, and checks cost and limits.
 
     python -m benchmarks.reliability.worker_loss [REQUESTS=400]
 
 A real scheduler and two real worker processes on this machine; `imagen-batch run --runner dask` sends them shards.
-Once a quarter of the pictures is made one worker gets SIGKILL. What was under way in it may be paid for again and
-must be told as perhaps charged; nothing else may. Together the workers may have no more in flight than one run may,
-and with a rate given no request may be refused.
+Once a quarter of the images is made, one worker is killed with SIGKILL. Only its requests in flight may be paid for
+again, and they must be reported as possibly charged. Together the workers may have no more in flight than a single
+run, and with a given rate no request may be refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CHOSEN = ["--price", str(PRICE), "--model", "gemini-3.1-flash-image", "--image-s
 
 
 def main() -> None:
-    """Run, kill, compare with the simulator's bill."""
+    """Run the job, kill a worker, compare the result with the simulator's bill."""
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     with (
         tempfile.TemporaryDirectory() as name,
@@ -59,7 +59,7 @@ def _asked(folder: Path, sim: Simulator, address: str) -> list[str]:
 
 @contextmanager
 def _cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and two workers; its address, and the workers."""
+    """Start a scheduler and two workers; yields its address and the workers."""
     note = folder / "scheduler.json"
     common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(note)]
     with ExitStack() as stack, (folder / "dask.log").open("wb") as log:
@@ -85,12 +85,12 @@ def _started(words: list[str], log: Any, stack: ExitStack) -> subprocess.Popen[b
 def _when(true: Any, seconds: float = 120.0) -> None:
     ends = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < ends, "it never came true"
+        assert time.monotonic() < ends, "the condition did not become true in time"
         time.sleep(0.02)
 
 
 def _judge(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, requests: int) -> None:
-    ran = Ran(summary, folder, 0.0)  # type: ignore[arg-type] # only its folder is looked at
+    ran = Ran(summary, folder, 0.0)  # type: ignore[arg-type] # only its folder is used
     billed, most = sim.bill.total, int(sim.stats["in_flight_max"])
     refused = sim.bill.attempts.get(429, 0)
     doubtful = round((summary["cost_high_usd"] - summary["cost_low_usd"]) / PRICE)
@@ -100,28 +100,28 @@ def _judge(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, req
     taken_over = len(ledgers) - len(set(ledgers))
     print(f"{requests} requests, two workers, one killed; concurrency {CONCURRENCY}, {PER_MINUTE} a minute")
     print(f"{'shards, and those that another worker took over':<50}{len(set(ledgers)):>6}{taken_over:>6}")
-    print(f"{'right pictures':<50}{right:>6}")
-    print(f"{'paid for, maybe charged says the summary':<50}{billed:>6}{doubtful:>6}")
+    print(f"{'correct images':<50}{right:>6}")
+    print(f"{'paid for, possibly charged by the summary':<50}{billed:>6}{doubtful:>6}")
     print(f"{'sent by the dead worker, and cut off':<50}{cut_off:>6}")
     print(f"{'most in flight at once':<50}{most:>6}")
     print(f"{'refused over the rate':<50}{refused:>6}")
-    print(f"{'files of no row':<50}{len(stray):>6}")
+    print(f"{'files without a row':<50}{len(stray):>6}")
     close(
         {
             "the run is completed": code == 0 and summary["samples"]["ok"] == requests,
-            "every picture is right": right == requests,
+            "every image is correct": right == requests,
             "the dead worker's shards were taken over": taken_over > 0,
-            "only what was under way in it is paid for again": billed - requests <= cut_off <= CONCURRENCY,
-            "and is told as perhaps charged": billed - requests <= doubtful,
-            "no more is in flight than one run may have": most <= CONCURRENCY,
-            "no request is over the rate": refused == 0,
-            "no file is there without a row": not stray,
+            "only its requests in flight are paid for again": billed - requests <= cut_off <= CONCURRENCY,
+            "they are reported as possibly charged": billed - requests <= doubtful,
+            "no more is in flight than in a single run": most <= CONCURRENCY,
+            "no request exceeds the rate": refused == 0,
+            "no file is without a row": not stray,
         }
     )
 
 
 def _cut_off(ledger: Path) -> int:
-    """Attempts in a ledger without a word about their end."""
+    """Count the attempts in a ledger without a final record."""
     records = [orjson.loads(line) for line in ledger.read_bytes().rpartition(b"\n")[0].splitlines()]
     ended = {(one["key"], one["attempt"]) for one in records if one["t"] in {"back", "done"}}
     return sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records)

@@ -1,9 +1,9 @@
-"""Which figures does the plan for the internet's size rest on, and where does each come from?
+"""Lists the figures behind the model of very large jobs, with the source of each.
 
-measured   by us: with the benchmark that is named, or in November 2026 on 2 vCPU with Python 3.11 by a small run
-read       in our own code
+measured   by us: with the named benchmark, or in November 2026 on 2 vCPU with Python 3.11 by a small run
+read       from our own code
 told       by the service's or the store's documentation, or by its users
-assumed    nobody told us: try others
+assumed    without a source: try other values
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Service:
     latency_s: float = 13.5  # told: users say 12 to 15 s for a picture of 1K; a mean
     latency_sigma: float = 0.5  # assumed: of the logarithm, as in the laboratory that sized our shards
     transient: float = 0.01  # assumed: attempts that end with a 503 or without a reply
-    lost: float = 0.1  # assumed: of these, those that were charged all the same
-    refused: float = 0.0  # assumed: 429s although the rate is kept, as where others share the quota; more are tried
-    refused_s: float = 0.3  # assumed: how soon they come
-    hold_s: float = 1.0  # assumed: the pause that they ask for
+    lost: float = 0.1  # assumed: of these, the share that was charged anyway
+    refused: float = 0.0  # assumed: 429s within the rate, as where others share the quota; more are tried
+    refused_s: float = 0.3  # assumed: time until a 429 arrives
+    hold_s: float = 1.0  # assumed: the requested pause
     usd: float = 0.0336  # told: the catalogue's price of a picture of 1K
     picture_bytes: float = 1.4e6  # measured: a PNG of 1K (costs of the steps)
     reply_bytes: float = 1.9e6  # measured: the same as base64 in JSON
@@ -51,11 +51,13 @@ class Store:
 
 @dataclass(frozen=True)
 class Tool:
-    """What our own code takes."""
+    """The cost of our own code."""
 
-    row_s: float = 43e-6  # measured: 1,000,000 rows read, planned and accounted for in 40.5 and 44.7 s (rows.py)
-    row_bytes: float = 280.0  # measured: 281 and 264 MB above 1,000 rows (rows.py)
-    dispatch_s: float = 10e-6  # measured: pack a ticket, unpack a report, for a request
+    row_s: float = (
+        43e-6  # measured: 1,000,000 rows read, planned and accounted for in 40.5 and 44.7 s (million_rows.py)
+    )
+    row_bytes: float = 280.0  # measured: 281 and 264 MB above 1,000 rows (million_rows.py)
+    dispatch_s: float = 10e-6  # measured: pack a task, unpack a report, for a request
     picture_s: float = 4.5e-3  # measured: a worker's CPU (costs of the steps)
     idle_bytes: float = 130e6  # measured: a process that has imported all
     slot_bytes: float = 200e6 / 64  # the issue's target
@@ -67,8 +69,8 @@ class Tool:
     most_slots: int = 1024  # read: the largest one
     merge_after: float = 1000.0  # read: parts of a ledger that become one
     lease_every_s: float = 5.0  # read: GET and PUT
-    control_every_s: float = 2.0  # read: PUT by the run, GET by each worker, LIST for each shard under way
-    claims: int = 2  # read: shards under way on a worker
+    control_every_s: float = 2.0  # read: PUT by the run, GET by each worker, LIST for each shard in progress
+    claims: int = 2  # read: shards in progress on a worker
     takeover_s: float = 50.0  # read: after a run's death its lock is waited for, then its workers' silence
     prefect_tasks_a_second: float = 30.0  # measured: what its server digests
     prefect_db_bytes: float = 25e3  # measured: for a task run
@@ -89,7 +91,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Given:
-    """All of it."""
+    """All figures together."""
 
     prompts: int = 100_000_000
     projects: int = 100

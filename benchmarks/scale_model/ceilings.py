@@ -1,6 +1,6 @@
-"""What can each part of one run carry, in pictures a second or in rows, and what would one change?
+"""Calculates the capacity of each part of one run, in images a second or in rows.
 
-Arithmetic: none of this depends on the order in which things happen.
+This is arithmetic: it does not depend on the order of events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PUTS = 3  # for a picture: itself, `sent`, `done`
 
 @dataclass(frozen=True)
 class Ceiling:
-    """`most` is in pictures a second, or in rows; `why` says what it stands for, `change` what would move it."""
+    """`most` is in images a second, or in rows; `why` explains the limit, `change` says how to raise it."""
 
     part: str
     most: float
@@ -30,7 +30,7 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Operations:
-    """On the store. `kept_bytes` is what lies there at the end."""
+    """Operations on the store. `kept_bytes` is the size of all objects at the end."""
 
     put: float
     list: float
@@ -39,12 +39,12 @@ class Operations:
 
     @property
     def total(self) -> float:
-        """Of all kinds."""
+        """The sum of all operations."""
         return self.put + self.list + self.get
 
 
 def rates(given: Given) -> list[Ceiling]:
-    """Pictures a second that each part of one run lets through, the narrowest first."""
+    """Return the images a second that each part of one run allows, the narrowest first."""
     service, store, tool, machines = given.service, given.store, given.tool, given.machines
     slot_s = service.latency_s + 3 * store.part_s + store.picture_s  # a record often waits for another part's end
     shards = tool.prefect_tasks_a_second
@@ -55,16 +55,16 @@ def rates(given: Given) -> list[Ceiling]:
         ("slots by default", tool.slots / slot_s, f"{tool.slots} in flight", "--concurrency"),
         ("quota", service.per_minute / 60, "one key, one project", "a run for each project"),
         ("slots at most", tool.most_slots / slot_s, f"{tool.most_slots:,} in flight", "more runs"),
-        ("network of a machine", machines.net_bytes_s / moved, "reply in, picture out", "--runner dask or ray"),
+        ("network of a machine", machines.net_bytes_s / moved, "reply in, image out", "--runner dask or ray"),
         ("CPU of a machine", machines.cores / tool.picture_s, f"{machines.cores} cores", "--runner dask or ray"),
-        ("puts below a prefix", store.puts_a_second / PUTS, f"{PUTS} a picture", "more runs: each has a prefix"),
+        ("puts below a prefix", store.puts_a_second / PUTS, f"{PUTS} an image", "more runs: each has a prefix"),
         ("Prefect's event queue", shards * size, f"{shards:.0f} shards a second, {size:,} each", "nothing"),
-        ("CPU of the planning machine", 1 / tool.dispatch_s, "tickets and reports", "nothing"),
+        ("CPU of the planning machine", 1 / tool.dispatch_s, "tasks and reports", "nothing"),
     )
 
 
 def sizes(given: Given) -> list[Ceiling]:
-    """Rows at which each part of one run is too much, the smallest first."""
+    """Return the rows at which each part of one run reaches its limit, the smallest first."""
     service, tool, machines = given.service, given.tool, given.machines
     memory, disk = machines.memory_bytes - tool.idle_bytes, machines.disk_bytes
     again_s = tool.row_s + tool.ledger_bytes / machines.fetch_bytes_s
@@ -80,7 +80,7 @@ def sizes(given: Given) -> list[Ceiling]:
 
 
 def operations(given: Given, rows: int, flowing: Flow, *, resumes: int = 0) -> Operations:
-    """What runs of so many rows in all ask of their store, and what then lies there."""
+    """Return the operations of runs with `rows` rows in total, and the bytes they store."""
     store, tool, service = given.store, given.tool, given.service
     seconds = rows / flowing.a_second
     merged = rows * flowing.parts / tool.merge_after
@@ -95,17 +95,17 @@ def operations(given: Given, rows: int, flowing: Flow, *, resumes: int = 0) -> O
 
 
 def planning_bytes(given: Given, rows: int) -> float:
-    """Memory of the process that plans and accounts."""
+    """Return the memory of the process that plans and keeps account."""
     return given.tool.idle_bytes + rows * given.tool.row_bytes
 
 
 def making_bytes(given: Given) -> float:
-    """Memory of a process that makes pictures."""
+    """Return the memory of a process that makes images."""
     return given.tool.idle_bytes + given.slots / given.workers * given.tool.slot_bytes
 
 
 def workers_at_most(given: Given) -> float:
-    """Of one run, until their looking alone is all that its prefix lets through."""
+    """Return the number of workers of one run whose polling alone uses up the requests of a prefix."""
     return given.store.gets_a_second * given.tool.control_every_s / (1 + given.tool.claims)
 
 

@@ -1,8 +1,8 @@
-"""How long does a job take that is split into runs over many projects, and what do deaths of machines cost?
+"""Simulates a job that is split into runs over many projects, with failing machines.
 
-Every run of a job, as events: a project takes the next run when its last one has ended. A run reads and plans, sends
-at the rate that its project's quota and `flow` allow, and writes its tables. Machines die by lot: when the planning
-one does, the run is taken up again from its ledger.
+Every run of a job is an event: a project takes the next run when its last one has ended. A run reads and plans,
+sends at the rate that its project's quota and `flow` allow, and writes its tables. Machines fail at random: when
+the planning machine fails, the run is resumed from its ledger.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _START_S = 10.0  # Prefect's server, the store, the first connections
 
 @dataclass(frozen=True)
 class Job:
-    """What came of it. `used` is the part of all projects' quota until the last one has ended."""
+    """The result of a job. `used` is the used part of all projects' quota until the last run ended."""
 
     days: float
     used: float
     deaths: int  # of machines
-    idle_s: float  # of a project's quota, until runs were taken up again
-    twice: int  # pictures that may have been paid for twice
+    idle_s: float  # of a project's quota, until runs were resumed
+    twice: int  # images that may have been paid for twice
 
 
 def fleet(given: Given, runs: Sequence[int], flowing: Flow, *, seed: int = 1) -> Job:
-    """Make all runs, each of so many rows, with the projects there are."""
+    """Simulate all runs; `runs` has the number of rows of each."""
     dice, service = random.Random(seed), given.service
     least, most = (service.per_minute / 60 * (1 + side * service.spread) for side in (-1, 1))
     quotas = [dice.uniform(least, most) for _ in range(given.projects)]
@@ -53,14 +53,14 @@ def fleet(given: Given, runs: Sequence[int], flowing: Flow, *, seed: int = 1) ->
 
 
 def resume_s(given: Given, rows: int) -> float:
-    """Seconds from a run's death to its next request: the ledger of the rows that were made is read again."""
+    """Return the seconds from a failure to the next request, which include reading the ledger again."""
     tool, machines = given.tool, given.machines
     fetched = rows * tool.ledger_bytes / machines.fetch_bytes_s
     return machines.replaced_s + tool.takeover_s + _START_S + fetched + rows * tool.row_s
 
 
 class _Life(NamedTuple):
-    """Of a run."""
+    """The simulated course of one run."""
 
     seconds: float
     deaths: int
@@ -72,14 +72,14 @@ def _life(given: Given, rows: int, a_second: float, dice: random.Random) -> _Lif
     sending = rows / a_second
     ends = list(_ends(given, sending, dice))
     idle = sum(resume_s(given, int(rows * end / sending)) for end in ends)
-    elsewhere = given.workers if given.workers > 1 else 0  # machines of which others take up the work
+    elsewhere = given.workers if given.workers > 1 else 0  # machines whose work others take over
     others = sum(1 for _ in range(elsewhere) for _ in _ends(given, sending, dice))
     twice = given.slots * len(ends) + given.slots * others // given.workers
     return _Life(_START_S + rows * given.tool.row_s + sending + idle, len(ends) + others, idle, twice)
 
 
 def _ends(given: Given, seconds: float, dice: random.Random) -> Sequence[float]:
-    """When a machine dies, and its successors."""
+    """Return the times at which a machine and its successors fail."""
     rate = given.machines.deaths_a_day / DAY_S
     ends: list[float] = []
     while rate and (end := (ends[-1] if ends else 0.0) + dice.expovariate(rate)) < seconds:

@@ -1,10 +1,10 @@
-"""What becomes the bottleneck on the way to 100 million prompts, and what does that cost?
+"""Models jobs of up to 100 million prompts: bottlenecks, machines and cost.
 
     python -m benchmarks.scale_model.internet [PROMPTS=100000000] [PROJECTS=100] [REGIONS=4] [SEED=1]
 
-A simulation: nothing is sent. `assumptions.py` has every figure that goes in, and where it is from; `traffic.py`
-makes an hour of one run as events, with the tool's own pace; `fleet.py` the whole job; `ceilings.py` is
-arithmetic. Takes seconds, and says the same each time.
+This is a simulation: nothing is sent. `assumptions.py` has every figure with its source; `traffic.py` simulates an
+hour of one run with the tool's own pace; `fleet.py` simulates the whole job; `ceilings.py` is arithmetic. It takes
+seconds and always prints the same.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _usd(given: Given, put: float, listed: float, got: float) -> float:
 
 
 def _short(count: float) -> str:
-    """With three digits that count."""
+    """Format a number with three significant digits."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"

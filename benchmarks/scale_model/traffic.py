@@ -1,8 +1,8 @@
-"""How much of its quota does a run use, how full are its slots, and how many ledger parts does a picture take?
+"""Simulates the requests of one run: used quota, busy slots and ledger parts for each image.
 
-Every request of an hour or more of one run, as events: the pace is the tool's own (`imagen_batch/pace.py`), what the
-service does is drawn by lot. What starts and ends a run is not in here, nor are the ends of shards: two under way
-share their slots.
+Every request of an hour or more of one run is an event: the pace is the tool's own
+(`imagen_batch/sending/pace.py`), and the service's reactions are random. The start and end of a run are not
+included, nor are the ends of shards: two shards in progress share their slots.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import NamedTuple
 from benchmarks.scale_model.assumptions import Given
 from imagen_batch.sending.pace import Pace, Permit
 
-_WARM = 0.2  # of the pictures, before anything is counted
+_WARM = 0.2  # share of the images, before counting starts
 _AGAIN_S = 1.0  # the pause after a transient failure
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Pictures a second, the part of the quota that they are; attempts and parts for one; slots busy on average."""
+    """Images a second, the used part of the quota, attempts and parts for one image, busy slots on average."""
 
     a_second: float
     used: float
@@ -34,7 +34,7 @@ class Flow:
 
 
 def flow(given: Given, *, pictures: int = 50_000, far: bool = False, seed: int = 1) -> Flow:
-    """Make so many pictures with a project's quota; `far`: the store is in another region."""
+    """Simulate `pictures` images with a project's quota; `far`: the store is in another region."""
     traffic = Traffic(given, far=far, dice=random.Random(seed))
     before = traffic.run(int(_WARM * pictures))
     after = traffic.run(pictures)
@@ -49,7 +49,7 @@ def flow(given: Given, *, pictures: int = 50_000, far: bool = False, seed: int =
 
 
 class Count(NamedTuple):
-    """Of what happened until `now`, in seconds."""
+    """Totals until `now`, in seconds."""
 
     now: float
     made: int
@@ -59,16 +59,16 @@ class Count(NamedTuple):
 
 
 class PartedLedger:
-    """A ledger in parts: what comes while one is being stored goes together with the next."""
+    """A ledger in parts: records that arrive while a part is being stored go into the next one."""
 
     def __init__(self, store_s: float) -> None:
         self.parts = 0
         self._store_s = store_s
-        self._ends = 0.0  # of the part on its way
-        self._next_ends = 0.0  # of the one behind it, if there is one
+        self._ends = 0.0  # of the part being stored
+        self._next_ends = 0.0  # of the part after it, if there is one
 
     def stored(self, now: float) -> float:
-        """When a record that comes now is stored. Calls come in order of time."""
+        """Return when a record that arrives now is stored. Calls must be in order of time."""
         if now >= self._ends < self._next_ends:
             self._ends = self._next_ends
         if now >= self._ends:
@@ -81,18 +81,18 @@ class PartedLedger:
 
 
 class _Worker:
-    """One process: its part of the rate and of what may be in flight, and a ledger for each of its shards."""
+    """One process: its part of the rate and of the requests in flight, and a ledger for each of its shards."""
 
     def __init__(self, given: Given, part_s: float) -> None:
         self.pace = Pace(per_minute=given.service.per_minute, in_flight=given.slots)
         self.pace.resize(1 / given.workers)
         self.free = given.slots  # threads
         self.logs = [PartedLedger(part_s) for _ in range(1 if given.workers == 1 else given.tool.claims)]
-        self.looks_at = math.inf  # whether an attempt may start
+        self.looks_at = math.inf  # the next time to try an attempt
 
 
 class Traffic:
-    """Attempts go from `_send` to `_refused`, `_failed` or `_answered`, and then to `_freed`."""
+    """The simulation. Attempts go from `_send` to `_refused`, `_failed` or `_answered`, then to `_freed`."""
 
     def __init__(self, given: Given, *, far: bool, dice: random.Random) -> None:
         store, service = given.store, given.service
@@ -104,10 +104,10 @@ class Traffic:
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
         self._made = self._attempts = 0
-        self._busy_s = 0.0  # of slots, without what is under way
+        self._busy_s = 0.0  # of slots, without attempts in flight
 
     def run(self, until: int) -> Count:
-        """Go on until so many pictures are made."""
+        """Run until `until` images are made."""
         now = 0.0
         if not self._events:
             self._let_all_in()
@@ -115,15 +115,15 @@ class Traffic:
             now, _, happen = heapq.heappop(self._events)
             happen(now)
         parts = sum(log.parts for worker in self._workers for log in worker.logs)
-        under_way = sum(self._given.slots - worker.free for worker in self._workers)
-        return Count(now, self._made, self._attempts, parts, self._busy_s + under_way * now)
+        in_flight = sum(self._given.slots - worker.free for worker in self._workers)
+        return Count(now, self._made, self._attempts, parts, self._busy_s + in_flight * now)
 
     def _let_all_in(self) -> None:
         for worker in self._workers:
             self._let_in(worker, 0.0)
 
     def _let_in(self, worker: _Worker, now: float) -> None:
-        """Start what may start, and look again when the next one may."""
+        """Start all attempts that may start, and schedule the next try."""
         while worker.free and (wait := worker.pace.wait(now)) < math.inf:
             if wait <= 0:
                 self._send(worker, now)
@@ -154,16 +154,16 @@ class Traffic:
             self._at(replied, partial(self._answered, worker, permit, log))
 
     def _refused(self, worker: _Worker, permit: Permit, now: float) -> None:
-        worker.pace.limited(permit, now, retry_after=self._given.service.hold_s, per_minute=None)
+        worker.pace.record_limit(permit, now, retry_after=self._given.service.hold_s, per_minute=None)
         self._freed(worker, now)
 
     def _failed(self, worker: _Worker, now: float) -> None:
-        worker.pace.failed(now)
+        worker.pace.record_failure(now)
         self._at(now + _AGAIN_S, partial(self._freed, worker))
         self._let_in(worker, now)
 
     def _answered(self, worker: _Worker, permit: Permit, log: PartedLedger, now: float) -> None:
-        worker.pace.succeeded(permit, now)
+        worker.pace.record_success(permit, now)
         self._at(now + self._picture_s, partial(self._kept, worker, log))
         self._let_in(worker, now)
 

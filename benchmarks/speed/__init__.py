@@ -1,1 +1,1 @@
-"""CPU, memory, latency and start-up, each against something run beside it."""
+"""Benchmarks of CPU, memory, latency and start-up, each compared with a baseline."""

@@ -1,12 +1,12 @@
-"""What does a picture cost in CPU, and how many come a second, when the service takes no time at all?
+"""Measures the CPU time of an image and the images a second, with a service that takes no time.
 
     python -m benchmarks.speed.cpu_per_image [ROUNDS=3]
 
-`imagen-batch run` with everything on (Prefect, ledger, checks, checksum, manifest) at its default concurrency against
-those of peers.py that check nothing. Pictures are PNGs of 1.4 MB. All run in turn, round after round, and what counts
-is the median of a round's ratios. CPU of a picture is the slope between 50 and 550, so that starting falls out; the
-pace is that of 1,000. The Prefect server's own CPU is told apart. Google's client is run by GENAI_PYTHON, else by
-.venv-bench/bin/python.
+Compares `imagen-batch run` with everything on (Prefect, ledger, checks, checksum, manifest) at its default
+concurrency with the clients of baselines.py, which check nothing. Images are PNGs of 1.4 MB. All run in turn, round
+after round; the result is the median of the ratios. The CPU time of an image is the slope between 50 and 550
+images, which excludes start-up; the images a second are those of 1,000. The CPU of the Prefect server is reported
+separately. Google's client is run by GENAI_PYTHON, or else by .venv-bench/bin/python.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.support.figures import Figure, at_least, at_most, tell
+from benchmarks.support.figures import Figure, at_least, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, cpu_of, empty_pictures, prefect_server, run_command, write_prompts
 from benchmarks.support.replay_server import Replay, replay
 from imagen_batch.orchestration.prefect_server import OwnServer
 
 FEW, MANY, PACED = 50, 550, 1000
-PEERS = str(Path(__file__).with_name("peers.py"))
-OTHER_PYTHON = os.environ.get("GENAI_PYTHON") or str(Path(__file__).parent.parent / ".venv-bench" / "bin" / "python")
+ROOT = Path(__file__).parents[2]
+BASELINES = str(ROOT / "benchmarks" / "support" / "baselines.py")
+OTHER_PYTHON = os.environ.get("GENAI_PYTHON") or str(ROOT / ".venv-bench" / "bin" / "python")
 CPU_LIMITS = {"sdk": 0.50, "loop": 0.36}  # ours over theirs
 PACE_LIMITS = {"sdk": 2.0, "loop": 3.0}
 
 
 @dataclass(frozen=True)
-class Took:
-    """CPU of one picture in ms, pictures a second, and CPU of a picture in Prefect's server in ms."""
+class Measurement:
+    """CPU of one image in ms, images a second, and CPU of an image in Prefect's server in ms."""
 
     cpu_ms: float
     a_second: float
@@ -45,22 +46,22 @@ class Took:
 
 
 def main() -> None:
-    """Run the rounds and tell medians."""
+    """Run the rounds and report the medians."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     names = ["ours", "loop", "sdk", "floor"] if _has_sdk() else ["ours", "loop", "floor"]
-    took: dict[str, list[Took]] = {name: [] for name in names}
+    measured: dict[str, list[Measurement]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as place, prefect_server() as server, replay() as service:
         bench = Bench(Path(place), service, server)
-        bench.cpu("ours", FEW)  # whatever is slow only once
+        bench.cpu("ours", FEW)  # warm-up
         for _ in range(rounds):
             for name in names:
-                took[name].append(bench.took(name))
-                print(f"{name:<6} {took[name][-1]}", flush=True)
-    tell([*_absolute(took), *_ratios(took)])
+                measured[name].append(bench.measure(name))
+                print(f"{name:<6} {measured[name][-1]}", flush=True)
+    report_and_exit([*_absolute(measured), *_ratios(measured)])
 
 
 class Bench:
-    """Runs whoever is asked for, each time into a new folder."""
+    """Runs the named client, each time into a new folder."""
 
     def __init__(self, place: Path, service: Replay, server: OwnServer) -> None:
         self._place = place
@@ -68,18 +69,18 @@ class Bench:
         self._server = server
         self._runs = 0
 
-    def took(self, name: str) -> Took:
-        """Three runs of `name`."""
+    def measure(self, name: str) -> Measurement:
+        """Run the client `name` three times."""
         before = cpu_of(self._server)
         few, many = self.cpu(name, FEW), self.cpu(name, MANY)
         self._service.tally()
         self.cpu(name, PACED)
         tally = self._service.tally()
         served = (cpu_of(self._server) - before) / (FEW + MANY + PACED)
-        return Took((many - few) / (MANY - FEW) * 1e3, tally.replies / tally.seconds, served * 1e3)
+        return Measurement((many - few) / (MANY - FEW) * 1e3, tally.replies / tally.seconds, served * 1e3)
 
     def cpu(self, name: str, count: int) -> float:
-        """Seconds of CPU for so many pictures."""
+        """Return the seconds of CPU for `count` images."""
         self._runs += 1
         folder = self._place / f"{self._runs}"
         source = write_prompts(folder, count)
@@ -91,7 +92,7 @@ class Bench:
         if name == "ours":
             return run_command(source, self._service.url)
         python = OTHER_PYTHON if name == "sdk" else sys.executable
-        return [python, "-I", PEERS, name, self._service.url, str(count), str(source.parent)]
+        return [python, "-I", BASELINES, name, self._service.url, str(count), str(source.parent)]
 
 
 def _has_sdk() -> bool:
@@ -99,35 +100,37 @@ def _has_sdk() -> bool:
     try:
         said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        print(f"google-genai is left out: {OTHER_PYTHON} has none (make bench installs it)")
+        print(f"google-genai is skipped: {OTHER_PYTHON} does not have it (make bench installs it)")
         return False
     print(f"google-genai {said.strip()}")
     return True
 
 
-def _absolute(took: dict[str, list[Took]]) -> list[Figure]:
+def _absolute(measured: dict[str, list[Measurement]]) -> list[Figure]:
     figures = []
-    for name, all_took in took.items():
-        cpu, pace = _middle(all_took, lambda one: one.cpu_ms), _middle(all_took, lambda one: one.a_second)
-        figures.append(Figure(f"CPU and pace of a picture, {name}", f"{cpu:.2f} ms, {pace:.0f}/s"))
-    figures.append(Figure("CPU in Prefect's server", f"{_middle(took['ours'], lambda one: one.server_ms):.2f} ms"))
+    for name, measurements in measured.items():
+        cpu, pace = _median(measurements, lambda one: one.cpu_ms), _median(measurements, lambda one: one.a_second)
+        figures.append(Figure(f"CPU and images a second, {name}", f"{cpu:.2f} ms, {pace:.0f}/s"))
+    figures.append(
+        Figure("CPU in Prefect's server", f"{_median(measured['ours'], lambda one: one.server_ms):.2f} ms")
+    )
     return figures
 
 
-def _ratios(took: dict[str, list[Took]]) -> list[Figure]:
+def _ratios(measured: dict[str, list[Measurement]]) -> list[Figure]:
     figures = []
     for name, limit in CPU_LIMITS.items():
-        pairs = list(zip(took["ours"], took.get(name, []), strict=False))
+        pairs = list(zip(measured["ours"], measured.get(name, []), strict=False))
         if pairs:
             cpu = statistics.median(ours.cpu_ms / theirs.cpu_ms for ours, theirs in pairs)
             pace = statistics.median(ours.a_second / theirs.a_second for ours, theirs in pairs)
-            figures.append(at_most(f"CPU of a picture, over {name}'s", cpu, limit))
-            figures.append(at_least(f"pictures a second, over {name}'s", pace, PACE_LIMITS[name]))
+            figures.append(at_most(f"CPU of an image, over {name}'s", cpu, limit))
+            figures.append(at_least(f"images a second, over {name}'s", pace, PACE_LIMITS[name]))
     return figures
 
 
-def _middle(took: Sequence[Took], what: Callable[[Took], float]) -> float:
-    return statistics.median(map(what, took))
+def _median(values: Sequence[Measurement], what: Callable[[Measurement], float]) -> float:
+    return statistics.median(map(what, values))
 
 
 if __name__ == "__main__":

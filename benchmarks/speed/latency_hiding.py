@@ -1,10 +1,10 @@
-"""How much of a service's latency is hidden by asking for many pictures at once?
+"""Measures how much of a service's latency is hidden by many requests at once.
 
     python -m benchmarks.speed.latency_hiding [RUNS=3]
 
-2,000 tiny pictures, 200 ms each, 64 at once, through `imagen-batch run` with Prefect: the time that they would take
-with 64 under way from the first to the last moment, over the time between the first request and the last reply.
-Without a rate given, as most run it, the pace has to grow first; with one it starts at once.
+Makes 2,000 tiny images, 200 ms each, 64 at once, through `imagen-batch run` with Prefect. The figure is the time
+that they would take with 64 always in flight, divided by the time from the first request to the last reply. Without
+a given rate, as in most runs, the pace has to grow first; with one it starts at full speed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.support.figures import at_least, tell
+from benchmarks.support.figures import at_least, report_and_exit
 from benchmarks.support.processes import cost_of, prefect_server, run_command, write_prompts
 from benchmarks.support.replay_server import replay
 
-PICTURES, AT_ONCE, LATENCY_S = 2000, 64, 0.2
-IDEAL_S = PICTURES / AT_ONCE * LATENCY_S
+IMAGES, AT_ONCE, LATENCY_S = 2000, 64, 0.2
+IDEAL_S = IMAGES / AT_ONCE * LATENCY_S
 LEAST = 0.93
 WAYS = {"no rate given": (), "a high rate given": ("--requests-per-minute", "60000")}
 
 
 def main() -> None:
-    """Run both ways in turn."""
+    """Run both cases in turn."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     used: dict[str, list[float]] = {name: [] for name in WAYS}
     with (
@@ -35,10 +35,10 @@ def main() -> None:
     ):
         for run in range(runs):
             for name, options in WAYS.items():
-                source = write_prompts(Path(place) / f"{run} {name}", PICTURES)
+                source = write_prompts(Path(place) / f"{run} {name}", IMAGES)
                 cost_of(run_command(source, service.url, "--concurrency", str(AT_ONCE), *options))
                 used[name].append(IDEAL_S / service.tally().seconds)
-    tell([at_least(f"latency hidden, {name}", statistics.median(used[name]), LEAST) for name in WAYS])
+    report_and_exit([at_least(f"latency hidden, {name}", statistics.median(used[name]), LEAST) for name in WAYS])
 
 
 if __name__ == "__main__":

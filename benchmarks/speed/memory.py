@@ -1,9 +1,10 @@
-"""How much memory do 64 pictures under way take, and does it grow with their number?
+"""Measures the memory of 64 images in flight, and whether it grows with the number of images.
 
     python -m benchmarks.speed.memory [RUNS=3]
 
-The peak of `imagen-batch run` at concurrency 64 with pictures of 1.4 MB, against the same command when nothing is
-left to send: median of the runs, in MB. 2,000 pictures may take as much as 500 do, and what runs differ by anyway.
+Compares the peak of `imagen-batch run` at concurrency 64 with images of 1.4 MB with that of the same command when
+nothing is left to send; median of the runs, in MB. 2,000 images may take as much as 500, plus the usual difference
+between runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.support.figures import Figure, at_most, tell
+from benchmarks.support.figures import Figure, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, empty_pictures, prefect_server, run_command, write_prompts
 from benchmarks.support.replay_server import replay
 
@@ -39,12 +40,12 @@ def main() -> None:
                 empty_pictures(source.parent)
             print(*(f"{count}: {values[-1]:.0f} MB" for count, values in peaks.items()), flush=True)
     idle, few, many = (statistics.median(values) for values in peaks.values())
-    tell(
+    report_and_exit(
         [
             Figure("peak memory, nothing to send", f"{idle:.0f} MB"),
-            at_most(f"memory above it, {COUNTS[0]} pictures", few - idle, MOST_MB, " MB"),
-            at_most(f"memory above it, {COUNTS[1]} pictures", many - idle, MOST_MB, " MB"),
-            at_most(f"what {COUNTS[1]} take beyond {COUNTS[0]}", many - few, NOISE_MB, " MB"),
+            at_most(f"memory above it, {COUNTS[0]} images", few - idle, MOST_MB, " MB"),
+            at_most(f"memory above it, {COUNTS[1]} images", many - idle, MOST_MB, " MB"),
+            at_most(f"memory of {COUNTS[1]} above {COUNTS[0]} images", many - few, NOISE_MB, " MB"),
         ]
     )
 

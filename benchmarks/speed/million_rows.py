@@ -1,11 +1,11 @@
-"""What do a million rows cost: to read and plan, to resume when they are all there, to write the tables of?
+"""Measures planning, resuming and table writing for up to a million rows.
 
     python -m benchmarks.speed.million_rows [ROWS=1000 10000 100000 1000000 ...]
 
-For each number a finished run is made, with a ledger written by the real writer and tiny pictures. It is then
-resumed without Prefect in a process that times its parts and tells its peak of memory, and by `imagen-batch run`
-with a Prefect server that is there already. The first number is what the others' memory and start-up are held
-against. A million rows take 5 GB of disk, since a file takes a block, and 5 minutes.
+For each number a finished run is created, with a ledger of the real writer and tiny files as images. It is then
+resumed without Prefect in a process that reports the time of its parts and its peak memory, and by `imagen-batch
+run` with a running Prefect server. The first number is the baseline for memory and start-up. A million rows take 5
+GB of disk, since each file takes a block, and 5 minutes.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any
 
 import orjson
 
-from benchmarks.support.figures import Figure, at_most, tell
+from benchmarks.support.figures import Figure, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, prefect_server, run_command
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
-NOBODY = "http://127.0.0.1:9"  # a request sent there would fail, and be seen in the summary
-PROMPT = "a mole and a rat in a blue rowing boat on a calm river, ink and watercolour, number"
+NOBODY = "http://127.0.0.1:9"  # a request sent there would fail and appear in the summary
+PROMPT = "a mole and a rat in a blue rowing boat on a calm river, ink and watercolor, number"
 TODAY = date(2026, 11, 24)
 
 MOST_SECONDS = {10_000: 1.0, 1_000_000: 40.0}  # the first beyond start-up
@@ -49,7 +49,7 @@ def main() -> None:
     with prefect_server():
         for rows in chosen:
             with tempfile.TemporaryDirectory() as place:
-                parts, peak_mb, seconds = _measured(Path(place), rows)
+                parts, peak_mb, seconds = _measure(Path(place), rows)
             base_mb, base_seconds = base_mb or peak_mb, base_seconds or seconds
             cells = "".join(f"{parts[part]:>16.2f}s" for part in PARTS)
             whole = sum(parts.values())
@@ -57,12 +57,12 @@ def main() -> None:
                 f"{rows:>9}{cells}{whole:>8.2f}s{rows / whole:>9.0f}{peak_mb - base_mb:>10.0f}{seconds:>8.2f}s",
                 flush=True,
             )
-            figures += _held(rows, seconds, seconds - base_seconds, peak_mb - base_mb)
-    tell(figures)
+            figures += _figures(rows, seconds, seconds - base_seconds, peak_mb - base_mb)
+    report_and_exit(figures)
 
 
-def _held(rows: int, seconds: float, beyond: float, more_mb: float) -> list[Figure]:
-    """The figures of one number of rows, with the targets that there are."""
+def _figures(rows: int, seconds: float, beyond: float, more_mb: float) -> list[Figure]:
+    """Return the figures of one number of rows, with their targets."""
     name, most = f"resume of {rows:,} finished rows", MOST_SECONDS.get(rows)
     if most is None:
         return [Figure(name, f"{seconds:.2f} s")]
@@ -71,23 +71,27 @@ def _held(rows: int, seconds: float, beyond: float, more_mb: float) -> list[Figu
     return [at_most(name, seconds, most, " s"), at_most(f"{name}, memory above the first", more_mb, MOST_MB, " MB")]
 
 
-def _measured(place: Path, rows: int) -> tuple[dict[str, float], float, float]:
-    """Seconds of each part, peak in MB, and seconds of the whole command."""
-    _child("made", place, rows)
-    told = orjson.loads(_child("resumed", place, rows))
+def _measure(place: Path, rows: int) -> tuple[dict[str, float], float, float]:
+    """Return the seconds of each part, the peak in MB, and the seconds of the whole command."""
+    _run_child("make_run", place, rows)
+    result = orjson.loads(_run_child("resume_run", place, rows))
     command = run_command(place / "prompts.csv", NOBODY)
     seconds = min(cost_of(command).seconds for _ in range(3 if rows < max(MOST_SECONDS) else 1))
-    return told["seconds"], told["peak_mb"], seconds
+    return result["seconds"], result["peak_mb"], seconds
 
 
-def _child(part: str, place: Path, rows: int) -> bytes:
-    """What a function of this file says in a process of its own, whose memory is its alone."""
-    command = [sys.executable, "-c", f"import rows; rows.{part}({str(place)!r}, {rows})"]
-    return subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, check=True).stdout
+def _run_child(function: str, place: Path, rows: int) -> bytes:
+    """Run a function of this file in its own process; returns what it prints."""
+    command = [
+        sys.executable,
+        "-c",
+        f"from benchmarks.speed import million_rows; million_rows.{function}({str(place)!r}, {rows})",
+    ]
+    return subprocess.run(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, check=True).stdout
 
 
-def made(place: str, rows: int) -> None:
-    """Make a prompt file, and beside it the folder of a run that has ended."""
+def make_run(place: str, rows: int) -> None:
+    """Create a prompt file, and beside it the folder of a finished run."""
     from imagen_batch.ledger.writer import LedgerWriter  # noqa: PLC0415 - only children import what takes memory
     from imagen_batch.planning.requests import requests_for  # noqa: PLC0415
 
@@ -95,30 +99,30 @@ def made(place: str, rows: int) -> None:
     with source.open("w", encoding="utf-8") as file:
         file.write("id,prompt,aspect_ratio,chapter\n")
         file.writelines(f'r{row},"{PROMPT} {row}",16:9,{row % 12}\n' for row in range(rows))
-    plan = _examined(source)
+    plan = _plan(source)
     storage = _unflushed(Path(place) / "out")
     writer = LedgerWriter(storage, now=1_764_000_000.0)
-    for order in plan.orders():
-        base = plan.asked.base(order.row.row)
+    for order in plan.planned_rows():
+        base = plan.index.row_key(order.row.row)
         for request in requests_for(order, base, range(1, order.samples + 1)):
-            writer.sent(request, attempt=1, at=1_764_000_000.0)
-            writer.done(request, *_result(request, storage.path))
+            writer.record_sent(request, attempt=1, at=1_764_000_000.0)
+            writer.record_result(request, *_result(request, storage.path))
     writer.close()
 
 
-def resumed(place: str, rows: int) -> None:
-    """Resume that run, and tell what its parts took as JSON."""
+def resume_run(place: str, rows: int) -> None:
+    """Resume that run, and print the time of its parts as JSON."""
     from imagen_batch.planning.pending import count_pending  # noqa: PLC0415
     from imagen_batch.runs.run import open_run  # noqa: PLC0415
 
     seconds: dict[str, float] = {}
     with _timed(seconds, PARTS[0]):
-        plan = _examined(Path(place) / "prompts.csv")
+        plan = _plan(Path(place) / "prompts.csv")
     opened = open_run(plan, env={})
     with _timed(seconds, PARTS[1]):
         run = opened.__enter__()
     with _timed(seconds, PARTS[2]):
-        assert count_pending(plan, run.past).requests == 0
+        assert count_pending(plan, run.history).requests == 0
     with _timed(seconds, PARTS[3]):
         assert run.finish().counts["ok"] == rows
     opened.__exit__(None, None, None)
@@ -133,22 +137,22 @@ def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
 
 
 def _peak_mb() -> float:
-    """Of this program since it was started; what `getrusage` tells begins with the parent's."""
+    """Return this program's peak; that of `getrusage` starts with the parent's."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def _examined(source: Path) -> Any:
+def _plan(source: Path) -> Any:
     from imagen_batch.planning.plan import make_plan  # noqa: PLC0415
-    from imagen_batch.settings import validated  # noqa: PLC0415
+    from imagen_batch.settings import make_settings  # noqa: PLC0415
 
     folder = str(source.parent / "out")
     chosen = {"prompts": str(source), "out": folder, "provider": "simulator", "base_url": NOBODY}
-    return make_plan(validated(chosen), today=TODAY)
+    return make_plan(make_settings(chosen), today=TODAY)
 
 
 def _unflushed(folder: Path) -> Any:
-    """A folder whose ledger is written like any other, but not flushed with each record."""
+    """Return a folder whose ledger is not flushed with each record."""
     from imagen_batch.storage import Folder  # noqa: PLC0415
 
     class Log:
@@ -169,7 +173,7 @@ def _unflushed(folder: Path) -> Any:
 
 
 def _result(request: Any, folder: Path) -> tuple[Any, Any]:
-    """Samples and trace of an answered request, and a file for each sample."""
+    """Return samples and trace of a finished request, and write a file for each sample."""
     from imagen_batch.records import RequestTrace, SampleResult  # noqa: PLC0415
 
     samples = []

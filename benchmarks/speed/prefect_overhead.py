@@ -1,9 +1,10 @@
-"""How much of a run's time is Prefect's?
+"""Measures Prefect's share of a run's time.
 
     python -m benchmarks.speed.prefect_overhead [REQUESTS ...]      default 1000; the target is for 20000 (7 minutes)
 
-Requests of one second, 50 at once, tiny pictures: `imagen-batch run` with a Prefect server of its own, and the same
-job without Prefect at the same time, so that a slow moment is slow for both. From the command to its exit.
+Requests take one second, 50 at once, with tiny images. `imagen-batch run` with its own Prefect server and the same
+job without Prefect run at the same time, so that a slow moment affects both. Times are from the command to its
+exit.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.support.figures import Figure, tell
+from benchmarks.support.figures import Figure, report_and_exit
 from benchmarks.support.processes import Cost, cost_of, run_command, write_prompts
 from benchmarks.support.replay_server import replay
 
 AT_ONCE, LATENCY_S = 50, 1.0
-MOST, MEANT_FOR = 0.03, 20_000
-PLAIN = str(Path(__file__).with_name("plain.py"))
+LIMIT, LIMIT_FROM = 0.03, 20_000
+WITHOUT_PREFECT = "benchmarks.support.without_prefect"
 
 
 def main() -> None:
-    """Both for each number of requests."""
+    """Run both for each number of requests."""
     os.environ.pop("PREFECT_API_URL", None)
     numbers = [int(argument) for argument in sys.argv[1:]] or [1000]
     figures = []
@@ -38,16 +39,16 @@ def main() -> None:
                 flush=True,
             )
             name = f"orchestration, {requests} requests"
-            target, holds = (f"<= {MOST:.0%}", share <= MOST) if requests >= MEANT_FOR else ("", None)
+            target, holds = (f"<= {LIMIT:.0%}", share <= LIMIT) if requests >= LIMIT_FROM else ("", None)
             figures.append(Figure(name, f"{share:.1%}", target, holds))
-    tell(figures)
+    report_and_exit(figures)
 
 
 def _both(place: Path, url: str, requests: int) -> tuple[Cost, Cost]:
     source, other = (write_prompts(place / name, requests) for name in ("with", "without"))
     commands = (
         run_command(source, url, "--concurrency", str(AT_ONCE)),
-        [sys.executable, PLAIN, str(other), url, str(AT_ONCE)],
+        [sys.executable, "-m", WITHOUT_PREFECT, str(other), url, str(AT_ONCE)],
     )
     with ThreadPoolExecutor(2) as threads:
         with_it, without = threads.map(cost_of, commands)

@@ -1,9 +1,9 @@
-"""How long from the command to the first request, and from the last reply to the exit? And until `--help`?
+"""Measures the time from the command to the first request, from the last reply to the exit, and of `--help`.
 
     python -m benchmarks.speed.startup [RUNS=5]
 
-Runs `imagen-batch run` on 10 prompts against a simulator in this process, with and without a Prefect server of
-its own having to boot, and prints the median of each figure in seconds.
+Runs `imagen-batch run` on 10 prompts against a simulator in this process, once starting its own Prefect server and
+once using a running one, and prints the median of each figure in seconds.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.support.figures import at_most, tell
+from benchmarks.support.figures import at_most, report_and_exit
 from benchmarks.support.processes import COMMAND, cost_of, prefect_server, run_command, write_prompts
 from imagen_batch.simulator import Simulator
 
-PICTURES, LATENCY_S = 10, 0.2
+IMAGES, LATENCY_S = 10, 0.2
 FIRST_S = {"own server": 5.0, "PREFECT_API_URL set": 2.5}
 LAST_S, HELP_S = 2.5, 0.4
 
@@ -40,12 +40,12 @@ def main() -> None:
         first, last = (statistics.median(one[index] for one in figure) for index in (0, 1))
         figures.append(at_most(f"first request, {name}", first, FIRST_S[name], " s"))
         figures.append(at_most(f"last reply to exit, {name}", last, LAST_S, " s"))
-    tell([*figures, at_most("--help", statistics.median(helps), HELP_S, " s")])
+    report_and_exit([*figures, at_most("--help", statistics.median(helps), HELP_S, " s")])
 
 
 def _once(env: Mapping[str, str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder, Simulator(latency=LATENCY_S) as sim:
-        command = run_command(write_prompts(Path(folder) / "run", PICTURES), sim.url)
+        command = run_command(write_prompts(Path(folder) / "run", IMAGES), sim.url)
         began = time.time()
         subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
         ended = time.time()

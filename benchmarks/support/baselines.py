@@ -1,12 +1,12 @@
-"""How do others make pictures? What a run is held against.
+"""Other clients that a run is compared with.
 
-    python -m benchmarks.support.baselines loop|sdk|floor URL PICTURES FOLDER
+    python -m benchmarks.support.baselines loop|sdk|floor URL IMAGES FOLDER
 
-    loop    the plain one of the API's own example, one request after the other
+    loop    the loop of the API's own example, one request after the other
     sdk     Google's own client, 32 requests at once
-    floor   receives and writes bytes as they come, and knows nothing of pictures: nobody can cost less
+    floor   only receives and writes bytes: the lower bound of the cost
 
-None of them checks anything. `sdk` runs in an environment of its own, so nothing of ours is imported.
+None of them checks anything. `sdk` runs in its own environment, so this file imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY = "no-key-for-the-replay"
 
 
 def loop(url: str, pictures: int, folder: Path) -> None:
-    """Post, take the JSON apart, decode, write; then the next."""
+    """Post, parse the JSON, decode and write, one image after the other."""
     import requests  # noqa: PLC0415 - each has only its own
 
     address = f"{url}/v1beta/models/{MODEL}:predict"
@@ -35,7 +35,7 @@ def loop(url: str, pictures: int, folder: Path) -> None:
 
 
 def sdk(url: str, pictures: int, folder: Path) -> None:
-    """A task for each picture, and a semaphore."""
+    """Use one task for each image, and a semaphore."""
     from google import genai  # noqa: PLC0415
 
     client = genai.Client(api_key=KEY, http_options=genai.types.HttpOptions(base_url=url))
@@ -57,7 +57,7 @@ def sdk(url: str, pictures: int, folder: Path) -> None:
 
 
 def floor(url: str, pictures: int, folder: Path) -> None:
-    """One reply after the other into the same memory, and three quarters of it, as base64 would be, into a file."""
+    """Receive each reply into the same memory and write three quarters of it, the size of decoded base64."""
     asking = f"POST /v1beta/models/{MODEL}:predict HTTP/1.1\r\nHost: replay\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     view = memoryview(bytearray(2**22))
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:

@@ -1,4 +1,4 @@
-"""How is a benchmark's figure told, to who runs it and to the one table of all?"""
+"""Reports a benchmark's figures, on the terminal and to the table of `run_all`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NoReturn
 
 import orjson
 
-TOLD_IN = "BENCHMARK_FIGURES"
-"""The variable that names the file to add figures to, as JSON lines."""
+FIGURES_FILE = "BENCHMARK_FIGURES"
+"""The environment variable with the file to which figures are appended, as JSON lines."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, in words. `holds` is None where there is no target."""
+    """A measured figure as text. `holds` is None where there is no target."""
 
     name: str
     figure: str
@@ -26,27 +26,27 @@ class Figure:
 
 
 def at_most(name: str, value: float, limit: float, unit: str = "") -> Figure:
-    """A figure that must not be larger than `limit`."""
+    """Return a figure that must not be larger than `limit`."""
     return Figure(name, f"{value:.2f}{unit}", f"<= {limit:.2f}{unit}", value <= limit)
 
 
 def at_least(name: str, value: float, limit: float, unit: str = "") -> Figure:
-    """A figure that must not be smaller than `limit`."""
+    """Return a figure that must not be smaller than `limit`."""
     return Figure(name, f"{value:.2f}{unit}", f">= {limit:.2f}{unit}", value >= limit)
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """A line for each figure, in columns."""
+    """Format the figures as a table."""
     words = {None: "", True: "yes", False: "NO"}
     rows = [("", "figure", "target", "holds"), *((f.name, f.figure, f.target, words[f.holds]) for f in figures)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
-def tell(figures: Sequence[Figure]) -> NoReturn:
-    """Print the figures, and end the benchmark: with 1 when a target is missed."""
+def report_and_exit(figures: Sequence[Figure]) -> NoReturn:
+    """Print the figures and exit, with 1 when a target is missed."""
     print(table(figures), flush=True)
-    if told_in := os.environ.get(TOLD_IN):
-        with Path(told_in).open("ab") as file:
+    if path := os.environ.get(FIGURES_FILE):
+        with Path(path).open("ab") as file:
             file.writelines(orjson.dumps(asdict(figure)) + b"\n" for figure in figures)
     sys.exit(any(figure.holds is False for figure in figures))

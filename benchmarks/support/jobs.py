@@ -1,6 +1,6 @@
-"""How do the proofs run a job, and how do they look at what it left?
+"""Runs jobs for the reliability tests, and inspects their folders.
 
-A run without Prefect, in this process, against a simulator that the proof holds in its own hands.
+A job runs without Prefect, in this process, against a simulator that the test controls.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ import pyarrow.parquet as pq
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 
 IMAGEN = "imagen-4.0-generate-001"
-_BEFORE_ITS_END = date(2026, 1, 1)  # Imagen is retired since; its dialect is not
+_BEFORE_ITS_END = date(2026, 1, 1)  # Imagen is retired, but its dialect is still in use
 _SHARDS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run left. `seconds` is the time from its opening until no attempt was left."""
+    """The result of a run. `seconds` is the time from its start until the last attempt ended."""
 
     summary: Summary
     folder: Path
@@ -39,12 +39,12 @@ class Ran:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The manifest."""
+        """The rows of the manifest."""
         return list(pq.read_table(self.folder / "manifest.parquet").to_pylist())
 
 
 def prompt_file(folder: Path, count: int) -> Path:
-    """A prompt file of that many rows."""
+    """Write a prompt file with `count` rows."""
     path = folder / "prompts.csv"
     path.write_text("prompt\n" + "".join(f"picture {number}\n" for number in range(count)), encoding="utf-8")
     return path
@@ -54,22 +54,22 @@ def job(source: Path, url: str, **chosen: Any) -> Ran:
     """Run `source` against the simulator at `url`, into `out` beside it unless `chosen` says where."""
     folder = source.parent / "out"
     settings = {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": url}
-    plan = make_plan(validated({**settings, "wait_initial": 0.01, **chosen}), today=_BEFORE_ITS_END)
+    plan = make_plan(make_settings({**settings, "wait_initial": 0.01, **chosen}), today=_BEFORE_ITS_END)
     began = time.monotonic()
     with open_run(plan, env={}) as run, ThreadPoolExecutor(_SHARDS_AT_ONCE) as window:
         list(window.map(run.make, run.shards()))
         seconds = time.monotonic() - began
-        return Ran(run.finish(), Path(plan.settings.place), seconds)
+        return Ran(run.finish(), Path(plan.settings.folder), seconds)
 
 
 def wrong_pictures(ran: Ran, sim: Simulator) -> list[str]:
-    """Pictures that are not, byte for byte, what the simulator sent for their prompt."""
+    """Return the images that are not, byte for byte, what the simulator sent for their prompt."""
     sent = {picture.sha256 for picture in sim.pictures if picture.whole}
     return [row["file"] for row in ran.rows if row["status"] == "ok" and not _right(row, ran.folder, sent)]
 
 
 def strays(ran: Ran) -> list[str]:
-    """Files that no row of the manifest accounts for: nameless pictures, temporary files."""
+    """Return the files that are in no row of the manifest: unnamed images, temporary files."""
     known = {row["file"] for row in ran.rows if row["file"]}
     state = ran.folder / ".imagen-batch"
     places = (ran.folder / "images", state / "incoming", state / "rescued")
@@ -78,13 +78,13 @@ def strays(ran: Ran) -> list[str]:
 
 
 def ledgers(folder: Path) -> list[list[dict[str, Any]]]:
-    """The records of a run folder's ledger files, oldest file first; read here without the reader under proof."""
+    """Return the records of each ledger file, oldest file first, without using the reader under test."""
     paths = sorted((folder / ".imagen-batch" / "ledger").glob("*.jsonl"))
     return [[orjson.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()] for path in paths]
 
 
 def close(laws: Mapping[str, bool]) -> None:
-    """Name the laws that do not hold, and end the proof: with 1 when there is one."""
+    """Print the laws that do not hold and exit, with 1 if there is one."""
     broken = [law for law, holds in laws.items() if not holds]
     print(*(f"BROKEN: {law}" for law in broken), f"{len(laws) - len(broken)} of {len(laws)} laws hold", sep="\n")
     sys.exit(bool(broken))

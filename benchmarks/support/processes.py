@@ -1,6 +1,7 @@
-"""What does a command cost, with all that it started itself?
+"""Measures the cost of a command, including its child processes.
 
-A child's peak of memory is never told smaller than its parent's was when it started: import little beside this.
+A child's reported peak memory is at least its parent's at the start of the child, so import little beside this
+module.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Cost:
 
 
 def cost_of(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Cost:
-    """Run `command` to its end. Raises CalledProcessError, after passing on what it said, unless it ends well."""
+    """Run `command`. If it fails, print its standard error and raise CalledProcessError."""
     began = time.monotonic()
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         assert child.stderr
@@ -44,7 +45,7 @@ def cost_of(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
 
 
 def run_command(source: Path, url: str, *options: str) -> list[str]:
-    """`imagen-batch run` of `source`, into `out` beside it, from the service at `url`."""
+    """Return the command `imagen-batch run` of `source`, into `out` beside it, with the service at `url`."""
     folder = str(source.parent / "out")
     return [
         COMMAND,
@@ -62,7 +63,7 @@ def run_command(source: Path, url: str, *options: str) -> list[str]:
 
 
 def write_prompts(folder: Path, count: int) -> Path:
-    """A prompt file of that many rows in `folder`, which is made."""
+    """Create `folder` with a prompt file of `count` rows."""
     folder.mkdir(parents=True)
     path = folder / "prompts.csv"
     path.write_text("prompt\n" + "".join(f"picture {number}\n" for number in range(count)), encoding="utf-8")
@@ -70,14 +71,14 @@ def write_prompts(folder: Path, count: int) -> Path:
 
 
 def empty_pictures(folder: Path) -> None:
-    """Give the room of all pictures back. Names stay: a file system may go slow on ones that were just deleted."""
+    """Free the space of all images. Their names stay, because deleting many files may slow the file system down."""
     for path in folder.rglob("*.png"):
         os.truncate(path, 0)
 
 
 @contextmanager
 def prefect_server() -> Iterator[OwnServer]:
-    """A Prefect server that answers, and that the commands of the block find in PREFECT_API_URL."""
+    """Run a Prefect server and set PREFECT_API_URL for the commands of the block."""
     server = OwnServer()
     try:
         server.wait()
@@ -88,6 +89,6 @@ def prefect_server() -> Iterator[OwnServer]:
 
 
 def cpu_of(server: OwnServer) -> float:
-    """Seconds of CPU that a server took so far."""
+    """Return the seconds of CPU that a server has used."""
     fields = Path(f"/proc/{server._child.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND

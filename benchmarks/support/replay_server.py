@@ -1,10 +1,10 @@
-"""How fast can an image service answer that has nothing to do but send prepared bytes?
+"""Runs an image service that only sends prepared bytes, and measures its speed.
 
     python -m benchmarks.support.replay_server [REPLIES=3000]
 
-A service for benchmarks, in a process of its own, so that it is the client that is measured: both dialects, one
-picture, the same for each prompt, after `latency` seconds. Run as a command it is asked by a client that does
-nothing but receive: at least 500 pictures of 1.4 MB a second, else it would be in the way.
+The service runs in its own process, so that benchmarks measure the client: both dialects, the same image for each
+prompt, after `latency` seconds. Run as a command, it answers a client that only receives; at least 500 images of
+1.4 MB a second are required, so that the service is not the bottleneck.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ import orjson
 LEAST_A_SECOND = 500
 _CLIENTS = 4
 _BACKLOG = 512
-_SEND_BUFFER_BYTES = 2**22  # a whole reply goes to the kernel at once
+_SEND_BUFFER_BYTES = 2**22  # the kernel takes a whole reply at once
 _PATH = "/v1beta/models/gemini-nano-banana-2.1:generateContent"
 _SIDE_LARGE, _SIDE_TINY = 1024, 8
-_SHADES = 7  # of noise: a picture of 1.4 MB
+_SHADES = 7  # of noise: an image of 1.4 MB
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What the service did since it was last asked: `seconds` from the first request's end to the last reply's."""
+    """The replies since the last call: `seconds` from the end of the first request to the end of the last reply."""
 
     replies: int
     seconds: float
 
 
 class Replay:
-    """A running service, as seen from outside."""
+    """A running service, seen from the benchmark."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def tally(self) -> Tally:
-        """Take the tally; counting begins anew."""
+        """Return the count and reset it."""
         with urllib.request.urlopen(self.url + "/tally") as reply:
             return Tally(**orjson.loads(reply.read()))
 
 
 @contextmanager
 def replay(*, tiny: bool = False, latency: float = 0.0) -> Iterator[Replay]:
-    """A service on loopback that lives as long as the block, or as long as this process."""
+    """Run a service on loopback until the block or this process ends."""
     command = [sys.executable, __file__, "serve", "tiny" if tiny else "large", str(latency)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin
@@ -65,7 +65,7 @@ def replay(*, tiny: bool = False, latency: float = 0.0) -> Iterator[Replay]:
 
 
 class Service:
-    """Threads that answer, one for each connection."""
+    """A server with one thread for each connection."""
 
     def __init__(self, *, tiny: bool, latency: float) -> None:
         self._latency = latency
@@ -92,7 +92,7 @@ class Service:
                     name, _, value = header.partition(b":")
                     length = int(value) if name.lower() == b"content-length" else length
                 stream.read(length)
-                connection.sendall(self._taken() if path == b"/tally" else self._answer(path))
+                connection.sendall(self._take_tally() if path == b"/tally" else self._answer(path))
 
     def _answer(self, path: bytes) -> bytes:
         now = time.monotonic()
@@ -104,7 +104,7 @@ class Service:
             time.sleep(self._latency)
         return self._replies[path.rpartition(b":")[2]]
 
-    def _taken(self) -> bytes:
+    def _take_tally(self) -> bytes:
         with self._lock:
             tally = {"replies": self._count, "seconds": self._last - self._first}
             self._count, self._first, self._last = 0, 0.0, 0.0
@@ -112,7 +112,7 @@ class Service:
 
 
 def picture(side: int) -> bytes:
-    """A PNG of noise with so many pixels a side, always the same."""
+    """Draw a PNG of noise with `side` pixels a side, always the same."""
     import io  # noqa: PLC0415 - only the service draws
     import random  # noqa: PLC0415
 
@@ -158,7 +158,7 @@ def _message(value: object) -> bytes:
 
 
 def serve(size: str, latency: float) -> None:
-    """Be the service: tell the port, and answer until standard input closes."""
+    """Print the port and answer until standard input closes."""
     service = Service(tiny=size == "tiny", latency=latency)
     threading.Thread(target=service.serve, daemon=True).start()
     print(service.port, flush=True)
@@ -166,7 +166,7 @@ def serve(size: str, latency: float) -> None:
 
 
 def main() -> None:
-    """Ask as fast as can be, and print how fast that was."""
+    """Send requests as fast as possible and print the rate."""
     from benchmarks.support.jobs import close  # noqa: PLC0415 - the service itself has no use for it
 
     replies = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
@@ -182,7 +182,7 @@ def main() -> None:
 
 
 def _received(address: tuple[str, int], count: int) -> int:
-    """Bytes of so many replies, one after the other on a connection."""
+    """Receive `count` replies on one connection; returns their bytes."""
     asking = f"POST {_PATH} HTTP/1.1\r\nHost: replay\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     buffer = bytearray(2**22)
     size = 0

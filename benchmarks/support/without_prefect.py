@@ -1,8 +1,8 @@
-"""What does a run without Prefect cost? The same job as a command of its own.
+"""Runs a job without Prefect, as a command.
 
     python -m benchmarks.support.without_prefect PROMPTS URL CONCURRENCY
 
-Into `out` beside the prompt file.
+The run goes into `out` beside the prompt file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Do the disk, the ledger and the tables of a run agree?
+"""Compares the files, the ledger and the tables of a run, and reports every difference.
 
-The ledger is taken at its word and the folder is only read. Pictures that the ledger knows and the input no
-longer asks for are as they should be. Each damage is told once, under the kind that says most about it.
+The ledger counts as true, and the folder is only read. Images that the ledger knows and the input no longer requests
+are in order. Each damage is reported once, under the kind that says most about it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ from pathlib import Path, PurePosixPath
 
 import orjson
 
-from imagen_batch.audit.expected import ExpectedSample, Recorded, Risk, Slot, expected_samples, read_recorded
-from imagen_batch.audit.findings import Audit, Finding, in_order
-from imagen_batch.audit.pictures import (
+from imagen_batch.audit.expected import (
+    ExpectedSample,
+    LedgerTotals,
+    Risk,
+    SampleKey,
+    expected_samples,
+    read_ledger_totals,
+)
+from imagen_batch.audit.findings import Audit, Finding, sort_findings
+from imagen_batch.audit.image_checks import (
     ImageCheck,
     check_images,
-    digest_of,
+    hash_file,
     image_findings,
+    image_names,
     integrity_error,
-    picture_files,
 )
 from imagen_batch.audit.tables import check_tables
 from imagen_batch.errors import FolderBusy, SettingsInvalid
@@ -29,54 +36,57 @@ from imagen_batch.images.store import RESCUED, STAGING
 from imagen_batch.inputs.snapshot import SETTINGS, reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import damaged_lines
-from imagen_batch.settings import validated
-from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, in_reach, open_storage
+from imagen_batch.settings import make_settings
+from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, explain_storage_errors, open_storage
 from imagen_batch.storage.regular_files import file_names, irregularity
+from imagen_batch.text import plural
+
+_INPUT_COPIES = tuple(f"{STATE}/input.{suffix}" for suffix in ("csv", "tsv", "txt", "jsonl"))
 
 
-def audit(place: str | Path) -> Audit:
-    """Compare everything in `place`.
+def audit(location: str | Path) -> Audit:
+    """Compare everything in `location`.
 
-    Raises SettingsInvalid where there is no run or a file can't be read, FolderBusy while a run is at work.
+    Raises SettingsInvalid if there is no run or a file cannot be read, FolderBusy while a run is using the folder.
     """
-    with in_reach(place, to="be read"):
-        storage = open_storage(place)
+    with explain_storage_errors(location, to="be read"):
+        storage = open_storage(location)
         if storage.is_locked():
-            raise FolderBusy(f"a run is at work in {storage.place}: it can be audited when that has ended")
-        return audited(storage)
+            raise FolderBusy(f"a run is using {storage.location}; audit it when that run has ended")
+        return audit_storage(storage)
 
 
-def audited(storage: Storage) -> Audit:
-    """The same for whoever holds the lock."""
-    damaged = (*unreadable(storage), *_damaged_lines(storage))
-    if damaged:  # there is nothing to compare with
-        return Audit(storage.place, 0, damaged)
-    ledger, plan = storage.logs(LEDGER), reload_plan(storage.place)
-    recorded, past = read_recorded(ledger), read_history(ledger)
-    asked = partial(expected_samples, plan, past)
-    seen = check_images(asked(), storage, known=frozenset(recorded.files.values()))
-    strays = [path for path in picture_files(storage) if path not in recorded.files]
-    arrived = _arrived(past, strays, storage)
-    digests = _digests(strays, arrived, storage)
+def audit_storage(storage: Storage) -> Audit:
+    """Compare everything in `storage`, whose lock the caller may hold."""
+    damaged = (*snapshot_findings(storage), *_ledger_findings(storage))
+    if damaged:  # nothing to compare with
+        return Audit(storage.location, 0, damaged)
+    ledger, plan = storage.logs(LEDGER), reload_plan(storage.location)
+    totals, history = read_ledger_totals(ledger), read_history(ledger)
+    expected = partial(expected_samples, plan, history)
+    checks = check_images(expected(), storage, known=frozenset(totals.files.values()))
+    untracked = [path for path in image_names(storage) if path not in totals.files]
+    unrecorded = _find_unrecorded(history, untracked, storage)
+    digests = _hash_untracked(untracked, unrecorded, storage)
     of_samples = [
-        *image_findings(seen, _places(digests, storage, wanted=seen.bad)),
-        *_unanswered(asked(), arrived, recorded),
+        *image_findings(checks, _locate_by_digest(digests, storage, damaged=checks.bad)),
+        *_attempt_findings(expected(), unrecorded, totals),
     ]
-    of_files = _untracked(digests, recorded, used={one.found_at for one in of_samples})
-    odd = _irregular(storage, told={one.path for one in of_samples})
-    reported = {(one.row or 0, one.sample or 0): one for one in of_samples}
-    of_tables = check_tables(storage, plan, past, reported=reported)
-    return Audit(storage.place, seen.checked, in_order((*of_samples, *of_files, *odd, *of_tables)))
+    of_files = _untracked_findings(digests, totals, used={finding.found_at for finding in of_samples})
+    irregular = _irregular_findings(storage, reported={finding.path for finding in of_samples})
+    reported = {(finding.row or 0, finding.sample or 0): finding for finding in of_samples}
+    of_tables = check_tables(storage, plan, history, reported=reported)
+    return Audit(storage.location, checks.checked, sort_findings((*of_samples, *of_files, *irregular, *of_tables)))
 
 
-def unreadable(storage: Storage) -> Iterator[Finding]:
-    """The finding about settings that can't be read, or about a stored input that is no file.
+def snapshot_findings(storage: Storage) -> Iterator[Finding]:
+    """Yield the finding about unreadable settings, or about a stored input that is not a file.
 
     Raises SettingsInvalid where there is no run at all.
     """
-    for name in (SETTINGS, *input_copies(storage)):
-        if (odd := irregularity(storage, name)) is not None:
-            yield Finding("damaged", f"is {odd}: run the command of this run again, which writes it anew", name)
+    for name in (SETTINGS, *_INPUT_COPIES):
+        if (kind := irregularity(storage, name)) is not None:
+            yield Finding("damaged", f"is {kind}; run the command of this run again to rewrite it", name)
             return
     if storage.size(SETTINGS) is None:
         return
@@ -84,117 +94,118 @@ def unreadable(storage: Storage) -> Iterator[Finding]:
         _check_settings(orjson.loads(storage.read(SETTINGS)))
     except (orjson.JSONDecodeError, SettingsInvalid) as error:
         reason = str(error).splitlines()[0]
-        yield Finding("damaged", f"{reason}; run the command of this run again, which writes it anew", SETTINGS)
+        yield Finding("damaged", f"{reason}; run the command of this run again to rewrite it", SETTINGS)
 
 
 def _check_settings(stored: object) -> None:
     if not isinstance(stored, dict) or not stored.keys() >= {"prompts", "provider"}:
         raise SettingsInvalid("holds no settings of a run")
-    validated(stored)
+    make_settings(stored)
 
 
-def input_copies(storage: Storage) -> list[str]:
-    """Names that the copy of the prompt file may have, of those that are there, whatever they are."""
-    names = (f"{STATE}/input.{one}" for one in ("csv", "tsv", "txt", "jsonl"))
-    return [name for name in names if irregularity(storage, name) or storage.size(name) is not None]
-
-
-def _damaged_lines(storage: Storage) -> Iterator[Finding]:
+def _ledger_findings(storage: Storage) -> Iterator[Finding]:
     for damage, _ in damaged_lines(storage.logs(LEDGER)):
         detail = f"line {damage.line}, byte {damage.offset}: {damage.reason}"
         yield Finding("damaged", detail, f"{LEDGER}/{damage.path.name}")
 
 
-def _places(digests: Mapping[str, bytes], storage: Storage, *, wanted: Collection[ImageCheck]) -> dict[bytes, str]:
-    """Where the bytes of lost images may lie: among strays, and where a repair or a killed run left files."""
-    places = {digest: path for path, digest in digests.items()}
-    if any(look.kind not in {None, "edited", "mislabelled"} for look in wanted):
+def _locate_by_digest(
+    digests: Mapping[str, bytes], storage: Storage, *, damaged: Collection[ImageCheck]
+) -> dict[bytes, str]:
+    """Map digests to the files that may hold lost images: untracked ones, and those of repairs and killed runs."""
+    paths = {digest: path for path, digest in digests.items()}
+    if any(check.kind not in {None, "edited", "mislabelled"} for check in damaged):
         for below in (SET_ASIDE, RESCUED, STAGING):
             for name, _ in storage.sizes(below):
-                digest = digest_of(storage, name)
+                digest = hash_file(storage, name)
                 if digest is not None:
-                    places.setdefault(digest, name)
-    return places
+                    paths.setdefault(digest, name)
+    return paths
 
 
-def _irregular(storage: Storage, *, told: Collection[str | None]) -> Iterator[Finding]:
-    """Links, pipes and the like among the images."""
+def _irregular_findings(storage: Storage, *, reported: Collection[str | None]) -> Iterator[Finding]:
+    """Yield a finding for each link, pipe and the like among the images."""
     for name in file_names(storage, "images"):
-        if name not in told and (odd := irregularity(storage, name)) is not None:
-            yield Finding("irregular", f"is {odd}; nothing follows or changes it", name)
+        if name not in reported and (kind := irregularity(storage, name)) is not None:
+            yield Finding("irregular", f"is {kind}; it is neither followed nor changed", name)
 
 
 @dataclass(frozen=True, slots=True)
 class UnrecordedImage:
-    """A whole picture of an attempt that has no result. `paths` also names further links to it."""
+    """A whole image of an attempt that has no result. `paths` also has further links to it."""
 
-    slot: Slot
+    sample: SampleKey
     key: str
     paths: tuple[str, ...]
 
 
-def _arrived(past: History, strays: Collection[str], storage: Storage) -> list[UnrecordedImage]:
-    by_stem = {str(PurePosixPath(path).with_suffix("")): path for path in strays}
+def _find_unrecorded(history: History, untracked: Collection[str], storage: Storage) -> list[UnrecordedImage]:
+    by_stem = {str(PurePosixPath(path).with_suffix("")): path for path in untracked}
     found: dict[tuple[str, int], UnrecordedImage] = {}
-    for attempt in past.open.values():
+    for attempt in history.open.values():
         for number, name in zip(attempt.numbers, attempt.names, strict=True):
-            if past.status(attempt.base, number) == "ok":
+            if history.status(attempt.base, number) == "ok":
                 continue
-            # A name of the user's own does not say whose image it is: that may be an earlier prompt's.
-            stems = [stem for stem in (name, f"{name}_{attempt.key[:8]}") if stem.endswith(f"_{attempt.key[:8]}")]
-            named = [by_stem[stem] for stem in stems if stem in by_stem]
-            places = [f"{STAGING}/{attempt.key}_{number}", *named]
+            # A name chosen by the user does not identify an image: it may be that of an earlier prompt.
+            suffix = f"_{attempt.key[:8]}"
+            stems = [stem for stem in (name, name + suffix) if stem.endswith(suffix)]
+            candidates = [
+                f"{STAGING}/{attempt.key}_{number}",
+                *(by_stem[stem] for stem in stems if stem in by_stem),
+            ]
             whole = tuple(
-                place for place in places if storage.size(place) is not None and not integrity_error(storage, place)
+                path for path in candidates if storage.size(path) is not None and not integrity_error(storage, path)
             )
             if whole:
                 found[attempt.key, number] = UnrecordedImage((attempt.base, number), attempt.key, whole)
     return list(found.values())
 
 
-def _digests(strays: Iterable[str], arrived: Iterable[UnrecordedImage], storage: Storage) -> dict[str, bytes]:
-    """SHA-256 of each stray but those that arrived without a record."""
-    claim = {path for one in arrived for path in one.paths}
-    hashed = ((path, digest_of(storage, path)) for path in strays if path not in claim)
-    return {path: digest for path, digest in hashed if digest}
+def _hash_untracked(
+    untracked: Iterable[str], unrecorded: Iterable[UnrecordedImage], storage: Storage
+) -> dict[str, bytes]:
+    """Return the SHA-256 of each untracked file except unrecorded images."""
+    claimed = {path for image in unrecorded for path in image.paths}
+    digests = ((path, hash_file(storage, path)) for path in untracked if path not in claimed)
+    return {path: digest for path, digest in digests if digest}
 
 
-def _untracked(
-    digests: Mapping[str, bytes], recorded: Recorded, *, used: Collection[str | None]
+def _untracked_findings(
+    digests: Mapping[str, bytes], totals: LedgerTotals, *, used: Collection[str | None]
 ) -> Iterator[Finding]:
-    """Files that nothing accounts for; those in `used` were told as the place of a lost picture."""
-    originals = {digest: path for path, digest in recorded.files.items()}
+    """Yield a finding for each untracked file, except those in `used`: they are reported with a lost image."""
+    originals = {digest: path for path, digest in totals.files.items()}
     for path, digest in digests.items():
         if path in used:
             continue
         if digest in originals:
-            yield Finding("duplicated", f"the same bytes as {originals[digest]}", path)
+            yield Finding("duplicated", f"has the same bytes as {originals[digest]}", path)
         else:
-            yield Finding("foreign", "nothing in the ledger accounts for it", path)
+            yield Finding("foreign", "is not in the ledger", path)
 
 
-def _unanswered(
-    asked: Iterable[ExpectedSample], arrived: Iterable[UnrecordedImage], recorded: Recorded
+def _attempt_findings(
+    expected: Iterable[ExpectedSample], unrecorded: Iterable[UnrecordedImage], totals: LedgerTotals
 ) -> Iterator[Finding]:
-    """The findings about attempts without a result: their picture lies there, or may have been charged."""
-    waiting = {one.slot: one for one in arrived}
-    for one in asked:
-        arrival = waiting.pop((one.base, one.number), None)
-        if arrival is not None:
-            yield _unrecorded(arrival, one.row)
-        elif one.status == "unknown":
-            yield _undelivered(one, recorded.risks.get((one.base, one.number), Risk()))
-    for arrival in waiting.values():
-        yield _unrecorded(arrival, None)
+    """Yield the findings about attempts without a result: images to record, and possible charges."""
+    waiting = {image.sample: image for image in unrecorded}
+    for sample in expected:
+        image = waiting.pop((sample.base, sample.number), None)
+        if image is not None:
+            yield _unrecorded_finding(image, sample.row)
+        elif sample.status == "unknown":
+            yield _undelivered_finding(sample, totals.risks.get((sample.base, sample.number), Risk()))
+    for image in waiting.values():
+        yield _unrecorded_finding(image, None)
 
 
-def _unrecorded(arrival: UnrecordedImage, row: int | None) -> Finding:
-    detail = "it came, but the run ended before the ledger had its record"
-    return Finding("unrecorded", detail, arrival.paths[0], row, arrival.slot[1], arrival.key)
+def _unrecorded_finding(image: UnrecordedImage, row: int | None) -> Finding:
+    detail = "arrived, but the run ended before the ledger recorded it"
+    return Finding("unrecorded", detail, image.paths[0], row, image.sample[1], image.key)
 
 
-def _undelivered(one: ExpectedSample, risk: Risk) -> Finding:
+def _undelivered_finding(sample: ExpectedSample, risk: Risk) -> Finding:
     usd = None if risk.unpriced else round(risk.usd, 6)
-    most = "an unknown price" if usd is None else f"at most ${usd:.2f}"
-    detail = f"{risk.attempts} attempt(s) brought no picture and may have been charged, {most}"
-    return Finding("paid_undelivered", detail, None, one.row, one.number, usd=usd)
+    bound = "an unknown price" if usd is None else f"at most ${usd:.2f}"
+    detail = f"{plural(risk.attempts, 'attempt')} returned no image and may have been charged, {bound}"
+    return Finding("paid_undelivered", detail, None, sample.row, sample.number, usd=usd)

@@ -1,7 +1,7 @@
-"""What does the ledger account for?
+"""Reads from the ledger which images a run must have.
 
-Two views of it: what it says about each sample of the input as it is now, and which files and which lost
-attempts it has ever recorded, also those of rows that are no longer in the input.
+There are two views: the ledger's state of each sample of the current input, and all files and lost attempts it ever
+recorded, including those of rows that are no longer in the input.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from imagen_batch.ledger.reader import BackRecord, DoneRecord, Record, SentRecor
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome, SampleResult
 
-Slot = tuple[str, int]
-"""A sample, by its row's base key and its number."""
+SampleKey = tuple[str, int]
+"""A sample, by its row key and its number."""
 
 SampleId = tuple[int, int]
 """A sample of the input, by its row and its number."""
@@ -24,28 +24,28 @@ SampleId = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSample:
-    """The ledger's word about one sample of the input. `picture` is None unless its status is ok."""
+    """The ledger's state of one sample of the input. `result` is None unless its status is ok."""
 
     row: int
     number: int
     base: str
     status: Outcome
-    picture: SampleResult | None = None
-    key: str | None = None  # of the request that brought the picture
+    result: SampleResult | None = None
+    key: str | None = None  # of the request that returned the image
 
     @property
-    def place(self) -> SampleId:
-        """Row and sample: where it stands in the manifest."""
+    def sample_id(self) -> SampleId:
+        """Row and sample number, which identify the sample in the manifest."""
         return self.row, self.number
 
 
-def expected_samples(plan: RunPlan, past: History) -> Iterator[ExpectedSample]:
-    """Every sample of the input, in order, whatever has become of its file."""
-    plan.keep_earlier_texts(past)
-    for row, (base, samples) in enumerate(plan.asked, 1):
+def expected_samples(plan: RunPlan, history: History) -> Iterator[ExpectedSample]:
+    """Yield every sample of the input, in order, whatever the state of its file."""
+    plan.index.adopt_earlier_keys(history)
+    for row, (base, samples) in enumerate(plan.index, 1):
         for number in range(1, samples + 1):
-            status = past.status(base, number) or "not_attempted"
-            details = past.details(base, number) if status == "ok" else None
+            status = history.status(base, number) or "not_attempted"
+            details = history.details(base, number) if status == "ok" else None
             if details is None:
                 yield ExpectedSample(row, number, base, status)
             else:
@@ -54,7 +54,7 @@ def expected_samples(plan: RunPlan, past: History) -> Iterator[ExpectedSample]:
 
 @dataclass(slots=True)
 class Risk:
-    """Attempts for a sample that may have been charged without bringing it. `usd` is their worst case."""
+    """Attempts for a sample that may have been charged without returning it. `usd` is their worst-case price."""
 
     attempts: int = 0
     usd: float = 0.0
@@ -62,21 +62,21 @@ class Risk:
 
 
 @dataclass(slots=True)
-class Recorded:
-    """All that was ever recorded. Memory grows with paths, hashes and lost attempts only."""
+class LedgerTotals:
+    """Everything that was ever recorded. Memory grows only with paths, hashes and lost attempts."""
 
-    files: dict[str, bytes] = field(default_factory=dict)  # path below the folder -> SHA-256 of what is there
-    risks: dict[Slot, Risk] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # path below the folder -> recorded SHA-256
+    risks: dict[SampleKey, Risk] = field(default_factory=dict)
     _open: dict[tuple[str, int], SentRecord] = field(default_factory=dict)
 
-    def fold(self, record: Record) -> None:
-        """Take one record into account."""
+    def add(self, record: Record) -> None:
+        """Add one record."""
         if isinstance(record, SentRecord):
             self._open[record.key, record.attempt] = record
         elif isinstance(record, BackRecord):
             sent = self._open.pop((record.key, record.attempt), None)
             if sent is not None and record.charged in {"maybe", "yes"}:
-                self._lost(sent)
+                self._add_risk(sent)
         elif isinstance(record, DoneRecord):
             self._open.pop((record.key, record.attempt), None)
             for sample in record.samples:
@@ -84,13 +84,13 @@ class Recorded:
                     self.files[sample.file] = bytes.fromhex(sample.sha256)
                     self.risks.pop((record.base, sample.number), None)
 
-    def end(self) -> None:
-        """There are no more records: what is still open was never answered."""
+    def finish(self) -> None:
+        """Count every attempt that is still open as lost; call this after the last record."""
         for sent in self._open.values():
-            self._lost(sent)
+            self._add_risk(sent)
         self._open.clear()
 
-    def _lost(self, sent: SentRecord) -> None:
+    def _add_risk(self, sent: SentRecord) -> None:
         count = len(sent.names)
         for number in range(sent.first, sent.first + count):
             risk = self.risks.setdefault((sent.base, number), Risk())
@@ -99,10 +99,10 @@ class Recorded:
             risk.unpriced |= sent.usd is None
 
 
-def read_recorded(ledger: Path) -> Recorded:
-    """Fold all files of a ledger. Raises LedgerDamaged."""
-    recorded = Recorded()
+def read_ledger_totals(ledger: Path) -> LedgerTotals:
+    """Add up all files of a ledger. Raises LedgerDamaged."""
+    totals = LedgerTotals()
     for record in read_records(ledger):
-        recorded.fold(record)
-    recorded.end()
-    return recorded
+        totals.add(record)
+    totals.finish()
+    return totals

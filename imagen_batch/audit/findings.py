@@ -1,47 +1,32 @@
-"""What can be wrong with a run's folder, and how is that told?"""
+"""Defines the findings of an audit: what can be wrong with a run's folder."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal[
-    "missing",  # recorded, and gone
-    "truncated",  # there, but not a whole picture
-    "altered",  # a whole picture, but not the recorded one
-    "mislabelled",  # under an extension, or in a manifest row, that is not its own
-    "duplicated",  # the bytes of a recorded picture once more, or two samples with one file between them
-    "foreign",  # nothing in the ledger accounts for it
-    "unrecorded",  # it came, but the run ended before the ledger had its record
-    "paid_undelivered",  # sent and perhaps charged, no picture
-    "stale",  # a table that does not tell what the ledger tells
-    "irregular",  # a link, a pipe or a folder where an image should be
-    "damaged",  # a line of the ledger, or the settings, can't be read
+    "missing",  # recorded, but there is no file
+    "truncated",  # the file is not a whole image
+    "altered",  # a whole image, but not the recorded one
+    "mislabelled",  # has the extension, or the manifest row, of another image
+    "duplicated",  # the same bytes as a recorded image, or two samples that share one file
+    "foreign",  # not in the ledger
+    "unrecorded",  # arrived, but the run ended before the ledger recorded it
+    "paid_undelivered",  # sent and possibly charged, but no image arrived
+    "stale",  # a table that differs from the ledger
+    "irregular",  # a link, a pipe or a folder in place of an image
+    "damaged",  # an unreadable line of the ledger, or unreadable settings
     "duplicate",  # the service sent the same bytes for different prompts
-    "shape",  # an image with another aspect ratio or size than was asked for
-    "edited",  # a whole image that was changed after it came: kept, and no error
+    "shape",  # an image whose aspect ratio or size is not the requested one
+    "edited",  # a whole image that was changed after it arrived: kept, and not an error
 ]
-KINDS: tuple[Kind, ...] = (
-    "missing",
-    "truncated",
-    "altered",
-    "mislabelled",
-    "duplicated",
-    "foreign",
-    "unrecorded",
-    "paid_undelivered",
-    "stale",
-    "irregular",
-    "damaged",
-    "duplicate",
-    "shape",
-    "edited",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _LOST: tuple[Kind, ...] = ("missing", "truncated", "altered", "irregular")
-_NOTHING_TO_DO: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", "edited")
+_NOTHING_TO_REPAIR: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", "edited")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,49 +39,54 @@ class Finding:
     row: int | None = None
     sample: int | None = None
     key: str | None = None  # of the request
-    usd: float | None = None  # the most that can have been charged for nothing
-    found_at: str | None = None  # where the very bytes that belong to `path` lie
+    usd: float | None = None  # the most that may have been charged without an image
+    found_at: str | None = None  # another file with the recorded bytes of `path`
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found, sorted by kind and row. `checked`: recorded pictures of the input that were looked at."""
+    """All findings, sorted by kind and row. `checked` is the number of recorded images that were checked."""
 
-    place: str
+    location: str
     checked: int
     findings: tuple[Finding, ...]
 
     @property
     def clean(self) -> bool:
-        """Whether disk, ledger and tables agree. An image that the user edited is in order."""
+        """Whether files, ledger and tables agree. An image that the user edited is in order."""
         return len(self.findings) == self.counts["edited"]
 
     @property
     def needs_repair(self) -> bool:
-        """Whether there is anything that a repair can do."""
-        return len(self.of(*_NOTHING_TO_DO)) < len(self.findings)
+        """Whether a repair would change anything."""
+        return len(self.of(*_NOTHING_TO_REPAIR)) < len(self.findings)
 
     @property
     def lost(self) -> list[Finding]:
-        """The findings about images of the input whose bytes are nowhere any more."""
-        return [one for one in self.of(*_LOST) if one.found_at is None and one.row is not None]
+        """The findings about images of the input whose bytes no longer exist anywhere."""
+        return [finding for finding in self.of(*_LOST) if finding.found_at is None and finding.row is not None]
 
     @property
     def counts(self) -> Counter[Kind]:
-        """How many findings of each kind."""
+        """The number of findings of each kind."""
         return Counter(finding.kind for finding in self.findings)
 
     def of(self, *kinds: Kind) -> list[Finding]:
-        """The findings of these kinds."""
+        """Return the findings of these kinds."""
         return [finding for finding in self.findings if finding.kind in kinds]
 
 
-def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """By kind, row and sample; what belongs to no row comes last."""
+def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort by kind, row and sample; findings without a row come last."""
     last = float("inf")
     return tuple(
         sorted(
             findings,
-            key=lambda one: (KINDS.index(one.kind), one.row or last, one.sample or last, one.path or ""),
+            key=lambda finding: (
+                KINDS.index(finding.kind),
+                finding.row or last,
+                finding.sample or last,
+                finding.path or "",
+            ),
         )
     )

@@ -1,7 +1,7 @@
-"""Makes the places of damaged images free and puts found images back, without deleting anything.
+"""Moves damaged images out of their places and restores images that were found elsewhere; deletes nothing.
 
-Each step is one rename or one conditional write, and every step can be repeated: whatever a kill leaves behind lies
-in a place where the next audit looks for it by its checksum (`images`, `set-aside`, `incoming`, `rescued`).
+Each step is one rename or one conditional write, and can be repeated: whatever a kill leaves behind is in a place
+where the next audit looks for it by its checksum (`images`, `set-aside`, `incoming`, `rescued`).
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ from imagen_batch.storage import SET_ASIDE, Storage, open_storage
 from imagen_batch.storage.regular_files import irregularity, linked_parent
 
 
-def quarantine_damaged(audit: Audit, place: str | Path) -> int:
-    """Clear the places of damaged images; returns how many files were set aside. Raises FolderBusy."""
-    storage = open_storage(place)
-    with storage.locked():
+def quarantine_damaged(audit: Audit, location: str | Path) -> int:
+    """Lock the run, then move damaged images away; returns how many files were moved. Raises FolderBusy."""
+    storage = open_storage(location)
+    with storage.hold_lock():
         return clear_places(audit, storage)
 
 
 def clear_places(audit: Audit, storage: Storage) -> int:
-    """The same for whoever holds the lock."""
-    odd = [one.path for one in audit.of("irregular") if one.path and one.row is not None]
-    moved = {path: _copied(path, storage) for path in odd}  # all, before the first link is moved
-    for path in odd:
+    """Move damaged images away and restore lost ones; returns how many files were moved.
+
+    The caller holds the lock.
+    """
+    irregular = [finding.path for finding in audit.of("irregular") if finding.path and finding.row is not None]
+    moved = {path: _copy_target(path, storage) for path in irregular}  # all, before the first link is moved
+    for path in irregular:
         name = linked_parent(storage, path) or path
         if irregularity(storage, name) is not None:
             _quarantine(name, storage)
-    damaged = dict.fromkeys(one.path for one in audit.of("truncated", "altered") if one.path)
+    damaged = dict.fromkeys(finding.path for finding in audit.of("truncated", "altered") if finding.path)
     moved |= {path: _quarantine(path, storage) for path in damaged if not irregularity(storage, path)}
     for finding in audit.of("missing", "truncated", "altered", "mislabelled", "irregular"):
         if finding.found_at and finding.row is not None:
@@ -42,48 +45,50 @@ def clear_places(audit: Audit, storage: Storage) -> int:
 
 
 def keep_copy(name: str, storage: Storage) -> None:
-    """Keep what a table holds now: it is written again, and may hold edits of the user's."""
+    """Copy a table before it is rewritten: it may contain edits of the user's."""
     if irregularity(storage, name) is not None:
         _quarantine(name, storage)
     elif storage.size(name) is not None:
         data = storage.read(name)
-        # The same bytes are kept once, however often a repair is started.
+        # The name has the hash, so that repeated repairs keep the same bytes once.
         storage.create(f"{SET_ASIDE}/{hashlib.sha256(data).hexdigest()[:8]}-{name}", data)
 
 
 def _quarantine(path: str, storage: Storage) -> str:
-    """Move a file out of the way, under a name of its own."""
-    target = next(name for name in _names(path) if storage.size(name) is None and irregularity(storage, name) is None)
+    """Move a file to an unused name below `set-aside`."""
+    target = next(
+        name for name in _targets(path) if storage.size(name) is None and irregularity(storage, name) is None
+    )
     storage.move(path, target)
     return target
 
 
-def _copied(path: str, storage: Storage) -> str:
-    """Copy what a link leads to, so that the link alone can be moved; returns where the bytes are now."""
-    behind = storage.local(path)
-    if not behind.is_file():
+def _copy_target(path: str, storage: Storage) -> str:
+    """Copy the file that a link leads to, so that only the link is moved; returns the path of the copy."""
+    target = storage.local(path)
+    if not target.is_file():
         return path
-    data = behind.read_bytes()
+    data = target.read_bytes()
     copy = f"{SET_ASIDE}/{hashlib.sha256(data).hexdigest()[:16]}-{PurePosixPath(path).name}"
     storage.create(copy, data)
     return copy
 
 
-def _names(path: str) -> Iterator[str]:
-    bare = PurePosixPath(path.removeprefix("images/"))
-    yield f"{SET_ASIDE}/{bare}"
+def _targets(path: str) -> Iterator[str]:
+    name = PurePosixPath(path.removeprefix("images/"))
+    yield f"{SET_ASIDE}/{name}"
     for count in range(2, 1_000_000):
-        yield f"{SET_ASIDE}/{bare.with_name(f'{bare.stem}_{count}{bare.suffix}')}"
+        yield f"{SET_ASIDE}/{name.with_name(f'{name.stem}_{count}{name.suffix}')}"
 
 
 def _restore(finding: Finding, source: str, storage: Storage) -> None:
-    """Copy a picture to its place: where it was found it may be somebody's own."""
+    """Copy an image to its place. The source stays: it may be a file of the user's."""
     assert finding.path is not None
     storage.create(finding.path, storage.read(source))
 
 
 def _stage_for_recovery(finding: Finding, storage: Storage) -> None:
     assert finding.path is not None
-    incoming = f"{STAGING}/{finding.key}_{finding.sample}"
-    if finding.path != incoming:
-        storage.move(finding.path, incoming)
+    staged = f"{STAGING}/{finding.key}_{finding.sample}"
+    if finding.path != staged:
+        storage.move(finding.path, staged)

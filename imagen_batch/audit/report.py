@@ -9,39 +9,37 @@ from dataclasses import asdict
 import orjson
 
 from imagen_batch.audit.findings import KINDS, Audit, Finding
-from imagen_batch.reports.next_steps import absolute
-from imagen_batch.text import json_text, printable
+from imagen_batch.reports.next_steps import make_absolute
+from imagen_batch.text import json_text, plural, printable
 
-_SHOWN_OF_A_KIND = 20
+_MAX_SHOWN_PER_KIND = 20
 
 
 def audit_text(audit: Audit) -> str:
-    """The findings for people: the first few of each kind, and what would be done about them."""
+    """Format the findings for people: the first few of each kind, and what a repair would do."""
+    images = plural(audit.checked, "image")
     if audit.clean:
-        lines = [f"{audit.place}: clean; {audit.checked} pictures are there and as they came{_but_edited(audit)}"]
+        edited = audit.counts["edited"]
+        exception = f", except {edited} that you edited, which are kept" if edited else ""
+        lines = [f"{audit.location}: clean; {images} in place and unchanged{exception}"]
     else:
-        lines = [f"{audit.place}: damaged, {len(audit.findings)} finding(s); {audit.checked} pictures checked"]
+        lines = [f"{audit.location}: damaged, {plural(len(audit.findings), 'finding')}; {images} checked"]
     for kind in KINDS:
-        found = audit.of(kind)
-        lines += [_line(one) for one in found[:_SHOWN_OF_A_KIND]]
-        if len(found) > _SHOWN_OF_A_KIND:
-            lines.append(f"  {kind:<16}  and {len(found) - _SHOWN_OF_A_KIND} more (--json lists all)")
-    return "\n".join([*lines, *_next(audit)])
-
-
-def _but_edited(audit: Audit) -> str:
-    edited = audit.counts["edited"]
-    return f", but for {edited} that you edited and that stay as they are" if edited else ""
+        findings = audit.of(kind)
+        lines += [_format_finding(finding) for finding in findings[:_MAX_SHOWN_PER_KIND]]
+        if len(findings) > _MAX_SHOWN_PER_KIND:
+            lines.append(f"  {kind:<16}  and {len(findings) - _MAX_SHOWN_PER_KIND} more (--json lists all)")
+    return "\n".join([*lines, *_next_steps(audit)])
 
 
 def audit_json(audit: Audit) -> str:
-    """All findings for programs."""
+    """Format all findings for programs."""
     counts = audit.counts
     return json_text(
         {
             "schema_version": 1,
             "state": "clean" if audit.clean else "damaged",
-            "out": audit.place,
+            "out": audit.location,
             "checked": audit.checked,
             "counts": {kind: counts[kind] for kind in KINDS},
             "findings": [asdict(finding) for finding in audit.findings],
@@ -50,28 +48,38 @@ def audit_json(audit: Audit) -> str:
     )
 
 
-def _line(finding: Finding) -> str:
-    place = "" if finding.row is None else f"row {finding.row}, sample {finding.sample}: "
+def _format_finding(finding: Finding) -> str:
+    sample = "" if finding.row is None else f"row {finding.row}, sample {finding.sample}: "
     path = f"{finding.path}  " if finding.path else ""
-    return f"  {finding.kind:<16}  {printable(path + place + finding.detail)}"
+    return f"  {finding.kind:<16}  {printable(path + sample + finding.detail)}"
 
 
-def _next(audit: Audit) -> Iterator[str]:
-    """What a repair would do, one line each."""
-    anew = audit.lost
-    back = [one for one in audit.findings if one.found_at is not None]
+def _next_steps(audit: Audit) -> Iterator[str]:
+    """Yield what a repair would do, one line for each step."""
     steps = (
-        (audit.of("damaged"), "damaged parts to pass over; what their images are is found by their files"),
-        (anew, "pictures to make and pay for again; what lies in their place goes to .imagen-batch/set-aside"),
-        (back, "pictures to put back from where their bytes were found"),
-        (audit.of("unrecorded"), "pictures to record"),
-        (audit.of("paid_undelivered"), "pictures to ask for again, unless the run holds what is unknown"),
+        (
+            audit.of("damaged"),
+            "damaged part",
+            "to skip; their images are recovered from the image files",
+        ),
+        (
+            audit.lost,
+            "image",
+            "to make and pay for again; damaged files are moved to .imagen-batch/set-aside",
+        ),
+        (
+            [finding for finding in audit.findings if finding.found_at is not None],
+            "image",
+            "to restore from another file",
+        ),
+        (audit.of("unrecorded"), "image", "to record"),
+        (audit.of("paid_undelivered"), "image", "to request again, unless the run has --on-unknown hold"),
     )
     if audit.needs_repair:
-        yield f"next: imagen-batch audit {shlex.quote(absolute(audit.place))} --repair"
-        yield from (f"  {len(found)} {step}" for found, step in steps if found)
-        yield "  all tables to write anew from the ledger"
+        yield f"next: imagen-batch audit {shlex.quote(make_absolute(audit.location))} --repair"
+        yield from (f"  {plural(len(findings), noun)} {step}" for findings, noun, step in steps if findings)
+        yield "  all tables to rewrite from the ledger"
     if audit.of("foreign", "duplicated"):
-        yield "foreign and duplicated files are yours to keep or to delete: nothing touches them"
+        yield "foreign and duplicated files are yours to keep or delete; a repair does not touch them"
     if audit.of("duplicate", "shape"):
         yield "duplicate images and shapes are as the service sent them; a repair does not buy them again"

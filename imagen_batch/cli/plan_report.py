@@ -1,126 +1,190 @@
-"""A plan as text and JSON: what would be sent, under which names, at what price, in what time."""
+"""Prints a plan as text and JSON: what would be sent, under which names, at what price, in what time."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
 from imagen_batch.inputs.changes import Changes
-from imagen_batch.planning.pending import PendingTotals, _held, first_requests
+from imagen_batch.inputs.take_input import count_changes, take_input
+from imagen_batch.planning.pending import PendingTotals, count_pending, describe_held, first_requests
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.prompts.suspicious_columns import misspelt_role
+from imagen_batch.settings import Settings
+from imagen_batch.storage import check_location
 from imagen_batch.text import json_text, plural, printable, span
 
 _NAMES = 3
+_MOST_COLUMNS_LISTED = 12
 
 
-def plan_text(plan: RunPlan, left: PendingTotals, changes: Changes | None = None) -> str:
-    """The plan for people, aligned lines."""
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do. `questions` are those that it would ask first."""
+
+    plan: RunPlan
+    pending: PendingTotals
+    changes: Changes | None
+    questions: tuple[str, ...]
+
+
+@contextmanager
+def open_preview(settings: Settings) -> Iterator[Preview]:
+    """Work out what a run with these settings would do. Sends and writes nothing."""
+    today = datetime.now(UTC).date()
+    questions: list[str] = []
+
+    def agree(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    plan = take_input(settings, today=today, confirm=agree)
+    try:
+        check_location(plan.settings.folder)
+        yield Preview(plan, count_pending(plan), count_changes(plan, today=today), tuple(questions))
+    finally:
+        plan.delete_spool()
+
+
+def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> str:
+    """Format the plan for people, in aligned lines."""
     settings = plan.settings
-    models = ", ".join(f"{model} ({plural(count, 'picture')})" for model, count in plan.pictures_of.most_common())
+    models = ", ".join(f"{model} ({plural(count, 'image')})" for model, count in plan.images_by_model.most_common())
     lines = [
-        ("rows", _part(plan, plan.rows, plan.wanted_rows)),
-        *([("changes", _changes(changes))] if changes is not None else []),
-        ("pictures", _part(plan, plan.samples, plan.wanted_samples)),
-        ("requests", _requests(plan, left)),
+        ("rows", _selected(plan, plan.rows, plan.selected_rows)),
+        *([("changes", _describe_changes(changes))] if changes is not None else []),
+        ("columns", _describe_columns(plan)),
+        ("images", _selected(plan, plan.samples, plan.selected_samples)),
+        ("requests", _describe_requests(plan, pending)),
         ("models", models),
-        ("price", _price(plan, left)),
-        ("time", _time(plan, left)),
-        ("disk", f"up to about {_size(plan.disk_bytes * left.samples / max(1, plan.samples))}"),
-        ("out", settings.place),
-        ("names", _names(plan, left)),
+        ("price", _describe_price(plan, pending)),
+        ("time", _describe_time(plan, pending)),
+        ("disk", f"up to about {_format_size(plan.disk_bytes * pending.samples / max(1, plan.samples))}"),
+        ("out", settings.folder),
+        ("names", _describe_names(plan, pending)),
     ]
     return "\n".join(f"{label:<9} {printable(text)}" for label, text in lines) + "\nNothing was sent."
 
 
-def plan_json(plan: RunPlan, left: PendingTotals, changes: Changes | None = None) -> str:
-    """The plan for programs, one JSON object."""
-    known = left.unpriced == 0
-    minutes = _minutes(plan, left)
-    return json_text(
-        {
-            "schema_version": 1,
-            "state": "planned",
-            "out": plan.settings.place,
-            "rows": plan.rows,
-            "samples": plan.samples,
-            "requests": plan.requests,
-            "requests_left": left.requests,
-            "samples_left": left.samples,
-            "models": dict(plan.pictures_of),
-            "worst_case_usd": round(left.usd, 6) if known else None,
-            "unpriced": left.unpriced,
-            "disk_bytes": plan.disk_bytes,
-            "seconds_at_given_rate": None if minutes is None else minutes * 60,
-            "names": next_names(plan, left),
-            "warnings": plan.warnings,
-            "rows_asked_for": plan.wanted_rows,
-            "samples_asked_for": plan.wanted_samples,
-            "changes": None if changes is None else asdict(changes),
-            "samples_made": left.made,
-            "samples_held": left.held,
+def plan_json(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> str:
+    """Format the plan for programs, as one JSON object."""
+    return json_text(plan_facts(plan, pending, changes), option=orjson.OPT_INDENT_2)
+
+
+def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> dict[str, Any]:
+    """Collect the values of the JSON object."""
+    minutes = _minutes(plan, pending)
+    return {
+        "schema_version": 1,
+        "state": "planned",
+        "out": plan.settings.folder,
+        "rows": plan.rows,
+        "samples": plan.samples,
+        "requests": plan.requests,
+        "requests_left": pending.requests,
+        "samples_left": pending.samples,
+        "models": dict(plan.images_by_model),
+        "worst_case_usd": None if pending.unpriced else round(pending.usd, 6),
+        "unpriced": pending.unpriced,
+        "disk_bytes": plan.disk_bytes,
+        "seconds_at_given_rate": None if minutes is None else minutes * 60,
+        "names": next_names(plan, pending),
+        "warnings": plan.warnings,
+        "rows_asked_for": plan.selected_rows,
+        "samples_asked_for": plan.selected_samples,
+        "changes": None if changes is None else asdict(changes),
+        "samples_made": pending.made,
+        "samples_held": pending.held,
+        "columns": {
+            "used": dict(plan.file.roles),
+            "own": list(plan.file.user_columns),
+            "misspelt": _misspelt_columns(plan),
         },
-        option=orjson.OPT_INDENT_2,
-    )
+    }
 
 
-def next_names(plan: RunPlan, left: PendingTotals) -> list[str]:
-    """The first few names that images would get, without extension; those that were made keep theirs."""
-    if left.samples == plan.samples:
+def next_names(plan: RunPlan, pending: PendingTotals) -> list[str]:
+    """Return the first few names that new images would get, without extension."""
+    if pending.samples == plan.samples:
         return plan.names
-    return [request.names[0] for request in first_requests(plan, left)][:_NAMES]
+    return [request.names[0] for request in first_requests(plan, pending)][:_NAMES]
 
 
-def _part(plan: RunPlan, whole: int, wanted: int) -> str:
-    """How many of the input, and how many of them this run asks for."""
-    if whole == wanted:
-        return f"{whole}"
-    why = "the file names" if plan.only is not None else f"--limit {plan.settings.limit} asks for"
-    return f"{whole} in the input; {why} {wanted} of them"
+def _selected(plan: RunPlan, total: int, selected: int) -> str:
+    """Format how many there are, and how many of them this run selects."""
+    if total == selected:
+        return f"{total}"
+    reason = "the file names" if plan.only is not None else f"--limit {plan.settings.limit} selects"
+    return f"{total} in the input; {reason} {selected} of them"
 
 
-def _changes(changes: Changes) -> str:
-    """Against the input that the folder has."""
-    said = f"{changes.new} new, {changes.changed} changed, {changes.gone} gone"
+def _describe_changes(changes: Changes) -> str:
+    text = f"{changes.new} new, {changes.changed} changed, {changes.gone} gone"
     if changes.images:
-        said += f"; {plural(changes.images, 'image')} of earlier rows stay on disk, but leave the tables"
-    return said
+        text += f"; {plural(changes.images, 'image')} of earlier rows stay on disk, but leave the tables"
+    return text
 
 
-def _requests(plan: RunPlan, left: PendingTotals) -> str:
-    if left.requests == plan.requests:
+def _describe_columns(plan: RunPlan) -> str:
+    used = [header if header == role else f"{role} ({header})" for role, header in plan.file.roles.items()]
+    misspelt = _misspelt_columns(plan)
+    own = [
+        f"{name} (a typo of {misspelt[name]}?)" if name in misspelt else name
+        for name in sorted(plan.file.user_columns, key=lambda name: name not in misspelt)
+    ]
+    return f"used: {_list_names(used)}" + (f"; your own: {_list_names(own)}" if own else "")
+
+
+def _misspelt_columns(plan: RunPlan) -> dict[str, str]:
+    roles = plan.file.roles
+    return {name: known for name in plan.file.user_columns if (known := misspelt_role(name, roles))}
+
+
+def _list_names(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_COLUMNS_LISTED
+    return ", ".join(names[:_MOST_COLUMNS_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
+    if pending.requests == plan.requests:
         return f"{plan.requests:,}"
-    if not left.requests:
-        return f"none; {left.made:,} made{_held(left)}"
-    return f"{left.requests:,} to send, for {plural(left.samples, 'picture')}; {left.made:,} made{_held(left)}"
+    made = f"{pending.made:,} made{describe_held(pending)}"
+    if not pending.requests:
+        return f"none; {made}"
+    return f"{pending.requests:,} to send, for {plural(pending.samples, 'image')}; {made}"
 
 
-def _names(plan: RunPlan, left: PendingTotals) -> str:
-    if not left.samples:
-        return "none to give; pictures that were made keep their names"
-    names = ", ".join(next_names(plan, left))
-    shown = f"{names}, ..." if left.samples > _NAMES or left.samples > len(plan.names) else names
-    if not left.made:
+def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:
+    if not pending.samples:
+        return "no new ones; images that were made keep their names"
+    names = ", ".join(next_names(plan, pending))
+    shown = f"{names}, ..." if pending.samples > _NAMES or pending.samples > len(plan.names) else names
+    if not pending.made:
         return shown
-    return f"{shown} (the {left.made:,} that {'was' if left.made == 1 else 'were'} made keep their names)"
+    return f"{shown} (the {pending.made:,} that {'was' if pending.made == 1 else 'were'} made keep their names)"
 
 
-def _price(plan: RunPlan, left: PendingTotals) -> str:
-    said = f"at most ${left.usd:.2f} if each request is sent once"
+def _describe_price(plan: RunPlan, pending: PendingTotals) -> str:
+    text = f"at most ${pending.usd:.2f} if each request is sent once"
     if plan.settings.provider == "simulator":
-        said += " (what Google would ask; the simulator asks nothing)"
-    if left.unpriced:
-        said += f"; no known price for {plural(left.unpriced, 'picture')}: give --price USD"
-    return said
+        text += " (Google's price; the simulator is free)"
+    if pending.unpriced:
+        text += f"; no known price for {plural(pending.unpriced, 'image')}: use --price USD"
+    return text
 
 
-def _size(count: float) -> str:
+def _format_size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6)) if count else 0} MB"
 
 
-def _time(plan: RunPlan, left: PendingTotals) -> str:
-    minutes = _minutes(plan, left)
-    if not left.requests:
+def _describe_time(plan: RunPlan, pending: PendingTotals) -> str:
+    minutes = _minutes(plan, pending)
+    if not pending.requests:
         return "none"
     if minutes is None:
         return "depends on your quota"
@@ -128,6 +192,6 @@ def _time(plan: RunPlan, left: PendingTotals) -> str:
     return f"at least {span(minutes * 60)} at {per_minute:g} {'request' if per_minute == 1 else 'requests'} a minute"
 
 
-def _minutes(plan: RunPlan, left: PendingTotals) -> float | None:
+def _minutes(plan: RunPlan, pending: PendingTotals) -> float | None:
     per_minute = plan.settings.requests_per_minute
-    return None if per_minute is None else left.requests / per_minute
+    return None if per_minute is None else pending.requests / per_minute

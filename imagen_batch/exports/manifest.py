@@ -106,4 +106,4 @@ def image_errors(run: RunManifest, image: RunImage) -> Iterator[None]:
 
 
 def _remedy(run: RunManifest) -> str:
-    return f"run: imagen-batch audit {run.storage.place} --repair"
+    return f"run: imagen-batch audit {run.storage.location} --repair"

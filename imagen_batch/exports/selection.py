@@ -66,7 +66,7 @@ def make_selection(run: RunManifest, options: Options) -> Selection:
     """The selection that the options describe. Raises SettingsInvalid."""
     if options.approved and "review" not in run.schema.names:
         raise SettingsInvalid(
-            f"--approved: nothing of {run.storage.place} has been reviewed yet: its manifest has no column 'review'"
+            f"--approved: nothing in {run.storage.location} has been reviewed: the manifest has no column 'review'"
         )
     where = compile_where(options.where, run.schema) if options.where else None
     return Selection(run, where, options.approved, make_assign(options, run.schema.names))

@@ -102,7 +102,7 @@ class BucketTarget:
     """Objects under their final names, several on their way at a time."""
 
     def __init__(self, storage: Storage, threads: ThreadPoolExecutor) -> None:
-        self.place = storage.place
+        self.place = storage.location
         self._storage = storage
         self._threads = threads
         self._sent: deque[Future[None]] = deque()

@@ -1,1 +1,1 @@
-"""Received bytes become one complete, validated file, or none."""
+"""Turns received bytes into one complete, validated file, or none."""

@@ -1,10 +1,10 @@
 """Reserves disk space for the images in flight, so that a full disk stops the run before it costs more.
 
-Before an attempt is sent, space for its images is reserved: as much as the largest image of its model and size that
-came so far, and a quarter more. Where that does not fit beside the other reservations the attempt waits until some of
-them are released; the run stops once nothing is in flight and it still does not fit. What the file system does not
-tell (a user's quota, another program that fills the disk) is met by a ballast: a file that is deleted at the first
-write that fails, so that the images in flight can still be saved. An object store has room for everything.
+Before an attempt is sent, space for its images is reserved: the size of the largest image of its model and size so
+far, plus a quarter. If that does not fit beside the other reservations, the attempt waits until some of them are
+released; the run stops once nothing is in flight and the attempt still does not fit. A ballast covers what the file
+system does not report (a user's quota, another program that fills the disk): a file that is deleted on the first
+failed write, so that the images in flight can still be saved. Space in an object store is unlimited.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from imagen_batch.storage import STATE, Storage
 
 _BALLAST = f"{STATE}/ballast"
 _BALLAST_BYTES = 8 * 2**20
-_SHARE_OF_FREE = 0.1  # a ballast takes no more of what is there
-_MARGIN_BYTES = 2**20  # ledger and tables
+_SHARE_OF_FREE = 0.1  # the largest part of the free space that a ballast takes
+_MARGIN_BYTES = 2**20  # for ledger and tables
 _HEADROOM = 1.25  # images of one kind differ in size
 _MEASURE_EVERY_S = 0.05
-_TIGHT = 8  # with less than so many times what is needed, the disk is asked before each attempt
+_TIGHT = 8  # below this multiple of the needed bytes, free space is measured before each attempt
 _PAUSE_S = 0.02
 
-# Until the first image of its kind has come: a PNG of a photograph, the larger of what services send.
+# Used until the first image of its kind arrives: the size of a PNG of a photograph, the largest that services send.
 _FIRST_BYTES = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
 
 ImageKind = tuple[str, str | None]
@@ -50,13 +50,13 @@ class DiskSpace:
         self._clock = clock
         self._measured: int | None = None
         self._measured_at = -_MEASURE_EVERY_S
-        self._written = 0  # bytes since then
+        self._written = 0  # bytes since that measurement
         self._reserved: dict[str, tuple[int, ImageKind]] = {}  # by request
         self._largest: dict[ImageKind, int] = {}
         self._lock = threading.Lock()
 
-    def prepare(self) -> None:
-        """Create the ballast, as far as there is room for one."""
+    def create_ballast(self) -> None:
+        """Create the ballast, as large as the free space allows."""
         free = self._free()
         if free is not None:
             size = min(max(_BALLAST_BYTES, self._in_flight * _FIRST_BYTES["1K"]), free * _SHARE_OF_FREE)
@@ -64,21 +64,21 @@ class DiskSpace:
                 self._storage.reserve(_BALLAST, int(size))
 
     def reserve(self, key: str, *, images: int, kind: ImageKind, pause: Callable[[float], None] = time.sleep) -> None:
-        """Return once the images of a request have room. `pause` may raise, where the run stops first.
+        """Return once space for the images of a request is reserved. `pause` may raise when the run stops first.
 
-        Raises Fatal when they have none though nothing else is in flight. A request that is sent again keeps what it
-        has reserved.
+        Raises StopRun when they do not fit although nothing else is in flight. A request that is sent again keeps
+        its reservation.
         """
-        while not self._took_room(key, images, kind):
+        while not self._try_reserve(key, images, kind):
             pause(_PAUSE_S)
 
     def release(self, key: str) -> None:
-        """The images of a request are stored, or will not come."""
+        """Drop the reservation of a request whose images are stored or will not arrive."""
         with self._lock:
             self._reserved.pop(key, None)
 
-    def took(self, size: int, *, key: str = "") -> None:
-        """An image of `size` bytes was stored for a request."""
+    def record_size(self, size: int, *, key: str = "") -> None:
+        """Record that an image of `size` bytes was stored for a request."""
         with self._lock:
             self._written += size
             if key in self._reserved:
@@ -87,13 +87,13 @@ class DiskSpace:
                 self._reserved[key] = max(0, reserved - size), kind
 
     def release_ballast(self) -> None:
-        """Make room at the last moment."""
+        """Delete the ballast to make room for the images in flight."""
         if self._free() is not None:
             self._storage.remove(_BALLAST)
 
-    def _took_room(self, key: str, images: int, kind: ImageKind) -> bool:
+    def _try_reserve(self, key: str, images: int, kind: ImageKind) -> bool:
         with self._lock:
-            needed = self._expected(kind) * images
+            needed = self._expected_size(kind) * images
             others = sum(size for other, (size, _) in self._reserved.items() if other != key)
             total = others + needed + _MARGIN_BYTES
             free = self._measure(total)
@@ -104,13 +104,13 @@ class DiskSpace:
                 return False
         raise storage_failure(f"{free / 1e6:.1f} MB are free, the next images may need {total / 1e6:.1f} MB")
 
-    def _expected(self, kind: ImageKind) -> int:
-        """Bytes of an image of this kind, as far as is known."""
+    def _expected_size(self, kind: ImageKind) -> int:
+        """Estimate the bytes of an image of this kind from the largest so far."""
         largest = self._largest.get(kind)
         return _FIRST_BYTES.get(kind[1] or "1K", _FIRST_BYTES["1K"]) if largest is None else int(largest * _HEADROOM)
 
     def _measure(self, needed: int) -> int | None:
-        """Free bytes, asked of the disk unless that was done a moment ago and there was plenty."""
+        """Return the free bytes, measured unless that was done a moment ago and there was plenty."""
         now = self._clock()
         plenty = self._measured is not None and self._measured - self._written > _TIGHT * needed
         if not plenty or now - self._measured_at >= _MEASURE_EVERY_S:

@@ -1,4 +1,4 @@
-"""Names that images already have, and how a name that is taken is told apart."""
+"""Tracks the file names of images and makes a taken name unique."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _SEGMENT_TAIL = re.compile(r"[.\s]+(?=/|$)")
 
 
 class TakenNames:
-    """The names given so far, compared as the strictest disk does. A hash for each is kept."""
+    """The names used so far, compared as the strictest file system does. Keeps one hash per name."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
 
     def __contains__(self, name: str) -> bool:
-        """Whether some disk would take `name` for one that was given."""
+        """Whether some file system would treat `name` as one of the names used so far."""
         return hash(folded_name(name)) in self._taken
 
     def add(self, name: str) -> None:
-        """Give `name`."""
+        """Mark `name` as used."""
         self._taken.add(hash(folded_name(name)))
 
     def claim(self, names: Iterable[str]) -> bool:
-        """Give all of `names`; False, and none is given, where one of them is taken."""
+        """Mark all of `names` as used; if one of them is taken, return False and mark none."""
         hashes = {hash(folded_name(name)) for name in names}
         if self._taken.isdisjoint(hashes):
             self._taken |= hashes
@@ -34,20 +34,20 @@ class TakenNames:
 
 
 def folded_name(name: str) -> str:
-    """What all spellings that some disk takes for one name have in common.
+    """Return one form for all spellings that some file system treats as the same name.
 
-    Letter case in any script, composed and decomposed letters, dots and spaces at the end of a segment, characters
-    that have no width.
+    Ignores letter case in any script, composed versus decomposed letters, dots and spaces at the end of a segment,
+    and characters without width.
     """
     if name.isascii():
         return _SEGMENT_TAIL.sub("", name.lower())
-    # Disks that compare upper case take the dotless i for an I; those that compare lower case, the dotted I for an i.
+    # File systems that compare upper case treat the dotless i as I; those that compare lower case, the dotted I as i.
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold().upper().casefold())
     visible = "".join(char for char in folded if unicodedata.category(char) != "Cf")
     return _SEGMENT_TAIL.sub("", visible.replace("i\u0307", "i"))
 
 
 def with_key(name: str, key: str) -> str:
-    """The same name with the start of the key, for one that is taken: `a/b.png`, `a/b_3f2a9c1d.png`."""
+    """Append the start of the key to a name that is taken: `a/b.png` becomes `a/b_3f2a9c1d.png`."""
     path = PurePosixPath(name)
     return str(path.with_name(f"{path.stem}_{key[:8]}{path.suffix}"))

@@ -1,4 +1,4 @@
-"""Compares recorded images with their files as they are now: unchanged, edited, or gone."""
+"""Compares recorded images with their current files: unchanged, edited or missing."""
 
 from __future__ import annotations
 
@@ -6,64 +6,64 @@ import errno
 from collections.abc import Sequence
 from dataclasses import replace
 
-from imagen_batch.errors import Transient
+from imagen_batch.errors import InvalidImage
 from imagen_batch.images.validate import validate
 from imagen_batch.records import SampleResult
 from imagen_batch.storage import Storage
 from imagen_batch.storage.regular_files import irregularity
 
-LOOKED_FOR_TOGETHER = 1000  # entries: as many as a store lists at once
+FILES_PER_LOOKUP = 1000  # as many as an object store lists at once
 
 
 def missing_files(samples: Sequence[SampleResult], storage: Storage) -> list[bool]:
-    """For each sample whether it had a picture that is no longer whole in its place."""
-    checked = current_state(samples, storage)
-    return [before.file is not None and after.file is None for before, after in zip(samples, checked, strict=True)]
+    """Return for each sample whether its recorded image is now missing or damaged."""
+    current = current_state(samples, storage)
+    return [before.file is not None and after.file is None for before, after in zip(samples, current, strict=True)]
 
 
 def current_state(samples: Sequence[SampleResult], storage: Storage) -> list[SampleResult]:
-    """The samples as their files are now: the same, edited since, or failed where the file is gone or torn.
+    """Return the samples updated to their current files: unchanged, edited, or failed if missing or damaged.
 
-    A file of the recorded size is taken for the recorded one; only others are read.
+    A file of the recorded size counts as unchanged; only other files are read.
     """
     sizes = iter(_sizes([sample.file for sample in samples if sample.file is not None], storage))
-    return [sample if sample.file is None else _as_it_is(sample, next(sizes), storage) for sample in samples]
+    return [sample if sample.file is None else _update(sample, next(sizes), storage) for sample in samples]
 
 
-def _as_it_is(sample: SampleResult, size: int | None, storage: Storage) -> SampleResult:
+def _update(sample: SampleResult, size: int | None, storage: Storage) -> SampleResult:
     if size == sample.bytes:
         return sample
-    return _file_missing(sample) if size is None else _edited(sample, storage) or _file_missing(sample)
+    return _mark_missing(sample) if size is None else _mark_edited(sample, storage) or _mark_missing(sample)
 
 
-def _edited(sample: SampleResult, storage: Storage) -> SampleResult | None:
-    """The sample with the facts of its changed file; None where that is no whole image."""
+def _mark_edited(sample: SampleResult, storage: Storage) -> SampleResult | None:
+    """Return the sample with the facts of its changed file; None where the file is not a whole image."""
     assert sample.file is not None
     if irregularity(storage, sample.file):
         return None
     try:
-        facts = validate(storage.read(sample.file))
-    except (Transient, FileNotFoundError):
+        info = validate(storage.read(sample.file))
+    except (InvalidImage, FileNotFoundError):
         return None
     return replace(
         sample,
-        mime_type=facts.mime_type,
-        width=facts.width,
-        height=facts.height,
-        bytes=facts.bytes,
-        sha256=facts.sha256,
-        c2pa=facts.c2pa,
+        mime_type=info.mime_type,
+        width=info.width,
+        height=info.height,
+        bytes=info.bytes,
+        sha256=info.sha256,
+        c2pa=info.c2pa,
         error="the file was edited after it was received",
         error_kind="edited",
     )
 
 
 def _sizes(files: Sequence[str], storage: Storage) -> Sequence[int | None]:
-    """Bytes of each file; None for a link to itself, which must not hide what became of the others."""
+    """Return the bytes of each file; None for a link to itself, which must not hide the state of the others."""
     try:
         return storage.sizes_of(files)
     except OSError as error:
-        if error.errno not in _OF_ONE_FILE:
+        if error.errno not in _UNUSABLE_NAME:
             raise
         return [_size(file, storage) for file in files]
 
@@ -72,20 +72,21 @@ def _size(file: str, storage: Storage) -> int | None:
     try:
         return storage.size(file)
     except OSError as error:
-        if error.errno not in _OF_ONE_FILE:
+        if error.errno not in _UNUSABLE_NAME:
             raise
         return None
 
 
-def _file_missing(sample: SampleResult) -> SampleResult:
+def _mark_missing(sample: SampleResult) -> SampleResult:
     return replace(
         sample,
         status="failed",
-        error=f"{sample.file} was made and paid for, but is no longer whole in the folder",
+        error=f"{sample.file} was made and paid for, but is now missing or damaged",
         error_kind="file_missing",
         file=None,
     )
 
 
-# Such a name is no picture. What only can not be read now (rights, a bad block) must not count as one to buy again.
-_OF_ONE_FILE = {errno.ELOOP, errno.ENAMETOOLONG}
+# No image can have such a name. A file that is only unreadable now (permissions, a bad block) must not be bought
+# again.
+_UNUSABLE_NAME = {errno.ELOOP, errno.ENAMETOOLONG}

@@ -1,6 +1,6 @@
-"""Keeps images that were paid for but can't be used, below `.imagen-batch/quarantine`.
+"""Keeps images that were paid for but cannot be used, below `.imagen-batch/quarantine`.
 
-They are in no table and no dataset. A person may still make something of them, or show them to the service.
+They appear in no table and no dataset. A person may still recover something from them or show them to the service.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ QUARANTINE: Final = f"{STATE}/quarantine"
 
 
 def quarantine(storage: Storage, data: bytes, *, key: str, number: int) -> str | None:
-    """Keep the bytes as they came; returns the name of the file, or None where it could not be written.
+    """Save the bytes unchanged; returns the name of the file, or None where it could not be written.
 
-    The same bytes come to lie in the same file.
+    The same bytes always get the same name.
     """
     name = f"{QUARANTINE}/{key[:16]}_{number}_{hashlib.sha256(data).hexdigest()[:8]}.bin"
     try:

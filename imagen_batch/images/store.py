@@ -1,8 +1,9 @@
-"""Where do pictures go, so that none is lost, overwritten or half there?
+"""Saves images so that none is lost, overwritten or left incomplete.
 
-A picture is first kept whole as `.imagen-batch/incoming/<key>_<sample>`, then gets its name; the incoming one
-goes when the ledger has its record. So after a kill at any moment what was paid for is either recorded or found in
-`incoming`. Where a second name is a second upload and the name itself tells the key, it gets that at once.
+An image is first saved whole as `.imagen-batch/incoming/<key>_<sample>`, then gets its final name; the staged file is
+removed once the ledger has its record. So after a kill at any moment, an image that was paid for is either recorded
+or found in `incoming`. Where a second name would cost a second upload and the name itself identifies the request, the
+image gets its final name at once.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ IMAGES = "images"
 
 
 class StagedImage(NamedTuple):
-    """A picture, whole or not, that a killed run left without a record."""
+    """An image, complete or not, that a killed run left without a record."""
 
     key: str
     number: int
     file: str
-    named: bool  # it lies where it belongs
+    named: bool  # already under its final name
 
 
-class Attempted(Protocol):
-    """What is known of an attempt that nothing answered."""
+class UnansweredAttempt(Protocol):
+    """The facts that the ledger has about an attempt without a reply."""
 
     @property
     def key(self) -> str: ...
@@ -44,92 +45,93 @@ class Attempted(Protocol):
 
 
 class ImageStore:
-    """The pictures of one run."""
+    """The images of one run."""
 
-    def __init__(self, storage: Storage, room: DiskSpace) -> None:
+    def __init__(self, storage: Storage, disk_space: DiskSpace) -> None:
         self.storage = storage
-        self.room = room
-        self._incoming: set[str] = set()
-        self._names: TakenNames | None = None  # of the folder, read when the first name of the user's is given
+        self.disk_space = disk_space
+        self._staged: set[str] = set()
+        self._names: TakenNames | None = None  # of the folder, read when the first name chosen by the user is used
         self._naming = Lock()
 
-    def put(self, data: bytes, *, key: str, number: int, name: str) -> tuple[str, OSError | None]:
-        """Keep a picture under `name`, or under a name with its key where that can't be had.
+    def save(self, data: bytes, *, key: str, number: int, name: str) -> tuple[str, OSError | None]:
+        """Save an image under `name`, or under a name with its key where `name` is not available.
 
-        Returns the name it got, and the trouble there was in writing it. The bytes are stored when this returns;
-        entries of folders are flushed with the ledger. Raises OSError only when nothing helps.
+        Returns the name it got, and the error that occurred while writing it, if any. The bytes are stored when this
+        returns; folder entries are flushed with the ledger. Raises OSError only when every fallback fails.
         """
-        if not self.storage.links and _tells(name, key) and self.storage.create(name, data):
-            self.room.took(len(data), key=key)
+        if not self.storage.links and _has_key(name, key) and self.storage.create(name, data):
+            self.disk_space.record_size(len(data), key=key)
             return name, None
-        incoming, trouble = self.incoming(key, number), None
+        staged, failure = self.staged_name(key, number), None
         try:
-            self.storage.put(incoming, data)
+            self.storage.put(staged, data)
         except OSError as error:
-            trouble = error
-            self.room.release_ballast()
-            self.storage.put(incoming, data)
-        self._incoming.add(incoming)
-        self.room.took(len(data), key=key)
-        file = self.publish(incoming, key=key, name=name)
-        if file.startswith(STATE) and trouble is None:
-            trouble = OSError(f"there is no writing to {PurePosixPath(name).parent}")
-        return file, trouble
+            failure = error
+            self.disk_space.release_ballast()
+            self.storage.put(staged, data)
+        self._staged.add(staged)
+        self.disk_space.record_size(len(data), key=key)
+        file = self.publish(staged, key=key, name=name)
+        if file.startswith(STATE) and failure is None:
+            failure = OSError(f"cannot write to {PurePosixPath(name).parent}")
+        return file, failure
 
-    def incoming(self, key: str, number: int) -> str:
-        """Where a picture lies until the ledger has its record."""
+    def staged_name(self, key: str, number: int) -> str:
+        """Return where an image is kept until the ledger has its record."""
         return f"{STAGING}/{key}_{number}"
 
-    def publish(self, incoming: str, *, key: str, name: str, again: bool = False) -> str:
-        """Give a whole picture its name, never that of another one. Returns the name it got.
+    def publish(self, staged: str, *, key: str, name: str, again: bool = False) -> str:
+        """Give a staged image its final name without replacing another image. Returns the name it got.
 
-        `again`: it may have got it already, before a kill; then the same bytes under it are this picture.
+        `again`: the image may have got its name before a kill; a file of that name with the same bytes is this image.
 
-        A name that can't be (too long, a folder that is a file) gives way to one of its key, and where pictures
-        can't be written at all they stay below `.imagen-batch/rescued`. Raises OSError when even that fails.
+        If the name is impossible (too long, a folder of the path is a file), a name made from the key is used. If
+        images cannot be written at all, the image goes to `.imagen-batch/rescued`. Raises OSError if that fails, too.
         """
-        own = PurePosixPath(incoming).name
-        for candidate in _candidates(name, key, own):
-            if candidate == name and not self._may_have(name, key):
+        own = PurePosixPath(staged).name
+        suffix = PurePosixPath(name).suffix
+        for candidate in (name, with_key(name, key), f"{IMAGES}/{own}{suffix}"):
+            if candidate == name and not self._claim(name, key):
                 continue
             with suppress(OSError):
-                if self.storage.link(incoming, candidate) or (again and self._same_bytes(incoming, candidate)):
+                if self.storage.link(staged, candidate) or (again and self._same_bytes(staged, candidate)):
                     return candidate
-        rescued = f"{RESCUED}/{own}{PurePosixPath(name).suffix}"
-        if not self.storage.link(incoming, rescued):
-            raise FileExistsError(f"{rescued} is another picture")
+        rescued = f"{RESCUED}/{own}{suffix}"
+        if not self.storage.link(staged, rescued):
+            raise FileExistsError(f"{rescued} is another image")
         return rescued
 
-    def _may_have(self, name: str, key: str) -> bool:
-        """Whether no other file has this name in another spelling: some disk would take the two for one."""
-        if _tells(name, key):
+    def _claim(self, name: str, key: str) -> bool:
+        """Claim a name; False if a file has it in another spelling that some file system treats as the same."""
+        if _has_key(name, key):
             return True
         with self._naming:
             if self._names is None:
-                self._names = _names_in(self.storage)
+                self._names = _read_names(self.storage)
             taken = name in self._names
             self._names.add(name)
-        # Of the very same name linking tells; it may be this picture's own, from before a kill.
+        # `link` detects a file of exactly this name; it may be this image itself, published before a kill.
         return not taken or self.storage.size(name) is not None
 
-    def clear(self, key: str, numbers: Iterable[int]) -> None:
-        """The ledger has them: the incoming ones are not needed any more."""
-        for incoming in self._incoming.intersection(self.incoming(key, number) for number in numbers):
-            self.storage.remove(incoming)
-            self._incoming.discard(incoming)
+    def clear_staging(self, key: str, numbers: Iterable[int]) -> None:
+        """Remove the staged files of images that the ledger has recorded."""
+        for staged in self._staged.intersection(self.staged_name(key, number) for number in numbers):
+            self.storage.remove(staged)
+            self._staged.discard(staged)
 
-    def left(self, attempts: Iterable[Attempted]) -> Iterator[StagedImage]:
-        """What a killed process left of its open attempts: in `incoming`, or under the names they were to get."""
+    def find_unrecorded(self, attempts: Iterable[UnansweredAttempt]) -> Iterator[StagedImage]:
+        """Yield the images that a killed process left of its open attempts, staged or under their final names."""
         for attempt in attempts:
             for number, stem in zip(attempt.numbers, attempt.names, strict=True):
-                incoming = self.incoming(attempt.key, number)
-                if self.storage.size(incoming) is not None:
-                    self._incoming.add(incoming)
-                    yield StagedImage(attempt.key, number, incoming, named=False)
-                if not self.storage.links and _tells(stem, attempt.key):
-                    yield from self._named(attempt.key, number, stem)
+                staged = self.staged_name(attempt.key, number)
+                if self.storage.size(staged) is not None:
+                    self._staged.add(staged)
+                    yield StagedImage(attempt.key, number, staged, named=False)
+                if not self.storage.links and _has_key(stem, attempt.key):
+                    yield from self._find_named(attempt.key, number, stem)
 
-    def _named(self, key: str, number: int, stem: str) -> Iterator[StagedImage]:
+    def _find_named(self, key: str, number: int, stem: str) -> Iterator[StagedImage]:
         for extension in EXTENSIONS:
             if self.storage.size(stem + extension) is not None:
                 yield StagedImage(key, number, stem + extension, named=True)
@@ -141,7 +143,7 @@ class ImageStore:
         )
 
 
-def _names_in(storage: Storage) -> TakenNames:
+def _read_names(storage: Storage) -> TakenNames:
     names = TakenNames()
     with suppress(OSError):
         for name, _ in storage.sizes(IMAGES):
@@ -149,12 +151,6 @@ def _names_in(storage: Storage) -> TakenNames:
     return names
 
 
-def _tells(name: str, key: str) -> bool:
-    """Whether a name says whose picture it is: then nothing else has it."""
+def _has_key(name: str, key: str) -> bool:
+    """Whether a name ends with the start of the request's key: then no other image can have it."""
     return name.partition(".")[0].endswith(f"_{key[:8]}")
-
-
-def _candidates(name: str, key: str, own: str) -> Iterator[str]:
-    yield name
-    yield with_key(name, key)
-    yield f"images/{own}{PurePosixPath(name).suffix}"

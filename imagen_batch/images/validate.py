@@ -1,6 +1,6 @@
-"""Are these bytes a whole picture?
+"""Checks that received bytes are a whole image, and reads its type and size.
 
-Decided by content, and never a byte is changed: re-encoding would strip the provenance data that services sign.
+The content decides, not the stated type. No byte is changed: re-encoding would strip the signed provenance data.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imagen_batch.errors import Transient
+from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.boxes import read_avif, read_heic
 from imagen_batch.images.formats.common import Shape
 from imagen_batch.images.formats.jpeg import read_jpeg
@@ -22,15 +22,15 @@ from imagen_batch.images.formats.webp import read_webp
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What the manifest says about a picture. Sides are pixels; `sha256` is hex, of the whole file."""
+    """What the manifest has about an image file. Sides are in pixels; `sha256` is hex, of the whole file."""
 
-    mime_type: str  # what the bytes are, whatever the service called them
+    mime_type: str  # of the bytes, whatever the service called them
     extension: str
     width: int
     height: int
     bytes: int
     sha256: str
-    c2pa: bool  # carries a signed statement of its origin; whether that is valid is not asked
+    c2pa: bool  # carries a signed statement of its origin; the signature is not verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ _KINDS = (
     _Kind(re.compile(rb"RIFF[\x00-\xff]{4}WEBP"), "image/webp", ".webp", read_webp),
 )
 
-# Formats that no service makes today. Each signature is of fixed length or looks at 64 bytes at most.
+# Formats that no service produces today. Each signature has a fixed length or reads at most 64 bytes.
 _RARE_KINDS = (
     _Kind(re.compile(rb"GIF8[79]a"), "image/gif", ".gif", read_gif),
     _Kind(re.compile(rb"....ftyp(?=.{0,64}?avi[fs])", re.DOTALL), "image/avif", ".avif", read_avif),
@@ -64,12 +64,12 @@ _RARE_KINDS = (
 )
 
 EXTENSION_OF = {kind.mime_type: kind.extension for kind in (*_KINDS, *_RARE_KINDS)}
-"""What the name of a picture of each type ends with."""
+"""The file name extension of each MIME type."""
 
 EXTENSIONS = tuple(EXTENSION_OF.values())
-"""What names of pictures end with."""
+"""Every extension that the name of an image may have."""
 
-# Other names of the same types, as services and gateways write them.
+# Other names that services and gateways use for the same types.
 _SYNONYMS = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
@@ -85,12 +85,12 @@ _NO_STATEMENT = frozenset({"", "*/*", "image/*", "application/octet-stream", "bi
 
 
 def validate(data: bytes) -> ImageInfo:
-    """The facts of a sound picture; raises Transient for anything else, saying what is wrong."""
+    """Return the facts about a whole image; raises InvalidImage for anything else."""
     kind = next((kind for kind in (*_KINDS, *_RARE_KINDS) if kind.signature.match(data)), None)
     if kind is None:
-        found = f"{len(data)} bytes that begin with {data[:12]!r}"
-        message = f"not a PNG, JPEG or WebP, nor another known type of picture: {found}"
-        raise Transient(message, kind="not_a_picture", maybe_charged=True)
+        start = f"{len(data)} bytes that begin with {data[:12]!r}"
+        message = f"not a PNG, JPEG or WebP, nor another known image type: {start}"
+        raise InvalidImage(message, kind="not_a_picture")
     shape = kind.read(data)
     return ImageInfo(
         mime_type=kind.mime_type,
@@ -103,12 +103,12 @@ def validate(data: bytes) -> ImageInfo:
     )
 
 
-def is_rare(facts: ImageInfo) -> bool:
-    """Whether the picture is of a type that no service makes today, and that some tools do not read."""
-    return all(facts.mime_type != kind.mime_type for kind in _KINDS)
+def is_rare(info: ImageInfo) -> bool:
+    """Whether the image has a type that no service produces today and that some tools cannot read."""
+    return all(info.mime_type != kind.mime_type for kind in _KINDS)
 
 
-def contradicts(stated: str | None, facts: ImageInfo) -> bool:
-    """Whether a service that calls a picture `stated` calls it what it is not. No name, or bytes, says nothing."""
+def contradicts(stated: str | None, info: ImageInfo) -> bool:
+    """Whether the MIME type that a service stated is wrong. A missing or generic type contradicts nothing."""
     plain = (stated or "").partition(";")[0].strip().lower()
-    return plain not in _NO_STATEMENT and _SYNONYMS.get(plain, plain) != facts.mime_type
+    return plain not in _NO_STATEMENT and _SYNONYMS.get(plain, plain) != info.mime_type

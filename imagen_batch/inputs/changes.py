@@ -1,4 +1,4 @@
-"""Compares a folder's input with another one: which rows are new, changed and gone, and what that does to images."""
+"""Compares a folder's input with another one: which rows are new, changed or gone, and which images that affects."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from imagen_batch.planning.plan import RunPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
-    """Rows with images that another input does not have, and how many images those are."""
+class DroppedRows:
+    """How many rows with images another input does not have, how many images those are, and all rows with images."""
 
     rows: int
     images: int
@@ -22,7 +22,7 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How many rows of an input are new, changed, gone; `images` of those no longer asked for stay on disk."""
+    """How many rows are new, changed and gone, and how many `images` without a row stay on disk."""
 
     new: int
     changed: int
@@ -30,41 +30,41 @@ class Changes:
     images: int
 
 
-def pushed_out(current: RunPlan, past: History, new: RunPlan) -> Pushed:
-    """What taking `new` for the folder's input would push out of its tables."""
-    stays = {base for base, _ in new.asked}
+def count_dropped_rows(current: RunPlan, history: History, new: RunPlan) -> DroppedRows:
+    """Count what the tables would lose if `new` became the folder's input."""
+    kept = {base for base, _ in new.index}
     rows = images = rows_with_images = 0
-    for base, samples in current.asked:
-        ok = _images(base, samples, past)
+    for base, samples in current.index:
+        ok = _count_images(base, samples, history)
         rows_with_images += ok > 0
-        if ok and base not in stays:
+        if ok and base not in kept:
             rows += 1
             images += ok
-    return Pushed(rows, images, rows_with_images)
+    return DroppedRows(rows, images, rows_with_images)
 
 
-def compared(current: RunPlan, past: History, new: RunPlan) -> Changes:
+def compare_inputs(current: RunPlan, history: History, new: RunPlan) -> Changes:
     """The difference between two inputs, as a person who edited the file would count it."""
-    before = [base for base, _ in current.asked]
-    after = [base for base, _ in new.asked]
-    kept = {move.source for move in new.moves}
-    stays = set(after) | kept
+    before = [base for base, _ in current.index]
+    after = [base for base, _ in new.index]
+    kept = set(after) | {move.source for move in new.moves}
     added = changed = gone = 0
-    for old, fresh in _gaps(before, after):
-        changed += min(old, fresh)
-        added += max(0, fresh - old)
-        gone += max(0, old - fresh)
-    left = ((base, samples) for base, samples in current.asked if base not in stays)
-    return Changes(added, changed, gone, sum(_images(base, samples, past) for base, samples in left))
+    for only_before, only_after in _gaps(before, after):
+        changed += min(only_before, only_after)
+        added += max(0, only_after - only_before)
+        gone += max(0, only_before - only_after)
+    dropped = ((base, samples) for base, samples in current.index if base not in kept)
+    images = sum(_count_images(base, samples, history) for base, samples in dropped)
+    return Changes(added, changed, gone, images)
 
 
-def _images(base: str, samples: int, past: History) -> int:
-    return sum(past.status(base, number) == "ok" for number in range(1, samples + 1))
+def _count_images(base: str, samples: int, history: History) -> int:
+    return sum(history.status(base, number) == "ok" for number in range(1, samples + 1))
 
 
 def _gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Between two rows that both have, in order: how many rows there only the first has, and only the second."""
-    pairs = _anchors(before, after)
+    """For each gap between common rows: how many rows in it only the first input has, and only the second."""
+    pairs = _longest_common_rows(before, after)
     in_before, in_after = set(before), set(after)
     last_old = last_new = 0
     for old, new in [*pairs, (len(before), len(after))]:
@@ -75,13 +75,13 @@ def _gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int, in
         last_old, last_new = old + 1, new + 1
 
 
-def _anchors(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
-    """The longest run of rows that both inputs have in the same order, as positions in both."""
-    places: defaultdict[str, deque[int]] = defaultdict(deque)
-    for place, base in enumerate(before):
-        places[base].append(place)
-    common = [(places[base].popleft(), new) for new, base in enumerate(after) if places.get(base)]
-    ends: list[int] = []  # for each length the smallest place at which such a run ends
+def _longest_common_rows(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
+    """The longest sequence of rows that both inputs have in the same order, as positions in both."""
+    positions: defaultdict[str, deque[int]] = defaultdict(deque)
+    for position, base in enumerate(before):
+        positions[base].append(position)
+    common = [(positions[base].popleft(), new) for new, base in enumerate(after) if positions.get(base)]
+    ends: list[int] = []  # for each length the smallest position in `before` at which such a sequence ends
     last: list[int] = []  # the same as positions in `common`
     previous = [-1] * len(common)
     for index, (old, _) in enumerate(common):
@@ -92,8 +92,8 @@ def _anchors(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int
             last.append(index)
         else:
             ends[length], last[length] = old, index
-    run, index = [], last[-1] if last else -1
+    sequence, index = [], last[-1] if last else -1
     while index >= 0:
-        run.append(common[index])
+        sequence.append(common[index])
         index = previous[index]
-    return run[::-1]
+    return sequence[::-1]

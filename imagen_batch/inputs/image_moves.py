@@ -1,4 +1,4 @@
-"""Says which images stand for which samples after rows of an input were edited in place."""
+"""Works out which images belong to which samples after rows of an input were edited in place."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import Move
 
 
-def numbers_with_image(plan: RunPlan, past: History) -> dict[int, tuple[int, ...]]:
-    """For each row the numbers of its samples that have an image."""
-    found = {}
-    for row, (base, samples) in enumerate(plan.asked, 1):
-        ok = tuple(number for number in range(1, samples + 1) if past.status(base, number) == "ok")
+def samples_with_images(plan: RunPlan, history: History) -> dict[int, tuple[int, ...]]:
+    """For each row with images the numbers of the samples that have one."""
+    numbers = {}
+    for row, (base, samples) in enumerate(plan.index, 1):
+        ok = tuple(number for number in range(1, samples + 1) if history.status(base, number) == "ok")
         if ok:
-            found[row] = ok
-    return found
+            numbers[row] = ok
+    return numbers
 
 
-def moves_between(before: RunPlan, past: History, after: RunPlan, *, edited: Container[int]) -> tuple[Move, ...]:
-    """The moves from one input to another one in which every row has kept its number.
+def find_moves(before: RunPlan, history: History, after: RunPlan, *, edited: Container[int]) -> tuple[Move, ...]:
+    """The moves from one input to another in which every row has kept its number.
 
-    The images of an edited row stay; what has failed is not taken along. A row that was not edited, but is counted
-    otherwise since an equal one was, keeps all that is known of it.
+    An edited row keeps its images but not its failures. A row whose key changed because an equal row was edited
+    keeps everything that the ledger has for it.
     """
     moves: list[Move] = []
-    for old, new in zip(before.orders(), after.orders(), strict=False):
+    for old, new in zip(before.planned_rows(), after.planned_rows(), strict=False):
         row = old.row.row
-        source, base = before.asked.base(row), after.asked.base(row)
+        source, base = before.index.row_key(row), after.index.row_key(row)
         if source == base:
             continue
         if _same(old, new):
             moves.append(Move(base, source, tuple(range(1, max(old.samples, new.samples) + 1))))
         elif row in edited:
-            moves += _kept(old, past, source, base)
+            moves += _kept(old, history, source, base)
     return tuple(moves)
 
 
@@ -45,14 +45,14 @@ def _same(old: PlannedRow, new: PlannedRow) -> bool:
     return (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options)
 
 
-def _kept(old: PlannedRow, past: History, source: str, base: str) -> Iterator[Move]:
-    """The images of an edited row, by what each was made from: a row may have been edited before."""
+def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator[Move]:
+    """The moves of an edited row's images, one for each text they were made from: it may have been edited before."""
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     facts: dict[int, Mapping[str, object]] = {}
     for number in range(1, old.samples + 1):
-        if past.status(source, number) != "ok":
+        if history.status(source, number) != "ok":
             continue
-        earlier = past.kept(source, number)
+        earlier = history.kept(source, number)
         made_from = _facts(old) if earlier is None else {name: earlier[name] for name in _FACTS}
         group = next((known for known, same in facts.items() if same == made_from), len(facts))
         facts[group] = made_from

@@ -1,4 +1,4 @@
-"""Puts an input together from the rows that a folder has and rows that replace or follow them."""
+"""Combines the rows of a folder's input with rows that replace or follow them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TextIO
 
 from imagen_batch.prompts.column_names import ALIASES, fold
 from imagen_batch.records import PromptRow
-from imagen_batch.reports.failures import cells_of, column_of
+from imagen_batch.reports.failures import failures_column, original_cells
 
 Cells = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Rows that replace those of the same number, and rows that follow at the end: cells by column.
+    """Rows that replace those of the same number, and rows to append. A row is its cells by column.
 
     `columns` are those of the folder's input.
     """
@@ -30,13 +30,13 @@ class Merge:
 
     @property
     def header(self) -> list[str]:
-        """The columns of the input, and what the other rows have beyond those."""
+        """The columns of the input, then the new ones of the other rows."""
         more = (name for cells in (*self.replaced.values(), *self.appended) for name in cells)
         return list(dict.fromkeys([*self.columns, *more]))
 
 
 def write_merged(merge: Merge, rows: Iterable[PromptRow]) -> Path:
-    """A new CSV file with the rows of the folder's input as `merge` changes them, each on its line if possible."""
+    """Write the merged rows to a new temporary CSV file, each on the line where it was before, if possible."""
     with tempfile.NamedTemporaryFile("wb", prefix="imagen-batch-input-", suffix=".csv", delete=False) as target:
         text = io.TextIOWrapper(target, encoding="utf-8", newline="")
         _write(merge, rows, text)
@@ -47,46 +47,48 @@ def write_merged(merge: Merge, rows: Iterable[PromptRow]) -> Path:
 
 def _write(merge: Merge, rows: Iterable[PromptRow], text: TextIO) -> None:
     header = merge.header
-    at = 1
+    position = 1
     for line, cells in _lines(merge, header, rows):
-        at += _put(text, "\n" * max(0, line - at))
-        at += _put(text, _joined([cells.get(name, "") for name in header]))
+        position += _write_text(text, "\n" * max(0, line - position))
+        position += _write_text(text, _csv_line([cells.get(name, "") for name in header]))
 
 
 def _lines(merge: Merge, header: Sequence[str], rows: Iterable[PromptRow]) -> Iterator[tuple[int, Cells]]:
     yield 1, {name: name for name in header}
     for row in rows:
-        yield row.line, {**cells_of(row), **merge.replaced.get(row.row, {})}
+        yield row.line, {**original_cells(row), **merge.replaced.get(row.row, {})}
     for cells in merge.appended:
         yield 0, cells
 
 
-def _put(text: TextIO, line: str) -> int:
+def _write_text(text: TextIO, line: str) -> int:
+    """Write and return the number of line ends."""
     text.write(line)
     return len(line.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
 
 
-def _joined(cells: Sequence[str]) -> str:
+def _csv_line(cells: Sequence[str]) -> str:
     row = io.StringIO(newline="")
     csv.writer(row, lineterminator="\n").writerow(cells)
     return row.getvalue()
 
 
-def stored_names(columns: Iterable[str], stored: Sequence[str]) -> dict[str, str]:
-    """For each column of another file the column of the folder's input that it is; a new one keeps its name."""
-    by_name = {column_of(name): name for name in stored} | {name: name for name in stored if column_of(name) == name}
+def match_columns(columns: Iterable[str], stored: Sequence[str]) -> dict[str, str]:
+    """For each column of another file the matching column of the folder's input; a new one keeps its name."""
+    by_name = {failures_column(name): name for name in stored}
+    by_name |= {name: name for name in stored if failures_column(name) == name}
     by_folded = {fold(name): stored_name for name, stored_name in by_name.items()}
     by_role = {
         alias: column
         for role in ALIASES
-        if (column := role_column(role, stored)) in stored
+        if (column := column_for_role(role, stored)) in stored
         for alias in ALIASES[role]
     }
     known = by_folded | {alias: column for alias, column in by_role.items() if alias not in by_folded}
     return {name: by_name.get(name) or known.get(fold(name), name) for name in columns}
 
 
-def role_column(role: str, columns: Sequence[str]) -> str:
-    """The column that plays a role, or the name that a new one needs."""
+def column_for_role(role: str, columns: Sequence[str]) -> str:
+    """The column that has a role, or the name for a new one."""
     by_folded = {fold(name): name for name in reversed(columns)}
     return next((by_folded[alias] for alias in ALIASES[role] if alias in by_folded), role)

@@ -1,4 +1,4 @@
-"""How much was spent, and how much perhaps on top?"""
+"""Adds up what attempts cost: the part that is certain, and the part that may have been charged on top."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Cost:
-    """What the run has cost so far, in USD. `maybe` is what lost replies and kills may have cost on top."""
+    """A cost in USD. `possible` is what lost replies and killed processes may have cost on top of `spent`."""
 
     spent: float = 0.0
-    maybe: float = 0.0
-    unpriced: int = 0  # pictures and lost attempts whose price nobody knows
+    possible: float = 0.0
+    unpriced: int = 0  # images and lost attempts whose price is unknown
 
     @property
-    def high(self) -> float:
+    def upper_bound(self) -> float:
         """The most that can have been charged, as far as prices are known."""
-        return self.spent + self.maybe
+        return self.spent + self.possible
 
     def __add__(self, other: Cost) -> Cost:
         """Both together."""
-        return Cost(self.spent + other.spent, self.maybe + other.maybe, self.unpriced + other.unpriced)
+        return Cost(self.spent + other.spent, self.possible + other.possible, self.unpriced + other.unpriced)
 
-    def add_maybe(self, usd: float | None) -> None:
-        """An attempt that may have been charged, at its worst-case price."""
-        self.maybe += usd or 0.0
+    def add_possible(self, usd: float | None) -> None:
+        """Add the worst-case price of an attempt that may have been charged."""
+        self.possible += usd or 0.0
         self.unpriced += usd is None
 
 
 @dataclass(slots=True)
 class Charges:
-    """What one kind of provider was asked for: a simulator's charges are not real ones."""
+    """What one kind of provider charged or may have charged. A simulator's charges are not real."""
 
-    money: Cost = field(default_factory=Cost)
-    pictures: int = 0
-    possible_pictures: int = 0  # asked for in attempts that may have been charged
+    cost: Cost = field(default_factory=Cost)
+    images: int = 0
+    possible_images: int = 0  # requested by attempts that may have been charged
     lost_attempts: int = 0  # attempts that may have been charged, and brought nothing
 
     def __add__(self, other: Charges) -> Charges:
         """Both together."""
         return Charges(
-            self.money + other.money,
-            self.pictures + other.pictures,
-            self.possible_pictures + other.possible_pictures,
+            self.cost + other.cost,
+            self.images + other.images,
+            self.possible_images + other.possible_images,
             self.lost_attempts + other.lost_attempts,
         )
 
-    def possibly_charged(self, usd: float | None, *, pictures: int) -> None:
-        """An attempt that may have been charged, at its worst-case price."""
-        self.money.add_maybe(usd)
-        self.possible_pictures += pictures
+    def add_possible(self, usd: float | None, *, images: int) -> None:
+        """Add an attempt that may have been charged, at its worst-case price."""
+        self.cost.add_possible(usd)
+        self.possible_images += images
         self.lost_attempts += 1

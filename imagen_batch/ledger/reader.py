@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from hashlib import sha256
@@ -15,7 +16,7 @@ from imagen_batch.records import SampleResult
 
 if TYPE_CHECKING:
     SampleRecord = SampleResult
-else:  # the fields of Sample, so that a field added there is read here; a Struct decodes four times as fast
+else:  # generated, so that it has every field of SampleResult; a Struct decodes four times as fast
     _HINTS = get_type_hints(SampleResult)
     SampleRecord = msgspec.defstruct(
         "SampleRecord",
@@ -26,15 +27,11 @@ else:  # the fields of Sample, so that a field added there is read here; a Struc
         module=__name__,
         gc=False,
     )
-import re
-from dataclasses import fields
-
-from imagen_batch.records import SampleResult
-
 _SKIP_MARK: Final = b'"t":"skip"'
 _KEY_BYTES: Final = 32
 _NO_START: Final = ("", "/")
-_MOST_SAMPLES: Final = 2**32 - 1
+_MAX_SAMPLE_NUMBER: Final = 2**32 - 1
+_TIME_IN_NAME: Final = re.compile(r"[0-9]+\.[0-9]{3}")
 
 
 class SentRecord(msgspec.Struct, tag="sent", tag_field="t", gc=False):
@@ -51,7 +48,7 @@ class SentRecord(msgspec.Struct, tag="sent", tag_field="t", gc=False):
 
 
 class BackRecord(msgspec.Struct, tag="back", tag_field="t", gc=False):
-    """An attempt ended without a result. `usd` is what it cost all the same."""
+    """An attempt ended without a result. `usd` is what it cost nevertheless."""
 
     key: str
     attempt: int
@@ -78,7 +75,7 @@ class DoneRecord(msgspec.Struct, tag="done", tag_field="t", gc=False):
 
 
 class KeptMove(msgspec.Struct, rename={"source": "from"}):
-    """Samples whose images hold for samples of another base key. What they were made from, where that differs."""
+    """Samples whose images hold for samples of another base key, and what they were made from where that differs."""
 
     base: str
     source: str
@@ -128,8 +125,8 @@ def as_sample(record: SampleRecord) -> SampleResult:
 def ledger_files(folder: Path) -> list[Path]:
     """All files of a ledger, in the order in which they are read.
 
-    Raises SettingsInvalid for one that is no regular file: reading it might never end, and passing over it would
-    mean to pay again for what it records.
+    Raises SettingsInvalid for one that is not a regular file: reading it might never end, and ignoring it would mean
+    paying again for what it records.
     """
     files = sorted(folder.rglob("*.jsonl"), key=lambda path: path.name)
     for path in files:
@@ -139,16 +136,16 @@ def ledger_files(folder: Path) -> list[Path]:
 
 
 def read_records(folder: Path) -> Iterator[Record]:
-    """All records of a ledger. Raises LedgerDamaged for a line that is none."""
+    """All records of a ledger. Raises LedgerDamaged for a line that is not a record."""
     for path in ledger_files(folder):
         for _, _, record in records_in(path):
             yield record
 
 
 def records_in(path: Path, start: int = 0) -> Iterator[tuple[int, int, Record]]:
-    """The records of a file from a byte offset on: where each begins, where it ends, and the record.
+    """The records of a file from a byte offset on, as (begin, end, record).
 
-    A last line without its line end was cut off by a kill and does not count. Raises LedgerDamaged.
+    A last line without a line end was cut off by a kill and does not count. Raises LedgerDamaged.
     """
     offset = start
     with path.open("rb") as file:
@@ -170,7 +167,7 @@ def done_at(path: Path, offset: int, line: bytes) -> DoneRecord:
     """The result in `line`, which was read from `path` at `offset`. Raises LedgerDamaged."""
     record = _parse(line)
     if not isinstance(record, DoneRecord):
-        raise _damaged(path, offset, record if isinstance(record, str) else "it was changed while it was read")
+        raise _damaged(path, offset, record if isinstance(record, str) else "it changed while it was read")
     return record
 
 
@@ -178,17 +175,17 @@ def kept_at(path: Path, offset: int, line: bytes) -> KeptRecord:
     """The record of moves in `line`, which was read from `path` at `offset`. Raises LedgerDamaged."""
     record = _parse(line)
     if not isinstance(record, KeptRecord):
-        raise _damaged(path, offset, record if isinstance(record, str) else "it was changed while it was read")
+        raise _damaged(path, offset, record if isinstance(record, str) else "it changed while it was read")
     return record
 
 
 def kept_record(moves: Iterable[Mapping[str, object]]) -> KeptRecord:
-    """The record of moves that are not in the ledger yet."""
+    """A record of moves that are not in the ledger yet."""
     return msgspec.convert({"t": "kept", "moves": list(moves)}, KeptRecord)
 
 
 def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
-    """Every line of a ledger that is no record and that no `skip` record names, with its bytes."""
+    """Every line of a ledger that is neither a record nor named by a `skip` record, with its bytes."""
     for path in ledger_files(folder):
         offset = 0
         with path.open("rb") as file:
@@ -200,13 +197,13 @@ def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
 
 
 def skip_record(damage: LedgerDamaged, line: bytes) -> dict[str, Any]:
-    """The record that tells every later reader to pass over a damaged line."""
+    """The record that makes every later reader ignore a damaged line."""
     facts = {"file": damage.path.name, "offset": damage.offset, "sha256": sha256(line).hexdigest()}
     return {"t": "skip", **facts, "reason": damage.reason}
 
 
 def _parse(line: bytes) -> Record | str:
-    """The record in a line, or what is wrong with it."""
+    """The record in a line, or what is wrong with the line."""
     try:
         record: Known = _decode(line)
     except msgspec.ValidationError as error:
@@ -242,14 +239,14 @@ def _is_sent(record: SentRecord) -> bool:
             return False
     return (
         len(bytes.fromhex(record.base)) == _KEY_BYTES
-        and 0 < record.first <= record.first + len(record.names) - 1 <= _MOST_SAMPLES
+        and 0 < record.first <= record.first + len(record.names) - 1 <= _MAX_SAMPLE_NUMBER
         and (record.usd or 0.0) >= 0
     )
 
 
 def _is_done(record: DoneRecord) -> bool:
     for sample in record.samples:
-        if not 0 < sample.number <= _MOST_SAMPLES or (sample.cost_usd or 0.0) < 0:
+        if not 0 < sample.number <= _MAX_SAMPLE_NUMBER or (sample.cost_usd or 0.0) < 0:
             return False
         if sample.status == "ok" and not (_is_path(sample.file or "") and bytes.fromhex(sample.sha256 or "")):
             return False
@@ -258,7 +255,7 @@ def _is_done(record: DoneRecord) -> bool:
 
 def _is_kept(record: KeptRecord) -> bool:
     for move in record.moves:
-        if not all(0 < number <= _MOST_SAMPLES for number in move.numbers):
+        if not all(0 < number <= _MAX_SAMPLE_NUMBER for number in move.numbers):
             return False
         if {len(bytes.fromhex(move.base)), len(bytes.fromhex(move.source))} != {_KEY_BYTES}:
             return False
@@ -268,43 +265,40 @@ def _is_kept(record: KeptRecord) -> bool:
 
 
 def _is_path(path: str) -> bool:
-    """A file below the run's folder; anything else must never be read, written or removed."""
+    """Whether this is a path below the run's folder; others must never be read, written or removed."""
     return path[:1] not in _NO_START and (".." not in path or ".." not in path.split("/"))
 
 
 def _damaged(path: Path, offset: int, reason: str) -> LedgerDamaged:
     with path.open("rb") as file:
-        line, left = 1, offset
-        while left and (block := file.read(min(left, 1 << 20))):
+        line, remaining = 1, offset
+        while remaining and (block := file.read(min(remaining, 1 << 20))):
             line += block.count(b"\n")
-            left -= len(block)
+            remaining -= len(block)
     return LedgerDamaged(path, line, offset, reason)
 
 
 def _is_skipped(path: Path, offset: int, line: bytes) -> bool:
-    """Whether a `skip` record names this line. Looked for only once a damaged line is met."""
+    """Whether a `skip` record names this line. Searches only when there is a damaged line."""
     digest = sha256(line).hexdigest()
     for other in _siblings(path):
         with other.open("rb") as file:
             for text in file:
                 if _SKIP_MARK not in text[:20]:
                     continue
-                found = _parse_other(text)
-                if found and (found.file, found.offset, found.sha256) == (path.name, offset, digest):
+                skip = _parse_other(text)
+                if skip and (skip.file, skip.offset, skip.sha256) == (path.name, offset, digest):
                     return True
     return False
 
 
 def _siblings(path: Path) -> list[Path]:
-    """The files of the ledger that `path` belongs to: workers' files lie in folders below it."""
+    """The files of the ledger that `path` belongs to, workers' files in its subfolders included."""
     root = next((parent for parent in path.parents if parent.name == "ledger"), path.parent)
     return ledger_files(root)
 
 
-_MOMENT = re.compile(r"[0-9]+\.[0-9]{3}")
-
-
 def moment_after(ledgers: Iterable[str], now: float) -> float:
-    """A moment for a new ledger: now, and later than that of any there is, whichever machine's clock that was."""
-    moments = (name.rpartition("/")[2].partition("-")[0] for name in ledgers)
-    return max([now, *(float(moment) + 0.001 for moment in moments if _MOMENT.fullmatch(moment))])
+    """The time for a new ledger's name: now, but later than any existing one, whichever machine's clock made that."""
+    times = (name.rpartition("/")[2].partition("-")[0] for name in ledgers)
+    return max([now, *(float(time) + 0.001 for time in times if _TIME_IN_NAME.fullmatch(time))])

@@ -1,15 +1,16 @@
-"""What was sent, and what came back? The only truth about money.
+"""Writes the ledger: what was sent, and what came back. It is the only source of truth about money.
 
-JSON lines in `.imagen-batch/ledger/`, one log per writer, append only:
+The ledger consists of JSON lines in `.imagen-batch/ledger/`, one append-only log per writer:
 
+    claim  the writer works on a shard
     kept   images that stand for samples of rows whose text was edited since
-    sent   before an attempt: which samples, at what worst-case price
-    back   the attempt brought no result; whether it may have been charged
-    done   the result for each sample, written when its pictures are on disk
-    skip   a damaged line of the ledger that readers pass over
+    sent   an attempt is about to start: which samples, at what worst-case price
+    back   the attempt brought no result, and whether it may have been charged
+    done   the result of each sample, written when its image is on disk
+    skip   a damaged line of the ledger that readers ignore
 
-A record counts once it is stored. A torn last line is ignored. A `sent` that nothing answers is unknown: it
-may have been charged.
+A record counts once it is stored. An incomplete last line is ignored. The outcome of a `sent` without a later `back`
+or `done` is unknown: the attempt may have been charged.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from imagen_batch.storage import LEDGER, Storage
 SAMPLE_FIELDS = tuple(field.name for field in fields(SampleResult))
 
 
-class Asked(Protocol):
-    """What a result is recorded for: a request, or an attempt found open in the ledger."""
+class ResultOwner(Protocol):
+    """What a result belongs to: a request, or an attempt found open in the ledger."""
 
     @property
     def key(self) -> str: ...
@@ -39,10 +40,10 @@ class Asked(Protocol):
 
 
 class LedgerWriter:
-    """Appends records to a log of its own. Threads that append together share one flush."""
+    """Appends records to a log of its own. Threads that append at the same time share one flush."""
 
     def __init__(self, storage: Storage, *, now: float, below: str = LEDGER) -> None:
-        # Read back in the order of their names: a later writer's word about a sample comes last.
+        # Logs are read in the order of their names, so that a later writer's result of a sample comes last.
         self.name = f"{below}/{now:015.3f}-{uuid.uuid4().hex[:8]}.jsonl"
         self._storage = storage
         self._log = storage.log(self.name)
@@ -55,11 +56,11 @@ class LedgerWriter:
         self._flushed = 0
 
     def claim(self, run: str, shard: int) -> None:
-        """This writer makes a shard. Told first, so that whoever made it before finds out."""
+        """Record that this writer works on a shard. Comes first, so that an earlier owner of the shard notices."""
         self._append({"t": "claim", "run": run, "shard": shard})
 
-    def sent(self, request: ImageRequest, *, attempt: int, at: float, provider: str | None = None) -> None:
-        """An attempt is about to start. Stored when this returns. `provider` tells whose money it is."""
+    def record_sent(self, request: ImageRequest, *, attempt: int, at: float, provider: str | None = None) -> None:
+        """Record that an attempt is about to start. Stored when this returns. `provider` is the one that charges."""
         self._append(
             {
                 "t": "sent",
@@ -75,56 +76,56 @@ class LedgerWriter:
             }
         )
 
-    def back(self, request: ImageRequest, *, attempt: int, at: float, facts: Mapping[str, object]) -> None:
-        """An attempt ended without a result. Not waited for: were it lost, the attempt counts as unknown."""
+    def record_ended(self, request: ImageRequest, *, attempt: int, at: float, facts: Mapping[str, object]) -> None:
+        """Record that an attempt ended without a result. Stored by the next flush; if lost, it counts as unknown."""
         record = {"t": "back", "key": request.key, "attempt": attempt, "at": at, **facts}
         self._append(record, wait=False)
 
-    def done(
+    def record_result(
         self,
-        request: Asked,
+        request: ResultOwner,
         samples: tuple[SampleResult, ...],
         trace: RequestTrace,
         *,
         maybe_usd: float = 0.0,
     ) -> None:
-        """The result of a request. Stored when this returns, and after the names of its pictures.
+        """Record the result of a request. Stored when this returns, after the directory entries of its images.
 
         `maybe_usd` is what may have been charged beyond the samples.
         """
-        record = _done(request, samples, trace, maybe_usd)
+        record = _done_record(request, samples, trace, maybe_usd)
         self._append(record, files=[sample.file for sample in samples if sample.file])
 
-    def recovered(
+    def record_recovered(
         self,
-        request: Asked,
+        request: ResultOwner,
         samples: tuple[SampleResult, ...],
         trace: RequestTrace,
         *,
         maybe_usd: float = 0.0,
     ) -> None:
-        """The same for images that were found in the folder. Stored by the next flush."""
-        record = _done(request, samples, trace, maybe_usd) | {"recovered": True}
+        """Record a result whose images were found in the folder. Stored by the next flush."""
+        record = _done_record(request, samples, trace, maybe_usd) | {"recovered": True}
         self._append(record, wait=False, files=[sample.file for sample in samples if sample.file])
 
-    def skip(self, record: Mapping[str, object]) -> None:
-        """A damaged line that readers pass over from now on; see `ledger_reader.skip_record`."""
+    def record_skip(self, record: Mapping[str, object]) -> None:
+        """Record a damaged line that readers ignore from now on; see `reader.skip_record`."""
         self._append(dict(record))
 
-    def kept(self, moves: Sequence[Mapping[str, object]], *, at: float) -> None:
-        """What is known of some samples holds for others from now on: their rows were edited. See `kept.py`."""
+    def record_moves(self, moves: Sequence[Mapping[str, object]], *, at: float) -> None:
+        """Record that results of some samples hold for others from now on, because rows were edited."""
         self._append({"t": "kept", "at": at, "moves": list(moves)})
 
     def flush(self) -> None:
-        """Store everything that waits."""
+        """Store all records that are waiting."""
         with self._lock:
-            upto = self._queued
-        self._flush(upto)
+            last = self._queued
+        self._flush(last)
 
     def close(self) -> None:
-        """Flush what waits and close the log. Closing twice does nothing.
+        """Flush and close the log. Closing twice does nothing.
 
-        What a full disk does not take any more is not told: those attempts count as unknown.
+        Records that a full disk does not take are lost without an error: their attempts count as unknown.
         """
         if self._closed:
             return
@@ -140,31 +141,33 @@ class LedgerWriter:
             self._waiting.append(line)
             self._files.update(files)
             self._queued += 1
-            ticket = self._queued
+            position = self._queued
         if wait:
-            self._flush(ticket)
+            self._flush(position)
 
-    def _flush(self, ticket: int) -> None:
-        # Whoever gets here first writes for all; the others find their record already on disk.
+    def _flush(self, position: int) -> None:
+        # The first thread writes for all; the others find their records on disk.
         with self._flushing:
-            if self._flushed >= ticket:
+            if self._flushed >= position:
                 return
             with self._lock:
                 lines, self._waiting = self._waiting, []
                 files, self._files = self._files, set()
-                upto = self._queued
+                last = self._queued
             try:
                 self._storage.sync(files)
                 self._log.append(b"".join(lines))
-            except OSError:  # a full disk: nothing of it counts, and it waits for the next flush
+            except OSError:  # the disk is full: nothing of this counts, all of it waits for the next flush
                 with self._lock:
                     self._waiting[:0] = lines
                     self._files |= files
                 raise
-            self._flushed = upto
+            self._flushed = last
 
 
-def _done(request: Asked, samples: tuple[SampleResult, ...], trace: RequestTrace, maybe_usd: float) -> dict[str, Any]:
+def _done_record(
+    request: ResultOwner, samples: tuple[SampleResult, ...], trace: RequestTrace, maybe_usd: float
+) -> dict[str, Any]:
     record = {
         "t": "done",
         "key": request.key,
@@ -174,11 +177,11 @@ def _done(request: Asked, samples: tuple[SampleResult, ...], trace: RequestTrace
         "latency": trace.latency_s,
         "sent_at": trace.sent_at,
         "at": trace.finished_at,
-        "samples": [_slim(sample) for sample in samples],
+        "samples": [_without_defaults(sample) for sample in samples],
     }
     return record | ({"maybe_usd": maybe_usd} if maybe_usd else {})
 
 
-def _slim(sample: SampleResult) -> dict[str, Any]:
+def _without_defaults(sample: SampleResult) -> dict[str, Any]:
     values = ((name, getattr(sample, name)) for name in SAMPLE_FIELDS)
     return {name: value for name, value in values if value is not None and value != ()}

@@ -6,7 +6,7 @@ __all__ = ["generate_images"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the flow when it is first asked for: importing Prefect takes a second."""
+    """Import the flow on first use: importing Prefect takes a second."""
     if name == "generate_images":
         from imagen_batch.orchestration.flow import generate_images  # noqa: PLC0415
 

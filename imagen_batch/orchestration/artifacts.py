@@ -1,4 +1,4 @@
-"""What of a run is shown in Prefect's own pages? Progress, the summary, the causes: never a picture."""
+"""Publishes progress, summary and causes as Prefect artifacts; images stay in the run's folder."""
 
 from __future__ import annotations
 
@@ -23,55 +23,55 @@ from imagen_batch.reports.summary import Summary
 from imagen_batch.storage import is_url
 from imagen_batch.text import plural
 
-_EVERY_S = 1.0
+_UPDATE_EVERY_S = 1.0
 _MOST_CAUSES = 100
 
 
-def _courtesy(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """Call Prefect; a hiccup of its server must not end a run that costs money. None when there was one."""
+def _call_safely(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call Prefect and return its result; None after an error, which must not end a run that costs money."""
     try:
-        return call(*given, **named)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
-        get_run_logger().warning("Prefect did not take an artifact: %r", error)
+        return call(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - the run does not depend on Prefect
+        get_run_logger().warning("Prefect did not accept an artifact: %r", error)
         return None
 
 
 class ProgressArtifact:
-    """The share of samples with an outcome, told at most once a second."""
+    """Publishes the share of samples with an outcome, at most once a second."""
 
-    def __init__(self, name: str, asked: int) -> None:
-        self._asked = max(1, asked)
-        self._told = time.monotonic()
-        self._id: UUID | None = _courtesy(
+    def __init__(self, name: str, total: int) -> None:
+        self._total = max(1, total)
+        self._updated_at = time.monotonic()
+        self._id: UUID | None = _call_safely(
             create_progress_artifact,
             0.0,
             key=_key("progress", name),
-            description=f"{plural(asked, 'picture')} asked for",
+            description=plural(total, "image"),
         )
 
-    def update(self, settled: int, *, last: bool = False) -> None:
-        """`settled` samples have an outcome now."""
+    def update(self, finished: int, *, last: bool = False) -> None:
+        """Publish that `finished` samples have an outcome."""
         now = time.monotonic()
-        if self._id is not None and (last or now - self._told >= _EVERY_S):
-            self._told = now
-            if not _courtesy(self._updated, self._id, min(100.0, 100.0 * settled / self._asked)):
-                self._id = None  # a server that is gone is not asked each second
+        if self._id is not None and (last or now - self._updated_at >= _UPDATE_EVERY_S):
+            self._updated_at = now
+            if not _call_safely(self._publish, self._id, min(100.0, 100.0 * finished / self._total)):
+                self._id = None  # do not call a server that is gone every second
 
     @staticmethod
-    def _updated(artifact: UUID, percent: float) -> bool:
+    def _publish(artifact: UUID, percent: float) -> bool:
         update_progress_artifact(artifact, percent)
         return True
 
 
 def show_summary(name: str, summary: Summary) -> None:
-    """The summary as text and its causes as a table."""
-    _courtesy(create_markdown_artifact, to_markdown(summary), key=_key("summary", name))
-    _courtesy(
+    """Publish the summary as text, a link to the manifest, and the causes as a table."""
+    _call_safely(create_markdown_artifact, to_markdown(summary), key=_key("summary", name))
+    _call_safely(
         create_link_artifact, _manifest(summary.facts.out), link_text="manifest.csv", key=_key("manifest", name)
     )
     causes = to_json(summary)["causes"]
     if causes:
-        _courtesy(create_table_artifact, causes[:_MOST_CAUSES], key=_key("causes", name))
+        _call_safely(create_table_artifact, causes[:_MOST_CAUSES], key=_key("causes", name))
 
 
 def _manifest(place: str) -> str:

@@ -1,6 +1,6 @@
-"""Shards as tasks of Dask or Ray: in other processes, on this machine or on many.
+"""Makes shards as Prefect tasks of Dask or Ray, in other processes on this machine or on many.
 
-What may be sent out, and what follows from what comes back, is decided in `imagen_batch/dispatch.py`.
+`workers/coordinator.py` decides which shards are sent out and what follows from their reports.
 """
 
 from __future__ import annotations
@@ -12,91 +12,91 @@ from contextvars import Context, copy_context
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from imagen_batch.errors import Fatal
+from imagen_batch.errors import StopRun
 from imagen_batch.orchestration.clusters import Cluster, open_cluster
 from imagen_batch.runs.run import Run
 from imagen_batch.workers.coordinator import Coordinator, coordinating
 from imagen_batch.workers.messages import ShardReport, ShardTask
 from imagen_batch.workers.worker import run_shard
 
-_LOOK_EVERY_S = 0.5
-_GOODBYE_S = 30.0
+_POLL_S = 0.5
+_FINISH_S = 30.0
 
 
 @task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def run_shard_on_worker(ticket: bytes, number: int) -> bytes:  # noqa: ARG001 - the number is for the name
-    """Make one shard; ticket and report are packed. No retries: whoever lost a worker gives its shard to another."""
-    return run_shard(ShardTask.unpacked(ticket)).packed()
+def run_shard_on_worker(shard_task: bytes, number: int) -> bytes:  # noqa: ARG001 - the number is part of the name
+    """Make one shard. Task and report are serialized. No retries: the coordinator sends a lost shard out again."""
+    return run_shard(ShardTask.from_bytes(shard_task)).to_bytes()
 
 
 class ClusterExecutor:
-    """The making of a run by workers. Tasks belong to the flow run whose `context` this is."""
+    """Makes the shards of a run on workers. Tasks belong to the flow run that `context` is from."""
 
     def __init__(self, run: Run, context: Context | None) -> None:
         self._run = run
         self._context = context or copy_context()
-        self._dispatch: Coordinator | None = None
-        self._seen_workers = time.monotonic()
+        self._coordinator: Coordinator | None = None
+        self._workers_seen_at = time.monotonic()
 
-    def cut(self) -> None:
-        """End what is under way everywhere."""
-        if self._dispatch is not None:
-            self._dispatch.cut()
+    def abort(self) -> None:
+        """Abort what is in flight on all workers."""
+        if self._coordinator is not None:
+            self._coordinator.abort()
 
     def run_shards(self) -> Iterator[None]:
-        """Send shards out and take them in until none is left; yields now and then."""
+        """Send shards out and collect their reports until none is left; yields now and then."""
         with (
             open_cluster(self._run.plan.settings) as cluster,
-            coordinating(self._run, slots=cluster.slots) as self._dispatch,
+            coordinating(self._run, slots=cluster.slots) as self._coordinator,
         ):
-            yield from self._land_all(cluster, self._dispatch)
+            yield from self._run_all(cluster, self._coordinator)
 
-    def _land_all(self, cluster: Cluster, dispatch: Coordinator) -> Iterator[None]:
+    def _run_all(self, cluster: Cluster, coordinator: Coordinator) -> Iterator[None]:
         in_flight: dict[object, ShardTask] = {}
         try:
             while True:
-                for ticket in dispatch.ready():
-                    future = self._context.run(cluster.submit, run_shard_on_worker, ticket.packed(), ticket.shard)
-                    in_flight[future] = ticket
+                for shard in coordinator.next_tasks():
+                    future = self._context.run(cluster.submit, run_shard_on_worker, shard.to_bytes(), shard.shard)
+                    in_flight[future] = shard
                 if not in_flight:
                     return
-                for future in cluster.landed(list(in_flight), _LOOK_EVERY_S):
-                    self._take_in(dispatch, in_flight.pop(future), cluster.result(future))
-                if in_flight and self._deserted(cluster):
-                    dispatch.lost(*in_flight.values())
+                for future in cluster.wait(list(in_flight), _POLL_S):
+                    self._collect(coordinator, in_flight.pop(future), cluster.result(future))
+                if in_flight and self._has_lost_all_workers(cluster):
+                    coordinator.reclaim(*in_flight.values())
                     in_flight.clear()
                 yield
-        except Fatal:  # the cluster is away, and its workers may live on for a while
-            dispatch.drain(*in_flight.values(), grace=self._run.plan.settings.grace)
+        except StopRun:  # the cluster can't be reached, but its workers may still be running
+            coordinator.drain(*in_flight.values(), grace=self._run.plan.settings.grace)
             raise
         finally:
-            if in_flight:  # whatever happened, nothing goes on behind the summary's back
-                self._end(cluster, dispatch, in_flight)
+            if in_flight:  # no worker may send anything once the summary is written
+                self._stop_workers(cluster, coordinator, in_flight)
 
-    def _end(self, cluster: Cluster, dispatch: Coordinator, in_flight: dict[object, ShardTask]) -> None:
-        """End what is in flight. Workers out of reach of the cluster still read the run's word in its storage."""
-        dispatch.cut()
+    def _stop_workers(self, cluster: Cluster, coordinator: Coordinator, in_flight: dict[object, ShardTask]) -> None:
+        """Abort what is in flight. Workers that the cluster can't reach still read the heartbeat in the storage."""
+        coordinator.abort()
         try:
-            cluster.landed(list(in_flight), _GOODBYE_S, all_of_them=True)
-        except Fatal as error:
+            cluster.wait(list(in_flight), _FINISH_S, for_all=True)
+        except StopRun as error:
             self._run.stop.fail(error)
-            dispatch.lost(*in_flight.values())
+            coordinator.reclaim(*in_flight.values())
 
-    def _deserted(self, cluster: Cluster) -> bool:
-        """Whether there have been no workers for so long that none is to be expected; that ends the run."""
+    def _has_lost_all_workers(self, cluster: Cluster) -> bool:
+        """Whether there have been no workers for so long that none is expected back; if so, stop the run."""
         now = time.monotonic()
         if cluster.slots():
-            self._seen_workers = now
+            self._workers_seen_at = now
             return False
         stop = self._run.stop
-        patience = _GOODBYE_S / 3 if stop.is_set else self._run.plan.settings.outage_limit
-        if now - self._seen_workers < patience:
+        patience = _FINISH_S / 3 if stop.is_set else self._run.plan.settings.outage_limit
+        if now - self._workers_seen_at < patience:
             return False
-        stop.fail(Fatal("there are no workers any more", kind="workers", outcome="outage", exit_code=75))
+        stop.fail(StopRun("there are no workers any more", cause="outage", exit_code=75))
         return True
 
-    def _take_in(self, dispatch: Coordinator, ticket: ShardTask, packed: bytes | None) -> None:
-        if packed is None:
-            dispatch.lost(ticket)
+    def _collect(self, coordinator: Coordinator, shard: ShardTask, report: bytes | None) -> None:
+        if report is None:
+            coordinator.reclaim(shard)
         else:
-            dispatch.landed(ticket, ShardReport.unpacked(packed))
+            coordinator.complete(shard, ShardReport.from_bytes(report))

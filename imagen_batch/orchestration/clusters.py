@@ -1,4 +1,4 @@
-"""Who makes shards elsewhere: a Dask cluster or a Ray cluster, one that runs or one for this run alone?"""
+"""Connects to a Dask or Ray cluster, or starts one on this machine for the duration of a run."""
 
 from __future__ import annotations
 
@@ -15,87 +15,87 @@ from urllib.parse import urlsplit
 from prefect.exceptions import CrashedRun
 from prefect.task_runners import TaskRunner
 
-from imagen_batch.errors import Fatal, SettingsInvalid
+from imagen_batch.errors import SettingsInvalid, StopRun
 from imagen_batch.settings import Settings
 from imagen_batch.system.loopback import is_loopback
 
-_Asked = ParamSpec("_Asked")
-_Told = TypeVar("_Told")
-_SLOTS_OF_A_WORKER = 2  # so that the end of one shard finds the next at work
+_Args = ParamSpec("_Args")
+_Result = TypeVar("_Result")
+_SLOTS_PER_WORKER = 2  # so that the next shard is already running when one ends
 
 
 class Cluster(Protocol):
-    """Workers that take tasks. Futures are whatever they hand out."""
+    """Workers that run tasks. Their futures are opaque."""
 
     def slots(self) -> int:
-        """Tasks that they can work on at once, as of now."""
+        """Return how many tasks they can run at once, as of now."""
 
-    def submit(self, task: Any, ticket: bytes, number: int) -> Any:
-        """Hand out a shard."""
+    def submit(self, task: Any, shard_task: bytes, number: int) -> Any:
+        """Submit a shard."""
 
-    def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
-        """Wait for one, or for all, at most so long; those that have ended."""
+    def wait(self, futures: Sequence[Any], seconds: float, *, for_all: bool = False) -> list[Any]:
+        """Wait up to `seconds` for one of `futures`, or for all; return those that are done."""
 
     def result(self, future: Any) -> bytes | None:
-        """What came of one that has ended; None where its worker was lost. Raises what it raised."""
+        """Return the result of a future that is done; None if its worker was lost. Raises what the task raised."""
 
 
 class _Cluster:
-    """What the crews share. `away` are the library's own errors for a cluster that has gone away."""
+    """What both kinds share. `unreachable_errors` are the library's errors for a cluster that is gone."""
 
-    away: tuple[type[Exception], ...] = ()
-
-
-_AnyCluster = TypeVar("_AnyCluster", bound=_Cluster)
+    unreachable_errors: tuple[type[Exception], ...] = ()
 
 
-def _reachable(
-    method: Callable[Concatenate[_AnyCluster, _Asked], _Told],
-) -> Callable[Concatenate[_AnyCluster, _Asked], _Told]:
-    """A cluster that goes away is not the output folder's trouble, and no bug."""
+_ClusterT = TypeVar("_ClusterT", bound=_Cluster)
+
+
+def _translating_errors(
+    method: Callable[Concatenate[_ClusterT, _Args], _Result],
+) -> Callable[Concatenate[_ClusterT, _Args], _Result]:
+    """Report a cluster that is gone as an outage: it is neither a storage failure nor a bug."""
 
     @wraps(method)
-    def asked(self: _AnyCluster, /, *given: _Asked.args, **named: _Asked.kwargs) -> _Told:
+    def wrapper(self: _ClusterT, /, *args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
         try:
-            return method(self, *given, **named)
+            return method(self, *args, **kwargs)
         except Exception as error:
-            if not isinstance(error, (OSError, *self.away)):
+            if not isinstance(error, (OSError, *self.unreachable_errors)):
                 raise
-            why = str(error) if isinstance(error, OSError) else "the connection to its scheduler was lost"
-            message = f"the cluster of workers can't be reached: {why}"
-            raise Fatal(message, kind="workers", outcome="outage", exit_code=75) from error
+            reason = str(error) if isinstance(error, OSError) else "the connection to its scheduler was lost"
+            message = f"the cluster of workers can't be reached: {reason}"
+            raise StopRun(message, cause="outage", exit_code=75) from error
 
-    return asked
+    return wrapper
 
 
 def open_cluster(settings: Settings) -> AbstractContextManager[Cluster]:
-    """The crew that the settings name. Raises SettingsInvalid where it can't work for this run."""
-    if (why := _out_of_reach(settings, os.environ)) is not None:
-        raise SettingsInvalid(why)
-    return {"dask": _dask_crew, "ray": _ray_crew}[settings.runner](settings)
+    """Open the cluster that the settings name. Raises SettingsInvalid if it can't work for this run."""
+    if (reason := _find_obstacle(settings, os.environ)) is not None:
+        raise SettingsInvalid(reason)
+    return {"dask": _open_dask, "ray": _open_ray}[settings.runner](settings)
 
 
-def _out_of_reach(settings: Settings, env: Mapping[str, str]) -> str | None:
-    """What of this machine alone workers on others would need."""
+def _find_obstacle(settings: Settings, env: Mapping[str, str]) -> str | None:
+    """Return what workers on other machines need and can't reach on this one; None if nothing."""
     address = settings.dask_address or settings.ray_address
     if address is None or is_loopback(urlsplit(address if "://" in address else f"//{address}").hostname or ""):
         return None
     if is_loopback(urlsplit(env.get("PREFECT_API_URL", "http://127.0.0.1")).hostname or ""):
-        return "workers on other machines need a Prefect server that they reach: set PREFECT_API_URL"
+        return "workers on other machines need a Prefect server that they can reach: set PREFECT_API_URL"
     if settings.provider == "simulator" and settings.base_url is None:
         return "workers on other machines can't reach this machine's simulator"
     return None
 
 
 @contextmanager
-def _dask_crew(settings: Settings) -> Iterator[Cluster]:
+def _open_dask(settings: Settings) -> Iterator[Cluster]:
     try:
         from prefect_dask import DaskTaskRunner  # noqa: PLC0415 - an optional extra
     except ImportError as error:
         raise SettingsInvalid("--runner dask needs: pip install 'imagen-batch[dask]'") from error
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once
-    with DaskTaskRunner(**_dask_cluster(settings)) as runner:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised and reported once
+    with DaskTaskRunner(**_dask_options(settings)) as runner:
         try:
             with _ignoring_sigint():
                 client = runner.client
@@ -106,9 +106,9 @@ def _dask_crew(settings: Settings) -> Iterator[Cluster]:
 
 @contextmanager
 def _ignoring_sigint() -> Iterator[None]:
-    """Processes that are started here leave a terminal's Ctrl-C to the run, which still needs what they do."""
+    """Start processes that ignore a terminal's Ctrl-C: the run still needs them to finish."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say so
+        yield  # only the main thread may set signal handlers
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -117,16 +117,16 @@ def _ignoring_sigint() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _dask_cluster(settings: Settings) -> dict[str, Any]:
+def _dask_options(settings: Settings) -> dict[str, Any]:
     if settings.dask_address is not None:
         return {"address": settings.dask_address}
     workers = settings.workers or os.cpu_count() or 1
-    local = {"n_workers": workers, "threads_per_worker": _SLOTS_OF_A_WORKER, "host": "127.0.0.1"}
+    local = {"n_workers": workers, "threads_per_worker": _SLOTS_PER_WORKER, "host": "127.0.0.1"}
     return {"cluster_kwargs": {**local, "dashboard_address": None, "env": _environment(settings)}}
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """What workers on this machine get beside this process's environment: no key where they use none."""
+    """Return what changes in the environment of workers on this machine: no key if they do not need it."""
     if settings.provider == "gemini" and settings.api_key_file is None:
         return {}
     return dict.fromkeys(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "")
@@ -136,28 +136,31 @@ class _DaskCluster(_Cluster):
     def __init__(self, runner: TaskRunner[Any], client: Any) -> None:
         import distributed  # noqa: PLC0415 - an optional extra
 
-        self.away = (distributed.CancelledError,)  # its scheduler has died: a worker's death is KilledWorker
+        # It means that the scheduler died; if a worker dies, the error is KilledWorker.
+        self.unreachable_errors = (distributed.CancelledError,)
         self._runner = runner
         self._client = client
         self._dask = distributed
 
-    @_reachable
+    @_translating_errors
     def slots(self) -> int:
         return sum(self._client.nthreads().values())
 
-    @_reachable
-    def submit(self, task: Any, ticket: bytes, number: int) -> Any:
-        return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
+    @_translating_errors
+    def submit(self, task: Any, shard_task: bytes, number: int) -> Any:
+        return self._runner.submit(task, parameters={"shard_task": shard_task, "number": number})
 
-    @_reachable
-    def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
-        wanted = "ALL_COMPLETED" if all_of_them else "FIRST_COMPLETED"
+    @_translating_errors
+    def wait(self, futures: Sequence[Any], seconds: float, *, for_all: bool = False) -> list[Any]:
+        return_when = "ALL_COMPLETED" if for_all else "FIRST_COMPLETED"
         try:
             with self._client.as_current():
-                self._dask.wait([one.wrapped_future for one in futures], timeout=seconds, return_when=wanted)
+                self._dask.wait(
+                    [future.wrapped_future for future in futures], timeout=seconds, return_when=return_when
+                )
         except (self._dask.TimeoutError, TimeoutError):
             return []
-        return [one for one in futures if one.wrapped_future.done()]
+        return [future for future in futures if future.wrapped_future.done()]
 
     def result(self, future: Any) -> bytes | None:
         try:
@@ -167,7 +170,7 @@ class _DaskCluster(_Cluster):
 
 
 @contextmanager
-def _ray_crew(settings: Settings) -> Iterator[Cluster]:
+def _open_ray(settings: Settings) -> Iterator[Cluster]:
     try:
         from prefect_ray import RayTaskRunner  # noqa: PLC0415 - an optional extra
     except ImportError as error:
@@ -179,37 +182,37 @@ def _ray_crew(settings: Settings) -> Iterator[Cluster]:
     cluster = {"address": settings.ray_address} if settings.ray_address else {"init_kwargs": local}
     try:
         with _ignoring_sigint():
-            started = RayTaskRunner(**cluster).__enter__()
+            runner = RayTaskRunner(**cluster).__enter__()
     except OSError as error:
         raise SettingsInvalid(f"--ray-address {settings.ray_address}: {error}") from error
     try:
-        yield _RayCluster(started)
+        yield _RayCluster(runner)
     finally:
-        started.__exit__(None, None, None)
+        runner.__exit__(None, None, None)
 
 
 class _RayCluster(_Cluster):
     def __init__(self, runner: TaskRunner[Any]) -> None:
         import ray  # noqa: PLC0415 - an optional extra
 
-        self.away = (ray.exceptions.RayError,)
+        self.unreachable_errors = (ray.exceptions.RayError,)
         self._runner = runner
         self._ray = ray
 
-    @_reachable
+    @_translating_errors
     def slots(self) -> int:
         return int(self._ray.cluster_resources().get("CPU", 0))
 
-    @_reachable
-    def submit(self, task: Any, ticket: bytes, number: int) -> Any:
-        return self._runner.submit(task, parameters={"ticket": ticket, "number": number})
+    @_translating_errors
+    def submit(self, task: Any, shard_task: bytes, number: int) -> Any:
+        return self._runner.submit(task, parameters={"shard_task": shard_task, "number": number})
 
-    @_reachable
-    def landed(self, futures: Sequence[Any], seconds: float, *, all_of_them: bool = False) -> list[Any]:
-        by_reference = {one.wrapped_future: one for one in futures}
-        wanted = len(by_reference) if all_of_them else 1
-        done, _ = self._ray.wait(list(by_reference), num_returns=wanted, timeout=seconds)
-        return [by_reference[one] for one in done]
+    @_translating_errors
+    def wait(self, futures: Sequence[Any], seconds: float, *, for_all: bool = False) -> list[Any]:
+        by_reference = {future.wrapped_future: future for future in futures}
+        count = len(by_reference) if for_all else 1
+        done, _ = self._ray.wait(list(by_reference), num_returns=count, timeout=seconds)
+        return [by_reference[reference] for reference in done]
 
     def result(self, future: Any) -> bytes | None:
         try:

@@ -1,7 +1,7 @@
-"""One execution of a run: our threads do the work, and Prefect watches it.
+"""Executes a run in threads of this process or on a cluster, while Prefect watches.
 
-The side that works never calls Prefect and never waits for it. What Prefect shows (shards as tasks, progress, the
-final state) it takes from here, whenever its server is ready to; if that never happens, the run is the same.
+The executing side never calls Prefect and never waits for it. Prefect takes what it shows (shards as tasks, progress,
+the final state) from here whenever its server is ready; if that never happens, the run is the same.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
-from imagen_batch.errors import Fatal, SettingsInvalid, storage_failure
+from imagen_batch.errors import SettingsInvalid, StopRun, storage_failure
 from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.reports.summary import Summary
@@ -23,14 +23,14 @@ from imagen_batch.runs.signals import handle_signals
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import plural
 
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 
 
-class Making(Protocol):
-    """Where the shards of a run are made."""
+class Executor(Protocol):
+    """Makes the shards of a run, here or on a cluster."""
 
-    def cut(self) -> None:
-        """End what is in flight."""
+    def abort(self) -> None:
+        """Abort what is in flight."""
 
     def run_shards(self) -> Iterator[None]:
         """Make all shards; yields now and then."""
@@ -38,38 +38,46 @@ class Making(Protocol):
 
 @dataclass
 class Execution:
-    """A run, what is left to do of it, and what the watching side needs to know.
+    """A run, its pending work, and the state that Prefect shows of it.
 
-    `attached` is set once Prefect's flow run watches; `context` is that flow run's, for tasks of Dask and Ray.
+    `attached` is set once Prefect's flow run watches; `context` is that of the flow run, for tasks of Dask and Ray.
     """
 
     run: Run
-    left: PendingTotals
+    pending: PendingTotals
     attached: threading.Event = field(default_factory=threading.Event)
     context: Context | None = None
     summary: Summary | None = None
     _shards: SimpleQueue[ShardWork | None] = field(default_factory=SimpleQueue)
 
-    def complete(self, *, say: Callable[[str], None]) -> Summary:
-        """Make everything that is left, and write tables and summary. Raises what is a bug, after that.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as None: with each task Dask and Ray send the flow, which refers to its execution."""
+        return type(None), ()
 
-        `say` hears what a signal sets off.
+    def complete(self, *, say: Callable[[str], None]) -> Summary:
+        """Make everything that is pending and write tables and summary; after that, raise what is a bug.
+
+        `say` gets a message when a signal stops the run.
         """
-        making = self._making()
+        executor = self._make_executor()
         grace = self.run.plan.settings.grace
+
+        def announce(number: int) -> None:
+            say(self._describe_stopping(number))
+
         try:
-            with handle_signals(self.run.stop, grace=grace, cut=making.cut, record_sent=self._announcing(say)):
-                self._make(making)
+            with handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce):
+                self._run_shards(executor)
         finally:
             self._shards.put(None)
         assert self.summary is not None
         return self.summary
 
     def shards(self) -> Iterator[ShardWork | None]:
-        """The shards as they are started, until none follows; None now and then in between."""
+        """Yield each shard when it starts, and None now and then in between."""
         while True:
             try:
-                work = self._shards.get(timeout=_LOOK_EVERY_S)
+                work = self._shards.get(timeout=_POLL_S)
             except Empty:
                 yield None
                 continue
@@ -77,26 +85,23 @@ class Execution:
                 return
             yield work
 
-    def _make(self, making: Making) -> None:
+    def _run_shards(self, executor: Executor) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
-                for _ in making.run_shards() if self.left.requests else ():
+                for _ in executor.run_shards() if self.pending.requests else ():
                     pass
         finally:
             self.summary = self.run.finish()
 
-    def _making(self) -> Making:
+    def _make_executor(self) -> Executor:
         if self.run.plan.settings.runner == "threads":
             return LocalExecutor(self.run, self._shards.put)
-        from imagen_batch.orchestration.cluster_executor import ClusterExecutor  # noqa: PLC0415 - Prefect's tasks: only where they are needed
+        from imagen_batch.orchestration.cluster_executor import ClusterExecutor  # noqa: PLC0415 - imports Prefect
 
         return ClusterExecutor(self.run, self.context)
 
-    def _announcing(self, say: Callable[[str], None]) -> Callable[[int], None]:
-        return lambda number: say(self._stopping(number))
-
-    def _stopping(self, number: int) -> str:
-        """What the first signal sets off."""
+    def _describe_stopping(self, number: int) -> str:
+        """Say what the first signal does, and what a second one would do."""
         settings = self.run.plan.settings
         again = "Press Ctrl-C again to abandon them." if number == 2 else "A second signal abandons them."
         if settings.runner != "threads":
@@ -111,15 +116,15 @@ class Execution:
 
 @contextmanager
 def _stopping_on_errors(stop: Stop) -> Iterator[None]:
-    """What goes wrong with the making itself ends the run, and its summary says so."""
+    """Stop the run at an error outside of single requests, so that its summary names the error."""
     try:
         yield
     except SettingsInvalid as error:
-        stop.fail(Fatal(str(error), kind="settings", outcome="settings"))
-    except Fatal as error:
+        stop.fail(StopRun(str(error), cause="settings"))
+    except StopRun as error:
         stop.fail(error)
     except OSError as error:
         stop.fail(storage_failure(error))
     except Exception as error:
-        stop.fail(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        stop.fail(StopRun(f"a bug: {error!r}", cause="bug", exit_code=1))
         raise

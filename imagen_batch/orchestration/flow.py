@@ -1,14 +1,14 @@
-"""The job as a Prefect flow: plan, open the folder, run a task for each shard, finalize, report."""
+"""Defines the job as a Prefect flow: plan, open the folder, run a task for each shard, finalize, report."""
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
@@ -19,100 +19,91 @@ from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MOST_SHARDS_IN_FLIGHT
-from imagen_batch.orchestration.prefect_watch import final_state, shortened, watch
+from imagen_batch.orchestration.prefect_watch import final_state, shorten_message, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.problems import problems_text
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import Settings, load_settings
 
-_GOODBYE_S = 5.0
-
-_adopted: ContextVar[Execution | None] = ContextVar("adopted", default=None)
-
-
-@contextmanager
-def adopting(execution: Execution) -> Iterator[None]:
-    """Let the flow watch an execution that this process has started, instead of one of its own."""
-    token = _adopted.set(execution)
-    try:
-        yield
-    finally:
-        _adopted.reset(token)
-
+_JOIN_WATCHER_S = 5.0
 
 _shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MOST_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
-
-
-@flow(
+_as_flow: Callable[[Callable[[Settings], State[Any]]], Flow[[Settings], State[Any]]] = flow(
     name="imagen-batch",
     flow_run_name="{settings.prompts}",
     task_runner=_shard_threads,
     persist_result=False,
     retries=0,
 )
+
+
+@_as_flow
 def generate_images(settings: Settings) -> State[Any]:
-    """Turn a prompt file into pictures. The final state says what is missing; the result is the summary as a dict.
+    """Make the images of a prompt file. The final state says what is missing; the result is the summary as a dict.
 
     What `settings` leaves out comes from IMAGEN_BATCH_* and imagen-batch.toml, as on the command line.
     """
-    return _generated(settings)  # Dask pickles this function with every global that it names: only functions
+    return _execute(settings)  # Dask pickles this function with every global that it names: only functions
 
 
-def chosen_settings(settings: Settings) -> Settings:
-    """`settings`, and for what they leave out environment and file. None counts as left out: forms send it."""
+def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
+    """Return the same flow for an execution that this process has already started: it only shows it."""
+
+    @_as_flow
+    def generate_images(settings: Settings) -> State[Any]:  # noqa: ARG001 - shown as the parameter of the flow run
+        execution.context = copy_context()
+        execution.attached.set()
+        watch(execution)
+        assert execution.summary is not None
+        return final_state(execution.summary)
+
+    return generate_images
+
+
+def complete_settings(settings: Settings) -> Settings:
+    """Fill in what `settings` leave out from environment and file. None counts as left out: forms send it."""
     given = settings.model_dump(exclude_unset=True, exclude_none=True)
     return load_settings(given, env=os.environ)
 
 
-def _generated(settings: Settings) -> State[Any]:
-    execution = _adopted.get()
-    if execution is None:
-        return _executed(settings)
-    execution.context = copy_context()
-    execution.attached.set()
-    watch(execution)
-    assert execution.summary is not None
-    return final_state(execution.summary)
-
-
-def _executed(settings: Settings) -> State[Any]:
+def _execute(settings: Settings) -> State[Any]:
     log = get_run_logger()
     try:
-        plan = take_input(chosen_settings(settings), today=datetime.now(UTC).date())
-        with open_run(plan, env=os.environ, say=log.warning) as run:
-            execution = Execution(run, count_pending(plan, run.past), context=copy_context())
+        plan = take_input(complete_settings(settings), today=datetime.now(UTC).date())
+        with open_run(plan, env=os.environ, notify=log.warning) as run:
+            execution = Execution(run, count_pending(plan, run.history), context=copy_context())
             with _watched(execution):
                 summary = execution.complete(say=log.warning)
     except InputInvalid as error:
-        return _refused(error, problems_text(error.problems))
+        return _refuse(error, problems_text(error.problems))
     except (SettingsInvalid, FolderBusy) as error:
-        return _refused(error, str(error))
+        return _refuse(error, str(error))
     return final_state(summary)
 
 
-def _refused(error: Exception, message: str) -> State[Any]:
-    """Nothing was sent: everything that is wrong is in the log, and in what a caller of the flow catches."""
+def _refuse(error: Exception, message: str) -> State[Any]:
+    """Log everything that is wrong and put it into the error that a caller of the flow catches."""
     for line in message.splitlines():
         get_run_logger().error(line)
     error.args = (message,)
-    return Failed(message=shortened(message), data=error)
+    return Failed(message=shorten_message(message), data=error)
 
 
 @contextmanager
 def _watched(execution: Execution) -> Iterator[None]:
-    """Let this flow run show the execution; a server that does not answer holds nothing up."""
-    watching = threading.Thread(
+    """Show the execution in this flow run; a server that does not answer delays nothing."""
+    watcher = threading.Thread(
         target=copy_context().run, args=(_watch_safely, execution), name="prefect", daemon=True
     )
-    watching.start()
+    watcher.start()
     try:
         yield
     finally:
-        watching.join(_GOODBYE_S)
+        watcher.join(_JOIN_WATCHER_S)
 
 
 def _watch_safely(execution: Execution) -> None:
     try:
         watch(execution)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+    except Exception as error:  # noqa: BLE001 - the run does not depend on Prefect
         get_run_logger().warning("Prefect does not show this run: %r", error)

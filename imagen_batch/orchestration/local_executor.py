@@ -1,4 +1,7 @@
-"""Shards made in threads of this process: all share its request slots, so the end of one never idles them."""
+"""Makes shards in threads of this process.
+
+Several shards share the request slots, so that no slot is idle while the last requests of a shard finish.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from imagen_batch.records import ImageRequest
 from imagen_batch.runs.run import Run
 
 MOST_SHARDS_IN_FLIGHT = 8
-_LOOK_EVERY_S = 0.5
+_POLL_S = 0.5
 
 
 @dataclass
 class ShardWork:
-    """A shard that was started: `done` is set at its end; `error` is the bug that ended it, if one did."""
+    """A shard that was started. `done` is set at its end; `error` is the bug that ended it, if any."""
 
     number: int
     requests: int
@@ -27,24 +30,24 @@ class ShardWork:
 
 
 class LocalExecutor:
-    """The making of a run in this process. `started` hears of each shard."""
+    """Makes the shards of a run. `on_start` is called with each shard that starts."""
 
-    def __init__(self, run: Run, started: Callable[[ShardWork], None] = lambda _work: None) -> None:
+    def __init__(self, run: Run, on_start: Callable[[ShardWork], None] = lambda _work: None) -> None:
         self._run = run
-        self._started = started
+        self._on_start = on_start
         self._ended: SimpleQueue[ShardWork] = SimpleQueue()
-        self.cut = run.cut
+        self.abort = run.abort
 
     def run_shards(self) -> Iterator[None]:
-        """Make shards, a window of them at a time, and wait for all; yields now and then. Raises what is a bug."""
+        """Make all shards, a window of them at a time; yields now and then. Raises what is a bug."""
         size = shard_size(self._run.plan.requests)
         window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
         in_flight = 0
         with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
             for number, shard in enumerate(self._run.shards(), start=1):
                 work = ShardWork(number, len(shard))
-                self._started(work)
-                threads.submit(self._make, work, shard)
+                self._on_start(work)
+                threads.submit(self._run_shard, work, shard)
                 in_flight += 1
                 while in_flight >= window:
                     in_flight -= self._wait()
@@ -53,22 +56,19 @@ class LocalExecutor:
                 in_flight -= self._wait()
                 yield
 
-    def _make(self, work: ShardWork, shard: Sequence[ImageRequest]) -> None:
+    def _run_shard(self, work: ShardWork, shard: Sequence[ImageRequest]) -> None:
         try:
-            self._run.make(shard)
-        except BaseException as error:  # noqa: BLE001 - raised where the run waits for its shards
+            self._run.generate_shard(shard)
+        except BaseException as error:  # noqa: BLE001 - raised again in _wait
             work.error = error
         finally:
             work.done.set()
             self._ended.put(work)
 
     def _wait(self) -> int:
-        """Wait a moment for the end of a shard; returns how many have ended. Raises what one raised.
-
-        A queue of our own: waiting for Prefect's futures with a timeout sets an alarm signal for the process.
-        """
+        """Wait up to half a second for a shard to end; return how many have ended. Raises what the shard raised."""
         try:
-            work = self._ended.get(timeout=_LOOK_EVERY_S)
+            work = self._ended.get(timeout=_POLL_S)
         except Empty:
             return 0
         if work.error is not None:

@@ -1,7 +1,7 @@
 """Attaches Prefect to an execution, in a thread that the run can do without.
 
-Prefect's client retries for minutes when its server is gone. So everything that speaks with it happens in one daemon
-thread: the run waits for it a bounded time at the start and at the end, and otherwise goes on alone.
+Prefect's client retries for minutes when its server is gone. Therefore one daemon thread does everything that needs
+the server; the run waits for it a bounded time at the start and at the end, and does not depend on it otherwise.
 """
 
 from __future__ import annotations
@@ -13,65 +13,67 @@ import time
 from contextlib import suppress
 
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.prefect_reachable import answers
+from imagen_batch.orchestration.prefect_reachable import is_reachable
 from imagen_batch.orchestration.prefect_server import OwnServer
 
-# Seconds for a server that does not answer, before it is asked once more, and for one that does, on a busy machine.
-_HELLO_S, _SLOW_HELLO_S = 10.0, 120.0
-_GOODBYE_S, _SLOW_GOODBYE_S = 3.5, 30.0
+# Seconds to wait for a server that does not answer, and for one that answers slowly, on a busy machine.
+_START_S, _SLOW_START_S = 10.0, 120.0
+_END_S, _SLOW_END_S = 3.5, 30.0
 _PROBE_S = 1.0
-_LOOK_EVERY_S = 0.1
+_POLL_S = 0.1
 
 
-class Attached:
-    """Prefect's side of an execution. `server` is a child of this process, or None where the user runs one."""
+class Attachment:
+    """Prefect's side of an execution. `server` is a child of this process; None if the user runs a server."""
 
     def __init__(self, execution: Execution, server: OwnServer | None) -> None:
         self._execution = execution
         self._server = server
         self._error: BaseException | None = None
-        self._state: str | None = None  # the flow run's last message
+        self._state: str | None = None  # the message of the flow run's final state
         self._recorded = False
-        self._up = threading.Event()
-        self._over = threading.Event()
+        self._server_up = threading.Event()
+        self._ended = threading.Event()
         threading.Thread(target=self._run, name="prefect", daemon=True).start()
 
     def wait(self) -> str | None:
-        """Wait until Prefect's flow run has begun; None then, else why it has not."""
-        while not self._up.wait(_LOOK_EVERY_S):
-            if self._over.is_set():
-                return self._why()
-        if self._in_time(self._execution.attached, _HELLO_S, _SLOW_HELLO_S):
+        """Wait until Prefect's flow run has begun; return None, or the reason why it has not."""
+        while not self._server_up.wait(_POLL_S):
+            if self._ended.is_set():
+                return self._reason()
+        if self._in_time(self._execution.attached, _START_S, _SLOW_START_S):
             return None
-        return self._why()
+        return self._reason()
 
-    def goodbye(self, exit_code: int) -> str | None:
-        """Let Prefect record the end of the run, within bounds; None when it did, else what it missed.
+    def finish(self, exit_code: int) -> str | None:
+        """Give Prefect a bounded time to record the end of the run; return None if it did, else a warning.
 
-        When it did not, the process will end with `exit_code` without waiting for Prefect any longer.
+        If it did not, the process will end with `exit_code` without waiting for Prefect any longer.
         """
         try:
-            in_time = self._in_time(self._over, _GOODBYE_S, _SLOW_GOODBYE_S)
-        except (KeyboardInterrupt, SystemExit):  # a signal: whoever is waiting wants to wait no longer
+            in_time = self._in_time(self._ended, _END_S, _SLOW_END_S)
+        except (KeyboardInterrupt, SystemExit):  # the user does not want to wait any longer
             in_time = False
         if in_time and self._recorded:
             return None
-        why = self._why()
+        reason = self._reason()
         self.abandon(exit_code)
-        return f"Prefect did not record the end of this run: {why}. Images, manifest and summary do not depend on it."
+        return (
+            f"Prefect did not record the end of this run: {reason}. Images, manifest and summary do not depend on it."
+        )
 
     def abandon(self, exit_code: int) -> None:
-        """Go on without Prefect; the process will end with `exit_code`."""
+        """Continue without Prefect; the process will end with `exit_code`."""
         _leave_without_prefect(exit_code)
         if self._server is not None:
             self._server.kill()
 
     def _in_time(self, event: threading.Event, patience: float, slow: float) -> bool:
-        """Whether `event` comes: within `patience` seconds, or `slow` ones while the server answers."""
+        """Wait for `event`: `patience` seconds, or `slow` seconds while the server answers."""
         began = time.monotonic()
-        while not event.wait(_LOOK_EVERY_S):
+        while not event.wait(_POLL_S):
             waited = time.monotonic() - began
-            if self._over.is_set() or self._died() or waited > slow:
+            if self._ended.is_set() or self._server_died() or waited > slow:
                 break
             if waited > patience and not self._server_answers():
                 break
@@ -81,44 +83,44 @@ class Attached:
         try:
             if self._server is not None:
                 self._server.wait()
-            self._up.set()
+            self._server_up.set()
             self._watch()
-        except BaseException as error:  # noqa: BLE001 - said by whoever waits for this thread
+        except BaseException as error:  # noqa: BLE001 - reported by the thread that waits for this one
             self._error = error
         finally:
-            self._over.set()
+            self._ended.set()
 
     def _watch(self) -> None:
-        from imagen_batch.orchestration.flow import adopting, generate_images  # noqa: PLC0415 - a second of importing
+        from imagen_batch.orchestration.flow import watching_flow  # noqa: PLC0415 - importing it takes a second
         from imagen_batch.orchestration.prefect_env import log_to_file  # noqa: PLC0415
 
         log_to_file()
-        with adopting(self._execution):
-            state = generate_images(self._execution.run.plan.settings, return_state=True)
+        flow = watching_flow(self._execution)
+        state = flow(self._execution.run.plan.settings, return_state=True)
         self._state = state.message
         self._recorded = not state.is_crashed()
         _drain()
 
-    def _died(self) -> bool:
-        return self._server is not None and not self._server.lives
+    def _server_died(self) -> bool:
+        return self._server is not None and not self._server.is_running
 
     def _server_answers(self) -> bool:
-        return not self._died() and answers(os.environ.get("PREFECT_API_URL", ""), timeout=_PROBE_S)
+        return not self._server_died() and is_reachable(os.environ.get("PREFECT_API_URL", ""), timeout=_PROBE_S)
 
-    def _why(self) -> str:
-        if self._server is not None and not self._up.is_set():
+    def _reason(self) -> str:
+        if self._server is not None and not self._server_up.is_set():
             return "its server did not start"
-        if self._died():
+        if self._server_died():
             return "its server ended"
         if self._error is not None:
             return " ".join(str(self._error).split()) or type(self._error).__name__
-        if self._over.is_set():
+        if self._ended.is_set():
             return self._state or "the flow did not start"
         return "its server does not answer"
 
 
 def _drain() -> None:
-    """Send what Prefect has queued: events and logs. Later, at the exit of the process, it would be unbounded."""
+    """Send the events and logs that Prefect has queued. At the exit of the process that would take unbounded time."""
     from prefect.events.worker import EventsWorker  # noqa: PLC0415
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415
 
@@ -127,7 +129,7 @@ def _drain() -> None:
 
 
 def _leave_without_prefect(exit_code: int) -> None:
-    """At the end of this process do not wait for Prefect's threads, which may retry for minutes."""
+    """End this process without waiting for Prefect's threads, which may retry for minutes."""
 
     def leave() -> None:
         for stream in (sys.stdout, sys.stderr):
@@ -135,6 +137,6 @@ def _leave_without_prefect(exit_code: int) -> None:
                 stream.flush()
         os._exit(exit_code)
 
-    # What is registered last runs first: before Prefect's own, which come at the same point.
-    register = getattr(threading, "_register_atexit")  # noqa: B009 - as Prefect itself does; typeshed lacks it
+    # What is registered last runs first, so before the exit handlers that Prefect registers here.
+    register = getattr(threading, "_register_atexit")  # noqa: B009 - as Prefect does; missing in typeshed
     register(leave)

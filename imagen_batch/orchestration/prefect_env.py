@@ -1,7 +1,7 @@
-"""Which of Prefect's habits does a batch job not want?
+"""Sets Prefect's environment for a batch job.
 
-Set before Prefect is imported, and only where the user has not decided otherwise: no call home, no line of
-log for each task, and task runs recorded in batches so that its server keeps up.
+No telemetry, no log line for each task, and task runs recorded in batches so that the server keeps up. The variables
+are set before Prefect is imported, and only if the user has not set them.
 """
 
 from __future__ import annotations
@@ -22,38 +22,39 @@ QUIET = {
 }
 
 
-def quieten(env: MutableMapping[str, str] = os.environ) -> None:
-    """Put the quiet settings into `env` where they are not set."""
+def set_quiet_defaults(env: MutableMapping[str, str] = os.environ) -> None:
+    """Set the variables that `env` does not have."""
     for name, value in QUIET.items():
         env.setdefault(name, value)
 
 
-def spare_loopback(env: MutableMapping[str, str] = os.environ) -> None:
-    """Let no proxy of the environment stand between us and servers on this machine."""
+def bypass_proxy_for_loopback(env: MutableMapping[str, str] = os.environ) -> None:
+    """Keep proxies of the environment out of connections to servers on this machine."""
     for name in ("NO_PROXY", "no_proxy"):
-        spared = [part for part in env.get(name, "").split(",") if part]
-        env[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost", "::1"]))
+        hosts = [part for part in env.get(name, "").split(",") if part]
+        env[name] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
 
 
 def log_to_file(env: MutableMapping[str, str] = os.environ) -> None:
-    """Send Prefect's own log of this process to a file, unless the user has chosen what is to be logged.
+    """Send Prefect's own log of this process to a file, unless the user has set a log level.
 
-    A server that is gone is a page of tracebacks for each of Prefect's retries; the run says it in one line.
+    If the server is gone, Prefect logs a page of tracebacks for each of its retries; the run prints one line.
     """
     if env.get("PREFECT_LOGGING_LEVEL") != QUIET["PREFECT_LOGGING_LEVEL"]:
         return
-    from prefect.logging.handlers import PrefectConsoleHandler  # noqa: PLC0415 - not before Prefect is needed
+    from prefect.logging.handlers import PrefectConsoleHandler  # noqa: PLC0415 - imports Prefect
 
     file = _log_file(Path(env.get("PREFECT_HOME") or Path.home() / ".prefect") / CLIENT_LOG)
     file.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.Logger.manager.loggerDict)]
     for logger in loggers:
         if any(isinstance(handler, PrefectConsoleHandler) for handler in logger.handlers):
-            logger.handlers = [one for one in logger.handlers if not isinstance(one, PrefectConsoleHandler)] + [file]
+            others = [handler for handler in logger.handlers if not isinstance(handler, PrefectConsoleHandler)]
+            logger.handlers = [*others, file]
 
 
 def _log_file(path: Path) -> logging.Handler:
     try:
         return logging.FileHandler(path)
-    except OSError:  # the log of a watcher is worth no trouble
+    except OSError:  # the run does not depend on this log
         return logging.NullHandler()

@@ -1,7 +1,7 @@
-"""File names of pictures.
+"""Makes the file names of images.
 
-A name comes from the row's number, from a cell of the user's, or from a template over such cells. Cells are
-data: whatever they say, the name stays below the run's `images` folder and works on every common system.
+A name comes from the row's number, from a cell of the user's, or from a template over such cells. Cells are data:
+whatever they contain, the name stays below the run's `images` folder and is valid on every common system.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 _FOLDER = "images/"
 _SEGMENT_BYTES = 120  # leaves room for sample, key and extension below the usual limit of 255
 _SEGMENTS_MAX = 8
-_SLUG_BYTES = 80  # leaves room in a segment for what a template puts after it
-_SLUG_READS = 1000  # a prompt may have 150,000 characters, a name is made of its first words
+_SLUG_BYTES = 80  # leaves room in a segment for what a template adds
+_SLUG_READS = 1000  # characters; a prompt may have 150,000, and a name is made of its first words
 
 _ABSOLUTE = re.compile(r"\s*([/\\]|[A-Za-z]:[/\\])")
 # Control characters, line separators, direction overrides (a name must not read backwards), lone halves of
@@ -28,7 +28,7 @@ _EXTENSIONS = re.compile(r"(\.(png|jpe?g|webp|gif)[.\s]*)+$", re.IGNORECASE)
 _PADDING = re.compile(r"0(\d{1,2})d?")
 _INTEGER = re.compile(r"-?[0-9]+")
 
-# What makes the loaders of `datasets` take a file for part of a split and leave out all others.
+# With these words the loaders of `datasets` take a file for part of a split, and leave out all other files.
 _SPLIT_WORD = re.compile(
     r"(?:^|(?<=[-._ 0-9/]))"
     r"(train|training|validation|valid|val|dev|test|testing|eval|evaluation)"
@@ -38,12 +38,12 @@ _SPLIT_WORD_IN_ANY_CASE = re.compile(_SPLIT_WORD.pattern, re.IGNORECASE)
 
 
 def default_stem(row: int) -> str:
-    """Digits only: no word in them can be mistaken for anything."""
+    """Return the stem for a row without a name of its own: digits only, so that no loader finds a word in it."""
     return f"{_FOLDER}{row:06}"
 
 
 def stem_from(text: str) -> str:
-    """The stem for a `filename` cell. Raises ValueError, with a sentence, for what would leave the folder."""
+    """Return the stem for a `filename` cell. Raises ValueError, with a sentence, for what leaves the folder."""
     if _ABSOLUTE.match(text):
         raise ValueError(f"{text!r} is an absolute path; a file name is relative to the run's images folder")
     segments = _segments(text.replace("\\", "/"))
@@ -53,51 +53,51 @@ def stem_from(text: str) -> str:
 
 
 def stem_from_template(template: str, values: Mapping[str, str | int]) -> str:
-    """The stem for a template such as `{chapter:02}/{page:03}-{slug}`, which `check_template` has passed.
+    """Return the stem for a template such as `{chapter:02}/{page:03}-{slug}`, which `check_template` has accepted.
 
-    Only a "/" of the template makes a folder: one in a value does not. The name is free of words that split a
-    dataset. Raises ValueError if nothing is left.
+    Only a "/" of the template makes a folder; one in a value does not. The name has no words that split a dataset.
+    Raises ValueError if nothing is left.
     """
     return without_split_words(_stem(_segments(_render(template, values)), source=template))
 
 
 def check_template(template: str, fields: Collection[str]) -> None:
-    """Raise ValueError, with a sentence, unless `template` makes a name from `fields` alone."""
+    """Raise ValueError, with a sentence, unless `template` makes a name from `fields` only."""
     stem_from(_render(template, dict.fromkeys(fields, "x")))
 
 
 def template_fields(template: str) -> frozenset[str]:
-    """The fields that a template names. Raises ValueError for one that can't be read."""
+    """Return the fields that a template names. Raises ValueError for a malformed template."""
     return frozenset(name for _, name, _, _ in _parse(template) if name is not None)
 
 
-def picture_name(stem: str, *, sample: int, key: str, extension: str, named: bool, samples: int) -> str:
-    """The name below the run's folder. `named`: the user chose the stem, so it is kept as bare as can be."""
+def image_name(stem: str, *, sample: int, key: str, extension: str, named: bool, samples: int) -> str:
+    """Return the name below the run's folder. `named`: the user chose the stem, so as little as possible is added."""
     if not named:
         return f"{stem}_{sample:02}_{key[:8]}{extension}"
     return f"{stem}{extension}" if samples == 1 else f"{stem}_{sample:02}{extension}"
 
 
 def slug(text: str, *, words: int = 8) -> str:
-    """The first words in lower case, of any script, joined by hyphens; "untitled" if there are none."""
+    """Return the first words in lower case, of any script, joined by hyphens; "untitled" if there are none."""
     plain = unicodedata.normalize("NFC", text[:_SLUG_READS]).lower().replace("'", "").replace("’", "")
     # Marks count as letters: Devanagari and others write their vowels with them.
     kept = "".join(char if unicodedata.category(char)[0] in "LNM" else " " for char in plain)
-    return without_split_words(_cut("-".join(kept.split()[:words]), _SLUG_BYTES).rstrip("-") or "untitled")
+    return without_split_words(_truncate("-".join(kept.split()[:words]), _SLUG_BYTES).rstrip("-") or "untitled")
 
 
 def split_words(name: str) -> tuple[str, ...]:
-    """Words in a path for which the usual dataset loader would drop every other picture, each once."""
+    """Return the words in a path that make the usual dataset loader drop all other images, each once."""
     return tuple(dict.fromkeys(_SPLIT_WORD.findall(name)))
 
 
 def without_split_words(name: str) -> str:
-    """A name in which words that split a dataset are in the plural: `test-of-strength` is `tests-of-strength`."""
+    """Put words that split a dataset into the plural: `test-of-strength` becomes `tests-of-strength`."""
     return _SPLIT_WORD_IN_ANY_CASE.sub(r"\1s", name)
 
 
 def _segments(path: str) -> list[str]:
-    """A path that says `images/` itself, as one from an earlier manifest does, means the same folder."""
+    """Split a path into its segments. A leading `images/`, as in a path from a manifest, means the same folder."""
     segments = [segment.strip() for segment in path.strip().removeprefix(_FOLDER).split("/")]
     return [segment for segment in segments if segment not in {"", "."}]
 
@@ -112,7 +112,7 @@ def _stem(segments: list[str], *, source: str) -> str:
 
 
 def _safe_folder(segment: str) -> str:
-    """Loaders skip folders that begin with two underscores as they skip hidden ones."""
+    """Make a folder's name that loaders don't skip, as they skip hidden ones and those that begin with `__`."""
     return _usable(re.sub(r"^(\.|__)[._]*", "_", _plain(segment)))
 
 
@@ -126,12 +126,12 @@ def _plain(segment: str) -> str:
 
 
 def _usable(segment: str) -> str:
-    """Windows takes `con`, and even `con.tar.png`, for the console; it drops dots and spaces at the end."""
+    """Avoid names that Windows takes for devices (`con`, even `con.tar.png`), and dots and spaces at the end."""
     free = f"_{segment}" if _RESERVED.fullmatch(segment) else segment
-    return _TAIL.sub("", _cut(free, _SEGMENT_BYTES))
+    return _TAIL.sub("", _truncate(free, _SEGMENT_BYTES))
 
 
-def _cut(text: str, size: int) -> str:
+def _truncate(text: str, size: int) -> str:
     return text.encode()[:size].decode(errors="ignore")
 
 
@@ -140,16 +140,16 @@ def _render(template: str, values: Mapping[str, str | int]) -> str:
 
 
 def _pieces(template: str, values: Mapping[str, str | int]) -> Iterator[str]:
-    """`str.format` would let a template reach into objects; this looks names up and pads numbers, no more."""
+    """Fill in a template. `str.format` would let it reach into objects; this only looks names up and pads numbers."""
     for literal, name, padding, conversion in _parse(template):
         yield literal.replace("\\", "/")
         if name is None:
             continue
         if name not in values:
-            raise ValueError(f"{{{name}}} is not a column here; there are: {', '.join(sorted(values))}")
+            raise ValueError(f"{{{name}}} is not a column here; the columns are: {', '.join(sorted(values))}")
         if conversion or (padding and not _PADDING.fullmatch(padding)):
             raise ValueError(f"{{{name}}} may be followed by a width only, as in {{{name}:03}}")
-        yield _padded(re.sub(r"[/\\]", "_", str(values[name])), padding or "")
+        yield _pad(re.sub(r"[/\\]", "_", str(values[name])), padding or "")
 
 
 def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
@@ -159,7 +159,7 @@ def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]
         raise ValueError(f"the name template {template!r} cannot be read: {exc}") from exc
 
 
-def _padded(value: str, padding: str) -> str:
+def _pad(value: str, padding: str) -> str:
     width = _PADDING.fullmatch(padding)
     value = value.strip()
     return value.zfill(int(width[1])) if width and _INTEGER.fullmatch(value) else value

@@ -1,7 +1,7 @@
-"""The keys of requests: the same key means the same request.
+"""Computes the keys of rows and requests: equal keys mean the same request.
 
-It is the same when everything that decides the picture is. Nothing else counts: not the row number, the file
-name, a clock or a run. So reordering rows, inserting some or mending a typo re-makes only what changed.
+A key depends on everything that decides the image and on nothing else: not on the row number, the file name, the
+time or the run. So reordering rows, inserting some or fixing a typo makes again only what changed.
 """
 
 from __future__ import annotations
@@ -17,43 +17,44 @@ from imagen_batch.records import Options
 _OPTION_NAMES = tuple(sorted(field.name for field in fields(Options)))
 
 FAMILIES = {"gemini": "google", "vertex": "google", "simulator": "simulator"}
-"""Provider -> family. Google's two hosts serve the same models; a simulated picture never counts as real."""
+"""Provider -> family. Google's two hosts serve the same models; a simulated image never counts as a real one."""
 
 
 class RowKeys:
-    """Hands out base keys and counts how often the same content was seen: equal rows are wanted variants."""
+    """Computes row keys, and counts how often the same content occurs: equal rows are meant as variants."""
 
     def __init__(self, provider: str) -> None:
         self._family = FAMILIES[provider]
         self._seen: dict[bytes, int] = {}
-        self._seen_earlier: dict[bytes, int] | None = None  # from the first row on whose text was another one
+        # None until the first row that earlier versions sent with another text.
+        self._seen_earlier: dict[bytes, int] | None = None
 
-    def base_key(self, *, model: str, prompt: str, options: Options) -> str:
-        """The identity of a row's pictures, 64 hex digits; sample numbers are not in it."""
-        return self.base_keys(model=model, prompt=prompt, options=options)[0]
+    def row_key(self, *, model: str, prompt: str, options: Options) -> str:
+        """Return the key of a row, 64 hex digits; sample numbers are not part of it."""
+        return self.row_keys(model=model, prompt=prompt, options=options)[0]
 
-    def base_keys(
+    def row_keys(
         self, *, model: str, prompt: str, options: Options, earlier_prompt: str | None = None
     ) -> tuple[str, str | None]:
-        """The same, and what an earlier version would have given; None where that is no other.
+        """Return the row key, and the one that an earlier version would have computed; None if it is the same.
 
-        `earlier_prompt` is the text that an earlier version would have sent, where that is another one.
+        `earlier_prompt` is the text that an earlier version would have sent, if it differs.
         """
         content = earlier_content = _digest(self._family, model, prompt, options)
         if earlier_prompt is not None:
             earlier_content = _digest(self._family, model, earlier_prompt, options)
             self._seen_earlier = dict(self._seen) if self._seen_earlier is None else self._seen_earlier
-        base = _counted(content, self._seen)
+        base = _numbered_key(content, self._seen)
         if self._seen_earlier is None:
             return base, None
-        earlier = _counted(earlier_content, self._seen_earlier)
+        earlier = _numbered_key(earlier_content, self._seen_earlier)
         return base, None if earlier == base else earlier
 
 
-def deciding(options: Options, *, dialect: str) -> Options:
-    """The options that tell rows apart. Billing labels decide nothing about a picture.
+def identity_options(options: Options, *, dialect: str) -> Options:
+    """Return the options that are part of a row's key. Billing labels don't change an image, so they are left out.
 
-    Those of `predict` count all the same, because they always did.
+    Those of `predict` stay in, because keys have always contained them.
     """
     if options.labels is None or dialect == "predict":
         return options
@@ -61,25 +62,25 @@ def deciding(options: Options, *, dialect: str) -> Options:
 
 
 def request_key(base: str, first: int, samples: int) -> str:
-    """The identity of one request: its row's base and the sample range."""
+    """Return the key of one request, computed from its row's key and the range of samples."""
     return sha256(f"{base}:{first}+{samples}".encode()).hexdigest()
 
 
-def _counted(content: bytes, seen: dict[bytes, int]) -> str:
-    """The key of this content, another one for each time that it was seen."""
-    short = content[:12]
-    occurrence = seen.get(short, 0) + 1
-    seen[short] = occurrence
+def _numbered_key(content: bytes, seen: dict[bytes, int]) -> str:
+    """Return the key of this content, a different one for each time that it occurs."""
+    prefix = content[:12]  # 96 bits are enough, and a million rows have to fit into memory
+    occurrence = seen.get(prefix, 0) + 1
+    seen[prefix] = occurrence
     if occurrence == 1:
         return content.hex()
     return sha256(content + b"#%d" % occurrence).hexdigest()
 
 
 def _digest(family: str, model: str, prompt: str, options: Options) -> bytes:
-    return sha256(orjson.dumps([family, model, prompt, _given(options)])).digest()
+    return sha256(orjson.dumps([family, model, prompt, _set_options(options)])).digest()
 
 
 @lru_cache(maxsize=1024)  # most rows of a file ask for the same
-def _given(options: Options) -> dict[str, object]:
-    """Options that are not given leave no trace, so that a new option of a later version changes no key."""
+def _set_options(options: Options) -> dict[str, object]:
+    """Return the options that are set. Others leave no trace, so a new option of a later version changes no key."""
     return {name: value for name in _OPTION_NAMES if (value := getattr(options, name)) is not None}

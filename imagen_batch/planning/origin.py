@@ -1,4 +1,4 @@
-"""Where the input that a folder holds came from."""
+"""Where the stored input of a run folder came from."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The user's file behind a folder's input.
+    """The user's file behind a folder's stored input.
 
-    `source` is its absolute path, None for standard input; `sha256` is of its bytes when it was taken over.
-    `reading` is how the user said that it is to be read. `added` are files whose rows were appended later.
-    `marks` are those of rows before they were patched, as failures.csv has them, with the numbers of the rows.
-    `evolved`: rows were appended or patched since, so that the folder's input is no longer that of the file.
+    `source` is its absolute path, None for standard input; `sha256` is of its bytes when the run took it over.
+    `reading` holds the settings that say how to read it. `added` are files whose rows were appended later.
+    `marks` maps the mark of a row before it was patched, as failures.csv has it, to the number of the row.
+    `evolved`: rows were appended or patched since, so the stored input differs from the file.
     """
 
     source: str | None = None

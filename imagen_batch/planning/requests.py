@@ -1,4 +1,4 @@
-"""Cuts rows into requests, and requests into shards."""
+"""Divides rows into requests, and requests into shards."""
 
 from __future__ import annotations
 
@@ -6,46 +6,43 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from imagen_batch.planning.keys import request_key
-from imagen_batch.planning.rows import PlannedRow, _name
-from imagen_batch.records import (
-    ImageRequest,
-    Options,
-)
+from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.records import ImageRequest, Options
 
-_SHARD_BYTES = 8 * 2**20  # of prompts: a shard stays small enough to be handed around
+_SHARD_BYTES = 8 * 2**20  # of prompts: shards are passed between processes
 
 
-def requests_for(order: PlannedRow, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
-    """Requests for the samples `numbers` of a row, as few as its model allows."""
-    for first, count in _ranges(numbers, order.model.samples_per_request):
+def requests_for(row: PlannedRow, base: str, numbers: Iterable[int]) -> Iterator[ImageRequest]:
+    """Yield requests for the samples `numbers` of a row, as few as its model allows."""
+    for first, count in _ranges(numbers, row.model.samples_per_request):
         key = request_key(base, first, count)
         yield ImageRequest(
             key=key,
             base=base,
-            row=order.row.row,
+            row=row.row.row,
             first=first,
             samples=count,
-            model=order.model.id,
-            dialect=order.model.dialect,
-            prompt=order.prompt,
-            options=_seeded(order, first),
-            names=tuple(_name(order, number, key, base) for number in range(first, first + count)),
-            price=None if order.price is None else order.price * count,
+            model=row.model.id,
+            dialect=row.model.dialect,
+            prompt=row.prompt,
+            options=_with_seed_of(first, row.options),
+            names=tuple(row.image_name(number, key, base) for number in range(first, first + count)),
+            price=None if row.price is None else row.price * count,
         )
 
 
 def request_count(numbers: Iterable[int], per_request: int) -> int:
-    """How many requests it takes to ask for the samples `numbers` of a row."""
+    """Return how many requests the samples `numbers` of a row take."""
     return sum(1 for _ in _ranges(numbers, per_request))
 
 
 def shard_size(requests: int) -> int:
-    """Requests in a shard: hundreds of shards at most, whatever the size of the run."""
+    """Return how many requests a shard holds: a run has some hundreds of shards at most."""
     return min(2000, max(50, -(-requests // 500)))
 
 
 def shards(requests: Iterable[ImageRequest], size: int) -> Iterator[list[ImageRequest]]:
-    """Contiguous slices of `requests`, bounded in number and in bytes."""
+    """Yield contiguous slices of `requests`, limited in number and in bytes."""
     shard: list[ImageRequest] = []
     weight = 0
     for request in requests:
@@ -58,29 +55,8 @@ def shards(requests: Iterable[ImageRequest], size: int) -> Iterator[list[ImageRe
         yield shard
 
 
-def _ranges(numbers: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
-    first, count = 0, 0
-    for number in numbers:
-        if count and (number != first + count or count == most):
-            yield first, count
-            count = 0
-        if not count:
-            first = number
-        count += 1
-    if count:
-        yield first, count
-
-
-def _seeded(order: PlannedRow, first: int) -> Options:
-    # Every call of a row with the same seed would make the same pictures. (api: 9)
-    seed = order.options.seed
-    if seed is None or first == 1:
-        return order.options
-    return replace(order.options, seed=(seed + first - 1) % 2**32)
-
-
 def single_sample(request: ImageRequest, number: int) -> ImageRequest:
-    """The same request for a single one of its samples."""
+    """Return the same request for only one of its samples."""
     key = request_key(request.base, number, 1)
     return replace(
         request,
@@ -90,3 +66,24 @@ def single_sample(request: ImageRequest, number: int) -> ImageRequest:
         names=(request.name(number).replace(request.key[:8], key[:8]),),
         price=None if request.price is None else request.price / request.samples,
     )
+
+
+def _ranges(numbers: Iterable[int], max_length: int) -> Iterator[tuple[int, int]]:
+    """Yield start and length of runs of consecutive numbers."""
+    first, count = 0, 0
+    for number in numbers:
+        if count and (number != first + count or count == max_length):
+            yield first, count
+            count = 0
+        if not count:
+            first = number
+        count += 1
+    if count:
+        yield first, count
+
+
+def _with_seed_of(first: int, options: Options) -> Options:
+    # With the same seed, every request of a row would make the same images. (api: 9)
+    if options.seed is None or first == 1:
+        return options
+    return replace(options, seed=(options.seed + first - 1) % 2**32)

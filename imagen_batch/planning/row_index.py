@@ -1,7 +1,6 @@
-"""What each row asks for, in as few bytes as can be.
+"""Keeps the key, sample count and price of every row in as few bytes as possible.
 
-Whose picture it is, how many and at what price: with that in hand nobody has to read a million rows once more to
-find out that nothing is left to send.
+With these at hand nobody has to read a million rows again to find out that nothing is left to send.
 """
 
 from __future__ import annotations
@@ -16,78 +15,96 @@ from imagen_batch.records import Outcome
 _KEY = 32  # bytes
 
 
+class SampleHistory(Protocol):
+    """The part of a run's history that a plan needs."""
+
+    def status(self, base: str, number: int) -> Outcome | None:
+        """Return the outcome of a sample; None when nothing is known of it."""
+
+
 class RowIndex:
-    """Base key, number of samples and price of every row, in input order; 48 bytes a row."""
+    """Row key, number of samples and price of every row, in input order; 48 bytes a row."""
 
     def __init__(self) -> None:
-        self._bases = bytearray()
+        self._keys = bytearray()
         self._samples = array("I")
         self._per_request = array("I")
         self._prices = array("d")
-        self._earlier = bytearray()  # as long as the last row that has one makes it
+        self._earlier = bytearray()  # reaches to the last row that has an earlier key
         self._adopted: set[int] = set()
+        self._adopted_for: SampleHistory | None = None
 
     def add(
         self, base: str, samples: int, *, per_request: int, price: float | None, earlier: str | None = None
     ) -> None:
-        """The next row. `price` is the worst case in USD for one picture; None where none is known.
+        """Append a row. `price` is the worst case in USD for one image; None when unknown.
 
-        `earlier` is the base key that an earlier version gave the row, where that is another one.
+        `earlier` is the row key that an earlier version gave the row, if it differs.
         """
         if earlier is not None:
-            self._earlier.extend(bytes(len(self._bases) - len(self._earlier)))
+            self._earlier.extend(bytes(len(self._keys) - len(self._earlier)))
             self._earlier += bytes.fromhex(earlier)
-        self._bases += bytes.fromhex(base)
+        self._keys += bytes.fromhex(base)
         self._samples.append(samples)
         self._per_request.append(per_request)
         self._prices.append(nan if price is None else price)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        """Base key and number of samples of each row."""
-        bases = (self._bases[at : at + _KEY].hex() for at in range(0, len(self._bases), _KEY))
-        return zip(bases, self._samples, strict=True)
+        """Yield row key and number of samples of each row."""
+        keys = (self._keys[at : at + _KEY].hex() for at in range(0, len(self._keys), _KEY))
+        return zip(keys, self._samples, strict=True)
 
-    def base(self, row: int) -> str:
-        """The base key of a row; rows count from 1."""
-        return self._bases[(row - 1) * _KEY : row * _KEY].hex()
+    def row_key(self, row: int) -> str:
+        """Return the key of a row; rows count from 1."""
+        return self._keys[(row - 1) * _KEY : row * _KEY].hex()
 
-    def earlier(self) -> Iterator[tuple[int, str, str, int]]:
-        """Row, base key, base key of an earlier version and samples of each row that has two."""
+    def per_request(self, row: int) -> int:
+        """Return how many samples of a row fit into one request."""
+        return self._per_request[row - 1]
+
+    def price(self, row: int) -> float | None:
+        """Return the worst case in USD for one image of a row; None when unknown."""
+        price = self._prices[row - 1]
+        return None if isnan(price) else price
+
+    def earlier_keys(self) -> Iterator[tuple[int, str, str, int]]:
+        """Yield row, row key, earlier row key and number of samples of each row that has two keys."""
         for at in range(0, len(self._earlier), _KEY):
             key = self._earlier[at : at + _KEY]
             row = at // _KEY + 1
             if any(key) and row not in self._adopted:
-                yield row, self.base(row), key.hex(), self._samples[row - 1]
+                yield row, self.row_key(row), key.hex(), self._samples[row - 1]
 
-    def adopt_earlier(self, row: int) -> None:
-        """Go by the row's earlier base key from now on."""
-        at = (row - 1) * _KEY
-        self._bases[at : at + _KEY] = self._earlier[at : at + _KEY]
-        self._adopted.add(row)
-
-    def is_earlier(self, row: int) -> bool:
-        """Whether the row goes by its earlier base key, and so by its earlier text."""
+    def uses_earlier_key(self, row: int) -> bool:
+        """Return whether the row has its earlier key, and so keeps its earlier text."""
         return row in self._adopted
 
-    def per_request(self, row: int) -> int:
-        """How many samples of a row one request takes."""
-        return self._per_request[row - 1]
+    def adopt_earlier_keys(self, history: SampleHistory, *, refresh: bool = False) -> None:
+        """Give rows that the ledger knows under the key of an earlier version that key again.
 
-    def price(self, row: int) -> float | None:
-        """The worst case in USD for one picture of a row; None where none is known."""
-        price = self._prices[row - 1]
-        return None if isnan(price) else price
+        They keep the text that they were sent with, so that nothing is made a second time for a better text.
+        `refresh`: look again, because the same history has grown.
+        """
+        if self._adopted_for is history and not refresh:
+            return
+        self._adopted_for, adopted = history, set()
+        for row, base, earlier, samples in self.earlier_keys():
+            numbers = range(1, samples + 1)
+            if all(history.status(earlier, number) is None for number in numbers):
+                continue
+            # This row's new key may have been another row's earlier key: the images under it belong to that row.
+            if base in adopted or all(history.status(base, number) is None for number in numbers):
+                self._adopt_earlier_key(row)
+                adopted.add(earlier)
 
-
-class SampleHistory(Protocol):
-    """What a plan wants to know of the past."""
-
-    def status(self, base: str, number: int) -> Outcome | None:
-        """What became of a sample; None when nothing is known."""
+    def _adopt_earlier_key(self, row: int) -> None:
+        at = (row - 1) * _KEY
+        self._keys[at : at + _KEY] = self._earlier[at : at + _KEY]
+        self._adopted.add(row)
 
 
 class PendingRow(NamedTuple):
-    """A row that still lacks samples: their numbers."""
+    """A row with samples still to be requested: their numbers."""
 
     row: int
     base: str

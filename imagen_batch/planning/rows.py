@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from imagen_batch.choices import DIALECTS
 from imagen_batch.images.file_names import TakenNames
 from imagen_batch.planning.filenames import (
     default_stem,
-    picture_name,
+    image_name,
     slug,
     stem_from,
     stem_from_template,
@@ -22,6 +23,7 @@ from imagen_batch.providers.capabilities import OptionIssue, check_options, chec
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model
 from imagen_batch.records import Options, Problem, PromptRow
 from imagen_batch.settings import Settings
+from imagen_batch.text import did_you_mean
 
 _OPTION_NAMES = tuple(field.name for field in fields(Options))
 TEMPLATE_FIELDS = ("row", "id", "slug", "model", "sample")
@@ -32,7 +34,7 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(slots=True, unsafe_hash=True)
 class PlannedRow:
-    """What a row asks for, all choices made."""
+    """A prompt row with every choice made: model, text, samples, options and file name."""
 
     row: PromptRow
     model: Model
@@ -40,32 +42,43 @@ class PlannedRow:
     samples: int
     options: Options
     stem: str
-    named: bool  # the user chose the name
-    numbered: Callable[[int], str] | None = None  # the stem for each sample, where the user's template tells it
-    twin: bool = False  # an earlier row has the name, as some disk compares names: this one gets a part of its key
+    has_custom_name: bool  # the user chose the name
+    stem_for_sample: Callable[[int], str] | None = None  # where the user's template contains the sample number
+    shares_name: bool = False  # an earlier row has the same name, on some disks at least: part of the key is added
 
     @property
     def earlier_prompt(self) -> str | None:
-        """The text that earlier versions sent, where that is another one."""
+        """The text that earlier versions sent, if it differs."""
         earlier = with_comma(self.row.prompt, self.row.style) if self.row.style else self.row.prompt
         return None if earlier == self.prompt else earlier
 
     @property
     def price(self) -> float | None:
-        """Worst case in USD for one picture; None where no price is known."""
+        """Worst case in USD for one image; None when no price is known."""
         return self.model.worst_price(self.options.image_size, self.prompt)
+
+    def image_name(self, number: int, key: str, base: str = "") -> str:
+        """Return the path of a sample's image below the run folder, without extension.
+
+        `key` is that of the request, `base` that of the row.
+        """
+        stem = self.stem if self.stem_for_sample is None else self.stem_for_sample(number)
+        if self.shares_name and base:
+            stem = f"{stem}_{base[:8]}"
+        samples = self.samples if self.stem_for_sample is None else 1
+        return image_name(stem, sample=number, key=key, extension="", named=self.has_custom_name, samples=samples)
 
 
 class ResolvedOptions(NamedTuple):
-    """What a row's model and options come to: the same for all rows that give the same."""
+    """Model, checks and options that all rows with the same model and option cells have in common."""
 
     model: Model
-    remarks: tuple[OptionIssue, ...]
+    issues: tuple[OptionIssue, ...]
     sent: Options
 
 
 class RowPlanner:
-    """Turns rows into orders. Holds what is the same for all rows."""
+    """Turns prompt rows into planned rows. Remembers the options that many rows share."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self._settings = settings
@@ -75,43 +88,44 @@ class RowPlanner:
         self._template = settings.name_template
         self._by_sample = "sample" in (template_fields(self._template) if self._template else ())
         self._names = TakenNames()
-        self._choice = lru_cache(maxsize=1024)(self._chosen)
+        self._resolve_cached = lru_cache(maxsize=1024)(self._resolve)
 
-    def order(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
-        """What `row` asks for, or why it can't be had, and what to warn of."""
-        choice = self._choice(row.model or self._settings.model, row.options)
-        if choice is None:
-            return None, [self._unknown(row)], []
-        model = choice.model
+    def plan_row(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
+        """Return the planned row (None if it has problems), its problems, and its warnings."""
+        resolved = self._resolve_cached(row.model or self._settings.model, row.options)
+        if resolved is None:
+            return None, [self._unknown_model(row)], []
+        model = resolved.model
         samples = row.samples or self._settings.samples
         prompt = with_style(row.prompt, row.style)
-        remarks = choice.remarks + check_row(model, samples=samples, prompt=prompt)
-        problems, warnings = _parted(row, remarks) if remarks else ([], [])
-        order = PlannedRow(row, model, prompt, samples, choice.sent, default_stem(row.row), named=False)
+        issues = resolved.issues + check_row(model, samples=samples, prompt=prompt)
+        problems = [_problem(row, issue) for issue in issues if issue.level == "error"]
+        warnings = [issue for issue in issues if issue.level == "warning"]
+        planned = PlannedRow(row, model, prompt, samples, resolved.sent, default_stem(row.row), has_custom_name=False)
         if self._template is not None or row.filename:
             try:
-                self._name(order)
+                self._name(planned)
             except ValueError as error:
                 problems.append(Problem(row.line, "filename", row.filename, str(error)))
-        return (None if problems else order), problems, warnings
+        return (None if problems else planned), problems, warnings
 
-    def model(self, name: str) -> Model | None:
-        """The model of that name, with the run's corrections; None when nothing is known of it."""
+    def find_model(self, name: str) -> Model | None:
+        """Return the model of that name, with the run's corrections; None when nothing is known of it."""
         if name not in self._models:
-            self._models[name] = self._find(name)
+            self._models[name] = self._corrected_model(name)
         return self._models[name]
 
-    def _chosen(self, name: str, of_row: Options) -> ResolvedOptions | None:
-        model = self.model(name)
+    def _resolve(self, model_name: str, row_options: Options) -> ResolvedOptions | None:
+        model = self.find_model(model_name)
         if model is None:
             return None
-        options = _over(of_row, self._run_options)
-        remarks = check_options(model, options, provider=self._settings.provider)
-        return ResolvedOptions(model, remarks, without_dropped(options, remarks))
+        options = _override(self._run_options, row_options)
+        issues = check_options(model, options, provider=self._settings.provider)
+        return ResolvedOptions(model, issues, without_dropped(options, issues))
 
-    def _find(self, name: str) -> Model | None:
+    def _corrected_model(self, name: str) -> Model | None:
         settings = self._settings
-        if not _MODEL_ID.fullmatch(name):  # it becomes part of an address
+        if not _MODEL_ID.fullmatch(name):  # it becomes part of a URL
             return None
         model = self._catalogue.get(name)
         if model is None and settings.dialect is not None:
@@ -120,41 +134,30 @@ class RowPlanner:
             model = override_price(model, settings.price)
         return model
 
-    def _unknown(self, row: PromptRow) -> Problem:
+    def _unknown_model(self, row: PromptRow) -> Problem:
         known = ", ".join(self._catalogue.ids())
-        message = f"unknown model; known: {known}. For another one add --dialect predict|generate_content"
-        return Problem(row.line if row.model else None, "model", row.model or self._settings.model, message)
+        name = row.model or self._settings.model
+        hint = did_you_mean(name, self._catalogue.ids())
+        message = f"unknown model{hint or '.'} Known: {known}. For another one add --dialect {'|'.join(DIALECTS)}"
+        return Problem(row.line if row.model else None, "model", name, message)
 
-    def _name(self, order: PlannedRow) -> None:
-        """Give the row the name that the user chose. Rows come in input order: the first of two has the bare name."""
-        order.named = True
+    def _name(self, planned: PlannedRow) -> None:
+        """Give the row the user's name. Rows come in input order, and the first of two keeps the bare name."""
+        planned.has_custom_name = True
         if self._template is None:
-            order.stem = stem_from(order.row.filename or "")
+            planned.stem = stem_from(planned.row.filename or "")
         else:
-            stem = partial(_stem_from_template, self._template, order.row, order.model.id)
-            order.stem = stem(1)
-            order.numbered = stem if self._by_sample and order.samples > 1 else None
-        order.twin = not self._names.claim(_name(order, number, "") for number in range(1, order.samples + 1))
+            stem = partial(_stem_from_template, self._template, planned.row, planned.model.id)
+            planned.stem = stem(1)
+            planned.stem_for_sample = stem if self._by_sample and planned.samples > 1 else None
+        names = (planned.image_name(number, "") for number in range(1, planned.samples + 1))
+        planned.shares_name = not self._names.claim(names)
 
 
-def _parted(row: PromptRow, remarks: Iterable[OptionIssue]) -> tuple[list[Problem], list[OptionIssue]]:
-    problems = [_problem(row, remark) for remark in remarks if remark.level == "error"]
-    return problems, [remark for remark in remarks if remark.level == "warning"]
-
-
-def _problem(row: PromptRow, remark: OptionIssue) -> Problem:
-    """A problem of the row, or, without a line, of an option that the run gives to every row."""
-    of_row = remark.option == "prompt" or getattr(row.options, remark.option, None) is not None
-    return Problem(row.line if of_row else None, remark.option, remark.found, remark.message)
-
-
-def _name(order: PlannedRow, number: int, key: str, base: str = "") -> str:
-    numbered = order.numbered
-    stem = order.stem if numbered is None else numbered(number)
-    if order.twin and base:
-        stem = f"{stem}_{base[:8]}"
-    samples = order.samples if numbered is None else 1
-    return picture_name(stem, sample=number, key=key, extension="", named=order.named, samples=samples)
+def _problem(row: PromptRow, issue: OptionIssue) -> Problem:
+    """Describe a problem of the row, or, without a line, of an option that the run gives to every row."""
+    of_row = issue.option == "prompt" or getattr(row.options, issue.option, None) is not None
+    return Problem(row.line if of_row else None, issue.option, issue.found, issue.message)
 
 
 def _stem_from_template(template: str, row: PromptRow, model: str, sample: int) -> str:
@@ -162,6 +165,6 @@ def _stem_from_template(template: str, row: PromptRow, model: str, sample: int) 
     return stem_from_template(template, {**row.user, **dict(zip(TEMPLATE_FIELDS, values, strict=True))})
 
 
-def _over(row: Options, run: Options) -> Options:
-    given = {name: value for name in _OPTION_NAMES if (value := getattr(row, name)) is not None}
-    return replace(run, **given) if given else run
+def _override(run: Options, row: Options) -> Options:
+    values = {name: value for name in _OPTION_NAMES if (value := getattr(row, name)) is not None}
+    return replace(run, **values) if values else run

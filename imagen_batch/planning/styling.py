@@ -1,4 +1,4 @@
-"""How a style is put behind a prompt."""
+"""Joins a prompt and its style into the text that is sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _COMMA = (",", "、", "，")
 
 
 def with_style(prompt: str, style: str | None) -> str:
-    """Prompt and style as they are sent: a comma in between, unless the prompt ends with a mark of its own."""
+    """Return the text to send: a comma goes between the two, unless the prompt ends with punctuation of its own."""
     if not style:
         return prompt
     if prompt.endswith(_COMMA) or _SENTENCE_ENDS.search(prompt):
@@ -18,5 +18,5 @@ def with_style(prompt: str, style: str | None) -> str:
 
 
 def with_comma(prompt: str, style: str) -> str:
-    """The same as earlier versions did it, whatever the prompt ends with."""
+    """Join the two as earlier versions did: always with a comma."""
     return f"{prompt}, {style}"

@@ -1,7 +1,7 @@
-"""What does the text of a cell mean?
+"""Parses the text of cells, and of the options that mean the same on the command line and in a settings file.
 
-One function per kind of cell. Each takes the cell with its ends trimmed, never empty, and returns its value;
-a ValueError says what is allowed.
+One function for each kind of value. Its argument has no blanks at its ends and is never empty. A ValueError says what
+is allowed.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from imagen_batch.choices import IMAGE_SIZES, PERSON_GENERATIONS
 from imagen_batch.prompts.column_names import fold
 
-_WHOLE = re.compile(r"0*([0-9]{1,10})(?:\.0*)?")  # "3.0": pandas writes whole numbers so beside an empty cell
+_WHOLE = re.compile(r"0*([0-9]{1,10})(?:\.0*)?")  # "3.0": as pandas writes it in a column with empty cells
 _RATIO = re.compile(r"([0-9]{1,2})\s*[:xX×/-]\s*([0-9]{1,2})")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(:[0-9]{2}(?:[.,]0+)?)?\s*([ap]\.?m\.?)?", re.IGNORECASE)
-_SIZES = {"512": "512", "0.5K": "512", "1K": "1K", "2K": "2K", "4K": "4K"}
-_PEOPLE = ("dont_allow", "allow_adult", "allow_all")
+_SIZES: dict[str, str] = {**{size: size for size in IMAGE_SIZES}, "0.5K": "512"}
 
 
 def samples(text: str) -> int:
-    """How many pictures of a row."""
+    """Parse the number of images for a row."""
     return _whole(text, 1, 10_000)
 
 
 def seed(text: str) -> int:
-    """A start for the service's random numbers: 32 bits without sign."""
+    """Parse a seed: an unsigned number of 32 bits."""
     return _whole(text, 0, 2**32 - 1)
 
 
 @lru_cache(maxsize=1024)
 def aspect_ratio(text: str) -> str:
-    """A ratio as "16:9", however it is written; whether a model offers it is asked elsewhere."""
+    """Return a ratio as "16:9", whichever way it is written. Whether a model offers it is not checked here."""
     if problem := _clock_problem(text):
         raise ValueError(problem)
     ratio = _RATIO.fullmatch(text)
@@ -41,19 +41,19 @@ def aspect_ratio(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def image_size(text: str) -> str:
-    """A size as the services name it: "512", "1K", "2K" or "4K"."""
+    """Return a size as the services name it: "512", "1K", "2K" or "4K". "0.5K" is "512"."""
     size = _SIZES.get(text.upper())
     if size is None:
-        raise ValueError("an image size is one of 512, 1K, 2K, 4K")
+        raise ValueError(f"an image size is one of {', '.join(IMAGE_SIZES)}")
     return size
 
 
 @lru_cache(maxsize=1024)
 def person_generation(text: str) -> str:
-    """Which people a picture may show: "dont_allow", "allow_adult" or "allow_all"."""
-    choice = fold(text.replace("'", "").lower())
-    if choice not in _PEOPLE:
-        raise ValueError(f"person generation is one of {', '.join(_PEOPLE)}")
+    """Return which people an image may show: "dont_allow" (or "don't allow"), "allow_adult" or "allow_all"."""
+    choice = fold(text.replace("'", "").replace("’", "").lower())
+    if choice not in PERSON_GENERATIONS:
+        raise ValueError(f"person generation is one of {', '.join(PERSON_GENERATIONS)}")
     return choice
 
 
@@ -65,7 +65,7 @@ def _whole(text: str, low: int, high: int) -> int:
 
 
 def _clock_problem(text: str) -> str | None:
-    """What to say of a ratio that became a time: 16:09, 16:09:00 or 4:09 PM, but not 16:10 or 9:16."""
+    """Describe a ratio that a spreadsheet turned into a time: 16:09, 16:09:00 or 4:09 PM, but not 16:10 or 9:16."""
     time = _TIME.fullmatch(text)
     if not time or not (text.startswith("0") or time[2].startswith("0") or time[3] or time[4]):
         return None

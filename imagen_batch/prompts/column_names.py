@@ -1,4 +1,4 @@
-"""What does the name of a column say?"""
+"""Knows the names of columns: which role each name has, and which names hide a secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-# Which names say which role; the first is the canonical one.
+# Role -> the names of columns that have it; the first is the canonical one.
 ALIASES: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "prompts", "text", "positive", "image_prompt"),
     "id": ("id",),
@@ -20,9 +20,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "seed": ("seed",),
     "style": ("style",),
 }
-# What our own failures.csv adds behind the user's columns.
+# The columns that our own failures.csv adds behind the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
-# The last of them, which says which row of the run's input a line is about; see failures.py.
+# The last column of a failures.csv, which identifies the row of the run's input; see reports/failures.py.
 MARK_COLUMN = "imagen_batch_row"
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -35,10 +35,9 @@ _SECRET = re.compile(
 
 
 def fold(name: str) -> str:
-    """The name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` are `aspect_ratio`.
+    """Return the name in one spelling: `aspectRatio`, `Aspect Ratio` and `aspect-ratio` become `aspect_ratio`.
 
-    Letters that only look different (full-width ones, those composed of two) are the same; what is invisible is left
-    out.
+    Full-width and decomposed letters become ordinary ones; invisible characters are removed.
     """
     if not name.isascii():
         name = "".join(
@@ -47,12 +46,12 @@ def fold(name: str) -> str:
     return _GAP.sub("_", _HUMP.sub("_", name.strip())).strip("_").lower()
 
 
-def composed(name: str) -> str:
-    """The name with each letter as one character: two names that are the same then can't be told apart by eye."""
+def compose(name: str) -> str:
+    """Return the name with each letter as one character (NFC): names that look the same become equal."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 @lru_cache(maxsize=4096)
 def looks_secret(name: str) -> bool:
-    """Whether a column of this name may hold a key or a password: `apiKey`, `hf_token`; not `tokens_used`."""
+    """Return whether a column of this name may contain a key or password: `apiKey`, `hf_token`; not `tokens_used`."""
     return any(_SECRET.search(folded) for folded in (fold(name), fold(name.lower())))

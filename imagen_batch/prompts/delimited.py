@@ -1,4 +1,4 @@
-"""Which cells does each record of this table hold, and on which line does it begin?"""
+"""Reads a delimited table into records: their cells, and the line on which each begins."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from typing import NamedTuple
 from imagen_batch.prompts.lines import LineTooLong, bounded_lines
 from imagen_batch.records import Problem
 
-_LONGEST_CELL = 1 << 24  # characters: a quote that is never closed swallows no more than this
+_MAX_CELL = 1 << 24  # characters: a quote that is never closed takes in no more than this
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # possessive: a long cell costs no stack
+_QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # possessive, so that a long cell does not fill the stack
 
 
 class Record(NamedTuple):
-    """One record of a file as it stands there."""
+    """One record of a file, unchanged."""
 
     line: int  # physical line where it begins, 1..
     cells: list[str]
-    text: str = ""  # all its lines, untouched, for formats that have a use for them
+    text: str = ""  # all its lines, unchanged; empty for formats that don't need them
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A delimited file. Lines end with CRLF, LF or CR, also in turns."""
+    """A delimited file. Lines end with CRLF, LF or CR, also mixed."""
 
     path: Path
     encoding: str
     delimiter: str
-    quoted: bool  # whether a quote at the beginning of a cell means anything
-    before: int = 0  # physical lines to pass over: an Excel hint, blank lines, the header
+    quoted: bool  # whether a quote at the beginning of a cell is syntax
+    before: int = 0  # physical lines to skip: an Excel hint, blank lines, the header
     header: tuple[str, ...] = ()
     header_line: int = 1
 
     def records(self) -> Iterator[Record | Problem]:
-        """Every record from line `before` + 1 on but blank lines; a Problem where quotes do not match."""
-        lines: list[str] = []  # of the record at hand
+        """Yield every record from line `before` + 1 on, except blank lines; a Problem if quotes do not match."""
+        lines: list[str] = []  # of the current record
         with self.path.open(encoding=self.encoding, newline="") as file:
-            csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))  # of the whole process
+            csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))  # a setting of the whole process
             reader = csv.reader(
-                _noting(islice(bounded_lines(file), self.before, None), lines),
+                _recording(islice(bounded_lines(file), self.before, None), lines),
                 delimiter=self.delimiter,
                 quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
                 strict=True,
@@ -63,11 +63,11 @@ class Table:
                 line = self.before + reader.line_num - len(lines) + 1
                 if cells is None:
                     yield _unmatched_quote("".join(lines), line, self.delimiter)
-                elif not _blank(cells):
+                elif not _is_blank(cells):
                     yield Record(line, cells, "".join(lines))
 
     def tail(self, record: Record, position: int) -> str:
-        """The exact text of `record` from its cell at `position` to its end."""
+        """Return the exact text of `record` from its cell at `position` to its end."""
         cell = _whole_cell(self.delimiter) if self.quoted else re.compile(f".*?{re.escape(self.delimiter)}")
         at = 0
         for _ in range(position):
@@ -76,19 +76,19 @@ class Table:
         return record.text[at:].rstrip("\r\n")
 
 
-def line_count(text: str) -> int:
-    """How many physical lines `text` takes; a last one without a line end counts."""
+def count_lines(text: str) -> int:
+    """Return the number of physical lines in `text`; a last one without a line end counts."""
     return len(_LINE_END.findall(text)) + (text[-1:] not in {"", "\r", "\n"})
 
 
-def _noting(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
+def _recording(lines: Iterable[str], recorded: list[str]) -> Iterator[str]:
     for line in lines:
-        noted.append(line)
+        recorded.append(line)
         yield line
 
 
-def _blank(cells: list[str]) -> bool:
-    """Nothing but white space. A single cell without a character was written as "" and means something."""
+def _is_blank(cells: list[str]) -> bool:
+    """Return whether a record is a blank line. A single empty cell was written as "" and is not blank."""
     return not cells or (len(cells) == 1 and cells[0].isspace())
 
 
@@ -101,10 +101,8 @@ def _unmatched_quote(text: str, line: int, delimiter: str) -> Problem:
     if closing is None:
         return Problem(opened, None, None, f"the quote opened in line {opened} is never closed")
     closed = opened + len(_LINE_END.findall(closing[0]))
-    message = (
-        f"the cell that a quote opens in line {opened} goes on after its closing quote in line {closed}; "
-        'inside a quoted cell a quote is written twice: ""'
-    )
+    place = "" if closed == opened else f" in line {closed}"
+    message = f'Text follows a closing quote{place}. Write quotes inside a cell twice: ""'
     return Problem(opened, None, None, message)
 
 

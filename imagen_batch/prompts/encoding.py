@@ -1,7 +1,7 @@
-"""Which encoding is this file written in?
+"""Finds the encoding of a prompt file.
 
-A byte order mark, else strict UTF-8, else a guess that is told to the user. Whatever comes out has read the
-whole file without an error once: nothing is ever replaced or left out.
+It is that of the byte order mark, else strict UTF-8, else a guess that the user is warned of. The result has read the
+whole file without an error once: no character is ever replaced or left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.lines import bounded_lines
 from imagen_batch.records import Problem
 
-_MARKS = (  # UTF-32 before UTF-16: its mark begins with the other's
+_MARKS = (  # UTF-32 before UTF-16, whose mark is the beginning of the other
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -25,43 +25,43 @@ _MARKS = (  # UTF-32 before UTF-16: its mark begins with the other's
 )
 _ZIP = b"PK\x03\x04"
 _BLOCK = 1 << 20  # characters
-_SAMPLE = 1 << 16  # bytes: enough to tell encodings apart, few enough to be quick
-_BROKEN = re.compile(r"[\udc80-\udcff]")  # what "surrogateescape" makes of a byte that is not UTF-8
+_SAMPLE = 1 << 16  # bytes: enough to tell encodings apart, and quick
+_INVALID = re.compile(r"[\udc80-\udcff]")  # what "surrogateescape" turns invalid bytes into
 
 
 def find_encoding(path: Path, *, forced: str | None = None) -> tuple[str, str | None]:
-    """The codec that reads all of `path` strictly, and a warning where it had to be guessed.
+    """Return the codec that reads all of `path` strictly, and a warning if it had to be guessed.
 
-    Raises InputInvalid where none does; OSError where the file can't be read at all.
+    Raises InputInvalid if there is none, OSError if the file can't be read at all.
     """
     with path.open("rb") as file:
         head = file.read(64)
     mark = next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
     if forced:
-        return _certain(path, _codec(forced, mark=mark)), None
+        return _require(path, _codec(forced, mark=mark)), None
     if head.startswith(_ZIP):
         raise InputInvalid([Problem(None, None, path.name, "this is a spreadsheet or a zip: save it as CSV")])
     if mark:
-        return _certain(path, mark), None
+        return _require(path, mark), None
     if wide := _wide_without_mark(head):
-        return _certain(path, wide), f"the file looks like {wide} without a byte order mark and is read so"
-    return ("utf-8", None) if _reads(path, "utf-8") else _guessed(path)
+        return _require(path, wide), f"the file looks like {wide} without a byte order mark and is read as such"
+    return ("utf-8", None) if _reads(path, "utf-8") else _guess(path)
 
 
 def _codec(name: str, *, mark: str | None) -> str:
-    """The codec called `name`; the variant that swallows the byte order mark where the file has one."""
+    """Return the codec called `name`, in the variant that skips a byte order mark if the file has one."""
     try:
         known = codecs.lookup(name).name
-        "".encode(known)  # refuses codecs that are not about text, such as base64
+        "".encode(known)  # refuses codecs that are not for text, such as base64
     except (LookupError, UnicodeError):
         raise InputInvalid([Problem(None, None, name, "there is no text encoding of that name")]) from None
     return mark if mark and known.startswith(mark.removesuffix("-sig")) else known
 
 
-def _certain(path: Path, codec: str) -> str:
+def _require(path: Path, codec: str) -> str:
     if _reads(path, codec):
         return codec
-    message = f"the file is not sound {codec}: this line holds bytes it can't read"
+    message = f"the file is not valid {codec}: this line contains other bytes"
     raise InputInvalid([Problem(_first_bad_line(path, codec), None, None, message)])
 
 
@@ -79,21 +79,21 @@ def _first_bad_line(path: Path, codec: str) -> int | None:
     try:
         with path.open(encoding=codec, errors="replace", newline="") as file:
             return next((number for number, line in enumerate(bounded_lines(file), 1) if "\ufffd" in line), None)
-    except UnicodeError:  # UTF-16 that does not say which
+    except UnicodeError:  # UTF-16 of unknown byte order
         return None
 
 
 def _wide_without_mark(head: bytes) -> str | None:
-    """UTF-16 gives itself away by its first four characters: every other byte of Latin text is zero."""
+    """Recognize UTF-16 by its first four characters: every other byte of Latin text is zero."""
     even, odd = head[0:8:2].count(0), head[1:8:2].count(0)
     if min(even, odd) == 0 and max(even, odd) >= 3:
         return "utf-16-le" if odd else "utf-16-be"
     return None
 
 
-def _guessed(path: Path) -> tuple[str, str]:
-    first, sample = _strange_lines(path)
-    for codec in (_likeliest(sample), "cp1252", "latin-1"):
+def _guess(path: Path) -> tuple[str, str]:
+    first, sample = _invalid_lines(path)
+    for codec in (_detect(sample), "cp1252", "latin-1"):
         if _reads(path, codec):
             text = sample.splitlines()[0].decode(codec, "replace").strip()[:60]
             shown = f"line {first} then reads {text!r}"
@@ -104,31 +104,31 @@ def _guessed(path: Path) -> tuple[str, str]:
     raise AssertionError("latin-1 reads every byte")
 
 
-def _strange_lines(path: Path) -> tuple[int, bytes]:
-    """Number of the first line that is not UTF-8, and the bytes of the first few such lines.
+def _invalid_lines(path: Path) -> tuple[int, bytes]:
+    """Return the number of the first line that is not UTF-8, and the bytes of the first few such lines.
 
-    Raises InputInvalid for a file that is UTF-8 but for some damage: a guess would spoil its sound lines.
+    Raises InputInvalid for a file that is mostly UTF-8: a guess would garble its valid lines.
     """
-    sound, broken, first, sample = 0, 0, 0, bytearray()
+    valid, invalid, first, sample = 0, 0, 0, bytearray()
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         for number, line in enumerate(bounded_lines(file), 1):
             if line.isascii():
                 continue
-            if not _BROKEN.search(line):
-                sound += 1
+            if not _INVALID.search(line):
+                valid += 1
                 continue
-            broken += 1
+            invalid += 1
             first = first or number
             if len(sample) < _SAMPLE:
                 sample += line.encode("utf-8", "surrogateescape")[:_SAMPLE]
-    if sound > broken:
-        message = "this line is not UTF-8 while others beyond ASCII are: the file is damaged, or give --encoding"
+    if valid > invalid:
+        message = "this line is not UTF-8, although most others are: fix the line, or give --encoding"
         raise InputInvalid([Problem(first, None, None, message)])
     return first, bytes(sample)
 
 
-def _likeliest(sample: bytes) -> str:
-    """The detector's best match; CP1252 where that is as good, since nearly all such files are Western."""
+def _detect(sample: bytes) -> str:
+    """Return the detector's best match; CP1252 if it is as good, because nearly all such files are Western."""
     matches = charset_normalizer.from_bytes(sample)
     best = matches.best()
     if best is None:

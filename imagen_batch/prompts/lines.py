@@ -1,4 +1,4 @@
-"""The physical lines of a file, none of them longer than memory allows."""
+"""Reads the physical lines of a file, with a limit on their length."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Final, TextIO
 
 LONGEST: Final = 1 << 25
-"""Characters of a line: twice what a cell may hold."""
+"""Characters in a line: twice the limit of a cell."""
 
 
 class LineTooLong(ValueError):
-    """A line that is no line of prompts."""
+    """A line that is too long for a prompt file."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"the line has more than {LONGEST:,} characters: is this a file of prompts?")
@@ -18,7 +18,7 @@ class LineTooLong(ValueError):
 
 
 def bounded_lines(file: TextIO) -> Iterator[str]:
-    """Every line with its line end. Raises LineTooLong at one that has no end."""
+    """Yield every line with its line end. Raises LineTooLong."""
     number = 0
     while line := file.readline(LONGEST):
         number += 1

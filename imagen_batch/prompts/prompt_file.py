@@ -1,19 +1,20 @@
-"""Finds out which kind of file it is, and reads its rows."""
+"""Opens a prompt file: finds its format, encoding and columns, and reads its rows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO
 
+from imagen_batch.choices import FILE_FORMATS, FileFormat
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.columns import prompt_position, understand
+from imagen_batch.prompts.columns import assign_roles, prompt_position
 from imagen_batch.prompts.delimited import Record, Table
 from imagen_batch.prompts.encoding import find_encoding
 from imagen_batch.prompts.lines import LineTooLong, bounded_lines
-from imagen_batch.prompts.record_width import Fitting
+from imagen_batch.prompts.record_width import RecordWidth
 from imagen_batch.prompts.redaction import copy_file
 from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.sniffing import read_layout
@@ -21,10 +22,9 @@ from imagen_batch.prompts.sources import check_readable
 from imagen_batch.prompts.text_list import JsonLines, PlainLines, read_json_lines
 from imagen_batch.records import Problem, PromptRow
 
-Format = Literal["csv", "tsv", "txt", "jsonl"]
 Source = Table | PlainLines | JsonLines
 
-_BY_SUFFIX: dict[str, Format] = {
+_BY_SUFFIX: dict[str, FileFormat] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -37,25 +37,26 @@ _BY_SUFFIX: dict[str, Format] = {
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """A prompt file whose header is understood and whose rows can be read, several times if need be."""
+    """A prompt file whose header has been read, and whose rows can be read as often as needed."""
 
     path: Path
-    format: Format
+    format: FileFormat
     encoding: str
     delimiter: str | None  # None where a format has none
     columns: tuple[str, ...]  # as in the file, in order, secrets left out
-    user_columns: tuple[str, ...]  # of those, the ones that only the user knows
+    user_columns: tuple[str, ...]  # of those, the user's own, which have no role
+    roles: Mapping[str, str]  # role -> header of the column that has it
     warnings: tuple[str, ...]
     failures: bool  # whether this is the failures.csv of a run
     _source: Source
     _reader: RowReader
 
     def copy_to(self, target: BinaryIO) -> bool:
-        """Write the file to `target` without its secrets; True where the copy is UTF-8, whatever the original was."""
+        """Write the file to `target` without its secrets. Return True if that recoded it as UTF-8."""
         return copy_file(self._source, target)
 
     def rows(self) -> Iterator[PromptRow | Problem]:
-        """Each row in file order, or what is wrong with it. Only one row is held at a time."""
+        """Yield each row in file order, or its problems. Only one row is in memory at a time."""
         number = 0
         for record in self._source.records():
             if isinstance(record, Problem):
@@ -76,18 +77,17 @@ def open_prompts(
     delimiter: str | None = None,
     prompt_column: str | None = None,
     join_extra: bool = False,
-    format: str | None = None,  # noqa: A002 - the word that users know
+    format: str | None = None,  # noqa: A002 - the name of the option
 ) -> PromptFile:
-    """Understand `source` up to its first row. What is not given is found out; see the package for how.
+    """Open `source` and read it up to its first row. What is not given is detected; see the package for how.
 
-    Raises InputInvalid where no row can be read: no such file, not text, empty, no prompt column, ...
+    Raises InputInvalid if no row can be read: no such file, not text, empty, no prompt column, ...
     """
-    wishes = _Wishes(_checked(format) if format else None, delimiter, prompt_column, join_extra)
+    options = _ReadOptions(_known_format(format) if format else None, delimiter, prompt_column, join_extra)
     try:
         check_readable(source)
         codec, guess = find_encoding(source, forced=encoding)
-        found = _source(source, codec, wishes)
-        return _understood(found, wishes, [guess] if guess else [])
+        return _open(_source(source, codec, options), options, [guess] if guess else [])
     except LineTooLong as exc:
         raise InputInvalid([Problem(exc.number, None, None, str(exc))]) from exc
     except OSError as exc:
@@ -96,55 +96,56 @@ def open_prompts(
 
 
 @dataclass(frozen=True, slots=True)
-class _Wishes:
-    format: Format | None
+class _ReadOptions:
+    format: FileFormat | None
     delimiter: str | None
     prompt_column: str | None
     join_extra: bool
 
     @property
-    def a_table(self) -> bool:
-        """Whether they make sense for a table only."""
+    def for_table(self) -> bool:
+        """Whether any of them makes sense only for a table."""
         return bool(self.delimiter or self.prompt_column or self.join_extra)
 
 
-def _checked(name: str) -> Format:
-    for known in get_args(Format):
+def _known_format(name: str) -> FileFormat:
+    for known in FILE_FORMATS:
         if name.lower() == known:
-            return known  # type: ignore[no-any-return] # get_args knows no types
-    raise InputInvalid([Problem(None, None, name, f"the format is one of {', '.join(get_args(Format))}")])
+            return known
+    raise InputInvalid([Problem(None, None, name, f"the format is one of {', '.join(FILE_FORMATS)}")])
 
 
-def _source(path: Path, codec: str, wishes: _Wishes) -> Source:
-    kind = wishes.format or _BY_SUFFIX.get(path.suffix.lower())
-    if kind is None or (kind == "txt" and wishes.a_table and not wishes.format):
-        kind = _by_content(path, codec, wishes)
-    if kind == "txt" and not wishes.format and _is_table_of_tabs(path, codec):
+def _source(path: Path, codec: str, options: _ReadOptions) -> Source:
+    kind = options.format or _BY_SUFFIX.get(path.suffix.lower())
+    if kind is None or (kind == "txt" and options.for_table and not options.format):
+        kind = _by_content(path, codec, options)
+    if kind == "txt" and not options.format and _is_table_of_tabs(path, codec):
         kind = "tsv"
     if kind == "txt":
         return PlainLines(path, codec)
     if kind == "jsonl":
         return read_json_lines(path, codec)
     return read_layout(
-        path, codec, delimiter=wishes.delimiter, tabs=kind == "tsv", prompt_column=wishes.prompt_column
+        path, codec, delimiter=options.delimiter, tabs=kind == "tsv", prompt_column=options.prompt_column
     )
 
 
-def _by_content(path: Path, codec: str, wishes: _Wishes) -> Format:
+def _by_content(path: Path, codec: str, options: _ReadOptions) -> FileFormat:
     with path.open(encoding=codec, newline="") as file:
         first = next((line for line in bounded_lines(file) if not line.isspace()), "")
-    if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is not read, but told so
+    if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is refused with a message
         return "jsonl"
-    # Single words with delimiters look like a header, which then has to name a prompt: better asked than bought.
+    # Single words with delimiters look like a header, which has to name a prompt column: a refusal costs less than
+    # images of a header.
     cells = re.split(r"[,;\t|]", first.strip())
     looks_like_header = len(cells) > 1 and all(re.fullmatch(r"\s*[\w-]+\s*", cell) for cell in cells)
-    return "csv" if wishes.a_table or looks_like_header or _has_header(path, codec) else "txt"
+    return "csv" if options.for_table or looks_like_header or _has_header(path, codec) else "txt"
 
 
 def _is_table_of_tabs(path: Path, codec: str) -> bool:
-    """Whether the first line is a header of tabs that names a prompt column, as a spreadsheet's "Unicode text" has.
+    """Return whether the first line is a header with tabs and a prompt column, as in a spreadsheet's "Unicode text".
 
-    Commas do not make a table of a .txt: prompts are full of them.
+    Commas do not make a .txt a table: prompts are full of them.
     """
     with path.open(encoding=codec, newline="") as file:
         first = next((line for line in file if not line.isspace()), "")
@@ -160,18 +161,18 @@ def _has_header(path: Path, codec: str) -> bool:
     return prompt_position(table.header) is not None
 
 
-def _understood(source: Source, wishes: _Wishes, warnings: list[str]) -> PromptFile:
+def _open(source: Source, options: _ReadOptions, warnings: list[str]) -> PromptFile:
     if not isinstance(source, Table):
         _refuse_without_rows(source)
-    columns = understand(
+    columns = assign_roles(
         source.header,
         line=source.header_line if isinstance(source, Table) else None,
-        forced=None if isinstance(source, PlainLines) else wishes.prompt_column,
+        forced=None if isinstance(source, PlainLines) else options.prompt_column,
         read=lambda positions: _cells(source, positions),
     )
-    if isinstance(source, PlainLines) and not wishes.format and _has_header(source.path, source.encoding):
+    if isinstance(source, PlainLines) and not options.format and _has_header(source.path, source.encoding):
         warnings.append("the first line looks like a header but is read as a prompt: name a table .csv or .tsv")
-    fitting = Fitting(source, columns, wishes.join_extra) if isinstance(source, Table) else None
+    width = RecordWidth(source, columns, options.join_extra) if isinstance(source, Table) else None
     return PromptFile(
         path=source.path,
         format=_format(source),
@@ -179,10 +180,11 @@ def _understood(source: Source, wishes: _Wishes, warnings: list[str]) -> PromptF
         delimiter=source.delimiter if isinstance(source, Table) else None,
         columns=tuple(columns.names[position] for position in columns.kept),
         user_columns=tuple(columns.names[position] for position in columns.own),
+        roles={role: columns.names[position] for role, position in columns.roles.items()},
         warnings=(*warnings, *columns.warnings),
         failures=columns.failures,
         _source=source,
-        _reader=row_reader(columns, fitting=fitting),
+        _reader=row_reader(columns, width=width),
     )
 
 
@@ -199,7 +201,7 @@ def _cells(source: Source, positions: Sequence[int]) -> Iterator[list[str]]:
             yield [record.cells[at] if at < len(record.cells) else "" for at in positions]
 
 
-def _format(source: Source) -> Format:
+def _format(source: Source) -> FileFormat:
     if isinstance(source, Table):
         return "tsv" if source.delimiter == "\t" else "csv"
     return "txt" if isinstance(source, PlainLines) else "jsonl"

@@ -1,4 +1,4 @@
-"""Do a record's cells fit the header, and if not, can they be made to?"""
+"""Makes a record as wide as its header, or reports that it has too few or too many cells."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _SHOWN = 100  # characters of a joined prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
-    """What a table does with records that have too few or too many cells."""
+class RecordWidth:
+    """How a table handles records that have too few or too many cells."""
 
     table: Table
     columns: Columns
-    join_extra: bool  # surplus cells are a prompt with unquoted delimiters
+    join_extra: bool  # surplus cells belong to a prompt with unquoted delimiters
 
     def fit(self, record: Record) -> list[str] | Problem:
-        """The record's cells, exactly as many as the header has."""
+        """Return the record's cells, exactly as many as the header has, or a problem."""
         cells, width = record.cells, len(self.columns.names)
         if len(cells) <= max(self.columns.kept):
-            return self._ragged(record)
-        if len(cells) < width:  # what is missing belongs to columns that are not carried through
+            return self._width_problem(record)
+        if len(cells) < width:  # only columns that are left out have no cell
             return cells + [""] * (width - len(cells))
         if not "".join(cells[width:]).strip():
             return cells[:width]
         if self.columns.roles["prompt"] != width - 1:
-            return self._ragged(record)
+            return self._width_problem(record)
         joined = self.table.tail(record, width - 1)
-        return [*cells[: width - 1], joined] if self.join_extra else self._unjoined(record, joined)
+        return [*cells[: width - 1], joined] if self.join_extra else self._unquoted_problem(record, joined)
 
-    def _ragged(self, record: Record) -> Problem:
+    def _width_problem(self, record: Record) -> Problem:
         width, found = len(self.columns.names), len(record.cells)
         message = f"{_cells(found)} where the header has {width}"
         if "\n" in record.text.rstrip("\r\n"):
@@ -43,7 +43,7 @@ class Fitting:
             message += " (--join-extra is for a prompt in the last column)" * self.join_extra
         return Problem(record.line, None, _cells(found), message)
 
-    def _unjoined(self, record: Record, joined: str) -> Problem:
+    def _unquoted_problem(self, record: Record, joined: str) -> Problem:
         shown = joined if len(joined) <= _SHOWN else f"{joined[:_SHOWN]}..."
         width = len(self.columns.names)
         message = (

@@ -1,6 +1,7 @@
-"""How is a prompt file kept with its run, without the secrets that stand in it?
+"""Copies a prompt file without the secrets in it, to be stored with its run.
 
-Byte for byte where no column looks like a secret. Else as UTF-8 with those cells emptied, every record on its line.
+The copy has the same bytes if no column looks like a secret. Otherwise it is UTF-8 with those cells emptied, and
+every record stays on its line.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import shutil
 from typing import BinaryIO, TextIO
 
 from imagen_batch.prompts.column_names import looks_secret
-from imagen_batch.prompts.delimited import Record, Table, line_count
+from imagen_batch.prompts.delimited import Record, Table, count_lines
 from imagen_batch.prompts.text_list import JsonLines, PlainLines, numbered_lines, without_secrets
 
 
 def copy_file(source: Table | PlainLines | JsonLines, target: BinaryIO) -> bool:
-    """Write `source` to `target`; True where it could not be copied as it is."""
+    """Write `source` to `target`. Return True if it could not be copied unchanged."""
     if isinstance(source, PlainLines) or not _holds_secrets(source):
         with source.path.open("rb") as original:
             shutil.copyfileobj(original, target)
@@ -31,7 +32,7 @@ def copy_file(source: Table | PlainLines | JsonLines, target: BinaryIO) -> bool:
 
 
 def _holds_secrets(source: Table | JsonLines) -> bool:
-    # Members of members may be called anything: every object is looked at when it is written.
+    # Nested members may have any name, so every object is checked when it is written.
     return isinstance(source, JsonLines) or any(map(looks_secret, source.header))
 
 
@@ -46,21 +47,21 @@ def _copy_table(source: Table, text: TextIO) -> None:
 
 
 class _Lines:
-    """Writes records on the lines where they stood."""
+    """Writes records on the lines on which they were."""
 
     def __init__(self, text: TextIO, source: Table) -> None:
         self._text = text
         self._source = source
-        self._at = 1
+        self._line = 1
 
     def write(self, record: Record) -> None:
         """Write one record, after blank lines up to its own."""
-        self._text.write("\n" * (record.line - self._at))
-        line = self._joined(record.cells) + "\n"
+        self._text.write("\n" * (record.line - self._line))
+        line = self._format_line(record.cells) + "\n"
         self._text.write(line)
-        self._at = record.line + line_count(line)
+        self._line = record.line + count_lines(line)
 
-    def _joined(self, cells: list[str]) -> str:
+    def _format_line(self, cells: list[str]) -> str:
         if not self._source.quoted:
             return self._source.delimiter.join(cells)
         row = io.StringIO(newline="")
@@ -69,7 +70,7 @@ class _Lines:
 
 
 def _copy_objects(source: JsonLines, text: TextIO) -> None:
-    at = 1
+    next_line = 1
     for number, line in numbered_lines(source.path, source.encoding):
-        text.write("\n" * (number - at) + without_secrets(line) + "\n")
-        at = number + 1
+        text.write("\n" * (number - next_line) + without_secrets(line) + "\n")
+        next_line = number + 1

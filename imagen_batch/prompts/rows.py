@@ -1,4 +1,4 @@
-"""Is this record a sound prompt row, and if not, what is wrong with it?"""
+"""Turns a record into a typed prompt row, or reports every problem in it."""
 
 from __future__ import annotations
 
@@ -10,56 +10,56 @@ from typing import Any
 from imagen_batch.prompts import cells
 from imagen_batch.prompts.columns import Columns
 from imagen_batch.prompts.delimited import Record
-from imagen_batch.prompts.record_width import Fitting
+from imagen_batch.prompts.record_width import RecordWidth
 from imagen_batch.records import Options, Problem, PromptRow
 
-Meaning = Callable[[str], Any]
+Parser = Callable[[str], Any]
 
-_OF_ROW: dict[str, Meaning] = {
+_OF_ROW: dict[str, Parser] = {
     "id": str,
     "filename": str,
     "model": str,
     "style": str,
     "samples": cells.samples,
 }
-_OF_OPTIONS: dict[str, Meaning] = {
+_OF_OPTIONS: dict[str, Parser] = {
     "aspect_ratio": cells.aspect_ratio,
     "image_size": cells.image_size,
     "person_generation": cells.person_generation,
     "negative_prompt": str,
     "seed": cells.seed,
 }
-_options = lru_cache(maxsize=1024)(Options)  # most rows of a file ask for the same
+_options = lru_cache(maxsize=1024)(Options)  # most rows of a file have the same options
 _SHOWN = 80  # characters of a cell
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One column whose cells mean something to us."""
+class CellParser:
+    """One column with a role, and the parser of its cells."""
 
     role: str
     position: int
     column: str
-    meaning: Meaning
+    parse: Parser
 
 
 @dataclass(frozen=True, slots=True)
 class RowReader:
-    """All that is settled before the first row, so that a row costs little."""
+    """Reads records into rows. Everything that is the same for all rows is prepared here."""
 
     columns: Columns
-    fitting: Fitting | None  # None where records always fit
+    width: RecordWidth | None  # None for formats whose records always fit
     prompt: int  # position
     kept: tuple[tuple[str, int], ...]
     own: tuple[tuple[str, int], ...]
-    of_row: tuple[Check, ...]
-    of_options: tuple[Check, ...]
+    of_row: tuple[CellParser, ...]
+    of_options: tuple[CellParser, ...]
 
     def read(self, number: int, record: Record) -> PromptRow | list[Problem]:
-        """What `record`, the file's `number`th, asks for, or everything that is wrong with it."""
+        """Return the row in `record`, the file's `number`th, or all of its problems."""
         texts = record.cells
-        if self.fitting and len(texts) != len(self.columns.names):
-            fitted = self.fitting.fit(record)
+        if self.width and len(texts) != len(self.columns.names):
+            fitted = self.width.fit(record)
             if isinstance(fitted, Problem):
                 return [fitted]
             texts = fitted
@@ -87,37 +87,39 @@ class RowReader:
     def _nulls(self, line: int, texts: Sequence[str]) -> Iterable[Problem]:
         for name, position in self.kept:
             if "\0" in texts[position]:
-                yield Problem(line, name, None, "holds a NUL byte, which is no text: is the file damaged?")
+                yield Problem(line, name, None, "contains a NUL byte, which is not text: is the file damaged?")
 
 
-def row_reader(columns: Columns, *, fitting: Fitting | None) -> RowReader:
-    """A reader for the rows below a header."""
+def row_reader(columns: Columns, *, width: RecordWidth | None) -> RowReader:
+    """Return a reader for the rows below a header."""
     return RowReader(
         columns=columns,
-        fitting=fitting,
+        width=width,
         prompt=columns.roles["prompt"],
         kept=tuple((columns.names[position], position) for position in columns.kept),
         own=tuple((columns.names[position], position) for position in columns.own),
-        of_row=tuple(_checks(columns, _OF_ROW)),
-        of_options=tuple(_checks(columns, _OF_OPTIONS)),
+        of_row=tuple(_cell_parsers(columns, _OF_ROW)),
+        of_options=tuple(_cell_parsers(columns, _OF_OPTIONS)),
     )
 
 
-def _checks(columns: Columns, meanings: dict[str, Meaning]) -> Iterable[Check]:
-    for role, meaning in meanings.items():
+def _cell_parsers(columns: Columns, parsers: dict[str, Parser]) -> Iterable[CellParser]:
+    for role, parse in parsers.items():
         if role in columns.roles:
             position = columns.roles[role]
-            yield Check(role, position, columns.names[position], meaning)
+            yield CellParser(role, position, columns.names[position], parse)
 
 
-def _values(checks: Iterable[Check], texts: Sequence[str], *, line: int, problems: list[Problem]) -> dict[str, Any]:
-    """What the cells mean, by role, empty ones left out. What makes no sense goes to `problems`."""
+def _values(
+    parsers: Iterable[CellParser], texts: Sequence[str], *, line: int, problems: list[Problem]
+) -> dict[str, Any]:
+    """Return the values of the cells, by role, without empty ones. Bad cells are added to `problems`."""
     values = {}
-    for check in checks:
-        text = texts[check.position].strip()
+    for cell in parsers:
+        text = texts[cell.position].strip()
         if text:
             try:
-                values[check.role] = check.meaning(text)
+                values[cell.role] = cell.parse(text)
             except ValueError as exc:
-                problems.append(Problem(line, check.column, text[:_SHOWN], str(exc)))
+                problems.append(Problem(line, cell.column, text[:_SHOWN], str(exc)))
     return values

@@ -1,4 +1,4 @@
-"""How is this table laid out: where is its header, and what parts its cells?"""
+"""Finds the layout of a table: its header, its delimiter, and whether quotes are syntax."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.columns import prompt_position
-from imagen_batch.prompts.delimited import Record, Table, line_count
+from imagen_batch.prompts.delimited import Record, Table, count_lines
 from imagen_batch.records import Problem
 
 _COMMA_FIRST = (",", ";", "\t", "|")
@@ -26,29 +26,28 @@ def read_layout(
     tabs: bool,
     prompt_column: str | None,
 ) -> Table:
-    """The table in `path` with its header read; the delimiter comes from the header line alone.
+    """Return the table in `path` with its header; the delimiter follows from the header line alone.
 
-    Of several delimiters that is taken with which the header names a prompt column, then the one that makes
-    the most columns; `tabs` prefers tabs where all are alike. Raises InputInvalid where the file is empty or
-    the header can't be read.
+    The best delimiter is one with which the header names a prompt column, then the one that makes most columns.
+    `tabs` prefers tabs among equals. Raises InputInvalid if the file is empty or the header can't be read.
     """
     with path.open(encoding=encoding, newline="") as file:
         hint = _EXCEL_HINT.fullmatch(file.readline(16))
     if delimiter:
-        marks: tuple[str, ...] = (_spelled(delimiter),)
+        marks: tuple[str, ...] = (_parse_delimiter(delimiter),)
     else:
         marks = (hint[1],) if hint else _TAB_FIRST if tabs else _COMMA_FIRST
-    bare = [Table(path, encoding, mark, quoted=True, before=1 if hint else 0) for mark in marks]
-    tables = [table for each in bare if (table := _with_header(each))]
+    candidates = [Table(path, encoding, mark, quoted=True, before=1 if hint else 0) for mark in marks]
+    tables = [table for each in candidates if (table := _with_header(each))]
     if not any(_names_prompt(table, prompt_column) for table in tables):
-        _refuse_bad_quotes(bare)
+        _refuse_bad_quotes(candidates)
     if not tables:
         raise InputInvalid([Problem(None, None, None, "the file is empty")])
     best = max(tables, key=lambda table: (_names_prompt(table, prompt_column), len(table.header)))
-    return _settled(best) if best.quoted and best.delimiter == "\t" else best
+    return _without_needless_quotes(best) if best.quoted and best.delimiter == "\t" else best
 
 
-def _spelled(delimiter: str) -> str:
+def _parse_delimiter(delimiter: str) -> str:
     mark = _SPELLED.get(delimiter.lower(), delimiter)
     if len(mark) != 1 or mark in '"\r\n':
         raise InputInvalid([Problem(None, None, delimiter, "the delimiter must be one character, or tab")])
@@ -56,23 +55,23 @@ def _spelled(delimiter: str) -> str:
 
 
 def _with_header(bare: Table) -> Table | None:
-    """`bare` past its header; a header whose quotes do not match can only be one of tabs and plain quotes."""
-    if table := _past_header(bare):
+    """Read the header. If its quotes do not match, it can only be one with tabs in which quotes are text."""
+    if table := _read_header(bare):
         return table
-    plain = _past_header(replace(bare, quoted=False)) if bare.delimiter == "\t" else None
+    plain = _read_header(replace(bare, quoted=False)) if bare.delimiter == "\t" else None
     return plain if plain and len(plain.header) > 1 else None
 
 
-def _past_header(bare: Table) -> Table | None:
+def _read_header(bare: Table) -> Table | None:
     first = next(bare.records(), None)
     if not isinstance(first, Record):
         return None
-    below = first.line - 1 + line_count(first.text)
+    below = first.line - 1 + count_lines(first.text)
     return replace(bare, header=tuple(first.cells), header_line=first.line, before=below)
 
 
-def _refuse_bad_quotes(bare: list[Table]) -> None:
-    for each in bare:
+def _refuse_bad_quotes(candidates: list[Table]) -> None:
+    for each in candidates:
         first = next(each.records(), None)
         if isinstance(first, Problem):
             raise InputInvalid([first])
@@ -82,23 +81,23 @@ def _names_prompt(table: Table, prompt_column: str | None) -> bool:
     return prompt_position(table.header, forced=prompt_column) is not None
 
 
-def _settled(quoted: Table) -> Table:
-    plain = _past_header(replace(quoted, quoted=False, before=quoted.header_line - 1))
-    return quoted if plain is None or quotes_count(quoted, plain) else plain
+def _without_needless_quotes(quoted: Table) -> Table:
+    plain = _read_header(replace(quoted, quoted=False, before=quoted.header_line - 1))
+    return quoted if plain is None or quotes_are_syntax(quoted, plain) else plain
 
 
-_ADDED = re.compile(r'(?:^|\t)"(?:[^"\t]*""|"(?:\t|[\r\n]*$))')  # a doubled quote, or an empty cell in quotes
+_QUOTING = re.compile(r'(?:^|\t)"(?:[^"\t]*""|"(?:\t|[\r\n]*$))')  # a doubled quote, or an empty cell in quotes
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class _Widths:
     records: int
     misfits: int  # records with another number of cells than the header
 
 
-def quotes_count(quoted: Table, plain: Table) -> bool:
-    """Whether the file is right when read as `quoted`; `plain` is the same file with quotes as text."""
-    with_quotes, without = _fit(quoted), _fit(plain)
+def quotes_are_syntax(quoted: Table, plain: Table) -> bool:
+    """Return whether quotes are syntax in this file: `plain` is the same file as `quoted`, with quotes as text."""
+    with_quotes, without = _widths(quoted), _widths(plain)
     if with_quotes is None or without is None:
         return False
     if with_quotes.misfits != without.misfits:
@@ -106,34 +105,34 @@ def quotes_count(quoted: Table, plain: Table) -> bool:
     spanning = with_quotes.records < without.records
     if plain.header != quoted.header or (spanning and len(quoted.header) == 1):
         return True
-    return _some_are_doubled(plain) or _they_mark_commas(plain)
+    return _has_doubled_quotes(plain) or _quotes_mark_commas(plain)
 
 
-def _fit(table: Table) -> _Fit | None:
-    """None where a quote has no match."""
+def _widths(table: Table) -> _Widths | None:
+    """Count the records and misfits of a table; None if a quote has no match."""
     records = misfits = 0
     for record in table.records():
         if not isinstance(record, Record):
             return None
         records += 1
         misfits += len(record.cells) != len(table.header)
-    return _Fit(records, misfits)
+    return _Widths(records, misfits)
 
 
-def _some_are_doubled(plain: Table) -> bool:
-    return any('"' in record.text and _ADDED.search(record.text) for record in _records(plain))
+def _has_doubled_quotes(plain: Table) -> bool:
+    return any('"' in record.text and _QUOTING.search(record.text) for record in _records(plain))
 
 
-def _they_mark_commas(plain: Table) -> bool:
-    """Whether quotes stand around every cell that holds a comma, and around no other."""
-    found = False
+def _quotes_mark_commas(plain: Table) -> bool:
+    """Return whether the quoted cells are exactly those that contain a comma."""
+    any_quoted = False
     for record in _records(plain):
         for cell in record.cells:
-            around = len(cell) > 1 and cell[0] == cell[-1] == '"'
-            if around != ("," in cell):
+            quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+            if quoted != ("," in cell):
                 return False
-            found = found or around
-    return found
+            any_quoted = any_quoted or quoted
+    return any_quoted
 
 
 def _records(table: Table) -> Iterator[Record]:

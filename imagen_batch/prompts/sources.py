@@ -1,7 +1,7 @@
-"""Which bytes stand behind a path that a user typed?
+"""Reads the bytes behind a path that the user typed.
 
-Files are read where they are. Pipes (`-`, `<(...)`, `/dev/stdin`, a named pipe) can be read once only: their content
-is put into a temporary file. Devices have no end and sockets no content: they are refused in a sentence.
+Files are read in place. Pipes (`-`, `<(...)`, `/dev/stdin`, a named pipe) can be read only once, so their content is
+copied to a temporary file. Devices have no end and sockets no content: both are refused with a message.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _WRITER_WITHIN_S = 5.0
 
 
 class Unreadable(OSError):
-    """There is something of that name, but nothing to be read; the message says what it is."""
+    """The path exists but can't be read as a file; the message says what it is."""
 
 
 class Spool:
-    """A temporary file that goes away with its owner, and at the latest with the process."""
+    """A temporary file that is deleted with its owner, at the latest at the end of the process."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """Own the temporary file at `path`, or make one that only the user can read."""
+        """Own the temporary file at `path`, or create one that only the user can read."""
         self.path = path or _new_file()
         self.remove = weakref.finalize(self, self.path.unlink, missing_ok=True)
 
     def fill(self, blocks: Iterator[bytes]) -> None:
-        """Write all of it; after an exception nothing is left."""
+        """Write all blocks; an exception deletes the file."""
         try:
             with self.path.open("wb") as file:
                 for block in blocks:
@@ -53,7 +53,7 @@ def _new_file() -> Path:
 
 
 def is_stream(name: str) -> bool:
-    """Whether what `name` stands for can be read once only."""
+    """Return whether `name` can be read only once."""
     if name == STDIN:
         return True
     try:
@@ -63,22 +63,22 @@ def is_stream(name: str) -> bool:
     return stat.S_ISFIFO(mode) or (_descriptor(name) is not None and stat.S_ISCHR(mode) and os.isatty(_number(name)))
 
 
-def stands_for_stdin(name: str) -> bool:
-    """Whether `name` says nothing about its content, as `-` and `/dev/fd/63` do."""
+def is_unnamed_stream(name: str) -> bool:
+    """Return whether `name` is a stream without a name of its own, such as `-` or `/dev/fd/63`."""
     return name == STDIN or _descriptor(name) is not None
 
 
 def stream_blocks(
     name: str, *, stdin: IO[bytes] | None = None, patience: float = _WRITER_WITHIN_S
 ) -> Iterator[bytes]:
-    """The content of a stream. Raises Unreadable where nobody writes to it, or where it has no end."""
+    """Yield the content of a stream. Raises Unreadable if nothing writes to it, or if it has no end."""
     if name == STDIN and (stdin is not None or not _has_descriptor(sys.stdin)):
         yield from iter(lambda: (stdin or sys.stdin.buffer).read(_BLOCK), b"")
         return
-    descriptor = os.dup(_number(name)) if stands_for_stdin(name) else os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.dup(_number(name)) if is_unnamed_stream(name) else os.open(name, os.O_RDONLY | os.O_NONBLOCK)
     try:
         _refuse_devices(descriptor, "standard input" if name == STDIN else name)
-        if not stands_for_stdin(name):
+        if not is_unnamed_stream(name):
             yield from _first_block(descriptor, patience)
         yield from _blocks(descriptor)
     finally:
@@ -86,12 +86,12 @@ def stream_blocks(
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be written as UTF-8: names of files and of the environment may hold any bytes."""
+    """Return whether `text` can be encoded as UTF-8: names of files and in the environment may contain any bytes."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def check_readable(path: Path) -> None:
-    """Raise Unreadable for what is no file and can't be read like one; other trouble shows when it is opened."""
+    """Raise Unreadable for devices and sockets; other problems show when the path is opened."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -102,15 +102,15 @@ def check_readable(path: Path) -> None:
         raise Unreadable("it is a socket, not a file")
 
 
-def read_small(path: Path, *, most: int = 1 << 20) -> bytes:
-    """All of a short file, or of a pipe. Raises OSError; Unreadable where it is longer than `most` bytes."""
+def read_small(path: Path, *, limit: int = 1 << 20) -> bytes:
+    """Return the content of a short file or pipe. Raises OSError; Unreadable if it is longer than `limit` bytes."""
     check_readable(path)
     blocks = stream_blocks(str(path)) if is_stream(str(path)) else _file_blocks(path)
     content = bytearray()
     for block in blocks:
         content += block
-        if len(content) > most:
-            raise Unreadable(f"it is longer than {most:,} bytes")
+        if len(content) > limit:
+            raise Unreadable(f"it is longer than {limit:,} bytes")
     return bytes(content)
 
 
@@ -122,8 +122,8 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
 def _descriptor(name: str) -> int | None:
     if name == "/dev/stdin":
         return 0
-    found = _DESCRIPTOR.fullmatch(name)
-    return int(found[1]) if found else None
+    match = _DESCRIPTOR.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def _number(name: str) -> int:
@@ -138,20 +138,20 @@ def _has_descriptor(stream: IO[str] | None) -> bool:
 
 
 def _refuse_devices(descriptor: int, name: str) -> None:
-    facts = os.fstat(descriptor)
-    null = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == Path(os.devnull).stat().st_rdev
-    if stat.S_ISBLK(facts.st_mode) or (stat.S_ISCHR(facts.st_mode) and not null and not os.isatty(descriptor)):
+    status = os.fstat(descriptor)
+    null = stat.S_ISCHR(status.st_mode) and status.st_rdev == Path(os.devnull).stat().st_rdev
+    if stat.S_ISBLK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not null and not os.isatty(descriptor)):
         raise Unreadable(f"{name} is a device, not a file")
 
 
 def _first_block(descriptor: int, patience: float) -> Iterator[bytes]:
-    """Wait until a named pipe has a writer; what came meanwhile."""
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    ready = waiting.poll(patience * 1000)
+    """Wait until a named pipe has a writer, and yield what has come by then."""
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    ready = poller.poll(patience * 1000)
     try:
         block = os.read(descriptor, _BLOCK)
-    except BlockingIOError:  # a writer who has not begun
+    except BlockingIOError:  # the writer has not begun
         block = b""
     else:
         if not block and not ready:
@@ -165,7 +165,7 @@ def _blocks(descriptor: int) -> Iterator[bytes]:
     while True:
         try:
             block = os.read(descriptor, _BLOCK)
-        except BlockingIOError:  # another program made the pipe so
+        except BlockingIOError:  # another program made the pipe non-blocking
             select.select([descriptor], [], [])
             continue
         if not block:

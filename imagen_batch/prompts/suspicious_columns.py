@@ -1,4 +1,4 @@
-"""Columns that look like a wish which is not sent: another tool's setting, or a misspelt name of ours."""
+"""Finds columns that look like settings but are not sent: those of another tool, or a misspelled name of ours."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from difflib import SequenceMatcher
 
 from imagen_batch.prompts.column_names import ALIASES, fold
 
-_ALIKE = 0.84  # of SequenceMatcher: "varients" and "variants" are 0.875
-_SHORT = 5  # letters: so short names are close to ordinary words (mode, speed), only swapped letters count
+_MIN_SIMILARITY = 0.84  # of SequenceMatcher: "varients" and "variants" are 0.875
+_SHORT = 5  # letters: such short names resemble ordinary words (mode, speed), so only swapped letters count
 _COUNT = "; the number of images is read from a column samples"
 _RATIO = "; the shape is read from a column aspect_ratio, the size from image_size"
 
-# What other image tools and services call their settings. Words that also are ordinary headings are left out.
+# Names of settings in other image tools and services. Words that are also ordinary headings are left out.
 _SETTINGS: dict[str, str] = {
     **dict.fromkeys(("width", "height", "dimensions", "orientation"), _RATIO),
     **dict.fromkeys(
@@ -40,12 +40,12 @@ _SETTINGS: dict[str, str] = {
     },
 }
 _REFERENCES = ("references", "reference_images", "ref_images", "reference_image", "ref_image")
-# Ordinary headings that are close to a name of ours.
+# Ordinary headings that resemble a name of ours.
 _ORDINARY = {"sample", "variant", "reference", "position", "revolution", "example", "examples", "amount"}
 
 
-def remark(header: str, roles: Collection[str]) -> str | None:
-    """What to warn of where a column of the user's own has this header; None where nothing. `roles`: those played."""
+def column_warning(header: str, roles: Collection[str]) -> str | None:
+    """Return the warning for one of the user's own columns; None if it needs none. `roles` are already assigned."""
     name = fold(header)
     if name in _REFERENCES:
         return (
@@ -54,22 +54,30 @@ def remark(header: str, roles: Collection[str]) -> str | None:
         )
     if name in _SETTINGS:
         return f"column {header!r} looks like a setting that is not sent; it is kept as your own{_SETTINGS[name]}"
-    known = _misspelt(name, roles)
+    known = _closest_name(name, roles)
     if known is not None:
         return f"column {header!r} looks like a typo of {known}; it is kept as your own and not sent"
     return None
 
 
-def _misspelt(name: str, roles: Collection[str]) -> str | None:
-    """The known name that `name` is most alike, if any, of a role that no column plays."""
+def misspelt_role(header: str, roles: Collection[str]) -> str | None:
+    """Return the known name of which one of the user's own columns looks like a typo."""
+    name = fold(header)
+    return None if name in _SETTINGS or name in _REFERENCES else _closest_name(name, roles)
+
+
+def _closest_name(name: str, roles: Collection[str]) -> str | None:
+    """Return the known name that `name` resembles most, if any, of a role that no column has."""
     if name in _ORDINARY:
         return None
     candidates = [alias for role, aliases in ALIASES.items() if role not in roles for alias in aliases]
-    alike = [(likeness, alias) for alias in candidates if (likeness := _likeness(name, alias)) >= _ALIKE]
-    return max(alike)[1] if alike else None
+    similar = [
+        (similarity, alias) for alias in candidates if (similarity := _similarity(name, alias)) >= _MIN_SIMILARITY
+    ]
+    return max(similar)[1] if similar else None
 
 
-def _likeness(name: str, known: str) -> float:
+def _similarity(name: str, known: str) -> float:
     if name[:1] != known[:1] or abs(len(name) - len(known)) > 2 or name.startswith(f"{known}_"):
         return 0.0
     if len(known) <= _SHORT:

@@ -1,4 +1,4 @@
-"""Which records does this file without a table hold: one prompt a line, or one JSON object a line?"""
+"""Reads files that are no tables: one prompt a line, or one JSON object a line."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from imagen_batch.prompts.delimited import Record
 from imagen_batch.prompts.lines import LineTooLong, bounded_lines
 from imagen_batch.records import Problem
 
-_DEEPEST = 64
-_MOST_KEYS = 16_384  # as many as the widest spreadsheet has columns
-_TOO_DEEP = f"lists or objects too deep inside each other: {_DEEPEST} levels at most"
+_MAX_DEPTH = 64
+_MAX_KEYS = 16_384  # as many as the widest spreadsheet has columns
+_TOO_DEEP = f"lists or objects are nested too deeply: at most {_MAX_DEPTH} levels"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class TooDeep(ValueError):
-    """The value of a key holds too many levels."""
+    """The value of a key is nested too deeply."""
 
     def __init__(self, key: str) -> None:
         super().__init__(_TOO_DEEP)
@@ -31,14 +31,14 @@ class TooDeep(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PlainLines:
-    """One prompt a line; blank lines are passed over but counted."""
+    """One prompt a line; blank lines are skipped but counted."""
 
     path: Path
     encoding: str
     header: tuple[str, ...] = ("prompt",)
 
     def records(self) -> Iterator[Record | Problem]:
-        """Every line with anything in it."""
+        """Yield every line that is not blank."""
         try:
             for number, line in numbered_lines(self.path, self.encoding):
                 yield Record(number, [line.rstrip("\r\n")])
@@ -48,14 +48,14 @@ class PlainLines:
 
 @dataclass(frozen=True, slots=True)
 class JsonLines:
-    """One object a line; `header` holds the keys of all of them in order of first appearance."""
+    """One object a line; `header` has the keys of all of them in order of first appearance."""
 
     path: Path
     encoding: str
     header: tuple[str, ...] = ()
 
     def records(self) -> Iterator[Record | Problem]:
-        """Every object as cells in the header's order, "" for a missing key; a Problem for a bad line."""
+        """Yield every object as cells in the header's order, "" for a missing key; a Problem for a bad line."""
         for number, line in numbered_lines(self.path, self.encoding):
             try:
                 texts = _texts(line)
@@ -69,41 +69,42 @@ class JsonLines:
 
 
 def read_json_lines(path: Path, encoding: str) -> JsonLines:
-    """Read all keys once. Lines that are no objects are left for `records` to report."""
+    """Read all keys once. Lines that are not objects are reported by `records`."""
     keys: dict[str, None] = {}
     for number, line in numbered_lines(path, encoding):
         try:
             keys.update(dict.fromkeys(_object(line)))
         except ValueError:
             continue
-        if len(keys) > _MOST_KEYS:
-            message = f"more than {_MOST_KEYS:,} different keys up to here: each is a column of the tables"
+        if len(keys) > _MAX_KEYS:
+            message = f"more than {_MAX_KEYS:,} different keys up to this line; each would be a column of the tables"
             raise InputInvalid([Problem(number, None, None, message)])
     return JsonLines(path, encoding, tuple(keys))
 
 
 def numbered_lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """Yield the number and text of each line that is not blank."""
     with path.open(encoding=encoding, newline="") as file:
         yield from ((number, line) for number, line in enumerate(bounded_lines(file), 1) if not line.isspace())
 
 
 def _texts(line: str) -> dict[str, str]:
-    """The object's values as text; null is no text at all."""
+    """Return the object's values as text, without those that are null."""
     texts = {}
     for key, value in _object(line).items():
         if value is not None:
-            if _depth(value) > _DEEPEST:
+            if _depth(value) > _MAX_DEPTH:
                 raise TooDeep(key)
             texts[key] = _text(value)
     if "\\u" in line and any(_SURROGATE.search(text) for text in (*texts, *texts.values())):
-        raise ValueError("half of a surrogate pair, which is no character")
+        raise ValueError("half of a surrogate pair, which is not a character")
     return texts
 
 
 def _depth(value: Any) -> int:
-    """How deep lists and objects lie inside each other; counted without recursion, up to what is too deep."""
+    """Return how deeply lists and objects are nested; without recursion, and only up to the limit."""
     depth, level = 0, [value]
-    while level and depth <= _DEEPEST:
+    while level and depth <= _MAX_DEPTH:
         level = [inner for each in level for inner in _inner(each)]
         depth += bool(level)
     return depth
@@ -116,7 +117,7 @@ def _inner(value: Any) -> Iterable[Any]:
 
 
 def without_secrets(line: str) -> str:
-    """The object of a line as JSON text, without members that look like secrets, at any depth."""
+    """Return the object of a line as JSON text, without members that look like secrets, at any depth."""
     return _json(_object(line))
 
 
@@ -137,7 +138,7 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON text of a value inside another, without members that look like secrets."""
+    """Return a value as JSON text, without members that look like secrets."""
     if isinstance(value, _Number):
         return str(value)
     if isinstance(value, list):
@@ -151,12 +152,12 @@ def _json(value: Any) -> str:
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
     unique = dict(members)
     if len(unique) < len(members):
-        raise ValueError("the same key stands in it twice")
+        raise ValueError("it has the same key twice")
     return unique
 
 
 class _Number(str):
-    """A number in the spelling of its file: 1e5 stays 1e5."""
+    """A number as the file spells it: 1e5 stays 1e5."""
 
     __slots__ = ()
 

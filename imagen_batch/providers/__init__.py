@@ -1,1 +1,1 @@
-"""The image services: what they offer, where they are, and how they are reached."""
+"""The image services: what they offer, where they are, and how requests reach them."""

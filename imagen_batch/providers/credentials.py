@@ -1,4 +1,4 @@
-"""Secrets: read, put into a request's header, renewed and redacted."""
+"""Reads credentials, adds them to requests, renews them, and redacts them from texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Credential(AuthBase):
-    """Puts a secret into a request's header, and takes it out of any text."""
+    """Adds a secret to the header of a request, and removes it from any text."""
 
     header = "x-goog-api-key"
     prefix = ""
@@ -26,16 +26,16 @@ class Credential(AuthBase):
         self._secret = secret
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Authorise `request`. (As an `auth` object it also keeps requests from asking a .netrc.)"""
+        """Authorize `request`. (Being an `auth` object, it also keeps `requests` from reading a .netrc.)"""
         request.headers[self.header] = self.prefix + self._secret
         return request
 
     def redact(self, text: str) -> str:
-        """`text` without the secret."""
+        """Return `text` without the secret."""
         return redact(text, self._secret)
 
     def refresh(self) -> bool:
-        """Fetch a new secret; False where that can't be done."""
+        """Fetch a new secret; return False for a kind of credential that has none."""
         return False
 
     def __repr__(self) -> str:
@@ -43,7 +43,7 @@ class Credential(AuthBase):
 
 
 class GoogleToken(Credential):
-    """A bearer token of Google's application default credentials, renewed before it ends."""
+    """A bearer token from Google's application default credentials, renewed before it expires."""
 
     header = "Authorization"
     prefix = "Bearer "
@@ -63,13 +63,13 @@ class GoogleToken(Credential):
         super().__init__("")
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Authorise `request`, with a new token when the old one ended."""
+        """Authorize `request`, with a new token if the old one has expired."""
         if not self._google.valid:
             self.refresh()
         return super().__call__(request)
 
     def refresh(self) -> bool:
-        """Fetch a new token, once for all threads that found the old one ended."""
+        """Fetch a new token, once for all threads that found the old one expired."""
         before = self._secret
         with self._lock:
             if self._secret == before:
@@ -85,20 +85,20 @@ class GoogleToken(Credential):
             raise Transient("no connection to Google's token service", kind="token") from error
         except exceptions.GoogleAuthError as error:
             if getattr(error, "retryable", False):
-                raise Transient(f"Google's token service is in trouble: {error}", kind="token") from error
-            raise Fatal(f"Google refuses a token: {error}", kind="token", outcome="auth") from error
+                raise Transient(f"Google's token service failed: {error}", kind="token") from error
+            raise Fatal(f"Google refused to issue a token: {error}", kind="token", cause="auth") from error
         self._secret = self._google.token or ""
 
 
 def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
-    """The API key: of the file if one is given, else GOOGLE_API_KEY, else GEMINI_API_KEY.
+    """Return the API key: from the file if one is given, else from GOOGLE_API_KEY, else from GEMINI_API_KEY.
 
-    Raises SettingsInvalid, which says how to give one, when there is none.
+    Raises SettingsInvalid, which says how to give a key, if there is none. (api: 5)
     """
     if key_file is not None:
         try:
             key = read_small(key_file).decode("utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError):  # what was given may be the key itself: it is not repeated
+        except (OSError, UnicodeDecodeError):  # the argument may be the key itself: it is not repeated
             raise SettingsInvalid("the file of --api-key-file can't be read") from None
     else:
         key = (env.get("GOOGLE_API_KEY") or env.get("GEMINI_API_KEY") or "").strip()
@@ -108,5 +108,5 @@ def read_key(env: Mapping[str, str], key_file: Path | None) -> str:
             "To rehearse without a key and without cost: --provider simulator"
         )
     if not key.isascii() or not key.isprintable() or " " in key or "\\" in key:
-        raise SettingsInvalid("the API key holds characters that no key has; was something else pasted?")
+        raise SettingsInvalid("the API key contains characters that no key has; was something else pasted?")
     return key

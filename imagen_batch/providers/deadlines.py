@@ -1,10 +1,10 @@
-"""Ends every attempt in time, also one whose single bytes all come in time.
+"""Ends every attempt at its deadline, even if its reply trickles.
 
-A socket's timeout bounds one read, so a reply that trickles never meets it. Here one thread watches all
-attempts and shuts the connection of one that is due; whoever reads from it gets an error at once.
+A socket's timeout limits a single read, so a reply that comes in small pieces never exceeds it. One thread watches
+all attempts and shuts the connection of an overdue one; the thread that reads from it gets an error at once.
 
-When the whole process was suspended (Ctrl-Z, a closed laptop), replies may have come whole meanwhile. The watcher
-notices that it slept itself, and gives what is overdue then a little time to be read.
+While the whole process was suspended (Ctrl-Z, a closed laptop), complete replies may have arrived. The watcher
+notices that it overslept, and gives overdue attempts a little more time to read them.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 _LOOK_EVERY_S = 0.1
-_OVERSLEPT_S = 0.5  # later than this is no scheduler's whim
-_MOST_EXTRA_S = 10.0  # for what waits in buffers; a service that trickles gets no more than this either
+_OVERSLEPT_S = 0.5  # more than a scheduler delays a thread
+_MAX_EXTRA_S = 10.0  # to read what waits in buffers; a reply that trickles gets no more than this either
 
 _current = threading.local()
 
 
 def current_attempt() -> WatchedCall | None:
-    """The attempt that this thread is making."""
+    """Return the attempt that this thread is making."""
     return getattr(_current, "attempt", None)
 
 
 class WatchedCall:
-    """An attempt under watch.
+    """A watched attempt.
 
-    `due` turns True when its time was up, `sent` when the whole request has left.
+    `overdue` becomes True when its time is over, `sent` when the whole request has left, `aborted` when the run
+    aborts it.
     """
 
     def __init__(self, ends: float) -> None:
         self.ends = ends
-        self.due = False
+        self.overdue = False
         self.sent = False
         self.aborted = False
         self.connection: Any = None
         self.socket: Any = None
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Shut the connection, if there is one yet."""
-        self.due = True
+        self.overdue = True
         sock = self.socket or getattr(self.connection, "sock", None)
         if sock is not None:
             sock = sock if hasattr(sock, "shutdown") else sock.socket  # TLS within TLS has none
@@ -53,7 +54,7 @@ class WatchedCall:
 
 
 class Deadlines:
-    """Watches attempts from a thread of its own, which sleeps while there are none."""
+    """Watches attempts from its own thread, which sleeps while there are none."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -65,7 +66,7 @@ class Deadlines:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[WatchedCall]:
-        """Whatever connection this thread uses inside is cut when `seconds` are over."""
+        """Limit what this thread does inside to `seconds`: then its connection is shut."""
         attempt = WatchedCall(self._clock() + seconds)
         _current.attempt = attempt
         with self._changed:
@@ -80,11 +81,11 @@ class Deadlines:
                 self._attempts.discard(attempt)
 
     def abort_all(self) -> None:
-        """End every attempt now."""
+        """Abort every attempt now."""
         with self._changed:
             for attempt in self._attempts:
                 attempt.aborted = True
-                attempt.cut()
+                attempt.abort()
 
     def close(self) -> None:
         """Stop watching."""
@@ -97,17 +98,17 @@ class Deadlines:
         with self._changed:
             while not self._closed:
                 now = self._clock()
-                self._cut_overdue(now, slept=now - expected)
+                self._abort_overdue(now, slept=now - expected)
                 pause = _LOOK_EVERY_S if self._attempts else None
                 expected = self._clock() + _LOOK_EVERY_S
                 self._changed.wait(pause)
                 if pause is None:
                     expected = self._clock()
 
-    def _cut_overdue(self, now: float, *, slept: float) -> None:
-        extra = min(slept, _MOST_EXTRA_S) if slept > _OVERSLEPT_S else 0.0
+    def _abort_overdue(self, now: float, *, slept: float) -> None:
+        extra = min(slept, _MAX_EXTRA_S) if slept > _OVERSLEPT_S else 0.0
         for attempt in self._attempts:
             if extra and attempt.ends < now + extra:
                 attempt.ends = now + extra
             if attempt.ends <= now:
-                attempt.cut()
+                attempt.abort()

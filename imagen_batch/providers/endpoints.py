@@ -1,4 +1,4 @@
-"""Where is a request sent, and how is it authorised?"""
+"""Chooses the URL that a request is sent to, and the credential that authorizes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.credentials import Credential, GoogleToken, read_key
-from imagen_batch.providers.hosts import host_of, is_strange
+from imagen_batch.providers.hosts import host_of, is_third_party_host
 from imagen_batch.settings import Settings
 from imagen_batch.system.loopback import is_loopback
 
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 
 
 class Provider(Protocol):
-    """The smallest contract of a place that makes pictures."""
+    """A service that makes images."""
 
     @property
     def name(self) -> str:
@@ -28,23 +28,23 @@ class Provider(Protocol):
 
     @property
     def vertex(self) -> bool:
-        """Whether Vertex's own fields are understood."""
+        """Whether the service accepts the fields that only Vertex has."""
 
     @property
     def base_url(self) -> str:
-        """The host, without a slash at its end."""
+        """The address of the host, without a slash at its end."""
 
     @property
     def credential(self) -> Credential:
-        """What authorises a request."""
+        """The credential that authorizes a request."""
 
     def url(self, model: str, verb: str) -> str:
-        """Where to post a request for `model`."""
+        """Return the URL to post a request for `model` to."""
 
 
 @dataclass(frozen=True)
 class GeminiApi:
-    """The Gemini API, anything that speaks like it, and the simulator. (api: 5)"""
+    """The Gemini API, any host that is compatible with it, and the simulator. (api: 5)"""
 
     base_url: str
     credential: Credential
@@ -52,7 +52,7 @@ class GeminiApi:
     vertex: bool = False
 
     def url(self, model: str, verb: str) -> str:
-        """Where to post a request for `model`."""
+        """Return the URL to post a request for `model` to."""
         return f"{self.base_url}/v1beta/models/{model}:{verb}"
 
 
@@ -68,18 +68,18 @@ class Vertex:
     vertex: bool = True
 
     def url(self, model: str, verb: str) -> str:
-        """Where to post a request for `model`."""
-        place = f"projects/{self.project}/locations/{self.location}"
-        return f"{self.base_url}/v1/{place}/publishers/google/models/{model}:{verb}"
+        """Return the URL to post a request for `model` to."""
+        parent = f"projects/{self.project}/locations/{self.location}"
+        return f"{self.base_url}/v1/{parent}/publishers/google/models/{model}:{verb}"
 
 
 def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str, str]) -> Provider:
-    """The provider that `settings` name, with its credential. `base_url` beats Google's own host.
+    """Return the provider that `settings` name, with its credential. `base_url` replaces Google's host.
 
-    Raises SettingsInvalid for a missing credential, project, or an address that must not be used.
+    Raises SettingsInvalid for a missing credential or project, or for an address that must not be used.
     """
     checked = None if base_url is None else check_base_url(base_url)
-    refuse_unagreed_host(settings)
+    require_approved_host(settings)
     if settings.provider == "simulator":
         assert checked is not None
         return GeminiApi(checked, Credential("no-key-for-the-simulator"), name="simulator")
@@ -91,21 +91,21 @@ def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str,
         raise SettingsInvalid("--provider vertex needs --project (or GOOGLE_CLOUD_PROJECT)")
     location = settings.location or env.get("GOOGLE_CLOUD_LOCATION") or "global"
     for what, value in (("project", project), ("location", location)):
-        if not _PLAIN.fullmatch(value):  # it becomes part of an address that a token is sent to
+        if not _PLAIN.fullmatch(value):  # it becomes part of a URL that a token is sent to
             raise SettingsInvalid(f"--{what} {value!r}: letters, digits, '-', '.' and ':' make a {what}")
     return Vertex(checked or vertex_host(location), GoogleToken(), project, location)
 
 
-def host_to_agree_to(settings: Settings) -> str | None:
-    """The host that would get the key although only a file in the current folder names it, if there is one."""
+def unapproved_host(settings: Settings) -> str | None:
+    """Return a host that would get the key although only a file in the current folder names it; else None."""
     if settings.base_url_found_in is None or settings.provider == "simulator":
         return None
-    return host_of(settings.base_url or "") if is_strange(settings.base_url) else None
+    return host_of(settings.base_url or "") if is_third_party_host(settings.base_url) else None
 
 
-def refuse_unagreed_host(settings: Settings) -> None:
-    """Raise SettingsInvalid where the user has not agreed to the host. Whoever can ask, asks before."""
-    if host := host_to_agree_to(settings):
+def require_approved_host(settings: Settings) -> None:
+    """Raise SettingsInvalid if the user has not agreed to the host. The command line asks before it calls this."""
+    if host := unapproved_host(settings):
         raise SettingsInvalid(
             f"{settings.base_url_found_in} in the current folder sends the API key to {host}, which is not Google's: "
             f"nothing was sent. If that is meant, add --yes, or --config {settings.base_url_found_in}"
@@ -113,7 +113,7 @@ def refuse_unagreed_host(settings: Settings) -> None:
 
 
 def vertex_host(location: str) -> str:
-    """Google's host for a location: global, a multi-region (us, eu) or a region. (api: 5)"""
+    """Return Google's host for a location: global, a multi-region (us, eu) or a region. (api: 5)"""
     if location == "global":
         return "https://aiplatform.googleapis.com"
     if location in ("us", "eu"):
@@ -122,7 +122,7 @@ def vertex_host(location: str) -> str:
 
 
 def check_base_url(url: str) -> str:
-    """`url` without a trailing slash. Raises SettingsInvalid where a key would travel in clear."""
+    """Return `url` without a trailing slash. Raises SettingsInvalid if the key would travel unencrypted."""
     try:
         parts = urlsplit(url)
     except ValueError:

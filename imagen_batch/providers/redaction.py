@@ -1,7 +1,7 @@
-"""Takes the key out of every text of a service's answer, after it is decoded and before anyone can write it down.
+"""Removes the key from every text of a service's reply, after decoding and before anything can store it.
 
-Raw bytes are no place for it: JSON writes one text in many ways (`\\/`, `\\u0041`). A picture's bytes are never
-touched.
+Raw bytes can't be searched for it, because JSON has many spellings of one text (`\\/`, `\\u0041`). The bytes of an
+image are never changed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from imagen_batch.errors import AttemptError
 from imagen_batch.records import NoImage, Picture, Reply
 
 SHOWN = "[key]"
-_LEAST_REVEALING = 4  # characters of a key that stand at the end of a text that was cut
+_MIN_REVEALING = 4  # characters of a key at the end of a text that was shortened
 _CUT = "…"
-_SURELY_A_KEY = 16  # characters; nothing else reads like it, in small letters either
+_UNIQUE = 16  # characters; no other text equals a key of this length, in any letter case
 
-# The fields that a service's words get into; the others are ours, and a short key may be a part of them.
-_WORDS: dict[type, tuple[str, ...]] = {
+# The fields with text from the service. The others are ours, and might contain a short key by chance.
+_SERVICE_TEXTS: dict[type, tuple[str, ...]] = {
     Picture: ("mime_type", "finish_reason", "safety", "note"),
     NoImage: ("reason", "category", "codes", "finish_reason", "safety"),
     Reply: ("model_version", "prompt_safety"),
@@ -35,32 +35,32 @@ Redact = Callable[[str], str]
 
 
 def redact(text: str, secret: str) -> str:
-    """`text` without `secret`, also without its beginning where the text was cut within it."""
+    """Return `text` without `secret`, and without its beginning if the text was shortened within it."""
     if not secret:
         return text
     if _may_hold(text, secret):
         text = _pattern(secret).sub(SHOWN, text)
     if text.endswith(_CUT):
-        for length in range(min(len(secret), len(text)) - 1, _LEAST_REVEALING - 1, -1):
+        for length in range(min(len(secret), len(text)) - 1, _MIN_REVEALING - 1, -1):
             if text.endswith(secret[:length] + _CUT):
                 return text[: -length - 1] + SHOWN + _CUT
     return text
 
 
 def redact_reply(reply: Reply, by: Redact) -> Reply:
-    """`reply` with every text in it redacted."""
-    samples = tuple(_redact_words(sample, by) for sample in reply.samples)
-    return cast("Reply", replace(_redact_words(reply, by), samples=samples))
+    """Return `reply` with every text in it redacted."""
+    samples = tuple(_redact_texts(sample, by) for sample in reply.samples)
+    return cast("Reply", replace(_redact_texts(reply, by), samples=samples))
 
 
 def redact_error(error: AttemptError, by: Redact) -> None:
-    """Redact the words of `error`, in place: its class and its facts are the decision and stay."""
+    """Redact the message of `error`, in place: its class and its facts are the decision and stay."""
     error.args = tuple(by(word) if isinstance(word, str) else word for word in error.args)
 
 
-def _redact_words(value: Any, by: Redact) -> Any:
+def _redact_texts(value: Any, by: Redact) -> Any:
     changes: dict[str, Any] = {}
-    for name in _WORDS[type(value)]:
+    for name in _SERVICE_TEXTS[type(value)]:
         old = getattr(value, name)
         new = _redact_value(old, by, json=name in _JSON)
         if new != old:
@@ -79,7 +79,7 @@ def _redact_value(value: Any, by: Redact, *, json: bool = False) -> Any:
 
 
 def _redact_json(text: str, by: Redact) -> str:
-    """JSON stays JSON: a short key may stand in the middle of an escape."""
+    """Redact JSON so that it stays JSON: a short key may occur in the middle of an escape."""
     clean = by(text)
     if clean == text:
         return text
@@ -91,28 +91,28 @@ def _redact_json(text: str, by: Redact) -> str:
 
 @lru_cache(maxsize=8)
 def _pattern(secret: str) -> re.Pattern[str]:
-    """The secret, each of whose characters may be written as JSON, URLs or HTML write it.
+    """Return a pattern for the secret, in which each character may be escaped as in JSON, URLs or HTML.
 
-    Texts that hold other texts (a gateway that quotes the service's JSON) are decoded only once.
+    A text inside a text (a gateway that quotes the service's JSON) is decoded only once.
     """
-    flags = re.IGNORECASE if len(secret) >= _SURELY_A_KEY else 0
-    return re.compile("".join(map(_written, secret)), flags)
+    flags = re.IGNORECASE if len(secret) >= _UNIQUE else 0
+    return re.compile("".join(map(_spellings, secret)), flags)
 
 
-def _written(letter: str) -> str:
-    # Every alternative begins differently, so nothing is tried twice.
+def _spellings(letter: str) -> str:
+    # Each alternative begins differently, so that matching never backtracks.
     code, before = ord(letter), "" if letter == "\\" else r"\\{0,3}"
-    ways = [
+    spellings = [
         before + re.escape(letter),
         re.escape(escape(letter)),
         rf"\\{{1,3}}u(?i:{code:04x})",
         f"%(?i:{code:02x})",
         f"&#(?:0{{0,4}}{code}|(?i:x0{{0,4}}{code:x}));",
     ]
-    return f"(?:{'|'.join(ways)})"
+    return f"(?:{'|'.join(spellings)})"
 
 
 def _may_hold(text: str, secret: str) -> bool:
     if any(mark in text for mark in "\\%&"):
         return True
-    return secret in text or (len(secret) >= _SURELY_A_KEY and secret.lower() in text.lower())
+    return secret in text or (len(secret) >= _UNIQUE and secret.lower() in text.lower())

@@ -1,7 +1,7 @@
-"""One attempt over HTTP: what came back, within a time and a size, and never elsewhere than asked.
+"""Makes one attempt over HTTP, limited in time and size, without following redirects.
 
-The body is passed on as it came: it may echo the credential, which `redaction.py` takes out of every text once it is
-decoded. Foreign exceptions end here: what leaves is a `RawReply` reply or a `Transient`.
+The body is returned as it came. It may echo the credential, which `redaction.py` removes from every text after
+decoding. Exceptions of other libraries end here: the result is a `RawReply` or a `Transient`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import requests
@@ -26,20 +27,20 @@ from imagen_batch.providers.wire.json_body import looks_like_markup, parse_objec
 from imagen_batch.system.loopback import is_loopback
 
 MAX_REPLY_BYTES = 256 * 2**20
-"""Largest reply taken: four 4K pictures as base64 are well below."""
+"""The largest accepted reply: four 4K images as base64 are well below."""
 
 MAX_ERROR_BYTES = 2**20
-"""How much is read of a reply that brings no pictures: what it says stands at its beginning."""
+"""How much is read of an error reply: its message is at the beginning."""
 
-_LONGEST_TIMEOUT_S = 30 * 24 * 3600.0  # the system's timers end somewhere above
-_MOST_OPENINGS = 3  # for one attempt, where idle connections turn out to be closed
-_READ_PACKED_BYTES = 2**16  # packed data may unfold a thousandfold: look at the size often
+_LONGEST_TIMEOUT_S = 30 * 24 * 3600.0  # the timers of the system have a limit somewhere above
+_MAX_CONNECTIONS_TRIED = 3  # for one attempt, if idle connections turn out to be closed
+_DECOMPRESS_BYTES = 2**16  # compressed data may expand a thousandfold: the size is checked often
 _CONNECT_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """A whole reply as it came."""
+    """A complete reply as it came."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,27 +49,27 @@ class RawReply:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """How an address is reached: connections, with the proxy and certificates of the environment, and what to ask."""
+    """How a URL is reached: a pool of connections, with proxy and certificates of the environment, and the target."""
 
     pool: urllib3.HTTPConnectionPool
     target: str
 
 
 class Transport:
-    """Posts JSON with the provider's credential. One for all threads; `connections` is how many at once."""
+    """Posts JSON with the provider's credential. All threads share one; `connections` is how many it keeps."""
 
     def __init__(self, credential: Credential, *, connections: int, timeout: float) -> None:
         self._credential = credential
         self._timeout = min(timeout, _LONGEST_TIMEOUT_S)
-        self._waits = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, self._timeout), read=self._timeout)
+        self._timeouts = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, self._timeout), read=self._timeout)
         self._deadlines = Deadlines()
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
-        self._ways: dict[str, _Route] = {}
+        self._routes: dict[str, _Route] = {}
 
     def post(self, url: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> RawReply:
-        """Send `payload` and read the whole reply, within the timeout in all.
+        """Send `payload` and read the whole reply, all within the timeout.
 
-        Raises Transient: `lost` when the request may have reached the service, though no reply came of it.
+        Raises Transient, which is `lost` if the request may have reached the service although no reply arrived.
         """
         reply = None
         with self._deadlines.within(self._timeout) as attempt:
@@ -76,28 +77,28 @@ class Transport:
                 reply = self._send(url, payload, {**_HEADERS, **(headers or {})})
                 body = _read(reply)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, BadReply) as error:
-                _drop(reply)
+                _close(reply)
                 raise _translate(error, attempt, timeout=self._timeout) from None
             except BaseException:
-                _drop(reply)
+                _close(reply)
                 raise
-        # Given back only when it is no longer watched: it may be another attempt's the next moment.
-        reply.give_back()
+        # Returned only when it is no longer watched, because another attempt may use it at once.
+        reply.release()
         return RawReply(reply.status, self._clean_headers(reply.headers), body)
 
     def abort_all(self) -> None:
-        """End every attempt that is under way."""
+        """Abort every attempt in progress."""
         self._deadlines.abort_all()
 
     def close(self) -> None:
         """Close all connections."""
         self._deadlines.close()
         self._adapter.close()
-        for way in self._ways.values():
+        for way in self._routes.values():
             way.pool.close()
 
     def _send(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
-        for _ in range(_MOST_OPENINGS - 1):
+        for _ in range(_MAX_CONNECTIONS_TRIED - 1):
             try:
                 return self._send_once(url, payload, headers)
             except urllib3.exceptions.ProtocolError as error:
@@ -106,20 +107,20 @@ class Transport:
         return self._send_once(url, payload, headers)
 
     def _send_once(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
-        if url not in self._ways:
-            self._ways[url] = _route(url, self._adapter)
-        way, asked = self._ways[url], requests.PreparedRequest()
-        asked.prepare_headers(headers)
-        # A session of requests would prepare all of this anew, and wrap the reply: 0.3 ms more for each attempt.
-        reply = way.pool.urlopen(
+        if url not in self._routes:
+            self._routes[url] = _route(url, self._adapter)
+        route, request = self._routes[url], requests.PreparedRequest()
+        request.prepare_headers(headers)
+        # A session of `requests` would prepare all of this again, and wrap the reply: 0.3 ms more for each attempt.
+        reply = route.pool.urlopen(
             "POST",
-            way.target,
+            route.target,
             body=payload,
-            headers=self._credential(asked).headers,
+            headers=self._credential(request).headers,
             retries=False,
             redirect=False,
             assert_same_host=False,
-            timeout=self._waits,
+            timeout=self._timeouts,
             preload_content=False,
             decode_content=False,
         )
@@ -131,80 +132,78 @@ class Transport:
 
 
 def _route(url: str, adapter: WatchedAdapter) -> _Route:
-    """The environment is read here, once: what it says of proxies and certificates, and never a .netrc."""
-    asked = requests.Request("POST", url).prepare()
-    found = requests.Session().merge_environment_settings(
+    """Read proxies and certificates from the environment, once, and never a .netrc."""
+    request = requests.Request("POST", url).prepare()
+    chosen = requests.Session().merge_environment_settings(
         url, get_environ_proxies(url), stream=True, verify=None, cert=None
     )
-    proxies, verify, cert = found["proxies"], found["verify"], found["cert"]
-    if is_loopback(urlsplit(url).hostname or ""):  # in clear, and nobody's business
+    proxies, verify, cert = chosen["proxies"], chosen["verify"], chosen["cert"]
+    if is_loopback(urlsplit(url).hostname or ""):  # never through a proxy, where plain HTTP could be read
         proxies = {}
-    pool = adapter.get_connection_with_tls_context(asked, verify, proxies=proxies, cert=cert)
+    pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
     assert isinstance(pool, urllib3.HTTPConnectionPool)
     adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
-    return _Route(pool, adapter.request_url(asked, proxies))
+    return _Route(pool, adapter.request_url(request, proxies))
 
 
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json",
-    "Accept-Encoding": "identity",  # a packed picture is hardly smaller and costs three times the CPU
+    "Accept-Encoding": "identity",  # a compressed image is hardly smaller and costs three times the CPU
     "User-Agent": "imagen-batch",
 }
 
 
 def _read(reply: PooledReply) -> bytes:
-    limit = MAX_REPLY_BYTES if reply.status == 200 else MAX_ERROR_BYTES
+    limit = MAX_REPLY_BYTES if 200 <= reply.status < 300 else MAX_ERROR_BYTES
     error: Exception | None = None
-
-    def is_whole(body: bytes) -> bool:
-        return _is_whole(reply, body, limit)
-
+    is_complete = partial(_is_complete, reply, limit=limit)
     try:
-        came = reply.reply.read(limit, is_whole=is_whole)
-        sure = reply.reply.end.by != "close" or reply.status != 200 or looks_like_markup(came)
-        if _is_cut(reply, came):
-            came = reply.reply.read_on(came, limit, is_whole=is_whole)
-    except Incomplete as cut:
-        came, error, sure = cut.partial, cut.error, False
-    if reply.reply.too_large and reply.status == 200:
+        received = reply.reply.read(limit, is_complete=is_complete)
+        certain = reply.reply.end.by != "close" or reply.status != 200 or looks_like_markup(received)
+        if _is_truncated(reply, received):
+            received = reply.reply.read_on(received, limit, is_complete=is_complete)
+    except Incomplete as incomplete:
+        received, error, certain = incomplete.partial, incomplete.error, False
+    if reply.reply.too_large and 200 <= reply.status < 300:
         raise _too_large(reply)
-    body = _unpacked(reply, came, limit)
-    # A connection that ends is no proof of a whole reply; a reply that can be read is, however its connection ended.
-    if not sure and parse_object(body) is None:
+    body = _decompress(reply, received, limit)
+    # The end of a connection does not prove that a reply is complete. A body that can be parsed does, however its
+    # connection ended.
+    if not certain and parse_object(body) is None:
         raise error or BadReply("the connection ended before the reply did")
     return body
 
 
-def _is_cut(reply: PooledReply, came: bytes) -> bool:
-    """Whether the length that was given ends in the middle of JSON."""
+def _is_truncated(reply: PooledReply, received: bytes) -> bool:
+    """Return whether the stated length ends in the middle of JSON."""
     if reply.status != 200 or reply.reply.end.by != "length" or reply.reply.too_large:
         return False
-    return came[:1] in (b"{", b"[") and came[-64:].rstrip()[-1:] not in (b"}", b"]")
+    return received[:1] in (b"{", b"[") and received[-64:].rstrip()[-1:] not in (b"}", b"]")
 
 
-def _is_whole(reply: PooledReply, came: bytes, limit: int) -> bool:
+def _is_complete(reply: PooledReply, received: bytes, *, limit: int) -> bool:
     try:
-        return parse_object(_unpacked(reply, came, limit)) is not None
+        return parse_object(_decompress(reply, received, limit)) is not None
     except (urllib3.exceptions.HTTPError, Transient):
         return False
 
 
-def _unpacked(reply: PooledReply, came: bytes, limit: int) -> bytes:
-    packed = [*reply.reply.head.listed("content-encoding"), *reply.reply.head.listed("transfer-encoding")]
-    packings = [packing for packing in packed if packing not in ("identity", "chunked", "")]
-    if not packings:
-        return came
-    box = urllib3.HTTPResponse(
-        io.BytesIO(came), headers={"Content-Encoding": ", ".join(packings)}, preload_content=False
+def _decompress(reply: PooledReply, received: bytes, limit: int) -> bytes:
+    listed = [*reply.reply.head.listed("content-encoding"), *reply.reply.head.listed("transfer-encoding")]
+    encodings = [encoding for encoding in listed if encoding not in ("identity", "chunked", "")]
+    if not encodings:
+        return received
+    decoder = urllib3.HTTPResponse(
+        io.BytesIO(received), headers={"Content-Encoding": ", ".join(encodings)}, preload_content=False
     )
     pieces: list[bytes] = []
     size = 0
-    while piece := box.read(_READ_PACKED_BYTES, decode_content=True):
+    while piece := decoder.read(_DECOMPRESS_BYTES, decode_content=True):
         pieces.append(piece)
         size += len(piece)
         if size > limit:
-            if reply.status == 200:
+            if 200 <= reply.status < 300:
                 raise _too_large(reply)
             break
     return b"".join(pieces)
@@ -221,18 +220,18 @@ def _too_large(reply: PooledReply) -> Transient:
 
 
 def _translate(error: Exception, attempt: WatchedCall, *, timeout: float) -> Transient:
-    # The error's own text holds the URL and perhaps more: it is not passed on.
+    # The text of the error contains the URL and maybe secrets: it is not passed on.
     if not attempt.sent:
         return Transient("no connection to the service", kind="no_connection")
     if attempt.aborted:
-        message, kind = "cut off by a second signal", "cut"
-    elif attempt.due or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
-        message, kind = f"no whole reply within {timeout:g} s", "timeout"
+        message, kind = "aborted by a second signal", "cut"
+    elif attempt.overdue or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+        message, kind = f"no complete reply within {timeout:g} s", "timeout"
     else:
-        message, kind = "the connection broke before the whole reply was there", "connection_broken"
+        message, kind = "the connection broke before the reply was complete", "connection_broken"
     return Transient(message, kind=kind, maybe_charged=True, lost=True)
 
 
-def _drop(reply: PooledReply | None) -> None:
+def _close(reply: PooledReply | None) -> None:
     if reply is not None:
         reply.close()

@@ -1,25 +1,37 @@
-"""Why are pictures missing? Samples without a picture, gathered by what they have in common.
+"""Groups samples without an image by the reason they have in common.
 
-Two samples share a cause when status, kind, HTTP status and category are the same and their messages differ
-in digits and ids only. However many messages there are, the groups stay few.
+Two samples share a group when status, error kind, HTTP status and category are the same and their messages differ
+only in digits and ids. The number of groups is bounded, however many messages there are.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imagen_batch.records import ManifestRow, Outcome
+from imagen_batch.text import one_line
 
-_MOST_GROUPS = 200
-_FIRST_ROWS = 5
+_MAX_GROUPS = 200
+_ROWS_LISTED = 5
+_MAX_MESSAGE = 500
+_MAX_ID = 40
+_VARYING = re.compile(r"(?<![0-9a-z-])(?=[0-9a-f-]*[0-9])[0-9a-f-]{8,}(?![0-9a-z])|\d+", re.IGNORECASE)
+# Messages of these kinds differ with every sample: a model's own remark, the name of a file.
+_GROUPED_BY_KIND = ("no_image", "file_missing")
+_DEFAULT_MESSAGES: dict[Outcome, str] = {
+    "unknown": "sent, but the result is not known; it may have been charged",
+    "skipped_budget": "not sent: it did not fit into the budget",
+    "not_attempted": "not sent: the run ended first",
+}
 
 _Key = tuple[object, ...]
 
 
 @dataclass(slots=True)
 class FailureGroup:
-    """One reason and the samples it struck. `message` and `example` are the first one's."""
+    """One reason and the samples it applies to. `message` and `example` are those of the first sample."""
 
     status: Outcome
     error_kind: str | None
@@ -29,51 +41,89 @@ class FailureGroup:
     filter_category: str | None = None
     filter_codes: tuple[str, ...] = ()
     count: int = 0
-    cost_usd: float = 0.0  # what these samples cost although they brought no picture, as far as known
+    cost_usd: float = 0.0  # what these samples cost although they brought no image, as far as known
     rows: list[int] = field(default_factory=list)  # the first few, each once
     row_count: int = 0
     last_row: int = 0
+    ids: dict[int, str] = field(default_factory=dict)  # the user's ids of the listed rows that have one
     example: str = ""  # a prompt
+
+    def add(self, entry: ManifestRow) -> None:
+        """Count a sample. Samples are added in input order."""
+        self.count += 1
+        self.cost_usd += entry.cost_usd or 0.0
+        row = entry.row
+        if row.row == self.last_row:
+            return
+        self.last_row = row.row
+        self.row_count += 1
+        if self.row_count <= _ROWS_LISTED:
+            self.rows.append(row.row)
+            if row.id:
+                self.ids[row.row] = row.id
 
 
 class FailureGroups:
-    """Gathers causes from entries, one after the other."""
+    """Builds the groups from the rows of a manifest, one after the other."""
 
-    def __init__(self, *, most_groups: int = _MOST_GROUPS) -> None:
+    def __init__(self, *, most_groups: int = _MAX_GROUPS) -> None:
         self._most_groups = most_groups
         self._groups: dict[_Key, FailureGroup] = {}
 
     def add(self, entry: ManifestRow) -> None:
-        """Count a sample without a picture."""
-        cause = self._group(entry)
-        cause.count += 1
-        cause.cost_usd += entry.cost_usd or 0.0
-        if entry.row.row != cause.last_row:  # entries come in input order
-            cause.last_row = entry.row.row
-            cause.row_count += 1
-            cause.rows += [entry.row.row] if cause.row_count <= _FIRST_ROWS else []
+        """Count a sample without an image."""
+        self._group(entry).add(entry)
 
     def ranked(self) -> tuple[FailureGroup, ...]:
-        """All causes, the most frequent first."""
-        return tuple(sorted(self._groups.values(), key=lambda cause: -cause.count))
+        """All groups, the largest first."""
+        return tuple(sorted(self._groups.values(), key=lambda group: -group.count))
 
     def _group(self, entry: ManifestRow) -> FailureGroup:
         key = _key(entry)
         if key in self._groups:
             return self._groups[key]
         if len(self._groups) < self._most_groups:
-            return self._groups.setdefault(key, _first(entry))
-        rest: _Key = (entry.sample.status, "other causes")
-        return self._groups.setdefault(rest, _other(entry))
+            return self._groups.setdefault(key, _new_group(entry))
+        status, example = entry.sample.status, entry.prompt[:_MAX_MESSAGE]
+        other = FailureGroup(status, None, "other causes: see manifest.csv", example=example)
+        return self._groups.setdefault((status, "other causes"), other)
+
+
+def format_rows(rows: Sequence[int], count: int | None, ids: Mapping[int, str]) -> str:
+    """Row numbers with the user's ids: "row 19 (hedgehogs)", "rows 3, 4, 5 and 2 more".
+
+    `count` is the number of all rows of which `rows` are the first; None where it is not known.
+    """
+    listed = ", ".join(f"{row} ({one_line(ids[row], _MAX_ID)})" if row in ids else str(row) for row in rows)
+    if count is None:
+        return f"rows {listed} and more"
+    more = f" and {count - len(rows):,} more" if count > len(rows) else ""
+    return f"{'row' if count == 1 else 'rows'} {listed}{more}"
+
+
+def merge_rows(groups: Sequence[FailureGroup]) -> str:
+    """The rows of several groups as `format_rows` prints them."""
+    rows = sorted({row for group in groups for row in group.rows})
+    ids = {row: name for group in groups for row, name in group.ids.items()}
+    # A row may be in several groups, so the total is known only where each group lists all of its rows.
+    complete = all(group.row_count == len(group.rows) for group in groups)
+    count = groups[0].row_count if len(groups) == 1 else len(rows) if complete else None
+    return format_rows(rows[:_ROWS_LISTED], count, ids)
 
 
 def _key(entry: ManifestRow) -> _Key:
     sample = entry.sample
-    words = sample.finish_reason if sample.error_kind in _SAYS_IT_ALL else _folded(_message(entry))
-    return (sample.status, sample.error_kind, entry.trace.http_status, sample.filter_category, words)
+    by_kind = sample.error_kind in _GROUPED_BY_KIND
+    message = sample.finish_reason if by_kind else fold_message(_message(entry))
+    return (sample.status, sample.error_kind, entry.trace.http_status, sample.filter_category, message)
 
 
-def _first(entry: ManifestRow) -> FailureGroup:
+def fold_message(message: str) -> str:
+    """The message with its digits and ids replaced."""
+    return _VARYING.sub("#", message)
+
+
+def _new_group(entry: ManifestRow) -> FailureGroup:
     sample = entry.sample
     return FailureGroup(
         status=sample.status,
@@ -83,31 +133,12 @@ def _first(entry: ManifestRow) -> FailureGroup:
         filter_stage=sample.filter_stage,
         filter_category=sample.filter_category,
         filter_codes=sample.filter_codes,
-        example=entry.prompt[:_LONGEST],
+        example=entry.prompt[:_MAX_MESSAGE],
     )
-
-
-def _other(entry: ManifestRow) -> FailureGroup:
-    return FailureGroup(entry.sample.status, None, "other causes: see manifest.csv", example=entry.prompt[:_LONGEST])
 
 
 def _message(entry: ManifestRow) -> str:
     sample = entry.sample
-    if sample.status in _SILENT:
-        return (sample.error or _SILENT[sample.status])[:_LONGEST]
-    return (sample.reason or sample.error or "no reason given")[:_LONGEST]
-
-
-def _folded(message: str) -> str:
-    return _VARIES.sub("#", message)
-
-
-_LONGEST = 500
-_VARIES = re.compile(r"(?<![0-9a-z-])(?=[0-9a-f-]*[0-9])[0-9a-f-]{8,}(?![0-9a-z])|\d+", re.IGNORECASE)
-# Their messages, a model's own remark and a file's name, differ with every sample.
-_SAYS_IT_ALL = ("no_image", "file_missing")
-_SILENT: dict[Outcome, str] = {
-    "unknown": "sent, but what came of it is not known; it may have been charged",
-    "skipped_budget": "not sent: it did not fit into the budget",
-    "not_attempted": "not sent: the run ended first",
-}
+    if sample.status in _DEFAULT_MESSAGES:
+        return (sample.error or _DEFAULT_MESSAGES[sample.status])[:_MAX_MESSAGE]
+    return (sample.reason or sample.error or "no reason given")[:_MAX_MESSAGE]

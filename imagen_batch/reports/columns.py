@@ -1,7 +1,7 @@
-"""How does a batch of entries become typed columns?
+"""Turns a batch of manifest rows into typed Arrow columns.
 
-A table is a list of `Column`s. Values are taken column by column, not row by row: for a million rows that is
-the difference between seconds and minutes.
+A table is a list of `Column`s. Values are read column by column, not row by row: for a million rows that is the
+difference between seconds and minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMESTAMP = pa.timestamp("ms", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's name and type, and how its value is taken from one part of an entry."""
+    """A column's name and type, and how its value is read from one part of a manifest row."""
 
     name: str
     type: pa.DataType
@@ -38,7 +38,7 @@ class Column:
 def column(name: str, type_: pa.DataType, path: str) -> Column:
     """A column that holds an attribute as it is. `path` is part and attribute: "sample.mime_type".
 
-    A moment is kept there as seconds since the epoch.
+    The attribute of a timestamp column is in seconds since the epoch.
     """
     part, attribute = path.split(".")
     return Column(name, type_, part, attrgetter(attribute))  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def column(name: str, type_: pa.DataType, path: str) -> Column:
 def user_columns(
     headers: Sequence[str], *, taken: Iterable[str], named: Callable[[str], str] = str
 ) -> tuple[Column, ...]:
-    """The user's own columns as text, each under its header, with `input_` before it where that is taken."""
+    """The user's own columns as text, each under its header, prefixed with `input_` where that name is taken."""
     names = set(taken)
     columns = []
     for header in headers:
@@ -55,17 +55,17 @@ def user_columns(
         while name in names:
             name = f"input_{name}"
         names.add(name)
-        columns.append(Column(name, TEXT, "row", _cell(header)))
+        columns.append(Column(name, TEXT, "row", _user_cell(header)))
     return tuple(columns)
 
 
 def schema(columns: Sequence[Column]) -> pa.Schema:
-    """The table's names and types, which hold also for a column without any value."""
+    """The table's names and types, which also hold for a column without any value."""
     return pa.schema([(column.name, column.type) for column in columns])
 
 
 def to_batch(entries: Sequence[ManifestRow], columns: Sequence[Column]) -> pa.RecordBatch:
-    """Entries as Arrow arrays of the columns' types, in their order."""
+    """The rows as Arrow arrays of the columns' types, in the columns' order."""
     parts: dict[Part, Sequence[Any]] = {
         "entry": entries,
         "row": [entry.row for entry in entries],
@@ -84,5 +84,5 @@ def _array(cells: list[Any], type_: pa.DataType) -> pa.Array:
     return pc.round(pc.multiply(seconds, 1000.0)).cast(pa.int64()).cast(TIMESTAMP)
 
 
-def _cell(header: str) -> Callable[[Any], object]:
+def _user_cell(header: str) -> Callable[[Any], object]:
     return lambda row: row.user.get(header)

@@ -1,7 +1,7 @@
-"""Which pictures does a dataset hold, and with which prompts?
+"""Writes a run's images as a dataset: metadata.parquet, and a dataset card.
 
-The rules of the usual image folder loader that shape this table: the file has this very name, paths stand in
-`file_name` and are relative to it, rows come from here and not from the disk, and types are fixed.
+The usual image folder loader sets the rules: the file has this very name, its column `file_name` holds paths
+relative to it, the loader takes the rows from it and not from the disk, and types are fixed.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from imagen_batch.text import one_line
 
 
 class Metadata:
-    """Writes a row for each picture, of what the manifest holds. The caller owns the handle.
+    """Writes a row for each image, from the columns of the manifest. The caller owns the handle.
 
-    `manifest` is the manifest's schema; the columns that belong to the user's `headers` stand at its end.
+    `manifest` is the manifest's schema; its last columns are those of the user's `headers`.
     """
 
     def __init__(self, parquet: BinaryIO | BufferedIOBase, *, manifest: pa.Schema, headers: Sequence[str]) -> None:
-        places = [manifest.names.index(name) for name in _OWN.values()]
-        self._places = [*places, *range(len(manifest) - len(headers), len(manifest))]
-        types = [manifest.types[place] for place in self._places]
+        own = [manifest.names.index(name) for name in _OWN.values()]
+        self._indexes = [*own, *range(len(manifest) - len(headers), len(manifest))]
+        types = [manifest.types[index] for index in self._indexes]
         self._schema = pa.schema(zip(metadata_names(headers), types, strict=True))
         self._parquet = pq.ParquetWriter(parquet, self._schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows of the manifest; samples without a picture are left out."""
+        """Add rows of the manifest; samples without an image are left out."""
         made = pc.equal(batch.column("status"), "ok")
-        columns = [batch.column(place).filter(made) for place in self._places]
-        pictures = pa.RecordBatch.from_arrays(columns, schema=self._schema)
-        if pictures.num_rows:
-            self._parquet.write_batch(pictures)
+        columns = [batch.column(index).filter(made) for index in self._indexes]
+        images = pa.RecordBatch.from_arrays(columns, schema=self._schema)
+        if images.num_rows:
+            self._parquet.write_batch(images)
 
     def close(self) -> None:
         """Finish the file; its handle stays open."""
@@ -50,20 +50,20 @@ class Metadata:
 
 
 def metadata_names(headers: Sequence[str]) -> tuple[str, ...]:
-    """The dataset's own columns and the user's."""
-    own = user_columns(headers, taken=(_LOADED_AS, *_OWN), named=_harmless)
-    return (*_OWN, *(column.name for column in own))
+    """The names of the dataset's own columns and of the user's."""
+    users = user_columns(headers, taken=(_LOADED_AS, *_OWN), named=_plain_name)
+    return (*_OWN, *(column.name for column in users))
 
 
-def _harmless(header: str) -> str:
-    """The loader would open a column `cover_file_name` as pictures: it becomes `cover_filename`."""
-    return _NAMES_FILES.sub(r"\1filename\2", header)
+def _plain_name(header: str) -> str:
+    """The loader would open the files that a column `cover_file_name` names: it becomes `cover_filename`."""
+    return _FILE_COLUMN.sub(r"\1filename\2", header)
 
 
-_LOADED_AS = "image"  # what the loader makes of `file_name`
-_NAMES_FILES = re.compile(r"(^|_)file_name(s?)$")
+_LOADED_AS = "image"  # the loader's name for the column that it makes of `file_name`
+_FILE_COLUMN = re.compile(r"(^|_)file_name(s?)$")
 
-# What a column is called here, and in the manifest.
+# A column's name in the dataset, and in the manifest.
 _OWN = {
     "file_name": "file",
     "prompt": "prompt",
@@ -87,7 +87,7 @@ _OWN = {
 CARD = "README.md"
 _MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
 
-# Names what belongs to the set; without it a loader guesses from all files of the folder, also the manifest.
+# Lists the files of the dataset. Without it a loader guesses from all files of the folder, the manifest included.
 _FRONT = f"""---
 {_MARK}
 license: unknown
@@ -103,7 +103,7 @@ configs:
 
 
 def may_write_card(storage: Storage) -> bool:
-    """True unless somebody else's text stands there, or a link or pipe. Raises OSError for a folder."""
+    """False where README.md is somebody else's text, a link or a pipe. Raises OSError for a folder."""
     if irregularity(storage, CARD) not in {None, FOLDER}:
         return False
     try:
@@ -112,37 +112,37 @@ def may_write_card(storage: Storage) -> bool:
         return True
 
 
-class Card:
-    """Counts what the card tells. Memory grows with the number of models only."""
+class DatasetCard:
+    """Counts the figures of the dataset card. Memory grows with the number of models only."""
 
     def __init__(self, *, headers: Sequence[str], provider: str) -> None:
         self._columns = metadata_names(headers)
         self._provider = provider
         self._models: Counter[str] = Counter()
-        self._asked = 0
+        self._requested = 0
         self._signed = 0
 
-    def count(self, entries: Sequence[ManifestRow]) -> None:
-        """Take a batch into account."""
-        pictures = [entry for entry in entries if entry.sample.status == "ok"]
-        self._asked += len(entries)
-        self._models.update(entry.model for entry in pictures)
-        self._signed += sum(entry.sample.c2pa is True for entry in pictures)
+    def add(self, entries: Sequence[ManifestRow]) -> None:
+        """Count a batch of rows."""
+        made = [entry for entry in entries if entry.sample.status == "ok"]
+        self._requested += len(entries)
+        self._models.update(entry.model for entry in made)
+        self._signed += sum(entry.sample.c2pa is True for entry in made)
 
     def text(self) -> str:
         """The whole card."""
-        parts = (self._pictures(), self._use(), self._provenance(), _LICENCE)
+        parts = (self._images(), self._use(), self._provenance(), _LICENSE)
         return _FRONT + "\n".join(parts)
 
-    def _pictures(self) -> str:
+    def _images(self) -> str:
         models = "".join(f"| `{model}` | {count:,} |\n" for model, count in sorted(self._models.items()))
         return (
-            f"# Pictures from prompts\n\n{self._maker()}\n\n"
-            f"Pictures: {self._models.total():,} of {self._asked:,} asked for.\n\n"
-            f"| model | pictures |\n|---|---|\n{models}"
+            f"# Images from prompts\n\n{self._origin()}\n\n"
+            f"Images: {self._models.total():,} of {self._requested:,} requested.\n\n"
+            f"| model | images |\n|---|---|\n{models}"
         )
 
-    def _maker(self) -> str:
+    def _origin(self) -> str:
         if self._provider == "simulator":
             return "**Made by a simulator**, not by an image model: a rehearsal of names, sizes and prompts."
         return f"Made by image models through the provider `{self._provider}`."
@@ -151,33 +151,33 @@ class Card:
         columns = ", ".join(f"`{_inline(name)}`" for name in self._columns)
         return (
             f"## Use\n\n{_EXAMPLE}\n"
-            f"Each picture comes with the columns of `metadata.parquet`: {columns}.\n"
-            "`manifest.parquet` and `manifest.csv` also hold the samples that have no picture, and why.\n"
+            f"Each image comes with the columns of `metadata.parquet`: {columns}.\n"
+            "`manifest.parquet` and `manifest.csv` also list the samples without an image, and why they have none.\n"
         )
 
     def _provenance(self) -> str:
         return (
-            "## Provenance\n\nFiles are byte for byte as they were received. "
+            "## Provenance\n\nFiles are kept byte for byte as they were received. "
             f"{self._signed:,} of {self._models.total():,} carry C2PA content credentials "
             f"(found in the file, not verified).\n{self._watermark()}"
         )
 
     def _watermark(self) -> str:
         if self._provider == "simulator":
-            return "The simulator says in each picture what it is.\n"
+            return "Each of the simulator's images says that it is simulated.\n"
         return (
-            "Google states that its image models put an invisible SynthID watermark into every picture.\n"
-            "Saving a picture anew usually strips its content credentials: keep the originals.\n"
+            "Google states that its image models put an invisible SynthID watermark into every image.\n"
+            "Saving an image again usually strips its content credentials: keep the originals.\n"
         )
 
 
 _EXAMPLE = """```python
 from datasets import load_dataset
 
-pictures = load_dataset(".", split="train")
+images = load_dataset(".", split="train")
 ```
 """
-_LICENCE = "## Licence\n\nTo be filled in by whoever publishes this set, here and above (`license`).\n"
+_LICENSE = "## License\n\nTo be filled in by the publisher of this dataset, here and above (`license`).\n"
 
 
 def _inline(name: str) -> str:

@@ -1,6 +1,6 @@
-"""Which prompt rows lack a picture, as a file that can be mended and run again?
+"""Writes failures.csv: the prompt rows with missing images, as a file that can be edited and run again.
 
-One line per prompt row: the original cells under the original headers, then what became of it.
+It has one line for each such row: the original cells under the original headers, then the reason.
 """
 
 from __future__ import annotations
@@ -23,43 +23,43 @@ _LINE_END = "\r\n"
 _MARK_DIGITS = 16
 _MARK = re.compile(r"row-([0-9]{1,18})-([0-9a-f]{16})")
 MARK = "imagen_batch_row"
-"""The column that says which row of the run's input a line is about, whatever a spreadsheet did to the others."""
+"""The column that identifies the row of the run's input, whatever a spreadsheet did to the other columns."""
 
 ADDED = ("status", "reason", "http_status", "attempts", MARK)
 
-# Where samples of a row lack for different reasons, the first of these is told.
-_MOST_TELLING: tuple[Outcome, ...] = ("failed", "filtered", "unknown", "skipped_budget", "not_attempted")
+# Where the samples of a row failed for different reasons, the first of these is reported.
+_BY_IMPORTANCE: tuple[Outcome, ...] = ("failed", "filtered", "unknown", "skipped_budget", "not_attempted")
 
 
 class Failures:
-    """Takes entries in input order. Holds back one row, to tell the worst of its samples."""
+    """Writes failures.csv from samples in input order. Holds one row back to report the most important sample."""
 
     def __init__(self, text: TextIO, *, headers: Sequence[str]) -> None:
-        # A column of the user's that is called like one of ours steps aside, as in the manifest.
+        # A user's column with the name of one of ours is renamed, as in the manifest.
         self._headers = list(headers)
-        self._columns = [column_of(header) for header in headers]
+        self._columns = [failures_column(header) for header in headers]
         self._text = text
         self._held: ManifestRow | None = None
         csv.writer(text, lineterminator=_LINE_END).writerow([*self._columns, *ADDED])
 
     def write(self, entries: Sequence[ManifestRow]) -> None:
-        """Take note of those without a picture."""
-        self._append([told for entry in entries if (told := self._take(entry))])
+        """Add samples; those with an image are ignored."""
+        self._append([complete for entry in entries if (complete := self._hold(entry))])
 
     def close(self) -> None:
         """Write the last row; the handle stays open."""
         self._append([self._held] if self._held else [])
         self._held = None
 
-    def _take(self, entry: ManifestRow) -> ManifestRow | None:
-        """Hold `entry` back; returns what was held of an earlier row."""
-        before = self._held
+    def _hold(self, entry: ManifestRow) -> ManifestRow | None:
+        """Hold `entry` back; returns the sample to report for an earlier row, which is complete now."""
+        held = self._held
         if entry.sample.status == "ok":
             return None
-        if before is None or before.row.row != entry.row.row:
+        if held is None or held.row.row != entry.row.row:
             self._held = entry
-            return before
-        if _rank(entry) < _rank(before):
+            return held
+        if _BY_IMPORTANCE.index(entry.sample.status) < _BY_IMPORTANCE.index(held.sample.status):
             self._held = entry
         return None
 
@@ -70,44 +70,40 @@ class Failures:
         self._frame(lines).to_csv(self._text, index=False, header=False, lineterminator=_LINE_END)
 
     def _frame(self, lines: Sequence[Sequence[object]]) -> pd.DataFrame:
-        import pandas as pd  # noqa: PLC0415 - half a second that a run without failures does not take
+        import pandas as pd  # noqa: PLC0415 - takes half a second, which a run without failures saves
 
-        # object: a row without an HTTP status must not turn the others' into 503.0
+        # dtype object: a row without an HTTP status must not turn the others' into 503.0
         return pd.DataFrame(lines, columns=[*self._columns, *ADDED], dtype=object)
 
     def _line(self, entry: ManifestRow) -> list[object]:
-        cells = cells_of(entry.row)
+        cells = original_cells(entry.row)
         sample, trace = entry.sample, entry.trace
         reason = no_formula(sample.reason or sample.error)
         return [
             *(cells.get(header, "") for header in self._headers),
-            *(sample.status, reason, trace.http_status, trace.attempts, mark_of(entry.row)),
+            *(sample.status, reason, trace.http_status, trace.attempts, make_mark(entry.row)),
         ]
 
 
-def column_of(header: str) -> str:
-    """The name of an original column in failures.csv."""
+def failures_column(header: str) -> str:
+    """The name in failures.csv of a column of the input."""
     return f"input_{header}" if _folded(header) in ADDED else header
 
 
-def mark_of(row: PromptRow) -> str:
-    """Number and content of a row, as text that no spreadsheet takes for a number or a date."""
-    content = orjson.dumps(sorted(cells_of(row).items()))
+def make_mark(row: PromptRow) -> str:
+    """The number and a digest of a row, as text that no spreadsheet takes for a number or a date."""
+    content = orjson.dumps(sorted(original_cells(row).items()))
     return f"row-{row.row}-{sha256(content).hexdigest()[:_MARK_DIGITS]}"
 
 
-def marked_number(mark: str) -> tuple[int, str] | None:
-    """Row number and digest of a mark; None where it is none."""
+def parse_mark(mark: str) -> tuple[int, str] | None:
+    """The row number and digest in a mark; None where the text is not a mark."""
     found = _MARK.fullmatch(mark.strip().lower())
     return (int(found[1]), found[2]) if found else None
 
 
-def _rank(entry: ManifestRow) -> int:
-    return _MOST_TELLING.index(entry.sample.status)
-
-
-def cells_of(row: PromptRow) -> dict[str, str]:
-    """A text file's row has no cells, only its prompt."""
+def original_cells(row: PromptRow) -> dict[str, str]:
+    """The cells of a row by header. A row of a text file has no cells, only its prompt."""
     return dict(row.cells) or {"prompt": row.prompt}
 
 

@@ -1,4 +1,4 @@
-"""What became of every sample asked for, one row each, as Parquet and as CSV?"""
+"""Writes the manifest: one row for every requested sample, as Parquet and as CSV."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Manifest:
         self, parquet: BinaryIO | BufferedIOBase, text: BinaryIO | BufferedIOBase, *, table: pa.Schema
     ) -> None:
         self._parquet = pq.ParquetWriter(parquet, table, compression="zstd")
-        told = pa.schema([(column.name, TEXT if column.type == TIMESTAMP else column.type) for column in table])
-        self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), told, write_options=_CSV)
+        in_csv = pa.schema([(column.name, TEXT if column.type == TIMESTAMP else column.type) for column in table])
+        self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), in_csv, write_options=_CSV)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows, which become one row group."""
@@ -42,23 +42,23 @@ def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
     return _OWN + user_columns(headers, taken=[column.name for column in _OWN])
 
 
-# Every text is put in quotes, whatever stands in it; an empty cell without quotes is None.
+# Every text is quoted, whatever it contains; an empty cell without quotes is None.
 _CSV = csv.WriteOptions(eol="\r\n")
 
 
 def _as_csv(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """How the columns stand in the CSV: times in ISO 8601, no formula of the service's, all else as it is."""
-    for place, told in enumerate(batch.schema):
-        if told.type == TIMESTAMP:
-            iso = pc.strftime(batch.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
-            batch = batch.set_column(place, told.name, iso)
-        elif place < len(_OWN) and told.name in _SERVICE_TEXT:
-            batch = batch.set_column(place, told.name, _without_formulas(batch.column(place)))
+    """The columns of the CSV: times in ISO 8601, formulas in the service's texts disarmed, the rest unchanged."""
+    for index, field in enumerate(batch.schema):
+        if field.type == TIMESTAMP:
+            iso = pc.strftime(batch.column(index).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
+            batch = batch.set_column(index, field.name, iso)
+        elif index < len(_OWN) and field.name in _SERVICE_TEXT:
+            batch = batch.set_column(index, field.name, _without_formulas(batch.column(index)))
     return batch
 
 
 def _without_formulas(texts: pa.Array) -> pa.Array:
-    """An apostrophe in front of what a spreadsheet would calculate."""
+    """The texts, with an apostrophe in front of those that a spreadsheet would calculate."""
     formulas = pc.match_substring_regex(texts, FORMULA)
     if not pc.any(formulas).as_py():
         return texts
@@ -69,7 +69,7 @@ def _codes(sample: SampleResult) -> str | None:
     return ", ".join(sample.filter_codes) or None
 
 
-# Columns that may hold the service's words. The user's own text stays exactly as it is.
+# Columns that may contain text from the service. The user's own text stays exactly as it is.
 _SERVICE_TEXT = frozenset(
     {
         "raiFilteredReason",
@@ -82,7 +82,7 @@ _SERVICE_TEXT = frozenset(
     }
 )
 
-# Names that other programs rely on: add at the end, rename never.
+# Other programs rely on these names: add new ones at the end, and never rename one.
 _OWN = (
     column("row", INT, "row.row"),
     column("line", INT, "row.line"),

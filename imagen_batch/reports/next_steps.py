@@ -1,165 +1,215 @@
-"""Says what to do about each cause, and the command to type then.
+"""Suggests what to do about each group of failures, and the command to type.
 
 A command names the run's folder and no setting: `resume` restores those of the run, so that it goes to the same
-service and asks for the same, from whatever folder it is typed in. Only what it changes stands in it.
+service and asks for the same images, from any current folder. It contains only the options that it changes.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
-from imagen_batch.reports.causes import FailureGroup
+from imagen_batch.reports.causes import FailureGroup, merge_rows
 from imagen_batch.storage import is_url
+from imagen_batch.text import plural
 
 _PEOPLE = "39322892"  # the only support code that a setting can cure (api: 3.4)
 
-Again = Literal["", "failed", "filtered", "unknown", "missing"]
-"""What a command asks for besides what is pending: a choice of `--retry`, or nothing."""
+RetryChoice = Literal["", "failed", "filtered", "unknown", "missing"]
+"""The `--retry` choice of a command; empty for one that sends only what is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRaise:
+    """The limits below which everything pending fits, and what that is."""
+
+    options: tuple[str, ...]
+    images: int
+    usd: float | None  # worst case; None where a price is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """What the commands that continue a run are made of.
 
-    `folder` is an absolute path or a URL. `prompts` is the user's own prompt file, None where that is not there.
-    `raised` tells for a choice of `--retry` which limits have to be raised since they admit nothing any more.
-    `whole` is the limits below which everything pending fits. `beyond` is how many rows the input has, where
-    `--limit` left some out, and `beyond_usd` what those cost at most.
+    `folder` is an absolute path or a URL. `prompts` is the user's own prompt file, None where it no longer exists.
+    `raised` returns for a choice of `--retry` the limits that have to be raised because nothing fits any more.
+    `beyond` is how many rows the input has, where `--limit` left some out, and `beyond_usd` what those cost at most.
     """
 
     folder: str
     prompts: str | None = None
-    raised: Callable[[Again], tuple[str, ...]] = lambda _again: ()
-    whole: tuple[str, ...] = ()
+    raised: Callable[[RetryChoice], tuple[str, ...]] = lambda _retry: ()
+    whole: LimitRaise | None = None
     holds_unknown: bool = False
     beyond: int | None = None
     beyond_usd: float | None = None
     successor: str | None = None  # of the run's model
 
-    def resume(self, again: Again = "", *, limits: tuple[str, ...] | None = None, more: tuple[str, ...] = ()) -> str:
-        """The command that continues the run, and retries what `again` names."""
-        retry = ("--retry", again) if again else ()
-        raised = self.raised(again) if limits is None else limits
-        return shlex.join(["imagen-batch", "resume", self.folder, *retry, *raised, *more])
+    def resume_command(
+        self, retry: RetryChoice = "", *, limits: tuple[str, ...] | None = None, more: tuple[str, ...] = ()
+    ) -> str:
+        """The command that continues the run, and sends again what `retry` names."""
+        retried = ("--retry", retry) if retry else ()
+        raised = self.raised(retry) if limits is None else limits
+        return shlex.join(["imagen-batch", "resume", self.folder, *retried, *raised, *more])
 
     @property
-    def edited(self) -> str:
-        """The command that takes an edited prompt file over."""
+    def edited_command(self) -> str:
+        """The command that takes over the edited prompt file."""
         if self.prompts is None:
-            return shlex.join(["imagen-batch", "run", self.failures])
-        return self.resume(limits=self.raised("filtered"), more=("--prompts", self.prompts))
+            return shlex.join(["imagen-batch", "run", self.failures_file])
+        return self.resume_command(limits=self.raised("filtered"), more=("--prompts", self.prompts))
 
     @property
-    def failures(self) -> str:
+    def failures_file(self) -> str:
         """The file of the rows without an image."""
         return f"{self.folder}/failures.csv"
 
     @property
-    def to_edit(self) -> str:
-        """The file that the user edits."""
-        return self.prompts or self.failures
+    def edited_name(self) -> str:
+        """The name of the file that the user edits."""
+        return PurePosixPath(self.prompts or self.failures_file).name
 
 
-def absolute(place: str) -> str:
+def make_absolute(place: str) -> str:
     """A folder as it can be named from any current folder; a URL as it is."""
     return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 - links are kept as the user made them
 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What to do, in words, and the command to type then."""
+    """What to do, as a sentence, and the command to type."""
 
-    words: str
+    text: str
     command: str
 
     def __str__(self) -> str:
-        return f"{self.words}: {self.command}" if self.words else self.command
+        return f"{self.text} {self.command}"
 
 
-def next_step(cause: FailureGroup, *, run: Continuation, stopped_for: str | None = None) -> NextStep:
-    """What fixes a cause.
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """A next step before its rows and images are filled in: groups with the same advice become one step."""
 
-    `stopped_for` is what ended the run ("auth", "quota_day", ...): samples that were not sent wait for that.
+    text: str  # with {rows}, {images} and {file} in it
+    command: str
+    file: str = ""
+
+    def step_for(self, groups: list[FailureGroup]) -> NextStep:
+        images = plural(sum(group.count for group in groups), "image")
+        text = self.text.replace("{images}", images).replace("{rows}", merge_rows(groups))
+        return NextStep(text.replace("{file}", self.file), self.command)
+
+
+def next_step(group: FailureGroup, *, run: Continuation, stopped_for: str | None = None) -> NextStep:
+    """What to do about a single group.
+
+    `stopped_for` is the cause that ended the run ("auth", "quota_day", ...): samples that were not sent wait for it.
     """
-    if cause.error_kind == BEYOND_LIMIT:
-        return _beyond(run)
-    if cause.error_kind == "over_budget" or cause.status == "skipped_budget":
-        return _over_budget(cause, run)
-    if cause.status == "unknown":
-        return _unknown(run)
-    if cause.status == "not_attempted":
+    return _advice(group, run, stopped_for).step_for([group])
+
+
+def next_steps(
+    groups: Iterable[FailureGroup], *, run: Continuation, stopped_for: str | None = None
+) -> tuple[NextStep, ...]:
+    """What to do about all groups, the step for most samples first. Groups with the same remedy share a step."""
+    by_advice: dict[_Advice, list[FailureGroup]] = {}
+    for group in groups:
+        by_advice.setdefault(_advice(group, run, stopped_for), []).append(group)
+    ranked = sorted(by_advice.items(), key=lambda item: -sum(group.count for group in item[1]))
+    return tuple(advice.step_for(of_advice) for advice, of_advice in ranked)
+
+
+def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
+    if group.error_kind == BEYOND_LIMIT:
+        return _beyond_limit(run)
+    if group.error_kind == "over_budget" or group.status == "skipped_budget":
+        return _over_budget(group, run)
+    if group.status == "unknown":
+        return _Advice(_UNKNOWN, run.resume_command("unknown" if run.holds_unknown else ""))
+    if group.status == "not_attempted":
         return _stopped(stopped_for, run)
-    return _edit(cause, run) or _retry(cause, run)
+    return _edit(group, run) or _retry(group, run)
 
 
-def _stopped(stopped_for: str | None, run: Continuation) -> NextStep:
+def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:
     if stopped_for == "model_gone" and run.successor:
-        return NextStep(_SUCCESSOR, shlex.join(["imagen-batch", "run", run.failures, "--model", run.successor]))
-    words, command = _STOPPED.get(stopped_for or "", ("to continue", None))
-    return NextStep(words, command or run.resume())
+        command = shlex.join(["imagen-batch", "run", run.failures_file, "--model", run.successor])
+        return _Advice(_SUCCESSOR, command)
+    text, command_or_none = _STOPPED.get(stopped_for or "", ("To continue:", None))
+    return _Advice(text, command_or_none or run.resume_command())
 
 
-def _edit(cause: FailureGroup, run: Continuation) -> NextStep | None:
-    """What takes another text of the row; None where asking again may help."""
-    if _PEOPLE in cause.filter_codes:
-        return NextStep(_ALLOW_PEOPLE.format(file=run.to_edit), run.edited)
-    if cause.error_kind == "bad_request":
-        return NextStep(f"fix what the message names in these rows of {run.to_edit}, then", run.edited)
-    if cause.status == "filtered":
-        return NextStep(f"reword these prompts in {run.to_edit}, {_ONLY_CHANGED}", run.edited)
-    return None
+def _edit(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """The advice for a row that has to be changed; None where sending the same again may help."""
+    if _PEOPLE in group.filter_codes:
+        text = _ALLOW_PEOPLE
+    elif group.error_kind == "bad_request":
+        text = "Fix the problem shown above in {rows} of {file}, then run:"
+    elif group.status == "filtered":
+        text = "Reword {rows} in {file} and run again; only changed rows are sent."
+    else:
+        return None
+    return _Advice(text, run.edited_command, run.edited_name)
 
 
-def _retry(cause: FailureGroup, run: Continuation) -> NextStep:
-    words, again = _RETRY.get(cause.error_kind or "", ("to try again", "failed"))
-    return NextStep(words, run.resume(again))
+def _retry(group: FailureGroup, run: Continuation) -> _Advice:
+    text, retry = _RETRY.get(group.error_kind or "", ("To try {images} again:", "failed"))
+    return _Advice(text, run.resume_command(retry))
 
 
-def _beyond(run: Continuation) -> NextStep:
-    cost = "" if run.beyond_usd is None else f", at most ${run.beyond_usd:.2f}"
+def _beyond_limit(run: Continuation) -> _Advice:
+    cost = "" if run.beyond_usd is None else f" (up to ${run.beyond_usd:.2f})"
     limit = () if run.beyond is None else ("--limit", str(run.beyond))
-    return NextStep(f"to make the rows beyond --limit, too{cost}", run.resume(more=limit))
+    return _Advice(f"To also make the {{images}} beyond --limit{cost}:", run.resume_command(more=limit))
 
 
-def _over_budget(cause: FailureGroup, run: Continuation) -> NextStep:
-    again: Again = "unknown" if cause.status == "unknown" and run.holds_unknown else ""
-    limits = run.raised(again) if again else run.whole
-    words = "raise the limit" if limits else "the next run has its own --max-cost-per-run"
-    known = "these may have been charged; " if cause.status == "unknown" else ""
-    return NextStep(f"{known}{words}", run.resume(again, limits=limits))
-
-
-def _unknown(run: Continuation) -> NextStep:
-    words = "no reply came, so these may have been charged; to send them again, possibly for a second charge"
-    return NextStep(words, run.resume("unknown" if run.holds_unknown else ""))
+def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
+    charged = "These may have been charged. " if group.status == "unknown" else ""
+    if group.status == "unknown" and run.holds_unknown:
+        limits = run.raised("unknown")
+        text = f"To send them again, use {shlex.join(limits)}:" if limits else "To send them again:"
+        return _Advice(charged + text, run.resume_command("unknown", limits=limits))
+    options = run.whole.options if run.whole else ()
+    if run.whole is None or not options:
+        text = "The rest fits into the limits of a new run. To continue:"
+    elif "--max-cost-per-run" in options:  # raised for the dearest request alone: all of it may take several runs
+        text = f"To continue, use {shlex.join(options)}:"
+    else:
+        cost = "" if run.whole.usd is None else f" (up to ${run.whole.usd:.2f})"
+        text = f"To make the other {run.whole.images:,}{cost}, use {shlex.join(options)}:"
+    return _Advice(charged + text, run.resume_command(limits=options))
 
 
 BEYOND_LIMIT = "beyond_limit"
 """The error kind of samples of rows that `--limit` left out."""
 
-_ONLY_CHANGED = "only changed rows are sent again"
-_ALLOW_PEOPLE = (
-    "the model may not draw people here: in {file} put allow_adult into a person_generation column of these rows, "
-    f"{_ONLY_CHANGED}"
+_UNKNOWN = (
+    "No reply arrived for {images}, which may have been charged. To send them again, possibly for a second charge:"
 )
-_SUCCESSOR = "the model is no longer served; to make the missing images with its successor"
-_RETRY: dict[str, tuple[str, Again]] = {
-    "transient_exhausted": ("this may pass; to try again", "failed"),
-    "no_image": ("another attempt may bring one", "failed"),
-    "file_missing": ("put the file back, or pay for a new one", "missing"),
+_ALLOW_PEOPLE = (
+    "The model may not draw people here. In {file}, put allow_adult into a person_generation column of {rows} "
+    "and run again; only changed rows are sent."
+)
+_SUCCESSOR = "The model is no longer served. To make the missing images with its successor:"
+_RETRY: dict[str, tuple[str, RetryChoice]] = {
+    "transient_exhausted": ("The error may be temporary. To try {images} again:", "failed"),
+    "no_image": ("Another attempt may bring an image. To try {images} again:", "failed"),
+    "file_missing": ("Put the missing files back, or make and pay for {images} again:", "missing"),
 }
-# What ended the run -> words, and a command where it is not to continue.
+# What ended the run -> text, and a command where it is not the one that continues.
 _STOPPED: dict[str, tuple[str, str | None]] = {
-    "auth": ("check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its rights, then", None),
-    "address": ("check the address (--base-url) and what stands between you and the service, then", None),
-    "billing": ("turn on billing or top up the balance of the key's project, then", None),
-    # To name another model here would be to buy the images that are there once more.
-    "model_gone": ("the model is no longer served; choose another for these rows, from", "imagen-batch models"),
-    "quota_day": ("the daily quota resets at midnight Pacific time; then", None),
-    "outage": ("the service does not answer; some time later", None),
-    "disk": ("make room in the output folder, then", None),
+    "auth": ("Check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its permissions, then run:", None),
+    "address": ("Check the address (--base-url) and the connection to the service, then run:", None),
+    "billing": ("Turn on billing or top up the balance of the key's project, then run:", None),
+    # A command that names another model would buy the existing images once more.
+    "model_gone": ("The model is no longer served. Choose another one for these rows from:", "imagen-batch models"),
+    "quota_day": ("The daily quota resets at midnight Pacific time. Then run:", None),
+    "outage": ("The service does not answer. Try again later:", None),
+    "disk": ("Make room in the output folder, then run:", None),
 }

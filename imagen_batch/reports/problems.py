@@ -1,4 +1,4 @@
-"""How is an invalid input told, so that it can be mended in one go?"""
+"""Formats all problems of an invalid input at once, so that they can be fixed in one go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FOUND_SHOWN = 80
 
 
 def problems_text(problems: Sequence[Problem]) -> str:
-    """All problems, one a line, and that nothing was sent."""
+    """All problems, one per line, and the note that nothing was sent."""
     lines = [printable(_line(problem)) for problem in problems]
     count = plural(len(problems), "problem")
     return "\n".join([*lines, f"{count} in the input: nothing was sent, nothing was written."])
@@ -20,7 +20,8 @@ def problems_text(problems: Sequence[Problem]) -> str:
 def problems_json(problems: Sequence[Problem]) -> str:
     """The same as one JSON object."""
     listed = [
-        {"line": one.line, "column": one.column, "found": one.found, "message": one.message} for one in problems
+        {"line": problem.line, "column": problem.column, "found": problem.found, "message": problem.message}
+        for problem in problems
     ]
     return json_text({"schema_version": 1, "state": "invalid", "problems": listed})
 
@@ -28,12 +29,11 @@ def problems_json(problems: Sequence[Problem]) -> str:
 def _line(problem: Problem) -> str:
     if problem.line is None and problem.column is None and problem.found is not None:
         return f"{problem.found}: {problem.message}"
-    place = "" if problem.line is None else f"line {problem.line}: "
+    line = "" if problem.line is None else f"line {problem.line}: "
     column = "" if problem.column is None else f"{problem.column}: "
-    found = "" if problem.found is None else f" (found {_short(problem.found)})"
-    return f"{place}{column}{problem.message}{found}"
+    found = "" if problem.found is None else f" (found {_quoted(problem.found)})"
+    return f"{line}{column}{problem.message}{found}"
 
 
-def _short(text: str) -> str:
-    shown = text if len(text) <= _FOUND_SHOWN else text[:_FOUND_SHOWN] + "..."
-    return repr(shown)
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _FOUND_SHOWN else f"{text[:_FOUND_SHOWN]}...")

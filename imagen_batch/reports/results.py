@@ -1,7 +1,7 @@
-"""What became of every sample that the run was asked for?
+"""Produces the manifest's rows: the result of every sample that the input requests.
 
-Goes through the input once more and asks the ledger, read anew from disk, about each sample: what stands
-there is true, whatever happened to the process in between.
+Reads the input once more and looks each sample up in the ledger, which has just been read from disk: what it
+records is true, whatever happened to the process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from imagen_batch.images.file_state import LOOKED_FOR_TOGETHER, current_state
+from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
 from imagen_batch.ledger.history import Failed, History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import requests_for
@@ -21,42 +21,42 @@ from imagen_batch.reports.next_steps import BEYOND_LIMIT
 from imagen_batch.storage import Storage
 from imagen_batch.text import plural
 
-IN_FLIGHT = "in_flight"  # the kind of a sample that is being made while it is looked at
+IN_FLIGHT = "in_flight"  # the error kind of a sample that is being made at the moment
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Entries for all samples, in input order. `pending` is the word for those that nothing was sent for."""
+    """The rows of all samples, in input order. `pending` is the status of those that nothing was sent for."""
 
     plan: RunPlan
-    past: History
+    history: History
     storage: Storage
     pending: Outcome = "not_attempted"
-    in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # base and number of samples being made now
+    in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # row key and number of samples being made now
 
-    def entries(self) -> Iterator[ManifestRow]:
-        """One entry for each sample asked for. A picture that was recorded is looked for in its place."""
-        recorded = self.recorded()
-        while batch := list(islice(recorded, LOOKED_FOR_TOGETHER)):
-            samples = current_state([entry.sample for entry in batch], self.storage)
-            for entry, sample in zip(batch, samples, strict=True):
-                yield entry if sample is entry.sample else replace(entry, sample=sample)
+    def rows(self) -> Iterator[ManifestRow]:
+        """One row for each requested sample, with a check that the file of each recorded image exists."""
+        recorded = self.recorded_rows()
+        while batch := list(islice(recorded, FILES_PER_LOOKUP)):
+            samples = current_state([row.sample for row in batch], self.storage)
+            for row, sample in zip(batch, samples, strict=True):
+                yield row if sample is row.sample else replace(row, sample=sample)
 
-    def recorded(self) -> Iterator[ManifestRow]:
-        """The same, going by the ledger alone."""
+    def recorded_rows(self) -> Iterator[ManifestRow]:
+        """The same rows from the ledger alone, without a look at the files."""
         provider = self.plan.settings.provider
-        self.plan.keep_earlier_texts(self.past)
-        for order in self.plan.orders():
+        self.plan.index.adopt_earlier_keys(self.history)
+        for order in self.plan.planned_rows():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
-            base = self.plan.asked.base(row.row)
+            base = self.plan.index.row_key(row.row)
             keys = _Keys(order, base)
             for number in range(1, order.samples + 1):
-                found = self.past.settled(base, number)
-                sample, trace = found or self._without_result(row.row, base, number, keys)
-                charged = self.past.cost(base, number)
+                result = self.history.final_result(base, number)
+                sample, trace = result or self._without_result(row.row, base, number, keys)
+                charged = self.history.cost(base, number)
                 if charged is not None and sample.cost_is is None:
                     sample = replace(sample, cost_is="estimate")
-                kept = self.past.kept(base, number) if found else None
+                kept = self.history.kept(base, number) if result else None
                 if kept is not None:
                     yield _as_kept(row, sample, trace, kept, provider, charged)
                 else:
@@ -67,44 +67,44 @@ class Results:
         if (base, number) in self.in_flight:
             return SampleResult(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
         left_out = self._left_out(row)
-        if left_out is not None and self.past.status(base, number) != "unknown":
+        if left_out is not None and self.history.status(base, number) != "unknown":
             return SampleResult(
                 number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]
             ), RequestTrace(key)
-        failed = self.past.last_failed(base, number)
+        failed = self.history.last_failed(base, number)
         if failed is not None:
             return self._given_up(base, number, failed)
-        if self.past.status(base, number) != "unknown":
-            attempts = self.past.attempts_of(key)
+        if self.history.status(base, number) != "unknown":
+            attempts = self.history.attempts_of(key)
             sample = SampleResult(number, self.pending, error=_ENDED_BETWEEN if attempts else None)
             return sample, RequestTrace(key, attempts=attempts)
-        recorded = self.past.details(base, number)
+        recorded = self.history.details(base, number)
         if recorded is not None and recorded[0].status == "unknown":
             return recorded
         sample = SampleResult(number, "unknown", error=_STOPPED_BEFORE, error_kind="interrupted", cost_is="unknown")
         return sample, self._open_trace(base, number, key)
 
     def _open_trace(self, base: str, number: int, key: str) -> RequestTrace:
-        attempt = self.past.latest_open_attempt(base, number)
+        attempt = self.history.latest_open_attempt(base, number)
         if attempt is None:
-            return RequestTrace(key, attempts=self.past.attempts_of(key))
+            return RequestTrace(key, attempts=self.history.attempts_of(key))
         return RequestTrace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
 
     def _left_out(self, row: int) -> tuple[str, str] | None:
-        """Why this run did not ask for a row at all: error kind and words."""
+        """Why this run leaves a row out: error kind and message; None where it does not."""
         limit, only = self.plan.settings.limit, self.plan.only
         if only is not None:
-            return None if row in only else ("not_named", "not asked for: the file of this run does not name the row")
+            return None if row in only else ("not_named", "not sent: the file of this run does not have the row")
         if limit is not None and row > limit:
-            return BEYOND_LIMIT, f"not asked for: beyond --limit {limit}"
+            return BEYOND_LIMIT, f"not sent: beyond --limit {limit}"
         return None
 
     def _given_up(self, base: str, number: int, failed: Failed) -> tuple[SampleResult, RequestTrace]:
-        """A sample whose last attempt failed, and which the run could not ask for again."""
+        """A sample whose last attempt failed, and which the run could not attempt again."""
         budget = self.pending == "skipped_budget"
-        why = "no budget was left for another attempt" if budget else "the run ended before another attempt"
-        error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {why}"
-        unknown = self.past.status(base, number) == "unknown"
+        reason = "no budget was left for another attempt" if budget else "the run ended before another attempt"
+        error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {reason}"
+        unknown = self.history.status(base, number) == "unknown"
         sample = SampleResult(
             number,
             "unknown" if unknown else self.pending,
@@ -124,7 +124,7 @@ def _as_kept(
     provider: str,
     charged: float | None,
 ) -> ManifestRow:
-    """An image that was made from an earlier text of its row is told with that text."""
+    """The row of an image that was made from an earlier text of its prompt row, with that text."""
     options = {name: _immutable(value) for name, value in kept["options"].items()}
     return ManifestRow(
         row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options), charged
@@ -136,7 +136,7 @@ def _immutable(value: Any) -> Any:
 
 
 class _Keys:
-    """The keys of the requests that would be sent for a row's samples; made only when asked for."""
+    """The keys of the requests that would be sent for a row's samples; computed only when needed."""
 
     def __init__(self, order: PlannedRow, base: str) -> None:
         self._order = order

@@ -1,6 +1,6 @@
-"""One file of a run's tables, whose failure ends neither the others nor the run.
+"""A file of a run's tables that never raises: a failure affects neither the other files nor the run.
 
-After the first error everything that is written is dropped, and the file of that name stays as it was.
+After the first error everything that is written is dropped, and an existing file of that name stays as it was.
 """
 
 from __future__ import annotations
@@ -16,37 +16,34 @@ from typing import Any
 
 from imagen_batch.storage import Storage
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # another name would be no help
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # another name would not help
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
-    """A file that could not be put in its place. `beside`: where its content is instead; None where nowhere."""
+class UnwrittenFile:
+    """A file that could not be written. `alternate` is the file that has its content instead, if any."""
 
     name: str
     reason: str
-    beside: str | None = None
-    error_number: int | None = None  # the system's
+    alternate: str | None = None
+    error_number: int | None = None  # errno
 
 
-def unwritten_text(files: Sequence[Unwritten]) -> str:
+def describe_unwritten(files: Sequence[UnwrittenFile]) -> str:
     """One sentence for all files of the same reason."""
-    by_reason: dict[str, list[Unwritten]] = {}
+    by_reason: dict[str, list[UnwrittenFile]] = {}
     for file in files:
         by_reason.setdefault(file.reason, []).append(file)
-    return "; ".join(
-        f"{', '.join(file.name for file in those)} could not be written ({reason}){_where(those)}"
-        for reason, those in by_reason.items()
-    )
-
-
-def _where(files: Sequence[Unwritten]) -> str:
-    there = [file.beside for file in files if file.beside]
-    return f", the new content is in {', '.join(there)}" if there else ""
+    sentences = []
+    for reason, group in by_reason.items():
+        alternates = ", ".join(file.alternate for file in group if file.alternate)
+        where = f", the new content is in {alternates}" if alternates else ""
+        sentences.append(f"{', '.join(file.name for file in group)} could not be written ({reason}){where}")
+    return "; ".join(sentences)
 
 
 class TableFile(io.BufferedIOBase):
-    """A handle for bytes that become `target` when `finish` is called. Never raises OSError; `error` tells."""
+    """A handle for bytes that become `target` when `finish` is called. Keeps an OSError in `error`, raises none."""
 
     def __init__(self, storage: Storage, name: str, *, target: str | None = None) -> None:
         super().__init__()
@@ -61,11 +58,11 @@ class TableFile(io.BufferedIOBase):
             self._handle, self.error = None, error
 
     def writable(self) -> bool:
-        """Always: what comes after an error is dropped."""
+        """True also after an error: later bytes are dropped."""
         return True
 
     def write(self, data: Any) -> int:
-        """Pass `data` on, unless something went wrong before."""
+        """Write `data`, unless an earlier write failed."""
         size = memoryview(data).nbytes
         self._size += size
         if self.error is None:
@@ -76,11 +73,11 @@ class TableFile(io.BufferedIOBase):
         return size
 
     def tell(self) -> int:
-        """How many bytes came."""
+        """How many bytes were passed to `write`."""
         return self._size
 
     def finish(self) -> None:
-        """Put the file in place, or leave what was there after an error."""
+        """Put the file in place; after an error, leave the existing one."""
         if self._handle is None:
             return
         if self.error is not None:
@@ -93,34 +90,34 @@ class TableFile(io.BufferedIOBase):
             self.error = error
 
     def abandon(self, error: BaseException) -> None:
-        """Leave what was there."""
+        """Discard what was written and leave the existing file."""
         if self._handle is not None:
             self._handle = None
             with suppress(OSError):
                 self._writing.__exit__(type(error), error, error.__traceback__)
 
 
-def beside(name: str) -> str:
-    """Where a table goes whose own place can't be had: `manifest.new.csv`."""
+def alternate_name(name: str) -> str:
+    """The name for a table whose own name can't be written to: `manifest.new.csv`."""
     path = PurePosixPath(name)
     return str(path.with_name(f"{path.stem}.new{path.suffix}"))
 
 
-def reason(error: OSError) -> str:
-    """What went wrong, in the system's words."""
+def describe_error(error: OSError) -> str:
+    """The system's message for an error."""
     if error.strerror:
         return error.strerror
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
-def worth_a_place_beside(error: OSError) -> bool:
-    """Whether the same content may find room under another name."""
+def can_use_alternate(error: OSError) -> bool:
+    """Whether writing the same content under another name may work."""
     return error.errno not in _FULL
 
 
-def clear_beside(storage: Storage, names: Iterable[str]) -> None:
-    """Remove what an earlier run had to write beside, now that the tables are in their places."""
+def remove_alternates(storage: Storage, names: Iterable[str]) -> None:
+    """Remove the alternates that an earlier run had to write, now that the tables themselves are written."""
     for name in names:
         with suppress(OSError):
-            if storage.size(beside(name)) is not None:
-                storage.remove(beside(name))
+            if storage.size(alternate_name(name)) is not None:
+                storage.remove(alternate_name(name))

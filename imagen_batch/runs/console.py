@@ -1,4 +1,4 @@
-"""How a run talks to the person or program that started it."""
+"""Defines how a run talks to the person or program that started it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from imagen_batch.records import SampleResult
 
 @dataclass(frozen=True)
 class Console:
-    """How a run talks to whoever started it. `confirm` is None where nobody can be asked."""
+    """The messages, progress and questions of a run. `confirm` is None where there is nobody to ask."""
 
-    say: Callable[[str], None]
+    notify: Callable[[str], None]
     progress: Callable[[int], Progress]
     confirm: Callable[[str], bool] | None
-    command: str  # as it was typed; the summary's next steps build on it
+    command: str  # as it was typed; stored with the run
 
 
 class Progress(Protocol):
-    """Hears of each result, from any thread."""
+    """Displays results as they arrive, from any thread."""
 
-    def seen(self, samples: tuple[SampleResult, ...]) -> None:
-        """These samples have an outcome now."""
+    def update(self, samples: tuple[SampleResult, ...]) -> None:
+        """Show that these samples have a result."""
 
     def stopping(self) -> None:
-        """The run waits for what is in flight, and starts nothing new."""
+        """Show that the run waits for what is in flight and starts nothing new."""
 
     def close(self) -> None:
-        """Nothing follows."""
+        """End the display."""

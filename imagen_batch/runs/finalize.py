@@ -1,4 +1,4 @@
-"""Brings a run to its end on paper: tables, summary.json, summary.md."""
+"""Writes what a finished run leaves for its user: the tables, summary.json and summary.md."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from imagen_batch.errors import storage_failure
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.records import Outcome
+from imagen_batch.records import ManifestRow, Outcome
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.edited_failures import protect_edits, remember_written
 from imagen_batch.reports.render import to_json_text, to_markdown
 from imagen_batch.reports.results import Results
-from imagen_batch.reports.summary import _COME_BACK, RunFacts, State, StopReason, Summary, SummaryBuilder
+from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder
 from imagen_batch.reports.table_file import (
     TableFile,
-    Unwritten,
-    beside,
-    clear_beside,
-    reason,
-    worth_a_place_beside,
+    UnwrittenFile,
+    alternate_name,
+    can_use_alternate,
+    describe_error,
+    remove_alternates,
 )
 from imagen_batch.reports.tables import TableWriter
 from imagen_batch.sending.budget import Budget
@@ -30,7 +30,6 @@ from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
-from imagen_batch.text import plural
 
 _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("summary.md", to_markdown),
@@ -42,154 +41,165 @@ _IN_PLACE: Mapping[str, str | None] = {name: name for name, _ in _SUMMARIES}
 def finalize(
     plan: RunPlan,
     context: SendingContext,
-    past: History,
+    history: History,
     *,
     started: datetime,
-    command: str,
     began: tuple[int, Charges] | None = None,
 ) -> Summary:
-    """Write what the ledger on disk says into tables and summary; returns the summary.
+    """Write tables and summary from the ledger on disk; returns the summary.
 
-    `past` is what it said when the run began; `began` the attempts and charges of then. A file that can't be written
-    hinders no other; the summary names it.
+    `history` is the ledger as it was last read, and is read on here. `began` are the attempts and charges when the
+    run began. A file that can't be written does not keep the others from being written; the summary names it.
     """
     settings, storage = plan.settings, context.store.storage
     try:
-        past.read_folder(storage.logs(LEDGER))
-    except OSError as error:  # a store that is away: what was read before is told
+        history.read_folder(storage.logs(LEDGER))
+    except OSError as error:  # the store is unreachable: report what was read before
         context.stop.fail(storage_failure(error))
-    pending: Outcome = "skipped_budget" if context.budget.hit and not context.stop.is_set else "not_attempted"
-    account = Results(plan, past, storage, pending)
-    unwritten: tuple[Unwritten, ...] = ()
+    pending: Outcome = (
+        "skipped_budget" if context.budget.is_exhausted and not context.stop.is_set else "not_attempted"
+    )
+    results = Results(plan, history, storage, pending)
+    unwritten: tuple[UnwrittenFile, ...] = ()
     try:
-        tally, unwritten = write_tables(account)
-    except OSError as error:  # the figures are told even where no table can be written
+        builder, unwritten = write_tables(results)
+    except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
-        tally = _counted(account)
-    charges = past.charges(settings.provider)
-    before = began[1].money if began else None
+        builder = SummaryBuilder()
+        for row in results.recorded_rows():
+            builder.add(row)
+    charges = history.charges(settings.provider)
+    before = began[1].cost if began else None
     facts = RunFacts(
-        out=storage.place,
-        command=command,
-        run=continuation(plan, past),
+        out=storage.location,
+        run=continuation(plan, history),
         started_at=started,
         finished_at=datetime.now(UTC),
-        ending=stop_reason(context.stop) or out_of_budget(context.budget, settings, past),
+        stop_reason=stop_reason(context.stop) or budget_stop_reason(context.budget, settings, history),
         provider=settings.provider,
-        attempts=past.attempts,
-        refused_429=past.refused_429,
+        attempts=history.attempts,
+        refused_429=history.refused_429,
         warnings=tuple(plan.warnings),
-        money=charges.money,
+        money=charges.cost,
         lost_attempts=charges.lost_attempts,
-        run_usd=None if before is None else charges.money.spent - before.spent,
-        run_attempts=None if began is None else past.attempts - began[0],
-        elsewhere=older_images(past, storage, shown=tally.ok),
+        run_usd=None if before is None else charges.cost.spent - before.spent,
+        run_attempts=None if began is None else history.attempts - began[0],
+        older_images=count_older_images(history, storage, shown=builder.ok),
         unwritten=unwritten,
     )
-    return write_summary(tally, facts, storage)
+    return write_summary(builder, facts, storage)
 
 
-def out_of_budget(budget: Budget, settings: Settings, past: History) -> StopReason | None:
-    """What it means that a limit left something out, and which one it was."""
+def stop_reason(stop: Stop) -> StopReason | None:
+    """The reason in a run's stop signal, as the summary reports it; None when it was never set."""
+    if stop.signal is not None:
+        return StopReason("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
+    if stop.fatal is not None:
+        state: State = "paused" if stop.fatal.exit_code == RETRY_LATER else "stopped"
+        message = str(stop.fatal)
+        if stop.fatal.resets_at is not None:
+            message += f"; it resets at {stop.fatal.resets_at.astimezone():%Y-%m-%d %H:%M %Z}"
+        return StopReason(state, stop.fatal.exit_code, message, cause=stop.fatal.cause)
+    return None
+
+
+def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> StopReason | None:
+    """The limit that kept a request from being sent; None where none did."""
     if budget.limit is None:
         return None
-    usd = past.cost_bounds(settings.provider).high
-    images = past.max_images_made(settings.provider)
-    said = {
-        "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} are spent or possibly charged in this folder",
-        "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} are "
+    usd = history.cost_bounds(settings.provider).upper_bound
+    images = history.max_images_made(settings.provider)
+    used = {
+        "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
+        "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} is "
         "spent or possibly charged by this run",
-        "max_images": f"{plural(images, 'picture')} of --max-images {settings.max_images} are made "
-        "or possibly made in this folder",
+        "max_images": f"{images:,} of --max-images {settings.max_images} are made or possibly made in this folder",
     }[budget.limit]
-    return StopReason(
-        "budget", 6, f"stopped by the budget: {said}, and the next request does not fit", cause="budget"
-    )
+    message = f"stopped by the budget: {used}, and the next request does not fit"
+    return StopReason("budget", 6, message, cause="budget")
 
 
-def older_images(past: History, storage: Storage, *, shown: int) -> int:
-    """Images in the folder that were recorded, but belong to no sample of this input. `shown`: those that do."""
-    recorded = max(0, past.pictures - shown)
+def count_older_images(history: History, storage: Storage, *, shown: int) -> int:
+    """How many recorded images in the folder belong to no sample of this input. `shown` is how many do."""
+    recorded = max(0, history.images_recorded - shown)
     if not recorded:
         return 0
     try:
-        there = sum(1 for _ in storage.sizes("images"))
+        existing = sum(1 for _ in storage.sizes("images"))
     except OSError:
         return recorded
-    return min(recorded, max(0, there - shown))
+    return min(recorded, max(0, existing - shown))
 
 
-def write_tables(account: Results) -> tuple[SummaryBuilder, tuple[Unwritten, ...]]:
-    """Write the tables, and count what goes into them. Those that fail are tried once more, elsewhere or alone."""
-    protect_edits(account.storage)
-    tally = SummaryBuilder()
-    tables = _fill(account, tally.add)
-    lost = {file.name: file for file in tables.unwritten}
-    for again in tables.further_tries:
-        failed = {file.name for file in _fill(account, lambda _entry: None, again=again).unwritten}
-        for name, target in again.items():
+def write_tables(results: Results) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:
+    """Write the tables and count their rows. Tables that fail are tried once more, under another name or alone."""
+    protect_edits(results.storage)
+    builder = SummaryBuilder()
+    tables = _fill_tables(results, builder.add)
+    unwritten = {file.name: file for file in tables.unwritten}
+    for targets in tables.further_attempts:
+        failed = {file.name for file in _fill_tables(results, targets=targets).unwritten}
+        for name, target in targets.items():
             if name in failed:
                 continue
             if target == name:
-                del lost[name]
+                del unwritten[name]
             else:
-                lost[name] = replace(lost[name], beside=target)
-    if "failures.csv" not in lost:
-        remember_written(account.storage)
-    return tally, tuple(lost.values())
+                unwritten[name] = replace(unwritten[name], alternate=target)
+    if "failures.csv" not in unwritten:
+        remember_written(results.storage)
+    return builder, tuple(unwritten.values())
 
 
-def _fill(account: Results, count: Callable[..., None], *, again: Mapping[str, str] | None = None) -> TableWriter:
-    plan = account.plan
-    file, provider = plan.file, plan.settings.provider
+def _fill_tables(
+    results: Results,
+    count: Callable[[ManifestRow], None] = lambda _row: None,
+    *,
+    targets: Mapping[str, str] | None = None,
+) -> TableWriter:
+    file = results.plan.file
     tables = TableWriter(
-        account.storage,
+        results.storage,
         user_columns=file.user_columns,
         columns=file.columns,
-        provider=provider,
-        again=again,
+        provider=results.plan.settings.provider,
+        targets=targets,
     )
     with tables:
-        for entry in account.entries():
-            tables.add(entry)
-            count(entry)
+        for row in results.rows():
+            tables.add(row)
+            count(row)
     return tables
 
 
-def _counted(account: Results) -> SummaryBuilder:
-    tally = SummaryBuilder()
-    for entry in account.recorded():
-        tally.add(entry)
-    return tally
-
-
-def write_summary(tally: SummaryBuilder, facts: RunFacts, storage: Storage) -> Summary:
-    """Write the summary; what fails of it stands in what is written of it afterwards."""
-    summary = tally.summary(facts)
-    lost = _write_summaries(summary, storage)
-    if not lost:
-        clear_beside(storage, (name for name, _ in _SUMMARIES))
+def write_summary(builder: SummaryBuilder, facts: RunFacts, storage: Storage) -> Summary:
+    """Write both forms of the summary. Where one can't be written, both are written again and say so."""
+    summary = builder.build(facts)
+    unwritten = _write_summaries(summary, storage)
+    if not unwritten:
+        remove_alternates(storage, (name for name, _ in _SUMMARIES))
         return summary
-    summary = tally.summary(replace(facts, unwritten=(*facts.unwritten, *lost)))
-    targets = dict(_IN_PLACE) | {each.name: each.beside for each in lost}
+    summary = builder.build(replace(facts, unwritten=(*facts.unwritten, *unwritten)))
+    targets = dict(_IN_PLACE) | {file.name: file.alternate for file in unwritten}
     _write_summaries(summary, storage, targets)
     return summary
 
 
 def _write_summaries(
     summary: Summary, storage: Storage, targets: Mapping[str, str | None] = _IN_PLACE
-) -> tuple[Unwritten, ...]:
-    """Write both texts to their `targets`, None where there is none. Returns what could not be written there."""
-    lost: list[Unwritten] = []
-    for name, told in _SUMMARIES:
-        content = told(summary).encode("utf-8", "backslashreplace")
+) -> tuple[UnwrittenFile, ...]:
+    """Write both forms to their `targets` (None: nowhere). Returns those that could not be written there."""
+    unwritten: list[UnwrittenFile] = []
+    for name, render in _SUMMARIES:
+        content = render(summary).encode("utf-8", "backslashreplace")
         target = targets[name]
         error = _write(storage, target, content) if target else None
         if error is None:
             continue
-        saved = worth_a_place_beside(error) and _write(storage, beside(name), content) is None
-        lost.append(Unwritten(name, reason(error), beside(name) if saved else None, error.errno))
-    return tuple(lost)
+        saved = can_use_alternate(error) and _write(storage, alternate_name(name), content) is None
+        alternate = alternate_name(name) if saved else None
+        unwritten.append(UnwrittenFile(name, describe_error(error), alternate, error.errno))
+    return tuple(unwritten)
 
 
 def _write(storage: Storage, name: str, content: bytes) -> OSError | None:
@@ -197,16 +207,3 @@ def _write(storage: Storage, name: str, content: bytes) -> OSError | None:
     file.write(content)
     file.finish()
     return file.error
-
-
-def stop_reason(stop: Stop) -> StopReason | None:
-    """What a run's stop means for its summary; None when it was never set."""
-    if stop.signal is not None:
-        return StopReason("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
-    if stop.fatal is not None:
-        state: State = "paused" if stop.fatal.exit_code == _COME_BACK else "stopped"
-        message = str(stop.fatal)
-        if stop.fatal.resets_at is not None:
-            message += f"; it begins anew at {stop.fatal.resets_at.astimezone():%Y-%m-%d %H:%M %Z}"
-        return StopReason(state, stop.fatal.exit_code, message, cause=stop.fatal.outcome)
-    return None

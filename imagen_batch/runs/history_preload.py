@@ -1,7 +1,7 @@
-"""How is a long past read while the input is read?
+"""Reads a long ledger in a second process while the input is read.
 
-In a process of its own, on another core, and before the run's lock is taken: what comes to the ledger in between is
-read when the lock is held, since reading a ledger goes on where it ended.
+That process uses another core and starts before the run's lock is taken. Records that are added in between are read
+once the lock is held, since reading a ledger continues where it stopped.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from imagen_batch.ledger.reader import ledger_files
 from imagen_batch.storage import LEDGER, is_url
 from imagen_batch.system.child_env import reduced_environment
 
-_WORTH_IT = 64 * 2**20  # bytes of ledger: read as quickly as such a process starts
+_MIN_BYTES = 64 * 2**20  # a shorter ledger is read in less time than it takes to start the process
 
 
 def preload_history(place: str) -> Future[History] | None:
-    """The history of the run at `place` as it is now; None where it is as quickly read later.
+    """Start to read the history of the run at `place`; None where reading it later is as fast.
 
-    The process ends by itself. What lies in a bucket has to be fetched first, and is read then.
+    The process ends by itself. A ledger in a bucket has to be fetched first, and is read then.
     """
     if is_url(place):
         return None
     ledger = Path(place) / LEDGER
-    if sum(path.stat().st_size for path in ledger_files(ledger)) < _WORTH_IT:
+    if sum(path.stat().st_size for path in ledger_files(ledger)) < _MIN_BYTES:
         return None
-    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run to answer
+    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the run handles Ctrl-C
     process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ignore)
-    with reduced_environment():  # the process is started here, and needs no key
+    with reduced_environment():  # this starts the process, which needs no API key
         reading = process.submit(read_history, ledger)
     process.shutdown(wait=False)
     return reading

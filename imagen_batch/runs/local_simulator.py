@@ -1,4 +1,4 @@
-"""Where is the image service of a rehearsal? In a child process that lives as long as the run."""
+"""Runs the simulated image service of a rehearsal in a child process for as long as the run lasts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _STOP_TIMEOUT_S = 5.0
 
 @contextmanager
 def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
-    """Start a simulator on a free port of this machine and give its address.
+    """Start a simulator on a free port of this machine and yield its address.
 
-    It ends with this process, whatever ends this one: its standard input closes.
+    It ends with this process, however this one ends, because its standard input closes.
     """
-    # -P: what lies in the current directory is not ours.
+    # -P: nothing is imported from the current directory.
     command = [sys.executable, "-P", "-m", "imagen_batch.simulator", "--port", "0", "--exit-with-stdin", *arguments]
     child = subprocess.Popen(  # noqa: S603 - our own module
         command,
@@ -27,7 +27,7 @@ def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
         env=child_environment(),
-        start_new_session=True,  # a Ctrl-C is for the run, which still needs the replies under way
+        start_new_session=True,  # Ctrl-C must not reach it: the run still needs the replies in flight
     )
     try:
         assert child.stdout is not None

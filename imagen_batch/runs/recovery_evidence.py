@@ -1,4 +1,4 @@
-"""Reads from the manifest of the last run whose image a file was: key, sample and checksum."""
+"""Reads from the manifest of the last run which sample a file belongs to: key, sample number and checksum."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,29 +18,37 @@ _COLUMNS: Final = ("file", "key", "sample", "sha256", "status")
 _KEY_DIGITS: Final = 64
 
 
-def read_evidence(storage: Storage, files: Collection[str]) -> dict[str, tuple[str, int, str]]:
-    """For each of the files that a manifest names: the whole key, the sample's number and the SHA-256 in hex.
+class Evidence(NamedTuple):
+    """What a manifest says of a file."""
 
-    A manifest that can't be read proves nothing. A file that two rows claim is claimed by none.
+    key: str  # 64 hex digits
+    number: int
+    sha256: str
+
+
+def read_evidence(storage: Storage, files: Collection[str]) -> dict[str, Evidence]:
+    """The evidence for each of the files that a manifest names.
+
+    A manifest that can't be read is no evidence, and neither are two rows for the same file.
     """
     for name, read in (("manifest.parquet", _parquet_rows), ("manifest.csv", _csv_rows)):
         if storage.size(name) is None or irregularity(storage, name):
             continue
         with suppress(OSError, pa.ArrowException, KeyError, ValueError, csv.Error):
-            return _claims(read(storage, name), files)
+            return _collect(read(storage, name), files)
     return {}
 
 
-def _claims(rows: Iterator[Mapping[str, Any]], files: Collection[str]) -> dict[str, tuple[str, int, str]]:
-    claims: dict[str, tuple[str, int, str]] = {}
-    twice: set[str] = set()
+def _collect(rows: Iterator[Mapping[str, Any]], files: Collection[str]) -> dict[str, Evidence]:
+    evidence: dict[str, Evidence] = {}
+    ambiguous: set[str] = set()
     for row in rows:
         file, key = row["file"], row["key"]
         if file not in files or row["status"] != "ok" or not key or len(key) != _KEY_DIGITS or not row["sha256"]:
             continue
-        twice.update({file} & claims.keys())
-        claims[file] = key, int(row["sample"]), row["sha256"]
-    return {file: claim for file, claim in claims.items() if file not in twice}
+        ambiguous.update({file} & evidence.keys())
+        evidence[file] = Evidence(key, int(row["sample"]), row["sha256"])
+    return {file: found for file, found in evidence.items() if file not in ambiguous}
 
 
 def _parquet_rows(storage: Storage, name: str) -> Iterator[Mapping[str, Any]]:

@@ -1,11 +1,9 @@
-"""One run, from opening its folder to its summary.
+"""Carries out one run, from opening its folder to its summary, without Prefect.
 
-    with open_run(examined, env=os.environ) as run:
-        for shard in run.shards():
-            run.make(shard)
-        summary = run.finish()
-
-Nothing here knows of Prefect: take it away and this still runs.
+with open_run(plan, env=os.environ) as run:
+    for shard in run.shards():
+        run.generate_shard(shard)
+    summary = run.finish()
 """
 
 from __future__ import annotations
@@ -42,14 +40,14 @@ from imagen_batch.runs.finalize import finalize
 from imagen_batch.runs.heartbeat import wait_for_orphaned_workers
 from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.malloc import keep_large_blocks
-from imagen_batch.runs.recovery import recover
-from imagen_batch.runs.staged_images import recover_staged
+from imagen_batch.runs.recovery import recover_unrecorded
+from imagen_batch.runs.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.generate import generate_shard
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
-from imagen_batch.storage import LEDGER, Storage, check_place, in_reach, open_storage
+from imagen_batch.storage import LEDGER, Storage, check_location, explain_storage_errors, open_storage
 
 OnResults = Callable[[tuple[SampleResult, ...]], None]
 
@@ -60,82 +58,80 @@ class Run:
 
     plan: RunPlan
     context: SendingContext
-    past: History
+    history: History
     threads: ThreadPoolExecutor
     started: datetime
-    recovered: int
-    command: str
-    count: ResultCounter
+    recovered: int  # images that an interrupted run had received
+    counter: ResultCounter
     summary: Summary | None = None
     began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
 
     @property
     def stop(self) -> Stop:
-        """What ends the run early."""
+        """The signal that ends the run early."""
         return self.context.stop
 
     @property
-    def settled(self) -> int:
-        """Samples that got an outcome since the run was opened."""
-        return self.count.settled
+    def finished_samples(self) -> int:
+        """How many samples got a result since the run was opened."""
+        return self.counter.finished
 
     @property
     def in_flight(self) -> int:
-        """Images that are being requested at the moment by this process."""
+        """How many images this process is requesting at the moment."""
         return self.context.in_flight.images
 
-    def cut(self) -> None:
-        """End all attempts that are under way."""
+    def abort(self) -> None:
+        """End all attempts in flight."""
         self.context.transport.abort_all()
 
-    def shards(self, *, further: bool = False) -> Iterator[list[ImageRequest]]:
-        """What is still to be sent, in input order and in slices for the scheduler; stops early when the run does.
+    def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
+        """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
 
-        `further`: what this run has asked for already is left out, whatever the answer was.
+        A `retry_round` leaves out what this run has sent and got an answer for, whatever the answer was.
         """
-        since = self.started.timestamp() if further else None
-        left = remaining_requests(self.plan, self.past, answered_since=since)
-        for shard in shards(left, shard_size(self.plan.requests)):
+        since = self.started.timestamp() if retry_round else None
+        pending = remaining_requests(self.plan, self.history, answered_since=since)
+        for shard in shards(pending, shard_size(self.plan.requests)):
             if self.context.stop.is_set:
                 return
             yield shard
 
-    def make(self, shard: Sequence[ImageRequest]) -> None:
-        """Make the pictures of a shard."""
+    def generate_shard(self, shard: Sequence[ImageRequest]) -> None:
+        """Make the images of a shard."""
         generate_shard(shard, self.context, threads=self.threads)
 
     def finish(self) -> Summary:
         """Close the ledger, write all tables and the summary. May be called again."""
         if self.summary is None:
-            self.context.store.room.release_ballast()  # ledger and tables may need it
+            self.context.store.disk_space.release_ballast()  # ledger and tables may need it
             self.context.close()
             self.summary = finalize(
                 self.plan,
                 self.context,
-                self.past,
+                self.history,
                 started=self.started,
-                command=self.command,
                 began=self.began,
             )
         return self.summary
 
 
 class ResultCounter:
-    """Counts samples that have an outcome, and passes them on to `watcher`."""
+    """Counts samples that have a result, and passes them on to `on_results`."""
 
     def __init__(self) -> None:
-        self.settled = 0
-        self.watcher: OnResults = lambda _samples: None
+        self.finished = 0
+        self.on_results: OnResults = lambda _samples: None
         self._lock = threading.Lock()
 
     def __call__(self, samples: tuple[SampleResult, ...]) -> None:
-        """Count these, from any thread."""
+        """Count samples, from any thread."""
         with self._lock:
-            self.settled += len(samples)
+            self.finished += len(samples)
         try:
-            self.watcher(samples)
-        except OSError:  # whoever watched has gone away; the run goes on
-            self.watcher = lambda _samples: None
+            self.on_results(samples)
+        except OSError:  # the terminal or pipe that shows them is gone; the run continues
+            self.on_results = lambda _samples: None
 
 
 @contextmanager
@@ -144,10 +140,10 @@ def open_run(
     *,
     env: Mapping[str, str],
     command: str = "imagen-batch run",
-    ahead: Future[History] | None = None,
-    say: Callable[[str], None] = lambda _text: None,
+    preloaded: Future[History] | None = None,
+    notify: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Run]:
-    """Take the run's folder and get everything ready to send. `say` hears why that takes long.
+    """Lock the run's folder and prepare everything for sending. `notify` gets messages for the user.
 
     Raises FolderBusy, or SettingsInvalid for a missing credential or a folder that can't be written.
     """
@@ -157,39 +153,35 @@ def open_run(
     with ExitStack() as stack:
         stack.callback(plan.delete_spool)
         provider = _provider(plan, env, stack)
-        check_place(settings.place)
-        with in_reach(settings.place, to="be written"):
-            storage = _held(settings, stack)
-            wait_for_orphaned_workers(storage, say=say)
+        check_location(settings.folder)
+        with explain_storage_errors(settings.folder, to="be written"):
+            storage = _lock_storage(settings, stack)
+            wait_for_orphaned_workers(storage, notify=notify)
             check_unchanged(plan, storage)
-            protect_edits(storage, taken=plan.taken, say=say)
-            keep = partial(save_snapshot, plan, storage, argv=shlex.split(command), pinned=_pinned(provider))
+            protect_edits(storage, taken=plan.taken, notify=notify)
+            save = partial(save_snapshot, plan, storage, argv=shlex.split(command), pinned=_pinned_settings(provider))
             if plan.lost is None and not plan.moves:
-                keep()  # a repair reads the stored input and leaves the stored settings alone
-            store = _shelf(settings, storage, stack)
-            ledger = LedgerWriter(storage, now=moment_after(_ledgers(storage), time.time()))
-            past, recovered = _past(store, ledger, ahead)
-            if plan.moves:  # recorded before the input changes: a kill in between buys nothing twice
-                _record_moves(plan, past, ledger, storage)
-                keep()
-            plan.keep_earlier_texts(past)
-            _recover(plan, store, ledger, past, say)
-        count = ResultCounter()
-        context = _studio(plan, provider, ledger, store, past, count)
+                plan = save()  # a repair reads the stored input and leaves the stored settings alone
+            store = _open_store(settings, storage, stack)
+            ledger = LedgerWriter(storage, now=moment_after(_ledger_names(storage), time.time()))
+            history, recovered = _read_history(store, ledger, preloaded)
+            if plan.moves:  # recorded before the input changes, so that a kill in between buys nothing twice
+                ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
+                history.read_folder(storage.logs(LEDGER))
+                plan = save()
+            plan.index.adopt_earlier_keys(history)
+            _recover(plan, store, ledger, history, notify)
+        counter = ResultCounter()
+        context = _sending_context(plan, provider, ledger, store, history, counter)
         threads = request_threads(settings)
         stack.callback(context.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
-        began = past.attempts, past.charges(settings.provider)
-        yield Run(plan, context, past, threads, started, recovered, command, count, began=began)
+        began = history.attempts, history.charges(settings.provider)
+        yield Run(plan, context, history, threads, started, recovered, counter, began=began)
 
 
-def _record_moves(plan: RunPlan, past: History, ledger: LedgerWriter, storage: Storage) -> None:
-    ledger.kept([move.as_record() for move in plan.moves], at=time.time())
-    past.read_folder(storage.logs(LEDGER))
-
-
-def _pinned(provider: Provider) -> dict[str, object]:
-    """What the environment decided: a run that continues from another shell goes to the same project."""
+def _pinned_settings(provider: Provider) -> dict[str, object]:
+    """What the environment decided, stored so that a run continued from another shell uses the same project."""
     return {"project": provider.project, "location": provider.location} if isinstance(provider, Vertex) else {}
 
 
@@ -201,64 +193,60 @@ def _provider(plan: RunPlan, env: Mapping[str, str], stack: ExitStack) -> Provid
     return make_provider(settings, base_url=base_url, env=env)
 
 
-def _held(settings: Settings, stack: ExitStack) -> Storage:
-    """The run's storage, locked."""
-    storage = open_storage(settings.place)
-    strangers = [name for name in TABLE_FILES if storage.size(name) is not None]
-    if strangers and storage.size(SETTINGS) is None:
+def _lock_storage(settings: Settings, stack: ExitStack) -> Storage:
+    storage = open_storage(settings.folder)
+    existing = [name for name in TABLE_FILES if storage.size(name) is not None]
+    if existing and storage.size(SETTINGS) is None:
         raise SettingsInvalid(
-            f"--out {storage.place}: {strangers[0]} there is not of a run of ours; choose another folder"
+            f"--out {storage.location}: {existing[0]} there is not from an imagen-batch run. Choose another folder."
         )
-    stack.enter_context(storage.locked())
+    stack.enter_context(storage.hold_lock())
     return storage
 
 
-def _shelf(settings: Settings, storage: Storage, stack: ExitStack) -> ImageStore:
+def _open_store(settings: Settings, storage: Storage, stack: ExitStack) -> ImageStore:
     room = DiskSpace(storage, in_flight=settings.concurrency)
-    room.prepare()
+    room.create_ballast()
     stack.callback(room.release_ballast)
     return ImageStore(storage, room)
 
 
-def _ledgers(storage: Storage) -> Iterator[str]:
+def _ledger_names(storage: Storage) -> Iterator[str]:
     return (path.name for path in ledger_files(storage.logs(LEDGER)))
 
 
-def _past(store: ImageStore, ledger: LedgerWriter, ahead: Future[History] | None) -> tuple[History, int]:
-    past = _read_ahead(ahead)
-    past.read_folder(store.storage.logs(LEDGER))
-    recovered = recover_staged(store, past, ledger)
+def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[History] | None) -> tuple[History, int]:
+    """The history up to now, and how many staged images had to be recorded in it."""
+    try:
+        history = preloaded.result() if preloaded else History()
+    except BrokenProcessPool:  # the process was killed, as for lack of memory: everything is read here
+        history = History()
+    history.read_folder(store.storage.logs(LEDGER))
+    recovered = recover_staged_images(store, history, ledger)
     if recovered:
-        past.read_folder(store.storage.logs(LEDGER))
-    return past, recovered
+        history.read_folder(store.storage.logs(LEDGER))
+    return history, recovered
 
 
 def _recover(
-    plan: RunPlan, store: ImageStore, ledger: LedgerWriter, past: History, say: Callable[[str], None]
+    plan: RunPlan, store: ImageStore, ledger: LedgerWriter, history: History, notify: Callable[[str], None]
 ) -> None:
-    """Record images that the ledger did not know, and read what it says then."""
-    recovery = recover(plan, store, past, ledger)
+    """Record images that are missing from the ledger, and read the new records."""
+    recovery = recover_unrecorded(plan, store, history, ledger)
     for message in recovery.messages():
-        say(message)
+        notify(message)
     if recovery.images:
-        past.read_folder(store.storage.logs(LEDGER))
-        plan.keep_earlier_texts(past, again=True)
+        history.read_folder(store.storage.logs(LEDGER))
+        plan.index.adopt_earlier_keys(history, refresh=True)
 
 
-def _read_ahead(ahead: Future[History] | None) -> History:
-    try:
-        return ahead.result() if ahead else History()
-    except BrokenProcessPool:  # the system was short of memory, say: it is read here then
-        return History()
-
-
-def _studio(
+def _sending_context(
     plan: RunPlan,
     provider: Provider,
     ledger: LedgerWriter,
     store: ImageStore,
-    past: History,
-    seen: OnResults,
+    history: History,
+    on_results: OnResults,
 ) -> SendingContext:
     settings, stop = plan.settings, Stop()
     return SendingContext(
@@ -272,11 +260,11 @@ def _studio(
             max_cost=settings.max_cost,
             max_images=settings.max_images,
             max_cost_per_run=settings.max_cost_per_run,
-            spent=past.cost_bounds(settings.provider).high,
-            pictures=past.max_images_made(settings.provider),
+            spent=history.cost_bounds(settings.provider).upper_bound,
+            images=history.max_images_made(settings.provider),
         ),
         stop=stop,
         governors=Governors(settings, stop),
-        tries=past.tries,
-        seen=seen,
+        previous_attempts=history.previous_attempts,
+        on_results=on_results,
     )

@@ -1,7 +1,7 @@
-"""What does one attempt hold, and how is it given back?
+"""Acquires what one attempt needs, and gives each part back exactly once.
 
-Room on disk is looked at, money set aside, leave to start waited for, and the ledger told, in this order, before
-an attempt; afterwards each is settled exactly once, whatever happened in between.
+Before an attempt, in this order: disk space is reserved, money is reserved, the governor permits the start, and the
+ledger records it. Afterwards money, permit and ledger entry are closed, whatever happened in between.
 """
 
 from __future__ import annotations
@@ -9,131 +9,140 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from imagen_batch.errors import AttemptError, Fatal, ImagenBatchError, Interrupted, Transient
+from imagen_batch.errors import AttemptError, Fatal, ImagenBatchError, Interrupted, StopRun, Transient
 from imagen_batch.records import ImageRequest
 from imagen_batch.sending.budget import Reservation
 from imagen_batch.sending.context import SendingContext
-from imagen_batch.sending.governor import Governor
+from imagen_batch.sending.governor import FailureCause, Governor
 from imagen_batch.sending.pace import Permit
 
 _LONGEST_ERROR = 300  # characters
 
 
 class OverBudget(ImagenBatchError):
-    """The attempt does not fit below the wall any more; it was not made."""
+    """The attempt no longer fits within the budget; it was not made."""
 
 
 class Attempt:
-    """The money, the place among those in flight and the ledger's line of one attempt."""
+    """The reservation, the permit and the ledger entry of one attempt.
+
+    Exactly one of `complete`, `close_without_image`, `close_unusable`, `refuse`, `fail` and `leave_open` ends it.
+    """
 
     def __init__(
         self,
         request: ImageRequest,
         context: SendingContext,
         *,
-        attempt: int,
+        number: int,
         reservation: Reservation,
         permit: Permit,
     ) -> None:
         self._request = request
-        self._studio = context
-        self._attempt = attempt
+        self._context = context
+        self._number = number
         self._reservation = reservation
         self._permit = permit
         self._governor: Governor = context.governor(request.model)
-        self.at = context.clock()
-        self.settled = False
+        self.started_at = context.clock()
+        self.is_closed = False
 
     def record_sent(self) -> None:
-        """Tell the ledger. What it can't take is not sent: raises OSError."""
+        """Record the start in the ledger. Raises OSError; what can't be recorded must not be sent."""
         try:
-            self._studio.ledger.sent(
-                self._request, attempt=self._attempt, at=self.at, provider=self._studio.provider.name
+            self._context.ledger.record_sent(
+                self._request, attempt=self._number, at=self.started_at, provider=self._context.provider.name
             )
         except OSError:
-            self._back(Transient("the ledger could not be written", kind="disk"), "no")
+            self._record_ended(Transient("the ledger could not be written", kind="disk"), "no")
             self._release()
             raise
 
-    def answered(self, *, usd: float | None, pictures: int) -> None:
-        """The service gave an answer that will be recorded as done."""
-        self._settle(usd, pictures)
-        self._governor.succeeded(self._permit)
+    def complete(self, *, usd: float | None, images: int) -> None:
+        """Close an attempt whose answer the caller records as a result."""
+        self._settle(usd, images)
+        self._governor.record_success(self._permit)
 
-    def no_image(self, error: Transient, *, usd: float | None) -> None:
-        """The service answered, and is asked once more: this attempt is closed at its price."""
-        self._back(error, "no", usd=usd)
+    def close_without_image(self, error: Transient, *, usd: float | None) -> None:
+        """Close an attempt that was answered without an image, at its price. The request is sent again."""
+        self._record_ended(error, "no", usd=usd)
         self._settle(usd, 0)
-        self._governor.succeeded(self._permit)
+        self._governor.record_success(self._permit)
 
-    def unusable(self, error: Transient, *, usd: float | None, recorded: bool) -> None:
-        """An answer came, and its images can't be used. To the run's health it is a failure all the same.
+    def close_unusable(self, error: Transient, *, usd: float | None, recorded: bool) -> None:
+        """Close an attempt that was answered with unusable images. For the run's health it is a failure.
 
-        The attempt costs `usd`, None where no price is known. `recorded`: the ledger gets a result with that cost.
-        Otherwise the attempt is closed here, and Interrupted is raised when it is one failure too many for the run.
+        `usd` is what the attempt cost, None where no price is known. `recorded` means that the caller records a
+        result with that cost; otherwise the ledger gets the attempt's end here, and Interrupted is raised when it
+        is one failure too many for the run.
         """
         if usd is None:
-            self._back(error, "maybe")
-            self.settled = True
-            self._reservation.keep()
+            self._record_ended(error, "maybe")
+            self._hold()
         else:
             self._settle(usd, self._request.samples)
             if not recorded:
-                self._back(error, "yes", usd=usd)
+                self._record_ended(error, "yes", usd=usd)
         try:
-            self._governor.failed(self._permit, error)
-        except Fatal as outage:
-            self._studio.stop.fail(outage)
+            self._governor.record_failure(self._permit, error)
+        except StopRun as outage:
+            self._context.stop.fail(outage)
             if not recorded:
                 raise Interrupted from outage
 
-    def refused(self, error: Fatal) -> None:
-        """The service refused: nothing is charged, and it says nothing about its health."""
-        self._back(error, "no")
+    def refuse(self, error: Fatal) -> None:
+        """Close an attempt that the service refused: nothing is charged, and the service's health is unaffected."""
+        self._record_ended(error, "no")
         self._release()
 
-    def failed(self, error: Transient) -> bool:
-        """The attempt failed in a way that may pass. False when it should not count against its request.
+    def fail(self, error: Transient) -> FailureCause:
+        """Close an attempt that failed in a way that may pass.
 
         Raises Interrupted when it is one failure too many for the run.
         """
-        self._back(error, "maybe" if error.maybe_charged else "no")
-        self.settled = True
-        (self._reservation.keep if error.maybe_charged else self._reservation.release)()
+        self._record_ended(error, "maybe" if error.maybe_charged else "no")
+        if error.maybe_charged:
+            self._hold()
+        else:
+            self.is_closed = True
+            self._reservation.release()
         try:
-            return not self._governor.failed(self._permit, error)
-        except Fatal as outage:
-            self._studio.stop.fail(outage)
+            return self._governor.record_failure(self._permit, error)
+        except StopRun as outage:
+            self._context.stop.fail(outage)
             raise Interrupted from outage
 
-    def abandon(self) -> None:
-        """Nothing is known of it: its line stays open, its money set aside."""
-        self.settled = True
-        self._reservation.keep()
-        self._governor.cancelled()
+    def leave_open(self) -> None:
+        """Give the permit back. The outcome is unknown: the ledger entry stays open, the money reserved."""
+        self._hold()
+        self._governor.record_cancellation()
 
-    def _settle(self, usd: float | None, pictures: int) -> None:
-        self.settled = True
-        self._reservation.settle(self._reservation.cost if usd is None else usd, pictures)
+    def _settle(self, usd: float | None, images: int) -> None:
+        self.is_closed = True
+        self._reservation.settle(self._reservation.cost if usd is None else usd, images)
+
+    def _hold(self) -> None:
+        self.is_closed = True
+        self._reservation.hold()
 
     def _release(self) -> None:
-        self.settled = True
+        self.is_closed = True
         self._reservation.release()
-        self._governor.cancelled()
+        self._governor.record_cancellation()
 
-    def _back(self, error: AttemptError, charged: str, *, usd: float | None = None) -> None:
+    def _record_ended(self, error: AttemptError, charged: str, *, usd: float | None = None) -> None:
         facts = {"kind": error.kind, "status": error.http_status, "charged": charged, "usd": usd}
-        facts["error"] = str(error)[:_LONGEST_ERROR]  # told where no later attempt is made
-        self._studio.ledger.back(self._request, attempt=self._attempt, at=self._studio.clock(), facts=facts)
+        facts["error"] = str(error)[:_LONGEST_ERROR]  # the manifest shows it where no later attempt is made
+        self._context.ledger.record_ended(self._request, attempt=self._number, at=self._context.clock(), facts=facts)
 
 
 @contextmanager
-def begin_attempt(request: ImageRequest, context: SendingContext, *, attempt: int) -> Iterator[Attempt]:
-    """Everything an attempt needs before it may be sent.
+def begin_attempt(request: ImageRequest, context: SendingContext, *, number: int) -> Iterator[Attempt]:
+    """Reserve and record everything that attempt `number` needs before it may be sent.
 
-    Raises OverBudget, Interrupted (a stop, or no room on disk) or OSError (the ledger) when it may not.
+    Raises OverBudget, Interrupted (the run is stopping, or the disk is full) or OSError (the ledger).
     """
-    _reserve_room(request, context)
+    _reserve_disk_space(request, context)
     reservation = context.budget.reserve(request.price, request.samples, stop=context.stop)
     if reservation is None:
         raise OverBudget
@@ -142,21 +151,21 @@ def begin_attempt(request: ImageRequest, context: SendingContext, *, attempt: in
     except BaseException:
         reservation.release()
         raise
-    tab = Attempt(request, context, attempt=attempt, reservation=reservation, permit=permit)
+    attempt = Attempt(request, context, number=number, reservation=reservation, permit=permit)
     try:
-        tab.record_sent()
-        with context.in_flight.holding(request.samples):
-            yield tab
+        attempt.record_sent()
+        with context.in_flight.hold(request.samples):
+            yield attempt
     finally:
-        if not tab.settled:
-            tab.abandon()
+        if not attempt.is_closed:
+            attempt.leave_open()
 
 
-def _reserve_room(request: ImageRequest, context: SendingContext) -> None:
+def _reserve_disk_space(request: ImageRequest, context: SendingContext) -> None:
     """Reserve disk space for the images of a request; `generate` releases it when they are stored."""
     kind = request.model, request.options.image_size
     try:
-        context.store.room.reserve(request.key, images=request.samples, kind=kind, pause=context.stop.sleep)
-    except Fatal as full:
+        context.store.disk_space.reserve(request.key, images=request.samples, kind=kind, pause=context.stop.sleep)
+    except StopRun as full:
         context.stop.fail(full)
         raise Interrupted from full

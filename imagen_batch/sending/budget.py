@@ -1,7 +1,7 @@
-"""May this attempt be paid for?
+"""Decides whether an attempt may be paid for.
 
-The worst case is reserved before an attempt and settled when its price is known, so that what is spent and
-what is reserved together never exceed the wall, however many threads ask at once.
+The worst case is reserved before an attempt and settled when its price is known, so that spent and reserved money
+together never exceed a limit, however many threads ask at once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from imagen_batch.sending.stop import Stop
 
 
 class Budget:
-    """The walls of a run: `max_cost` and `max_cost_per_run` in USD, `max_images` in pictures; None means no wall.
+    """The limits of a run: `max_cost` and `max_cost_per_run` in USD, `max_images` in images; None is no limit.
 
-    `spent` and `pictures` are what earlier runs into the same folder used, perhaps charged attempts included:
-    they count against the folder's walls, not against that of this run alone.
+    `spent` and `images` are what earlier runs into the same folder used, possibly charged attempts included. They
+    count against the folder's limits, not against `max_cost_per_run`.
     """
 
     def __init__(
@@ -27,43 +27,43 @@ class Budget:
         max_images: int | None,
         max_cost_per_run: float | None = None,
         spent: float = 0.0,
-        pictures: int = 0,
+        images: int = 0,
     ) -> None:
         self._max_cost = max_cost
         self._max_images = max_images
         self._max_cost_per_run = max_cost_per_run
         self._before = spent
         self._cost = spent
-        self._pictures = pictures
+        self._images = images
         self._outstanding = 0
         self._changed = threading.Condition()
-        self.limit: Limit | None = None
+        self.limit: Limit | None = None  # the first one that left something out
 
-    def reserve(self, price: float | None, pictures: int, *, stop: Stop) -> Reservation | None:
-        """Set the worst case of an attempt aside; None when it does not fit below the wall any more.
+    def reserve(self, price: float | None, images: int, *, stop: Stop) -> Reservation | None:
+        """Reserve the worst case of an attempt; None when it no longer fits within the limits.
 
         Waits while attempts in flight may still give back what they hold. Raises Interrupted on a stop.
         """
         cost = price or 0.0
         with self._changed:
-            while (limit := self._exceeded(cost, pictures)) is not None:
+            while (limit := self._exceeded(cost, images)) is not None:
                 if self._outstanding == 0:
                     self.limit = self.limit or limit
                     return None
                 stop.check()
                 self._changed.wait(0.5)
             self._cost += cost
-            self._pictures += pictures
+            self._images += images
             self._outstanding += 1
-        return Reservation(self, cost, pictures)
+        return Reservation(self, cost, images)
 
     @property
-    def hit(self) -> bool:
-        """Whether a wall has left something out."""
+    def is_exhausted(self) -> bool:
+        """Whether a limit has left something out."""
         return self.limit is not None
 
-    def exhausted(self, limit: Limit) -> None:
-        """A wall left something out that was never tried to reserve here: it was shared out to workers."""
+    def mark_exhausted(self, limit: Limit) -> None:
+        """Note a limit that left something out before it was reserved here: the budget was divided among workers."""
         self.limit = self.limit or limit
 
     @property
@@ -73,45 +73,45 @@ class Budget:
 
     @property
     def used(self) -> tuple[float, int]:
-        """USD and pictures that are spent or set aside."""
+        """USD and images that are spent or reserved."""
         with self._changed:
-            return self._cost, self._pictures
+            return self._cost, self._images
 
-    def _exceeded(self, cost: float, pictures: int) -> Limit | None:
-        """The wall that an attempt at this price would cross."""
+    def _exceeded(self, cost: float, images: int) -> Limit | None:
+        """The limit that an attempt at this price would exceed."""
         total = self._cost + cost
         if self._max_cost is not None and total > self._max_cost + CENT_FRACTION:
             return "max_cost"
         if self._max_cost_per_run is not None and total - self._before > self._max_cost_per_run + CENT_FRACTION:
             return "max_cost_per_run"
-        if self._max_images is not None and self._pictures + pictures > self._max_images:
+        if self._max_images is not None and self._images + images > self._max_images:
             return "max_images"
         return None
 
-    def _settle(self, reservation: Reservation, *, cost: float, pictures: int) -> None:
+    def _settle(self, reservation: Reservation, *, cost: float, images: int) -> None:
         with self._changed:
             self._cost += cost - reservation.cost
-            self._pictures += pictures - reservation.pictures
+            self._images += images - reservation.images
             self._outstanding -= 1
             self._changed.notify_all()
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What one attempt holds. Exactly one of its methods is called."""
+    """Money and images that one attempt holds. Exactly one of its methods is called, once."""
 
     budget: Budget
     cost: float
-    pictures: int
+    images: int
 
-    def settle(self, cost: float, pictures: int) -> None:
-        """The attempt brought a result at this price."""
-        self.budget._settle(self, cost=cost, pictures=pictures)
+    def settle(self, cost: float, images: int) -> None:
+        """Replace the worst case by what the attempt cost and brought."""
+        self.budget._settle(self, cost=cost, images=images)
 
     def release(self) -> None:
-        """The attempt was refused: nothing is charged."""
-        self.budget._settle(self, cost=0.0, pictures=0)
+        """Give everything back: nothing was charged."""
+        self.budget._settle(self, cost=0.0, images=0)
 
-    def keep(self) -> None:
-        """Nobody knows whether it was charged: money and pictures stay set aside."""
-        self.budget._settle(self, cost=self.cost, pictures=self.pictures)
+    def hold(self) -> None:
+        """Count the worst case as spent: whether the attempt was charged is unknown."""
+        self.budget._settle(self, cost=self.cost, images=self.images)

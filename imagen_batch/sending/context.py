@@ -1,4 +1,4 @@
-"""What do all threads of a process share while they make pictures?"""
+"""Holds what all threads of a process share while they generate images."""
 
 from __future__ import annotations
 
@@ -22,42 +22,45 @@ from imagen_batch.sending.in_flight import InFlight
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 
-_MORE_FOR_EACH = 8  # threads
+_THREADS_PER_SPARE = 8
 
 
 def request_threads(settings: Settings) -> ThreadPoolExecutor:
-    """What makes requests. The governors bound what is in flight; a few more go on while others write and flush."""
-    most = settings.concurrency + settings.concurrency // _MORE_FOR_EACH
-    return ThreadPoolExecutor(most, thread_name_prefix="request")
+    """The threads that send requests.
+
+    The governors bound what is in flight. Spare threads start requests while others write and flush.
+    """
+    spare = settings.concurrency // _THREADS_PER_SPARE
+    return ThreadPoolExecutor(settings.concurrency + spare, thread_name_prefix="request")
 
 
 class Governors:
-    """The doors of a process, one for each model. `share` is the part of rate and concurrency that it has."""
+    """The governors of a process, one for each model. `share` is the process's part of rate and concurrency."""
 
     def __init__(self, settings: Settings, stop: Stop, *, share: float = 1.0) -> None:
         self._settings = settings
         self._stop = stop
         self._share = share
-        self._of: dict[str, Governor] = {}
+        self._by_model: dict[str, Governor] = {}
         self._lock = threading.Lock()
 
     def of(self, model: str) -> Governor:
-        """The one door for all requests to `model`."""
+        """The governor of all requests to `model`."""
         with self._lock:
-            if model not in self._of:
-                self._of[model] = self._made()
-            return self._of[model]
+            if model not in self._by_model:
+                self._by_model[model] = self._create()
+            return self._by_model[model]
 
     def resize(self, share: float) -> None:
-        """The process has another share now; 0 changes nothing, since it sends nothing then."""
+        """Change the process's share. 0 changes nothing: the process sends nothing then."""
         with self._lock:
             if share <= 0 or share == self._share:
                 return
             self._share = share
-            for governor in self._of.values():
+            for governor in self._by_model.values():
                 governor.resize(share)
 
-    def _made(self) -> Governor:
+    def _create(self) -> Governor:
         governor = Governor(
             per_minute=self._settings.requests_per_minute,
             images_per_minute=self._settings.images_per_minute,
@@ -71,10 +74,10 @@ class Governors:
 
 @dataclass(frozen=True)
 class SendingContext:
-    """Everything one process needs to turn requests into pictures.
+    """Everything one process needs to turn requests into images.
 
-    `tries` tells how many attempts earlier runs made for a request that has no result yet.
-    `seen` hears of each result, in the thread that recorded it.
+    `previous_attempts` returns how many attempts earlier runs made for a request that has no result yet.
+    `on_results` is called with the results of each request, in the thread that recorded them.
     """
 
     settings: Settings
@@ -86,19 +89,19 @@ class SendingContext:
     budget: Budget
     stop: Stop
     governors: Governors
-    tries: Callable[[ImageRequest], int] = lambda _request: 0
-    seen: Callable[[tuple[SampleResult, ...]], None] = lambda _samples: None
+    previous_attempts: Callable[[ImageRequest], int] = lambda _request: 0
+    on_results: Callable[[tuple[SampleResult, ...]], None] = lambda _samples: None
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
     in_flight: InFlight = field(default_factory=InFlight)
-    # Whole bodies are large: few threads unpack theirs while the others wait for the service.
+    # Bodies are large: few threads decode theirs while the others wait for the service.
     decode_slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
 
     def governor(self, model: str) -> Governor:
-        """The one door for all requests to `model`."""
+        """The governor of all requests to `model`."""
         return self.governors.of(model)
 
     def close(self) -> None:
-        """Flush the ledger and close the connections."""
+        """Close the connections, then flush and close the ledger."""
         self.transport.close()
         self.ledger.close()

@@ -1,4 +1,4 @@
-"""One request from start to finish; one shard from start to finish."""
+"""Generates and records the images of one request, or of one shard of requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from imagen_batch.errors import Fatal, Interrupted, Transient, storage_failure
+from imagen_batch.errors import Interrupted, StopRun, Transient, storage_failure
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests import single_sample
 from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, SampleResult
@@ -16,12 +16,15 @@ from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
 from imagen_batch.sending.samples import attempts_exhausted, not_generated, saved
 
-_Todo = tuple[ImageRequest, Mapping[str, int]]
-"""A request, and how often its samples were bought and could not be used, by kind of damage."""
+_Pending = tuple[ImageRequest, Mapping[str, int]]
+"""A request, and how often its images were paid for and could not be used, by kind of damage."""
 
 
 def generate_shard(requests: Sequence[ImageRequest], context: SendingContext, *, threads: Executor) -> None:
-    """Make all pictures of a shard in `threads`, which every shard of the process shares. Raises what is a bug."""
+    """Generate all images of a shard in `threads`, which all shards of the process share.
+
+    Raises the first exception of a request; any exception is a bug.
+    """
     futures = [threads.submit(generate, request, context) for request in requests]
     errors = [error for future in futures if (error := future.exception()) is not None]
     if errors:
@@ -29,80 +32,84 @@ def generate_shard(requests: Sequence[ImageRequest], context: SendingContext, *,
 
 
 def generate(request: ImageRequest, context: SendingContext) -> None:
-    """Make the pictures of one request and record what became of each.
+    """Generate the images of one request and record the result of each sample.
 
-    Returns without a record where the run stops or the budget ends first. What it raises is a bug, and ends the run.
+    Returns without a record where the run stops or the budget is exhausted first. Any exception is a bug, and stops
+    the run.
     """
-    todo: list[_Todo] = [(request, Counter())]
+    pending: list[_Pending] = [(request, Counter())]
     try:
-        while todo and not context.stop.is_set:
-            todo += _run_once(*todo.pop(), context)
+        while pending and not context.stop.is_set:
+            pending += _run_once(*pending.pop(), context)
     except Exception as error:
-        context.stop.fail(Fatal(f"a bug: {error!r}", kind="bug", outcome="bug", exit_code=1))
+        context.stop.fail(StopRun(f"a bug: {error!r}", cause="bug", exit_code=1))
         raise
 
 
-def _run_once(request: ImageRequest, damages: Mapping[str, int], context: SendingContext) -> list[_Todo]:
-    """Settle one request; returns what has to be asked for once more."""
-    attempts = RetryingRequest(request, context, damages=damages)
+def _run_once(request: ImageRequest, damages: Mapping[str, int], context: SendingContext) -> list[_Pending]:
+    """Send one request until it has a result. Returns requests for the samples that are worth another purchase."""
+    retrying = RetryingRequest(request, context, damages=damages)
     try:
-        return _attempt_and_record(request, attempts, context)
+        return _attempt_and_record(request, retrying, context)
     except (Interrupted, OverBudget):
         return []
     except OSError as error:
         context.stop.fail(storage_failure(error))
         return []
     finally:
-        context.store.room.release(request.key)
+        context.store.disk_space.release(request.key)
 
 
-def _attempt_and_record(request: ImageRequest, attempts: RetryingRequest, context: SendingContext) -> list[_Todo]:
+def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, context: SendingContext) -> list[_Pending]:
     try:
-        answer = attempts.answer()
+        answer = retrying.run()
     except Transient as error:
-        uncertain = attempts.uncertain
+        uncertain = retrying.uncertain
         samples = tuple(
-            attempts_exhausted(number, error, attempts.trace, uncertain=uncertain) for number in request.numbers
+            attempts_exhausted(number, error, retrying.trace, uncertain=uncertain) for number in request.numbers
         )
-        _record(request, samples, attempts.trace, context)
+        _record(request, samples, retrying.trace, context)
         return []
-    _record(request, _samples(request, answer, context), attempts.trace, context)
-    return [(single_sample(request, damaged.number), attempts.damages) for damaged in answer.damaged]
+    _record(request, _samples(request, answer, context), retrying.trace, context)
+    return [(single_sample(request, damaged.number), retrying.damages) for damaged in answer.damaged]
 
 
 def _record(
     request: ImageRequest, samples: tuple[SampleResult, ...], trace: RequestTrace, context: SendingContext
 ) -> None:
     try:
-        context.ledger.done(request, samples, trace)
+        context.ledger.record_result(request, samples, trace)
     except OSError as error:
-        context.store.room.release_ballast()
+        context.store.disk_space.release_ballast()
         context.stop.fail(storage_failure(error))
         context.ledger.flush()
-    context.store.clear(request.key, [sample.number for sample in samples if sample.file])
-    context.seen(samples)
+    context.store.clear_staging(request.key, [sample.number for sample in samples if sample.file])
+    context.on_results(samples)
 
 
 def _samples(request: ImageRequest, answer: Answer, context: SendingContext) -> tuple[SampleResult, ...]:
-    share = None if answer.usd is None else answer.usd / max(1, len(answer.pictures))
-    made = [_made(request, checked, context, cost=(share, answer.cost_is)) for checked in answer.pictures]
-    # Without a picture what the request cost (its input) stands at the first sample.
-    rest = [0.0 if made or index else answer.usd for index in range(len(answer.missing))]
-    lacking = [not_generated(*one, cost=(usd, answer.cost_is)) for one, usd in zip(answer.missing, rest, strict=True)]
-    return tuple(sorted((*made, *lacking), key=lambda sample: sample.number))
+    share = None if answer.usd is None else answer.usd / max(1, len(answer.images))
+    with_image = [_save(request, image, context, cost=(share, answer.cost_is)) for image in answer.images]
+    # Where no image came, the first sample carries what the request cost (its input).
+    costs = [0.0 if with_image or index else answer.usd for index in range(len(answer.missing))]
+    without = [
+        not_generated(number, missing, cost=(usd, answer.cost_is))
+        for (number, missing), usd in zip(answer.missing, costs, strict=True)
+    ]
+    return tuple(sorted((*with_image, *without), key=lambda sample: sample.number))
 
 
-def _made(
-    request: ImageRequest, checked: ValidImage, context: SendingContext, *, cost: tuple[float | None, CostIs]
+def _save(
+    request: ImageRequest, image: ValidImage, context: SendingContext, *, cost: tuple[float | None, CostIs]
 ) -> SampleResult:
-    facts, picture = checked.facts, checked.picture
-    name = request.name(checked.number) + facts.extension
-    file, trouble = context.store.put(picture.data, key=request.key, number=checked.number, name=name)
+    info, picture = image.info, image.picture
+    name = request.name(image.number) + info.extension
+    file, trouble = context.store.save(picture.data, key=request.key, number=image.number, name=name)
     if trouble is not None:
         context.stop.fail(storage_failure(trouble))
-    error, error_kind = _about_type(picture, facts)
+    error, error_kind = _type_issue(picture, info)
     return replace(
-        saved(checked.number, file, facts, cost=cost),
+        saved(image.number, file, info, cost=cost),
         finish_reason=picture.finish_reason,
         safety=picture.safety,
         note=picture.note,
@@ -111,10 +118,10 @@ def _made(
     )
 
 
-def _about_type(picture: Picture, facts: ImageInfo) -> tuple[str | None, str | None]:
-    """What a user should know about the type of a picture that is there: an error text and its kind."""
-    if contradicts(picture.mime_type, facts):
+def _type_issue(picture: Picture, info: ImageInfo) -> tuple[str | None, str | None]:
+    """What is unusual about the type of a saved image: a text for the user and an error kind."""
+    if contradicts(picture.mime_type, info):
         return f"the service said {picture.mime_type}", "mime_mismatch"
-    if is_rare(facts):
-        return f"the service sent {facts.mime_type}, which some tools do not read", "rare_format"
+    if is_rare(info):
+        return f"the service sent {info.mime_type}, which some tools do not read", "rare_format"
     return None, None

@@ -1,22 +1,30 @@
-"""The door that every attempt passes: may it start now?
+"""Makes attempts wait until they may start.
 
-One for each (provider, model) of a process, shared by all threads. Threads queue at the door and only the
-first of them watches the clock. What the service says moves the pace for everyone (`pace.py`).
+There is one governor for each model of a process, shared by all threads. Waiting threads queue, and only the first
+one watches the clock. What the service answers moves the pace for all of them (`pace.py`).
 """
 
 from __future__ import annotations
 
+import enum
 import threading
 import time
 from collections.abc import Callable
 
-from imagen_batch.errors import Fatal, RateLimited, Transient
+from imagen_batch.errors import RateLimited, StopRun, Transient
 from imagen_batch.sending.pace import Pace, Permit
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import span
 
-_SURELY_AN_OUTAGE_S = 30.0  # a few rows that fail of themselves are over sooner
-_LONGEST_NAP_S = 0.5  # a stop from a signal handler can't notify: look for it this often
+_SURELY_AN_OUTAGE_S = 30.0  # a few rows that fail for reasons of their own are over sooner
+_LONGEST_NAP_S = 0.5  # a stop from a signal handler can't notify: check for it this often
+
+
+class FailureCause(enum.Enum):
+    """What a failed attempt is blamed on. Only failures of the request itself use up its attempts."""
+
+    REQUEST = enum.auto()
+    OUTAGE = enum.auto()
 
 
 class Governor:
@@ -38,12 +46,12 @@ class Governor:
         self._outage_limit = outage_limit
         self._stop = stop
         self._clock = clock
-        self._door = threading.Lock()
+        self._turn = threading.Lock()
         self._changed = threading.Condition()
 
     def acquire(self, *, images: int = 1) -> Permit:
-        """Wait for leave to start an attempt for so many images. Raises Interrupted on a stop."""
-        with self._door, self._changed:
+        """Wait until an attempt for this many images may start. Raises Interrupted on a stop."""
+        with self._turn, self._changed:
             while True:
                 self._stop.check()
                 now = self._clock()
@@ -52,46 +60,46 @@ class Governor:
                     return self._pace.start(now, images=images)
                 self._changed.wait(min(wait, _LONGEST_NAP_S))
 
-    def succeeded(self, permit: Permit) -> None:
+    def record_success(self, permit: Permit) -> None:
         """The service answered."""
         with self._changed:
-            self._pace.succeeded(permit, self._clock())
+            self._pace.record_success(permit, self._clock())
             self._changed.notify()
 
-    def failed(self, permit: Permit, error: Transient) -> bool:
-        """The attempt failed in a way that may pass. True when it should not count against its request.
+    def record_failure(self, permit: Permit, error: Transient) -> FailureCause:
+        """The attempt failed in a way that may pass.
 
-        Raises Fatal once nothing has succeeded for the outage limit.
+        Raises Fatal once nothing has succeeded for longer than the outage limit.
         """
         with self._changed:
             now = self._clock()
             if isinstance(error, RateLimited):
-                self._pace.limited(permit, now, retry_after=error.retry_after, per_minute=error.per_minute)
+                self._pace.record_limit(permit, now, retry_after=error.retry_after, per_minute=error.per_minute)
             else:
-                self._pace.failed(now)
+                self._pace.record_failure(now)
             self._changed.notify()
-            if self._pace.outage and self._pace.failing_for(now) > self._outage_limit:
-                raise _outage(error, self._pace.failing_for(now))
-            return self._pace.outage and self._pace.failing_for(now) > _SURELY_AN_OUTAGE_S
+            failing_s = self._pace.failing_for(now)
+            if self._pace.outage and failing_s > self._outage_limit:
+                raise _outage(error, failing_s)
+            is_outage = self._pace.outage and failing_s > _SURELY_AN_OUTAGE_S
+            return FailureCause.OUTAGE if is_outage else FailureCause.REQUEST
+
+    def record_cancellation(self) -> None:
+        """The attempt ended without saying anything about the service's health."""
+        with self._changed:
+            self._pace.record_cancellation()
+            self._changed.notify()
 
     def resize(self, share: float) -> None:
-        """Others use the account, too: let in such a part of what may be let in."""
+        """Use this part of the account's rate and concurrency from now on; other processes use the rest."""
         with self._changed:
             self._pace.resize(share)
             self._changed.notify()
 
-    def cancelled(self) -> None:
-        """The attempt ended without telling anything about the service's health."""
-        with self._changed:
-            self._pace.cancelled()
-            self._changed.notify()
 
-
-def _outage(error: Transient, seconds: float) -> Fatal:
-    return Fatal(
+def _outage(error: Transient, seconds: float) -> StopRun:
+    return StopRun(
         f"nothing has succeeded for {span(seconds)}; the last error was: {error}",
-        kind="outage",
-        outcome="outage",
+        cause="outage",
         exit_code=75,
-        http_status=error.http_status,
     )

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 
 class InFlight:
-    """How many images are being requested at the moment, over all threads."""
+    """The number of images that are being requested at the moment, over all threads."""
 
     def __init__(self) -> None:
         self.images = 0
         self._lock = threading.Lock()
 
     @contextmanager
-    def holding(self, images: int) -> Iterator[None]:
-        """Count so many images while the block lasts."""
+    def hold(self, images: int) -> Iterator[None]:
+        """Count this many images while the block lasts."""
         self._add(images)
         try:
             yield

@@ -1,7 +1,7 @@
-"""Sends one request, attempt after attempt, until the service gave an answer to record.
+"""Sends one request, attempt after attempt, until there is an answer to record.
 
-The only retry layer there is. An image that came whole but is not accepted would probably come in the same form
-again: the same kind of damage is bought twice at most.
+This is the only retry layer. An image that arrived whole but can't be used would probably arrive in the same form
+again, so the same kind of damage is paid for twice at most.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from imagen_batch.errors import AttemptError, Fatal, Interrupted, RateLimited, Transient
+from imagen_batch.errors import AttemptError, Fatal, Interrupted, InvalidImage, RateLimited, Transient
 from imagen_batch.images.quarantine import quarantine
 from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.providers.redaction import redact_error, redact_reply
@@ -23,244 +23,250 @@ from imagen_batch.providers.wire.errors import read_error
 from imagen_batch.records import CostIs, ImageRequest, NoImage, Picture, Reply, RequestTrace
 from imagen_batch.sending.attempt import Attempt, begin_attempt
 from imagen_batch.sending.context import SendingContext
+from imagen_batch.sending.governor import FailureCause
 from imagen_batch.text import plural
 
-_LONGEST_HINT_S = 120.0  # a service that wants a longer pause for one request is not waited for (api: 10)
-_LIMITED_COUNTS = 0.25  # a 429 is about the account: it wears a request out less than its own failures do
-_MOST_DOUBLINGS = 60  # any longest wait is reached by then, and a float still holds the number
-_NEVER_AGAIN = ("reply_too_large",)  # would come, and be paid, just the same
-_SAME_DAMAGE_MAX = 2  # purchases: once more may cure what happened on the way, never what the service does
-_WHOLE_REPLY = "bad_reply"  # the kind of a reply that came whole and can't be read
+_LONGEST_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (api: 10)
+_RATE_LIMIT_WEIGHT = 0.25  # of an attempt: a 429 is about the account, not about this request
+_MOST_DOUBLINGS = 60  # beyond any maximum wait, and still within the range of a float
+_NOT_RETRIED = ("reply_too_large",)  # the next reply would be as large, and charged as well
+_SAME_DAMAGE_MAX = 2  # purchases: a second one may fix a transfer problem, more would not fix the service
+_WHOLE_REPLY = "bad_reply"  # error kind of a reply that arrived whole and can't be parsed
 
 
 @dataclass(frozen=True, slots=True)
 class ValidImage:
-    """A picture that came whole, with what its bytes say."""
+    """An image that arrived whole, with what its bytes say."""
 
     number: int
     picture: Picture
-    facts: ImageInfo
+    info: ImageInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A picture that came and can't be used."""
+    """An image that arrived and can't be used."""
 
     number: int
     kind: str
     message: str
-    kept: str | None = None  # the file in quarantine
+    quarantined_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request's last attempt brought. `damaged` are samples to ask for again."""
+    """What a request's last attempt brought. `damaged` are samples to request again."""
 
-    pictures: tuple[ValidImage, ...]
+    images: tuple[ValidImage, ...]
     missing: tuple[tuple[int, NoImage], ...]
     damaged: tuple[Damaged, ...]
-    usd: float | None  # for all of it; None where no price is known
+    usd: float | None  # for the whole answer; None where no price is known
     cost_is: CostIs
 
 
-class NoPicture(Transient):
-    """The service answered without a picture, and asking once more may bring one."""
+class NoImageYet(Transient):
+    """The service answered without an image, and another attempt may bring one."""
 
     def __init__(self) -> None:
-        super().__init__("no picture came", kind="no_image", http_status=200)
+        super().__init__("no image came", kind="no_image", http_status=200)
 
 
 class RetryingRequest:
-    """The attempts of one request. `trace` tells how they went.
+    """The attempts of one request, summarized in `trace`.
 
-    `damages` counts, by kind, how often its samples were bought and could not be used. `uncertain` is True once an
-    attempt ended whose price nobody knows.
+    `damages` counts, by kind, how often images of the request were paid for and could not be used. `uncertain` is
+    True once an attempt ended that may have been charged.
     """
 
     def __init__(
         self, request: ImageRequest, context: SendingContext, *, damages: Mapping[str, int] | None = None
     ) -> None:
         self._request = request
-        self._studio = context
+        self._context = context
         self.damages = Counter(damages or {})
         self.uncertain = False
-        self._counted = 0.0
+        self._counted = 0.0  # attempts that count against max_attempts
         self._empty_answers = 0
-        self._renewed = False
-        self.trace = RequestTrace(key=request.key, attempts=context.tries(request))
+        self._token_renewed = False
+        self.trace = RequestTrace(key=request.key, attempts=context.previous_attempts(request))
 
-    def answer(self) -> Answer:
-        """The service's answer.
+    def run(self) -> Answer:
+        """Send the request until it is answered, and return the answer.
 
-        Raises the last Transient when attempts are used up, OverBudget when the next one can't be paid, and
-        Interrupted when the run stops first (also for what stops it: a Fatal is handed to the run's stop).
+        Raises the last Transient when attempts are used up, OverBudget when the next one can't be paid for, and
+        Interrupted when the run stops first. A Fatal goes to the run's Stop, and Interrupted is raised for it, too.
         """
         retrying = Retrying(
-            retry=retry_if_exception(self._may_pass),
-            stop=lambda _state: self._counted >= self._studio.settings.max_attempts,
+            retry=retry_if_exception(self._should_retry),
+            stop=lambda _state: self._counted >= self._context.settings.max_attempts,
             wait=self._wait,
-            sleep=self._studio.stop.sleep,
+            sleep=self._context.stop.sleep,
             reraise=True,
         )
-        return retrying(self._attempt)
+        return retrying(self._make_attempt)
 
-    def _attempt(self) -> Answer:
-        started = self._studio.clock()
+    def _make_attempt(self) -> Answer:
+        started = self._context.clock()
         try:
-            with begin_attempt(self._request, self._studio, attempt=self.trace.attempts + 1) as tab:
-                self._begun(tab.at)
-                return self._exchange(tab)
+            with begin_attempt(self._request, self._context, number=self.trace.attempts + 1) as attempt:
+                self._count_attempt(attempt.started_at)
+                return self._exchange(attempt)
         except Fatal as error:
-            raise self._fatal(error) from error
+            raise self._handle_fatal(error) from error
         finally:
-            now = self._studio.clock()
+            now = self._context.clock()
             self.trace = replace(self.trace, finished_at=now, latency_s=round(now - started, 4))
 
-    def _exchange(self, tab: Attempt) -> Answer:
+    def _exchange(self, attempt: Attempt) -> Answer:
         try:
             answer = self._read(self._post())
         except Transient as error:
             self.uncertain |= error.maybe_charged
             self.damages[error.kind] += error.kind == _WHOLE_REPLY
-            counts = tab.failed(error) or error.maybe_charged  # what may have cost money always counts
-            self._counted += counts * (_LIMITED_COUNTS if isinstance(error, RateLimited) else 1)
+            cause = attempt.fail(error)
+            if cause is FailureCause.REQUEST or error.maybe_charged:
+                self._counted += _RATE_LIMIT_WEIGHT if isinstance(error, RateLimited) else 1
             raise
         except Fatal as error:
-            tab.refused(error)
+            attempt.refuse(error)
             raise
         self._counted += 1
         if answer.damaged:
-            return self._without_damaged(answer, tab)
+            return self._handle_damaged(answer, attempt)
         if self._should_ask_again(answer):
             self._empty_answers += 1
-            tab.no_image(NoPicture(), usd=answer.usd)
-            raise NoPicture
-        tab.answered(usd=answer.usd, pictures=len(answer.pictures))
+            attempt.close_without_image(NoImageYet(), usd=answer.usd)
+            raise NoImageYet
+        attempt.complete(usd=answer.usd, images=len(answer.images))
         return answer
 
-    def _without_damaged(self, answer: Answer, tab: Attempt) -> Answer:
-        """Ask again for all, or leave to the caller what is worth asking for alone; the rest is given up."""
+    def _handle_damaged(self, answer: Answer, attempt: Attempt) -> Answer:
+        """Retry the whole request where nothing of the answer can be used.
+
+        Otherwise return the answer, with `damaged` reduced to samples that are worth another purchase of their own.
+        """
         self.damages.update({damaged.kind for damaged in answer.damaged})
         first = answer.damaged[0]
         error = Transient(first.message, kind=first.kind, http_status=200, maybe_charged=True)
-        if not (answer.pictures or answer.missing):
-            again = self._counted < self._studio.settings.max_attempts and self._may_pass(error)
+        if not (answer.images or answer.missing):
+            retry = self._counted < self._context.settings.max_attempts and self._should_retry(error)
             self.uncertain |= answer.usd is None
-            tab.unusable(error, usd=answer.usd, recorded=not again)
-            if again:
+            attempt.close_unusable(error, usd=answer.usd, recorded=not retry)
+            if retry:
                 raise error
-            return self._given_up(answer, answer.damaged)
-        tab.answered(usd=answer.usd, pictures=len(answer.pictures))
-        worn_out = [each for each in answer.damaged if self.damages[each.kind] >= _SAME_DAMAGE_MAX]
-        return self._given_up(answer, tuple(worn_out))
+            return self._give_up(answer, answer.damaged)
+        attempt.complete(usd=answer.usd, images=len(answer.images))
+        bought_often = [damaged for damaged in answer.damaged if self.damages[damaged.kind] >= _SAME_DAMAGE_MAX]
+        return self._give_up(answer, tuple(bought_often))
 
-    def _given_up(self, answer: Answer, given_up: tuple[Damaged, ...]) -> Answer:
-        missing = [(each.number, self._unaccepted(each)) for each in given_up]
-        left = tuple(each for each in answer.damaged if each not in given_up)
-        return replace(answer, missing=(*answer.missing, *missing), damaged=left)
+    def _give_up(self, answer: Answer, given_up: tuple[Damaged, ...]) -> Answer:
+        missing = [(damaged.number, self._as_failed(damaged)) for damaged in given_up]
+        remaining = tuple(damaged for damaged in answer.damaged if damaged not in given_up)
+        return replace(answer, missing=(*answer.missing, *missing), damaged=remaining)
 
-    def _unaccepted(self, damaged: Damaged) -> NoImage:
+    def _as_failed(self, damaged: Damaged) -> NoImage:
         reason = f"{damaged.message} ({damaged.kind}, {plural(self.trace.attempts, 'attempt')})"
-        if damaged.kept:
-            reason += f"; what came is kept as {damaged.kept}"
+        if damaged.quarantined_as:
+            reason += f"; the damaged data is kept as {damaged.quarantined_as}"
         return NoImage("failed", kind="transient_exhausted", reason=reason)
 
-    def _begun(self, at: float) -> None:
+    def _count_attempt(self, at: float) -> None:
         self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=self.trace.sent_at or at)
 
     def _post(self) -> RawReply:
-        request, provider = self._request, self._studio.provider
+        request, provider = self._request, self._context.provider
         dialect = DIALECTS[request.dialect]
         payload = orjson.dumps(dialect.encode(request, vertex=provider.vertex))
         headers = {"x-imagen-batch-sample": str(request.first)} if provider.name == "simulator" else None
-        return self._studio.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
+        return self._context.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
 
     def _read(self, raw: RawReply) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)
-        with self._studio.decode_slots:
-            return self._checked(self._decoded(raw))
+        with self._context.decode_slots:
+            return self._check(self._decode(raw))
 
-    def _decoded(self, raw: RawReply) -> Reply:
-        """What the service said, without the key: the one door where its words become ours."""
-        asked, clean = self._request.samples, self._studio.provider.credential.redact
+    def _decode(self, raw: RawReply) -> Reply:
+        """The service's reply, with the key redacted wherever the service repeats it."""
+        samples, clean = self._request.samples, self._context.provider.credential.redact
         try:
-            if raw.status == 200:
-                reply = DIALECTS[self._request.dialect].decode(raw.body, asked=asked)
+            if 200 <= raw.status < 300:  # some gateways answer 201 or 203
+                reply = DIALECTS[self._request.dialect].decode(raw.body, requested=samples)
             else:
-                reply = read_error(raw.status, raw.headers, raw.body, asked=asked)
+                reply = read_error(raw.status, raw.headers, raw.body, requested=samples)
         except AttemptError as error:
             redact_error(error, clean)
             raise
         return redact_reply(reply, clean)
 
-    def _checked(self, reply: Reply) -> Answer:
-        pictures, missing, damaged = [], [], []
+    def _check(self, reply: Reply) -> Answer:
+        images, missing, damaged = [], [], []
         spare = list(reply.spare)
         for number, sample in zip(self._request.numbers, reply.samples, strict=True):
-            found = self._look_at(number, sample, spare)
-            if isinstance(found, ValidImage):
-                pictures.append(found)
-            elif isinstance(found, Damaged):
-                damaged.append(found)
+            checked = self._validate_or_replace(number, sample, spare)
+            if isinstance(checked, ValidImage):
+                images.append(checked)
+            elif isinstance(checked, Damaged):
+                damaged.append(checked)
             else:
-                missing.append((number, found))
+                missing.append((number, checked))
         for picture in spare:
-            self._keep_aside(self._request.first, picture)
-        model, size = self._studio.models[self._request.model], self._request.options.image_size
-        usd, cost_is = model.cost(reply.usage, size=size, pictures=len(pictures) + len(damaged))
-        return Answer(tuple(pictures), tuple(missing), tuple(damaged), usd, cost_is)
+            self._quarantine(self._request.first, picture)
+        model, size = self._context.models[self._request.model], self._request.options.image_size
+        usd, cost_is = model.cost(reply.usage, size=size, images=len(images) + len(damaged))
+        return Answer(tuple(images), tuple(missing), tuple(damaged), usd, cost_is)
 
-    def _look_at(
+    def _validate_or_replace(
         self, number: int, sample: Picture | NoImage, spare: list[Picture]
     ) -> ValidImage | Damaged | NoImage:
-        """The sample's picture, or one that came beyond those asked for where its own can't be used."""
-        found = self._inspected(number, sample)
-        while spare and isinstance(found, Damaged):
-            found = self._inspected(number, spare.pop())
-        return found
+        """Check a sample. A damaged image is replaced by a sound one of those that came beyond the requested ones."""
+        checked = self._validate(number, sample)
+        while spare and isinstance(checked, Damaged):
+            checked = self._validate(number, spare.pop())
+        return checked
 
-    def _inspected(self, number: int, sample: Picture | NoImage) -> ValidImage | Damaged | NoImage:
+    def _validate(self, number: int, sample: Picture | NoImage) -> ValidImage | Damaged | NoImage:
         if isinstance(sample, NoImage):
             return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
         try:
             return ValidImage(number, sample, validate(sample.data))
-        except Transient as error:
-            return Damaged(number, error.kind, str(error), kept=self._keep_aside(number, sample))
+        except InvalidImage as error:
+            return Damaged(number, error.kind, str(error), quarantined_as=self._quarantine(number, sample))
 
-    def _keep_aside(self, number: int, picture: Picture) -> str | None:
-        return quarantine(self._studio.store.storage, picture.data, key=self._request.key, number=number)
+    def _quarantine(self, number: int, picture: Picture) -> str | None:
+        return quarantine(self._context.store.storage, picture.data, key=self._request.key, number=number)
 
-    def _fatal(self, error: Fatal) -> Transient | Interrupted:
+    def _handle_fatal(self, error: Fatal) -> Transient | Interrupted:
+        """The error to raise for a Fatal: a Transient after the token was renewed, else Interrupted."""
         try:
-            if error.refreshable and not self._renewed and self._studio.provider.credential.refresh():
-                self._renewed = True
-                return Transient("the access token had ended; it was renewed", kind="token_renewed")
-        except Transient as hiccup:  # of the token service
+            if error.refreshable and not self._token_renewed and self._context.provider.credential.refresh():
+                self._token_renewed = True
+                return Transient("the access token had expired; it was renewed", kind="token_renewed")
+        except Transient as token_service_error:
             self._counted += 1
-            return hiccup
+            return token_service_error
         except Fatal as refusal:
             error = refusal
-        self._studio.stop.fail(error)
+        self._context.stop.fail(error)
         return Interrupted()
 
     def _should_ask_again(self, answer: Answer) -> bool:
-        if answer.pictures or self._counted >= self._studio.settings.max_attempts:
+        if answer.images or self._counted >= self._context.settings.max_attempts:
             return False
         return self._empty_answers < min(missing.again for _, missing in answer.missing)
 
-    def _may_pass(self, error: BaseException) -> bool:
-        if not isinstance(error, Transient) or error.kind in _NEVER_AGAIN:
+    def _should_retry(self, error: BaseException) -> bool:
+        if not isinstance(error, Transient) or error.kind in _NOT_RETRIED:
             return False
         if self.damages[error.kind] >= _SAME_DAMAGE_MAX:
             return False
-        return not (error.maybe_charged and self._studio.settings.on_unknown == "hold")
+        return not (error.maybe_charged and self._context.settings.on_unknown == "hold")
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, RateLimited):
-            return 0.0  # the governor holds everyone
+            return 0.0  # the governor holds all requests
         if isinstance(error, Transient) and error.retry_after is not None:
             return min(error.retry_after, _LONGEST_HINT_S)
-        settings = self._studio.settings
+        settings = self._context.settings
         doubled = settings.wait_initial * 2.0 ** min(state.attempt_number - 1, _MOST_DOUBLINGS)
-        return float(min(doubled, settings.wait_max) * (0.5 + self._studio.rng()))
+        return float(min(doubled, settings.wait_max) * (0.5 + self._context.rng()))

@@ -8,24 +8,25 @@ from imagen_batch.records import CostIs, NoImage, Outcome, RequestTrace, SampleR
 from imagen_batch.text import plural
 
 
-def saved(number: int, file: str, facts: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
-    """The record of a picture that is in the folder."""
+def saved(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
+    """The result of a sample whose image is in the folder."""
     return SampleResult(
         number=number,
         status="ok",
         file=file,
-        mime_type=facts.mime_type,
-        width=facts.width,
-        height=facts.height,
-        bytes=facts.bytes,
-        sha256=facts.sha256,
-        c2pa=facts.c2pa,
+        mime_type=info.mime_type,
+        width=info.width,
+        height=info.height,
+        bytes=info.bytes,
+        sha256=info.sha256,
+        c2pa=info.c2pa,
         cost_usd=cost[0],
         cost_is=cost[1],
     )
 
 
 def not_generated(number: int, missing: NoImage, *, cost: tuple[float | None, CostIs]) -> SampleResult:
+    """The result of a sample that the service answered without an image."""
     failed = missing.outcome == "failed"
     return SampleResult(
         number=number,
@@ -44,6 +45,7 @@ def not_generated(number: int, missing: NoImage, *, cost: tuple[float | None, Co
 
 
 def attempts_exhausted(number: int, error: Transient, trace: RequestTrace, *, uncertain: bool) -> SampleResult:
+    """The result of a sample whose last attempt failed. `uncertain`: some attempt may have been charged."""
     status: Outcome = "unknown" if error.lost else "failed"
     return SampleResult(
         number=number,

@@ -1,31 +1,31 @@
-"""Has the run been told to stop, and why?
+"""Tells all threads of a run that it is stopping, and why.
 
-One object for all threads: what waits, waits on it, so that nothing outlives a Ctrl-C.
+Whatever waits, waits on this one object, so that nothing outlives a Ctrl-C.
 """
 
 from __future__ import annotations
 
 import threading
 
-from imagen_batch.errors import Fatal, Interrupted
+from imagen_batch.errors import Interrupted, StopRun
 
 
 class Stop:
     """A flag with a reason. The first reason stays; later ones change nothing.
 
-    A signal handler may call it at any point, also while the thread that it interrupts is inside one of these
-    methods: the lock is reentrant, and the reason is set in one step.
+    A signal handler may call any method at any point, also while the thread that it interrupts is inside one of
+    them: the lock is reentrant, and the reason is set in one step.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.RLock())
-        self._reason: dict[str, Fatal | int] = {}  # setdefault is one step, which no signal handler can divide
+        self._reason: dict[str, StopRun | int] = {}  # setdefault is atomic, also with regard to signal handlers
 
     @property
-    def fatal(self) -> Fatal | None:
+    def fatal(self) -> StopRun | None:
         """The error that ended the run; None where a signal did."""
         reason = self._reason.get("first")
-        return reason if isinstance(reason, Fatal) else None
+        return reason if isinstance(reason, StopRun) else None
 
     @property
     def signal(self) -> int | None:
@@ -38,12 +38,12 @@ class Stop:
         """True once the run is stopping."""
         return bool(self._reason)
 
-    def fail(self, error: Fatal) -> None:
-        """No attempt can succeed any more."""
+    def fail(self, error: StopRun) -> None:
+        """Stop the run because no attempt can succeed any more."""
         self._end(error)
 
     def interrupt(self, number: int) -> None:
-        """Somebody asked for an end."""
+        """Stop the run because of the signal with this number."""
         self._end(number)
 
     def check(self) -> None:
@@ -52,12 +52,12 @@ class Stop:
             raise Interrupted
 
     def sleep(self, seconds: float) -> None:
-        """Wait, but not beyond a stop. Raises Interrupted when one comes first."""
+        """Wait. Raises Interrupted as soon as the run is stopping."""
         with self._changed:
             if self._changed.wait_for(lambda: self.is_set, min(max(0.0, seconds), threading.TIMEOUT_MAX)):
                 raise Interrupted
 
-    def _end(self, reason: Fatal | int) -> None:
+    def _end(self, reason: StopRun | int) -> None:
         self._reason.setdefault("first", reason)
         with self._changed:
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""`python -m imagen_batch.simulator`."""
+"""Runs the simulator: `python -m imagen_batch.simulator`."""
 
 from imagen_batch.simulator.command import main
 

@@ -1,4 +1,4 @@
-"""An image service on this machine that speaks both dialects and can misbehave, as a server of its own."""
+"""Run a simulated image service on this machine, which speaks both dialects and can inject faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from imagen_batch.system.loopback import is_loopback
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serves until a signal, or with `--exit-with-stdin` until standard input ends. Returns the exit code."""
+    """Serve until a signal, or with `--exit-with-stdin` until standard input ends; returns the exit code."""
     parser = _parser()
     chosen = parser.parse_args(argv)
     if chosen.list_faults:
@@ -38,41 +38,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    # Unwinds the waiting thread. Setting the event it waits for would need a lock that it may hold.
+    # Ends the waiting thread. Setting the event would need a lock that this thread may hold.
     raise SystemExit(0)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="imagen-batch simulate", description=__doc__)
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
-    parser.add_argument("--port", type=_port, default=0, help="0 takes a free one")
+    parser.add_argument("--port", type=_port, default=0, help="0 chooses a free port")
     parser.add_argument("--faults", type=Path, metavar="FILE", help="JSON list of rules")
-    parser.add_argument("--list-faults", action="store_true", help="say which faults there are")
-    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that a picture takes")
+    parser.add_argument("--list-faults", action="store_true", help="list the faults and exit")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="S", help="seconds that each image takes")
     parser.add_argument("--requests-per-minute", type=_count, metavar="N")
-    parser.add_argument("--burst", type=_count, metavar="N", help="that many at once; default: a minute's")
+    parser.add_argument("--burst", type=_count, metavar="N", help="requests allowed at once; default: one minute's")
     parser.add_argument("--requests-per-day", type=_count, metavar="N")
-    parser.add_argument("--model", action="append", default=[], metavar="ID", help="one more model to serve")
-    parser.add_argument("--record", type=Path, metavar="DIR", help="write every exchange down")
-    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
+    parser.add_argument("--model", action="append", default=[], metavar="ID", help="serve this model, too")
+    parser.add_argument("--record", type=Path, metavar="DIR", help="record every exchange in this folder")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="exit when standard input closes")
     return parser
 
 
 def _loopback(host: str) -> str:
     if is_loopback(host):
         return host
-    raise argparse.ArgumentTypeError(f"{host} is no loopback address")
+    raise argparse.ArgumentTypeError(f"{host} is not a loopback address")
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is no port")
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
     return int(text)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
     return int(text)
 
 
@@ -91,14 +91,14 @@ def _simulator(chosen: argparse.Namespace) -> Simulator:
 
 
 def _stdin_end() -> threading.Event:
-    """An event that comes when standard input closes."""
+    """Return an event that is set when standard input closes."""
     ended = threading.Event()
     threading.Thread(target=_watch_stdin, args=(ended,), daemon=True).start()
     return ended
 
 
 def _watch_stdin(ended: threading.Event) -> None:
-    """Reads the descriptor itself: a reader blocked in `sys.stdin` would stand in the way of an exit."""
+    """Read the descriptor directly: a thread blocked in `sys.stdin` would prevent the exit."""
     while os.read(0, 4096):
         pass
     ended.set()

@@ -1,4 +1,4 @@
-"""How is the simulator started and stopped within a program?"""
+"""Starts and stops the simulator within a program."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imagen_batch.simulator.faults.rules import Mischief, read_rules
+from imagen_batch.simulator.faults.rules import FaultRules, read_rules
 from imagen_batch.simulator.journal import Journal
 from imagen_batch.simulator.quota import Quota
-from imagen_batch.simulator.server import Desk, Server
+from imagen_batch.simulator.server import Server, ServerContext
 from imagen_batch.simulator.service import Service
-from imagen_batch.simulator.usage_log import Bill, Delivered, Received, Tally
+from imagen_batch.simulator.usage_log import Bill, DeliveredImage, ReceivedRequest, UsageLog
 
 
 class Simulator:
@@ -24,10 +24,11 @@ class Simulator:
             requests.post(f"{sim.url}/v1beta/models/imagen-4.0-generate-001:predict", ...)
             assert sim.bill.total == 1
 
-    `faults` are rules (see `mischief`) or the path of a file of them, `latency` seconds, `record` a folder.
+    `faults` are rules (see `faults.rules`) or the path of a file with rules, `latency` is in seconds, `record` is a
+    folder.
     """
 
-    def __init__(  # noqa: PLR0913 - one keyword for each thing a service can be
+    def __init__(  # noqa: PLR0913 - one keyword for each property of a service
         self,
         *,
         faults: Sequence[Mapping[str, Any]] | Path = (),
@@ -43,35 +44,35 @@ class Simulator:
     ) -> None:
         rules = read_rules(json.loads(faults.read_text("utf-8")) if isinstance(faults, Path) else list(faults))
         quota = Quota(per_minute=requests_per_minute, burst=burst, per_day=requests_per_day, clock=clock)
-        service = Service(Mischief(rules), quota, extra_models=models)
-        self._tally = Tally()
+        service = Service(FaultRules(rules), quota, extra_models=models)
+        self._usage_log = UsageLog()
         journal = Journal(record) if record else None
-        self._server = Server((host, port), Desk(service, self._tally, latency, clock, journal))
+        self._server = Server((host, port), ServerContext(service, self._usage_log, latency, clock, journal))
 
     @property
     def url(self) -> str:
-        """The base URL, without a slash at its end."""
+        """The base URL, without a trailing slash."""
         return self._server.url
 
     @property
-    def requests(self) -> Sequence[Received]:
-        """Everything that arrived, oldest first."""
-        return tuple(self._tally.requests)
+    def requests(self) -> Sequence[ReceivedRequest]:
+        """All requests that arrived, oldest first."""
+        return tuple(self._usage_log.requests)
 
     @property
-    def pictures(self) -> Sequence[Delivered]:
-        """Every picture that went out, oldest first."""
-        return tuple(self._tally.delivered)
+    def pictures(self) -> Sequence[DeliveredImage]:
+        """All images that were sent, oldest first."""
+        return tuple(self._usage_log.delivered)
 
     @property
     def bill(self) -> Bill:
-        """What a service would charge so far."""
-        return self._tally.bill()
+        """What a service would have charged so far."""
+        return self._usage_log.bill()
 
     @property
     def stats(self) -> dict[str, Any]:
-        """What GET /_sim/stats says."""
-        return self._tally.stats()
+        """The content of GET /_sim/stats."""
+        return self._usage_log.stats()
 
     def __enter__(self) -> Self:
         self._server.start()

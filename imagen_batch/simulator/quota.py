@@ -1,4 +1,4 @@
-"""May this request pass, or is the account over a limit? For each model a bucket and a count of the day."""
+"""Enforces rate limits: a token bucket and a daily count for each model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACIFIC = "America/Los_Angeles"
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """Which limit stands in the way, and for how many seconds."""
+    """The limit that was reached, and the seconds until it allows the next request."""
 
     window: Literal["Minute", "Day"]
     limit: int
@@ -32,7 +32,7 @@ class _Account:
 
 @dataclass(slots=True)
 class Quota:
-    """Limits of one project; None: no such limit. `burst` requests may come at once (None: a minute's)."""
+    """Limits of one project; None means no limit. `burst` requests are allowed at once (None: one minute's)."""
 
     per_minute: int | None = None
     burst: int | None = None
@@ -42,7 +42,7 @@ class Quota:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def acquire(self, model: str) -> Exceeded | None:
-        """Lets a request pass and counts it, or says what it hit. What is refused costs nothing."""
+        """Count a request, or return the limit that it exceeds. A refused request is not counted."""
         with self._lock:
             now = self.clock()
             account = self._accounts.setdefault(model, _Account(self._room, now))

@@ -1,4 +1,4 @@
-"""How do requests come in and replies go out? HTTP/1.1 over loopback, a thread for every connection."""
+"""Serves HTTP/1.1 on loopback with one thread for each connection."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from typing import Any
 
 from imagen_batch.simulator.api.replies import Reply, html, reply_json
 from imagen_batch.simulator.service import Answer, Service
-from imagen_batch.simulator.usage_log import Received, Tally
+from imagen_batch.simulator.usage_log import ReceivedRequest, UsageLog
 from imagen_batch.system.loopback import is_loopback
 
-_MOST_BODY = 100 * 2**20  # api.md 8.1
-_POLL = 0.02  # seconds until a closing server is noticed
+_MAX_BODY_BYTES = 100 * 2**20  # (api: 8.1)
+_POLL_S = 0.02  # how soon the server notices that it is closing
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What every connection works with. `latency` is how many seconds a 200 takes at least."""
+class ServerContext:
+    """What all connections share. `latency` is the least number of seconds that a 200 takes."""
 
     service: Service
-    tally: Tally
+    usage_log: UsageLog
     latency: float = 0.0
     clock: Callable[[], float] = time.time
-    journal: Callable[[Received, Answer, int], None] | None = None
+    journal: Callable[[ReceivedRequest, Answer, int], None] | None = None
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Listens from construction on, serves after `start`, and after `close` holds no thread and no socket."""
+    """Listens from construction on and serves after `start`; `close` ends all threads and sockets."""
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self, address: tuple[str, int], desk: Desk) -> None:
+    def __init__(self, address: tuple[str, int], context: ServerContext) -> None:
         if not is_loopback(address[0]):
             raise ValueError(f"the simulator listens on loopback only, not on {address[0]}")
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
-        self.desk = desk
+        self.context = context
         self.closing = threading.Event()
         self._open: dict[threading.Thread, socket.socket] = {}
-        self._loop = threading.Thread(target=self.serve_forever, args=(_POLL,), daemon=True, name="simulator")
+        self._loop = threading.Thread(target=self.serve_forever, args=(_POLL_S,), daemon=True, name="simulator")
         super().__init__(address, _Connection)
 
     @property
     def url(self) -> str:
-        """Where to reach it."""
+        """The server's base URL."""
         host, port = self.server_address[:2]
         shown = f"[{host!s}]" if self.address_family == socket.AF_INET6 else str(host)
         return f"http://{shown}:{port}"
 
     def start(self) -> None:
-        """Begins to serve, in threads."""
+        """Start to serve, in threads."""
         self._loop.start()
 
     def close(self) -> None:
-        """Ends every connection at once and waits for the threads."""
+        """Close all connections at once and wait for the threads."""
         self.closing.set()
         self.shutdown()
         self.server_close()
@@ -75,7 +75,7 @@ class Server(socketserver.ThreadingTCPServer):
         self._loop.join(timeout=5)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """One thread for the connection, known so that it can be ended."""
+        """Start a thread for the connection and keep its socket, so that `close` can end it."""
         thread = threading.Thread(target=self._serve, args=(request, client_address), daemon=True)
         self._open[thread] = request
         thread.start()
@@ -87,13 +87,13 @@ class Server(socketserver.ThreadingTCPServer):
             self._open.pop(threading.current_thread(), None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news; anything else is a bug and shows itself."""
+        """Ignore clients that hang up; any other error is a bug and is printed."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 class _SocketWire:
-    """A client's end as `transfers` sees it."""
+    """A connection as `broken_transfers` uses it."""
 
     def __init__(
         self, connection: socket.socket, closing: threading.Event, *, before_first: Callable[[], None]
@@ -123,15 +123,15 @@ class _Connection(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] == "/_sim/stats":
-            self._send(reply_json(self.server.desk.tally.stats()))
+            self._send(reply_json(self.server.context.usage_log.stats()))
         else:
             self._exchange(b"")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _MOST_BODY:
+        if not length.isdecimal() or int(length) > _MAX_BODY_BYTES:
             self.close_connection = True
-            return self._send(_unreadable(length))
+            return self._send(_reject_length(length))
         body = self.rfile.read(int(length))
         if len(body) == int(length):
             return self._exchange(body)
@@ -139,22 +139,22 @@ class _Connection(BaseHTTPRequestHandler):
         return None
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """The tally is the log."""
+        """Print nothing: the usage log has everything."""
 
     def _exchange(self, body: bytes) -> None:
-        desk = self.server.desk
+        context = self.server.context
         headers = {name.lower(): value for name, value in self.headers.items()}
-        received = Received(desk.clock(), self.command, self.path, headers, body)
-        with desk.tally.attempt(received):
+        received = ReceivedRequest(context.clock(), self.command, self.path, headers, body)
+        with context.usage_log.attempt(received):
             began = time.monotonic()
-            answer = desk.service.answer(received)
-            if answer.reply.status == 200 and self.server.closing.wait(_left(desk.latency, began)):
+            answer = context.service.answer(received)
+            if answer.reply.status == 200 and self.server.closing.wait(_remaining(context.latency, began)):
                 self.close_connection = True
                 return
             self._deliver(received, answer)
 
-    def _deliver(self, received: Received, answer: Answer) -> None:
-        """Counts before the client can know, so that whoever has a reply finds it on the bill."""
+    def _deliver(self, received: ReceivedRequest, answer: Answer) -> None:
+        """Send the answer, and count it before its first byte, so that the bill includes every reply a client has."""
         wire = _SocketWire(
             self.connection,
             self.server.closing,
@@ -166,28 +166,28 @@ class _Connection(BaseHTTPRequestHandler):
                 answer.carry(wire, answer.reply, answer.options)
             else:
                 wire.send(answer.reply.head() + answer.reply.body)
-        except OSError:  # the client has hung up
+        except OSError:  # the client hung up
             self.close_connection = True
-            self.server.desk.tally.hung_up(answer.pictures)
+            self.server.context.usage_log.hung_up(answer.pictures)
         if not wire.begun:
             self._count(received, answer, 0)
 
-    def _count(self, received: Received, answer: Answer, status: int) -> None:
-        desk = self.server.desk
+    def _count(self, received: ReceivedRequest, answer: Answer, status: int) -> None:
+        context = self.server.context
         if received.method == "POST":
-            desk.tally.answered(status, fault=answer.fault, pictures=answer.pictures)
-        if desk.journal:
-            desk.journal(received, answer, status)
+            context.usage_log.answered(status, fault=answer.fault, pictures=answer.pictures)
+        if context.journal:
+            context.journal(received, answer, status)
 
     def _send(self, reply: Reply) -> None:
         self.wfile.write(reply.head(close=self.close_connection) + reply.body)
 
 
-def _left(latency: float, began: float) -> float:
+def _remaining(latency: float, began: float) -> float:
     return max(0.0, latency - (time.monotonic() - began))
 
 
-def _unreadable(length: str) -> Reply:
+def _reject_length(length: str) -> Reply:
     if length.isdecimal():
         return html(413, "413 Request Entity Too Large", "The request is larger than 100 MB.")
     return html(411, "411 Length Required", "The request needs a Content-Length.")

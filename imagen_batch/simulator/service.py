@@ -1,4 +1,4 @@
-"""What does the service answer to a request? Credential, route, door, quota, fault, picture: in that order.
+"""What does the service answer to a request? Credential, route, door, quota, fault, picture: in that request.
 
 Knows HTTP's words but no socket: a request is a value, an answer is a value.
 """
@@ -15,19 +15,18 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pybase64
 
-from imagen_batch.simulator.api import error_bodies as refusals
-from imagen_batch.simulator.api import generate_content, predict
+from imagen_batch.simulator.api import error_bodies, generate_content, predict
 from imagen_batch.simulator.api import models as listing
 from imagen_batch.simulator.api.catalogue import Model, Verb, find
 from imagen_batch.simulator.api.replies import Json, Refused, Reply, html, invalid, reply_json
-from imagen_batch.simulator.api.requests import Call, Order
+from imagen_batch.simulator.api.requests import Call, ValidRequest
 from imagen_batch.simulator.api.routes import read_call, read_listing
 from imagen_batch.simulator.faults.broken_transfers import Carry
 from imagen_batch.simulator.faults.fault import Attempt
-from imagen_batch.simulator.faults.rules import Chosen, Mischief
+from imagen_batch.simulator.faults.rules import ChosenFault, FaultRules
 from imagen_batch.simulator.pictures.drawing import draw
 from imagen_batch.simulator.quota import Quota
-from imagen_batch.simulator.usage_log import Delivered, Received
+from imagen_batch.simulator.usage_log import DeliveredImage, ReceivedRequest
 
 _READ = {"predict": predict.read, "generateContent": generate_content.read}
 _WRITE = {"predict": predict.write, "generateContent": generate_content.write}
@@ -36,31 +35,31 @@ _SAMPLE_HEADER = "x-imagen-batch-sample"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply, how it is to travel (None: as it should), and the pictures in it."""
+    """A reply, the way to send it (None: normally), and the images in it."""
 
     reply: Reply
     carry: Carry | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     fault: str | None = None
-    pictures: tuple[Delivered, ...] = ()
+    pictures: tuple[DeliveredImage, ...] = ()
 
 
 @dataclass(slots=True)
 class Service:
-    """The image service behind the door."""
+    """The image service without its network side."""
 
-    mischief: Mischief
+    fault_rules: FaultRules
     quota: Quota
     extra_models: Collection[str] = ()
 
-    def answer(self, received: Received) -> Answer:
-        """The answer to any request; refusals are answers, too."""
+    def answer(self, received: ReceivedRequest) -> Answer:
+        """Answer any request; a refusal is an answer, too."""
         try:
             return self._answer(received)
         except Refused as exc:
             return Answer(exc.reply)
 
-    def _answer(self, received: Received) -> Answer:
+    def _answer(self, received: ReceivedRequest) -> Answer:
         path = urlsplit(received.path).path
         call = read_call(path) if received.method == "POST" else read_listing(path)
         if call is None:
@@ -68,19 +67,23 @@ class Service:
         credential = _credential(received, call)
         if received.method == "GET":
             return Answer(listing.answer(call, extra=self.extra_models))
-        order = self._order(received, call)
-        exceeded = self.quota.acquire(order.model.id)
+        request = self._read_request(received, call)
+        exceeded = self.quota.acquire(request.model.id)
         if exceeded:
-            reply = refusals.quota(order, window=exceeded.window, limit=exceeded.limit, delay=exceeded.delay)
+            reply = error_bodies.quota(request, window=exceeded.window, limit=exceeded.limit, delay=exceeded.delay)
             return Answer(reply)
-        chosen = self.mischief.choose(order.prompt, order.verb)
-        return _misbehave(order, call, chosen=chosen, credential=credential) if chosen else _behave(order, call)
+        chosen = self.fault_rules.choose(request.prompt, request.verb)
+        return (
+            _answer_with_fault(request, call, chosen=chosen, credential=credential)
+            if chosen
+            else _answer_normally(request, call)
+        )
 
-    def _order(self, received: Received, call: Call) -> Order:
+    def _read_request(self, received: ReceivedRequest, call: Call) -> ValidRequest:
         model, verb = self._model(call)
         first = received.headers.get(_SAMPLE_HEADER, "1")
         if not (first.isascii() and first.isdigit() and int(first) >= 1):
-            raise Refused(invalid(f"Header {_SAMPLE_HEADER}: {first!r:.40} is no sample number."))
+            raise Refused(invalid(f"Header {_SAMPLE_HEADER}: {first!r:.40} is not a sample number."))
         try:
             body = orjson.loads(received.body)
         except orjson.JSONDecodeError as exc:
@@ -91,66 +94,76 @@ class Service:
         model = find(call.model, extra=self.extra_models)
         verb = next((verb for verb in model.verbs if verb == call.verb), None) if model else None
         if model is None or verb is None:
-            raise Refused(refusals.model_gone(call))
+            raise Refused(error_bodies.model_gone(call))
         return model, verb
 
 
-def _credential(received: Received, call: Call) -> str:
-    """The caller's key or token. Raises Refused without one that would do."""
+def _credential(received: ReceivedRequest, call: Call) -> str:
+    """Return the caller's key or token. Raises Refused where it is missing or invalid."""
     query = parse_qs(urlsplit(received.path).query)
     key = received.headers.get("x-goog-api-key") or query.get("key", [""])[0]
     scheme, _, token = received.headers.get("authorization", "").partition(" ")
     bearer = token if call.vertex and scheme.lower() == "bearer" else ""
     if not (key or bearer):
-        raise Refused(refusals.nobody(call))
+        raise Refused(error_bodies.no_credential(call))
     if key == "invalid":
-        raise Refused(refusals.key_refused())
+        raise Refused(error_bodies.invalid_key())
     if bearer == "invalid":
-        raise Refused(refusals.unauthenticated())
+        raise Refused(error_bodies.unauthenticated())
     return key or bearer
 
 
-def _behave(order: Order, call: Call) -> Answer:
-    pictures = [draw(order, number) for number in order.numbers]
-    delivered = tuple(_delivered(order, number, data) for number, data in zip(order.numbers, pictures, strict=True))
-    return Answer(reply_json(_WRITE[order.verb](order, call, pictures)), pictures=delivered)
+def _answer_normally(request: ValidRequest, call: Call) -> Answer:
+    pictures = [draw(request, number) for number in request.numbers]
+    delivered = tuple(
+        _delivered_image(request, number, data) for number, data in zip(request.numbers, pictures, strict=True)
+    )
+    return Answer(reply_json(_WRITE[request.verb](request, call, pictures)), pictures=delivered)
 
 
-def _misbehave(order: Order, call: Call, *, chosen: Chosen, credential: str) -> Answer:
+def _answer_with_fault(request: ValidRequest, call: Call, *, chosen: ChosenFault, credential: str) -> Answer:
     fault, options = chosen.fault, chosen.options
     if fault.instead:
-        reply = fault.instead(Attempt(order, call, options, credential))
+        reply = fault.instead(Attempt(request, call, options, credential))
         return Answer(reply, fault.carry, options, fault.name)
-    pictures = {number: draw(order, number) for number in order.numbers}
-    sound = _WRITE[order.verb](order, call, list(pictures.values()))
-    altered = fault.alter(sound, order, options) if fault.alter else sound
-    arrived = _as_sent(order, pictures, altered) if fault.readable else _still_there(order, pictures, sound, altered)
+    pictures = {number: draw(request, number) for number in request.numbers}
+    sound = _WRITE[request.verb](request, call, list(pictures.values()))
+    altered = fault.alter(sound, request, options) if fault.alter else sound
+    arrived = (
+        _rewritten_images(request, pictures, altered)
+        if fault.readable
+        else _remaining_images(request, pictures, sound, altered)
+    )
     delivered = tuple(replace(picture, whole=picture.whole and not fault.breaks) for picture in arrived)
     return Answer(reply_json(altered), fault.carry, options, fault.name, delivered)
 
 
-def _still_there(order: Order, pictures: Mapping[int, bytes], sound: Json, altered: Json) -> Iterator[Delivered]:
-    """The pictures that an alteration left in the reply, spoiled ones marked as not whole."""
+def _remaining_images(
+    request: ValidRequest, pictures: Mapping[int, bytes], sound: Json, altered: Json
+) -> Iterator[DeliveredImage]:
+    """Yield the images that an alteration left in the reply, with damaged ones marked as not whole."""
     before, after = list(_encoded(sound)), list(_encoded(altered))
-    spoiled = sum(text not in before for text in after)
+    damaged = sum(text not in before for text in after)
     for (number, data), text in zip(pictures.items(), before, strict=True):
         if text in after:
-            yield _delivered(order, number, data)
-        elif spoiled:
-            spoiled -= 1
-            yield _delivered(order, number, data, whole=False)
+            yield _delivered_image(request, number, data)
+        elif damaged:
+            damaged -= 1
+            yield _delivered_image(request, number, data, whole=False)
 
 
-def _as_sent(order: Order, pictures: Mapping[int, bytes], altered: Json) -> Iterator[Delivered]:
-    """The pictures in another form, by the bytes that plain base64 holds."""
+def _rewritten_images(
+    request: ValidRequest, pictures: Mapping[int, bytes], altered: Json
+) -> Iterator[DeliveredImage]:
+    """Yield the images of a reply whose base64 has another form."""
     for (number, data), text in zip(pictures.items(), _encoded(altered), strict=True):
         with suppress(ValueError):
             data = pybase64.b64decode(text, validate=True)  # noqa: PLW2901 - other bytes of the same picture
-        yield _delivered(order, number, data)
+        yield _delivered_image(request, number, data)
 
 
 def _encoded(value: Any) -> Iterator[str]:
-    """Every final picture of a reply, in base64; thoughts are not final."""
+    """Yield the base64 text of every final image of a reply; images in thoughts are not final."""
     if isinstance(value, list):
         for item in value:
             yield from _encoded(item)
@@ -159,5 +172,5 @@ def _encoded(value: Any) -> Iterator[str]:
         yield from _encoded(list(value.values()))
 
 
-def _delivered(order: Order, number: int, data: bytes, *, whole: bool = True) -> Delivered:
-    return Delivered(order.prompt, number, order.model.id, hashlib.sha256(data).hexdigest(), whole)
+def _delivered_image(request: ValidRequest, number: int, data: bytes, *, whole: bool = True) -> DeliveredImage:
+    return DeliveredImage(request.prompt, number, request.model.id, hashlib.sha256(data).hexdigest(), whole)

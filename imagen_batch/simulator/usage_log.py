@@ -1,4 +1,4 @@
-"""What arrived, what was answered, what would be on the bill?"""
+"""Counts the requests that arrived, the replies that were sent and what the service would bill."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """One request as it arrived."""
+class ReceivedRequest:
+    """One request."""
 
     time: float  # seconds since the epoch
     method: str
@@ -22,8 +22,8 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """One picture that went out in a 200; `whole` is False where a fault spoiled it or its transfer."""
+class DeliveredImage:
+    """One image that was sent in a 200; `whole` is False where a fault damaged it or its transfer."""
 
     prompt: str
     sample: int
@@ -34,15 +34,15 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a service would charge: pictures in answers, by model. `lost` of them never arrived whole."""
+    """What a service would charge: images in replies, by model. `lost` counts those that did not arrive whole."""
 
     pictures: Mapping[str, int]
     lost: Mapping[str, int]
-    attempts: Mapping[int, int]  # by HTTP status; 0: no answer at all
+    attempts: Mapping[int, int]  # by HTTP status; 0: no reply
 
     @property
     def total(self) -> int:
-        """All pictures."""
+        """The number of all images."""
         return sum(self.pictures.values())
 
 
@@ -54,11 +54,11 @@ def _latest() -> deque[Any]:
 
 
 @dataclass(slots=True)
-class Tally:
-    """Keeps count among threads. Counts are of everything, `requests` and `delivered` hold the latest."""
+class UsageLog:
+    """Thread-safe counters. Counts include everything; `requests` and `delivered` hold only the latest."""
 
-    requests: deque[Received] = field(default_factory=_latest)
-    delivered: deque[Delivered] = field(default_factory=_latest)
+    requests: deque[ReceivedRequest] = field(default_factory=_latest)
+    delivered: deque[DeliveredImage] = field(default_factory=_latest)
     attempts: Counter[int] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)  # by model
     undelivered: Counter[str] = field(default_factory=Counter)  # by model
@@ -68,8 +68,8 @@ class Tally:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def attempt(self, received: Received) -> Iterator[None]:
-        """Counts a request from its arrival to the end of its reply."""
+    def attempt(self, received: ReceivedRequest) -> Iterator[None]:
+        """Count a request as in flight from its arrival to the end of its reply."""
         with self._lock:
             self.requests.append(received)
             self.in_flight += 1
@@ -80,8 +80,8 @@ class Tally:
             with self._lock:
                 self.in_flight -= 1
 
-    def answered(self, status: int, *, fault: str | None, pictures: Iterable[Delivered]) -> None:
-        """Counts a reply; status 0: not one byte went out."""
+    def answered(self, status: int, *, fault: str | None, pictures: Iterable[DeliveredImage]) -> None:
+        """Count a reply; status 0 means that no byte was sent."""
         with self._lock:
             self.attempts[status] += 1
             if fault:
@@ -89,23 +89,23 @@ class Tally:
             if status == 200:
                 self._deliver(list(pictures))
 
-    def _deliver(self, pictures: Sequence[Delivered]) -> None:
+    def _deliver(self, pictures: Sequence[DeliveredImage]) -> None:
         self.delivered.extend(pictures)
         self.made.update(picture.model for picture in pictures)
         self.undelivered.update(picture.model for picture in pictures if not picture.whole)
 
-    def hung_up(self, pictures: Iterable[Delivered]) -> None:
-        """Counts pictures as lost whose client did not wait for them."""
+    def hung_up(self, pictures: Iterable[DeliveredImage]) -> None:
+        """Count images as lost because the client hung up."""
         with self._lock:
             self.undelivered.update(picture.model for picture in pictures if picture.whole)
 
     def bill(self) -> Bill:
-        """The bill so far."""
+        """Return the bill so far."""
         with self._lock:
             return Bill(dict(self.made), dict(self.undelivered), dict(self.attempts))
 
     def stats(self) -> dict[str, Any]:
-        """Everything countable, ready for JSON."""
+        """Return all counts, ready for JSON."""
         bill = self.bill()
         with self._lock:
             pictures = [

@@ -1,38 +1,37 @@
-"""What must a place offer to hold a run?"""
+"""Defines the interface of a storage, and the names below a run that every package uses."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TextIO
+from typing import BinaryIO, Final, Protocol
 
 STATE: Final = ".imagen-batch"
-"""What the run keeps for itself."""
+"""The folder for the run's own files."""
 
 LEDGER: Final = f"{STATE}/ledger"
-"""Logs of records, one for each writer; see `ledger.py`."""
+"""Logs of records, one for each writer; see the package `ledger`."""
 
 SET_ASIDE: Final = f"{STATE}/set-aside"
-"""What a repair moved out of the way. Nothing is deleted."""
+"""Files that a repair moved out of the way. It deletes nothing."""
 
 
 class Log(Protocol):
-    """Bytes that are only ever added to."""
+    """An append-only file."""
 
     def append(self, data: bytes) -> None:
-        """Add `data`: stored for good when this returns. After an OSError nothing of it counts."""
+        """Append `data`, which is durable when this returns. After an OSError none of it is stored."""
 
     def close(self) -> None:
-        """Nothing follows."""
+        """Close the log; nothing may be appended afterwards."""
 
 
 class Storage(Protocol):
-    """The files of one run. Every method may raise OSError, and nothing else, where the place is in trouble."""
+    """The files of one run. Every method may raise OSError, and nothing else, when the storage fails."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The folder or URL, as the user wrote it."""
 
     @property
@@ -40,69 +39,58 @@ class Storage(Protocol):
         """Whether a second name for a file costs nothing."""
 
     def read(self, name: str) -> bytes:
-        """A whole file. FileNotFoundError where there is none."""
+        """Read a whole file. Raises FileNotFoundError if there is none."""
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Return the bytes of a file; None if there is none."""
 
     def sizes_of(self, names: Sequence[str]) -> list[int | None]:
-        """Bytes of each file; None where there is none. Cheaper than one by one where names are neighbours."""
+        """Return the bytes of each file; None for a missing file. Cheaper than single calls for neighboring names."""
 
     def sizes(self, below: str) -> Iterator[tuple[str, int]]:
-        """Name and bytes of every file below a name, always in the same order."""
+        """Yield name and bytes of every file below a name, always in the same order."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep `data` under a name that nobody else writes to: stored when this returns. A kill may leave it torn."""
+        """Store `data` under a name that has no other writer; durable when this returns. A kill may truncate it."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Keep `data` whole under `name`; False, and nothing changed, where something has that name."""
+        """Store `data` whole under `name`; if the name is taken, change nothing and return False."""
 
     def link(self, source: str, name: str) -> bool:
-        """Give a file a second name; False, and nothing changed, where something has that name."""
+        """Give a file a second name; if that is taken, change nothing and return False."""
 
     def move(self, source: str, name: str) -> None:
-        """Give a file another name, whatever had that."""
+        """Rename a file, replacing any file that has the new name."""
 
     def remove(self, name: str) -> None:
-        """Take a file away; where there is none nothing happens."""
+        """Delete a file; do nothing if there is none."""
 
     def write(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A handle whose bytes become `name` when the block ends well; after an exception `name` is as it was."""
+        """Open a handle whose bytes become `name` when the block succeeds; an exception leaves `name` unchanged."""
 
     def sync(self, names: Iterable[str]) -> None:
-        """Make it durable that these names are there. A step of its own, so that many files share it."""
+        """Make the folder entries of these names durable. A separate step, so that many files share it."""
 
     def local(self, name: str) -> Path:
-        """A file of this machine with the bytes of `name` as they are now, to be read only."""
+        """Return a file of this machine with the current bytes of `name`, for reading only."""
 
     def log(self, name: str) -> Log:
-        """A new log. `name` ends with .jsonl and is one of its own."""
+        """Open a new log. `name` ends with .jsonl and no other log has it."""
 
     def logs(self, below: str) -> Path:
-        """A folder of this machine in which every log below a name is one file, as they are now, to be read only.
+        """Return a folder of this machine with one file for each log below a name, up to date, for reading only.
 
-        Asked again, files there may have grown; nothing else changes in them.
+        A later call may make these files grow; nothing else changes in them.
         """
 
-    def locked(self) -> AbstractContextManager[None]:
-        """Hold the run's lock. Raises FolderBusy, which names who holds it, if another process does."""
+    def hold_lock(self) -> AbstractContextManager[None]:
+        """Hold the run's lock. Raises FolderBusy, which names the holder, if another process has it."""
 
     def is_locked(self) -> bool:
         """Whether a process holds the lock."""
 
     def free(self) -> int | None:
-        """Bytes that there is room for; None where there is no bound."""
+        """Return the free bytes; None if space is unlimited."""
 
     def reserve(self, name: str, size: int) -> None:
-        """Take up so many bytes of room under `name`; nothing where there is no bound."""
-
-
-@contextmanager
-def written_text(storage: Storage, name: str) -> Iterator[TextIO]:
-    """`storage.write` for UTF-8 text; line ends are written as they are given."""
-    with storage.write(name) as handle:
-        text = io.TextIOWrapper(handle, encoding="utf-8", newline="")
-        try:
-            yield text
-        finally:
-            text.detach()  # flushes, and leaves `handle` open for its own flush to disk
+        """Allocate that many bytes under `name`; do nothing if space is unlimited."""

@@ -1,8 +1,8 @@
-"""Is another run at work in this folder?
+"""Locks a folder against other runs.
 
-The lock is the operating system's (flock): it dies with its process, whatever killed it, so no stale lock
-ever has to be cleaned. On network shares it holds as far as the share honours flock between hosts (NFSv4
-and SMB usually do); the note inside names host and process so that a person can look.
+The lock is the operating system's (flock): it ends with its process, whatever killed it, so stale locks never
+need a cleanup. On network shares it works as far as the share honors flock between hosts (NFSv4 and SMB usually
+do). The note in the lock file names host and process, for a person who looks for the holder.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import orjson
 
 from imagen_batch.errors import FolderBusy
 
-_PATIENCE_S = 0.3  # whoever only looks whether it is held holds it for a moment
+_WAIT_S = 0.3  # `is_file_locked` holds the lock for a moment
 
 
 @contextmanager
-def flocked(path: Path) -> Iterator[None]:
-    """Hold the lock file at `path`. Raises FolderBusy, which names who holds it, if another process does."""
+def hold_file_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`. Raises FolderBusy, which names the holder, if another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if not _taken(descriptor):
-            raise FolderBusy(_busy(path, os.pread(descriptor, 1000, 0)))
+        if not _acquire(descriptor):
+            raise FolderBusy(_busy_message(path, os.pread(descriptor, 1000, 0)))
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, orjson.dumps({"pid": os.getpid(), "host": socket.gethostname()}), 0)
         yield
@@ -37,20 +37,20 @@ def flocked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _taken(descriptor: int) -> bool:
-    ends = time.monotonic() + _PATIENCE_S
+def _acquire(descriptor: int) -> bool:
+    deadline = time.monotonic() + _WAIT_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            if time.monotonic() > ends:
+            if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
         else:
             return True
 
 
-def is_flocked(path: Path) -> bool:
+def is_file_locked(path: Path) -> bool:
     """Whether a process holds the lock file at `path`."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -65,9 +65,9 @@ def is_flocked(path: Path) -> bool:
     return False
 
 
-def _busy(path: Path, note: bytes) -> str:
+def _busy_message(path: Path, note: bytes) -> str:
     holder = ""
     with suppress(orjson.JSONDecodeError, KeyError, TypeError):
         facts = orjson.loads(note)
         holder = f" (process {facts['pid']} on {facts['host']})"
-    return f"another run is at work in {path.parent.parent}{holder}; wait for it or choose another --out"
+    return f"another run is using {path.parent.parent}{holder}; wait for it or choose another --out"

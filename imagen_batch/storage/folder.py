@@ -1,4 +1,4 @@
-"""How does a run live in a folder of this machine?"""
+"""Stores a run in a folder of this machine."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imagen_batch.storage.base import STATE
-from imagen_batch.storage.file_lock import flocked, is_flocked
+from imagen_batch.storage.file_lock import hold_file_lock, is_file_locked
 
 _LOCK = f"{STATE}/lock"
 
 
 class Folder:
-    """A folder. `link` is how a file system gives a second name."""
+    """A folder. `link` creates a hard link; tests replace it."""
 
     links = True
 
     def __init__(self, path: Path, *, link: Callable[[Path, Path], None] = os.link) -> None:
         self.path = path
         self._link = link
-        self._made: set[Path] = set()
+        self._existing: set[Path] = set()  # folders that are known to exist
 
     @property
-    def place(self) -> str:
-        """Its path."""
+    def location(self) -> str:
+        """The folder's path."""
         return str(self.path)
 
     def read(self, name: str) -> bytes:
-        """A whole file."""
+        """Read a whole file."""
         return (self.path / name).read_bytes()
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Return the bytes of a file; None if there is none."""
         try:
             return os.stat(f"{self.path!s}/{name}").st_size  # noqa: PTH116 - a Path takes three times as long
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def sizes_of(self, names: Sequence[str]) -> list[int | None]:
-        """Ask for each."""
+        """Return the size of each file."""
         return [self.size(name) for name in names]
 
     def sizes(self, below: str) -> Iterator[tuple[str, int]]:
-        """Name and bytes of every regular file below a name, sorted within each folder. Links are not followed."""
+        """Yield name and bytes of every regular file below a name, sorted within each folder; follow no links."""
         root = str(self.path / below)
         for parent, folders, names in os.walk(root):
             folders.sort()
@@ -60,50 +60,50 @@ class Folder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write `data` and flush it to disk."""
-        self._make((self.path / name).parent)
+        self._make_folder((self.path / name).parent)
         with (self.path / name).open("wb", buffering=0) as file:
             _write_all(file.fileno(), data)
             os.fsync(file.fileno())
-            _forget(file.fileno())
+            _drop_from_cache(file.fileno())
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write `data` beside, then give it its name unless something has that."""
-        beside = f"{name}.{uuid.uuid4().hex}.part"
-        self.put(beside, data)
+        """Write `data` to a temporary file, then link that to `name` unless the name is taken."""
+        part = f"{name}.{uuid.uuid4().hex}.part"
+        self.put(part, data)
         try:
-            return self.link(beside, name)
+            return self.link(part, name)
         finally:
-            self.remove(beside)
+            self.remove(part)
 
     def link(self, source: str, name: str) -> bool:
-        """Give a file a second name; a copy where the file system knows no hard links."""
-        self._make((self.path / name).parent)
+        """Create a hard link, or a copy where the file system has no hard links."""
+        self._make_folder((self.path / name).parent)
         try:
             self._link(self.path / source, self.path / name)
         except FileExistsError:
             return False
         except OSError:
-            return self._copied(self.path / source, self.path / name)
+            return self._copy(self.path / source, self.path / name)
         return True
 
     def move(self, source: str, name: str) -> None:
-        """Rename."""
-        self._make((self.path / name).parent)
+        """Rename a file."""
+        self._make_folder((self.path / name).parent)
         (self.path / source).replace(self.path / name)
 
     def remove(self, name: str) -> None:
-        """Unlink."""
+        """Delete a file."""
         (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
-        """Write beside, flush, rename.
+        """Write to a temporary file, flush it, then rename it.
 
-        What a killed process leaves behind is a hidden file of a fixed name, which the next attempt overwrites:
-        let only one writer at a time be at work on a name.
+        A killed process leaves a hidden file of a fixed name behind, which the next attempt overwrites. So a name
+        must have only one writer at a time.
         """
         path = self.path / name
-        self._make(path.parent)
+        self._make_folder(path.parent)
         part = path.with_name(f".{path.name}.part")
         try:
             with part.open("wb") as handle:
@@ -115,72 +115,73 @@ class Folder:
             part.unlink(missing_ok=True)
 
     def sync(self, names: Iterable[str]) -> None:
-        """Flush the folders that hold these names."""
+        """Flush the folders of these names."""
         for folder in {(self.path / name).parent for name in names}:
             _sync(folder)
 
     def local(self, name: str) -> Path:
-        """The file itself."""
+        """Return the file itself."""
         return self.path / name
 
     def log(self, name: str) -> FileLog:
-        """A file that is appended to."""
+        """Open a file for appending."""
         path = self.path / name
-        self._make(path.parent)
+        self._make_folder(path.parent)
         log = FileLog(path)
         _sync(path.parent)
         return log
 
     def logs(self, below: str) -> Path:
-        """The folder itself."""
+        """Return the folder itself."""
         return self.path / below
 
-    def locked(self) -> AbstractContextManager[None]:
-        """The operating system's lock on a file: it dies with its process."""
-        return flocked(self.path / _LOCK)
+    def hold_lock(self) -> AbstractContextManager[None]:
+        """Hold the operating system's lock on a file, which ends with its process."""
+        return hold_file_lock(self.path / _LOCK)
 
     def is_locked(self) -> bool:
-        """Whether a process holds it."""
-        return is_flocked(self.path / _LOCK)
+        """Whether a process holds the lock."""
+        return is_file_locked(self.path / _LOCK)
 
     def free(self) -> int | None:
-        """What the file system says; of the nearest folder above where this one is not there yet."""
-        there = next(one for one in (self.path.absolute(), *self.path.absolute().parents) if one.exists())
-        return shutil.disk_usage(there).free
+        """Return the free bytes of the file system, that of the nearest existing parent for a new folder."""
+        path = self.path.absolute()
+        existing = next(folder for folder in (path, *path.parents) if folder.exists())
+        return shutil.disk_usage(existing).free
 
     def reserve(self, name: str, size: int) -> None:
-        """A file without content of its own."""
-        self._make((self.path / name).parent)
+        """Allocate a file of this size."""
+        self._make_folder((self.path / name).parent)
         with (self.path / name).open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, size))
 
-    def _copied(self, source: Path, target: Path) -> bool:
-        beside = target.with_name(f".{target.name}.part")
+    def _copy(self, source: Path, target: Path) -> bool:
+        part = target.with_name(f".{target.name}.part")
         try:
-            file = beside.open("xb")  # also keeps others from the name meanwhile, in this process or another
+            file = part.open("xb")  # also blocks other writers of this name, in any process
         except FileExistsError:
             return False
         try:
-            with file, source.open("rb") as picture:
+            with file, source.open("rb") as original:
                 if os.path.lexists(target):
                     return False
-                shutil.copyfileobj(picture, file)
+                shutil.copyfileobj(original, file)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.rename(target)
+            part.rename(target)
         finally:
-            beside.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         return True
 
-    def _make(self, folder: Path) -> None:
-        if folder in self._made:
+    def _make_folder(self, folder: Path) -> None:
+        if folder in self._existing:
             return
         if not folder.is_dir():
             if folder != self.path:
-                self._make(folder.parent)
+                self._make_folder(folder.parent)
             folder.mkdir(exist_ok=True, parents=True)
             _sync(folder.parent)
-        self._made.add(folder)
+        self._existing.add(folder)
 
 
 class FileLog:
@@ -191,8 +192,8 @@ class FileLog:
         self._size = 0
 
     def append(self, data: bytes) -> None:
-        """Write and flush; what a full disk takes only half of is taken back."""
-        assert self._descriptor is not None, "a record after the end of the log"
+        """Write and flush; undo a partial write to a full disk."""
+        assert self._descriptor is not None, "appended to a closed log"
         try:
             _write_all(self._descriptor, data)
             os.fsync(self._descriptor)
@@ -216,8 +217,8 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _forget(descriptor: int) -> None:
-    """Nobody reads it soon: memory that the system keeps a copy in is memory that the next picture waits for."""
+def _drop_from_cache(descriptor: int) -> None:
+    """Free the page cache of a file that nobody will read soon, so that the next image does not wait for memory."""
     if hasattr(os, "posix_fadvise"):  # not on every Unix
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 

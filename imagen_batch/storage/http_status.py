@@ -1,7 +1,7 @@
-"""Which HTTP status did a store answer with, whatever its library made of it?
+"""Finds the HTTP status behind the errors of the stores' libraries.
 
-Stores that speak S3 differ in the details of an error: AWS names the condition that was not met, others only send
-412. The libraries understand the details of the large stores; the status is the same everywhere.
+Stores with an S3 interface differ in the details of an error: AWS names the condition that was not met, others only
+send 412. The libraries understand the details of the large stores; the status is the same everywhere.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _NO_CREDENTIALS: Final = {
     "ClientAuthenticationError",  # azure
 }
 
-_DEEPEST = 10
+_MAX_DEPTH = 10
 
 
 def http_status(error: BaseException) -> int | None:
-    """The status behind `error`; None where no store answered."""
+    """Return the status behind `error`; None where no store answered."""
     for each in _causes(error):
         if (status := _status(each)) is not None:
             return status
@@ -32,17 +32,17 @@ def http_status(error: BaseException) -> int | None:
 
 
 def is_taken(error: BaseException) -> bool:
-    """Whether a conditional write was refused since the name is taken."""
+    """Whether a conditional write was refused because the name is taken."""
     return isinstance(error, FileExistsError) or http_status(error) == PRECONDITION_FAILED
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether another write to the same name was under way: what is there now has to be looked at."""
+    """Whether another write to the same name was in progress, so that the current object must be checked."""
     return http_status(error) == CONFLICT
 
 
 def is_no_access(error: BaseException) -> bool:
-    """Whether waiting can't help, since the store does not let us in or there is nothing to show it."""
+    """Whether waiting cannot help, because the store denies access or there are no credentials."""
     if http_status(error) in _NO_ACCESS:
         return True
     causes = list(_causes(error))
@@ -51,7 +51,7 @@ def is_no_access(error: BaseException) -> bool:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     each: BaseException | None = error
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         if each is None:
             return
         yield each

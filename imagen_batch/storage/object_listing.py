@@ -1,6 +1,6 @@
-"""Which objects are there, page after page?
+"""Lists objects page by page.
 
-A million names as a library lists them at once take 600 MB. S3 gives pages; of other stores the whole is one page.
+A library that lists a million names at once takes 600 MB. S3 returns pages; other stores return one page with all.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ Page = list[tuple[str, int]]
 """Paths and bytes of objects, sorted by path."""
 
 
-def pages(files: Any, prefix: str, *, after: str = "") -> Iterator[Page]:
-    """All objects whose path begins with `prefix` and comes after `after`, by path. `files` is fsspec's."""
+def list_pages(files: Any, prefix: str, *, after: str = "") -> Iterator[Page]:
+    """Yield the objects whose path starts with `prefix` and comes after `after`. `files` is an fsspec file system."""
     listed = _s3_pages(files, prefix, after) if hasattr(files, "call_s3") else _one_page(files, prefix, after)
     return (page for page in listed if page)
 

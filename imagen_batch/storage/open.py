@@ -1,4 +1,4 @@
-"""Which kind of storage does this text name?"""
+"""Opens the storage that a path or URL names, and checks locations before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from imagen_batch.storage.folder import Folder
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def is_url(place: str) -> bool:
-    """Whether `place` is in an object store and no path of this machine."""
-    return _URL.match(place) is not None
+def is_url(location: str) -> bool:
+    """Whether `location` is in an object store instead of a path of this machine."""
+    return _URL.match(location) is not None
 
 
 @contextmanager
-def in_reach(place: str | Path, *, to: str) -> Iterator[None]:
-    """A place that can't be worked in is told in a sentence: raises SettingsInvalid for an OSError of the block."""
+def explain_storage_errors(location: str | Path, *, to: str) -> Iterator[None]:
+    """Turn an OSError of the block into SettingsInvalid, whose message names the location: "can't {to}: ..."."""
     try:
         yield
-    except LedgerDamaged as damage:  # read from a copy on this machine where the run is in a bucket
-        damage.place = str(place)
+    except LedgerDamaged as damage:  # its path is a local copy where the run is in a bucket
+        damage.location = str(location)
         raise
     except OSError as error:
-        raise SettingsInvalid(f"--out {place}: can't {to}: {error.strerror or error}") from error
+        raise SettingsInvalid(f"--out {location}: can't {to}: {error.strerror or error}") from error
 
 
-def check_place(place: str) -> None:
-    """Raise SettingsInvalid for a folder that can't be one, or can't be written; nothing is made."""
-    if is_url(place):
+def check_location(location: str) -> None:
+    """Raise SettingsInvalid for an impossible or unwritable folder; create nothing."""
+    if is_url(location):
         return
-    if not place.strip():
+    if not location.strip():
         raise SettingsInvalid("--out is empty: give a folder or a URL")
-    with in_reach(place, to="be used"):
-        there = _nearest(Path(place).absolute())
-        if not there.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{there} is a file, not a folder")
-        longest = os.pathconf(there, "PC_NAME_MAX")
-        if any(len(os.fsencode(part)) > longest for part in Path(place).parts):
+    with explain_storage_errors(location, to="be used"):
+        existing = _nearest_existing(Path(location).absolute())
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{existing} is a file, not a folder")
+        longest = os.pathconf(existing, "PC_NAME_MAX")
+        if any(len(os.fsencode(part)) > longest for part in Path(location).parts):
             raise OSError(errno.ENAMETOOLONG, f"a name in it has more than {longest} bytes")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, f"{there} can't be written to")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"{existing} can't be written to")
 
 
-def _nearest(path: Path) -> Path:
-    """The path itself, or the lowest folder above it that is there."""
+def _nearest_existing(path: Path) -> Path:
+    """Return the path itself, or its lowest parent folder that exists."""
     for each in (path, *path.parents):
         with suppress(FileNotFoundError, NotADirectoryError):
             each.stat()
@@ -61,13 +61,13 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-def open_storage(place: str | Path) -> Storage:
-    """The storage at a path or URL; nothing is made there yet.
+def open_storage(location: str | Path) -> Storage:
+    """Return the storage at a path or URL; create nothing yet.
 
-    Raises SettingsInvalid for a URL that can't be used, saying what is wrong with it or has to be installed.
+    Raises SettingsInvalid for an unusable URL, saying what is wrong with it or which package to install.
     """
-    if isinstance(place, Path) or not is_url(place):
-        return Folder(Path(place))
-    from imagen_batch.storage.object_store import open_bucket  # noqa: PLC0415 - fsspec, where it is needed only
+    if isinstance(location, Path) or not is_url(location):
+        return Folder(Path(location))
+    from imagen_batch.storage.object_store import open_object_store  # noqa: PLC0415 - fsspec loads slowly
 
-    return open_bucket(place)
+    return open_object_store(location)

@@ -1,1 +1,1 @@
-"""This process and this machine: addresses, loopback, children's environments, standard streams."""
+"""Deals with this process and this machine: addresses, loopback, child environments, standard streams."""

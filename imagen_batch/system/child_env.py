@@ -1,4 +1,4 @@
-"""What a child process gets of this process's environment: what it needs to run, and no key."""
+"""Reduces the environment for child processes: what they need to run, and no key."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _NAMES = frozenset(
         *("PROGRAMDATA", "NUMBER_OF_PROCESSORS", "__CF_USER_TEXT_ENCODING"),
     }
 )
-_BEGINNINGS = ("PYTHON", "LC_", "XDG_", "DYLD_", "MALLOC_", "COVERAGE_")
-_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in whatever name
+_PREFIXES = ("PYTHON", "LC_", "XDG_", "DYLD_", "MALLOC_", "COVERAGE_")
+_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # anywhere in a name
 
 
-def child_environment(env: Mapping[str, str] = os.environ, *, beginnings: tuple[str, ...] = ()) -> dict[str, str]:
-    """The variables of `env` for a child. `beginnings` are of names that this child has a use for."""
-    return {name: value for name, value in env.items() if _is_harmless(name) or _is_meant(name, beginnings)}
+def child_environment(env: Mapping[str, str] = os.environ, *, prefixes: tuple[str, ...] = ()) -> dict[str, str]:
+    """Select the variables of `env` for a child. `prefixes` begin further names that this child needs."""
+    return {name: value for name, value in env.items() if _is_harmless(name) or _is_requested(name, prefixes)}
 
 
 @contextmanager
 def reduced_environment(env: MutableMapping[str, str] = os.environ) -> Iterator[None]:
-    """Hide what a child must not get while one is started in a way that takes no environment (multiprocessing).
+    """Hide what a child must not get, while one is started without an environment of its own (multiprocessing).
 
-    For the main thread, before other threads read the environment.
+    Call it in the main thread, before other threads read the environment.
     """
     before = dict(env)
     for name in before.keys() - child_environment(env).keys():
@@ -41,9 +41,9 @@ def reduced_environment(env: MutableMapping[str, str] = os.environ) -> Iterator[
 
 
 def _is_harmless(name: str) -> bool:
-    known = name in _NAMES or name.upper() in _NAMES or name.startswith(_BEGINNINGS)
+    known = name in _NAMES or name.upper() in _NAMES or name.startswith(_PREFIXES)
     return known and not any(word in name.upper() for word in _SECRETS)
 
 
-def _is_meant(name: str, beginnings: tuple[str, ...]) -> bool:
-    return name.startswith(beginnings) and not name.endswith("API_KEY")
+def _is_requested(name: str, prefixes: tuple[str, ...]) -> bool:
+    return name.startswith(prefixes) and not name.endswith("API_KEY")

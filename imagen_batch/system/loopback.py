@@ -1,4 +1,4 @@
-"""Says whether a host is this machine. The only definition of it: proxies, plain http and servers go by it."""
+"""Decides whether a host is this machine: the one definition for proxies, plain http and servers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ipaddress import IPv6Address, ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine: 127.0.0.0/8, ::1, either written as the other, or localhost.
+    """Whether `host` is 127.0.0.0/8, ::1, an IPv4 loopback address written as IPv6, or localhost.
 
-    A name is taken for another machine, whatever it resolves to; so are addresses that only some systems can read.
+    Any other name counts as another machine, whatever it resolves to; so do addresses that only some systems accept.
     """
     host = host.strip("[]").rstrip(".").lower()
     if host == "localhost":

@@ -1,7 +1,7 @@
-"""Standard output and standard error, written so that neither can end a run.
+"""Writes to standard output and standard error so that neither can end a run.
 
-A stream that is closed, full or has no reader costs the text on it and nothing else. Results that standard output
-does not take go to standard error.
+A stream that is closed, full or without a reader loses the text and nothing else. Results that can't be written to
+standard output go to standard error.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from imagen_batch.text import printable_lines
 _printed = 0
 
 
-def say(text: str) -> None:
-    """Write lines to standard error, if it can be written."""
-    with suppress(OSError, ValueError, AttributeError):  # full, closed, or not there
+def print_message(text: str) -> None:
+    """Write lines to standard error. An error of the stream is ignored."""
+    with suppress(OSError, ValueError, AttributeError):  # full, closed or missing
         sys.stderr.write(printable_lines(text) + "\n")
         sys.stderr.flush()
 
 
 def print_result(text: str) -> None:
-    """Write a result to standard output; to standard error where that fails and somebody may still read it."""
-    global _printed  # noqa: PLW0603 - as many as standard output has seen
+    """Write a result to standard output, or to standard error if that fails and somebody may still read it."""
+    global _printed  # noqa: PLW0603 - a counter of this process, like standard output itself
     text = text if text.endswith("\n") else text + "\n"
     _printed += 1
     try:
@@ -36,7 +36,7 @@ def print_result(text: str) -> None:
     except (OSError, ValueError, AttributeError) as error:
         _discard_stdout()
         reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-        say(f"standard output can't be written{reason}; the result was:\n{text}".rstrip("\n"))
+        print_message(f"can't write to standard output{reason}; the result was:\n{text}".rstrip("\n"))
 
 
 def results_printed() -> int:
@@ -45,7 +45,7 @@ def results_printed() -> int:
 
 
 def flush_stdout() -> None:
-    """Write what other code left in the buffer of standard output: the interpreter's end has nothing to do then."""
+    """Write what other code left in the buffer of standard output, so that nothing fails at interpreter exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -54,33 +54,33 @@ def flush_stdout() -> None:
 
 
 def secure_streams() -> None:
-    """Let no descriptor of a standard stream be free, and no write to standard error fail.
+    """Occupy the descriptors of all standard streams, and make writes to standard error never fail.
 
-    The next file that is opened would get a free number: what other code writes to standard error would then land
-    in the ledger. Streams that were replaced by a test or an embedding program stay as they are.
+    The next file that is opened would get a free descriptor 2, and what other code writes to standard error would
+    end up in that file, which may be the ledger. Streams that a test or an embedding program replaced stay.
     """
     for descriptor in (0, 1, 2):
         _occupy(descriptor)
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123 - lives as long as the process
     if sys.stderr is None or sys.stderr is sys.__stderr__:
-        sys.stderr = _forgiving(sys.stderr)
+        sys.stderr = _without_errors(sys.stderr)
 
 
 def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
-    except UnicodeEncodeError:  # a file name that is not UTF-8, or a terminal that knows few letters
+    except UnicodeEncodeError:  # a file name that is not UTF-8, or a terminal with a small character set
         stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
     stream.flush()
 
 
 def _discard_stdout() -> None:
-    """Let what is still in the buffer go nowhere: the interpreter flushes it at its end."""
+    """Send what is still in the buffer to the null device: the interpreter flushes it at exit."""
     with suppress(OSError, ValueError, AttributeError):
-        number = sys.stdout.fileno()
+        descriptor = sys.stdout.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, number)
+        os.dup2(null, descriptor)
         os.close(null)
 
 
@@ -88,12 +88,12 @@ def _occupy(descriptor: int) -> None:
     try:
         os.fstat(descriptor)
     except OSError:
-        null = os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
-        os.set_inheritable(null, True)  # noqa: FBT003 - a child needs its standard streams, too
+        null = os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor: this one
+        os.set_inheritable(null, True)  # noqa: FBT003 - a child needs its standard streams too
 
 
-class _ForgivingBytes(io.RawIOBase):
-    """Standard error without errors."""
+class _ErrorFreeStderr(io.RawIOBase):
+    """A descriptor of standard error whose write errors are ignored."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__()
@@ -111,19 +111,17 @@ class _ForgivingBytes(io.RawIOBase):
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
         with suppress(OSError):
-            left = view
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            rest = view
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
         return len(view)
 
 
-def _forgiving(stream: TextIO | None) -> TextIO:
-    encoding = stream.encoding if stream is not None else "utf-8"
-    errors = "backslashreplace"
+def _without_errors(stream: TextIO | None) -> TextIO:
     return io.TextIOWrapper(
-        io.BufferedWriter(_ForgivingBytes(2)),
-        encoding=encoding,
-        errors=errors,
+        io.BufferedWriter(_ErrorFreeStderr(2)),
+        encoding=stream.encoding if stream is not None else "utf-8",
+        errors="backslashreplace",
         line_buffering=True,
         write_through=True,
     )

@@ -1,1 +1,1 @@
-"""Shards made by other processes, on this machine or on many."""
+"""Runs shards in other processes, on this machine or on many."""

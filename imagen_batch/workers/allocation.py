@@ -1,92 +1,95 @@
-"""What of the account's rate, of the concurrency and of the money may each shard use, where shards are made by many
-processes?
+"""Divides a run's rate, concurrency and budget among shards that many processes work on.
 
-Each shard in flight gets the same part of rate and concurrency, and a wall of its own in money and pictures, cut from
-what is left of the run's. What it did not use comes back when it ends. At no moment do the walls that are out and
-what was spent exceed the run's wall together.
+Each shard in flight gets the same part of rate and concurrency, and limits of its own in USD and images, taken from
+what remains of the run's limits. What it did not use comes back when it ends. At no time do allocated limits and
+past spending together exceed the run's limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from imagen_batch.records import CENT_FRACTION, ImageRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits in USD and in pictures; None where there is none."""
+    """Limits in USD and in images; None is no limit."""
 
     usd: float | None = None
-    pictures: int | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a shard used of its wall, perhaps charged attempts included."""
+    """What a shard used of its limits, possibly charged attempts included."""
 
     usd: float = 0.0
-    pictures: int = 0
+    images: int = 0
 
 
 class Allocator:
-    """Hands out walls. `at_once` is how many shards are to be in flight."""
+    """Allocates limits to shards. `at_once` is the number of shards that should be in flight."""
 
-    def __init__(self, wall: Limits, *, at_once: int) -> None:
-        self._left = wall
-        self._out: dict[int, Limits] = {}
+    def __init__(self, limits: Limits, *, at_once: int) -> None:
+        self._remaining = limits
+        self._allocated: dict[int, Limits] = {}  # by shard
         self.at_once = at_once
 
     @property
     def in_flight(self) -> int:
-        """Shards that hold a wall."""
-        return len(self._out)
+        """The number of shards that hold limits."""
+        return len(self._allocated)
 
-    def take(self, shard: int, requests: Sequence[ImageRequest]) -> Limits | None:
-        """A wall for a shard; None while not even its first request fits below what is left."""
-        wanted = Limits(sum(one.price or 0.0 for one in requests), sum(one.samples for one in requests))
+    def allocate(self, shard: int, requests: Sequence[ImageRequest]) -> Limits | None:
+        """Limits for a shard; None while not even its first request fits within what remains."""
+        wanted = Limits(
+            sum(request.price or 0.0 for request in requests), sum(request.samples for request in requests)
+        )
         least = Limits(requests[0].price or 0.0, requests[0].samples)
-        usd = _part(self._left.usd, wanted.usd, least.usd, self._free)
-        pictures = _part(self._left.pictures, wanted.pictures, least.pictures, self._free)
-        if (usd is None and self._left.usd is not None) or (pictures is None and self._left.pictures is not None):
+        remaining = self._remaining
+        usd = _part(remaining.usd, wanted.usd, least.usd, self._free_slots)
+        images = _part(remaining.images, wanted.images, least.images, self._free_slots)
+        if (usd is None and remaining.usd is not None) or (images is None and remaining.images is not None):
             return None
-        wall = Limits(usd, None if pictures is None else int(pictures))
-        self._left = _less(self._left, wall.usd, wall.pictures)
-        self._out[shard] = wall
-        return wall
+        limits = Limits(usd, None if images is None else int(images))
+        self._remaining = _subtract(remaining, limits.usd, limits.images)
+        self._allocated[shard] = limits
+        return limits
 
-    def give_back(self, shard: int, used: Spent) -> None:
-        """A shard has ended."""
-        wall = self._out.pop(shard)
-        self._left = _less(
-            self._left,
-            None if wall.usd is None else used.usd - wall.usd,
-            None if wall.pictures is None else used.pictures - wall.pictures,
+    def release(self, shard: int, used: Spent) -> None:
+        """Take back what a shard that ended did not use."""
+        limits = self._allocated.pop(shard)
+        self._remaining = _subtract(
+            self._remaining,
+            None if limits.usd is None else used.usd - limits.usd,
+            None if limits.images is None else used.images - limits.images,
         )
 
-    def lacking(self, requests: Sequence[ImageRequest]) -> str | None:
-        """Which part of the run's wall does not admit the first of these requests: "usd" or "pictures"."""
-        left = self._left
-        if left.usd is not None and (requests[0].price or 0.0) > left.usd + CENT_FRACTION:
+    def exceeded_limit(self, requests: Sequence[ImageRequest]) -> Literal["usd", "images"] | None:
+        """The limit that the first of these requests would exceed."""
+        remaining = self._remaining
+        if remaining.usd is not None and (requests[0].price or 0.0) > remaining.usd + CENT_FRACTION:
             return "usd"
-        return "pictures" if left.pictures is not None and requests[0].samples > left.pictures else None
+        return "images" if remaining.images is not None and requests[0].samples > remaining.images else None
 
     @property
-    def _free(self) -> int:
-        return max(1, self.at_once - len(self._out))
+    def _free_slots(self) -> int:
+        return max(1, self.at_once - len(self._allocated))
 
 
-def _part(left: float | None, wanted: float | None, least: float | None, free: int) -> float | None:
-    """What is wanted, or a fair part where not all can have that; None where the least does not fit."""
-    if left is None or wanted is None or least is None:
+def _part(remaining: float | None, wanted: float | None, least: float | None, free_slots: int) -> float | None:
+    """What is wanted, or a fair part where not all shards can have that; None where the least does not fit."""
+    if remaining is None or wanted is None or least is None:
         return None
-    part = min(wanted, max(left / free, least))
-    return part if part <= left + CENT_FRACTION else None
+    part = min(wanted, max(remaining / free_slots, least))
+    return part if part <= remaining + CENT_FRACTION else None
 
 
-def _less(left: Limits, usd: float | None, pictures: int | None) -> Limits:
+def _subtract(limits: Limits, usd: float | None, images: int | None) -> Limits:
     return Limits(
-        None if left.usd is None else left.usd - (usd or 0.0),
-        None if left.pictures is None else left.pictures - (pictures or 0),
+        None if limits.usd is None else limits.usd - (usd or 0.0),
+        None if limits.images is None else limits.images - (images or 0),
     )

@@ -1,6 +1,6 @@
-"""What goes to a worker elsewhere, and what comes back?
+"""The messages between a run and its workers: a task for a shard goes out, a report comes back.
 
-Plain values, packed into bytes: whoever carries them need not look inside. No key and no picture is among them.
+They are plain values, sent as bytes that a cluster does not need to understand. They contain no key and no image.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from imagen_batch.errors import Fatal
+from imagen_batch.errors import StopRun
 from imagen_batch.providers.catalogue import Model
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.settings import Settings
 from imagen_batch.workers.allocation import Limits, Spent
 
 _Kind = TypeVar("_Kind")
-_FATAL_FACTS = ("kind", "outcome", "exit_code", "http_status", "resets_at")
+_FATAL_FACTS = ("cause", "exit_code", "resets_at")
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What is the same for every shard of a run. `id` is the run's own, `base_url` where it sends."""
+    """What all shards of a run have in common. `id` identifies the run, `base_url` is where it sends."""
 
     id: str
     settings: Settings
@@ -33,34 +33,34 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One shard to be made.
+    """One shard to work on.
 
-    `share` is its part of the account's rate; `tries` are the attempts that earlier runs made, by key.
+    `share` is its part of the account's rate. `previous_attempts` are those that earlier runs made, by key.
     """
 
     job: JobSpec
     shard: int
     requests: tuple[ImageRequest, ...]
-    wall: Limits
+    limits: Limits
     share: float
-    tries: Mapping[str, int] = field(default_factory=dict)
+    previous_attempts: Mapping[str, int] = field(default_factory=dict)
 
-    def packed(self) -> bytes:
-        """As bytes."""
+    def to_bytes(self) -> bytes:
+        """The message as bytes."""
         return zlib.compress(pickle.dumps(self), level=1)
 
     @classmethod
-    def unpacked(cls, data: bytes) -> ShardTask:
-        """From bytes that a run of ours packed."""
-        return _unpacked(data, cls)
+    def from_bytes(cls, data: bytes) -> ShardTask:
+        """A task from the bytes that a coordinator made."""
+        return _load(data, cls)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardReport:
-    """What became of a shard.
+    """The result of a shard.
 
-    `walled`: its own wall left requests out; `stopped`: its worker was told to stop, or lost its run; `fatal`: facts
-    of what stops the run.
+    `budget_exhausted`: the shard's limits left requests out. `stopped`: the worker had to stop, or lost contact with
+    its run. `fatal`: the fields of an error that stops the run.
     """
 
     samples: tuple[SampleResult, ...] = ()
@@ -69,29 +69,29 @@ class ShardReport:
     stopped: bool = False
     fatal: Mapping[str, Any] | None = None
 
-    def packed(self) -> bytes:
-        """As bytes."""
+    def to_bytes(self) -> bytes:
+        """The message as bytes."""
         return zlib.compress(pickle.dumps(self), level=1)
 
     @classmethod
-    def unpacked(cls, data: bytes) -> ShardReport:
-        """From bytes that a worker of ours packed."""
-        return _unpacked(data, cls)
+    def from_bytes(cls, data: bytes) -> ShardReport:
+        """A report from the bytes that a worker made."""
+        return _load(data, cls)
 
     @property
-    def error(self) -> Fatal | None:
-        """What stops the run."""
-        return None if self.fatal is None else Fatal(**self.fatal)
+    def error(self) -> StopRun | None:
+        """The error that stops the run."""
+        return None if self.fatal is None else StopRun(**self.fatal)
 
 
-def facts_of(fatal: Fatal | None) -> Mapping[str, Any] | None:
-    """An error as values that travel."""
+def facts_of(fatal: StopRun | None) -> Mapping[str, Any] | None:
+    """The fields of an error, as plain values."""
     if fatal is None:
         return None
     return {"message": str(fatal), **{name: getattr(fatal, name) for name in _FATAL_FACTS}}
 
 
-def _unpacked(data: bytes, kind: type[_Kind]) -> _Kind:
-    value = pickle.loads(zlib.decompress(data))  # noqa: S301 - made by ourselves, and carried by the user's own cluster
+def _load(data: bytes, kind: type[_Kind]) -> _Kind:
+    value = pickle.loads(zlib.decompress(data))  # noqa: S301 - written by this package, and carried by the user's own cluster
     assert isinstance(value, kind)
     return value

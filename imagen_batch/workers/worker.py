@@ -1,8 +1,8 @@
-"""How is a shard made in a process that did not plan the run?
+"""Works on shards in a process that did not plan the run.
 
-A process keeps one `Worker` for each run it works for: connections, the pace that was found, the ear for what the
-run says. A shard has a ledger of its own. When its worker died and it comes to another one, that reads what the first
-had recorded, saves what it had received, and makes the rest.
+A process keeps one `Worker` for each run: its connections, the pace found so far, and a thread that follows the run's
+heartbeat. Each shard has a ledger folder of its own. A worker that takes over the shard of a dead one reads what that
+had recorded, recovers the images that it had received, and generates the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from imagen_batch.errors import Fatal, SettingsInvalid
+from imagen_batch.errors import SettingsInvalid, StopRun
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.ledger.history import History, read_history
@@ -26,7 +26,7 @@ from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.runs.heartbeat import EVERY_S, Heartbeat, HeartbeatReader, read_heartbeat
 from imagen_batch.runs.malloc import keep_large_blocks
-from imagen_batch.runs.staged_images import recover_staged
+from imagen_batch.runs.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.generate import generate_shard
@@ -35,68 +35,68 @@ from imagen_batch.storage import LEDGER, Storage, open_storage
 from imagen_batch.workers.allocation import Spent
 from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask, facts_of
 
-NOTICED_AFTER_S = 2 * EVERY_S + 1.0  # whoever had the shard before has stopped by then
-_CUT_EVERY_S = 0.2
-_ASKED_TO_STOP = 15  # SIGTERM: for the stop's reason
+NOTICED_AFTER_S = 2 * EVERY_S + 1.0  # an earlier worker of the shard has stopped by then
+_ABORT_EVERY_S = 0.2
+_STOP_REASON = 15  # SIGTERM, as the reason of the Stop
 
-_workshops: dict[str, Worker] = {}
+_workers: dict[str, Worker] = {}
 _opening = threading.Lock()
 
 
 def run_shard(
-    ticket: ShardTask, *, env: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
+    task: ShardTask, *, env: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
 ) -> ShardReport:
-    """Make the pictures of a shard. What can't be done here at all is in the report; what is raised is a bug."""
+    """Generate the images of a shard. The report says if that is impossible here; any exception is a bug."""
     try:
-        with _entered(ticket.job, env) as workshop, workshop.claim(ticket, sleep) as claim:
-            return _made(ticket, claim, workshop)
+        with _shared_worker(task.job, env) as worker, worker.claim(task, sleep) as claim:
+            return _generate(task, claim, worker)
     except SettingsInvalid as error:
-        return ShardReport(fatal=facts_of(_unable(error, exit_code=2)))
-    except OSError as error:  # the storage is in trouble, and may be out of it later
-        return ShardReport(fatal=facts_of(_unable(error, exit_code=75)))
+        return ShardReport(fatal=facts_of(_worker_error(error, exit_code=2)))
+    except OSError as error:  # the storage failed, and may work again later
+        return ShardReport(fatal=facts_of(_worker_error(error, exit_code=75)))
 
 
 def shard_folder(job: str, shard: int) -> str:
-    """Where the ledgers of a shard are."""
+    """The folder of a shard's ledgers."""
     return f"{LEDGER}/{job}/{shard:06}"
 
 
-def settled(requests: Sequence[ImageRequest], past: History) -> Iterator[SampleResult]:
-    """What earlier workers recorded, and could tell nobody any more."""
+def recorded_results(requests: Sequence[ImageRequest], past: History) -> Iterator[SampleResult]:
+    """The results that earlier workers of a shard recorded, but could not report."""
     for request in requests:
         for number in request.numbers:
-            found = past.details(request.base, number)
-            if found is not None and (found[0].status == "ok" or not past.is_open(request.base, number)):
-                yield found[0]
+            details = past.details(request.base, number)
+            if details is not None and (details[0].status == "ok" or not past.is_unresolved(request.base, number)):
+                yield details[0]
 
 
-def _unable(error: Exception, *, exit_code: int) -> Fatal:
-    return Fatal(f"a worker can't make pictures: {error}", kind="worker", outcome="worker", exit_code=exit_code)
+def _worker_error(error: Exception, *, exit_code: int) -> StopRun:
+    return StopRun(f"a worker can't generate images: {error}", cause="worker", exit_code=exit_code)
 
 
 @dataclass(slots=True)
 class Claim:
-    """A shard at work. `past` is what earlier workers recorded of it."""
+    """A shard that this process works on. `past` is what earlier workers recorded of it."""
 
     folder: str
     ledger: LedgerWriter
-    known: set[str]  # ledgers of the shard; another one means that somebody else makes it now
+    ledgers: set[str]  # of the shard; a further one means that another worker has taken over
     past: History = field(default_factory=History)
 
 
 class Worker:
-    """What a process keeps for a run. Raises SettingsInvalid where it can't work for it."""
+    """What a process keeps for a run. Raises SettingsInvalid where it can't work for that run."""
 
     def __init__(self, job: JobSpec, env: Mapping[str, str]) -> None:
         settings = job.settings
         self.job = job
-        self.storage: Storage = open_storage(settings.place)
-        word = read_heartbeat(self.storage) or Heartbeat("")
-        if word.run == job.id and word.over:
+        self.storage: Storage = open_storage(settings.folder)
+        heartbeat = read_heartbeat(self.storage) or Heartbeat("")
+        if heartbeat.run == job.id and heartbeat.over:
             raise SettingsInvalid("the run is over")
-        if word.run != job.id:
+        if heartbeat.run != job.id:
             raise SettingsInvalid(
-                f"{settings.place} is another folder here than where the run was started: workers have to share it"
+                f"{settings.folder} is not the folder in which the run was started: workers have to share it"
             )
         self.provider = make_provider(settings, base_url=job.base_url, env=env)
         self.stop = Stop()
@@ -107,38 +107,38 @@ class Worker:
         )
         self.threads = request_threads(settings)
         self.store = ImageStore(self.storage, DiskSpace(self.storage, in_flight=settings.concurrency))
-        self.users = 0  # shards that are made here, counted under _opening
-        self._claims: dict[str, Claim] = {}  # by ledger: a shard may come to the same process twice
+        self.users = 0  # shards that use this worker; guarded by _opening
+        self._claims: dict[str, Claim] = {}  # by ledger: the same process may get a shard twice
         self._share = 1.0
         self._lock = threading.Lock()
-        threading.Thread(target=self._listen, name="ear", daemon=True).start()
+        threading.Thread(target=self._follow_heartbeat, name="heartbeat", daemon=True).start()
 
     @contextmanager
-    def claim(self, ticket: ShardTask, sleep: Callable[[float], None]) -> Iterator[Claim]:
-        """Take a shard over, with what is left of earlier workers' work on it."""
-        claim = self._claim(ticket)
+    def claim(self, task: ShardTask, sleep: Callable[[float], None]) -> Iterator[Claim]:
+        """Take over a shard, with the results and images of earlier workers."""
+        claim = self._claim(task)
         try:
-            if len(claim.known) > 1:
+            if len(claim.ledgers) > 1:
                 sleep(NOTICED_AFTER_S)
                 claim.past = read_history(self.storage.logs(claim.folder))
-                recover_staged(self.store, claim.past, claim.ledger)
+                recover_staged_images(self.store, claim.past, claim.ledger)
                 claim.past = read_history(self.storage.logs(claim.folder))
-            with self._sharing(ticket, claim):
+            with self._registered(task, claim):
                 yield claim
         finally:
             claim.ledger.close()
 
-    def _claim(self, ticket: ShardTask) -> Claim:
-        folder = shard_folder(self.job.id, ticket.shard)
+    def _claim(self, task: ShardTask) -> Claim:
+        folder = shard_folder(self.job.id, task.shard)
         earlier = set(_ledgers(self.storage, folder))
         ledger = LedgerWriter(self.storage, now=moment_after(earlier, time.time()), below=folder)
-        ledger.claim(self.job.id, ticket.shard)
+        ledger.claim(self.job.id, task.shard)
         return Claim(folder, ledger, earlier | {ledger.name})
 
     @contextmanager
-    def _sharing(self, ticket: ShardTask, claim: Claim) -> Iterator[None]:
+    def _registered(self, task: ShardTask, claim: Claim) -> Iterator[None]:
         with self._lock:
-            self._share = ticket.share
+            self._share = task.share
             self._claims[claim.ledger.name] = claim
             self.governors.resize(self._share * len(self._claims))
         try:
@@ -148,111 +148,113 @@ class Worker:
                 del self._claims[claim.ledger.name]
                 self.governors.resize(self._share * len(self._claims))
 
-    def _listen(self) -> None:
-        """Follow what the run says, until it is over."""
-        ear = HeartbeatReader(self.storage, self.job.id)
-        word = ear.listen()
-        while not word.cut:
-            self._follow(word)
+    def _follow_heartbeat(self) -> None:
+        """Do what the run's heartbeat says until the run is over or a claim is lost."""
+        reader = HeartbeatReader(self.storage, self.job.id)
+        heartbeat = reader.poll()
+        while not heartbeat.cut:
+            self._apply(heartbeat)
             time.sleep(EVERY_S)
-            word = ear.listen() if not self._lost_claim() else Heartbeat(self.job.id, stop=True, cut=True)
+            heartbeat = reader.poll() if not self._lost_claim() else Heartbeat(self.job.id, stop=True, cut=True)
         self._end()
 
-    def _follow(self, word: Heartbeat) -> None:
-        if word.stop:
-            self.stop.interrupt(_ASKED_TO_STOP)
+    def _apply(self, heartbeat: Heartbeat) -> None:
+        if heartbeat.stop:
+            self.stop.interrupt(_STOP_REASON)
         with self._lock:
-            self._share = word.share
+            self._share = heartbeat.share
             self.governors.resize(self._share * len(self._claims))
 
     def _lost_claim(self) -> bool:
-        """Whether the scheduler took us for dead and gave a shard of ours to somebody else."""
+        """Whether the scheduler took this process for dead and gave one of its shards to another."""
         with self._lock:
             claims = list(self._claims.values())
         try:
-            return any(not claim.known.issuperset(_ledgers(self.storage, claim.folder)) for claim in claims)
-        except OSError:  # not now; the run's own silence is noticed all the same
+            return any(not claim.ledgers.issuperset(_ledgers(self.storage, claim.folder)) for claim in claims)
+        except OSError:  # checked again soon; a silent run is noticed independently
             return False
 
     def _end(self) -> None:
         with _opening:
-            _workshops.pop(self.job.id, None)
-        self.stop.interrupt(_ASKED_TO_STOP)
+            _workers.pop(self.job.id, None)
+        self.stop.interrupt(_STOP_REASON)
         while self.users:
             self.transport.abort_all()
-            time.sleep(_CUT_EVERY_S)
+            time.sleep(_ABORT_EVERY_S)
         self.threads.shutdown(wait=True)
         self.transport.close()
 
 
 @contextmanager
-def _entered(job: JobSpec, env: Mapping[str, str]) -> Iterator[Worker]:
-    """The workshop for a run, opened by whoever comes first; it does not close before all have left."""
+def _shared_worker(job: JobSpec, env: Mapping[str, str]) -> Iterator[Worker]:
+    """The process's worker for a run, opened by the first shard. It does not close before the last shard ends."""
     with _opening:
-        if job.id not in _workshops:
-            _workshops[job.id] = Worker(job, env)
-        workshop = _workshops[job.id]
-        workshop.users += 1
+        if job.id not in _workers:
+            _workers[job.id] = Worker(job, env)
+        worker = _workers[job.id]
+        worker.users += 1
     try:
-        yield workshop
+        yield worker
     finally:
         with _opening:
-            workshop.users -= 1
+            worker.users -= 1
 
 
-def _made(ticket: ShardTask, claim: Claim, workshop: Worker) -> ShardReport:
-    samples = [*settled(ticket.requests, claim.past)]
-    context = _studio(ticket, claim, workshop, seen=samples.extend)
-    generate_shard(_left(ticket, claim.past), context, threads=workshop.threads)
+def _generate(task: ShardTask, claim: Claim, worker: Worker) -> ShardReport:
+    samples = [*recorded_results(task.requests, claim.past)]
+    context = _sending_context(task, claim, worker, on_results=samples.extend)
+    generate_shard(_pending_requests(task, claim.past), context, threads=worker.threads)
     return ShardReport(
         samples=tuple(samples),
         used=Spent(*context.budget.used),
-        budget_exhausted=context.budget.hit,
-        stopped=workshop.stop.is_set,
-        fatal=facts_of(workshop.stop.fatal),
+        budget_exhausted=context.budget.is_exhausted,
+        stopped=worker.stop.is_set,
+        fatal=facts_of(worker.stop.fatal),
     )
 
 
-def _studio(
-    ticket: ShardTask, claim: Claim, workshop: Worker, *, seen: Callable[[tuple[SampleResult, ...]], None]
+def _sending_context(
+    task: ShardTask, claim: Claim, worker: Worker, *, on_results: Callable[[tuple[SampleResult, ...]], None]
 ) -> SendingContext:
     past = claim.past
     return SendingContext(
-        settings=ticket.job.settings,
-        models=ticket.job.models,
-        provider=workshop.provider,
-        transport=workshop.transport,
+        settings=task.job.settings,
+        models=task.job.models,
+        provider=worker.provider,
+        transport=worker.transport,
         ledger=claim.ledger,
-        store=workshop.store,
+        store=worker.store,
         budget=Budget(
-            max_cost=ticket.wall.usd,
-            max_images=ticket.wall.pictures,
-            spent=past.cost_bounds().high,
-            pictures=past.max_images_made(),
+            max_cost=task.limits.usd,
+            max_images=task.limits.images,
+            spent=past.cost_bounds().upper_bound,
+            images=past.max_images_made(),
         ),
-        stop=workshop.stop,
-        governors=workshop.governors,
-        tries=lambda request: past.tries(request) or ticket.tries.get(request.key, 0),
-        seen=seen,
+        stop=worker.stop,
+        governors=worker.governors,
+        previous_attempts=lambda request: (
+            past.previous_attempts(request) or task.previous_attempts.get(request.key, 0)
+        ),
+        on_results=on_results,
     )
 
 
-def _left(ticket: ShardTask, past: History) -> list[ImageRequest]:
-    """What of the shard has no result yet."""
-    resend = ticket.job.settings.on_unknown == "resend"
-    left: list[ImageRequest] = []
-    for request in ticket.requests:
+def _pending_requests(task: ShardTask, past: History) -> list[ImageRequest]:
+    """Requests for the samples of the shard that have no result yet."""
+    resend = task.job.settings.on_unknown == "resend"
+    pending: list[ImageRequest] = []
+    for request in task.requests:
         numbers = [
             number
             for number in request.numbers
-            if past.status(request.base, number) is None or (resend and past.is_open(request.base, number))
+            if past.status(request.base, number) is None or (resend and past.is_unresolved(request.base, number))
         ]
         whole = len(numbers) == request.samples
-        left += [request] if whole else [single_sample(request, number) for number in numbers]
-    return left
+        pending += [request] if whole else [single_sample(request, number) for number in numbers]
+    return pending
 
 
 def _ledgers(storage: Storage, folder: str) -> Iterator[str]:
-    """Names of a shard's ledgers; in a bucket each is in parts."""
+    """Names of a shard's ledgers. In a bucket, each is stored in parts."""
     for name, _ in storage.sizes(folder):
         yield f"{folder}/{name[len(folder) + 1 :].partition('/')[0]}"

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.audit.plausibility import Plausible
+from imagen_batch.audit.plausibility import PlausibilityCheck
 from imagen_batch.audit.repair import repair
 from imagen_batch.audit.report import audit_text
 from imagen_batch.reports.manifest import manifest_columns
-from imagen_batch.sending import retry as attempts
+from imagen_batch.sending import retry
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
-from tests.support.damage import STATE, Spoiled
+from tests.support.damage import STATE, DamagedRun
 from tests.support.entries import entry
 from tests.support.runs import prompts, run, write_csv
 
@@ -48,7 +48,7 @@ def finished(tmp_path_factory, sim):
 def it(tmp_path, finished):
     """A copy to be damaged."""
     shutil.copytree(finished, tmp_path / "copy")
-    return Spoiled(tmp_path / "copy" / "out")
+    return DamagedRun(tmp_path / "copy" / "out")
 
 
 def found(folder):
@@ -256,14 +256,14 @@ def test_a_table_that_is_no_regular_file_is_found(it, name, odd):
 
 def test_the_same_bytes_for_different_prompts_are_told_and_not_bought_again(tmp_path, monkeypatch, sim):
     """A service that sends one image to everyone."""
-    inspect, first = attempts.inspect, []
+    real_validate, first = retry.validate, []
 
     def same(_bytes):
         first.append(_bytes)
-        return inspect(first[0])
+        return real_validate(first[0])
 
     put = Folder.put
-    monkeypatch.setattr(attempts, "inspect", same)
+    monkeypatch.setattr(retry, "validate", same)
     monkeypatch.setattr(
         Folder,
         "put",
@@ -283,9 +283,9 @@ def shape(**changes):
     sample = replace(
         made.sample, status="ok", file="images/a.png", sha256="ab" * 32, **{"width": 1024, "height": 1024, **changes}
     )
-    plausible = Plausible()
-    plausible.look(replace(made, sample=sample, options=replace(made.options, **options)))
-    return [one.kind for one in plausible.findings({})]
+    plausibility = PlausibilityCheck()
+    plausibility.add(replace(made, sample=sample, options=replace(made.options, **options)))
+    return [one.kind for one in plausibility.findings({})]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder, open_storage
-from tests.support.damage import OF_PICTURES, OF_TABLES, PAID_AGAIN, STATE, Spoiled, cut_off, gone, notes, renamed
+from tests.support.damage import OF_PICTURES, OF_TABLES, PAID_AGAIN, STATE, DamagedRun, cut_off, gone, notes, renamed
 from tests.support.runs import IMAGEN, prompts, run, write_csv
 
 TEXTS = ("a mole", "a rat", "a toad", "a badger", "an otter", "a weasel")
@@ -49,7 +49,7 @@ def it(tmp_path, finished):
 def copy_of(finished, home):
     """The same run in another place."""
     shutil.copytree(finished, home)
-    return Spoiled(home / "out")
+    return DamagedRun(home / "out")
 
 
 def found(folder):
@@ -79,7 +79,7 @@ def test_a_fresh_run_is_clean(it):
     """Nothing is invented."""
     result = audit(it.folder)
     assert (result.findings, result.checked) == ((), 6)
-    assert audit_text(result).endswith("clean; 6 pictures are there and as they came")
+    assert audit_text(result).endswith("clean; 6 images in place and unchanged")
 
 
 def test_a_run_without_all_its_pictures_is_clean(tmp_path, sim):
@@ -245,14 +245,14 @@ def test_a_file_that_can_not_be_read_is_not_called_lost(it):
 
 def test_a_folder_without_a_run_is_said(tmp_path):
     """And not called clean."""
-    with pytest.raises(SettingsInvalid, match="holds no run"):
+    with pytest.raises(SettingsInvalid, match="No imagen-batch run found"):
         audit(tmp_path)
 
 
 def test_a_run_at_work_is_not_disturbed(it):
     """Neither by an audit, which would see it half done, nor by a repair."""
     result = audit(it.folder)
-    with open_storage(it.folder).locked():
+    with open_storage(it.folder).hold_lock():
         with pytest.raises(FolderBusy):
             audit(it.folder)
         with pytest.raises(FolderBusy):
@@ -273,8 +273,8 @@ def test_the_text_tells_what_a_repair_would_do(it):
     for damage, row in ((cut_off, 1), (gone, 2), (renamed, 3), (notes, 4)):
         damage(it, row)
     text = audit_text(audit(it.folder))
-    assert "2 pictures to make and pay for again" in text
-    assert "1 pictures to put back" in text
+    assert "2 images to make and pay for again" in text
+    assert "1 image to restore" in text
     assert "foreign and duplicated files are yours" in text
 
 
@@ -290,5 +290,5 @@ def test_many_findings_of_a_kind_are_not_all_listed(it):
 def test_the_settings_of_a_run_are_those_it_was_made_with(it):
     """With its own copy of the input, wherever it was started."""
     settings = load_settings_snapshot(it.folder)
-    assert (settings.model, settings.place) == (IMAGEN, str(it.folder))
+    assert (settings.model, settings.folder) == (IMAGEN, str(it.folder))
     assert Path(settings.prompts) == it.folder / STATE / "input.csv"

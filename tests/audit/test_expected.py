@@ -1,6 +1,6 @@
-"""All that was ever recorded is found, and what is not about an attempt is passed over."""
+"""All that was ever totals is found, and what is not about an attempt is passed over."""
 
-from imagen_batch.audit.expected import read_recorded
+from imagen_batch.audit.expected import read_ledger_totals
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import ok, request, trace
@@ -12,9 +12,9 @@ def test_a_claim_is_about_no_attempt(tmp_path):
     folder.put("images/a.png", b"")
     writer = LedgerWriter(folder, now=1.0)
     writer.claim("a" * 32, 1)
-    writer.done(request(1), (ok(sha256="ff"),), trace(request(1).key))
-    writer.sent(request(2), attempt=1, at=2.0)
+    writer.record_result(request(1), (ok(sha256="ff"),), trace(request(1).key))
+    writer.record_sent(request(2), attempt=1, at=2.0)
     writer.close()
-    recorded = read_recorded(folder.logs(LEDGER))
-    assert recorded.files == {"images/a.png": b"\xff"}
-    assert {slot: risk.attempts for slot, risk in recorded.risks.items()} == {(request(2).base, 1): 1}
+    totals = read_ledger_totals(folder.logs(LEDGER))
+    assert totals.files == {"images/a.png": b"\xff"}
+    assert {slot: risk.attempts for slot, risk in totals.risks.items()} == {(request(2).base, 1): 1}

@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import shutil
+from dataclasses import replace
 
 import orjson
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
-from tests.support.killing import copy_spoiled, each_change
+from tests.support.killing import copy_damaged, each_change
 from tests.support.runs import TODAY, prompts, run
 
 TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
@@ -49,16 +50,16 @@ def lost_rows(repaired):
 def pay(folder, repaired):
     """What the command does once the user has agreed."""
     plan = make_plan(load_settings_snapshot(folder), today=TODAY)
-    plan.lost = repaired.lost
+    plan = replace(plan, lost=repaired.lost)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         return opened.finish()
 
 
 def test_only_what_is_nowhere_is_paid_for(tmp_path, finished, sim):
     """Swapped, renamed, linked, unrecorded and forgotten images are put right for nothing."""
-    folder, lost = copy_spoiled(finished, tmp_path / "copy")
+    folder, lost = copy_damaged(finished, tmp_path / "copy")
     repaired = repair(folder)
     assert lost_rows(repaired) == lost
     assert (repaired.images, repaired.unpriced) == (2, 0)
@@ -73,7 +74,7 @@ def test_only_what_is_nowhere_is_paid_for(tmp_path, finished, sim):
 def test_a_repair_that_is_killed_at_any_change_of_the_folder_is_continued(tmp_path, finished):
     """Started again it finds every image that was on disk, whatever was half done."""
     for moment in itertools.count(1, 7):  # benchmarks/repair_kills.py has every moment
-        folder, lost = copy_spoiled(finished, tmp_path / f"copy{moment}")
+        folder, lost = copy_damaged(finished, tmp_path / f"copy{moment}")
         left = iter(range(moment, 0, -1))
 
         def happens(left=left):
@@ -95,7 +96,7 @@ def test_a_repair_that_is_killed_at_any_change_of_the_folder_is_continued(tmp_pa
 @pytest.mark.parametrize("number", range(1, 60, 7))
 def test_a_full_disk_ends_a_repair_in_a_sentence(tmp_path, finished, number, capsys, monkeypatch):
     """At any of its writes: no traceback, and after room was made it goes on."""
-    folder, lost = copy_spoiled(finished, tmp_path / "copy")
+    folder, lost = copy_damaged(finished, tmp_path / "copy")
     left = iter(range(number, 0, -1))
 
     def happens():
@@ -122,18 +123,18 @@ def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
     repaired = repair(folder)
     assert repaired.images == 1
     plan = make_plan(load_settings_snapshot(folder).model_copy(update={"max_images": None}), today=TODAY)
-    plan.lost = repaired.lost
+    plan = replace(plan, lost=repaired.lost)
     asked = len(sim.requests)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         assert opened.finish().counts["ok"] == 3
     assert len(sim.requests) == asked + 1
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_paid(tmp_path, finished, capsys, sim):
     """What costs nothing is done; the rest is told, with its price and the command; exit 3."""
-    folder, _ = copy_spoiled(finished, tmp_path / "copy")
+    folder, _ = copy_damaged(finished, tmp_path / "copy")
     asked = len(sim.requests)
     assert main(["audit", str(folder), "--repair", "--json"]) == 3
     said = capsys.readouterr()
@@ -145,7 +146,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_paid(tmp_path, finished, 
 
 def test_the_settings_of_the_run_stay_what_they_were(tmp_path, finished):
     """A repair is not another run."""
-    folder, _ = copy_spoiled(finished, tmp_path / "copy")
+    folder, _ = copy_damaged(finished, tmp_path / "copy")
     before = (folder / STATE / "settings.json").read_bytes()
     pay(folder, repair(folder))
     assert (folder / STATE / "settings.json").read_bytes() == before
@@ -153,7 +154,7 @@ def test_the_settings_of_the_run_stay_what_they_were(tmp_path, finished):
 
 def test_a_limit_of_cost_buys_what_it_is_enough_for(tmp_path, finished):
     """In input order; nothing where it is enough for none."""
-    folder, _ = copy_spoiled(finished, tmp_path / "copy")
+    folder, _ = copy_damaged(finished, tmp_path / "copy")
     repaired = repair(folder)
     each = repaired.usd / 2
     assert lost_rows(repaired.within(each * 1.5, lambda _row: each)) == {3}

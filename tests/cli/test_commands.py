@@ -1,4 +1,4 @@
-"""What a user types and reads; nothing here gets as far as Prefect."""
+"""Commands as a user types them, and what they print; none of them gets as far as Prefect."""
 
 import json
 import re
@@ -12,12 +12,12 @@ from tests.support.runs import run, write_csv
 
 @pytest.fixture
 def csv(tmp_path):
-    """A sound prompt file."""
+    """A valid prompt file."""
     return write_csv(tmp_path / "p.csv", [{"prompt": "a mole"}, {"prompt": "a rat"}])
 
 
 def test_help_and_version_load_nothing_heavy(tmp_path):
-    """They answer at once because of it."""
+    """They answer at once for that reason."""
     loaded = command("--version", here=tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
     assert "imagen_batch.cli.arguments" in loaded
     for heavy in ("prefect", "pandas", "pyarrow", "requests", "pydantic", "PIL", "orjson"):
@@ -26,31 +26,31 @@ def test_help_and_version_load_nothing_heavy(tmp_path):
 
 @pytest.mark.parametrize("name", ["run", "plan", "resume", "status", "audit", "simulate", "models"])
 def test_every_command_has_help(tmp_path, name):
-    """On standard output, with code 0."""
+    """It is printed on standard output, with code 0."""
     done = command(name, "--help", here=tmp_path)
     assert done.returncode == 0
     assert "usage" in done.stdout.lower()
 
 
 def test_plan_needs_no_key_and_writes_nothing(tmp_path, csv):
-    """It tells pictures and price."""
+    """It prints the number of images and the price."""
     done = command("plan", csv, "--samples", 3, here=tmp_path)
     assert done.returncode == 0
-    assert "pictures  6" in done.stdout
+    assert "images    6" in done.stdout
     assert "$" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
 
 
 def test_plan_as_json(tmp_path, csv):
-    """For programs."""
+    """Programs read counts, price and time."""
     plan = json.loads(command("plan", csv, "--json", "--requests-per-minute", 4, here=tmp_path).stdout)
     assert (plan["rows"], plan["samples"], plan["requests"]) == (2, 2, 2)
     assert plan["worst_case_usd"] > 0.06
     assert plan["seconds_at_given_rate"] == 30
 
 
-def test_every_problem_is_told_before_anything_is_sent(tmp_path):
-    """Code 5, line numbers, and no folder."""
+def test_every_problem_is_reported_before_anything_is_sent(tmp_path):
+    """With code 5 and line numbers; no folder is created."""
     source = tmp_path / "p.csv"
     source.write_text('prompt,aspect_ratio,samples\n,1:1,1\n"two\nlines",16:09,1\nc,7:3,x\n')
     done = command("run", source, "--provider", "simulator", here=tmp_path)
@@ -62,26 +62,26 @@ def test_every_problem_is_told_before_anything_is_sent(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "prompt\n", "\n\n"])
-def test_an_empty_file_is_said_to_be_empty(tmp_path, content):
-    """Code 5, not a run of nothing."""
+def test_an_empty_file_is_invalid_input(tmp_path, content):
+    """The code is 5; there is no run without rows."""
     source = tmp_path / "p.csv"
     source.write_text(content)
     assert command("run", source, "--provider", "simulator", here=tmp_path).returncode == 5
 
 
 def test_invalid_input_as_json(tmp_path):
-    """Programs get the problems too."""
+    """Programs get the problems as a list."""
     source = tmp_path / "p.csv"
     source.write_text("prompt\na, b\n")
     done = command("run", source, "--json", here=tmp_path)
-    told = json.loads(done.stdout)
-    assert told["state"] == "invalid"
-    assert told["problems"][0]["line"] == 2
+    report = json.loads(done.stdout)
+    assert report["state"] == "invalid"
+    assert report["problems"][0]["line"] == 2
     assert "--join-extra" in done.stderr
 
 
 def test_a_run_without_a_key_says_so(tmp_path, csv):
-    """It never falls back to the simulator."""
+    """It does not fall back to the simulator."""
     done = command("run", csv, here=tmp_path)
     assert done.returncode == 2
     assert "GOOGLE_API_KEY" in done.stderr
@@ -92,7 +92,7 @@ def test_a_run_without_a_key_says_so(tmp_path, csv):
     "typed", [["--api-key", "AIzaTYPED"], ["--api-key=AIzaTYPED"], ["--api-key-file", "AIzaTYPED"]]
 )
 def test_a_key_that_was_typed_is_refused_and_not_repeated(tmp_path, csv, typed):
-    """It would stand in the process list, and in every log."""
+    """It would be in the process list and in logs."""
     done = command("run", csv, *typed, here=tmp_path)
     assert done.returncode == 2
     assert "AIza" not in done.stderr + done.stdout
@@ -100,25 +100,25 @@ def test_a_key_that_was_typed_is_refused_and_not_repeated(tmp_path, csv, typed):
 
 @pytest.mark.parametrize("place", [["--location", "evil.example/#"], ["--project", "p/../x"], ["--model", "../x"]])
 def test_no_option_changes_where_a_credential_goes(tmp_path, csv, place):
-    """They become part of an address."""
+    """These values become part of an address."""
     typed = ["--provider", "vertex", "--project", "p", "--dialect", "predict", *place]
     assert command("run", csv, *typed, here=tmp_path).returncode == 2
 
 
 def test_google_s_own_host_by_name_is_still_google_s(tmp_path, csv):
-    """A retired model is refused there, however the host was given."""
+    """A retired model is refused there, however the host was named."""
     typed = ["--model", "imagen-4.0-generate-001", "--base-url", "https://generativelanguage.googleapis.com"]
     assert "2026-08-17" in command("plan", csv, *typed, here=tmp_path).stderr
 
 
-def test_names_that_meet_are_told_beforehand(tmp_path):
-    """Also where only some disks take them for one."""
+def test_equal_file_names_are_reported_by_the_plan(tmp_path):
+    """Also if only some file systems treat them as equal."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "filename": "x"}, {"prompt": "b", "filename": "X"}])
     assert "earlier row" in command("plan", source, here=tmp_path).stderr
 
 
 def test_other_people_s_files_are_not_written_over(tmp_path, csv):
-    """A folder with a manifest of someone else's is not ours to fill."""
+    """A folder with a manifest but without a run is refused."""
     (tmp_path / "o").mkdir()
     (tmp_path / "o" / "manifest.csv").write_text("mine")
     done = command("run", csv, "--provider", "simulator", "--out", "o", here=tmp_path)
@@ -126,23 +126,23 @@ def test_other_people_s_files_are_not_written_over(tmp_path, csv):
     assert (tmp_path / "o" / "manifest.csv").read_text() == "mine"
 
 
-def test_a_refusal_is_json_where_json_was_asked_for(tmp_path, csv):
+def test_a_refusal_is_json_with_the_option_json(tmp_path, csv):
     """Programs read standard output."""
     assert json.loads(command("run", csv, "--json", here=tmp_path).stdout)["state"] == "refused"
 
 
 def test_a_retired_model_is_refused_with_its_successor(tmp_path):
-    """On Google's own host: date, successor, new price, code 2."""
+    """On Google's own host, with date, successor, new price and code 2."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": str(number)} for number in range(1000)])
     env = {"GOOGLE_API_KEY": "k"}
     done = command("run", source, "--model", "imagen-4.0-generate-001", here=tmp_path, env=env)
     assert done.returncode == 2
-    for fact in ("2026-08-17", "gemini-nano-banana-2.1", "1,000 pictures", "$"):
+    for fact in ("2026-08-17", "gemini-nano-banana-2.1", "1,000 images", "$"):
         assert fact in done.stderr
 
 
-def test_a_model_nobody_knows_needs_its_dialect(tmp_path, csv):
-    """And works with it."""
+def test_an_unknown_model_needs_its_dialect(tmp_path, csv):
+    """With it, a plan says that the price is unknown."""
     assert command("plan", csv, "--model", "mine", here=tmp_path).returncode == 2
     done = command("plan", csv, "--model", "mine", "--dialect", "predict", here=tmp_path)
     assert done.returncode == 0
@@ -150,14 +150,14 @@ def test_a_model_nobody_knows_needs_its_dialect(tmp_path, csv):
 
 
 def test_a_cap_on_cost_needs_prices(tmp_path, csv):
-    """Unknown is never 0."""
+    """An unknown price is not 0."""
     typed = ("run", csv, "--provider", "simulator", "--model", "mine", "--dialect", "predict", "--max-cost", 1)
     done = command(*typed, here=tmp_path)
     assert done.returncode == 2
     assert "--price" in done.stderr
 
 
-def test_a_catalogue_of_ones_own(tmp_path, csv):
+def test_the_settings_file_extends_the_catalogue(tmp_path, csv):
     """`imagen-batch.toml` adds a model and its price."""
     (tmp_path / "imagen-batch.toml").write_text(
         'model = "mine"\n[models."mine"]\ndialect = "generate_content"\nprices = { any = 0.5 }\n'
@@ -187,24 +187,24 @@ def test_a_catalogue_of_ones_own(tmp_path, csv):
     ],
 )
 def test_wrong_usage_is_code_2(tmp_path, csv, typed):
-    """With a message, and nothing written."""
+    """With a message; nothing is written."""
     done = command("run", csv, *typed, here=tmp_path, env={"GOOGLE_API_KEY": "k"})
     assert done.returncode == 2
     assert done.stderr
     assert not (tmp_path / "outputs").exists()
 
 
-def test_status_tells_where_a_run_stands(tmp_path, csv):
-    """From its folder alone."""
+def test_status_shows_the_state_of_a_run(tmp_path, csv):
+    """It needs nothing but the folder."""
     with Simulator() as sim:
         run(csv, sim, limit=1)
-    found = json.loads(command("status", tmp_path / "out", "--json", here=tmp_path).stdout)
-    assert (found["samples"]["asked"], found["samples"]["ok"], found["samples"]["not_attempted"]) == (2, 1, 1)
+    state = json.loads(command("status", tmp_path / "out", "--json", here=tmp_path).stdout)
+    assert (state["samples"]["asked"], state["samples"]["ok"], state["samples"]["not_attempted"]) == (2, 1, 1)
     assert command("status", tmp_path, here=tmp_path).returncode == 2
 
 
-def test_audit_tells_what_is_wrong(tmp_path, csv):
-    """Code 3 with findings, 0 without."""
+def test_audit_prints_what_is_wrong(tmp_path, csv):
+    """The code is 3 with findings, 0 without."""
     with Simulator() as sim:
         ran = run(csv, sim)
     assert command("audit", tmp_path / "out", here=tmp_path).returncode == 0
@@ -215,15 +215,80 @@ def test_audit_tells_what_is_wrong(tmp_path, csv):
 
 
 def test_models_lists_the_catalogue(tmp_path):
-    """Lifecycle and price of each."""
-    shown = command("models", here=tmp_path).stdout
-    assert re.search(r"imagen-4.0-generate-001 .*shut down 2026-08-17", shown)
-    assert re.search(r"gemini-nano-banana-2.1 .*\$0.0336.*current", shown)
+    """With lifecycle and price of each model, in 80 columns; models that are no longer served come last."""
+    listed = command("models", here=tmp_path).stdout
+    assert re.search(r"^imagen-4.0-generate-001: shut down 2026-08-17$", listed, re.MULTILINE)
+    assert re.match(r"gemini-nano-banana-2.1: current\n +price +1K \$0.0336", listed)
+    assert max(map(len, listed.splitlines())) <= 80
+    lifecycles = re.findall(r"^\S+: (current|deprecated|shut down)", listed, re.MULTILINE)
+    assert lifecycles == sorted(lifecycles)
 
 
 def test_standard_input_is_read(tmp_path):
-    """`-` takes what is piped in."""
+    """`-` stands for it."""
     done = command("plan", "-", here=tmp_path, stdin="prompt,samples\na mole,2\n")
-    assert "pictures  2" in done.stdout
+    assert "images    2" in done.stdout
     assert command("plan", "-", here=tmp_path, stdin="id,caption\n1,a mole\n").returncode == 5
-    assert "pictures  2" in command("plan", "-", here=tmp_path, stdin="a mole, rowing\na rat\n").stdout
+    assert "images    2" in command("plan", "-", here=tmp_path, stdin="a mole, rowing\na rat\n").stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggestion"),
+    [
+        (["rnu", "p.csv"], "run"),
+        (["run", "p.csv", "--max-costs", "3"], "--max-cost"),
+        (["run", "p.csv", "--provider", "simulater"], "simulator"),
+        (["resume", "out", "--retry", "faild"], "failed"),
+        (["plan", "p.csv", "--model", "gemini-nano-bananna-2.1"], "gemini-nano-banana-2.1"),
+        (["plan", "p.csv", "--aspect-ratio", "16:90"], "16:9"),
+        (["plan", "p.csv", "--prompt-column", "promt"], "prompt"),
+        (["plan", "p.csv", "--config", "own.toml"], "max_cost"),
+    ],
+)
+def test_a_misspelt_word_gets_a_suggestion(tmp_path, csv, typed, suggestion):
+    """Options, commands, choices, models, ratios, columns and settings."""
+    (tmp_path / "own.toml").write_text("max_costs = 3\n")
+    done = command(*typed, here=tmp_path)
+    assert done.returncode in {2, 5}
+    assert f"did you mean {suggestion}?" in done.stderr
+
+
+def test_a_usage_error_is_one_line_and_a_pointer_to_the_help(tmp_path, csv):
+    """The usage of all options would hide it."""
+    done = command("run", csv, "--no-such-flag", here=tmp_path)
+    assert done.stderr.splitlines() == [
+        "error: unrecognized arguments: --no-such-flag",
+        "see imagen-batch run --help",
+    ]
+
+
+def test_the_help_has_a_group_for_each_kind_of_option(tmp_path):
+    """No option of a run stands outside of them, except --help and --config."""
+    text = command("run", "--help", here=tmp_path).stdout
+    groups = re.findall(r"^(\w[\w ]+):$", text, re.MULTILINE)
+    assert groups == [
+        "positional arguments",
+        "options",
+        "Request options",
+        "Prompt file and file names",
+        "Provider and output",
+        "Rate and retries",
+        "Execution",
+        "Budget and resending",
+        "Display",
+        "examples",
+    ]
+
+
+def test_a_plan_lists_used_own_and_misspelt_columns(tmp_path):
+    """As text and as JSON."""
+    row = {"text": "a mole", "ratio": "16:9", "chapter": "1", "varients": "2"}
+    source = write_csv(tmp_path / "p.csv", [row])
+    shown = command("plan", source, here=tmp_path).stdout
+    assert "used: prompt (text), aspect_ratio (ratio); your own: varients (a typo of variants?), chapter" in shown
+    columns = json.loads(command("plan", source, "--json", here=tmp_path).stdout)["columns"]
+    assert columns == {
+        "used": {"prompt": "text", "aspect_ratio": "ratio"},
+        "own": ["chapter", "varients"],
+        "misspelt": {"varients": "variants"},
+    }

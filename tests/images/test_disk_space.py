@@ -1,4 +1,4 @@
-"""A full disk stops the run before it costs more, and loses nothing that is under way."""
+"""A full disk stops the run before it costs more, and loses nothing that is in flight."""
 
 import errno
 import itertools
@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from imagen_batch.errors import Fatal, Interrupted
+from imagen_batch.errors import Interrupted, StopRun
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.sending.stop import Stop
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import STATE, Folder
 from tests.support.runs import TODAY, prompts, run
@@ -36,26 +36,26 @@ KIND = ("a-model", "1K")
 def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
     """Come back later: code 75."""
     disk = Disk(100 * 2**20)
-    room = DiskSpace(Folder(tmp_path), in_flight=32, free=disk)
-    room.reserve("a", images=1, kind=KIND)
-    room.took(10 * 2**20, key="a")
-    room.release("a")
+    space = DiskSpace(Folder(tmp_path), in_flight=32, free=disk)
+    space.reserve("a", images=1, kind=KIND)
+    space.record_size(10 * 2**20, key="a")
+    space.release("a")
     disk.free = 12 * 2**20
-    with pytest.raises(Fatal) as caught:
-        room.reserve("b", images=1, kind=KIND)
-    assert (caught.value.exit_code, caught.value.outcome) == (75, "disk")
+    with pytest.raises(StopRun) as caught:
+        space.reserve("b", images=1, kind=KIND)
+    assert (caught.value.exit_code, caught.value.cause) == (75, "disk")
 
 
 def test_the_first_image_tells_how_large_they_are(tmp_path):
-    """Small ones need little room, and those of another size are not judged by them."""
-    room = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
-    room.reserve("a", images=1, kind=KIND)
-    room.took(1000, key="a")
-    room.release("a")
+    """Small ones need little space, and those of another size are not judged by them."""
+    space = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
+    space.reserve("a", images=1, kind=KIND)
+    space.record_size(1000, key="a")
+    space.release("a")
     for number in range(100):
-        room.reserve(str(number), images=4, kind=KIND)
+        space.reserve(str(number), images=4, kind=KIND)
     with pytest.raises(Waited):
-        room.reserve("large", images=1, kind=("a-model", "4K"), pause=waits)
+        space.reserve("large", images=1, kind=("a-model", "4K"), pause=waits)
 
 
 class Waited(Exception):
@@ -70,33 +70,33 @@ def waits(_seconds):
 def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
     """Two fit, the third waits until one is stored and smaller than was thought; then it fits, too."""
     disk = Disk(2**20 + 3_100_000)
-    room = DiskSpace(Folder(tmp_path), in_flight=8, free=disk)
-    room.reserve("a", images=1, kind=KIND)
-    room.reserve("b", images=1, kind=KIND)
-    room.reserve("a", images=1, kind=KIND, pause=waits)  # sent again: it has its room
+    space = DiskSpace(Folder(tmp_path), in_flight=8, free=disk)
+    space.reserve("a", images=1, kind=KIND)
+    space.reserve("b", images=1, kind=KIND)
+    space.reserve("a", images=1, kind=KIND, pause=waits)  # sent again: it has its room
     with pytest.raises(Waited):
-        room.reserve("c", images=1, kind=KIND, pause=waits)
+        space.reserve("c", images=1, kind=KIND, pause=waits)
 
     def stored(_seconds):
-        room.took(50_000, key="a")
+        space.record_size(50_000, key="a")
         disk.free -= 50_000
-        room.release("a")
+        space.release("a")
 
-    room.reserve("c", images=1, kind=KIND, pause=stored)
+    space.reserve("c", images=1, kind=KIND, pause=stored)
 
 
 def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
-    """Many threads, a fast service, images of about one size: whatever was sent finds room."""
+    """Many threads, a fast service, images of about one size: whatever was sent finds space."""
     lock, disk, lost = threading.Lock(), Disk(20 * 2**20), []
-    room = DiskSpace(Folder(tmp_path), in_flight=16, free=disk)
+    space = DiskSpace(Folder(tmp_path), in_flight=16, free=disk)
 
     def work(worker):
         dice = random.Random(worker)
         for number in itertools.count():
             key = f"{worker}-{number}"
             try:
-                room.reserve(key, images=1, kind=KIND, pause=lambda _seconds: time.sleep(0.0005))
-            except Fatal:
+                space.reserve(key, images=1, kind=KIND, pause=lambda _seconds: time.sleep(0.0005))
+            except StopRun:
                 return
             time.sleep(0.001)
             size = dice.randrange(900_000, 1_000_000)
@@ -104,8 +104,8 @@ def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
                 if disk.free < size:
                     lost.append(key)
                 disk.free -= size
-            room.took(size, key=key)
-            room.release(key)
+            space.record_size(size, key=key)
+            space.release(key)
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(16)]
     for thread in threads:
@@ -118,11 +118,11 @@ def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
 
 def test_a_stop_ends_the_wait_for_room(tmp_path):
     """Nothing is in the way of a Ctrl-C."""
-    stop, room = Stop(), DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
-    room.reserve("a", images=1, kind=KIND)
+    stop, space = Stop(), DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
+    space.reserve("a", images=1, kind=KIND)
     stop.interrupt(2)
     with pytest.raises(Interrupted):
-        room.reserve("b", images=1, kind=KIND, pause=stop.sleep)
+        space.reserve("b", images=1, kind=KIND, pause=stop.sleep)
 
 
 def test_room_is_released_whatever_became_of_a_request(tmp_path):
@@ -131,27 +131,27 @@ def test_room_is_released_whatever_became_of_a_request(tmp_path):
     settings = {"prompts": str(prompts(tmp_path, *marked)), "out": str(tmp_path / "out"), "provider": "simulator"}
     with Simulator() as sim:
         settings |= {"base_url": sim.url, "wait_initial": 0.0, "max_attempts": 2}
-        with open_run(make_plan(validated(settings), today=TODAY), env={}) as opened:
+        with open_run(make_plan(make_settings(settings), today=TODAY), env={}) as opened:
             for shard in opened.shards():
-                opened.make(shard)
-            assert opened.context.store.room._reserved == {}
+                opened.generate_shard(shard)
+            assert opened.context.store.disk_space._reserved == {}
 
 
 def test_the_ballast_takes_a_small_share_and_goes(tmp_path):
     """It is there to be given up."""
-    room = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(10 * 2**20))
-    room.prepare()
+    space = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(10 * 2**20))
+    space.create_ballast()
     assert (tmp_path / STATE / "ballast").stat().st_size == 2**20
-    room.release_ballast()
-    room.release_ballast()
+    space.release_ballast()
+    space.release_ballast()
     assert not (tmp_path / STATE / "ballast").exists()
 
 
 def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
-    """The first write meets a full disk; the picture is kept all the same, and the trouble is known."""
-    room = DiskSpace(Folder(tmp_path), in_flight=8)
-    room.prepare()
-    store = ImageStore(Folder(tmp_path), room)
+    """The first write meets a full disk; the picture is kept all the same, and the failure is known."""
+    space = DiskSpace(Folder(tmp_path), in_flight=8)
+    space.create_ballast()
+    store = ImageStore(Folder(tmp_path), space)
     put = Folder.put
 
     def full(self, name, data):
@@ -160,17 +160,17 @@ def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
         put(self, name, data)
 
     monkeypatch.setattr(Folder, "put", full)
-    file, trouble = store.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
-    assert (file, trouble.errno) == ("images/a.png", errno.ENOSPC)
+    file, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    assert (file, failure.errno) == ("images/a.png", errno.ENOSPC)
 
 
 def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
     """It is kept under another one."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
-    name, trouble = store.put(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
+    name, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
     assert (tmp_path / name).read_bytes() == b"paid"
     assert name.startswith("images/abab")
-    assert trouble is None
+    assert failure is None
 
 
 @pytest.mark.parametrize("wish", ["images/taken/a.png", "images/hero.png"])
@@ -179,19 +179,19 @@ def test_a_folder_that_is_a_file_costs_no_picture_and_no_run(tmp_path, wish):
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "taken").write_bytes(b"a file")
-    name, trouble = store.put(b"paid", key="ab" * 32, number=1, name=wish)
+    name, failure = store.save(b"paid", key="ab" * 32, number=1, name=wish)
     assert (tmp_path / name).read_bytes() == b"paid"
-    assert trouble is None
+    assert failure is None
 
 
 def test_pictures_that_can_not_be_named_at_all_are_rescued(tmp_path):
     """`images` itself is a file: the picture is kept, and the run is told to stop."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").write_bytes(b"a file")
-    name, trouble = store.put(b"paid", key="ab" * 32, number=1, name="images/a.png")
+    name, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/a.png")
     assert (tmp_path / name).read_bytes() == b"paid"
     assert name.startswith(".imagen-batch/rescued/")
-    assert trouble is not None
+    assert failure is not None
 
 
 def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
@@ -199,16 +199,16 @@ def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_p
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
         calls = iter(range(1000))
-        put = ImageStore.put
+        save = ImageStore.save
 
         def filling(self, *args, **kwargs):
-            file, trouble = put(self, *args, **kwargs)
-            return file, OSError(errno.ENOSPC, "No space left on device") if next(calls) == 5 else trouble
+            file, failure = save(self, *args, **kwargs)
+            return file, OSError(errno.ENOSPC, "No space left on device") if next(calls) == 5 else failure
 
-        monkeypatch.setattr(ImageStore, "put", filling)
+        monkeypatch.setattr(ImageStore, "save", filling)
         first = run(source, sim, concurrency=1)
         assert first.summary.exit_code == 75
         assert first.statuses.count("ok") == sim.bill.total == 6
-        monkeypatch.setattr(ImageStore, "put", put)
+        monkeypatch.setattr(ImageStore, "save", save)
         assert run(source, sim).statuses == ["ok"] * 20
         assert sim.bill.total == 20

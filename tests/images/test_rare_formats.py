@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imagen_batch.errors import Transient
+from imagen_batch.errors import InvalidImage
 from imagen_batch.images.validate import EXTENSION_OF, EXTENSIONS, contradicts, is_rare, validate
 from tests.support.rare_images import HEIC, SOUND, box, encoded
 
@@ -46,14 +46,14 @@ def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
 def test_a_rare_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
     """No prefix of a whole file is a whole file."""
     data = SOUND[name]
-    with pytest.raises(Transient):
+    with pytest.raises(InvalidImage):
         validate(data[: int(len(data) * part)])
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_rare_picture_without_its_last_byte_is_refused(name: str) -> None:
     """The smallest cut is found too."""
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(InvalidImage) as caught:
         validate(SOUND[name][:-1])
     assert caught.value.kind == "damaged_picture"
 
@@ -66,7 +66,7 @@ def test_changed_bytes_pass_or_are_refused_but_never_break_anything(name: str, d
     for _ in range(changes):
         place = dice.randrange(min(len(data), 400))  # type: ignore[attr-defined]
         data[place] = dice.randrange(256)  # type: ignore[attr-defined]
-    with contextlib.suppress(Transient):
+    with contextlib.suppress(InvalidImage):
         validate(bytes(data))
 
 
@@ -87,7 +87,7 @@ BOMBS = {
 def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
     """Before any memory is set aside, and without the decoder's warning (warnings are errors here)."""
     assert BOMBS[name] not in SOUND.values()
-    with pytest.raises(Transient, match="claims to be") as caught:
+    with pytest.raises(InvalidImage, match="claims to be") as caught:
         validate(BOMBS[name])
     assert caught.value.kind == "damaged_picture"
 
@@ -99,14 +99,14 @@ def test_a_large_tiff_is_refused_by_its_header(order: str) -> None:
     entries = [(256, 4, 1, 50_000), (257, 4, 1, 50_000)]
     body = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
     data = mark + struct.pack(f"{order}IH", 8, len(entries)) + body + bytes(4)
-    with pytest.raises(Transient, match="claims to be"):
+    with pytest.raises(InvalidImage, match="claims to be"):
         validate(data)
 
 
 def test_a_tiff_whose_directories_go_round_in_a_circle_ends() -> None:
     """A list that ends nowhere is refused."""
     data = b"II*\0" + struct.pack("<IH", 8, 0) + struct.pack("<I", 8)
-    with pytest.raises(Transient, match="no end"):
+    with pytest.raises(InvalidImage, match="no end"):
         validate(data)
 
 
@@ -114,7 +114,7 @@ def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> 
     """A decoder would copy them as often."""
     body = b"".join(struct.pack("<HHII", tag, 7, 1_000_000, 0) for tag in range(1000, 2000))
     data = b"II*\0" + struct.pack("<IH", 8, 1000) + body + bytes(1_000_000)
-    with pytest.raises(Transient, match="more values"):
+    with pytest.raises(InvalidImage, match="more values"):
         validate(data)
 
 
@@ -134,7 +134,7 @@ def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> 
 def test_time_grows_with_the_length_of_a_file_and_no_faster(data: bytes) -> None:
     """Megabytes of parts that say nothing take a moment."""
     began = time.process_time()
-    with pytest.raises(Transient):
+    with pytest.raises(InvalidImage):
         validate(data)
     assert time.process_time() - began < 5
 
@@ -142,7 +142,7 @@ def test_time_grows_with_the_length_of_a_file_and_no_faster(data: bytes) -> None
 def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole() -> None:
     """What follows the pixels was paid for too."""
     data = encoded("TIFF", tiffinfo={270: "a long description " * 40})
-    with pytest.raises(Transient, match="breaks off"):
+    with pytest.raises(InvalidImage, match="breaks off"):
         validate(data[:-10])
 
 
@@ -159,7 +159,7 @@ def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole()
 )
 def test_other_types_are_no_pictures_to_us(data: bytes) -> None:
     """They are kept aside, not among the pictures."""
-    with pytest.raises(Transient) as caught:
+    with pytest.raises(InvalidImage) as caught:
         validate(data)
     assert caught.value.kind == "not_a_picture"
 

@@ -43,14 +43,14 @@ def _names(store, below="images"):
 
 def test_a_picture_is_kept_byte_for_byte(store):
     """Folders on the way are made."""
-    assert store.put(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
+    assert store.save(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
     assert store.storage.read("images/book/a.png") == b"bytes"
     assert _names(store) == ["images/book/a.png"]
 
 
 def test_another_picture_is_never_overwritten(store):
     """The second one gets a part of its key, the third a number."""
-    names = [store.put(data, key=KEY, number=n, name="images/a.png")[0] for n, data in enumerate([b"1", b"2", b"3"])]
+    names = [store.save(data, key=KEY, number=n, name="images/a.png")[0] for n, data in enumerate([b"1", b"2", b"3"])]
     assert names[0] == "images/a.png"
     assert names[1] == f"images/a_{KEY[:8]}.png"
     assert len(set(names)) == 3
@@ -64,7 +64,7 @@ def test_of_many_writers_each_gets_a_name(store):
 
     def write(number):
         start.wait()
-        got[number], _ = store.put(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
+        got[number], _ = store.save(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
 
     writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for writer in writers:
@@ -80,32 +80,32 @@ def test_a_dangling_link_under_the_name_is_not_followed(tmp_path):
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
-    assert store.put(b"data", key=KEY, number=1, name="images/a.png")[0] != "images/a.png"
+    assert store.save(b"data", key=KEY, number=1, name="images/a.png")[0] != "images/a.png"
     assert not (tmp_path / "elsewhere.png").exists()
 
 
 def test_what_was_received_is_found_until_the_ledger_has_it(store):
     """After a kill in between, nothing paid for is lost."""
-    store.put(b"one", key=KEY, number=1, name="images/a.png")
-    store.put(b"two", key=OTHER, number=2, name="images/b.png")
+    store.save(b"one", key=KEY, number=1, name="images/a.png")
+    store.save(b"two", key=OTHER, number=2, name="images/b.png")
     attempts = [image_request(key=KEY, names=("images/a",)), image_request(key=OTHER, first=2, names=("images/b",))]
-    assert [(one.key, one.number) for one in store.left(attempts)] == [(KEY, 1), (OTHER, 2)]
-    store.clear(KEY, [1])
-    store.clear(KEY, [1])
-    assert [(one.key, one.number) for one in store.left(attempts)] == [(OTHER, 2)]
+    assert [(one.key, one.number) for one in store.find_unrecorded(attempts)] == [(KEY, 1), (OTHER, 2)]
+    store.clear_staging(KEY, [1])
+    store.clear_staging(KEY, [1])
+    assert [(one.key, one.number) for one in store.find_unrecorded(attempts)] == [(OTHER, 2)]
 
 
 def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(store):
     """Where that saves a second upload the picture has its name at once."""
     attempt = image_request(key=KEY, names=(OWN.removesuffix(".png"),))
-    store.put(b"one", key=KEY, number=1, name=OWN)
-    (left,) = store.left([attempt])
+    store.save(b"one", key=KEY, number=1, name=OWN)
+    (left,) = store.find_unrecorded([attempt])
     assert store.storage.read(left.file) == b"one"
     assert (left.file == OWN) is left.named is (not store.storage.links)
 
 
 def test_publishing_again_after_a_kill_changes_nothing(store):
     """The name was given already: it is the same picture."""
-    name, _ = store.put(b"one", key=KEY, number=1, name="images/a.png")
-    assert store.publish(store.incoming(KEY, 1), key=KEY, name="images/a.png", again=True) == name
+    name, _ = store.save(b"one", key=KEY, number=1, name="images/a.png")
+    assert store.publish(store.staged_name(KEY, 1), key=KEY, name="images/a.png", again=True) == name
     assert _names(store) == ["images/a.png"]

@@ -1,4 +1,4 @@
-"""A patch that is killed at any write to the folder: the same command again buys nothing that is there."""
+"""After a patch is killed at any write to the folder, the same command buys no existing image again."""
 
 import csv
 import shutil
@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.inputs.snapshot import continued
+from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage.folder import FileLog, Folder
 from tests.support.runs import TODAY, Ran, run
@@ -20,11 +20,11 @@ WRITES = [(Folder, name) for name in ("write", "put", "create", "link", "move", 
 
 
 class KilledNow(BaseException):
-    """The process is gone."""
+    """The process is killed."""
 
 
 class Killer:
-    """Lets so many writes pass; none after that."""
+    """Allows a number of writes and kills the process at the next one."""
 
     def __init__(self, patch, writes):
         self.left = writes
@@ -32,19 +32,19 @@ class Killer:
             patch.setattr(owner, name, self.guarded(getattr(owner, name)))
 
     def guarded(self, method):
-        def write(*given, **named):
+        def write(*args, **kwargs):
             self.left -= 1
             if self.left < 0:
                 raise KilledNow
-            return method(*given, **named)
+            return method(*args, **kwargs)
 
         return write
 
 
-def go(settings):
+def run_with(settings):
     with open_run(take_input(settings, today=TODAY), env={}) as opened:
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         return opened.finish()
 
 
@@ -57,7 +57,7 @@ def prepared(tmp_path_factory):
         source = here / "p.csv"
         source.write_bytes(
             f"prompt;note\n{FIRST};x\n{SECOND};y\n".encode("cp1252")
-        )  # read otherwise than the patched one
+        )  # with another encoding and delimiter than the patched input
         ran = run(source, sim, model=IMAGEN, samples=4, encoding="cp1252", delimiter=";")
     failures = [{**line, "prompt": "few"} for line in ran.failures]
     assert len(failures) == 1
@@ -76,18 +76,18 @@ def test_a_patch_may_be_killed_at_every_write(prepared, tmp_path, monkeypatch):
         folder = tmp_path / str(writes)
         shutil.copytree(prepared, folder)
         with Simulator() as sim:
-            patch = validated({"prompts": str(folder / "failures.csv"), "base_url": sim.url, "concurrency": 1})
+            patch = make_settings({"prompts": str(folder / "failures.csv"), "base_url": sim.url, "concurrency": 1})
             with monkeypatch.context() as killing:
                 Killer(killing, writes)
                 try:
-                    go(patch)
+                    run_with(patch)
                     ended = True
                 except KilledNow:
                     pass
             line = (folder / "failures.csv").read_text().count("\n") > 1
             if line:
-                go(patch)
-            summary = go(continued(folder, {"base_url": sim.url}))
+                run_with(patch)
+            summary = run_with(load_settings_to_continue(folder, {"base_url": sim.url}))
             assert summary.exit_code == 0, writes
             assert sim.bill.total <= 2, writes
         rows = Ran(None, folder).rows

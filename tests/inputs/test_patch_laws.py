@@ -1,4 +1,4 @@
-"""Whatever is edited in failures.csv: what is missing is bought once, and what is there stays as it is."""
+"""For any edit of failures.csv, missing images are bought once and existing ones stay as they are."""
 
 import tempfile
 from pathlib import Path
@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.inputs.changes import Changes, compared
-from imagen_batch.inputs.snapshot import continued
+from imagen_batch.inputs.changes import Changes, compare_inputs
+from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from tests.support.runs import TODAY, Ran, write_csv
 
@@ -24,29 +24,29 @@ EDITS = st.lists(st.tuples(TEXTS, st.booleans(), st.booleans()), min_size=5, max
 
 @pytest.fixture(scope="module")
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
-def go(chosen, folder):
-    """A run with these settings."""
+def run_with(chosen, folder):
+    """Run with these settings."""
     with open_run(take_input(chosen, today=TODAY), env={}) as opened:
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         return Ran(opened.finish(), folder)
 
 
 @settings(max_examples=12, deadline=None)
 @given(rows=ROWS, edits=EDITS)
 def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits):
-    """Some lines are edited, some fail again, some are left out; then all is resumed."""
+    """Some lines are edited, some fail again, some are left out; then the run is resumed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "out"
         lines = [{"prompt": text + REFUSED * refused, "n": count} for text, refused, count in rows]
         source = write_csv(Path(name) / "book.csv", lines)
         known = {"out": str(folder), "provider": "simulator", "base_url": sim.url}
-        before = go(validated({"prompts": str(source), **known}), folder)
+        before = run_with(make_settings({"prompts": str(source), **known}), folder)
         assert audit(folder).clean
         was = {(row["row"], row["sample"]): row for row in before.rows}
         failures = before.failures
@@ -61,7 +61,7 @@ def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits)
         if not patch:
             return
         write_csv(folder / "failures.csv", patch)
-        after = go(validated({"prompts": str(folder / "failures.csv")}), folder)
+        after = run_with(make_settings({"prompts": str(folder / "failures.csv")}), folder)
         rows_after = after.rows
         missing = [place for place, row in was.items() if row["status"] != "ok" and place[0] in named]
         assert sim.bill.total - made == len(missing)
@@ -75,18 +75,18 @@ def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits)
             if row["status"] == "ok":
                 assert read_stamp(after.picture(row))["prompt"] == row["prompt"]
         assert audit(folder).clean
-        go(continued(folder, {}), folder)
+        run_with(load_settings_to_continue(folder, {}), folder)
         assert [row["file"] for row in after.rows] == [row["file"] for row in rows_after]
         assert sim.bill.total - made == len(missing)
 
 
 class Input:
-    """An input of rows that are only keys."""
+    """A plan whose rows have only keys."""
 
     moves = ()
 
     def __init__(self, keys):
-        self.asked = [(f"{key:064x}", 1) for key in keys]
+        self.index = [(f"{key:064x}", 1) for key in keys]
 
 
 class Past:
@@ -101,9 +101,9 @@ class Past:
     after=st.lists(st.integers(0, 50), unique=True, max_size=20),
 )
 def test_rows_that_are_new_changed_and_gone_add_up(before, after):
-    """And what did not change is none of them."""
-    found = compared(Input(before), Past(), Input(after))
+    """Unchanged rows are counted as none of them."""
+    changes = compare_inputs(Input(before), Past(), Input(after))
     both = set(before) & set(after)
-    assert found.new + found.changed == len(after) - len(both)
-    assert found.gone + found.changed == found.images == len(before) - len(both)
-    assert compared(Input(before), Past(), Input(before)) == Changes(0, 0, 0, 0)
+    assert changes.new + changes.changed == len(after) - len(both)
+    assert changes.gone + changes.changed == changes.images == len(before) - len(both)
+    assert compare_inputs(Input(before), Past(), Input(before)) == Changes(0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""A run is resumed, patched and limited wherever it lives, and its audit stays clean."""
+"""A run is resumed, patched and limited in any storage, and its audit stays clean."""
 
 import csv
 import io
@@ -6,10 +6,10 @@ import io
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.inputs.snapshot import continued
+from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import open_storage
 from tests.support.runs import TODAY, Ran, run, write_csv
@@ -17,30 +17,30 @@ from tests.support.runs import TODAY, Ran, run, write_csv
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
-def go(settings):
-    """A run with these settings."""
+def run_with(settings):
+    """Run with these settings."""
     with open_run(take_input(settings, today=TODAY), env={}) as opened:
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         return opened.finish()
 
 
 def test_a_limited_run_is_resumed_and_patched(place, tmp_path, sim):
-    """In a folder as in a bucket, where a failures.csv has a URL."""
+    """In a bucket, failures.csv is given by its URL."""
     source = write_csv(
         tmp_path / "p.csv", [{"prompt": "one"}, {"prompt": "two [[sim:blocked_prompt]]"}, {"prompt": "x"}]
     )
     first = run(source, sim, out=place, limit=2).summary
     assert (first.exit_code, first.counts["not_attempted"], first.counts["filtered"]) == (3, 1, 1)
     assert audit(place).clean
-    assert go(continued(place, {})).exit_code == 3
+    assert run_with(load_settings_to_continue(place, {})).exit_code == 3
     assert len(sim.requests) == 2
-    assert go(continued(place, {"limit": 3})).counts["ok"] == 2
+    assert run_with(load_settings_to_continue(place, {"limit": 3})).counts["ok"] == 2
 
     storage = open_storage(place)
     rows = list(csv.DictReader(io.StringIO(storage.read("failures.csv").decode(), newline="")))
@@ -50,18 +50,18 @@ def test_a_limited_run_is_resumed_and_patched(place, tmp_path, sim):
     writer.writerows({**row, "prompt": "two"} for row in rows)
     storage.remove("failures.csv")
     storage.put("failures.csv", text.getvalue().encode())
-    summary = go(validated({"prompts": f"{place}/failures.csv", "base_url": sim.url}))
+    summary = run_with(make_settings({"prompts": f"{place}/failures.csv", "base_url": sim.url}))
     assert (summary.exit_code, summary.facts.out) == (0, place)
     assert sim.bill.total == 3
     assert audit(place).clean
 
 
 def test_the_settings_that_are_kept_hold_from_any_folder(tmp_path, sim, monkeypatch):
-    """The file of the key has an absolute path; a choice that was for once is not kept."""
+    """The key file gets an absolute path; options that apply once are not stored."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key").write_text("k" * 30)
     source = write_csv(tmp_path / "p.csv", [{"prompt": "one"}])
     ran: Ran = run(source, sim, provider="gemini", api_key_file="key", other_input="replace")
-    settings = continued(ran.folder, {})
+    settings = load_settings_to_continue(ran.folder, {})
     assert settings.api_key_file == str(tmp_path / "key")
     assert settings.other_input is None

@@ -1,4 +1,4 @@
-"""What a prompt file does to a folder that holds a run: tables lose no paid row, and nothing is bought twice."""
+"""A prompt file given to a folder with a run: the tables lose no paid row, and nothing is bought twice."""
 
 import csv
 import io
@@ -17,14 +17,14 @@ IMAGEN = "imagen-4.0-generate-001"
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
 @pytest.fixture
-def made(shell, tmp_path, sim):
-    """Runs a file into `out`."""
+def run_into_out(shell, tmp_path, sim):
+    """Runs a file into the folder `out`."""
 
     def run(source, *typed):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
@@ -34,7 +34,7 @@ def made(shell, tmp_path, sim):
 
 
 def facts(folder):
-    """What may not change when other rows do."""
+    """What must not change when other rows do."""
     return {(row["row"], row["sample"]): (row["file"], row["sha256"], row["prompt"]) for row in manifest(folder)}
 
 
@@ -51,28 +51,28 @@ def write_failures(path, rows, *, delimiter=",", encoding="utf-8", end="\r\n"):
     path.write_bytes(text.getvalue().encode(encoding))
 
 
-def test_a_limit_takes_nothing_out_of_the_tables(shell, tmp_path, sim, made):
+def test_a_limit_takes_nothing_out_of_the_tables(shell, tmp_path, sim, run_into_out):
     """A finished folder keeps its manifest; nothing is sent."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(8)])
-    assert made(book).code == 0
+    assert run_into_out(book).code == 0
     before = facts(tmp_path / "out")
-    assert made(book, "--limit", 2).code == 0
+    assert run_into_out(book, "--limit", 2).code == 0
     assert facts(tmp_path / "out") == before
     assert len(sim.requests) == 8
 
 
-def test_rows_beyond_a_limit_are_listed_and_wait(shell, tmp_path, sim, made):
-    """Code 3, since images are missing; the next command says what the others cost."""
+def test_rows_beyond_a_limit_are_listed_and_wait(shell, tmp_path, sim, run_into_out):
+    """The exit code is 3 because images are missing; the next step says what the others cost."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(5)])
-    done = made(book, "--limit", 2, "--json")
-    assert done.code == 3
-    assert (done.json["state"], done.json["samples"]["asked"], done.json["samples"]["not_attempted"]) == (
+    result = run_into_out(book, "--limit", 2, "--json")
+    assert result.code == 3
+    assert (result.json["state"], result.json["samples"]["asked"], result.json["samples"]["not_attempted"]) == (
         "finished",
         5,
         3,
     )
     assert [row["status"] for row in manifest(tmp_path / "out")] == ["ok"] * 2 + ["not_attempted"] * 3
-    (cause,) = done.json["causes"]
+    (cause,) = result.json["causes"]
     assert "beyond --limit 2" in cause["message"]
     assert "$0.12" in cause["next"]
     assert shell.type("resume", tmp_path / "out").code == 3
@@ -116,25 +116,25 @@ SPREADSHEETS = [semicolons, cp1252, byte_order_mark, unix_lines, tabs_in_utf16, 
 
 @pytest.mark.parametrize("saved", SPREADSHEETS)
 @pytest.mark.parametrize("edit", [False, True], ids=["as it is", "edited"])
-def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, made, saved, edit):
-    """Three of four images were made: one is asked for, and all that is there stays, whatever wrote the file."""
+def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, run_into_out, saved, edit):
+    """One of twelve images is missing: only it is requested, whichever program saved the file."""
     fault = {"match": "a crôwd", "fault": "partial", "times": 1, "options": {"count": 1}}
     with Simulator(faults=[fault]) as sim:
         rows = [{"prompt": text, "note": f"für {text}"} for text in ("a mole", "a crôwd", "a rat")]
         book = write_csv(tmp_path / "book.csv", rows)
-        first = made(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
+        first = run_into_out(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
         assert first.code == 3
         before, made_before = facts(tmp_path / "out"), sim.bill.total
         how, lines = saved(read_failures(tmp_path / "out"))
         if edit:
             lines = [{**line, "prompt": "a small crôwd"} for line in lines]
         write_failures(tmp_path / "out" / "failures.csv", lines, **how)
-        done = shell.type("run", tmp_path / "out" / "failures.csv")
-        assert done.code == 0, done
+        result = shell.type("run", tmp_path / "out" / "failures.csv")
+        assert result.code == 0, result
         assert sim.bill.total == made_before + 1 == 12
     after = facts(tmp_path / "out")
     assert list(after) == list(before)
-    new = [place for place, found in after.items() if before[place] != found]
+    new = [place for place, rows_found in after.items() if before[place] != rows_found]
     assert len(new) == 1
     assert after[new[0]][2] == ("a small crôwd" if edit else "a crôwd")
     for row in manifest(tmp_path / "out"):
@@ -145,25 +145,25 @@ def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, made, 
     assert audit(tmp_path / "out").clean
 
 
-def test_a_patch_sends_only_the_rows_it_names(shell, tmp_path, sim, made):
-    """A line that was taken out of the file waits."""
+def test_a_patch_sends_only_the_rows_it_names(shell, tmp_path, sim, run_into_out):
+    """Rows whose lines were removed from the file stay pending."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(5)])
-    made(book, "--limit", 1)
+    run_into_out(book, "--limit", 1)
     lines = read_failures(tmp_path / "out")
     write_failures(tmp_path / "out" / "failures.csv", [lines[3], lines[1]])
-    done = shell.type("run", tmp_path / "out" / "failures.csv", "--json")
-    assert done.code == 3
+    result = shell.type("run", tmp_path / "out" / "failures.csv", "--json")
+    assert result.code == 3
     assert [row["status"] == "ok" for row in manifest(tmp_path / "out")] == [True, False, True, False, True]
     assert shell.type("run", tmp_path / "out" / "failures.csv", "--limit", 1).code == 3
     assert len(sim.requests) == 4
 
 
-def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, made):
-    """Also when its row is edited twice: each image tells its own prompt."""
+def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, run_into_out):
+    """Even when its row is edited twice, each image has its own prompt in the manifest."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "first", "n": "1"}])
-    assert made(book).code == 0
+    assert run_into_out(book).code == 0
     write_csv(book, [{"prompt": "first", "n": "3"}])
-    assert made(book, "--limit", 1, "--max-images", 1).code == 6
+    assert run_into_out(book, "--limit", 1, "--max-images", 1).code == 6
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "second"} for line in read_failures(out)])
     assert shell.type("run", out / "failures.csv", "--max-images", 2, "--concurrency", 1).code == 6
@@ -176,12 +176,12 @@ def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, mad
     assert sim.bill.total == 3
 
 
-def test_siblings_are_not_dropped_by_a_smaller_number_of_samples(shell, tmp_path, made):
-    """One is missing, and the user writes 1."""
+def test_siblings_are_not_dropped_by_a_smaller_number_of_samples(shell, tmp_path, run_into_out):
+    """One is missing, and the user enters 1."""
     fault = {"match": "*", "fault": "partial", "times": 1, "options": {"count": 1}}
     with Simulator(faults=[fault]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a crowd", "samples": 4}])
-        made(book, "--base-url", sim.url, "--model", IMAGEN)
+        run_into_out(book, "--base-url", sim.url, "--model", IMAGEN)
         (line,) = read_failures(tmp_path / "out")
         missing = next(row["sample"] for row in manifest(tmp_path / "out") if row["status"] != "ok")
         write_failures(tmp_path / "out" / "failures.csv", [{**line, "samples": "1"}])
@@ -192,13 +192,13 @@ def test_siblings_are_not_dropped_by_a_smaller_number_of_samples(shell, tmp_path
         assert sim.bill.total <= 4
 
 
-def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, made):
-    """They are counted: without the first the second would be the first."""
+def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, run_into_out):
+    """Equal rows are numbered: without the first, the second would become the first."""
     with Simulator(faults=[{"match": "a fox", "fault": "bad_request", "times": 1}]) as sim:
         rows = [{"prompt": "a fox [[sim:bad_request]]"}, {"prompt": "a fox"}, {"prompt": "a fox"}]
         book = write_csv(tmp_path / "book.csv", rows)
-        made(book, "--base-url", sim.url, "--retry", "failed")
-        made(book, "--base-url", sim.url, "--retry", "failed")
+        run_into_out(book, "--base-url", sim.url, "--retry", "failed")
+        run_into_out(book, "--base-url", sim.url, "--retry", "failed")
         before, total = facts(tmp_path / "out"), sim.bill.total
         lines = read_failures(tmp_path / "out")
         write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a fox"} for line in lines[:1]])
@@ -207,14 +207,14 @@ def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, ma
         assert {place: after[place] for place in ((2, 1), (3, 1))} == {
             place: before[place] for place in ((2, 1), (3, 1))
         }
-        assert len({found[0] for found in after.values()}) == 3
+        assert len({rows_found[0] for rows_found in after.values()}) == 3
         assert sim.bill.total == total + 1
     assert audit(tmp_path / "out").clean
 
 
 @pytest.mark.parametrize("name", ["book.txt", "book.jsonl", "book.tsv"])
-def test_every_format_can_be_patched(shell, tmp_path, sim, made, name):
-    """The folder's input is a table afterwards."""
+def test_every_format_can_be_patched(shell, tmp_path, sim, run_into_out, name):
+    """The folder's input becomes a CSV file."""
     texts = ["a mole", "a rat [[sim:bad_request]]", "a badger"]
     written = {
         "txt": "".join(f"{text}\n" for text in texts),
@@ -223,7 +223,7 @@ def test_every_format_can_be_patched(shell, tmp_path, sim, made, name):
     }
     book = tmp_path / name
     book.write_text(written[name.rpartition(".")[2]])
-    made(book)
+    run_into_out(book)
     lines = read_failures(tmp_path / "out")
     write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a rat, rowing"} for line in lines])
     assert shell.type("run", tmp_path / "out" / "failures.csv").code == 0
@@ -233,27 +233,27 @@ def test_every_format_can_be_patched(shell, tmp_path, sim, made, name):
     assert sim.bill.total == 3
 
 
-def test_an_option_given_with_a_patch_is_for_its_rows(shell, tmp_path, sim, made):
-    """The others are not bought again from another model."""
+def test_an_option_given_with_a_patch_is_for_its_rows(shell, tmp_path, sim, run_into_out):
+    """The other rows are not bought again from another model."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
-    made(book)
+    run_into_out(book)
     write_failures(
         tmp_path / "out" / "failures.csv",
         [{**line, "prompt": "a rat"} for line in read_failures(tmp_path / "out")],
     )
     typed = ["--model", "gemini-3-pro-image", "--aspect-ratio", "16:9"]
     assert shell.type("run", tmp_path / "out" / "failures.csv", *typed).code == 0
-    found = [(row["model"], row["aspect_ratio"]) for row in manifest(tmp_path / "out")]
-    assert found == [("gemini-nano-banana-2.1", None), ("gemini-3-pro-image", "16:9")]
+    rows_found = [(row["model"], row["aspect_ratio"]) for row in manifest(tmp_path / "out")]
+    assert rows_found == [("gemini-nano-banana-2.1", None), ("gemini-3-pro-image", "16:9")]
     assert shell.type("resume", tmp_path / "out").code == 0
     assert sim.bill.total == 2
 
 
-def test_a_failures_file_of_an_earlier_version_finds_its_rows(shell, tmp_path, sim, made):
-    """By what stands in them, or by their id."""
+def test_a_failures_file_of_an_earlier_version_finds_its_rows(shell, tmp_path, sim, run_into_out):
+    """Rows are matched by their cells or their id."""
     rows = [{"id": str(number), "prompt": f"prompt {number} [[sim:bad_request]]"} for number in range(3)]
     book = write_csv(tmp_path / "book.csv", [*rows, {"id": "9", "prompt": "a rat"}])
-    made(book)
+    run_into_out(book)
     lines = [
         {name: cell for name, cell in line.items() if name != "imagen_batch_row"}
         for line in read_failures(tmp_path / "out")
@@ -265,55 +265,55 @@ def test_a_failures_file_of_an_earlier_version_finds_its_rows(shell, tmp_path, s
     assert sim.bill.total == 2
 
 
-def test_a_failures_file_elsewhere_needs_its_folder(shell, tmp_path, sim, made):
-    """Nothing is guessed, nothing is sent."""
+def test_a_failures_file_elsewhere_needs_its_folder(shell, tmp_path, sim, run_into_out):
+    """Nothing is guessed and nothing is sent."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}])
-    made(book)
+    run_into_out(book)
     copy = tmp_path / "mine.csv"
     copy.write_bytes((tmp_path / "out" / "failures.csv").read_bytes())
-    done = shell.type("run", copy, "--provider", "simulator")
-    assert done.code == 2
-    assert "--out DIR" in done.err
+    result = shell.type("run", copy, "--provider", "simulator")
+    assert result.code == 2
+    assert "--out DIR" in result.err
     assert shell.type("run", copy, "--out", tmp_path / "out").code == 4
     assert len(sim.requests) == 2
 
 
 @pytest.mark.parametrize(
-    ("mark", "said"),
-    [("row-7-0123456789abcdef", "names no row"), ("", "is empty"), ("7", "names no row"), ("twice", "as line")],
+    ("mark", "message"),
+    [("row-7-0123456789abcdef", "matches no row"), ("", "is empty"), ("7", "matches no row"), ("twice", "as line")],
 )
-def test_a_line_that_is_about_no_row_is_refused(shell, tmp_path, sim, made, mark, said):
-    """Code 5, with its line, and nothing is sent."""
+def test_a_line_that_is_about_no_row_is_refused(shell, tmp_path, sim, run_into_out, mark, message):
+    """The exit code is 5, the message has the line, and nothing is sent."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}, {"prompt": "b"}])
-    made(book)
+    run_into_out(book)
     (line,) = read_failures(tmp_path / "out")
     changed = {**line} if mark == "twice" else {**line, "imagen_batch_row": mark}
     write_failures(tmp_path / "out" / "failures.csv", [line, changed])
-    done = shell.type("run", tmp_path / "out" / "failures.csv")
-    assert done.code == 5
-    assert "line 3" in done.err
-    assert said in done.err
+    result = shell.type("run", tmp_path / "out" / "failures.csv")
+    assert result.code == 5
+    assert "line 3" in result.err
+    assert message in result.err
     assert len(sim.requests) == 2
 
 
-def test_edits_of_failures_are_not_written_over(shell, tmp_path, sim, made):
-    """Another run comes first: the user's work is kept beside, and can be used from there."""
+def test_edits_of_failures_are_not_written_over(shell, tmp_path, sim, run_into_out):
+    """When another run comes first, the user's file is kept under another name and can be used from there."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
-    made(book)
+    run_into_out(book)
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)], delimiter=";")
     edited = (out / "failures.csv").read_bytes()
-    done = made(book)
+    result = run_into_out(book)
     assert (out / "failures.edited.csv").read_bytes() == edited
-    (line,) = re.findall(r"imagen-batch run .*", done.err)
+    (line,) = re.findall(r"imagen-batch run .*", result.err)
     assert shell.paste(line).code == 0
     assert [row["prompt"] for row in manifest(out)] == ["a mole", "a rat"]
     assert sim.bill.total == 2
     assert [path.name for path in out.glob("failures*")].count("failures.edited.csv") == 1
 
 
-def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, made, monkeypatch):
-    """What stands for the edited row is recorded before the input changes."""
+def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run_into_out, monkeypatch):
+    """The images of the edited row are recorded before the input changes."""
 
     class Killed(BaseException):
         pass
@@ -324,12 +324,12 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, mad
     fault = {"match": "a crowd", "fault": "partial", "times": 1, "options": {"count": 1}}
     with Simulator(faults=[fault]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a crowd"}])
-        made(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
+        run_into_out(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
         out = tmp_path / "out"
         write_failures(out / "failures.csv", [{**line, "prompt": "few"} for line in read_failures(out)])
-        for moment in ("imagen_batch.runs.run.keep_input", "imagen_batch.run.Room", "imagen_batch.generate._record"):
+        for step in ("runs.run.save_snapshot", "runs.run.DiskSpace", "sending.generate._record"):
             with monkeypatch.context() as patch:
-                patch.setattr(moment, killed)
+                patch.setattr(f"imagen_batch.{step}", killed)
                 with pytest.raises(Killed):
                     shell.type("run", out / "failures.csv", "--concurrency", 1)
         shell.type("run", out / "failures.csv")
@@ -338,11 +338,11 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, mad
         assert sim.bill.total <= 5
 
 
-def test_the_plan_says_what_an_edited_file_changes(shell, tmp_path, sim, made):
-    """New, changed and gone, the price, and the images that stay on disk."""
+def test_the_plan_says_what_an_edited_file_changes(shell, tmp_path, sim, run_into_out):
+    """The plan has the new, changed and gone rows, the price, and the images that stay on disk."""
     rows = [{"prompt": f"prompt {number}"} for number in range(10)]
     book = write_csv(tmp_path / "book.csv", rows)
-    made(book)
+    run_into_out(book)
     rows[3] = {"prompt": "another"}
     rows[5:5] = [{"prompt": "new 1"}, {"prompt": "new 2"}]
     del rows[8]
@@ -354,17 +354,17 @@ def test_the_plan_says_what_an_edited_file_changes(shell, tmp_path, sim, made):
     assert plan["worst_case_usd"] == pytest.approx(3 * 0.0411, abs=0.001)
     text = shell.type("plan", book, *typed).out
     assert "2 new, 1 changed, 1 gone; 2 images of earlier rows stay on disk" in text
-    assert made(book).code == 0
+    assert run_into_out(book).code == 0
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == [row["prompt"] for row in rows]
     assert sim.bill.total == 13
 
 
-def test_the_plan_of_a_patch_counts_what_it_sends(shell, tmp_path, sim, made):
-    """Siblings are not counted as if they were bought again."""
+def test_the_plan_of_a_patch_counts_what_it_sends(shell, tmp_path, sim, run_into_out):
+    """Existing images of the same row are not counted as if they were bought again."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 1}])
-    made(book)
+    run_into_out(book)
     write_csv(book, [{"prompt": "a mole", "n": 3}])
-    made(book, "--max-images", 1)
+    run_into_out(book, "--max-images", 1)
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
     plan = shell.type("plan", out / "failures.csv", "--json").json
@@ -372,67 +372,67 @@ def test_the_plan_of_a_patch_counts_what_it_sends(shell, tmp_path, sim, made):
     assert sim.bill.total == 1
 
 
-def test_another_file_is_not_taken_silently(shell, tmp_path, sim, made):
-    """It says what would leave the tables, and that nothing was sent."""
-    made(write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 2}, {"prompt": "a rat", "n": 1}]))
+def test_another_file_is_not_taken_silently(shell, tmp_path, sim, run_into_out):
+    """The message says what would leave the tables, and nothing is sent."""
+    run_into_out(write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 2}, {"prompt": "a rat", "n": 1}]))
     other = write_csv(tmp_path / "other.csv", [{"prompt": "a toad"}])
     before = facts(tmp_path / "out")
-    done = made(other)
-    assert done.code == 2
-    for said in ("2 rows with 3 images", "--add", "--replace", "other.csv"):
-        assert said in done.err
+    result = run_into_out(other)
+    assert result.code == 2
+    for message in ("2 rows with 3 images", "--add", "--replace", "other.csv"):
+        assert message in result.err
     assert facts(tmp_path / "out") == before
     planned = shell.type("plan", other, "--provider", "simulator", "--out", tmp_path / "out")
     assert (planned.code, "--add" in planned.err) == (0, True)
-    assert made(other, "--replace").code == 0
+    assert run_into_out(other, "--replace").code == 0
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a toad"]
     assert sim.bill.total == 4
 
 
-def test_rows_are_added_once(shell, tmp_path, sim, made):
-    """Columns of both files, numbers that go on, and no second purchase by the same command."""
+def test_rows_are_added_once(shell, tmp_path, sim, run_into_out):
+    """The table has the columns of both files and continues the row numbers; repeating the command buys nothing."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "note": "1"}, {"prompt": "a rat", "note": "2"}])
-    made(book)
+    run_into_out(book)
     before = facts(tmp_path / "out")
     other = write_csv(
         tmp_path / "other.csv", [{"chapter": "x", "prompt": "a toad"}, {"chapter": "y", "prompt": "a rat"}]
     )
     for _ in range(2):
-        assert made(other, "--add").code == 0
+        assert run_into_out(other, "--add").code == 0
         rows = manifest(tmp_path / "out")
         assert [row["prompt"] for row in rows] == ["a mole", "a rat", "a toad"]
         assert [row["chapter"] for row in rows] == ["", "", "x"]
         assert sim.bill.total == 3
     assert facts(tmp_path / "out").items() >= before.items()
-    assert made(book).code == 0
+    assert run_into_out(book).code == 0
     assert len(manifest(tmp_path / "out")) == 3
     write_csv(book, [{"prompt": "a mole", "note": "1"}, {"prompt": "a badger", "note": "2"}])
-    assert made(book).code == 2
+    assert run_into_out(book).code == 2
     assert sim.bill.total == 3
 
 
-def test_a_moved_file_is_the_same_file(shell, tmp_path, sim, made):
-    """Most of its rows are those of the run."""
+def test_a_moved_file_is_the_same_file(shell, tmp_path, sim, run_into_out):
+    """Most of its rows are rows of the run."""
     rows = [{"prompt": f"prompt {number}"} for number in range(4)]
-    made(write_csv(tmp_path / "book.csv", rows))
+    run_into_out(write_csv(tmp_path / "book.csv", rows))
     rows[0] = {"prompt": "edited"}
-    assert made(write_csv(tmp_path / "moved.csv", rows)).code == 0
+    assert run_into_out(write_csv(tmp_path / "moved.csv", rows)).code == 0
     assert sim.bill.total == 5
 
 
-def test_standard_input_is_no_name(shell, tmp_path, sim, made, monkeypatch):
-    """What is piped in today may be something else than yesterday."""
+def test_standard_input_is_no_name(shell, tmp_path, sim, run_into_out, monkeypatch):
+    """What is piped in today may differ from yesterday's input."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na mole\n")))
-    assert made("-").code == 0
+    assert run_into_out("-").code == 0
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na toad\n")))
-    assert made("-").code == 2
+    assert run_into_out("-").code == 2
     assert sim.bill.total == 1
 
 
-def test_the_prompt_column_of_the_run_is_that_of_its_failures(shell, tmp_path, sim, made):
-    """Nobody has to say it again."""
+def test_the_prompt_column_of_the_run_is_that_of_its_failures(shell, tmp_path, sim, run_into_out):
+    """The option does not have to be repeated."""
     rows = [{"Bild": "a mole", "Text": "x"}, {"Bild": "a rat [[sim:blocked_prompt]]", "Text": "y"}]
-    made(write_csv(tmp_path / "book.csv", rows), "--prompt-column", "Bild")
+    run_into_out(write_csv(tmp_path / "book.csv", rows), "--prompt-column", "Bild")
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "Bild": "a rat"} for line in read_failures(out)])
     assert shell.type("run", out / "failures.csv").code == 0
@@ -440,9 +440,11 @@ def test_the_prompt_column_of_the_run_is_that_of_its_failures(shell, tmp_path, s
     assert sim.bill.total == 2
 
 
-def test_a_renamed_column_is_still_the_prompt(shell, tmp_path, sim, made):
-    """Another of its names: an edit under it is not lost."""
-    made(write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:blocked_prompt]]", "n": "2", "status": "mine"}]))
+def test_a_renamed_column_is_still_the_prompt(shell, tmp_path, sim, run_into_out):
+    """An edit in a column with another known name of the prompt is not lost."""
+    run_into_out(
+        write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:blocked_prompt]]", "n": "2", "status": "mine"}])
+    )
     out = tmp_path / "out"
     names = {"prompt": "Image Prompt", "n": "Variants"}
     lines = [{names.get(name, name): cell for name, cell in line.items()} for line in read_failures(out)]
@@ -453,26 +455,26 @@ def test_a_renamed_column_is_still_the_prompt(shell, tmp_path, sim, made):
     assert sim.bill.total == 1
 
 
-def test_an_edited_file_says_what_leaves_the_tables(shell, tmp_path, sim, made):
-    """The files stay; and a row that was patched is among them."""
+def test_an_edited_file_says_what_leaves_the_tables(shell, tmp_path, sim, run_into_out):
+    """The files stay; a row that was patched is counted."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
-    made(book)
+    run_into_out(book)
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
     shell.type("run", out / "failures.csv")
     write_csv(book, [{"prompt": "a mole"}, {"prompt": "a toad"}])
     plan = shell.type("plan", book, "--provider", "simulator", "--out", out)
     assert "1 row with 1 image" in plan.err
-    assert made(book).code == 0
+    assert run_into_out(book).code == 0
     assert sim.bill.total == 3
 
 
-def test_a_setting_that_changes_every_row_is_refused_with_a_patch(shell, tmp_path, sim, made):
-    """Here it comes from the environment: the command that is suggested does without that."""
-    made(write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}]))
+def test_a_setting_that_changes_every_row_is_refused_with_a_patch(shell, tmp_path, sim, run_into_out):
+    """It comes from the environment here, which the suggested command ignores."""
+    run_into_out(write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}]))
     shell.env["IMAGEN_BATCH_PROVIDER"] = "gemini"
-    done = shell.type("run", tmp_path / "out" / "failures.csv")
-    assert done.code == 2
-    (line,) = re.findall(r"imagen-batch resume .*", done.err)
+    result = shell.type("run", tmp_path / "out" / "failures.csv")
+    assert result.code == 2
+    (line,) = re.findall(r"imagen-batch resume .*", result.err)
     assert shell.paste(line).code == 3
     assert len(sim.requests) == 3

@@ -1,8 +1,8 @@
-"""A ledger that is read as it grows says the same as one that is read at its end."""
+"""Reading a ledger while it grows has the same result as reading it at the end."""
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.ledger.history import History, read_history
@@ -18,26 +18,29 @@ STEPS = st.lists(
 
 
 def _written(folder, *samples):
-    """A ledger of the results of requests 1, 2, ..., a sample of each."""
+    """A ledger with results of requests 1, 2, ..., one sample each."""
     storage = Folder(folder)
     storage.put("images/a.png", b"")
     writer = LedgerWriter(storage, now=1.0)
     for number, sample in enumerate(samples, 1):
-        writer.done(request(number), (sample,), trace(request(number).key))
+        writer.record_result(request(number), (sample,), trace(request(number).key))
     writer.close()
     return folder / LEDGER
 
 
-def _told(past):
-    asked = [request(number) for number in NUMBERS]
-    samples = [(past.status(one.base, 1), past.details(one.base, 1), past.settled(one.base, 1)) for one in asked]
-    tries = [(past.tries(one), past.latest_open_attempt(one.base, 1)) for one in asked]
-    return samples, tries, past.open, past.cost_bounds(), past.max_images_made(), past.attempts, past.refused_429
+def _state(past):
+    requests = [request(number) for number in NUMBERS]
+    samples = [
+        (past.status(each.base, 1), past.details(each.base, 1), past.final_result(each.base, 1)) for each in requests
+    ]
+    attempts = [(past.previous_attempts(each), past.latest_open_attempt(each.base, 1)) for each in requests]
+    return samples, attempts, past.open, past.cost_bounds(), past.max_images_made(), past.attempts, past.refused_429
 
 
+@settings(deadline=None)
 @given(STEPS)
-def test_reading_on_is_reading_all(tmp_path_factory, steps):
-    """Whatever is written in between: attempts, their ends, results, in one file or in several."""
+def test_reading_in_steps_is_reading_at_once(tmp_path_factory, steps):
+    """Attempts, their ends and results may be written in between, to one file or to several."""
     folder = Folder(tmp_path_factory.mktemp("run"))
     folder.put("images/a.png", b"")
     writer, growing, attempts = LedgerWriter(folder, now=1.0), History(), dict.fromkeys(NUMBERS, 0)
@@ -49,35 +52,35 @@ def test_reading_on_is_reading_all(tmp_path_factory, steps):
             writer = LedgerWriter(folder, now=2.0 + at)
         elif step == "sent":
             attempts[number] += 1
-            writer.sent(one, attempt=attempts[number], at=float(at))
+            writer.record_sent(one, attempt=attempts[number], at=float(at))
         elif step in ("no", "maybe"):
             facts = {"kind": "x", "status": 429, "charged": step}
-            writer.back(one, attempt=attempts[number], at=float(at), facts=facts)
+            writer.record_ended(one, attempt=attempts[number], at=float(at), facts=facts)
         else:
             sample = ok() if step == "ok" else SampleResult(1, "failed", error="no")
-            writer.done(one, (sample,), trace(one.key, attempts=attempts[number]))
+            writer.record_result(one, (sample,), trace(one.key, attempts=attempts[number]))
     writer.close()
     growing.read_folder(folder.logs(LEDGER))
-    assert _told(growing) == _told(read_history(folder.logs(LEDGER)))
+    assert _state(growing) == _state(read_history(folder.logs(LEDGER)))
 
 
-def test_a_line_that_was_torn_counts_once_it_is_whole(tmp_path):
-    """Somebody was writing while it was read."""
+def test_an_incomplete_line_counts_once_it_is_complete(tmp_path):
+    """It was being written while the ledger was read."""
     ledger = _written(tmp_path, ok(), ok())
     (path,) = ledger.glob("*.jsonl")
     data = path.read_bytes()
     path.write_bytes(data[:-10])
     past = read_history(ledger)
-    assert past.pictures == 1
+    assert past.images_recorded == 1
     path.write_bytes(data)
     past.read_folder(ledger)
     past.read_folder(ledger)
-    assert past.pictures == 2
+    assert past.images_recorded == 2
     assert past.details(request(2).base, 1) == (ok(), trace(request(2).key))
 
 
 def test_records_are_found_in_any_order_and_of_any_length(tmp_path):
-    """Also one that is longer than what is read at once, and the ones around it."""
+    """Also a record that is longer than a block, and those around it."""
     samples = [ok(safety="x" * (400_000 if number % 7 == 0 else number)) for number in range(60)]
     past = read_history(_written(tmp_path, *samples))
     order = list(range(60))
@@ -88,12 +91,12 @@ def test_records_are_found_in_any_order_and_of_any_length(tmp_path):
 
 
 def test_a_result_is_open_again_when_a_later_attempt_may_have_been_charged(tmp_path):
-    """A failed sample was sent once more, and the process was killed; a picture stays a picture."""
+    """A failed sample was sent again, and the process was killed; an image remains an image."""
     ledger = _written(tmp_path, SampleResult(1, "failed", error="no"), ok())
     writer = LedgerWriter(Folder(tmp_path), now=2.0)
     for number in (1, 2):
-        writer.sent(request(number), attempt=2, at=5.0)
+        writer.record_sent(request(number), attempt=2, at=5.0)
     writer.close()
     past = read_history(ledger)
-    assert (past.status(request(1).base, 1), past.settled(request(1).base, 1)) == ("unknown", None)
-    assert past.settled(request(2).base, 1) == (ok(), trace(request(2).key))
+    assert (past.status(request(1).base, 1), past.final_result(request(1).base, 1)) == ("unknown", None)
+    assert past.final_result(request(2).base, 1) == (ok(), trace(request(2).key))

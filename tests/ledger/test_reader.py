@@ -1,4 +1,4 @@
-"""Every line of a ledger is a record of a known form, or a finding: never a traceback, never a guess."""
+"""Every line of a ledger is a record of a known form or reported as damage. None causes any other exception."""
 
 import pickle
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.audit.expected import read_recorded
+from imagen_batch.audit.expected import read_ledger_totals
 from imagen_batch.errors import LedgerDamaged
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.reader import OtherRecord, damaged_lines, read_records, skip_record
@@ -75,21 +75,21 @@ def ledger_of(folder, *lines):
 
 
 def damage(folder):
-    """The damage that is found by both folds; None where there is none."""
-    found = []
-    for read in (read_history, read_recorded):
+    """The damage that both readers find; None where there is none."""
+    damages = []
+    for read in (read_history, read_ledger_totals):
         try:
             read(folder)
         except LedgerDamaged as error:
-            found.append((error.line, error.offset))
+            damages.append((error.line, error.offset))
         else:
-            found.append(None)
-    assert found[0] == found[1]
-    return found[0]
+            damages.append(None)
+    assert damages[0] == damages[1]
+    return damages[0]
 
 
 def test_sound_records_are_read(tmp_path):
-    """All types that are written, and types and fields of later versions."""
+    """These are all types that are written, and types and fields of later versions."""
     later = {"t": "review", "whatever": [1, {}]}
     assert (
         damage(ledger_of(tmp_path / "ledger", SENT, BACK, DONE | {"more": 1}, later, {"t": "claim", "run": "r"}))
@@ -102,10 +102,12 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("record", "name"), FIELDS, ids=lambda one: one if isinstance(one, str) else one["t"])
+@pytest.mark.parametrize(
+    ("record", "name"), FIELDS, ids=lambda value: value if isinstance(value, str) else value["t"]
+)
 @pytest.mark.parametrize("value", [{}, [5], "text", True, -1, None, "\0"])
 def test_a_field_of_another_type_is_damage_or_harmless(tmp_path, record, name, value):
-    """Either the line is named, or both folds and what is read later do without a traceback."""
+    """Either the line is reported, or everything that reads the ledger works."""
     folder = ledger_of(tmp_path / "ledger", SENT, record | {name: value})
     if damage(folder) is None:
         past = read_history(folder)
@@ -119,7 +121,7 @@ def test_a_field_of_another_type_is_damage_or_harmless(tmp_path, record, name, v
 @pytest.mark.parametrize("name", [*SAMPLE, "width", "filter_codes", "c2pa", "error"])
 @pytest.mark.parametrize("value", [{}, [5], "text", True, -1, 1.5, None])
 def test_a_field_of_a_sample_of_another_type_is_damage_or_harmless(tmp_path, name, value):
-    """The same for what is nested."""
+    """The same holds for nested fields."""
     folder = ledger_of(tmp_path / "ledger", DONE | {"samples": [SAMPLE | {name: value}]})
     if damage(folder) is None:
         read_history(folder).details(DONE["base"], 1)
@@ -127,15 +129,15 @@ def test_a_field_of_a_sample_of_another_type_is_damage_or_harmless(tmp_path, nam
 
 @pytest.mark.parametrize("file", ["../../outside.png", "/etc/passwd", "images/../../x", ""])
 def test_a_path_out_of_the_folder_is_damage(tmp_path, file):
-    """Whoever edits a ledger can't make a run read, move or remove what is not its own."""
+    """An edited ledger must not make a run read, move or remove files of others."""
     assert damage(ledger_of(tmp_path / "ledger", DONE | {"samples": [SAMPLE | {"file": file}]})) == (1, 0)
     assert damage(ledger_of(tmp_path / "ledger", SENT | {"names": [file]})) == (1, 0)
 
 
 @settings(deadline=None)
 @given(JSON)
-def test_any_json_is_a_record_or_named(tmp_path_factory, value):
-    """Nothing that can stand in a line raises anything else."""
+def test_any_json_is_a_record_or_reported(tmp_path_factory, value):
+    """No content of a line raises any other exception."""
     folder = ledger_of(tmp_path_factory.mktemp("any") / "ledger", SENT, value, DONE)
     if not isinstance(value, dict):
         assert damage(folder) == (2, len(orjson.dumps(SENT)) + 1)
@@ -143,24 +145,24 @@ def test_any_json_is_a_record_or_named(tmp_path_factory, value):
 
 @settings(deadline=None)
 @given(st.binary(max_size=60).filter(lambda data: b"\n" not in data))
-def test_any_bytes_are_a_record_or_named(tmp_path_factory, data):
-    """The same for what is no JSON."""
+def test_any_bytes_are_a_record_or_reported(tmp_path_factory, data):
+    """The same holds for data that is not JSON."""
     folder = ledger_of(tmp_path_factory.mktemp("any") / "ledger", SENT, data + b"\n", DONE)
     assert damage(folder) == (2, len(orjson.dumps(SENT)) + 1)
 
 
-def test_deep_nesting_is_no_crash(tmp_path):
-    """A line of 100,000 brackets."""
+def test_deep_nesting_is_reported(tmp_path):
+    """A line may hold 100,000 brackets."""
     assert damage(ledger_of(tmp_path / "ledger", b"[" * 100_000 + b"\n")) == (1, 0)
     assert damage(ledger_of(tmp_path / "ledger", b'{"t":' * 100_000 + b"\n")) == (1, 0)
 
 
-def test_a_damaged_line_that_is_to_be_skipped_is_skipped_and_no_other(tmp_path):
-    """The line stays where it is; the same bytes elsewhere are still damage."""
+def test_only_the_damaged_line_that_a_record_names_is_skipped(tmp_path):
+    """The line stays in its file; the same bytes elsewhere are still damage."""
     folder = ledger_of(tmp_path / LEDGER, SENT, b"{}\n", DONE)
-    ((found, line),) = damaged_lines(folder)
+    ((error, line),) = damaged_lines(folder)
     writer = LedgerWriter(Folder(tmp_path), now=2.0)
-    writer.skip(skip_record(found, line))
+    writer.record_skip(skip_record(error, line))
     writer.close()
     assert damage(folder) is None
     assert list(damaged_lines(folder)) == []
@@ -169,8 +171,8 @@ def test_a_damaged_line_that_is_to_be_skipped_is_skipped_and_no_other(tmp_path):
     assert damage(folder) is not None
 
 
-def test_an_error_comes_back_from_another_process_as_it_was(tmp_path):
-    """A long ledger is read in one."""
+def test_an_error_can_be_passed_between_processes(tmp_path):
+    """A long ledger is read in another process."""
     with pytest.raises(LedgerDamaged) as caught:
         read_history(ledger_of(tmp_path / ".imagen-batch" / "ledger", b"null\n"))
     error = pickle.loads(pickle.dumps(caught.value))
@@ -178,12 +180,12 @@ def test_an_error_comes_back_from_another_process_as_it_was(tmp_path):
     assert f"imagen-batch audit {tmp_path} --repair" in str(error)
 
 
-def test_what_is_written_is_read_back_whole(tmp_path):
-    """Every field of a sample, also one that is added later."""
+def test_every_field_of_a_sample_is_read_back(tmp_path):
+    """This covers fields that are added later."""
     folder = Folder(tmp_path)
     folder.put("images/a.png", b"")
     writer = LedgerWriter(folder, now=1.0)
     sample = ok(width=3, c2pa=True, filter_codes=("1", "2"), note="a note", error_kind="mime_mismatch")
-    writer.done(request(1), (sample,), trace(request(1).key))
+    writer.record_result(request(1), (sample,), trace(request(1).key))
     writer.close()
     assert read_history(tmp_path / LEDGER).details(request(1).base, 1) == (sample, trace(request(1).key))

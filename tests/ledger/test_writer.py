@@ -1,11 +1,12 @@
-"""What is written is read back, and only what is whole counts."""
+"""Records are read back as they were written, and only complete ones count."""
 
 import errno
 import os
 import threading
+import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.ledger.history import read_history
@@ -20,7 +21,7 @@ LOST = {"kind": "timeout", "status": None, "charged": "maybe"}
 
 
 def _folder(path):
-    """A folder with the picture that the records tell of."""
+    """A folder with the image that the records name."""
     folder = Folder(path)
     folder.put("images/a.png", b"")
     return folder
@@ -28,80 +29,81 @@ def _folder(path):
 
 @pytest.fixture
 def ledger(tmp_path):
-    """A ledger file of its own."""
+    """A new ledger."""
     writer = LedgerWriter(_folder(tmp_path), now=1.0)
     yield writer
     writer.close()
 
 
 def test_a_result_is_read_back_whole(tmp_path, ledger):
-    """Sample and trace come back as they were recorded."""
+    """Sample and trace are those that were recorded."""
     one = request(1)
     sample = ok(c2pa=True, filter_codes=("1", "2"), safety='{"a": 1}', width=3, sha256="ff")
-    ledger.sent(one, attempt=1, at=10.0)
-    ledger.done(one, (sample,), trace(one.key))
+    ledger.record_sent(one, attempt=1, at=10.0)
+    ledger.record_result(one, (sample,), trace(one.key))
     assert read_history(tmp_path / LEDGER).details(one.base, 1) == (sample, trace(one.key))
 
 
-def test_a_sent_that_nothing_answers_is_unknown(tmp_path, ledger):
+def test_an_attempt_without_an_end_is_unknown(tmp_path, ledger):
     """It may have been charged."""
-    ledger.sent(request(1), attempt=1, at=10.0)
+    ledger.record_sent(request(1), attempt=1, at=10.0)
     past = read_history(tmp_path / LEDGER)
     assert past.status(request(1).base, 1) == "unknown"
-    assert past.cost_bounds().high == pytest.approx(0.04)
+    assert past.cost_bounds().upper_bound == pytest.approx(0.04)
     assert past.cost_bounds().spent == 0
 
 
 def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
-    """The service said no: nothing was charged, nothing is known of a picture."""
-    ledger.sent(request(1), attempt=1, at=10.0)
-    ledger.back(request(1), attempt=1, at=11.0, facts=REFUSED)
-    ledger.sent(request(2), attempt=1, at=11.0)
+    """Nothing was charged, and there is no image."""
+    ledger.record_sent(request(1), attempt=1, at=10.0)
+    ledger.record_ended(request(1), attempt=1, at=11.0, facts=REFUSED)
+    ledger.record_sent(request(2), attempt=1, at=11.0)
     past = read_history(tmp_path / LEDGER)
     assert past.status(request(1).base, 1) is None
-    assert past.tries(request(1)) == 1
+    assert past.previous_attempts(request(1)) == 1
 
 
-def test_a_lost_reply_stays_unknown_until_a_later_attempt_tells(tmp_path, ledger):
-    """Its price stays in the upper bound even then."""
+def test_a_lost_reply_stays_unknown_until_a_later_attempt_has_a_result(tmp_path, ledger):
+    """Its price stays in the upper bound after that."""
     one = request(1)
-    ledger.sent(one, attempt=1, at=10.0)
-    ledger.back(one, attempt=1, at=11.0, facts=LOST)
-    ledger.sent(one, attempt=2, at=11.0)
+    ledger.record_sent(one, attempt=1, at=10.0)
+    ledger.record_ended(one, attempt=1, at=11.0, facts=LOST)
+    ledger.record_sent(one, attempt=2, at=11.0)
     assert read_history(tmp_path / LEDGER).status(one.base, 1) == "unknown"
-    ledger.done(one, (ok(),), trace(one.key, attempts=2))
+    ledger.record_result(one, (ok(),), trace(one.key, attempts=2))
     past = read_history(tmp_path / LEDGER)
     assert past.status(one.base, 1) == "ok"
-    assert past.money.high == pytest.approx(0.08)
+    assert past.known_cost.upper_bound == pytest.approx(0.08)
 
 
 def test_a_killed_attempt_keeps_its_price_when_it_is_sent_again(tmp_path, ledger):
-    """Two attempts, one picture: between one price and two were charged."""
+    """Two attempts brought one image: between one and two prices were charged."""
     one = request(1)
-    ledger.sent(one, attempt=1, at=10.0)
+    ledger.record_sent(one, attempt=1, at=10.0)
     again = LedgerWriter(_folder(tmp_path), now=2.0)
-    again.sent(one, attempt=2, at=20.0)
-    again.done(one, (ok(),), trace(one.key, attempts=2))
+    again.record_sent(one, attempt=2, at=20.0)
+    again.record_result(one, (ok(),), trace(one.key, attempts=2))
     again.close()
     money = read_history(tmp_path / LEDGER).cost_bounds()
-    assert (money.spent, money.high) == (pytest.approx(0.04), pytest.approx(0.08))
+    assert (money.spent, money.upper_bound) == (pytest.approx(0.04), pytest.approx(0.08))
 
 
 def test_what_is_ok_stays_ok(tmp_path, ledger):
-    """A later failure of the same sample takes no picture away."""
+    """A later failure of the same sample does not remove its image."""
     one = request(1)
-    ledger.done(one, (ok(),), trace(one.key))
-    ledger.done(one, (SampleResult(1, "failed"),), trace(one.key))
+    ledger.record_result(one, (ok(),), trace(one.key))
+    ledger.record_result(one, (SampleResult(1, "failed"),), trace(one.key))
     assert read_history(tmp_path / LEDGER).status(one.base, 1) == "ok"
 
 
+@settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=400))
-def test_a_torn_last_line_does_not_count(tmp_path_factory, cut):
-    """Cut the file anywhere: whole lines count, the torn one does not."""
+def test_an_incomplete_last_line_does_not_count(tmp_path_factory, cut):
+    """Wherever the file is cut, complete lines count and an incomplete one does not."""
     folder = tmp_path_factory.mktemp("ledger")
     writer = LedgerWriter(_folder(folder), now=1.0)
     for number in (1, 2, 3):
-        writer.done(request(number), (ok(),), trace(request(number).key))
+        writer.record_result(request(number), (ok(),), trace(request(number).key))
     writer.close()
     data = (folder / writer.name).read_bytes()
     kept = data[: max(0, len(data) - cut)]
@@ -112,11 +114,11 @@ def test_a_torn_last_line_does_not_count(tmp_path_factory, cut):
 
 
 def test_threads_that_append_together_lose_nothing(tmp_path, ledger):
-    """Each record of 8 threads is there, and on disk when its call returns."""
+    """Each record of 8 threads is on disk when its call returns."""
 
     def work(start):
         for number in range(start, start + 50):
-            ledger.sent(request(number), attempt=1, at=0.0)
+            ledger.record_sent(request(number), attempt=1, at=0.0)
             assert request(number).key.encode() in (tmp_path / ledger.name).read_bytes()
 
     threads = [threading.Thread(target=work, args=(start,)) for start in range(0, 400, 50)]
@@ -127,15 +129,54 @@ def test_threads_that_append_together_lose_nothing(tmp_path, ledger):
     assert read_history(tmp_path / LEDGER).attempts == 400
 
 
+def test_threads_that_append_at_the_same_time_share_one_flush(tmp_path, ledger, monkeypatch):
+    """While one record is written, those of seven threads wait; all of them are in the next append."""
+    log, appends, writing, proceed = ledger._log, [], threading.Event(), threading.Event()
+    append = log.append
+
+    def slow(data):
+        appends.append(data.count(b"\n"))
+        if len(appends) == 1:
+            writing.set()
+            assert proceed.wait(10)
+        append(data)
+
+    monkeypatch.setattr(log, "append", slow)
+    threads = [
+        threading.Thread(target=lambda number=number: ledger.record_sent(request(number), attempt=1, at=0.0))
+        for number in range(8)
+    ]
+    threads[0].start()
+    assert writing.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while ledger._queued < 8:
+        time.sleep(0.001)
+    proceed.set()
+    for thread in threads:
+        thread.join(10)
+    assert appends == [1, 7]
+    assert read_history(tmp_path / LEDGER).attempts == 8
+
+
+def test_a_record_that_is_stored_already_is_not_flushed_again(ledger, monkeypatch):
+    """A flush without waiting records appends nothing."""
+    ledger.record_sent(request(1), attempt=1, at=0.0)
+    appends = []
+    monkeypatch.setattr(ledger._log, "append", appends.append)
+    ledger.flush()
+    assert appends == []
+
+
 def test_an_empty_folder_is_an_empty_history(tmp_path):
-    """A first run has no past."""
+    """A first run has no ledger."""
     past = read_history(tmp_path / "none")
     assert past.status(request(1).base, 1) is None
-    assert past.money.high == 0
+    assert past.known_cost.upper_bound == 0
 
 
 def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeypatch):
-    """The disk was full for a moment: the record waits and comes whole with the next flush."""
+    """The disk was full for a moment: the record is written whole by the next flush."""
     write, calls = os.write, []
 
     def full(descriptor, data):
@@ -147,16 +188,16 @@ def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeyp
 
     monkeypatch.setattr("imagen_batch.storage.folder.os.write", full)
     with pytest.raises(OSError, match="No space"):
-        ledger.done(request(1), (ok(),), trace(request(1).key))
+        ledger.record_result(request(1), (ok(),), trace(request(1).key))
     assert (tmp_path / ledger.name).read_bytes() == b""
     ledger.flush()
     assert read_history(tmp_path / LEDGER).status(request(1).base, 1) == "ok"
 
 
 def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
-    """The run's summary is told all the same."""
+    """The run's summary is still printed."""
     writer = LedgerWriter(_folder(tmp_path), now=1.0)
-    writer.back(request(1), attempt=1, at=1.0, facts=REFUSED)
+    writer.record_ended(request(1), attempt=1, at=1.0, facts=REFUSED)
 
     def full(_descriptor, _data):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -171,7 +212,7 @@ def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
     st.floats(0, 1e10),
 )
 def test_a_new_ledger_comes_after_all_that_are_there(names, now):
-    """Whichever machine's clock is behind: a result is never read before what it is the result of."""
+    """Clocks of machines differ, but a result is never read before its attempt."""
     moment = moment_after(names, now)
     assert moment >= now
     assert all(

@@ -1,29 +1,29 @@
-"""A cluster of workers that goes away ends the run with 75 and one line, and what was made stays."""
+"""A cluster that is gone ends the run with 75 and one line, and what was made stays."""
 
 from contextlib import nullcontext
 from functools import partial
 
 import pytest
 
-from imagen_batch.errors import Fatal
-from imagen_batch.orchestration import cluster_executor as elsewhere
-from imagen_batch.orchestration.clusters import _dask_cluster, _DaskCluster
+from imagen_batch.errors import StopRun
+from imagen_batch.orchestration import cluster_executor
+from imagen_batch.orchestration.clusters import _dask_options, _DaskCluster
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.workers.coordinator import coordinating
 from imagen_batch.workers.messages import ShardTask
 from imagen_batch.workers.worker import run_shard
 from tests.support.runs import TODAY, prompts
 
-GONE = Fatal("the cluster of workers can't be reached", kind="workers", outcome="outage", exit_code=75)
+GONE = StopRun("the cluster of workers can't be reached", cause="outage", exit_code=75)
 
 
-class Leaving:
-    """A crew that makes each shard whose scheduler is gone before it can tell of the second."""
+class VanishingCluster:
+    """A cluster that makes each shard at once, and is gone before it can report the second."""
 
     def __init__(self):
         self._made = 0
@@ -31,11 +31,11 @@ class Leaving:
     def slots(self):
         return 1
 
-    def submit(self, task, ticket, number):
+    def submit(self, task, shard_task, number):
         self._made += 1
-        return run_shard(ShardTask.unpacked(ticket), env={}, sleep=lambda _: None).packed()
+        return run_shard(ShardTask.from_bytes(shard_task), env={}, sleep=lambda _: None).to_bytes()
 
-    def landed(self, futures, seconds, *, all_of_them=False):
+    def wait(self, futures, seconds, *, for_all=False):
         if self._made > 1:
             raise GONE
         return futures
@@ -45,30 +45,30 @@ class Leaving:
 
 
 def test_a_scheduler_that_dies_pauses_the_run(tmp_path, monkeypatch):
-    """Nothing that workers recorded is lost, nothing more is sent, and the next run goes on."""
+    """Nothing that workers recorded is lost, and nothing more is sent."""
     monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: 3)
-    monkeypatch.setattr(elsewhere, "dispatching", partial(coordinating, sleep=lambda _: None))
-    monkeypatch.setattr(elsewhere, "crew_for", lambda _settings: nullcontext(Leaving()))
+    monkeypatch.setattr(cluster_executor, "coordinating", partial(coordinating, sleep=lambda _: None))
+    monkeypatch.setattr(cluster_executor, "open_cluster", lambda _settings: nullcontext(VanishingCluster()))
     with Simulator() as sim:
         settings = {"prompts": str(prompts(tmp_path, *"abcdefghi")), "out": str(tmp_path / "out")}
         settings |= {"provider": "simulator", "base_url": sim.url, "runner": "dask"}
-        with open_run(make_plan(validated(settings), today=TODAY), env={}) as run:
-            summary = Execution(run, count_pending(run.plan, run.past)).complete(say=lambda _text: None)
+        with open_run(make_plan(make_settings(settings), today=TODAY), env={}) as run:
+            summary = Execution(run, count_pending(run.plan, run.history)).complete(say=lambda _text: None)
         assert sim.bill.total == 6
     assert (summary.state, summary.exit_code) == ("paused", 75)
     assert summary.stopped_by == str(GONE)
     assert (summary.counts["ok"], summary.counts["not_attempted"]) == (6, 3)
 
 
-def test_dasks_own_errors_for_a_lost_scheduler_are_no_bug():
-    """Its futures are cancelled then."""
+def test_dasks_own_errors_for_a_lost_scheduler_are_an_outage():
+    """Dask cancels its futures then."""
     distributed = pytest.importorskip("distributed")
 
     class Client:
         def nthreads(self):
             raise distributed.CancelledError("2 Futures cancelled:\nReasons: ...")
 
-    with pytest.raises(Fatal, match="can't be reached") as raised:
+    with pytest.raises(StopRun, match="can't be reached") as raised:
         _DaskCluster(None, Client()).slots()
     assert raised.value.exit_code == 75
     assert "\n" not in str(raised.value)
@@ -79,7 +79,7 @@ def test_dasks_own_errors_for_a_lost_scheduler_are_no_bug():
     [({}, False), ({"provider": "simulator"}, True), ({"provider": "vertex"}, True), ({"api_key_file": "key"}, True)],
 )
 def test_workers_get_the_key_only_where_they_send_it(chosen, hidden):
-    """A rehearsal, a token or a file needs none in the environment."""
-    settings = validated({"prompts": "x.csv", "runner": "dask", **chosen})
-    environment = _dask_cluster(settings)["cluster_kwargs"]["env"]
-    assert environment == ({"GOOGLE_API_KEY": "", "GEMINI_API_KEY": ""} if hidden else {})
+    """A rehearsal, a token or a key file needs none in the environment."""
+    settings = make_settings({"prompts": "x.csv", "runner": "dask", **chosen})
+    env = _dask_options(settings)["cluster_kwargs"]["env"]
+    assert env == ({"GOOGLE_API_KEY": "", "GEMINI_API_KEY": ""} if hidden else {})

@@ -1,5 +1,6 @@
-"""Runs do their work in threads of their own: Prefect is neither imported nor waited for."""
+"""A run in threads neither imports Prefect nor waits for it."""
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,13 +13,13 @@ from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import TODAY, prompts
 
 
-def _execution(run):
-    return Execution(run, count_pending(run.plan, run.past))
+def _make_execution(run):
+    return Execution(run, count_pending(run.plan, run.history))
 
 
 def _open(source, sim, **chosen):
@@ -30,13 +31,13 @@ def _open(source, sim, **chosen):
         "concurrency": 4,
         **chosen,
     }
-    return open_run(make_plan(validated(settings), today=TODAY), env={})
+    return open_run(make_plan(make_settings(settings), today=TODAY), env={})
 
 
-def test_a_run_is_complete_without_anybody_watching(tmp_path):
-    """No flow run, no server; the shards are there for one that comes late."""
+def test_a_run_completes_without_a_watcher(tmp_path):
+    """There is no flow run; the shards are kept for one that starts late."""
     with Simulator() as sim, _open(prompts(tmp_path, *"abcdef"), sim) as run:
-        execution = _execution(run)
+        execution = _make_execution(run)
         summary = execution.complete(say=lambda _text: None)
     assert (summary.exit_code, summary.counts["ok"]) == (0, 6)
     shards = [work for work in execution.shards() if work is not None]
@@ -45,14 +46,14 @@ def test_a_run_is_complete_without_anybody_watching(tmp_path):
 
 
 def test_a_bug_in_a_shard_ends_the_run_with_its_tables_written(tmp_path, monkeypatch):
-    """It is raised after that, and whoever watches the shards is not left waiting."""
+    """It is raised after that, and a watcher of the shards does not wait forever."""
 
-    def broken(*_given, **_named):
+    def broken(*_args, **_kwargs):
         raise ZeroDivisionError("broken")
 
     monkeypatch.setattr("imagen_batch.runs.run.generate_shard", broken)
     with Simulator() as sim, _open(prompts(tmp_path, *"abc"), sim) as run:
-        execution = _execution(run)
+        execution = _make_execution(run)
         with pytest.raises(ZeroDivisionError):
             execution.complete(say=lambda _text: None)
     assert execution.summary.exit_code == 1
@@ -60,28 +61,34 @@ def test_a_bug_in_a_shard_ends_the_run_with_its_tables_written(tmp_path, monkeyp
     assert all(work.done.is_set() for work in execution.shards() if work)
 
 
-def test_the_first_ctrl_c_says_what_is_waited_for_and_how_to_end_it(tmp_path):
-    """How many images, for how long, and what a second one does."""
-    heard = []
+def test_the_first_ctrl_c_says_what_the_run_waits_for_and_how_to_end_it(tmp_path):
+    """It names the images in flight, the grace time, and what a second Ctrl-C does."""
+    messages = []
     with Simulator(latency=0.5) as sim, _open(prompts(tmp_path, *"abcdefgh"), sim) as run:
         threading.Thread(target=_interrupt, args=(sim, 3), daemon=True).start()
-        summary = _execution(run).complete(say=heard.append)
+        summary = _make_execution(run).complete(say=messages.append)
     assert summary.exit_code == 130
     assert summary.counts["ok"] == sim.bill.total
-    assert len(heard) == 1
-    words = "Stopping: waiting up to 30 s for {} images already paid for. Press Ctrl-C again to abandon them."
-    assert heard[0] in {words.format(number) for number in (2, 3, 4)}
+    assert len(messages) == 1
+    expected = "Stopping: waiting up to 30 s for {} images already paid for. Press Ctrl-C again to abandon them."
+    assert messages[0] in {expected.format(number) for number in (2, 3, 4)}
+
+
+def test_an_execution_is_pickled_as_none(tmp_path):
+    """Dask and Ray send the flow that refers to it with each task, and a run can't be pickled."""
+    with Simulator() as sim, _open(prompts(tmp_path, "a"), sim) as run:
+        assert pickle.loads(pickle.dumps(_make_execution(run))) is None
 
 
 def _interrupt(sim, in_flight):
-    while sim._tally.in_flight < in_flight:
+    while sim._usage_log.in_flight < in_flight:
         time.sleep(0.005)
     signal.raise_signal(signal.SIGINT)
 
 
-def test_what_a_run_needs_does_not_import_prefect():
-    """So nothing of it can hold a run up, and `launch` can begin to work while it is imported."""
-    ours = "imagen_batch.orchestration"
-    code = f"import sys, {ours}.launch, {ours}.execution; print('prefect' in sys.modules)"
+def test_launching_does_not_import_prefect():
+    """The run can begin its work while Prefect is imported."""
+    package = "imagen_batch.orchestration"
+    code = f"import sys, {package}.launch, {package}.execution; print('prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

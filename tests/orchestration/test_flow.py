@@ -1,4 +1,4 @@
-"""The job with Prefect around it. Few tests: its server is slow to start."""
+"""The job with Prefect around it. There are few tests because its server is slow to start."""
 
 import json
 import signal
@@ -38,20 +38,20 @@ def served(prefect_server, prefect_home):
     return {"PREFECT_API_URL": prefect_server.url, "PREFECT_HOME": str(prefect_home)}
 
 
-def test_a_whole_run_and_its_truthful_state(tmp_path, served, prefect_server):
-    """Everything made is Completed, code 0, and one JSON object on standard output."""
+def test_a_complete_run_has_the_state_completed(tmp_path, served, prefect_server):
+    """The code is 0, and one JSON object is on standard output."""
     source = prompts(tmp_path, "one", "two", "three")
     done = command("run", source, "--provider", "simulator", "--json", here=tmp_path, env=served)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["samples"]["ok"] == 3
     assert _last_state(prefect_server)[:2] == ("COMPLETED", "Completed")
     assert (tmp_path / "outputs" / "prompts-rehearsal" / "manifest.csv").exists()
-    kinds = {one["type"] for one in _api(prefect_server, "artifacts/filter", {})}
+    kinds = {artifact["type"] for artifact in _api(prefect_server, "artifacts/filter", {})}
     assert {"progress", "markdown"} <= kinds
 
 
-def test_a_run_that_lacks_some_says_so(tmp_path, served, prefect_server):
-    """Code 3, and a state whose name and message tell."""
+def test_a_run_with_missing_images_has_a_state_of_its_own(tmp_path, served, prefect_server):
+    """The code is 3; name and message of the state say that images are missing."""
     source = prompts(tmp_path, "one", "two [[sim:finish_IMAGE_SAFETY]]")
     done = command("run", source, "--provider", "simulator", here=tmp_path, env=served)
     assert done.returncode == 3
@@ -62,7 +62,7 @@ def test_a_run_that_lacks_some_says_so(tmp_path, served, prefect_server):
 
 
 def test_a_run_that_made_nothing_has_failed(tmp_path, served, prefect_server):
-    """Code 4, state Failed; no traceback for what is not a bug."""
+    """The code is 4; there is no traceback for what is not a bug."""
     source = prompts(tmp_path, "one [[sim:bad_request]]")
     done = command("run", source, "--provider", "simulator", here=tmp_path, env=served)
     assert done.returncode == 4
@@ -95,7 +95,7 @@ print(state.type.value, state.message)
 
 
 def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
-    """As a deployment calls it: with settings, and nothing prepared."""
+    """As a deployment calls it: with settings only."""
     source = prompts(tmp_path, "one", "two")
     done = subprocess.run(
         [sys.executable, "-c", DEPLOYED, source],
@@ -111,7 +111,7 @@ def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
 def test_workers_make_the_shards(tmp_path, served, runner):
-    """In processes of their own, with a state and a summary like any other run's."""
+    """In their own processes, with the state and summary of any other run."""
     pytest.importorskip(f"prefect_{runner}", reason=f"belongs to the extra `{runner}`")
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(60)))
@@ -123,8 +123,8 @@ def test_workers_make_the_shards(tmp_path, served, runner):
     assert len(list(folder.rglob("*.jsonl"))) == 1 + 2
 
 
-def test_workers_elsewhere_need_a_server_that_they_reach(tmp_path, served):
-    """Told before anything is sent."""
+def test_workers_on_other_machines_need_a_server_that_they_can_reach(tmp_path, served):
+    """The run stops before anything is sent."""
     pytest.importorskip("prefect_dask")
     typed = [prompts(tmp_path, "one"), "--provider", "simulator"]
     typed += ["--runner", "dask", "--dask-address", "tcp://192.0.2.1:8786"]
@@ -137,8 +137,8 @@ def test_workers_elsewhere_need_a_server_that_they_reach(tmp_path, served):
     ("number", "code"),
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)],
 )
-def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_home, number, code):
-    """With a server of its own; whatever ends the run, its children end, and nothing is paid twice."""
+def test_no_signal_leaves_an_orphan_and_the_next_run_continues(tmp_path, prefect_home, number, code):
+    """With its own server: however the run ends, its children end, and nothing is paid twice."""
     env = environment({"PREFECT_HOME": str(prefect_home)})
     del env["PREFECT_API_URL"]
     with Simulator(latency=0.3) as sim:
@@ -147,13 +147,13 @@ def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_h
         child = subprocess.Popen(
             [COMMAND, "run", *map(str, typed)], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
         )
-        _until(lambda: sim.bill.total >= 8)
+        _wait_until(lambda: sim.bill.total >= 8)
         children = descendants(child.pid)
         assert server_of(child.pid) in children
         child.send_signal(number)
         child.communicate(timeout=30)
         assert child.returncode == code
-        _until(lambda: not any(map(is_alive, children)))
+        _wait_until(lambda: not any(map(is_alive, children)))
         in_flight = 4 if number == signal.SIGKILL else 0
         done = command("run", *typed, here=tmp_path, env=env | {"PREFECT_API_URL": ""})
         assert done.returncode == 0, done.stderr
@@ -164,8 +164,8 @@ def test_no_signal_leaves_an_orphan_and_the_next_run_goes_on(tmp_path, prefect_h
     assert not list((folder / ".imagen-batch" / "incoming").iterdir())
 
 
-def _until(true, seconds=30.0):
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, "it never came true"
+def _wait_until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.05)

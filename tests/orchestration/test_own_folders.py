@@ -1,4 +1,4 @@
-"""Packages of the user's own in the current directory: children of a run must not import them."""
+"""Child processes of a run do not import packages from the current directory."""
 
 import json
 
@@ -14,7 +14,7 @@ NAMES = ("flows", "prompts", "tests", "imagen_batch", "prefect", "uvicorn", "mul
 
 @pytest.fixture
 def own_folders(tmp_path):
-    """A directory with folders that have names of ours, and of what we use."""
+    """A directory with packages named like ours and like our dependencies."""
     for name in NAMES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('{name} of this directory')\n")
@@ -22,7 +22,7 @@ def own_folders(tmp_path):
 
 
 def test_the_simulator_starts_among_them(own_folders, monkeypatch):
-    """The child of a rehearsal."""
+    """It is the child process of a rehearsal."""
     monkeypatch.chdir(own_folders)
     with simulator_process() as url:
         assert url.startswith("http://127.0.0.1:")
@@ -30,7 +30,7 @@ def test_the_simulator_starts_among_them(own_folders, monkeypatch):
 
 @pytest.mark.prefect
 def test_prefects_server_starts_among_them(own_folders, monkeypatch, prefect_home):
-    """The child of every run that names no server."""
+    """It is the child process of a run without PREFECT_API_URL."""
     monkeypatch.chdir(own_folders)
     monkeypatch.setenv("PREFECT_API_URL", "")
     server = OwnServer({"PREFECT_HOME": str(prefect_home)})
@@ -42,7 +42,7 @@ def test_prefects_server_starts_among_them(own_folders, monkeypatch, prefect_hom
 
 @pytest.mark.prefect
 def test_a_whole_run_among_them(own_folders, prefect_server, prefect_home):
-    """The command, the simulator and a flow run of a server elsewhere."""
+    """With the command, the simulator, and a flow run on another server."""
     env = {"PREFECT_API_URL": prefect_server.url, "PREFECT_HOME": str(prefect_home)}
     typed = [prompts(own_folders, "one"), "--provider", "simulator", "--json"]
     done = command("run", *typed, here=own_folders, env=env)

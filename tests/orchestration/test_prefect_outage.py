@@ -1,4 +1,4 @@
-"""A run outlives Prefect's server: its own exit code, its summary, and one line that says what Prefect missed."""
+"""A run outlives Prefect's server, with its own exit code, its summary, and one line about what Prefect missed."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from tests.support.processes import is_alive, server_of
 from tests.support.runs import prompts
 
 pytestmark = pytest.mark.prefect
-ASKED = 8
+IMAGES = 8
 
 
-def _started(source, sim, here, prefect_home, *options):
+def _start(source, sim, here, prefect_home, *options):
     env = environment({"PREFECT_HOME": str(prefect_home)})
     del env["PREFECT_API_URL"]
     typed = [source, "--provider", "simulator", "--base-url", sim.url, "--concurrency", "2", "--json", *options]
@@ -33,30 +33,30 @@ def _started(source, sim, here, prefect_home, *options):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_run_outlives_a_server_that_goes_away(tmp_path, prefect_home, number):
-    """Killed, or stopped so that it accepts connections and never answers."""
+    """The server is killed, or stopped so that it accepts connections and never answers."""
     with Simulator(latency=0.3) as sim:
-        child = _started(prompts(tmp_path, *(f"p {row}" for row in range(ASKED))), sim, tmp_path, prefect_home)
-        _until(lambda: sim.bill.total >= 2)
+        child = _start(prompts(tmp_path, *(f"p {row}" for row in range(IMAGES))), sim, tmp_path, prefect_home)
+        _wait_until(lambda: sim.bill.total >= 2)
         server = server_of(child.pid)
         os.kill(server, number)
-        _until(lambda: sim.bill.total == ASKED)
+        _wait_until(lambda: sim.bill.total == IMAGES)
         last_reply = time.monotonic()
         out, err = child.communicate(timeout=200)
-        assert time.monotonic() - last_reply < 20  # on a busy machine, too
+        assert time.monotonic() - last_reply < 20  # on a busy machine too
     assert child.returncode == 0, err
-    assert json.loads(out)["samples"]["ok"] == ASKED
+    assert json.loads(out)["samples"]["ok"] == IMAGES
     missed = [line for line in err.splitlines() if line.startswith("warning")]
     assert len(missed) == 1
     assert "Prefect did not record the end of this run: its server " in missed[0]
     assert "Traceback" not in err
-    _until(lambda: not is_alive(server))
+    _wait_until(lambda: not is_alive(server))
 
 
-def test_a_run_whose_server_never_comes_up_goes_on_without_it(tmp_path, prefect_home):
-    """It is told, and that is all."""
+def test_a_run_whose_server_does_not_start_continues_without_it(tmp_path, prefect_home):
+    """It prints one warning."""
     with Simulator() as sim:
-        child = _started(prompts(tmp_path, *"abc"), sim, tmp_path, prefect_home)
-        _until(lambda: server_of(child.pid))
+        child = _start(prompts(tmp_path, *"abc"), sim, tmp_path, prefect_home)
+        _wait_until(lambda: server_of(child.pid))
         os.kill(server_of(child.pid), signal.SIGKILL)
         out, err = child.communicate(timeout=200)
     assert child.returncode == 0, err
@@ -66,9 +66,9 @@ def test_a_run_whose_server_never_comes_up_goes_on_without_it(tmp_path, prefect_
 
 
 def test_ctrl_c_while_the_server_boots_ends_at_once(tmp_path, prefect_home):
-    """Nothing was sent; no wait for Prefect, no orphan."""
+    """Nothing is sent, nothing waits for Prefect, and no process stays."""
     with Simulator() as sim:
-        child = _started(prompts(tmp_path, *"abc"), sim, tmp_path, prefect_home)
+        child = _start(prompts(tmp_path, *"abc"), sim, tmp_path, prefect_home)
         lines = []
         while "starting Prefect's server" not in "".join(lines):
             lines.append(child.stderr.readline())
@@ -78,11 +78,11 @@ def test_ctrl_c_while_the_server_boots_ends_at_once(tmp_path, prefect_home):
         assert sim.bill.total == 0
     assert child.returncode == 130
     assert "Traceback" not in err
-    _until(lambda: not is_alive(server))
+    _wait_until(lambda: not is_alive(server))
 
 
-def _until(true, seconds=200.0):
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, "it never came true"
+def _wait_until(condition, seconds=200.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Addresses in PREFECT_API_URL where no Prefect server is: told in a sentence, in time, before anything is sent."""
+"""An address in PREFECT_API_URL without a Prefect server is refused in time, before anything is sent."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from imagen_batch.orchestration.prefect_reachable import unreachable
+from imagen_batch.orchestration.prefect_reachable import find_unreachable_reason
 from imagen_batch.simulator import Simulator
 from tests.support.cli import command
 from tests.support.runs import prompts
@@ -20,7 +20,7 @@ LOCKED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r
 
 @contextmanager
 def listening(reply, *, pause=0.0):
-    """A server that sends `reply` to whoever connects, byte after byte with a pause where there is one."""
+    """Serve `reply` on every connection; with `pause` byte by byte."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         held = []
 
@@ -62,49 +62,51 @@ def _free_port():
 @pytest.mark.parametrize(
     "url", ["garbage", "", "ftp://host/api", "http://", "http://[::1", "http://127.0.0.1:99999/api", "http:///api"]
 )
-def test_what_is_no_address_is_told(url):
-    """Never a traceback."""
-    assert "no address" in unreachable(url)
+def test_an_invalid_address_is_refused(url):
+    """Without a traceback."""
+    assert "not the address" in find_unreachable_reason(url)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_an_address_where_nobody_listens_is_told(scheme):
-    """Dead, with or without TLS."""
-    assert "refused" in unreachable(f"{scheme}://127.0.0.1:{_free_port()}/api")
+def test_an_address_where_nothing_listens_is_refused(scheme):
+    """With or without TLS."""
+    assert "refused" in find_unreachable_reason(f"{scheme}://127.0.0.1:{_free_port()}/api")
 
 
 @pytest.mark.parametrize("reply", [PAGE, MISSING, b"SSH-2.0-OpenSSH_9.7\r\n"])
-def test_a_server_that_is_not_prefects_is_told(reply):
+def test_another_server_is_refused(reply):
     """Whatever it answers."""
     with listening(reply) as url:
-        assert unreachable(url, timeout=2)
+        assert find_unreachable_reason(url, timeout=2)
 
 
-def test_plain_http_where_tls_was_meant_is_told():
-    """A wrong scheme."""
+def test_a_server_without_tls_is_refused_for_https():
+    """The scheme is wrong."""
     with listening(PAGE) as url:
-        assert unreachable(url.replace("http:", "https:"), timeout=2)
+        assert find_unreachable_reason(url.replace("http:", "https:"), timeout=2)
 
 
 @pytest.mark.parametrize(("reply", "pause"), [(None, 0.0), (HEALTHY, 0.05)])
-def test_a_server_that_does_not_answer_in_time_is_told(reply, pause):
-    """Also when every single byte of the answer comes in time."""
+def test_a_server_that_does_not_answer_in_time_is_refused(reply, pause):
+    """Also if each single byte of the answer is in time."""
     began = time.monotonic()
     with listening(reply, pause=pause) as url:
-        assert "no answer" in unreachable(url, timeout=0.3) or "timed out" in unreachable(url, timeout=0.3)
+        assert "no answer" in find_unreachable_reason(url, timeout=0.3) or "timed out" in find_unreachable_reason(
+            url, timeout=0.3
+        )
     assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("reply", [HEALTHY, LOCKED])
-def test_a_prefect_server_is_taken(reply):
-    """Also one that wants a credential, which Prefect's client has."""
+def test_a_prefect_server_is_accepted(reply):
+    """Also one that requires a credential, which Prefect's client has."""
     with listening(reply) as url:
-        assert unreachable(url, timeout=2) is None
+        assert find_unreachable_reason(url, timeout=2) is None
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:{port}/api", "http://user:pass@127.0.0.1:{port}/api"])
 def test_a_run_with_an_unreachable_server_sends_nothing(tmp_path, url):
-    """Exit code 2 and a sentence that says what to do, without a password in it."""
+    """The code is 2; the sentence says what to do and repeats no password."""
     with Simulator() as sim:
         typed = [prompts(tmp_path, "one"), "--provider", "simulator", "--base-url", sim.url]
         done = command("run", *typed, here=tmp_path, env={"PREFECT_API_URL": url.format(port=_free_port())})

@@ -1,4 +1,4 @@
-"""Names of a user's own: no disk folds two of them into one file, and no dataset loader leaves pictures out."""
+"""The user's own names: no disk takes two of them for one file, and no dataset loader leaves images out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagen_batch.images.file_names import TakenNames, folded_name
 from imagen_batch.images.store import ImageStore
 from imagen_batch.planning.filenames import slug, split_words, stem_from_template, without_split_words
 from imagen_batch.planning.plan import make_plan
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import Folder
 from tests.support.runs import IMAGEN, TODAY, run, write_csv
@@ -41,7 +41,7 @@ SPLIT = re.compile(rf"(^|[-._ 0-9/])({'|'.join(SPLITS)})([-._ 0-9/]|$)", re.IGNO
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A service without faults."""
     with Simulator() as simulator:
         yield simulator
 
@@ -54,7 +54,7 @@ def test_spellings_that_a_disk_takes_for_one_fold_alike(one, other):
 
 @pytest.mark.parametrize(("one", "other"), [("fox", "fax"), ("page_01", "page_02"), ("a/b", "a_b"), ("1", "2")])
 def test_other_names_stay_apart(one, other):
-    """No needless code."""
+    """No unnecessary code is added."""
     assert folded_name(one) != folded_name(other)
 
 
@@ -91,7 +91,7 @@ def test_names_do_not_depend_on_which_run_made_the_picture(tmp_path, sim):
 
 
 def test_a_later_edit_does_not_fold_onto_a_picture_that_is_there(tmp_path, sim):
-    """A row is put before the one whose picture has the name: the picture keeps it, the new one gets a code."""
+    """A row is put before the one whose image has the name: the image keeps it, the new one gets a code."""
     run(write_csv(tmp_path / "p.csv", [{"prompt": "old", "filename": "Fox"}]), sim)
     rows = [{"prompt": "new", "filename": "fox"}, {"prompt": "old", "filename": "Fox"}]
     ran = run(write_csv(tmp_path / "p.csv", rows), sim)
@@ -110,10 +110,10 @@ def test_a_numbered_name_and_a_sample_of_another_row_stay_apart(tmp_path, sim):
 
 
 def test_the_warning_promises_what_happens(tmp_path, sim):
-    """One sentence, with how many rows it is about."""
+    """One sentence, with the number of rows that it concerns."""
     rows = [{"prompt": f"{n}", "filename": name} for n, name in enumerate(["Fox", "fox", "FOX", "owl"])]
     source = write_csv(tmp_path / "p.csv", rows)
-    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
     (warning,) = [text for text in plan.warnings if "short code" in text]
     assert "2 rows" in warning
     ran = run(source, sim)
@@ -121,14 +121,14 @@ def test_the_warning_promises_what_happens(tmp_path, sim):
 
 
 def test_threads_that_give_spellings_of_one_name_make_two_files(tmp_path):
-    """Also where no plan has seen both."""
+    """Even if no plan has seen both."""
     storage = Folder(tmp_path)
     store = ImageStore(storage, DiskSpace(storage, in_flight=4))
     names = ["Fox", "fox", "FOX", "fOx"] * 5
 
     def put(number: int) -> str:
         key = f"{number:08x}" * 8
-        return store.put(b"%d" % number, key=key, number=1, name=f"images/{names[number]}.png")[0]
+        return store.save(b"%d" % number, key=key, number=1, name=f"images/{names[number]}.png")[0]
 
     with ThreadPoolExecutor(8) as threads:
         files = list(threads.map(put, range(len(names))))
@@ -138,7 +138,7 @@ def test_threads_that_give_spellings_of_one_name_make_two_files(tmp_path):
 
 
 def test_names_are_claimed_together_or_not_at_all():
-    """Of a row with two samples neither is given where one is taken."""
+    """Of a row with two samples neither name is given if one is taken."""
     taken = TakenNames()
     assert taken.claim(["a_01", "a_02"])
     assert not taken.claim(["A_02", "a_03"])
@@ -148,7 +148,7 @@ def test_names_are_claimed_together_or_not_at_all():
 
 @given(st.text(max_size=30), st.lists(st.sampled_from(SPLITS), min_size=1), st.sampled_from("-_. /"))
 def test_names_we_make_hold_no_word_that_splits_a_dataset(text, words, mark):
-    """Slugs and templates, whatever stands in the cells."""
+    """Slugs and templates, whatever the cells contain."""
     prompt = mark.join([*words, text, *words])
     made = [slug(prompt), stem_from_template("{c}/{row:03}-{slug}", {"c": prompt, "row": 7, "slug": slug(prompt)})]
     for name in made:
@@ -157,15 +157,15 @@ def test_names_we_make_hold_no_word_that_splits_a_dataset(text, words, mark):
 
 
 def test_a_split_word_becomes_its_plural():
-    """Readable, and a word of its own."""
+    """Readable, and not a split word."""
     assert slug("Test of strength on a train") == "tests-of-strength-on-a-trains"
     assert without_split_words("Train/001_a tested trainer") == "Trains/001_a tested trainer"
 
 
-def test_a_user_s_own_split_word_is_kept_and_told_before_money_is_spent(tmp_path):
-    """The name is theirs; what it does to a loader is said, and what helps."""
+def test_a_user_s_own_split_word_is_kept_and_reported_before_money_is_spent(tmp_path):
+    """The name is theirs; the warning says what it does to a loader, and what helps."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "filename": "test/one"}])
-    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
     (warning,) = plan.warnings
     assert "'test'" in warning
     assert "load_dataset(DIR)" in warning
@@ -173,7 +173,7 @@ def test_a_user_s_own_split_word_is_kept_and_told_before_money_is_spent(tmp_path
 
 
 def test_sample_is_a_field_of_a_template(tmp_path, sim):
-    """Then no number is put behind the name."""
+    """Then no number is added to the name."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a fox", "scene": "s1"}])
     ran = run(source, sim, model=IMAGEN, samples=3, name_template="{scene}/{sample:02}-{slug}")
     stems = [row["file"].rpartition(".")[0] for row in ran.rows]
@@ -192,7 +192,7 @@ def test_a_template_without_sample_still_numbers_the_samples(tmp_path, sim):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("form", ["imagefolder", "folder"])
 def test_every_picture_of_a_templated_run_is_loaded(tmp_path, sim, form):
-    """The template of the README, with cells that say test and train."""
+    """The template of the README, with cells that contain test and train."""
     datasets = pytest.importorskip("datasets", reason="belongs to the extra `datasets`")
     rows = [
         {"prompt": f"{word} number {number}", "Category": category}

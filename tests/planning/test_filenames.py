@@ -1,4 +1,4 @@
-"""Can any text lead a picture out of its folder, hide it, or give it a name that a system refuses?"""
+"""No text leads an image out of its folder, hides it, or gives it a name that a system refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imagen_batch.images.file_names import with_key
 from imagen_batch.planning.filenames import (
     check_template,
     default_stem,
-    picture_name,
+    image_name,
     slug,
     split_words,
     stem_from,
@@ -22,7 +22,7 @@ from imagen_batch.planning.filenames import (
 
 KEY = "3f2a9c1d" + "0" * 56
 
-# Any text, and text made of what is dangerous in paths, which chance alone would seldom bring together.
+# Any text, and text made of parts that are dangerous in paths and rarely occur together by chance.
 PIECES = [
     "..",
     ".",
@@ -70,7 +70,7 @@ def stem_or_none(text: str) -> str | None:
 
 
 def assert_safe(stem: str) -> None:
-    name = with_key(picture_name(stem, sample=1, key=KEY, extension=".webp", named=False, samples=1), KEY)
+    name = with_key(image_name(stem, sample=1, key=KEY, extension=".webp", named=False, samples=1), KEY)
     folder = Path("/run").resolve()
     assert (folder / name).resolve().is_relative_to(folder / "images")
     assert not PureWindowsPath(name).is_absolute()
@@ -89,7 +89,7 @@ def assert_safe(stem: str) -> None:
 @example("con." + "x" * 112 + ".pngz")
 @example("con" + " " * 120 + "x")
 def test_no_text_leads_out_of_the_folder(text: str) -> None:
-    """Either it is refused, or the name is safe everywhere, and stays as it is from then on."""
+    """Either it is refused, or the name is safe on every system, and does not change when it is read again."""
     stem = stem_or_none(text)
     if stem is None:
         return
@@ -100,7 +100,7 @@ def test_no_text_leads_out_of_the_folder(text: str) -> None:
 @settings(deadline=None)
 @given(texts, texts)
 def test_no_value_of_a_template_leads_out_of_the_folder(first: str, second: str) -> None:
-    """Cells are data: a template makes one folder and one file of them, whatever they hold."""
+    """Cells are data: a template makes one folder and one file of them, whatever they contain."""
     stem = stem_from_template("{first}/x{second:03}", {"first": first, "second": second})
     assert_safe(stem)
     assert stem.count("/") <= 2
@@ -135,21 +135,21 @@ def test_a_cell_is_made_safe_and_stays_readable(cell: str, stem: str) -> None:
 
 @pytest.mark.parametrize("cell", ["/etc/passwd", "\\\\server\\share", "\\x", "C:\\x", "c:/x", "  /x", "//x"])
 def test_absolute_paths_are_refused(cell: str) -> None:
-    """They name a place of their own, on whichever system."""
+    """They are absolute on one system or another."""
     with pytest.raises(ValueError, match="absolute path"):
         stem_from(cell)
 
 
 @pytest.mark.parametrize("cell", ["..", "../x", "a/../b", "a\\..\\b", " .. /x", "images/../../x", "x/.."])
 def test_steps_upwards_are_refused(cell: str) -> None:
-    """Also those that would end up inside again: nobody means them."""
+    """Also those that would end up inside again."""
     with pytest.raises(ValueError, match=r"'\.\.'"):
         stem_from(cell)
 
 
 @pytest.mark.parametrize("cell", ["", "  ", "/".join("abcdefghi"), "./.", "images/"])
 def test_names_that_are_none_are_refused(cell: str) -> None:
-    """Nothing left, or folders without end."""
+    """Nothing left, or too many folders."""
     with pytest.raises(ValueError, match=r"leaves no file name|at most 8"):
         stem_from(cell)
 
@@ -178,7 +178,7 @@ def test_a_template_is_filled_in(template: str, stem: str) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{titel}", "not a column here; there are: page, row"),
+        ("{titel}", "not a column here; the columns are: page, row"),
         ("{row.__class__}", "not a column"),
         ("{row[0]}", "not a column"),
         ("{}", "not a column"),
@@ -196,7 +196,7 @@ def test_a_template_is_filled_in(template: str, stem: str) -> None:
     ],
 )
 def test_a_bad_template_is_refused_before_a_run(template: str, message: str) -> None:
-    """The check says what is wrong, and lists the columns there are; nothing reaches into objects."""
+    """The check names the problem and lists the columns; nothing reaches into objects."""
     with pytest.raises(ValueError, match=message):
         check_template(template, ["row", "page"])
 
@@ -208,15 +208,15 @@ def test_a_good_template_passes_the_check() -> None:
 
 def test_default_names_hold_digits_and_hex_only() -> None:
     """Row, sample, start of the key: no word in them can split a dataset."""
-    name = picture_name(default_stem(1), sample=2, key=KEY, extension=".png", named=False, samples=4)
+    name = image_name(default_stem(1), sample=2, key=KEY, extension=".png", named=False, samples=4)
     assert name == "images/000001_02_3f2a9c1d.png"
     assert split_words(name) == ()
 
 
 def test_a_name_of_the_users_own_is_kept_bare() -> None:
-    """The sample's number comes in only where there are several."""
-    one = picture_name("images/cat", sample=1, key=KEY, extension=".jpg", named=True, samples=1)
-    third = picture_name("images/cat", sample=3, key=KEY, extension=".jpg", named=True, samples=4)
+    """The sample number is added only if there are several."""
+    one = image_name("images/cat", sample=1, key=KEY, extension=".jpg", named=True, samples=1)
+    third = image_name("images/cat", sample=3, key=KEY, extension=".jpg", named=True, samples=4)
     assert (one, third) == ("images/cat.jpg", "images/cat_03.jpg")
 
 

@@ -1,4 +1,4 @@
-"""Whether two requests are the same is decided by what decides the picture."""
+"""Two requests have the same key if everything that decides the image is the same."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ PLAIN = Options()
 
 
 def _key(provider="gemini", model="m", prompt="p", options=PLAIN):
-    return RowKeys(provider).base_key(model=model, prompt=prompt, options=options)
+    return RowKeys(provider).row_key(model=model, prompt=prompt, options=options)
 
 
 def test_the_same_content_has_the_same_key_in_another_run():
@@ -20,8 +20,8 @@ def test_the_same_content_has_the_same_key_in_another_run():
     assert _key() == _key()
 
 
-def test_everything_that_decides_the_picture_is_in_the_key():
-    """Provider family, model, prompt and each option make a key of their own."""
+def test_everything_that_decides_the_image_is_in_the_key():
+    """Provider family, model, prompt and each option give a different key."""
     changed = [
         _key(provider="simulator"),
         _key(model="n"),
@@ -34,27 +34,27 @@ def test_everything_that_decides_the_picture_is_in_the_key():
 
 
 def test_both_google_hosts_are_one_family():
-    """A picture made on Vertex need not be paid for again on the Gemini API."""
+    """An image made on Vertex is not paid for again on the Gemini API."""
     assert _key(provider="gemini") == _key(provider="vertex")
 
 
-def test_equal_rows_are_wanted_variants():
-    """The second row of the same content is another picture."""
-    identities = RowKeys("gemini")
-    keys = [identities.base_key(model="m", prompt="p", options=Options()) for _ in range(3)]
+def test_equal_rows_are_variants():
+    """The second row of the same content is another image."""
+    row_keys = RowKeys("gemini")
+    keys = [row_keys.row_key(model="m", prompt="p", options=Options()) for _ in range(3)]
     assert len(set(keys)) == 3
     assert keys[0] == _key()
 
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=30), st.randoms())
 def test_order_does_not_matter(prompts, random):
-    """Reordering rows asks for exactly the same set of pictures."""
+    """Reordering rows asks for exactly the same set of images."""
     shuffled = list(prompts)
     random.shuffle(shuffled)
 
     def keys(rows):
-        identities = RowKeys("gemini")
-        return {identities.base_key(model="m", prompt=prompt, options=Options()) for prompt in rows}
+        row_keys = RowKeys("gemini")
+        return {row_keys.row_key(model="m", prompt=prompt, options=Options()) for prompt in rows}
 
     assert keys(prompts) == keys(shuffled)
 

@@ -1,4 +1,4 @@
-"""What is left is the same whether it is counted or listed."""
+"""Counting what is pending gives the same result as listing it."""
 
 import pytest
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from imagen_batch.planning.pending import count_pending, remaining_requests
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import OUTCOMES
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from tests.support.runs import TODAY, write_csv
 
 ROWS = [
@@ -18,8 +18,8 @@ ROWS = [
 ]
 
 
-class Past:
-    """A past that hypothesis drew."""
+class FakeHistory:
+    """A history that hypothesis draws."""
 
     def __init__(self, statuses):
         self.statuses = statuses
@@ -32,20 +32,20 @@ class Past:
 def plan(tmp_path_factory):
     """A file with rows of several models, one of them without a price."""
     source = write_csv(tmp_path_factory.mktemp("input") / "prompts.csv", ROWS)
-    asked = {"prompts": str(source), "provider": "simulator", "dialect": "predict"}
-    return make_plan(validated(asked), today=TODAY)
+    values = {"prompts": str(source), "provider": "simulator", "dialect": "predict"}
+    return make_plan(make_settings(values), today=TODAY)
 
 
 @given(st.data())
 def test_the_count_is_that_of_the_requests(plan, data):
-    """Requests, samples, prices, and pictures without a price."""
-    slots = [(base, number) for base, samples in plan.asked for number in range(1, samples + 1)]
-    statuses = {slot: data.draw(st.sampled_from([None, *OUTCOMES])) for slot in slots}
-    past = Past(statuses)
-    requests = list(remaining_requests(plan, past))
-    left = count_pending(plan, past)
-    assert left.requests == len(requests)
-    assert left.samples == sum(one.samples for one in requests)
-    assert left.unpriced == sum(one.samples for one in requests if one.price is None)
-    assert left.usd == pytest.approx(sum(one.price or 0.0 for one in requests))
-    assert [one.row for one in requests] == sorted(one.row for one in requests)
+    """Requests, samples, prices, and images without a price."""
+    samples_of_plan = [(base, number) for base, samples in plan.index for number in range(1, samples + 1)]
+    statuses = {sample: data.draw(st.sampled_from([None, *OUTCOMES])) for sample in samples_of_plan}
+    history = FakeHistory(statuses)
+    requests = list(remaining_requests(plan, history))
+    pending = count_pending(plan, history)
+    assert pending.requests == len(requests)
+    assert pending.samples == sum(request.samples for request in requests)
+    assert pending.unpriced == sum(request.samples for request in requests if request.price is None)
+    assert pending.usd == pytest.approx(sum(request.price or 0.0 for request in requests))
+    assert [request.row for request in requests] == sorted(request.row for request in requests)

@@ -1,4 +1,4 @@
-"""Rows become the requests that are still missing, and nothing else."""
+"""Rows become the requests that are still pending, and nothing else."""
 
 from collections import Counter
 
@@ -13,14 +13,14 @@ from imagen_batch.planning.row_index import RowIndex
 from imagen_batch.planning.rows import RowPlanner
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.records import Options, PromptRow
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from tests.support.factories import request
 
 IMAGEN, ULTRA, GEMINI = "imagen-4.0-generate-001", "imagen-4.0-ultra-generate-001", "gemini-nano-banana-2.1"
 
 
-class Past:
-    """A past that the test wrote down."""
+class FakeHistory:
+    """A history that the test defines."""
 
     def __init__(self, statuses=()):
         self.statuses = dict(statuses)
@@ -29,26 +29,26 @@ class Past:
         return self.statuses.get(number)
 
 
-def _order(model=IMAGEN, samples=1, **row):
-    settings = validated({"prompts": "p", "provider": "simulator"})
-    order, problems, _ = RowPlanner(settings, load_catalogue()).order(
+def _planned(model=IMAGEN, samples=1, **row):
+    settings = make_settings({"prompts": "p", "provider": "simulator"})
+    planned, problems, _ = RowPlanner(settings, load_catalogue()).plan_row(
         PromptRow(row=1, line=2, prompt="a mole", model=model, samples=samples, **row)
     )
     assert not problems
-    return order
+    return planned
 
 
 @pytest.mark.parametrize(("model", "sizes"), [(IMAGEN, [4, 4, 2]), (ULTRA, [1] * 10), (GEMINI, [1] * 10)])
 def test_more_samples_than_a_request_takes_become_several(model, sizes):
     """Imagen makes up to four a call, Ultra and Gemini one."""
-    requests = list(requests_for(_order(model, 10), "b", range(1, 11)))
+    requests = list(requests_for(_planned(model, 10), "b", range(1, 11)))
     assert [one.samples for one in requests] == sizes
     assert [number for one in requests for number in one.numbers] == list(range(1, 11))
 
 
-def test_one_picture_a_call_gets_a_seed_of_its_own():
-    """The same seed ten times would be the same picture ten times."""
-    requests = requests_for(_order(GEMINI, 3, options=Options(seed=7)), "b", range(1, 4))
+def test_each_of_several_requests_gets_its_own_seed():
+    """The same seed ten times would make the same image ten times."""
+    requests = requests_for(_planned(GEMINI, 3, options=Options(seed=7)), "b", range(1, 4))
     assert [one.options.seed for one in requests] == [7, 8, 9]
 
 
@@ -63,60 +63,60 @@ def test_one_picture_a_call_gets_a_seed_of_its_own():
     ],
 )
 def test_what_is_sent_again_is_what_was_asked_for(chosen, sent):
-    """Pending and unknown by default, refused and failed only when told, what is ok never."""
-    past = Past({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
-    settings = validated({"prompts": "p", **chosen})
-    order, asked = _order(GEMINI, 6), RowIndex()
-    asked.add("ab" * 32, order.samples, per_request=1, price=None)
-    found = list(pending_requests([order], pending_rows(asked, past, settings=settings)))
-    assert [number for one in found for number in one.numbers] == sent
-    assert {one.base for one in found} == {"ab" * 32}
+    """Pending and unknown samples by default, refused and failed ones only on request, and saved ones never."""
+    history = FakeHistory({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
+    settings = make_settings({"prompts": "p", **chosen})
+    planned, index = _planned(GEMINI, 6), RowIndex()
+    index.add("ab" * 32, planned.samples, per_request=1, price=None)
+    requests = list(pending_requests([planned], pending_rows(index, history, settings=settings)))
+    assert [number for request in requests for number in request.numbers] == sent
+    assert {request.base for request in requests} == {"ab" * 32}
 
 
-def test_the_input_is_not_read_when_nothing_lacks():
-    """A million rows that are there already cost no second look."""
-    asked, unread = RowIndex(), (pytest.fail("asked for a row") for _ in range(1))
-    asked.add("ab" * 32, 1, per_request=1, price=None)
-    past = Past({1: "ok"})
-    assert not list(pending_requests(unread, pending_rows(asked, past, settings=validated({"prompts": "p"}))))
+def test_the_input_is_not_read_when_nothing_is_pending():
+    """A million finished rows are not read again."""
+    index, unread = RowIndex(), (pytest.fail("asked for a row") for _ in range(1))
+    index.add("ab" * 32, 1, per_request=1, price=None)
+    history = FakeHistory({1: "ok"})
+    assert not list(pending_requests(unread, pending_rows(index, history, settings=make_settings({"prompts": "p"}))))
 
 
 def test_a_style_is_added_to_the_prompt():
     """Neither dialect has a field for it."""
-    assert _order(style="ink").prompt == "a mole, ink"
+    assert _planned(style="ink").prompt == "a mole, ink"
 
 
 @pytest.mark.parametrize("filename", ["book/hero.png", "hero"])
-def test_a_file_name_of_ones_own(filename):
-    """Without an extension: that comes from the content."""
-    order = _order(filename=filename)
-    assert order.named
-    assert order.stem == f"images/{filename.removesuffix('.png')}"
+def test_a_file_name_of_the_user_s_own(filename):
+    """Without an extension, which comes from the content."""
+    planned = _planned(filename=filename)
+    assert planned.has_custom_name
+    assert planned.stem == f"images/{filename.removesuffix('.png')}"
 
 
 def test_the_number_of_shards_stays_moderate():
-    """Hundreds, whatever the size; a small run is one."""
+    """Some hundreds for any number of rows; a small run has one."""
     assert [shard_size(rows) for rows in (1, 10_000, 50_000, 1_000_000)] == [50, 50, 100, 2000]
     assert 1_000_000 / shard_size(1_000_000) == 500
 
 
 @given(st.lists(st.integers(1, 10_000_000), max_size=40), st.integers(1, 10))
 def test_shards_are_slices_of_everything(weights, size):
-    """In order, nothing twice, nothing left out, none too long in number."""
+    """In order, nothing twice, nothing left out, and no shard with too many requests."""
     requests = [request(number, prompt="x" * min(weight, 100)) for number, weight in enumerate(weights, 1)]
-    cut = list(shards(requests, size))
-    assert [one for shard in cut for one in shard] == requests
-    assert all(0 < len(shard) <= size for shard in cut)
+    slices = list(shards(requests, size))
+    assert [one for shard in slices for one in shard] == requests
+    assert all(0 < len(shard) <= size for shard in slices)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12), st.data())
 def test_an_edit_re_makes_exactly_what_changed(before, data):
-    """Whatever is edited: the new requests are those of the contents that were not there before."""
+    """For any edit, the new requests are those of contents that were not there before."""
     after = data.draw(st.permutations(before + data.draw(st.lists(st.sampled_from(["a", "e", "f"]), max_size=4))))
 
     def keys(rows):
-        identities = RowKeys("gemini")
-        return [identities.base_key(model="m", prompt=prompt, options=Options()) for prompt in rows]
+        row_keys = RowKeys("gemini")
+        return [row_keys.row_key(model="m", prompt=prompt, options=Options()) for prompt in rows]
 
     new = set(keys(after)) - set(keys(before))
     assert len(new) == (Counter(after) - Counter(before)).total()

@@ -1,4 +1,4 @@
-"""What rows ask for comes back from few bytes as it was."""
+"""The row index returns exactly what was added to it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +19,9 @@ ROWS = st.lists(
 @given(ROWS)
 def test_every_row_comes_back(rows):
     """In order, each with its key, its number of samples and its price, which may be unknown."""
-    asked = RowIndex()
+    index = RowIndex()
     for base, samples, per_request, price in rows:
-        asked.add(base, samples, per_request=per_request, price=price)
-    assert list(asked) == [(base, samples) for base, samples, _, _ in rows]
-    told = [(asked.base(row), asked.per_request(row), asked.price(row)) for row in range(1, len(rows) + 1)]
-    assert told == [(base, per_request, price) for base, _, per_request, price in rows]
+        index.add(base, samples, per_request=per_request, price=price)
+    assert list(index) == [(base, samples) for base, samples, _, _ in rows]
+    found = [(index.row_key(row), index.per_request(row), index.price(row)) for row in range(1, len(rows) + 1)]
+    assert found == [(base, per_request, price) for base, _, per_request, price in rows]

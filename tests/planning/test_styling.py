@@ -1,4 +1,4 @@
-"""A style behind a prompt reads like a sentence, and no picture that was made with the old text is bought again."""
+"""Prompt and style read like a sentence, and no image that was made with the old text is bought again."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.styling import with_comma, with_style
 from imagen_batch.records import Options
 from imagen_batch.runs.status import run_status
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from tests.support.runs import TODAY, run, write_csv
 
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A service without faults."""
     with Simulator() as simulator:
         yield simulator
 
@@ -48,7 +48,7 @@ def test_a_style_follows_a_mark_without_a_second_one(prompt, sent):
 
 
 def _earlier_version():
-    """A version that put a comma behind everything."""
+    """A version that put a comma after every prompt."""
     return patch.object(plan, "with_style", lambda prompt, style: with_comma(prompt, style) if style else prompt)
 
 
@@ -61,7 +61,7 @@ ROWS = [
 
 
 def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
-    """Its pictures, its text and its keys stay; only a new row gets the better text."""
+    """Its images, its text and its keys stay; only a new row gets the better text."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     with _earlier_version():
         before = run(source, sim).rows
@@ -79,7 +79,7 @@ def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
 
 
 def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):
-    """One text per row, whatever version asks."""
+    """One text per row in every version."""
     with Simulator(faults=[{"match": "*", "fault": "finish_IMAGE_SAFETY", "times": 1}]) as sim:
         source = write_csv(tmp_path / "p.csv", ROWS[:1])
         with _earlier_version():
@@ -93,7 +93,7 @@ def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):
 
 
 def test_a_fresh_folder_gets_the_better_text_and_keeps_it(tmp_path, sim):
-    """Also where a row says literally what an earlier version would have sent."""
+    """Even if a row contains literally what an earlier version would have sent."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     first = run(source, sim)
     assert [row["prompt"] for row in first.rows] == ["A fox. ink", "An owl, ink", "A fox. ink", "A fox., ink"]
@@ -103,23 +103,23 @@ def test_a_fresh_folder_gets_the_better_text_and_keeps_it(tmp_path, sim):
 
 
 def test_a_plan_of_an_old_folder_knows_what_is_made(tmp_path, sim):
-    """Nothing is left, and nothing costs."""
+    """Nothing is pending, and nothing costs."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     with _earlier_version():
         ran = run(source, sim)
-    settings = validated({"prompts": str(source), "out": str(ran.folder), "provider": "simulator"})
+    settings = make_settings({"prompts": str(source), "out": str(ran.folder), "provider": "simulator"})
     assert count_pending(make_plan(settings, today=TODAY)).samples == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "a.", "a., i"]), st.sampled_from(["", "i"])), max_size=12))
 def test_the_earlier_keys_are_those_of_the_earlier_version(rows):
-    """For every row, whatever was seen before; and a key without a style is what it was."""
+    """For every row, whatever came before it; and a key without a style is unchanged."""
     old, new = RowKeys("gemini"), RowKeys("gemini")
     for prompt, style in rows:
         earlier = with_comma(prompt, style) if style else prompt
         sent = with_style(prompt, style)
-        was = old.base_key(model="m", prompt=earlier, options=Options())
-        base, alias = new.base_keys(
+        was = old.row_key(model="m", prompt=earlier, options=Options())
+        base, alias = new.row_keys(
             model="m", prompt=sent, options=Options(), earlier_prompt=None if sent == earlier else earlier
         )
         assert (alias or base) == was

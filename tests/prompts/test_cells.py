@@ -1,4 +1,4 @@
-"""Is a cell understood however it is written, and a wrong one told so that it can be mended?"""
+"""Cells are understood in every spelling, and a wrong one is reported so that it can be fixed."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_empty_prompt_is_a_problem(tmp_path: Path, row: str) -> None:
 
 
 def test_all_problems_of_a_row_are_told(tmp_path: Path) -> None:
-    """One look at the report is enough."""
+    """One report is enough."""
     found = problems(opened(tmp_path, "prompt,samples,seed,aspect_ratio\n,x,y,z\n"))
     assert {problem.column for problem in found} == {"prompt", "samples", "seed", "aspect_ratio"}
 

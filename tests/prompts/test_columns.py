@@ -1,4 +1,4 @@
-"""Does each column get the role its name says, and is no secret ever carried on?"""
+"""Each column gets the role of its name, and no secret is ever copied."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_prompt_has_other_names(tmp_path: Path, alias: str) -> None:
     ("header", "value"), [(alias, "2") for alias in ALIASES["samples"]] + [("Sample Count", "2.0")]
 )
 def test_samples_have_other_names(tmp_path: Path, header: str, value: str) -> None:
-    """How many pictures a row asks for."""
+    """The number of images for a row."""
     assert rows(opened(tmp_path, f"prompt,{header}\na,{value}\n"))[0].samples == 2
 
 
@@ -63,7 +63,7 @@ def test_a_chosen_column_must_be_there(tmp_path: Path) -> None:
 
 
 def test_two_columns_that_may_be_the_prompt_need_a_choice(tmp_path: Path) -> None:
-    """A story's text is not what its picture shows; pictures cost money."""
+    """A story's text is not what its image shows, and images cost money."""
     (problem,) = refusal(tmp_path, "text,image_prompt\nOnce,a fox\n")
     assert "'text', 'image_prompt'" in problem.message
 
@@ -118,7 +118,7 @@ def test_a_size_column_of_the_services_sizes_counts(tmp_path: Path, values: list
 
 
 def test_a_size_column_in_pixels_is_the_users_own(tmp_path: Path) -> None:
-    """A warning tells that it is not followed."""
+    """A warning says that it is not used."""
     file = opened(tmp_path, "prompt,size\na,512\nb,1024x1024\n")
     assert [row.options.image_size for row in rows(file)] == [None, None]
     assert file.user_columns == ("size",)
@@ -126,7 +126,7 @@ def test_a_size_column_in_pixels_is_the_users_own(tmp_path: Path) -> None:
 
 
 def test_a_slip_among_the_services_sizes_is_reported(tmp_path: Path) -> None:
-    """Dropping the whole column for it would make all pictures too small."""
+    """Dropping the whole column for it would make all images too small."""
     (problem,) = problems(opened(tmp_path, "prompt,size\na,2K\nb,2KK\n"))
     assert (problem.line, problem.column, problem.found) == (3, "size", "2KK")
 
@@ -174,7 +174,7 @@ def test_a_secret_inside_a_json_value_is_left_out(tmp_path: Path) -> None:
 
 
 def test_no_problem_shows_a_secret(tmp_path: Path) -> None:
-    """Whatever is wrong with its row."""
+    """Whatever problem its row has."""
     text = 'prompt,api_key\n,hush\na,hush,hush\na,hu\0sh\n"a,hush\n'
     found = problems(opened(tmp_path, text))
     assert len(found) >= 3

@@ -1,4 +1,4 @@
-"""Is every file read in the encoding it was written in, or else refused?"""
+"""Every file is read in the encoding it was written in, or refused."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PROMPT = "Łódź żółta — 京都の夜景"
 )
 @pytest.mark.parametrize("name", ["p.csv", "p"])
 def test_unicode_is_read_without_a_word(tmp_path: Path, data: bytes, name: str) -> None:
-    """With a byte order mark, or as plain UTF-8; the mark is no part of the first column's name."""
+    """With a byte order mark, or as plain UTF-8; the mark is not part of the first column's name."""
     file = opened(tmp_path, data, name=name)
     assert (prompts(file), file.columns, file.warnings) == ([PROMPT], ("prompt", "note"), ())
 
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_mark_is_recognised(tmp_path: Path, codec: str) -> None:
-    """Its zero bytes would else be taken for NULs."""
+    """Otherwise its zero bytes would be taken for NULs."""
     file = opened(tmp_path, TEXT.encode(codec))
     assert (prompts(file), file.encoding) == ([PROMPT], codec)
     assert codec in file.warnings[0]
@@ -49,7 +49,7 @@ def test_utf_16_without_a_mark_is_recognised(tmp_path: Path, codec: str) -> None
     ],
 )
 def test_western_text_is_read_as_cp1252(tmp_path: Path, text: str) -> None:
-    """The warning names the encoding and shows what came of it."""
+    """The warning names the encoding and shows a line that was read with it."""
     file = opened(tmp_path, f'prompt\n"{text}"\n'.encode("cp1252"))
     assert (prompts(file), file.encoding) == ([text], "cp1252")
     assert "read as cp1252" in file.warnings[0]
@@ -57,7 +57,7 @@ def test_western_text_is_read_as_cp1252(tmp_path: Path, text: str) -> None:
 
 
 def test_other_alphabets_are_detected(tmp_path: Path) -> None:
-    """As far as the text is long enough to tell."""
+    """If the text is long enough."""
     text = "Привет, лиса на лугу, где растут старые ивы"
     file = opened(tmp_path, f"{text}\n".encode("cp1251"), name="p.txt")
     assert (prompts(file), file.encoding) == ([text], "cp1251")
@@ -76,11 +76,11 @@ def test_damaged_utf_8_is_refused_and_not_guessed(tmp_path: Path) -> None:
     assert "--encoding" in problem.message
 
 
-def test_a_marked_file_that_is_not_sound_is_refused(tmp_path: Path) -> None:
+def test_a_marked_file_that_is_not_valid_is_refused(tmp_path: Path) -> None:
     """Its line is named."""
     (problem,) = refusal(tmp_path, codecs.BOM_UTF8 + b"prompt\na\ncaf\xe9\n")
     assert problem.line == 3
-    assert "not sound utf-8-sig" in problem.message
+    assert "not valid utf-8-sig" in problem.message
 
 
 def test_the_encoding_can_be_forced(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_encoding_can_be_forced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("klingon", "no text encoding"), ("base64", "no text encoding"), ("ascii", "not sound")],
+    [("klingon", "no text encoding"), ("base64", "no text encoding"), ("ascii", "not valid")],
 )
 def test_a_forced_encoding_must_fit(tmp_path: Path, name: str, said: str) -> None:
     """It is never quietly replaced by another."""

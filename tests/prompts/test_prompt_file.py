@@ -1,4 +1,4 @@
-"""Does every text come back as it stands in its file, whatever the format?"""
+"""Every text comes back exactly as it is in its file, in every format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def written(table: Sequence[tuple[str, ...]], *, delimiter: str = ",") -> str:
 
 @given(ROWS, st.sampled_from(",;|"))
 def test_any_table_of_texts_survives_the_file(table: list[tuple[str, str]], delimiter: str) -> None:
-    """What csv.writer wrote comes back to the character, but for the ends of the prompt."""
+    """What csv.writer wrote comes back to the character, except the ends of the prompt."""
     sound = [(prompt, note) for prompt, note in table if prompt.strip()]
     with tempfile.TemporaryDirectory() as folder:
         file = opened(Path(folder), written([("prompt", "note"), *sound], delimiter=delimiter))
@@ -61,7 +61,7 @@ def test_text_that_looks_like_something_else_stays_text(tmp_path: Path) -> None:
 
 
 def test_a_cell_may_be_very_long(tmp_path: Path) -> None:
-    """The csv module stops at 131,072 characters unless told otherwise."""
+    """The csv module stops at 131,072 characters by default."""
     text = "a fox, " * 40_000 + "end"
     assert prompts(opened(tmp_path, f'prompt\n"{text}"\n')) == [text]
 
@@ -107,7 +107,7 @@ def test_a_row_has_its_cells_typed(tmp_path: Path) -> None:
 
 
 def test_empty_cells_leave_the_choice_to_the_run(tmp_path: Path) -> None:
-    """None means not asked for."""
+    """None means not set."""
     (row,) = rows(opened(tmp_path, "prompt,model,samples,aspect_ratio,seed,style\na fox,, ,,,\n"))
     assert (row.model, row.samples, row.style, row.options) == (None, None, None, Options())
 
@@ -119,7 +119,7 @@ def test_rows_can_be_read_again(tmp_path: Path) -> None:
 
 
 def test_a_text_file_holds_one_prompt_a_line(tmp_path: Path) -> None:
-    """Commas and quotes mean nothing there, blank lines are passed over but counted."""
+    """Commas and quotes mean nothing there; blank lines are skipped but counted."""
     file = opened(tmp_path, '"a fox", running\r\n\r\n b \r\n', name="prompts.txt")
     assert [(row.line, row.prompt, row.cells) for row in rows(file)] == [
         (1, '"a fox", running', {"prompt": '"a fox", running'}),
@@ -129,7 +129,7 @@ def test_a_text_file_holds_one_prompt_a_line(tmp_path: Path) -> None:
 
 
 def test_a_table_called_txt_is_told(tmp_path: Path) -> None:
-    """Nobody wants a picture of the word prompt."""
+    """Nobody wants an image of the word prompt."""
     assert "looks like a header" in opened(tmp_path, "id,prompt\n1,a\n", name="p.txt").warnings[0]
 
 
@@ -169,7 +169,7 @@ def test_a_bad_json_line_is_named(tmp_path: Path, bad: str, said: str) -> None:
 
 @pytest.mark.parametrize("name", ["p.json", "stdin"])
 def test_a_json_list_is_not_taken_for_prompts(tmp_path: Path, name: str) -> None:
-    """Its brackets would else be sent."""
+    """Otherwise its brackets would be sent."""
     assert "must be an object" in refusal(tmp_path, '[{"prompt": "a"}]', name=name)[0].message
 
 
@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> 
 
 
 def test_the_sample_in_the_project_is_sound() -> None:
-    """prompts/demo.csv asks for twenty pictures."""
+    """prompts/demo.csv asks for twenty images."""
     file = open_prompts(Path(__file__).parents[2] / "prompts" / "demo.csv")
     assert sum(row.samples or 1 for row in rows(file)) == 20
     assert (file.user_columns, file.warnings) == (("chapter",), ())

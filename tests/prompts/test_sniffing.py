@@ -1,4 +1,4 @@
-"""Are delimiter, quotes and surplus cells understood as their writer meant them?"""
+"""Delimiter, quotes and surplus cells are understood as their writer meant them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.support.prompt_files import opened, problems, prompts, refusal, rows
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_comes_from_the_header(tmp_path: Path, delimiter: str) -> None:
-    """What stands in the rows does not mislead."""
+    """The content of the rows does not mislead."""
     text = f'id{delimiter}prompt\n1{delimiter}"a, b; c | d"\n'
     file = opened(tmp_path, text)
     assert (file.delimiter, prompts(file)) == (delimiter, ["a, b; c | d"])
 
 
 def test_the_delimiter_that_finds_the_prompt_wins(tmp_path: Path) -> None:
-    """A header of many commas may still be parted by semicolons."""
+    """A header with many commas may still be divided by semicolons."""
     file = opened(tmp_path, '"a, b, c, d";prompt\n1;a fox\n')
     assert (file.delimiter, prompts(file)) == (";", ["a fox"])
 
@@ -105,7 +105,7 @@ def test_a_prompt_with_unquoted_commas_is_offered_joined(tmp_path: Path, header:
 
 
 def test_joining_needs_the_prompt_at_the_end(tmp_path: Path) -> None:
-    """Elsewhere nobody knows which cells belong together."""
+    """Elsewhere it is not known which cells belong together."""
     (problem,) = problems(opened(tmp_path, "prompt,seed\na, b,7\n", join_extra=True))
     assert "last column" in problem.message
 
@@ -117,10 +117,10 @@ def test_joining_needs_the_prompt_at_the_end(tmp_path: Path) -> None:
         (
             'prompt,id\n"x\ny",1\n"b,2\n"c",3\n',
             4,
-            "opens in line 4 goes on after its closing quote in line 5",
+            "Text follows a closing quote in line 5",
         ),
         ('id,prompt\n"x\ny","b\n', 3, "line 3 is never closed"),
-        ('prompt\n"G I G" painted\n', 2, "a quote is written twice"),
+        ('prompt\n"G I G" painted\n', 2, "Write quotes inside a cell twice"),
     ],
 )
 def test_a_quote_without_its_match_is_named_where_it_opened(tmp_path: Path, text: str, line: int, said: str) -> None:
@@ -131,7 +131,7 @@ def test_a_quote_without_its_match_is_named_where_it_opened(tmp_path: Path, text
 
 
 def test_reading_goes_on_after_a_bad_quote(tmp_path: Path) -> None:
-    """Every problem of the file is told at once."""
+    """Every problem of the file is reported at once."""
     found = problems(opened(tmp_path, 'prompt,id\n"a" b,1\n,2\nc,3,4\n'))
     assert [problem.line for problem in found] == [2, 3, 4]
 

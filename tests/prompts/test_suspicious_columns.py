@@ -1,4 +1,4 @@
-"""What a file seems to wish and a service seems to say is not passed over in silence, and not misread."""
+"""Columns that look like settings are reported, and ambiguous files and messages are not misread."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from imagen_batch.errors import Fatal
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
-from imagen_batch.prompts.suspicious_columns import remark
+from imagen_batch.prompts.suspicious_columns import column_warning
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from tests.support.runs import TODAY, write_csv
 
 ORDINARY = (
@@ -105,7 +105,7 @@ ORDINARY = (
 )
 def test_a_setting_of_other_tools_is_named(header):
     """It is carried along and not sent."""
-    assert "looks like a setting that is not sent" in str(remark(header, {"prompt"}))
+    assert "looks like a setting that is not sent" in str(column_warning(header, {"prompt"}))
 
 
 @pytest.mark.parametrize(
@@ -119,32 +119,32 @@ def test_a_setting_of_other_tools_is_named(header):
 )
 def test_a_misspelt_column_is_named_with_what_was_meant(header, known):
     """Swapped, missing and doubled letters."""
-    assert f"looks like a typo of {known}" in str(remark(header, {"prompt"}))
+    assert f"looks like a typo of {known}" in str(column_warning(header, {"prompt"}))
 
 
 @pytest.mark.parametrize("header", ORDINARY)
 def test_ordinary_columns_raise_no_alarm(header):
     """A user's own headings are theirs."""
-    assert remark(header, {"prompt"}) is None
+    assert column_warning(header, {"prompt"}) is None
 
 
 @given(st.text(max_size=20))
 def test_any_header_gets_a_remark_or_none(header):
     """No header breaks it."""
-    assert remark(header, set(ALIASES)) is None or header.strip()
+    assert column_warning(header, set(ALIASES)) is None or header.strip()
 
 
 @pytest.mark.parametrize("header", ["references", "Reference Images", "ref_images"])
 def test_reference_images_are_told_not_to_be_sent(header):
-    """Before money is spent on pictures without them."""
-    assert "made from the prompt alone" in str(remark(header, {"prompt"}))
+    """Before money is spent on images without them."""
+    assert "made from the prompt alone" in str(column_warning(header, {"prompt"}))
 
 
 def test_a_plan_names_them_all(tmp_path):
     """Once each, with the user's spelling; the columns stay the user's own."""
     row = {"prompt": "a", "ref_images": "a.png", "Width": "1", "aspect ration": "1:1", "chapter": "1"}
     source = write_csv(tmp_path / "p.csv", [row])
-    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
     assert len(plan.warnings) == 3
     assert all(f"'{name}'" in " ".join(plan.warnings) for name in ("ref_images", "Width", "aspect ration"))
     assert plan.file.user_columns == ("ref_images", "Width", "aspect ration", "chapter")
@@ -196,10 +196,10 @@ def test_txt_that_is_asked_for_stays_a_list(tmp_path):
     ],
 )
 def test_a_wrong_address_is_about_the_address(status, body):
-    """To choose another model would not help."""
+    """Choosing another model would not help."""
     with pytest.raises(Fatal) as caught:
-        read_error(status, {}, body, asked=1)
-    assert (caught.value.kind, caught.value.outcome) == ("wrong_address", "address")
+        read_error(status, {}, body, requested=1)
+    assert (caught.value.kind, caught.value.cause) == ("wrong_address", "address")
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -209,5 +209,5 @@ def test_a_retired_model_is_about_the_model(status):
         b'{"error":{"code":%d,"status":"NOT_FOUND","message":"models/imagen-4.0 is not found for v1beta"}}' % status
     )
     with pytest.raises(Fatal) as caught:
-        read_error(status, {}, body, asked=1)
-    assert (caught.value.kind, caught.value.outcome) == ("model_gone", "model_gone")
+        read_error(status, {}, body, requested=1)
+    assert (caught.value.kind, caught.value.cause) == ("model_gone", "model_gone")

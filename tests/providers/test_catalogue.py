@@ -1,4 +1,4 @@
-"""The catalogue: its facts are complete, its prices are safe to reserve, its lifecycle is told."""
+"""The catalogue is complete, its prices are safe to reserve, and its lifecycle dates are applied."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.cli.model_table import rows
+from imagen_batch.cli.model_table import model_rows
 from imagen_batch.providers.catalogue import Model, load_catalogue, override_price, unknown_model
 from imagen_batch.records import TokenUsage
 
@@ -53,7 +53,7 @@ def test_the_default_model_is_current() -> None:
 
 @every_model
 def test_every_fact_has_a_source_and_a_day(model: Model) -> None:
-    """A price that nobody can look up again is a rumour."""
+    """A price that nobody can look up again can't be checked."""
     facts = [
         (model.limits_source, model.limits_read),
         (model.price_source, model.price_read),
@@ -65,7 +65,7 @@ def test_every_fact_has_a_source_and_a_day(model: Model) -> None:
 
 @every_model
 def test_every_size_has_a_price_and_the_defaults_are_offered(model: Model) -> None:
-    """No size may be sold whose price is not known, and no default asked for that is not made."""
+    """Every size has a price, and every default is one that the model makes."""
     assert set(model.prices) == set(model.sizes)
     assert all(price > 0 for price in model.prices.values())
     assert model.default_size in model.sizes
@@ -74,19 +74,19 @@ def test_every_size_has_a_price_and_the_defaults_are_offered(model: Model) -> No
 
 @every_model
 def test_a_successor_is_in_the_catalogue_and_alive(model: Model) -> None:
-    """Whoever is sent away from a model must be able to go where they are sent."""
+    """The successor that a message names must be usable."""
     if model.successor is None:
         assert not model.deprecated
         return
     successor = known(model.successor)
     assert not successor.deprecated
-    assert all(successor.retired(provider, TODAY) is None for provider in ("gemini", "vertex"))
+    assert all(successor.retirement_date(provider, TODAY) is None for provider in ("gemini", "vertex"))
     assert model.successor_thinking is None or model.successor_thinking in successor.thinking_levels
 
 
 @every_model
 def test_list_prices_agree_with_token_prices(model: Model) -> None:
-    """A picture's list price is a whole number of image tokens, but for the rounding of Google's page."""
+    """An image's list price is a whole number of image tokens, apart from the rounding on Google's page."""
     if model.tokens is None:
         assert model.dialect == "predict"
         return
@@ -107,7 +107,7 @@ def test_list_prices_agree_with_token_prices(model: Model) -> None:
 def test_imagen_models_take_what_google_documented(
     model_id: str, samples: int, sizes: tuple[str, ...], sends_size: bool
 ) -> None:
-    """Samples a request, sizes and ratios of Imagen, as its reference had them."""
+    """Samples a request, sizes and ratios of Imagen, as documented. (api: 2.2)"""
     model = known(model_id)
     assert (model.samples_per_request, model.sizes, model.sends_size) == (samples, sizes, sends_size)
     assert model.ratios == FIVE_RATIOS
@@ -124,7 +124,7 @@ def test_imagen_models_take_what_google_documented(
     ],
 )
 def test_gemini_models_make_one_picture_a_request(model_id: str, sizes: tuple[str, ...], ratios: int) -> None:
-    """Several candidates are refused, so n pictures are n requests; every Imagen ratio goes on to work."""
+    """Several candidates are refused, so n images are n requests; every Imagen ratio still works."""
     model = known(model_id)
     assert (model.samples_per_request, model.sizes, len(model.ratios)) == (1, sizes, ratios)
     assert set(FIVE_RATIOS) <= set(model.ratios)
@@ -134,46 +134,46 @@ def test_a_model_is_retired_from_its_shutdown_day_on_for_that_provider() -> None
     """The day before, it still answers; the simulator never retires anything."""
     model = known("imagen-4.0-generate-001")
     shutdown = date(2026, 8, 17)
-    assert model.retired("gemini", shutdown - timedelta(days=1)) is None
-    assert model.retired("gemini", shutdown) == shutdown
-    assert model.retired("vertex", shutdown) == date(2026, 6, 30)
-    assert model.retired("simulator", TODAY) is None
+    assert model.retirement_date("gemini", shutdown - timedelta(days=1)) is None
+    assert model.retirement_date("gemini", shutdown) == shutdown
+    assert model.retirement_date("vertex", shutdown) == date(2026, 6, 30)
+    assert model.retirement_date("simulator", TODAY) is None
 
 
 def test_the_cost_of_counted_tokens_is_exact() -> None:
     """prompt * input + image * image + (text and thoughts) * text, per million."""
     usage = TokenUsage(prompt=9, image=1_120, text=210)
-    cost, cost_is = known("gemini-nano-banana-2.1").cost(usage, size="1K", pictures=1)
+    cost, cost_is = known("gemini-nano-banana-2.1").cost(usage, size="1K", images=1)
     assert cost == pytest.approx((9 * 1.5 + 1_120 * 30 + 210 * 7.5) / 1e6)
     assert cost_is == "exact"
 
 
 def test_a_refused_gemini_request_costs_the_tokens_it_counted() -> None:
-    """No picture came, but the prompt was read."""
-    cost, cost_is = known("gemini-nano-banana-2.1").cost(TokenUsage(prompt=100), size=None, pictures=0)
+    """No image came, but the prompt was read."""
+    cost, cost_is = known("gemini-nano-banana-2.1").cost(TokenUsage(prompt=100), size=None, images=0)
     assert cost == pytest.approx(0.00015)
     assert cost_is == "exact"
 
 
 def test_without_counted_image_tokens_the_list_price_is_an_estimate() -> None:
-    """A proxy that leaves out the modalities must not make a picture look almost free."""
+    """A proxy that leaves out the modalities must not make an image look almost free."""
     model = known("gemini-nano-banana-2.1")
     for usage in (None, TokenUsage(prompt=9), TokenUsage(prompt=9, text=1_120)):
-        assert model.cost(usage, size="2K", pictures=1) == (0.0504, "estimate")
+        assert model.cost(usage, size="2K", images=1) == (0.0504, "estimate")
 
 
 def test_imagen_is_billed_by_the_picture_and_refusals_are_free() -> None:
-    """Three pictures of four and one refusal cost three pictures."""
+    """Three images of four and one refusal cost three images."""
     model = known("imagen-4.0-generate-001")
-    assert model.cost(None, size=None, pictures=3) == (0.12, "estimate")
-    assert model.cost(None, size="2K", pictures=0) == (0.0, "estimate")
+    assert model.cost(None, size=None, images=3) == (0.12, "estimate")
+    assert model.cost(None, size="2K", images=0) == (0.0, "estimate")
 
 
 def test_an_unknown_price_stays_unknown() -> None:
-    """It is None, never a zero that a sum would swallow."""
+    """It is None, never a zero, which a sum would hide."""
     model = unknown_model("somebody-elses", "predict")
     assert model.worst_price(None, "a cat") is None
-    assert model.cost(None, size=None, pictures=1) == (None, "unknown")
+    assert model.cost(None, size=None, images=1) == (None, "unknown")
 
 
 @given(
@@ -185,7 +185,7 @@ def test_an_unknown_price_stays_unknown() -> None:
 def test_the_worst_price_is_never_below_the_cost(
     model: Model, prompt: str, share: float, data: st.DataObject
 ) -> None:
-    """What is reserved covers the picture, any tokenizing of the prompt, and the thoughts of a picture."""
+    """The reservation covers the image, any tokenization of the prompt, and the thoughts for an image."""
     size = data.draw(st.sampled_from([None, *model.sizes]))
     worst, listed = model.worst_price(size, prompt), model.prices[size or model.default_size]
     assert worst is not None
@@ -196,13 +196,13 @@ def test_the_worst_price_is_never_below_the_cost(
             image=int(listed * 1_000_000 / model.tokens.image),
             text=model.thinking_allowance,
         )
-    cost, _ = model.cost(usage, size=size, pictures=1)
+    cost, _ = model.cost(usage, size=size, images=1)
     assert cost is not None
     assert cost <= worst + 1e-9
 
 
 def test_a_model_that_thinks_reserves_more_than_was_ever_seen() -> None:
-    """619 thinking tokens on one picture are the most that was reported."""
+    """619 thinking tokens for one image are the most that was reported."""
     thinkers = [model for model in MODELS if model.thinking_levels]
     assert thinkers
     assert all(model.thinking_allowance > 619 for model in [*thinkers, known("gemini-3-pro-image")])
@@ -212,7 +212,7 @@ def test_a_price_of_ones_own_holds_for_every_size() -> None:
     """--price makes costs an estimate: the token prices it contradicts are gone."""
     model = override_price(known("gemini-nano-banana-2.1"), 0.5)
     assert {model.worst_price(size, "a cat" * 100) for size in (None, "1K", "4K")} == {0.5}
-    assert model.cost(TokenUsage(image=1_120), size="4K", pictures=2) == (1.0, "estimate")
+    assert model.cost(TokenUsage(image=1_120), size="4K", images=2) == (1.0, "estimate")
 
 
 def test_an_unknown_model_has_only_the_limits_of_its_dialect() -> None:
@@ -225,7 +225,7 @@ def test_an_unknown_model_has_only_the_limits_of_its_dialect() -> None:
 
 def test_the_table_of_models_says_what_is_alive() -> None:
     """One row per model, every cell text."""
-    table = {row["id"]: row for row in rows(CATALOGUE, TODAY)}
+    table = {row["id"]: row for row in model_rows(CATALOGUE, TODAY)}
     assert list(table) == list(CATALOGUE.ids())
     assert all(isinstance(cell, str) for row in table.values() for cell in row.values())
     assert table["imagen-4.0-generate-001"]["lifecycle"] == "shut down 2026-08-17"
@@ -240,7 +240,7 @@ def test_the_table_of_models_says_what_is_alive() -> None:
         "lifecycle": "current",
         "successor": "",
     }
-    later = {row["id"]: row for row in rows(CATALOGUE, date(2027, 4, 1))}
+    later = {row["id"]: row for row in model_rows(CATALOGUE, date(2027, 4, 1))}
     assert later["gemini-2.5-flash-image"]["lifecycle"] == "shut down 2027-03-15 on Vertex"
 
 

@@ -1,4 +1,4 @@
-"""A user's tables correct the catalogue, add to it, or are told what is wrong with them."""
+"""A user's tables correct the catalogue, add to it, or are refused with a reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue import ANY_SIZE, Model, TokenPrices, load_catalogue
-from imagen_batch.providers.catalogue_fields import _FORMS
+from imagen_batch.providers.catalogue_fields import _FIELDS
 from imagen_batch.records import TokenUsage
 
 TODAY = date(2026, 11, 22)
@@ -32,7 +32,7 @@ def test_a_corrected_price_is_not_overruled_by_old_token_prices() -> None:
     name = "gemini-nano-banana-2.1"
     by_picture = load_catalogue({name: {"prices": {"1K": 0.05}}}).get(name)
     assert by_picture is not None
-    assert by_picture.cost(TokenUsage(image=1_120), size="1K", pictures=1) == (0.05, "estimate")
+    assert by_picture.cost(TokenUsage(image=1_120), size="1K", images=1) == (0.05, "estimate")
     assert by_picture.worst_price("4K", "") is None
     assert (by_picture.price_source, by_picture.price_read) == ("the user", None)
     both = {"prices": {"1K": 0.05}, "tokens": {"input": 1, "image": 50.0, "text": 2}}
@@ -42,7 +42,7 @@ def test_a_corrected_price_is_not_overruled_by_old_token_prices() -> None:
 
 
 def test_a_users_table_adds_a_model() -> None:
-    """What it does not say is as open as for an unknown model."""
+    """Fields that it leaves out are as open as for an unknown model."""
     table = {"dialect": "predict", "prices": {ANY_SIZE: 0.01}, "ratios": ["1:1"]}
     catalogue = load_catalogue({"our-own": table})
     model = catalogue.get("our-own")
@@ -52,7 +52,7 @@ def test_a_users_table_adds_a_model() -> None:
 
 
 def test_a_table_means_the_same_after_a_journey_as_json() -> None:
-    """Settings are handed to other processes, and JSON has no dates."""
+    """Settings are passed to other processes, and JSON has no dates."""
     table = {"released": date(2026, 1, 2), "shutdowns": {"gemini": date(2027, 1, 2)}, "sizes": ["1K"]}
     name = "gemini-nano-banana-2.1"
     there = json.loads(json.dumps({name: table | {"prices": {"1K": 1}}}, default=str))
@@ -89,5 +89,5 @@ def test_a_wrong_table_is_refused_by_model_and_field(table: dict[str, object], w
 
 
 def test_every_field_of_a_model_can_be_corrected() -> None:
-    """A field that no table may hold would be a fact that only a release can mend."""
-    assert set(_FORMS) == {part.name for part in fields(Model)} - {"id"}
+    """A field that no table may contain could be corrected only by a release."""
+    assert set(_FIELDS) == {part.name for part in fields(Model)} - {"id"}

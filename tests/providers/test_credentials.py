@@ -1,4 +1,4 @@
-"""Vertex wants a token that ends; Google's library is faked, the HTTP is real."""
+"""Vertex needs a token that expires. Google's library is faked, HTTP is real."""
 
 import sys
 import types
@@ -20,7 +20,7 @@ class NoTokenService(GoogleError):
 
 
 class Credentials:
-    """What google.auth.default gives: a token that ends and can be renewed."""
+    """The result of google.auth.default: a token that expires and can be renewed."""
 
     def __init__(self, *tokens):
         self._tokens = list(tokens)
@@ -40,7 +40,7 @@ class Credentials:
 
 @pytest.fixture
 def google(monkeypatch):
-    """Lets a test choose the credentials."""
+    """Let a test choose the credentials."""
 
     def give(credentials):
         auth = types.ModuleType("google.auth")
@@ -61,7 +61,7 @@ def google(monkeypatch):
 
 
 def test_a_token_that_the_service_no_longer_takes_is_renewed_once(tmp_path, google):
-    """401, a new token, and the picture."""
+    """401, a new token, and the image."""
     credentials = google(Credentials("invalid", "good"))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p")
@@ -74,14 +74,14 @@ def test_a_token_that_the_service_no_longer_takes_is_renewed_once(tmp_path, goog
 
 
 def test_a_hiccup_of_the_token_service_is_tried_again(tmp_path, google):
-    """It is not the run's end."""
+    """It does not end the run."""
     google(Credentials(NoTokenService("later"), "good"))
     with Simulator() as sim:
         assert run(prompts(tmp_path, "one"), sim, provider="vertex", project="p").statuses == ["ok"]
 
 
 def test_a_refused_token_stops_the_run(tmp_path, google):
-    """Somebody has to sign in again."""
+    """The user has to sign in again."""
     google(Credentials(GoogleError("revoked"), GoogleError("revoked")))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p")
@@ -90,7 +90,7 @@ def test_a_refused_token_stops_the_run(tmp_path, google):
 
 
 def test_a_token_that_stays_wrong_stops_the_run(tmp_path, google):
-    """Renewed once, then it is the user's turn."""
+    """Renewed once, then the run stops."""
     google(Credentials(*["invalid"] * 9))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one", "two"), sim, provider="vertex", project="p", concurrency=1)
@@ -99,7 +99,7 @@ def test_a_token_that_stays_wrong_stops_the_run(tmp_path, google):
 
 
 def test_vertex_takes_what_only_vertex_takes(tmp_path, google):
-    """A seed for Imagen, with the watermark off as it demands."""
+    """A seed for Imagen, with the watermark off, as it requires."""
     google(Credentials("good"))
     with Simulator() as sim:
         parameters = {"add_watermark": False}
@@ -117,7 +117,7 @@ def test_vertex_takes_what_only_vertex_takes(tmp_path, google):
 
 
 def test_a_token_does_not_show_itself(google):
-    """Not in a repr, and not in what it cleans."""
+    """Not in its repr, and not in a redacted text."""
     google(Credentials("ya29.secret"))
     token = GoogleToken()
     token.refresh()
@@ -132,7 +132,7 @@ class Retryable(GoogleError):
 
 
 def test_a_refused_renewal_after_a_401_stops_the_run_with_googles_words(tmp_path, google):
-    """The token ended midway, and somebody has to sign in again: no bug."""
+    """The token expired midway, and the user has to sign in again: not a bug."""
     google(Credentials("invalid", GoogleError("invalid_grant: Token has been revoked")))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one", "two"), sim, provider="vertex", project="p", concurrency=1)
@@ -142,7 +142,7 @@ def test_a_refused_renewal_after_a_401_stops_the_run_with_googles_words(tmp_path
 
 @pytest.mark.parametrize("trouble", [NoTokenService("later"), Retryable("busy")])
 def test_a_hiccup_of_the_token_service_after_a_401_is_tried_again(tmp_path, google, trouble):
-    """The next attempt asks for a token once more."""
+    """The next attempt requests a token again."""
     google(Credentials("invalid", trouble, "good"))
     with Simulator() as sim:
         assert run(prompts(tmp_path, "one"), sim, provider="vertex", project="p").statuses == ["ok"]
@@ -159,7 +159,7 @@ def test_a_token_service_that_never_answers_ends_with_the_attempts(tmp_path, goo
 
 @pytest.mark.parametrize("error", [GoogleError("no credentials"), PermissionError("denied"), ValueError("malformed")])
 def test_credentials_that_cannot_be_read_are_a_sentence(google, monkeypatch, error):
-    """Whatever the library raises about them."""
+    """Whatever the library raises."""
     google(None)
 
     def fail(scopes):

@@ -1,11 +1,11 @@
-"""Where requests go, and what lets them in."""
+"""Requests go to the right URL with the right credential."""
 
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.credentials import Credential, read_key
 from imagen_batch.providers.endpoints import check_base_url, make_provider, vertex_host
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 
 
 def test_google_s_own_variable_wins():
@@ -15,7 +15,7 @@ def test_google_s_own_variable_wins():
 
 
 def test_a_key_file_beats_the_environment(tmp_path):
-    """What was named on the command line is meant."""
+    """The file from the command line overrides the environment."""
     file = tmp_path / "key"
     file.write_text("from-file\n")
     assert read_key({"GOOGLE_API_KEY": "one"}, file) == "from-file"
@@ -57,8 +57,8 @@ def test_addresses_where_a_key_would_leak(url):
 
 
 def test_urls_of_both_hosts():
-    """As the services' documents have them."""
-    gemini = make_provider(validated({"prompts": "p"}), base_url=None, env={"GOOGLE_API_KEY": "k"})
+    """As documented. (api: 5)"""
+    gemini = make_provider(make_settings({"prompts": "p"}), base_url=None, env={"GOOGLE_API_KEY": "k"})
     assert gemini.url("m", "predict") == "https://generativelanguage.googleapis.com/v1beta/models/m:predict"
     assert vertex_host("global") == "https://aiplatform.googleapis.com"
     assert vertex_host("eu") == "https://aiplatform.eu.rep.googleapis.com"
@@ -66,13 +66,13 @@ def test_urls_of_both_hosts():
 
 
 def test_vertex_needs_a_project():
-    """Said before anything else is tried."""
+    """Reported before anything else is tried."""
     with pytest.raises(SettingsInvalid, match="--project"):
-        make_provider(validated({"prompts": "p", "provider": "vertex"}), base_url=None, env={})
+        make_provider(make_settings({"prompts": "p", "provider": "vertex"}), base_url=None, env={})
 
 
 def test_a_credential_does_not_show_itself():
-    """Not in a repr, and not in what it cleans."""
+    """Not in its repr, and not in a redacted text."""
     credential = Credential("s3cret-key")
     assert "s3cret" not in repr(credential)
     assert credential.redact("a s3cret-key b") == "a [key] b"

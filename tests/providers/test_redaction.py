@@ -1,4 +1,4 @@
-"""The key goes to the host that was meant, and nowhere else: not by a proxy, a child, a file, or an echo."""
+"""The key goes to the intended host and nowhere else: not through a proxy, a child process, a file, or an echo."""
 
 import html
 import json
@@ -20,14 +20,14 @@ from imagen_batch.errors import AttemptError, RateLimited, SettingsInvalid
 from imagen_batch.orchestration import prefect_server as prefect_child
 from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.endpoints import check_base_url, make_provider
-from imagen_batch.providers.hosts import host_of, is_googles, is_strange
+from imagen_batch.providers.hosts import host_of, is_google_host, is_third_party_host
 from imagen_batch.providers.redaction import redact, redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply, Transport
 from imagen_batch.records import NoImage, Picture, Reply
 from imagen_batch.runs import history_preload as ahead
 from imagen_batch.runs import local_simulator as simulator_process
 from imagen_batch.sending.retry import RetryingRequest
-from imagen_batch.settings import load_settings, validated
+from imagen_batch.settings import load_settings, make_settings
 from imagen_batch.system.child_env import child_environment, reduced_environment
 from imagen_batch.system.loopback import is_loopback
 from tests.support.cli import COMMAND, command, environment
@@ -39,7 +39,7 @@ KEY = "AIzaSy-not/a+real_key-0123456789"
 
 @contextmanager
 def serving(answer, *, host="127.0.0.1"):
-    """A server that answers with what `answer` makes of the request; gives its address and the requests."""
+    """Run a server that replies with `answer(request)`; yields its address and the requests."""
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,7 +57,7 @@ def serving(answer, *, host="127.0.0.1"):
         do_CONNECT = do_POST  # noqa: N815
 
         def log_message(self, *_):
-            """Silence."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -115,13 +115,13 @@ def test_this_machine_has_many_names(host):
     ],
 )
 def test_what_only_looks_like_this_machine_is_another(host):
-    """Or depends on who reads it."""
+    """Or that depends on the parser."""
     assert not is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_no_proxy_sees_a_request_to_this_machine(host, monkeypatch):
-    """Whatever the environment says of proxies; plain http would show it the key."""
+    """Whatever proxies the environment names: plain http would show them the key."""
     try:
         context = serving(lambda _data: (200, b"{}"), host="127.0.0.1" if host == "localhost" else host)
         with context as service, serving(lambda _data: (502, b"{}")) as proxy:
@@ -171,7 +171,7 @@ def test_an_address_that_two_readers_read_differently_is_refused(url):
 
 @given(st.text(max_size=40))
 def test_any_text_is_an_address_or_a_sentence(text):
-    """And one that passes has a host that everybody finds."""
+    """And in one that passes, every parser finds the same host."""
     for url in (text, f"https://{text}", f"https://example.com{text}"):
         try:
             assert host_of(check_base_url(url))
@@ -183,7 +183,7 @@ def test_any_text_is_an_address_or_a_sentence(text):
 
 
 def variants(key):
-    """How JSON may write a key, and what else shows it."""
+    """Return spellings of a key in JSON, and other texts that reveal it."""
     return {
         "plain": key,
         "slash": key.replace("/", "\\/"),
@@ -199,7 +199,7 @@ def variants(key):
 
 
 def everywhere(text):
-    """Replies that hold a text, as JSON wrote it, in every place of both dialects."""
+    """Return replies with a text, as JSON writes it, in every field of both dialects."""
     words = f'"said {text} here"'
     data = '"data": "QUFB"'
     return [
@@ -219,9 +219,9 @@ def everywhere(text):
 @pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
 @pytest.mark.parametrize("dialect", ["generate_content", "predict"])
 def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
-    """However the service wrote it, and in whichever place."""
+    """In every spelling, and in every field."""
     provider = SimpleNamespace(credential=Credential(key))
-    context = SimpleNamespace(provider=provider, tries=lambda _request: 0)
+    context = SimpleNamespace(provider=provider, previous_attempts=lambda _request: 0)
     attempts = RetryingRequest(request(dialect=dialect), context)
     for name, text in variants(key).items():
         if name == "small" and len(key) < 16:
@@ -229,7 +229,7 @@ def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
         pages = [f"<html><title>{text}</title>", text]
         for body in [*everywhere(text), *pages]:
             try:
-                made = repr(attempts._decoded(RawReply(status, {}, body.encode())))
+                made = repr(attempts._decode(RawReply(status, {}, body.encode())))
             except AttemptError as error:
                 made = str(error)
             assert not any(shown in made for shown in variants(key).values()), body
@@ -251,14 +251,14 @@ def test_an_echoed_key_is_written_nowhere(status, tmp_path):
 
 
 def test_a_text_that_was_cut_within_the_key_does_not_show_its_beginning():
-    """Long texts are cut; half a key is half a key too many."""
+    """Long texts are shortened, and part of a key may remain at the end."""
     for length in range(4, len(KEY)):
         assert redact(f"said {KEY[:length]}…", KEY) == "said [key]…"
     assert redact("said AI…", KEY) == "said AI…"
 
 
 def test_only_the_services_words_are_redacted():
-    """A short key may be a part of our own."""
+    """A short key may be a part of our own texts."""
     missing = NoImage("failed", kind="no_image", reason="a failed e", finish_reason="e")
     picture = Picture(b"e and more e", "image/jpeg", note="e")
     reply = redact_reply(Reply((missing, picture), 200, model_version="e"), Credential("e").redact)
@@ -268,7 +268,7 @@ def test_only_the_services_words_are_redacted():
 
 
 def test_an_error_keeps_its_facts():
-    """Only the words change."""
+    """Only the message changes."""
     error = RateLimited(f"you sent {KEY}", kind="quota_minute", retry_after=3.0, per_minute=5.0)
     redact_error(error, Credential(KEY).redact)
     assert str(error) == "you sent [key]"
@@ -281,7 +281,7 @@ def test_an_error_keeps_its_facts():
     after=st.text(max_size=20),
 )
 def test_no_text_keeps_the_key(key, before, after):
-    """Whatever stands around it, raw or as JSON text."""
+    """Whatever is around it, raw or as JSON text."""
     assert key not in redact(before + key + after, key).replace("[key]", "\x00")
     within = json.dumps({"words": [before + key + after]}, ensure_ascii=False)
     safety = redact_reply(Reply((), 200, prompt_safety=within), Credential(key).redact).prompt_safety
@@ -295,18 +295,18 @@ SECRETS = {"GOOGLE_API_KEY": KEY, "GEMINI_API_KEY": KEY, "AWS_SECRET_ACCESS_KEY"
 
 
 def test_a_child_gets_what_it_needs_and_no_key():
-    """An allow-list: what nobody thought of stays behind."""
+    """An allow-list: unknown variables are not passed on."""
     env = {"PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "PYTHONPATH": "x", "PREFECT_HOME": "/p", "MY_TOKEN": "t"}
     assert child_environment({**env, **SECRETS}) == {
         name: env[name] for name in ("PATH", "HOME", "LC_ALL", "PYTHONPATH")
     }
-    with_prefect = child_environment({**env, **SECRETS}, beginnings=("PREFECT_",))
+    with_prefect = child_environment({**env, **SECRETS}, prefixes=("PREFECT_",))
     assert with_prefect["PREFECT_HOME"] == "/p"
     assert KEY not in with_prefect.values()
 
 
 def test_the_environment_comes_back_after_a_child_was_started():
-    """Also when that failed."""
+    """Also if that failed."""
     env = {"PATH": "/bin", **SECRETS}
     seen = []
 
@@ -323,14 +323,14 @@ def test_the_environment_comes_back_after_a_child_was_started():
 
 @pytest.fixture
 def with_secrets(monkeypatch):
-    """The environment of somebody who has keys."""
+    """An environment with keys."""
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
 def started(monkeypatch):
-    """The environments that children are started with; none is started."""
+    """Collect the environments of child processes, without starting any."""
     environments = []
 
     def refuse(*_args, env=None, **_kwargs):
@@ -342,14 +342,14 @@ def started(monkeypatch):
 
 
 def test_the_simulators_child_has_no_key(with_secrets, started):
-    """It needs none."""
+    """It needs no key."""
     with pytest.raises(OSError), simulator_process.simulator_process():  # noqa: PT011
         pass
     assert KEY not in started[0].values()
 
 
 def test_prefects_child_has_no_key(with_secrets, started, tmp_path):
-    """Its settings, but no key: neither Google's nor that of Prefect's cloud."""
+    """Its settings, but no key: neither Google's nor that of Prefect Cloud."""
     with pytest.raises(OSError):  # noqa: PT011
         prefect_child.OwnServer({"PREFECT_HOME": str(tmp_path)})
     assert KEY not in started[0].values()
@@ -358,7 +358,7 @@ def test_prefects_child_has_no_key(with_secrets, started, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path, monkeypatch):
-    """Nor in what the system shows of it."""
+    """Nor in what the system shows of its environment."""
     shown = []
 
     class Watched(ahead.ProcessPoolExecutor):
@@ -367,9 +367,9 @@ def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path
             shown.extend(Path(f"/proc/{pid}/environ").read_bytes() for pid in self._processes)
             return future
 
-    monkeypatch.setattr(ahead, "_WORTH_IT", 0)
+    monkeypatch.setattr(ahead, "_MIN_BYTES", 0)
     monkeypatch.setattr(ahead, "ProcessPoolExecutor", Watched)
-    reading = ahead.read_ahead(str(tmp_path))
+    reading = ahead.preload_history(str(tmp_path))
     assert reading is not None
     reading.result(60)
     assert len(shown) == 1
@@ -381,56 +381,56 @@ def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path
 
 
 def toml(folder, **chosen):
-    """A settings file in a folder."""
+    """Write a settings file into a folder."""
     path = folder / "imagen-batch.toml"
     path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in chosen.items()))
     return path
 
 
 def test_a_host_that_a_file_found_here_names_needs_consent(tmp_path):
-    """Not one that was typed, or is in the environment, or in a file that was typed."""
+    """Not a host that was typed, or is in the environment, or in a file that was named."""
     path = toml(tmp_path, base_url="https://gateway.example")
-    given, env = {"prompts": "p.csv"}, {"GOOGLE_API_KEY": "k" * 20}
+    typed, env = {"prompts": "p.csv"}, {"GOOGLE_API_KEY": "k" * 20}
 
     def made(**load):
-        settings = load_settings(**{"given": given, "env": {}, "here": tmp_path, **load})
+        settings = load_settings(**{"typed": typed, "env": {}, "cwd": tmp_path, **load})
         return make_provider(settings, base_url=settings.base_url, env=env).base_url
 
     with pytest.raises(SettingsInvalid, match=r"gateway\.example.*nothing was sent.*--yes"):
         made()
     assert made(config=path) == "https://gateway.example"
-    assert made(given={**given, "base_url": "https://other.example"}) == "https://other.example"
+    assert made(typed={**typed, "base_url": "https://other.example"}) == "https://other.example"
     assert made(env={"IMAGEN_BATCH_BASE_URL": "https://other.example"}) == "https://other.example"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://generativelanguage.googleapis.com"])
 def test_googles_hosts_and_this_machine_need_no_consent(tmp_path, url):
-    """Whoever names them."""
+    """Wherever they are named."""
     toml(tmp_path, base_url=url)
-    settings = load_settings({"prompts": "p.csv"}, env={}, here=tmp_path)
+    settings = load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path)
     assert make_provider(settings, base_url=settings.base_url, env={"GOOGLE_API_KEY": "k" * 20}).base_url == url
 
 
 def test_consent_is_about_this_start_and_not_about_the_run(tmp_path):
-    """Stored settings and identities know nothing of it; workers get settings that were agreed to."""
+    """It is not in stored settings or keys; workers get settings with an approved host."""
     toml(tmp_path, base_url="https://gateway.example")
-    settings = load_settings({"prompts": "p.csv"}, env={}, here=tmp_path)
+    settings = load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path)
     assert settings.base_url_found_in is not None
-    agreed = settings.with_host_agreed()
-    assert agreed.base_url_found_in is None
-    assert agreed.model_dump() == settings.model_dump()
-    assert validated(json.loads(settings.model_dump_json())).base_url_found_in is None
+    approved = settings.with_approved_host()
+    assert approved.base_url_found_in is None
+    assert approved.model_dump() == settings.model_dump()
+    assert make_settings(json.loads(settings.model_dump_json())).base_url_found_in is None
     assert settings.model_copy(update={"samples": 2}).base_url_found_in is not None
 
 
 def test_only_a_host_below_googles_is_googles():
-    """Not one that only has it in its name."""
-    assert is_googles("https://us-aiplatform.googleapis.com")
-    assert not is_googles("https://googleapis.com.evil.example")
-    assert not is_googles("https://evilgoogleapis.com")
-    assert not is_googles("https://evil.example\\.googleapis.com")
-    assert is_strange("https://gateway.example")
-    assert not is_strange("http://[::1]:5")
+    """Not a host that only contains its name."""
+    assert is_google_host("https://us-aiplatform.googleapis.com")
+    assert not is_google_host("https://googleapis.com.evil.example")
+    assert not is_google_host("https://evilgoogleapis.com")
+    assert not is_google_host("https://evil.example\\.googleapis.com")
+    assert is_third_party_host("https://gateway.example")
+    assert not is_third_party_host("http://[::1]:5")
 
 
 def start(tmp_path, *typed, **how):
@@ -441,7 +441,7 @@ def start(tmp_path, *typed, **how):
 
 
 def test_without_a_terminal_a_run_to_such_a_host_does_not_start(tmp_path):
-    """Exit 2, a sentence, nothing sent and nothing written."""
+    """Exit code 2, a message, nothing sent and nothing written."""
     done = start(tmp_path)
     assert done.returncode == 2
     assert "gateway.invalid" in done.stderr
@@ -451,7 +451,7 @@ def test_without_a_terminal_a_run_to_such_a_host_does_not_start(tmp_path):
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("", 2)])
 def test_at_a_terminal_it_is_asked_about(tmp_path, answer, code):
-    """And nothing is sent without a yes."""
+    """Nothing is sent without a yes."""
     pty = pytest.importorskip("pty")
     toml(tmp_path, base_url="https://gateway.invalid")
     prompts(tmp_path, "one")

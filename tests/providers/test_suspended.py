@@ -1,4 +1,4 @@
-"""A process that was suspended reads what came meanwhile before it gives up."""
+"""A process that was suspended reads what has arrived before it gives up."""
 
 import os
 import signal
@@ -16,8 +16,8 @@ from imagen_batch.providers.deadlines import Deadlines
 BODY = b'{"candidates": [{"data": "' + b"A" * 500_000 + b'"}]}'
 CHILD = """
 import sys
-from imagen_batch.providers import Credential
-from imagen_batch.transport import Transport
+from imagen_batch.providers.credentials import Credential
+from imagen_batch.providers.transport import Transport
 from imagen_batch.errors import Transient
 sender = Transport(Credential("k" * 20), connections=1, timeout=0.5)
 try:
@@ -28,7 +28,7 @@ except Transient as error:
 
 
 class Clock:
-    """Seconds that only pass when a test says so."""
+    """A clock that only a test advances."""
 
     def __init__(self):
         self.now = 1000.0
@@ -38,7 +38,7 @@ class Clock:
 
 
 def looked(deadlines):
-    """Wait until the watcher has looked at the clock again."""
+    """Wait until the watcher has read the clock again."""
     before = deadlines.looks
     ends = time.monotonic() + 5
     while deadlines.looks < before + 2 and time.monotonic() < ends:
@@ -47,17 +47,17 @@ def looked(deadlines):
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Deadlines with a fake clock, that count how often they looked."""
+    """Deadlines with a fake clock, which count how often they check it."""
     clock = Clock()
     monkeypatch.setattr(deadlines_module, "_LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(Deadlines, "looks", 0, raising=False)
-    original = Deadlines._cut_overdue
+    original = Deadlines._abort_overdue
 
     def counting(self, *args, **kwargs):
         original(self, *args, **kwargs)
         self.looks += 1
 
-    monkeypatch.setattr(Deadlines, "_cut_overdue", counting)
+    monkeypatch.setattr(Deadlines, "_abort_overdue", counting)
     deadlines = Deadlines(clock)
     yield deadlines, clock
     deadlines.close()
@@ -70,7 +70,7 @@ def test_an_attempt_that_came_due_while_the_watcher_slept_gets_a_little_more_tim
         looked(deadlines)
         clock.now += 5000
         looked(deadlines)
-        assert not attempt.due
+        assert not attempt.overdue
 
 
 def test_the_time_after_a_sleep_ends_too(watched):
@@ -85,17 +85,17 @@ def test_the_time_after_a_sleep_ends_too(watched):
             looked_before = deadlines.looks
             while deadlines.looks == looked_before:
                 time.sleep(0.01)
-        assert attempt.due
+        assert attempt.overdue
 
 
 def test_without_a_sleep_an_attempt_ends_at_its_time(watched):
-    """Not a moment is added."""
+    """No time is added."""
     deadlines, clock = watched
     with deadlines.within(0.3) as attempt:
         looked(deadlines)
         clock.now += 0.35
         looked(deadlines)
-        assert attempt.due
+        assert attempt.overdue
 
 
 def test_a_watcher_that_had_nothing_to_watch_has_not_slept(watched):
@@ -106,7 +106,7 @@ def test_a_watcher_that_had_nothing_to_watch_has_not_slept(watched):
         looked(deadlines)
         clock.now += 0.35
         looked(deadlines)
-        assert attempt.due
+        assert attempt.overdue
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that suspend")

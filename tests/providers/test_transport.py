@@ -1,4 +1,4 @@
-"""One attempt over HTTP ends in time, within a size, and never elsewhere than asked."""
+"""An attempt over HTTP is limited in time and size, and goes to no other host."""
 
 import socket
 import threading
@@ -86,7 +86,7 @@ def test_headers_that_trickle_are_cut_as_well():
 
 @pytest.mark.parametrize("fault", ["reset", "reset_midway", "wrong_length"])
 def test_a_broken_connection_is_a_lost_reply(post, fault):
-    """The service may have made the picture."""
+    """The service may have made the image."""
     with pytest.raises(Transient) as caught:
         post(f"[[sim:{fault}]]")
     assert (caught.value.lost, caught.value.maybe_charged) == (True, True)
@@ -103,7 +103,7 @@ def test_nobody_there_is_not_a_lost_reply():
 
 @pytest.mark.parametrize("fault", ["gzip_bomb", "endless"])
 def test_a_reply_has_a_size_cap(post, fault, monkeypatch):
-    """A packed bomb or a body without an end is given up."""
+    """A compressed bomb or a body without an end is refused."""
     monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 2**20)
     with pytest.raises(Transient) as caught:
         post(f"[[sim:{fault}]]")
@@ -112,7 +112,7 @@ def test_a_reply_has_a_size_cap(post, fault, monkeypatch):
 
 @contextmanager
 def answering(message):
-    """A service that sends `message` to whoever connects; gives its address."""
+    """Run a service that sends `message` on every connection; yields its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
@@ -128,7 +128,7 @@ def answering(message):
 
 
 def test_a_reply_that_says_it_is_too_large_is_not_read():
-    """Its length stands in front of it."""
+    """Its length precedes it."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {transport.MAX_REPLY_BYTES + 1}\r\n\r\n".encode()
     sender = Transport(Credential(KEY), connections=1, timeout=5)
     with answering(head) as url, pytest.raises(Transient) as caught:
@@ -143,7 +143,7 @@ def test_a_redirect_is_not_followed(post):
 
 
 def test_an_error_says_nothing_of_the_address():
-    """Foreign exceptions carry URLs; ours do not."""
+    """Exceptions of other libraries contain URLs; ours do not."""
     sender = Transport(Credential(KEY), connections=1, timeout=5)
     with pytest.raises(Transient) as caught:
         sender.post("http://127.0.0.1:9/secret-path", b"{}")
@@ -153,7 +153,7 @@ def test_an_error_says_nothing_of_the_address():
 
 
 def test_a_netrc_is_not_asked(tmp_path, monkeypatch, post):
-    """A password of another tool has no business here."""
+    """A password for another tool must not be sent."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -168,7 +168,7 @@ def test_a_netrc_is_not_asked(tmp_path, monkeypatch, post):
 
 
 def test_all_attempts_under_way_can_be_cut():
-    """A second Ctrl-C ends at once."""
+    """A second Ctrl-C ends attempts at once."""
     with Simulator(latency=30) as sim:
         sender = Transport(Credential(KEY), connections=2, timeout=60)
         cutter = threading.Timer(0.2, sender.abort_all)

@@ -1,4 +1,4 @@
-"""The usual dataset library loads a run's folder, whatever else lies in it."""
+"""The usual dataset library loads a run's folder, whatever else is in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STRAY = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run of twelve samples, every third without a picture, in a folder whose name is a split's."""
+    """A run of twelve samples, every third without an image, in a folder named like a split."""
     run = tmp_path / "test-run"
     entries = [
         entry(
@@ -41,12 +41,12 @@ def folder(tmp_path: Path) -> Path:
         for row in range(1, 13)
     ]
     with TableWriter(Folder(run), user_columns=USER, columns=("prompt", *USER), provider="simulator") as tables:
-        for one in entries:
-            tables.add(one)
-            if one.sample.file:
-                path = run / one.sample.file
+        for row in entries:
+            tables.add(row)
+            if row.sample.file:
+                path = run / row.sample.file
                 path.parent.mkdir(exist_ok=True)
-                Image.new("RGB", (8, 8), (one.row.row, 0, 0)).save(path)
+                Image.new("RGB", (8, 8), (row.row.row, 0, 0)).save(path)
     for name in STRAY:
         path = run / name
         path.parent.mkdir(exist_ok=True)
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("form", ["imagefolder", "folder"])
 def test_every_picture_is_loaded_with_its_prompt(folder: Path, form: str, tmp_path: Path) -> None:
-    """By both forms of the one line that people type."""
+    """Both usual ways to load a folder work."""
     cache = str(tmp_path / "cache")
     if form == "imagefolder":
         loaded = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=cache)

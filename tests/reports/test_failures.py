@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.failures import Failures, mark_of
+from imagen_batch.reports.failures import Failures, make_mark
 from imagen_batch.text import no_formula
 from tests.support.entries import entry
 
@@ -23,17 +23,17 @@ def lines_of(entries: list[ManifestRow], *, headers: list[str]) -> list[list[str
 
 
 def test_original_cells_stand_before_what_became_of_the_row() -> None:
-    """Headers and cells are the input's, also where its names differ from ours."""
+    """Headers and cells are those of the input, even where its names differ from ours."""
     cells = {"Aspect": "16x9", "Image Prompt": " a fox ", "Nr": "007"}
     failed = entry(cells=cells, status="failed", error="busy", trace={"http_status": 503, "attempts": 5})
     assert lines_of([failed], headers=list(cells)) == [
         ["Aspect", "Image Prompt", "Nr", "status", "reason", "http_status", "attempts", "imagen_batch_row"],
-        ["16x9", " a fox ", "007", "failed", "busy", "503", "5", mark_of(failed.row)],
+        ["16x9", " a fox ", "007", "failed", "busy", "503", "5", make_mark(failed.row)],
     ]
 
 
 def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
-    """Three pictures of four: the row is in; all four: it is not."""
+    """A row with three of four images is listed; one with all four is not."""
     entries = [
         entry(1),
         *(entry(2, number=number, status="filtered" if number == 3 else "ok") for number in range(1, 5)),
@@ -44,13 +44,13 @@ def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
 
 
 def test_a_header_alone_when_nothing_failed() -> None:
-    """So that an old list never stays behind."""
+    """An outdated list is never left."""
     (header,) = lines_of([entry()], headers=["prompt"])
     assert header == ["prompt", "status", "reason", "http_status", "attempts", "imagen_batch_row"]
 
 
 def test_the_most_telling_sample_speaks_for_its_row() -> None:
-    """In whatever order they come."""
+    """The order of the samples does not matter."""
     samples = [
         entry(number=1, status="not_attempted"),
         entry(number=2, status="filtered", reason="Violence"),
@@ -61,7 +61,7 @@ def test_the_most_telling_sample_speaks_for_its_row() -> None:
 
 
 def test_a_column_that_is_called_like_ours_steps_aside() -> None:
-    """It is the user's own, and no column stands there twice. (Of an earlier failures.csv the reader drops them.)"""
+    """It is the user's own, and no column name occurs twice. (The reader drops those of an earlier failures.csv.)"""
     cells = {"prompt": "a fox", "status": "failed", "Http Status": "503", "note": "x"}
     header, line = lines_of([entry(cells=cells, status="filtered", reason="no")], headers=list(cells))
     assert header == [
@@ -79,13 +79,13 @@ def test_a_column_that_is_called_like_ours_steps_aside() -> None:
 
 
 def test_a_text_file_s_only_column_is_the_prompt() -> None:
-    """Its rows have no cells."""
+    """Rows of a text file have no cells."""
     assert lines_of([entry(cells={}, status="failed")], headers=["prompt"])[1][0] == "a red fox"
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=5))
 def test_any_text_comes_back(rows: list[tuple[str, str, str]]) -> None:
-    """Prompts and notes exactly; the service's words too, but for what a spreadsheet would calculate."""
+    """Prompts and notes are exact; so is the service's text, except that formulas are disarmed."""
     entries = [
         entry(number, status="filtered", cells={"p": prompt, "n": note}, reason=reason)
         for number, (prompt, note, reason) in enumerate(rows, 1)

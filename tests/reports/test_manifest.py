@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.records import ManifestRow
@@ -53,22 +53,22 @@ FULL = entry(
 
 
 def write(folder: Path, entries: list[ManifestRow], *, user: tuple[str, ...] = (), batch_rows: int = 10_000) -> None:
-    """All tables of `entries`."""
+    """Write all tables of `entries`."""
     columns = ("prompt", *user)
     with TableWriter(
         Folder(folder), user_columns=user, columns=columns, provider="simulator", batch_rows=batch_rows
-    ) as taking:
-        for one in entries:
-            taking.add(one)
+    ) as writer:
+        for row in entries:
+            writer.add(row)
 
 
 def write_and_fail(folder: Path) -> None:
-    """A run that breaks when some batches were passed on."""
+    """Raise an exception after some batches were passed on."""
     with TableWriter(
         Folder(folder), user_columns=(), columns=("prompt",), provider="simulator", batch_rows=1
-    ) as taking:
-        taking.add(entry(1))
-        taking.add(entry(2, status="failed"))
+    ) as writer:
+        writer.add(entry(1))
+        writer.add(entry(2, status="failed"))
         raise KeyError
 
 
@@ -79,7 +79,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_columns_are_the_contract_s_and_then_the_user_s(tmp_path: Path) -> None:
-    """Names and order are relied on from outside, in both files."""
+    """Other programs rely on names and order, in both files."""
     write(tmp_path, [FULL], user=("topic",))
     names = [*CONTRACT, "topic"]
     assert pq.read_schema(tmp_path / "manifest.parquet").names == names
@@ -88,7 +88,7 @@ def test_the_columns_are_the_contract_s_and_then_the_user_s(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("entries", [[FULL], [entry(status="not_attempted")], []])
 def test_a_column_has_its_type_whatever_is_in_it(tmp_path: Path, entries: list[ManifestRow]) -> None:
-    """All-empty columns and empty manifests can be put together with others."""
+    """Empty columns and empty manifests can be concatenated with others."""
     write(tmp_path, entries, user=("topic",))
     schema = pq.read_schema(tmp_path / "manifest.parquet")
     assert {name: schema.field(name).type for name in schema.names} == {
@@ -113,16 +113,17 @@ def _iso(moment: pd.Timestamp | None) -> str:
 
 
 def test_pandas_reads_the_csv(tmp_path: Path) -> None:
-    """Numbers, truth and times come as such."""
+    """Numbers, booleans and times get their types."""
     write(tmp_path, [FULL], user=("topic",))
     frame = pd.read_csv(tmp_path / "manifest.csv", parse_dates=["sent_at"])
     assert frame.loc[0, ["width", "c2pa", "topic"]].tolist() == [1024, True, 'fox, "red"']
     assert frame.sent_at[0] == pd.Timestamp("2023-11-14T22:13:20.123Z")
 
 
+@settings(deadline=None)  # it writes files
 @given(prompt=st.text(), cell=st.text())
 def test_any_text_comes_back_from_the_csv(prompt: str, cell: str) -> None:
-    """Delimiters, quotes, every kind of line end: nothing is lost or changed."""
+    """Delimiters, quotes and every kind of line end survive."""
     with TemporaryDirectory() as folder:
         write(Path(folder), [entry(prompt=prompt, user={"note": cell})], user=("note",))
         (row,) = rows_of(Path(folder, "manifest.csv"))
@@ -134,15 +135,16 @@ SECONDS = st.none() | st.floats(0, 4e9)
 MONEY = st.none() | st.floats(0, 1000, allow_subnormal=False)
 
 
+@settings(deadline=None)  # it writes files
 @given(usd=MONEY, latency=MONEY, sent=SECONDS, reason=st.none() | st.text(), c2pa=st.none() | st.booleans())
 def test_the_csv_holds_what_a_plain_writer_would_write(
     usd: float | None, latency: float | None, sent: float | None, reason: str | None, c2pa: bool | None
 ) -> None:
-    """Texts to the character, numbers to the last digit, None as an empty cell, times to the millisecond."""
+    """Texts are exact, numbers have all digits, None is an empty cell, and times have milliseconds."""
     trace = {"latency_s": latency, "sent_at": sent}
-    one = entry(reason=reason, c2pa=c2pa, cost_usd=usd, cost_is="exact", trace=trace)
+    row = entry(reason=reason, c2pa=c2pa, cost_usd=usd, cost_is="exact", trace=trace)
     with TemporaryDirectory() as folder:
-        write(Path(folder), [one])
+        write(Path(folder), [row])
         (row,) = rows_of(Path(folder, "manifest.csv"))
     numbers = [float(row[name]) if row[name] else None for name in ("cost_usd", "latency_s")]
     assert numbers == [usd, latency]
@@ -153,21 +155,21 @@ def test_the_csv_holds_what_a_plain_writer_would_write(
 
 
 def test_lines_end_as_spreadsheets_end_them(tmp_path: Path) -> None:
-    """With a carriage return, and no line more than rows."""
+    """Lines end in CRLF, and there is one line per row."""
     write(tmp_path, [entry(1), entry(2)])
     data = (tmp_path / "manifest.csv").read_bytes()
     assert (data.count(b"\r\n"), data.count(b"\n")) == (3, 3)
 
 
 def test_an_unknown_cost_is_no_number(tmp_path: Path) -> None:
-    """Unknown is not 0, nor the worst case."""
+    """An unknown cost is neither 0 nor the worst case."""
     write(tmp_path, [entry(status="unknown", cost_usd=0.04, cost_is="unknown")])
     (row,) = rows_of(tmp_path / "manifest.csv")
     assert (row["cost_usd"], row["cost_is"]) == ("", "unknown")
 
 
 def test_a_user_s_column_with_a_name_of_ours_is_prefixed(tmp_path: Path) -> None:
-    """No value stands under a wrong name, and none is lost."""
+    """No value is under a wrong name, and none is lost."""
     user = {"status": "draft", "input_status": "old"}
     write(tmp_path, [entry(user=user)], user=tuple(user))
     (row,) = rows_of(tmp_path / "manifest.csv")
@@ -179,7 +181,7 @@ def test_a_user_s_column_with_a_name_of_ours_is_prefixed(tmp_path: Path) -> None
     st.sets(st.sampled_from("ab")),
 )
 def test_no_two_columns_share_a_name(headers: list[str], taken: set[str]) -> None:
-    """Whatever the headers are."""
+    """This holds for any headers."""
     names = [column.name for column in user_columns(headers, taken=taken)]
     assert len({*names, *taken}) == len(names) + len(taken)
 
@@ -192,7 +194,7 @@ def test_the_loader_takes_no_user_s_column_for_pictures() -> None:
 
 
 def test_the_metadata_hold_pictures_only(tmp_path: Path) -> None:
-    """A row without a picture would make the loader fail."""
+    """A row without an image would make the loader fail."""
     write(tmp_path, [entry(1), entry(2, status="failed"), entry(3)])
     table = pq.read_table(tmp_path / "metadata.parquet")
     assert table.column_names[:2] == ["file_name", "prompt"]
@@ -201,7 +203,7 @@ def test_the_metadata_hold_pictures_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 20])
 def test_rows_stream_in_batches(tmp_path: Path, count: int) -> None:
-    """No batch is larger than it may be, none is lost, order is kept."""
+    """No batch is too large, none is lost, and the order is kept."""
     write(tmp_path, [entry(row) for row in range(count)], batch_rows=7)
     file = pq.ParquetFile(tmp_path / "manifest.parquet")
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
@@ -211,7 +213,7 @@ def test_rows_stream_in_batches(tmp_path: Path, count: int) -> None:
 
 
 def test_a_batch_of_long_prompts_is_written_early(tmp_path: Path) -> None:
-    """Memory is bounded in bytes, too."""
+    """Memory is also bounded in bytes."""
     with patch.object(tables, "_BATCH_BYTES", 1000):
         write(tmp_path, [entry(row, prompt="x" * 600) for row in range(1, 7)], batch_rows=40)
     file = pq.ParquetFile(tmp_path / "manifest.parquet")
@@ -220,7 +222,7 @@ def test_a_batch_of_long_prompts_is_written_early(tmp_path: Path) -> None:
 
 
 def test_what_goes_wrong_in_the_writing_thread_is_told(tmp_path: Path) -> None:
-    """A disk that is full leaves all files as they were."""
+    """A full disk leaves all files as they were."""
     write(tmp_path, [entry(1)])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     full = OSError(errno.ENOSPC, "No space left on device")
@@ -230,7 +232,7 @@ def test_what_goes_wrong_in_the_writing_thread_is_told(tmp_path: Path) -> None:
 
 
 def test_an_exception_leaves_all_files_as_they_were(tmp_path: Path) -> None:
-    """Also when batches were written already; nothing temporary stays."""
+    """This holds after batches were written, too; no temporary file stays."""
     write(tmp_path, [entry(1)])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(KeyError):
@@ -239,7 +241,7 @@ def test_an_exception_leaves_all_files_as_they_were(tmp_path: Path) -> None:
 
 
 def test_a_value_that_can_t_be_written_leaves_all_files_as_they_were(tmp_path: Path) -> None:
-    """The last batch is written when the block ends; that may fail, too."""
+    """The last batch is written when the block ends, which may also fail."""
     write(tmp_path, [entry(1)])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(OverflowError):
@@ -248,18 +250,18 @@ def test_a_value_that_can_t_be_written_leaves_all_files_as_they_were(tmp_path: P
 
 
 def test_a_card_of_one_s_own_is_left_alone(tmp_path: Path) -> None:
-    """Ours is renewed with each run, somebody's README never."""
+    """Our card is replaced with each run, a user's README never."""
     write(tmp_path, [entry(1)])
-    assert "Pictures: 1 of 1" in (tmp_path / "README.md").read_text("utf-8")
+    assert "Images: 1 of 1" in (tmp_path / "README.md").read_text("utf-8")
     write(tmp_path, [entry(1), entry(2)])
-    assert "Pictures: 2 of 2" in (tmp_path / "README.md").read_text("utf-8")
+    assert "Images: 2 of 2" in (tmp_path / "README.md").read_text("utf-8")
     (tmp_path / "README.md").write_text("mine", "utf-8")
     write(tmp_path, [entry(1)])
     assert (tmp_path / "README.md").read_text("utf-8") == "mine"
 
 
 def test_the_card_says_what_made_the_pictures(tmp_path: Path) -> None:
-    """A rehearsal must not be taken for a model's work; and no path of a machine stands in it."""
+    """A rehearsal must not be mistaken for a model's work, and no local path may be in the card."""
     write(tmp_path, [FULL], user=("topic",))
     card = (tmp_path / "README.md").read_text("utf-8")
     assert "Made by a simulator" in card

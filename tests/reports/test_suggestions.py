@@ -1,4 +1,4 @@
-"""Every suggested command is the same run when it is pasted: same service, same settings, and only what it claims."""
+"""Every suggested command continues the same run when pasted: same service, same settings, only the named changes."""
 
 import io
 import json
@@ -60,7 +60,7 @@ def book(tmp_path: Path) -> Path:
 
 
 def bodies(sim: Simulator) -> list[dict]:
-    return [json.loads(one.body) for one in sim.requests]
+    return [json.loads(request.body) for request in sim.requests]
 
 
 def prompt_of(body: dict) -> str:
@@ -68,19 +68,20 @@ def prompt_of(body: dict) -> str:
 
 
 def suggestions(shell: Shell, summary: dict, folder: Path) -> set[tuple[str, str]]:
-    """Status and command of every suggestion, wherever it stands: one command, told alike everywhere."""
+    """Status and command of every suggestion, which must be the same in every output."""
     found = {(cause["status"], cause["next"][cause["next"].index("imagen-batch ") :]) for cause in summary["causes"]}
     page = (folder / "summary.md").read_text()
     listed = {line.strip() for line in page.splitlines() if line.startswith("    imagen-batch")}
     assert listed == {command for _, command in found}
-    told = shell.type("status", folder).out  # it does not know why a run stopped, nor does it call a limit a failure
-    assert all(command in told for status, command in found if status not in {"skipped_budget", "not_attempted"})
+    # `status` does not know why a run stopped, nor does it call a limit a failure.
+    printed = shell.type("status", folder).out
+    assert all(command in printed for status, command in found if status not in {"skipped_budget", "not_attempted"})
     return found
 
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_every_suggestion_is_the_same_run(shell, tmp_path, book, name):
-    """Pasted from another folder, whose settings file and environment say otherwise."""
+    """The commands are pasted in another folder, where settings file and environment differ."""
     fault, marker, options, env = ENDINGS[name]
     times = 2 if "lost" not in name else 1
     faults = [{"match": "*", "fault": fault, "times": times}] if fault else []
@@ -125,7 +126,7 @@ def test_every_suggestion_is_the_same_run(shell, tmp_path, book, name):
 
 @pytest.mark.parametrize("source", ["kept", "gone", "standard input"])
 def test_a_reworded_row_goes_to_the_same_run(shell, tmp_path, source):
-    """The prompt file where it is still there, else failures.csv; never the hidden copy."""
+    """The user edits the prompt file if it still exists, else failures.csv, and never the hidden copy."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
         typed = ["--provider", "simulator", "--base-url", sim.url, "--samples", "2", "--out", tmp_path / "out"]
@@ -148,7 +149,7 @@ def test_a_reworded_row_goes_to_the_same_run(shell, tmp_path, source):
 
 
 def test_a_held_attempt_is_paid_again_only_when_asked_for(shell, tmp_path):
-    """Nothing else is pending, and the limit is used up: the command raises it by what it sends."""
+    """Nothing else is pending and the limit is used up: the command raises it by what it sends."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}])
         typed = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
@@ -160,7 +161,7 @@ def test_a_held_attempt_is_paid_again_only_when_asked_for(shell, tmp_path):
 
 
 def test_after_a_repair_suggestions_are_the_run_s(shell, tmp_path):
-    """And not those of the audit, whose options `run` does not know."""
+    """They are not those of the audit, whose options `run` does not have."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}])
         typed = ["--provider", "simulator", "--base-url", sim.url, "--concurrency", "1", "--out", tmp_path / "out"]
@@ -169,15 +170,14 @@ def test_after_a_repair_suggestions_are_the_run_s(shell, tmp_path):
         made.unlink()
         (tmp_path / "out" / "manifest.csv").unlink()
         repaired = shell.type("audit", tmp_path / "out", "--repair", "--json", "--yes")
-        told = json.loads(repaired.out)
-        lines = [cause["next"] for cause in told["causes"]]
+        lines = [cause["next"] for cause in json.loads(repaired.out)["causes"]]
         assert lines
         for line in lines:
             assert f"imagen-batch resume {tmp_path}/out" in line
 
 
 def test_a_folder_of_an_earlier_version_resumes(shell, tmp_path):
-    """It has no run.json."""
+    """Such a folder has no run.json."""
     with Simulator(faults=[{"match": "a rat", "fault": "internal_500", "times": 1}]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat"}])
         typed = ["--provider", "simulator", "--base-url", sim.url, "--max-attempts", "1", "--out", tmp_path / "out"]
@@ -188,7 +188,7 @@ def test_a_folder_of_an_earlier_version_resumes(shell, tmp_path):
 
 
 def test_the_argument_vector_is_kept_with_paths_that_hold_everywhere(shell, tmp_path):
-    """And without a word that is not the user's."""
+    """The stored words are only the user's."""
     with Simulator() as sim:
         write_csv(shell.here / "book.csv", [{"prompt": "a mole"}])
         typed = ["--provider", "simulator", f"--base-url={sim.url}", "--out=out"]
@@ -201,7 +201,7 @@ def test_the_argument_vector_is_kept_with_paths_that_hold_everywhere(shell, tmp_
 
 
 def test_resume_takes_the_stored_input_and_says_that_the_file_differs(shell, tmp_path):
-    """An edit that nobody asked for is not paid for."""
+    """An edited file is not sent, and not paid for, unless the user gives it."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}])
         shell.type("run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out")
@@ -215,7 +215,7 @@ def test_resume_takes_the_stored_input_and_says_that_the_file_differs(shell, tmp
 
 
 def test_a_retry_is_not_repeated_by_the_next_resume(shell, tmp_path):
-    """It was asked for once."""
+    """A retry applies to one run."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}])
         shell.type("run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out")

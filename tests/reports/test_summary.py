@@ -14,7 +14,7 @@ from imagen_batch.errors import Fatal
 from imagen_batch.ledger.costs import Cost
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.causes import FailureGroups
-from imagen_batch.reports.next_steps import Continuation
+from imagen_batch.reports.next_steps import Continuation, LimitRaise
 from imagen_batch.reports.render import cost, to_json, to_json_text, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, StopReason, Summary, SummaryBuilder, exit_code
 from imagen_batch.runs.finalize import stop_reason
@@ -22,7 +22,7 @@ from imagen_batch.sending.stop import Stop
 from tests.support.entries import entry
 
 RUN = "imagen-batch resume /b/prompts"
-CONTINUATION = Continuation("/b/prompts", prompts="/a/prompts.csv", whole=("--max-cost", "0.13"))
+CONTINUATION = Continuation("/b/prompts", prompts="/a/prompts.csv", whole=LimitRaise(("--max-cost", "0.13"), 2, 0.07))
 EDITED = f"{RUN} --prompts /a/prompts.csv"
 MOMENT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 NO_KEY = StopReason("stopped", 2, "API key not valid", "auth")
@@ -32,39 +32,39 @@ def summary_of(
     entries: list[ManifestRow],
     *,
     run: Continuation = CONTINUATION,
-    ended: StopReason | None = None,
+    stopped: StopReason | None = None,
     money: Cost | None = None,
 ) -> Summary:
-    """What a tally of `entries` says."""
-    tally = SummaryBuilder()
-    for one in entries:
-        tally.add(one)
-    facts = RunFacts("outputs/prompts", "", MOMENT, MOMENT, ending=ended, refused_429=7, money=money, run=run)
-    return tally.summary(facts)
+    """The summary of `entries`."""
+    builder = SummaryBuilder()
+    for row in entries:
+        builder.add(row)
+    facts = RunFacts("outputs/prompts", MOMENT, MOMENT, stop_reason=stopped, refused_429=7, money=money, run=run)
+    return builder.build(facts)
 
 
-def next_of(one: ManifestRow, *, run: Continuation = CONTINUATION, ended: StopReason | None = None) -> str:
-    """The advice for a single cause."""
-    ((_, following),) = summary_of([one], run=run, ended=ended).causes
-    return str(following)
+def next_of(row: ManifestRow, *, run: Continuation = CONTINUATION, stopped: StopReason | None = None) -> str:
+    """The next step for a single row."""
+    ((_, step),) = summary_of([row], run=run, stopped=stopped).causes
+    return str(step)
 
 
 def test_the_json_is_the_contract_s() -> None:
-    """Names, order and values; more may follow only at the end."""
-    told = to_json(summary_of([entry(1, cost_usd=0.04, cost_is="exact"), entry(2, status="failed", error="x")]))
-    assert list(told)[:12] == [
+    """Names, order and values are fixed; new fields are added only at the end."""
+    report = to_json(summary_of([entry(1, cost_usd=0.04, cost_is="exact"), entry(2, status="failed", error="x")]))
+    assert list(report)[:12] == [
         *("schema_version", "state", "out", "samples", "attempts", "refused_429"),
         *("cost_usd", "cost_low_usd", "cost_high_usd", "started_at", "finished_at", "causes"),
     ]
-    assert told["samples"] == {"asked": 2, **dict.fromkeys(OUTCOMES, 0), "ok": 1, "failed": 1}
-    assert (told["schema_version"], told["state"], told["attempts"], told["refused_429"]) == (
+    assert report["samples"] == {"asked": 2, **dict.fromkeys(OUTCOMES, 0), "ok": 1, "failed": 1}
+    assert (report["schema_version"], report["state"], report["attempts"], report["refused_429"]) == (
         1,
         "finished",
         2,
         7,
     )
-    assert told["started_at"] == "2026-11-23T10:00:00.000Z"
-    (cause,) = told["causes"]
+    assert report["started_at"] == "2026-11-23T10:00:00.000Z"
+    (cause,) = report["causes"]
     assert list(cause)[:6] == ["status", "error_kind", "count", "rows", "message", "next"]
     assert (cause["rows"], cause["message"]) == ([2], "x")
 
@@ -84,13 +84,13 @@ def test_the_json_is_the_contract_s() -> None:
     ],
 )
 def test_the_exit_code_tells_the_truth(counts: dict[Outcome, int], ended: StopReason | None, code: int) -> None:
-    """0 means that every picture is there, and nothing else does."""
+    """0 means that every image was made, and nothing else."""
     assert exit_code(dict.fromkeys(OUTCOMES, 0) | counts, ended) == code
 
 
 @given(st.lists(st.sampled_from(OUTCOMES), min_size=1))
 def test_no_run_with_a_missing_picture_exits_0(outcomes: list[Outcome]) -> None:
-    """And every sample is in exactly one count and, without a picture, in exactly one cause."""
+    """Every sample is in exactly one count and, without an image, in exactly one cause."""
     summary = summary_of([entry(row, status=status) for row, status in enumerate(outcomes, 1)])
     missing = sum(status != "ok" for status in outcomes)
     assert (summary.exit_code == 0) == (missing == 0)
@@ -102,10 +102,10 @@ def test_what_stopped_the_run_is_what_the_summary_says() -> None:
     """A signal, a daily quota, a bad key: each has its state and code."""
     interrupted, paused, stopped = Stop(), Stop(), Stop()
     interrupted.interrupt(2)
-    paused.fail(Fatal("no more today", kind="quota_day", outcome="quota_day", exit_code=75))
-    stopped.fail(Fatal("API key not valid", kind="bad_key", outcome="auth"))
-    told = [stop_reason(stop) for stop in (interrupted, paused, stopped)]
-    assert [(one.state, one.exit_code, one.cause) for one in told if one] == [
+    paused.fail(Fatal("no more today", kind="quota_day", cause="quota_day", exit_code=75))
+    stopped.fail(Fatal("API key not valid", kind="bad_key", cause="auth"))
+    report = [stop_reason(stop) for stop in (interrupted, paused, stopped)]
+    assert [(reason.state, reason.exit_code, reason.cause) for reason in report if reason] == [
         ("interrupted", 130, None),
         ("paused", 75, "quota_day"),
         ("stopped", 2, "auth"),
@@ -114,7 +114,7 @@ def test_what_stopped_the_run_is_what_the_summary_says() -> None:
 
 
 def test_messages_that_differ_in_digits_and_ids_are_one_cause() -> None:
-    """Otherwise ten thousand time-outs are ten thousand causes."""
+    """Otherwise ten thousand timeouts would be ten thousand causes."""
     ids = ("0a1b2c3d-1111", "ffee0011-abcd", "00000000-3333")
     entries = [
         entry(row, status="failed", error_kind="transient_exhausted", error=f"no answer in {row}.5 s (id {id_})")
@@ -129,7 +129,7 @@ def test_messages_that_differ_in_digits_and_ids_are_one_cause() -> None:
 
 
 def test_different_causes_stay_apart_and_the_most_frequent_comes_first() -> None:
-    """Status, kind, HTTP status, category and words each make a difference."""
+    """Status, kind, HTTP status, category and message each make a difference."""
     entries = [
         entry(1, status="failed", error_kind="bad_request", error="no such ratio"),
         entry(2, status="failed", error_kind="bad_request", error="no such size"),
@@ -154,7 +154,7 @@ def test_what_a_model_says_instead_of_drawing_is_no_cause_of_its_own() -> None:
 
 
 def test_the_number_of_causes_is_bounded_and_nothing_is_lost() -> None:
-    """What comes after the limit is counted together, by status."""
+    """Samples beyond the limit are grouped by status."""
     causes = FailureGroups(most_groups=3)
     for row in range(100):
         causes.add(entry(row, status="failed" if row % 2 else "filtered", error="x" * row))
@@ -164,7 +164,7 @@ def test_the_number_of_causes_is_bounded_and_nothing_is_lost() -> None:
 
 
 def test_attempts_are_counted_once_per_request() -> None:
-    """The samples of a request all tell how it went."""
+    """All samples of a request carry the same trace."""
     twice = {"key": "a", "attempts": 2}
     entries = [entry(1, number=number, trace=twice) for number in (1, 2, 4)]
     entries.insert(2, entry(1, number=3, trace={"key": "b", "attempts": 3}))
@@ -172,7 +172,7 @@ def test_attempts_are_counted_once_per_request() -> None:
 
 
 def test_money_is_told_with_its_bounds() -> None:
-    """What lost replies may have cost stands beside what is known, and is not hidden in it."""
+    """The possible cost of lost replies is reported beside the known cost, not within it."""
     entries = [
         entry(1, cost_usd=1.20, cost_is="exact"),
         *(entry(row, status="unknown", cost_usd=0.04, cost_is="unknown") for row in (2, 3)),
@@ -185,76 +185,117 @@ def test_money_is_told_with_its_bounds() -> None:
 
 
 def test_the_ledger_s_word_about_money_counts() -> None:
-    """It also knows of lost attempts that a later one made good."""
-    summary = summary_of([entry(cost_usd=0.5, cost_is="exact")], money=Cost(spent=0.5, maybe=0.25))
+    """It includes lost attempts that a later one made up for."""
+    summary = summary_of([entry(cost_usd=0.5, cost_is="exact")], money=Cost(spent=0.5, possible=0.25))
     assert (summary.cost_usd, summary.cost_high_usd) == (0.5, 0.75)
 
 
 def test_an_unknown_price_is_not_free() -> None:
-    """No number is given where there is none."""
+    """No figure is printed where none is known."""
     nothing = summary_of([entry(cost_is="unknown")])
     assert (nothing.cost_usd, nothing.cost_high_usd) == (None, None)
-    assert cost(nothing) == "cost unknown: no price is known for 1 picture or lost attempt"
+    assert cost(nothing) == "cost unknown: no price is known for 1 image or lost attempt"
     some = summary_of([entry(1, cost_is="unknown"), entry(2, cost_usd=0.5, cost_is="estimate")])
     assert (some.cost_usd, some.cost_low_usd, some.cost_high_usd) == (0.5, 0.5, None)
     assert cost(some).startswith("cost about $0.50, and more:")
 
 
+NO_REPLY = "No reply arrived for 1 image, which may have been charged. To send them again, .*:"
+REWORD = r"Reword row 1 in prompts\.csv and run again; only changed rows are sent\."
+PEOPLE = r".*put allow_adult into a person_generation column of row 1 .*\."
+FIX = r"Fix the problem shown above in row 1 of prompts\.csv, then run:"
+OTHERS = r"To make the other 2 \(up to \$0\.07\), use --max-cost 0\.13:"
+
+
 @pytest.mark.parametrize(
-    ("one", "said"),
+    ("row", "text", "command"),
     [
-        (entry(status="failed", error_kind="transient_exhausted"), f"{RUN} --retry failed"),
-        (entry(status="not_attempted"), RUN),
-        (entry(status="unknown"), f"may have been charged; .*: {RUN}"),
-        (entry(status="filtered", error_kind="filtered_input"), f"reword these prompts .*: {EDITED}"),
-        (entry(status="filtered", filter_codes=("39322892",)), f"allow_adult .*person_generation.*: {EDITED}"),
-        (entry(status="failed", error_kind="bad_request"), f"fix what the message names .*: {EDITED}"),
-        (entry(status="skipped_budget"), f"raise the limit: {RUN} --max-cost 0.13"),
+        (entry(status="failed", error_kind="transient_exhausted"), ".*again:", f"{RUN} --retry failed"),
+        (entry(status="not_attempted"), "To continue:", RUN),
+        (entry(status="unknown"), NO_REPLY, RUN),
+        (entry(status="filtered", error_kind="filtered_input"), REWORD, EDITED),
+        (entry(status="filtered", filter_codes=("39322892",)), PEOPLE, EDITED),
+        (entry(status="failed", error_kind="bad_request"), FIX, EDITED),
+        (entry(status="skipped_budget"), OTHERS, f"{RUN} --max-cost 0.13"),
     ],
 )
-def test_each_cause_ends_in_a_command(one: ManifestRow, said: str) -> None:
-    """It can be pasted, and restores every setting of the run."""
-    assert re.fullmatch(f".*{said}.*", next_of(one))
+def test_each_cause_ends_in_a_command(row: ManifestRow, text: str, command: str) -> None:
+    """The command can be pasted and restores every setting of the run."""
+    assert re.fullmatch(f"{text} {command}", next_of(row))
+
+
+def test_groups_with_the_same_remedy_share_a_next_step_that_names_their_rows_and_ids() -> None:
+    """Two kinds of refusals are two causes, but both are fixed by rewording their rows."""
+    hedgehogs = entry(19, status="filtered", filter_category="Violence", reason="no")
+    hedgehogs = replace(hedgehogs, row=replace(hedgehogs.row, id="hedgehogs"))
+    summary = summary_of([hedgehogs, entry(28, status="filtered", filter_category="Hate", reason="no")])
+    assert [str(step) for _, step in summary.causes] == [
+        f"Reword row 19 (hedgehogs) in prompts.csv and run again; only changed rows are sent. {EDITED}",
+        f"Reword row 28 in prompts.csv and run again; only changed rows are sent. {EDITED}",
+    ]
+    (step,) = summary.next_steps
+    assert step.text.startswith("Reword rows 19 (hedgehogs), 28 in prompts.csv")
+
+
+def test_the_page_reads_well_as_plain_text() -> None:
+    """Short paragraphs with row numbers, ids and links to the files, and no tables."""
+    entries = [
+        entry(1, cost_usd=1.5, cost_is="exact"),
+        entry(2, status="failed", error_kind="transient_exhausted", error="busy", trace={"http_status": 503}),
+    ]
+    assert to_markdown(summary_of(entries)) == (
+        "# finished: 1 of 2 images, 1 missing\n\n"
+        "ok 1, failed 1.\n\n"
+        "Cost $1.50; 2 attempts, 7 refused by a rate limit (429).\n\n"
+        "Files: [images/](images/), [manifest.csv](manifest.csv), [failures.csv](failures.csv)\n\n"
+        "## Why images are missing\n\n"
+        "- **1 failed**: transient_exhausted, HTTP 503, row 2  \n"
+        "  Message: busy  \n"
+        "  Example: a red fox\n\n"
+        "## Next steps\n\n"
+        "The error may be temporary. To try 1 image again:\n\n"
+        "    imagen-batch resume /b/prompts --retry failed\n"
+    )
 
 
 def test_a_limit_for_each_run_is_not_raised() -> None:
-    """The next run has it anew."""
-    assert next_of(entry(status="skipped_budget"), run=replace(CONTINUATION, whole=())).endswith(f": {RUN}")
+    """Each run has the whole limit."""
+    assert next_of(entry(status="skipped_budget"), run=replace(CONTINUATION, whole=None)).endswith(f": {RUN}")
 
 
 def test_a_limit_that_admits_nothing_is_raised_by_a_retry() -> None:
-    """The command would send nothing."""
+    """Without a raised limit the command would send nothing."""
     spent = replace(CONTINUATION, raised=lambda again: ("--max-images", "7") if again == "failed" else ())
     failed = entry(status="failed", error_kind="no_image")
     assert next_of(failed, run=spent).endswith(f": {RUN} --retry failed --max-images 7")
 
 
 def test_what_a_run_holds_is_asked_for_once_only() -> None:
-    """The run stays one that holds."""
+    """The run keeps its `--on-unknown hold`."""
     held = replace(CONTINUATION, holds_unknown=True)
     assert next_of(entry(status="unknown"), run=held).endswith(f": {RUN} --retry unknown")
 
 
 def test_without_the_prompt_file_the_failures_are_edited() -> None:
-    """The run's own copy is nobody's to edit."""
+    """The run's own copy is not for editing."""
     alone = replace(CONTINUATION, prompts=None, folder="/b/it's")
-    said = next_of(entry(status="filtered"), run=alone)
-    assert shlex.split(said.rpartition(": ")[2]) == ["imagen-batch", "run", "/b/it's/failures.csv"]
+    step = next_of(entry(status="filtered"), run=alone)
+    assert shlex.split(step[step.index("imagen-batch") :]) == ["imagen-batch", "run", "/b/it's/failures.csv"]
 
 
 def test_samples_that_were_not_sent_wait_for_what_stopped_the_run() -> None:
-    """ "Run again" would stop again at once."""
-    assert next_of(entry(status="not_attempted"), ended=NO_KEY).startswith("check GOOGLE_API_KEY")
+    """Running again at once would only stop again."""
+    assert next_of(entry(status="not_attempted"), stopped=NO_KEY).startswith("Check GOOGLE_API_KEY")
 
 
 def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
-    """To the letter, since people read it every day."""
+    """The text is checked exactly, because people read it every day."""
     entries = [
         entry(1, cost_usd=1.5, cost_is="exact"),
         entry(2, status="failed", error_kind="transient_exhausted", error="busy", trace={"http_status": 503}),
     ]
     assert to_terminal(summary_of(entries), color=False) == (
-        "finished: 1 of 2 pictures, 1 without\n"
+        "finished: 1 of 2 images, 1 missing\n"
         "  ok 1   failed 1\n"
         "  cost $1.50\n"
         "\n"
@@ -262,7 +303,7 @@ def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
         "         busy\n"
         "         e.g. a red fox\n"
         "\n"
-        "  next  1: this may pass; to try again\n"
+        "  next  The error may be temporary. To try 1 image again:\n"
         "         imagen-batch resume /b/prompts --retry failed\n"
         "\n"
         "  outputs/prompts/manifest.csv\n"
@@ -273,19 +314,18 @@ def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
 
 @given(st.text(), st.text())
 def test_a_prompt_can_t_command_the_terminal_or_the_page(prompt: str, words: str) -> None:
-    """Prompts and a service's words are data: no control characters, no HTML, no broken table."""
+    """Prompts and the service's messages are data: no control characters, no HTML, no broken list."""
     summary = summary_of([entry(prompt=f"\x1b[2J<b>{prompt}", status="failed", error=words)])
     shown = to_terminal(summary, color=False)
     assert not [char for char in shown if ord(char) < 32 and char != "\n"]
     page = to_markdown(summary)
     assert "<" not in page
-    (row,) = [line for line in page.splitlines() if line.startswith("| 1 |")]
-    assert row.replace("\\\\", "").replace("\\|", "").count("|") == 7
+    assert page.count("\n- **1 failed**: ") == 1
     assert orjson.loads(to_json_text(summary))["causes"][0]["count"] == 1
 
 
 def test_colour_changes_nothing_but_colour() -> None:
-    """Without a terminal no sequence is written."""
+    """Without color there are no escape sequences."""
     summary = summary_of([entry(1), entry(2, status="filtered", reason="no")])
     plain, coloured = (to_terminal(summary, color=color) for color in (False, True))
     assert "\x1b" not in plain

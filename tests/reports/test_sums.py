@@ -1,4 +1,4 @@
-"""Sums and counts: the rows, the summary and the ledger say the same, and every sentence with a number is true."""
+"""Sums and counts agree between rows, summary and ledger, and every message with a number is true."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.cli.plan_report import plan_json, plan_text
-from imagen_batch.errors import Fatal, Transient
+from imagen_batch.errors import StopRun, Transient
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import count_pending, nothing_to_send
@@ -23,7 +23,7 @@ from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.stop import Stop
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, Folder
 from imagen_batch.text import span
@@ -34,7 +34,7 @@ from tests.support.runs import IMAGEN, TODAY, prompts, run
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
@@ -44,7 +44,7 @@ def _sum(ran) -> float:
 
 
 def test_the_rows_sum_to_the_summary_whatever_was_tried_and_refused(tmp_path, sim):
-    """Attempts in vain, refusals that cost their input, a second try of each: all stand in the rows."""
+    """The rows include attempts without an image, refusals that cost their input, and retries."""
     texts = ("one", "two [[sim:finish_NO_IMAGE]]", "three [[sim:text_only]]", "four [[sim:finish_IMAGE_SAFETY]]")
     source = prompts(tmp_path, *texts)
     first = run(source, sim)
@@ -56,7 +56,7 @@ def test_the_rows_sum_to_the_summary_whatever_was_tried_and_refused(tmp_path, si
 
 
 def test_a_picture_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
-    """It was deleted and made again."""
+    """The image was deleted and made again."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
     once = _sum(first)
@@ -67,29 +67,29 @@ def test_a_picture_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
 
 
 def test_samples_of_one_request_share_its_cost(tmp_path, sim):
-    """Four of one call: a quarter each."""
+    """Each of four samples costs a quarter."""
     ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
     assert len({row["cost_usd"] for row in ran.rows}) == 1
     assert ran.summary.cost_usd == pytest.approx(_sum(ran), abs=1e-6)
 
 
 def test_what_earlier_prompts_cost_is_a_figure_of_its_own(tmp_path, sim):
-    """Rows and earlier ones together are the summary's sum; this run's part stands beside."""
+    """Current and earlier rows add up to the summary's cost; this run's part is reported, too."""
     first = run(prompts(tmp_path, "one", "two"), sim)
     second = run(prompts(tmp_path, "one", "three"), sim)
-    told = json.loads((second.folder / "summary.json").read_text())
-    assert told["earlier_cost_usd"] == pytest.approx(first.summary.cost_usd / 2, abs=1e-5)
-    assert told["cost_usd"] == pytest.approx(_sum(second) + told["earlier_cost_usd"], abs=2e-6)
-    assert told["run_cost_usd"] == pytest.approx(first.summary.cost_usd / 2, abs=1e-5)
-    assert told["run_attempts"] == 1
+    report = json.loads((second.folder / "summary.json").read_text())
+    assert report["earlier_cost_usd"] == pytest.approx(first.summary.cost_usd / 2, abs=1e-5)
+    assert report["cost_usd"] == pytest.approx(_sum(second) + report["earlier_cost_usd"], abs=2e-6)
+    assert report["run_cost_usd"] == pytest.approx(first.summary.cost_usd / 2, abs=1e-5)
+    assert report["run_attempts"] == 1
     for text in (to_terminal(second.summary, color=False), to_markdown(second.summary)):
         assert "of the cost is for earlier prompts" in text
-        assert "1 older picture kept: earlier prompts, or rows no longer in this file" in text
+        assert "1 older image kept: earlier prompts, or rows no longer in this file" in text
         assert "of it in this run" in text
 
 
 def test_a_rehearsal_s_charges_are_not_real_ones(tmp_path):
-    """The same folder goes live: the simulator's figures neither count nor eat the wall."""
+    """When the same folder goes live, the simulator's figures count neither as cost nor against the limit."""
     source = prompts(tmp_path, "one", "two")
     with Simulator() as sim:
         run(source, sim)
@@ -102,21 +102,21 @@ def test_a_rehearsal_s_charges_are_not_real_ones(tmp_path):
 
 
 def test_what_an_earlier_version_recorded_without_a_provider_still_counts(tmp_path):
-    """A wall must not become wider because a folder is old."""
+    """A limit must not become higher because a folder is old."""
     storage = Folder(tmp_path)
     storage.put("images/a.png", b"")
     writer = LedgerWriter(storage, now=1.0)
-    writer.sent(request(1), attempt=1, at=1.0)
-    writer.done(request(1), (ok(),), trace(request(1).key))
-    writer.sent(request(2), attempt=1, at=1.0, provider="simulator")
-    writer.done(request(2), (ok(),), trace(request(2).key))
-    writer.sent(request(3), attempt=1, at=1.0, provider="gemini")
+    writer.record_sent(request(1), attempt=1, at=1.0)
+    writer.record_result(request(1), (ok(),), trace(request(1).key))
+    writer.record_sent(request(2), attempt=1, at=1.0, provider="simulator")
+    writer.record_result(request(2), (ok(),), trace(request(2).key))
+    writer.record_sent(request(3), attempt=1, at=1.0, provider="gemini")
     writer.close()
     past = read_history(storage.logs(LEDGER))
-    assert past.cost_bounds("gemini").high == pytest.approx(0.08)
+    assert past.cost_bounds("gemini").upper_bound == pytest.approx(0.08)
     assert past.cost_bounds("vertex").spent == pytest.approx(0.04)
-    assert past.cost_bounds("simulator").high == pytest.approx(0.08)
-    assert past.cost_bounds().high == pytest.approx(0.12)
+    assert past.cost_bounds("simulator").upper_bound == pytest.approx(0.08)
+    assert past.cost_bounds().upper_bound == pytest.approx(0.12)
     assert past.max_images_made("simulator") == 2
     assert past.charges("gemini").lost_attempts == 1
 
@@ -129,27 +129,27 @@ STEPS = st.lists(
 @settings(deadline=None)  # it flushes to disk
 @given(STEPS)
 def test_samples_always_sum_to_the_ledger(tmp_path_factory, steps):
-    """Whatever happened in which order: what is charged stands at a sample, once."""
+    """Whatever happens in any order, each charge is counted at one sample, once."""
     storage = Folder(tmp_path_factory.mktemp("run"))
     storage.put("images/a.png", b"")
     writer, spent, attempts = LedgerWriter(storage, now=1.0), 0.0, dict.fromkeys(range(1, 5), 0)
     for at, (step, number) in enumerate(steps):
         one = request(number)
         attempts[number] += 1
-        writer.sent(one, attempt=attempts[number], at=float(at), provider="gemini")
+        writer.record_sent(one, attempt=attempts[number], at=float(at), provider="gemini")
         if step in ("vain", "lost"):
             usd = 0.01 if step == "vain" else None
             facts = {"kind": "x", "status": 200, "charged": "no" if usd else "maybe", "usd": usd}
-            writer.back(one, attempt=attempts[number], at=float(at), facts=facts)
+            writer.record_ended(one, attempt=attempts[number], at=float(at), facts=facts)
             spent += usd or 0.0
         else:
             usd = 0.04 if step == "ok" else 0.002
             sample = ok(cost_usd=usd) if step == "ok" else SampleResult(1, step, cost_usd=usd, cost_is="exact")
-            writer.done(one, (sample,), trace(one.key, attempts=attempts[number]))
+            writer.record_result(one, (sample,), trace(one.key, attempts=attempts[number]))
             spent += usd
     writer.close()
     past = read_history(storage.logs(LEDGER))
-    assert past.money.spent == pytest.approx(spent)
+    assert past.known_cost.spent == pytest.approx(spent)
     assert sum(_charged(past, number) for number in attempts) == pytest.approx(spent)
 
 
@@ -162,7 +162,7 @@ def _charged(past: History, number: int) -> float:
 
 
 def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
-    """Five attempts of one request are five that may have been charged."""
+    """Five attempts of one request are five possible charges."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 9}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, max_attempts=5)
     assert "5 attempts whose reply was lost may have been charged" in cost(ran.summary)
@@ -170,28 +170,32 @@ def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
 
 
 def test_pictures_that_were_deleted_are_not_told_to_be_there(tmp_path, sim):
-    """What is counted as older is in the folder."""
+    """Only files in the folder are counted as older images."""
     first = run(prompts(tmp_path, "one", "two", "three"), sim)
     for row in first.rows[:2]:
         (first.folder / row["file"]).unlink()
     second = run(prompts(tmp_path, "three"), sim)
-    assert second.summary.facts.elsewhere == 0
+    assert second.summary.facts.older_images == 0
     assert "older" not in to_terminal(second.summary, color=False)
 
 
 def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
-    """It is neither unknown nor to be run again; once the run is gone it is unknown."""
+    """During the run it is not unknown and has no next step; after a kill it is unknown."""
     source = prompts(tmp_path, "one", "two", "three")
     folder = tmp_path / "out"
-    settings = validated({"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url})
+    settings = make_settings(
+        {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url}
+    )
     with open_run(make_plan(settings, today=TODAY), env={}) as opened:
         (shard,) = opened.shards()
-        opened.context.ledger.sent(shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator")
+        opened.context.ledger.record_sent(
+            shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator"
+        )
         found = run_status(folder)
-        told = to_json(found)
-        assert (told["state"], told["in_flight"], told["finished_at"]) == ("running", 1, None)
-        assert told["samples"] | {"unknown": 0, "not_attempted": 3} == told["samples"]
-        assert told["causes"] == []
+        report = to_json(found)
+        assert (report["state"], report["in_flight"], report["finished_at"]) == ("running", 1, None)
+        assert report["samples"] | {"unknown": 0, "not_attempted": 3} == report["samples"]
+        assert report["causes"] == []
         text = to_terminal(found, color=False)
         assert "in flight 1" in text
         assert "not_attempted 2" in text
@@ -203,19 +207,19 @@ def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
 
 
 def test_status_tells_when_the_last_run_began_and_ended(tmp_path, sim):
-    """Not the moment of the look."""
+    """The times are not those of the status command."""
     ran = run(prompts(tmp_path, "one"), sim)
-    told = to_json(run_status(ran.folder))
+    report = to_json(run_status(ran.folder))
     written = json.loads((ran.folder / "summary.json").read_text())
-    assert (told["started_at"], told["finished_at"]) == (written["started_at"], written["finished_at"])
-    assert told["started_at"] < told["finished_at"]
+    assert (report["started_at"], report["finished_at"]) == (written["started_at"], written["finished_at"])
+    assert report["started_at"] < report["finished_at"]
 
 
 def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
-    """It was refused by a passing error, and the run was stopped before the next attempt."""
+    """The first attempt failed with a temporary error, and the run was stopped before the next one."""
     with Simulator(faults=[{"match": "*", "fault": "overloaded_503", "times": 1}]) as sim:
         source = prompts(tmp_path, "one")
-        settings = validated(
+        settings = make_settings(
             {
                 "prompts": str(source),
                 "out": str(tmp_path / "out"),
@@ -233,7 +237,7 @@ def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
 
             opened.stop.sleep = stopped  # type: ignore[method-assign]
             for shard in opened.shards():
-                opened.make(shard)
+                opened.generate_shard(shard)
             summary = opened.finish()
     ((cause, _),) = summary.causes
     assert cause.status == "not_attempted"
@@ -245,19 +249,19 @@ def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_counts_agree_with_their_nouns(count):
-    """One picture, two pictures; is and are."""
-    tally = SummaryBuilder()
+    """One image, two images."""
+    builder = SummaryBuilder()
     for row in range(1, count + 1):
-        tally.add(entry(row, status="unknown", cost_is="unknown"))
+        builder.add(entry(row, status="unknown", cost_is="unknown"))
     moment = datetime(2026, 11, 23, tzinfo=UTC)
-    summary = tally.summary(RunFacts("out", "imagen-batch run p.csv", moment, moment, elsewhere=count))
+    summary = builder.build(RunFacts("out", moment, moment, older_images=count))
     text = to_terminal(summary, color=False)
-    assert f"{count} older picture{'s' if count > 1 else ''} kept" in text
-    assert f"{count} picture{'s' if count > 1 else ''} or lost attempt{'s' if count > 1 else ''}" in text
+    assert f"{count} older image{'s' if count > 1 else ''} kept" in text
+    assert f"{count} image{'s' if count > 1 else ''} or lost attempt{'s' if count > 1 else ''}" in text
 
 
 def _planned(source, folder, sim, **chosen):
-    settings = validated(
+    settings = make_settings(
         {"prompts": str(source), "out": str(folder), "provider": "simulator", "base_url": sim.url, **chosen}
     )
     plan = make_plan(settings, today=TODAY)
@@ -265,7 +269,7 @@ def _planned(source, folder, sim, **chosen):
 
 
 def test_a_plan_tells_what_is_made_what_is_refused_and_what_is_sent(tmp_path, sim):
-    """Refused rows are not in the folder, and are sent again only with --retry."""
+    """Refused rows are not counted as made, and are sent again only with --retry."""
     source = prompts(tmp_path, "one", "two [[sim:finish_IMAGE_SAFETY]]", "three [[sim:bad_request]]")
     ran = run(source, sim)
     plan, left = _planned(source, ran.folder, sim)
@@ -277,11 +281,11 @@ def test_a_plan_tells_what_is_made_what_is_refused_and_what_is_sent(tmp_path, si
     )
     plan, left = _planned(source, ran.folder, sim, retry="filtered")
     assert (left.samples, left.made, left.held) == (1, 1, 1)
-    assert "1 to send, for 1 picture; 1 made; 1 refused or failed is tried again" in plan_text(plan, left)
+    assert "1 to send, for 1 image; 1 made; 1 refused or failed is tried again" in plan_text(plan, left)
 
 
 def test_a_plan_lists_the_names_that_are_still_to_be_given(tmp_path, sim):
-    """A template changes no name of an image that was made."""
+    """A template does not rename an image that was made."""
     source = prompts(tmp_path, "one", "two")
     ran = run(source, sim)
     plan, left = _planned(source, ran.folder, sim, name_template="{slug}")
@@ -299,18 +303,18 @@ def test_a_plan_lists_the_names_that_are_still_to_be_given(tmp_path, sim):
     [(1, "1 second"), (20, "20 seconds"), (600, "10 minutes"), (89.6, "90 seconds"), (9000, "2.5 hours")],
 )
 def test_a_time_is_told_in_the_unit_that_fits(seconds, words):
-    """Twenty seconds are not 0 minutes."""
+    """Twenty seconds are not printed as 0 minutes."""
     assert span(seconds) == words
 
 
 def test_an_outage_of_seconds_is_told_in_seconds():
-    """Not in minutes that are rounded up."""
+    """They are not rounded up to minutes."""
     now = [0.0]
     governor = Governor(per_minute=None, in_flight=8, outage_limit=70.0, stop=Stop(), clock=lambda: now[0])
     error = Transient("overloaded", kind="overloaded", http_status=503)
     for now[0] in (*range(11), 12, 16, 24, 40):  # the pauses that the governor keeps while nothing succeeds
-        governor.failed(governor.acquire(), error)
+        governor.record_failure(governor.acquire(), error)
     now[0] = 80.0
     permit = governor.acquire()
-    with pytest.raises(Fatal, match="nothing has succeeded for 80 seconds; the last error was"):
-        governor.failed(permit, error)
+    with pytest.raises(StopRun, match="nothing has succeeded for 80 seconds; the last error was"):
+        governor.record_failure(permit, error)

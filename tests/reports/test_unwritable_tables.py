@@ -1,4 +1,4 @@
-"""Tables that can't be written: no exit 0, their names are told, and the others are there."""
+"""A table that can't be written: the exit code is not 0, the summary names it, and the others are written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from imagen_batch.reports.render import to_markdown, to_terminal
-from imagen_batch.reports.table_file import TableFile, beside
+from imagen_batch.reports.table_file import TableFile, alternate_name
 from imagen_batch.runs.status import run_status
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
@@ -25,7 +25,7 @@ EVERY_FILE = (
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
@@ -37,7 +37,7 @@ def _rows(path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("name", EVERY_FILE)
 def test_a_table_whose_place_is_a_folder_is_written_beside_and_named(tmp_path, sim, name):
-    """Every image is there, but a table is not: exit 75, and all other files are new."""
+    """Every image was made, but a table is missing: the exit code is 75, and all other files are new."""
     source = prompts(tmp_path, "one")
     (tmp_path / "out" / name / "inside").mkdir(parents=True)
     (tmp_path / "out" / ".imagen-batch").mkdir()
@@ -45,20 +45,20 @@ def test_a_table_whose_place_is_a_folder_is_written_beside_and_named(tmp_path, s
     ran = run(source, sim)
     summary = ran.summary
     assert (summary.exit_code, summary.state, summary.counts["ok"]) == (75, "paused", 1)
-    assert [(lost.name, lost.beside) for lost in summary.facts.unwritten] == [(name, beside(name))]
+    assert [(lost.name, lost.alternate) for lost in summary.facts.unwritten] == [(name, alternate_name(name))]
     for text in (to_terminal(summary, color=False), to_markdown(summary).replace("\\", "")):
         assert name in text
         assert "could not be written" in text
     for other in set(EVERY_FILE) - {name}:
         assert (ran.folder / other).is_file(), other
-    assert (ran.folder / beside(name)).stat().st_size > 0
-    told = json.loads((ran.folder / ("summary.new.json" if name == "summary.json" else "summary.json")).read_text())
-    assert told["exit_code"] == 75
-    assert [lost["file"] for lost in told["unwritten"]] == [name]
+    assert (ran.folder / alternate_name(name)).stat().st_size > 0
+    report = json.loads((ran.folder / ("summary.new.json" if name == "summary.json" else "summary.json")).read_text())
+    assert report["exit_code"] == 75
+    assert [lost["file"] for lost in report["unwritten"]] == [name]
 
 
 def test_what_was_written_beside_goes_when_the_place_is_free_again(tmp_path, sim):
-    """The next run writes the tables in their places, and costs nothing."""
+    """The next run writes the tables under their own names, and costs nothing."""
     source = prompts(tmp_path, "one", "two")
     first = run(source, sim)
     (first.folder / "manifest.csv").unlink()
@@ -75,7 +75,7 @@ def test_what_was_written_beside_goes_when_the_place_is_free_again(tmp_path, sim
 
 
 def test_a_table_that_another_program_locks_is_written_beside(tmp_path, sim):
-    """Nobody may replace it: the old one stays, the new one lies beside, the run says so."""
+    """It can't be replaced: the old one stays, the new one gets another name, and the summary says so."""
     source = prompts(tmp_path, "one")
     run(source, sim)
     replace = type(tmp_path).replace
@@ -96,14 +96,14 @@ def test_a_table_that_another_program_locks_is_written_beside(tmp_path, sim):
 
 @pytest.mark.parametrize("name", EVERY_FILE)
 def test_a_disk_that_fills_while_a_table_is_written_is_told(tmp_path, sim, name):
-    """The old table stays whole; every other one is new."""
+    """The old table stays complete; every other one is new."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
     before = {each: (first.folder / each).stat().st_mtime_ns for each in EVERY_FILE}
     with patch.object(Folder, "write", _full_for(Folder.write, name)):
         ran = run(source, sim)
     assert ran.summary.exit_code == 75
-    assert [(lost.name, lost.beside) for lost in ran.summary.facts.unwritten] == [(name, None)]
+    assert [(lost.name, lost.alternate) for lost in ran.summary.facts.unwritten] == [(name, None)]
     assert "No space left" in to_terminal(ran.summary, color=False)
     after = {each: (first.folder / each).stat().st_mtime_ns for each in EVERY_FILE}
     assert {each for each in EVERY_FILE if before[each] == after[each]} == {name}
@@ -111,7 +111,7 @@ def test_a_disk_that_fills_while_a_table_is_written_is_told(tmp_path, sim, name)
 
 
 def test_a_disk_with_room_for_one_table_at_a_time_gets_as_many_as_fit(tmp_path, sim):
-    """Written together they do not fit; one after the other two do."""
+    """Written together they do not fit; written one after the other, two of them do."""
     source = prompts(tmp_path, "one")
     large, opened = {"manifest.csv", "manifest.parquet", "metadata.parquet"}, set()
     write = Folder.write
@@ -158,7 +158,7 @@ class _Full:
 
 
 def test_an_image_that_is_a_link_to_itself_is_missing_and_hides_nothing(tmp_path, sim):
-    """The tables are new and say so; the others are ok."""
+    """The new tables report it, and the others are ok."""
     source = prompts(tmp_path, "one", "two")
     first = run(source, sim)
     path = first.folder / first.rows[0]["file"]
@@ -171,7 +171,7 @@ def test_an_image_that_is_a_link_to_itself_is_missing_and_hides_nothing(tmp_path
 
 
 def test_an_error_that_stopped_the_run_beats_success(tmp_path, sim):
-    """The images could not get their names: all are kept, but the folder needs a hand."""
+    """The images could not get their names: all are kept, but the user has to fix the folder."""
     source = prompts(tmp_path, "one")
     folder_link = Folder.link
 
@@ -188,7 +188,7 @@ def test_an_error_that_stopped_the_run_beats_success(tmp_path, sim):
 
 
 def test_a_table_file_never_raises_and_remembers_the_first_error(tmp_path):
-    """What comes after an error is dropped, and what was there stays."""
+    """Later bytes are dropped, and the existing file stays."""
     (tmp_path / "a.csv").write_text("old")
     storage = Folder(tmp_path)
     with patch.object(Folder, "write", _full_for(Folder.write, "a.csv")):

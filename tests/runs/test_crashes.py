@@ -1,4 +1,4 @@
-"""Whatever is answered, killed and edited in between: no row is lost, no picture paid for twice, no money untold."""
+"""For any sequence of replies, kills and edits: no row is lost, no image is paid for twice, and no cost is hidden."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, STATE, Storage, open_storage
 from tests.support.runs import TODAY, prompts
 
@@ -32,24 +32,24 @@ ANSWERS = ("ok", "ok", "ok", "refused", "error", "lost")
 
 
 class KilledNow(BaseException):
-    """The process is gone: what stands on disk at this moment is all there is."""
+    """The process is killed: only what is on disk at this moment remains."""
 
 
 @dataclass
 class Service:
-    """Answers as drawn, keeps a bill, and can have the process killed at a drawn moment."""
+    """A fake service: gives generated answers, keeps a bill, and kills the process at a generated moment."""
 
     answers: list[str]
     kill_at: int | None
     storage: Storage
-    left: dict[str, bytes] = field(default_factory=dict)  # every file, as the kill found it
+    left: dict[str, bytes] = field(default_factory=dict)  # every file at the moment of the kill
     billed: int = 0
     events: int = 0
-    made: list[str] = field(default_factory=list)  # the prompt of each picture that went out
-    known: set[str] = field(default_factory=set)  # prompts that some run told to be ok
+    made: list[str] = field(default_factory=list)  # the prompt of each image that was sent
+    known: set[str] = field(default_factory=set)  # prompts that some run reported as ok
 
     def moment(self):
-        """One of the moments at which a kill may come."""
+        """Count a moment at which a kill may happen, and kill at the chosen one."""
         self.events += 1
         if self.kill_at is None or self.events < self.kill_at:
             return
@@ -58,17 +58,17 @@ class Service:
         raise KilledNow
 
     def restore(self):
-        """What came after the kill never was."""
+        """Undo every change that was made after the kill."""
         for name, _ in list(self.storage.sizes("")):
             self.storage.remove(name)
         for name, data in self.left.items():
             self.storage.put(name, data)
 
     def post(self, _url, payload, *, headers):
-        """A reply, in the place of HTTP."""
+        """Answer a request, in place of HTTP."""
         self.moment()
         prompt = json.loads(payload)["instances"][0]["prompt"]
-        assert prompt not in self.known, "a picture that is there was asked for again"
+        assert prompt not in self.known, "an existing image was requested again"
         answer = self.answers.pop() if self.answers else "ok"
         if answer in ("ok", "lost"):
             self.billed += 1
@@ -91,7 +91,7 @@ def _png(number):
 
 
 class Loopback:
-    """Stands where the transport stands."""
+    """Replaces the transport."""
 
     service: Service
 
@@ -99,33 +99,33 @@ class Loopback:
         pass
 
     def post(self, url, payload, *, headers=None):
-        """Ask the service."""
+        """Pass the request to the service."""
         return self.service.post(url, payload, headers=headers)
 
     def abort_all(self):
-        """Nothing is under way."""
+        """Do nothing: no request is in flight."""
 
     def close(self):
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 def _one_run(source, service, **chosen):
-    """One life of the process; None when it was killed."""
+    """Run the process once; None when it was killed."""
     Loopback.service = service
-    put, done = ImageStore.put, LedgerWriter.done
+    save, done = ImageStore.save, LedgerWriter.record_result
 
-    def watched_put(self, *args, **named):
-        kept = put(self, *args, **named)
+    def watched_save(self, *args, **named):
+        result = save(self, *args, **named)
         service.moment()
-        return kept
+        return result
 
     def watched_done(self, *args, **named):
         done(self, *args, **named)
         service.moment()
 
-    asked = {
+    options = {
         "prompts": str(source),
-        "out": service.storage.place,
+        "out": service.storage.location,
         "provider": "simulator",
         "base_url": "http://127.0.0.1:9",
         "model": MODEL,
@@ -136,13 +136,13 @@ def _one_run(source, service, **chosen):
     }
     with (
         patch.object(imagen_batch.runs.run, "Transport", Loopback),
-        patch.object(ImageStore, "put", watched_put),
-        patch.object(LedgerWriter, "done", watched_done),
+        patch.object(ImageStore, "save", watched_save),
+        patch.object(LedgerWriter, "record_result", watched_done),
     ):
         try:
-            with open_run(make_plan(validated(asked), today=TODAY), env={}) as opened:
+            with open_run(make_plan(make_settings(options), today=TODAY), env={}) as opened:
                 for shard in opened.shards():
-                    opened.make(shard)
+                    opened.generate_shard(shard)
                 return opened.finish()
         except KilledNow:
             service.restore()
@@ -167,7 +167,7 @@ def _one_run(source, service, **chosen):
     )
 )
 def test_any_interleaving_keeps_the_laws(scheme, chosen, lives):
-    """Lives of the process one after the other, each with its file, its answers and its end."""
+    """The process runs several times, each with its own file, answers and end."""
     with tempfile.TemporaryDirectory() as name:
         service = Service([], None, open_storage(f"{scheme}{name}/out"))
         for texts, answers, kill_at in [*lives, (lives[-1][0], [], None)]:
@@ -182,11 +182,11 @@ def test_any_interleaving_keeps_the_laws(scheme, chosen, lives):
 
 def _check(summary, rows, texts, service):
     assert [row["prompt"] for row in rows] == texts, "one row for each sample, in input order"
-    past = read_history(service.storage.logs(LEDGER))
-    assert summary.cost_low_usd == pytest.approx(past.money.spent), "money told is the ledger's"
+    history = read_history(service.storage.logs(LEDGER))
+    assert summary.cost_low_usd == pytest.approx(history.known_cost.spent), "the reported cost is the ledger's"
     assert summary.cost_low_usd - 1e-6 <= service.billed * PRICE <= summary.cost_high_usd + 1e-6, "bounds hold"
     files = {name for name, _ in service.storage.sizes("images")}
     named = {row["file"] for row in rows if row["file"]}
     assert named <= files
-    assert len(files) == past.pictures, "a file for each picture ever recorded, and no other"
+    assert len(files) == history.images_recorded, "a file for each picture ever recorded, and no other"
     assert not list(service.storage.sizes(STAGING))

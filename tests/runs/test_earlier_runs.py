@@ -10,7 +10,7 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import TODAY
 
@@ -21,7 +21,7 @@ BOOK = {**DRAFT, "max_attempts": 2, "max_cost": 1, "parameters": {"thinking_leve
 
 @pytest.fixture
 def simulator():
-    """A simulator that counts what it is asked for."""
+    """A simulator that counts its requests."""
     with Simulator() as running:
         yield running
 
@@ -35,10 +35,10 @@ def folder(request, tmp_path):
 def continue_run(folder, simulator, source, **settings):
     """Run the same prompt file into `folder` again."""
     chosen = {"prompts": str(EARLIER / source), "out": str(folder), "provider": "simulator", "wait_initial": 0.0}
-    plan = make_plan(validated({**chosen, "base_url": simulator.url, **settings}), today=TODAY)
+    plan = make_plan(make_settings({**chosen, "base_url": simulator.url, **settings}), today=TODAY)
     with open_run(plan, env={}) as run:
         for shard in run.shards():
-            run.make(shard)
+            run.generate_shard(shard)
         return run.finish()
 
 
@@ -65,7 +65,7 @@ def test_a_finished_run_of_0_1_asks_only_for_the_lost_reply(folder, simulator):
 
 @pytest.mark.parametrize("folder", ["killed_0_1"], indirect=True)
 def test_a_killed_run_of_0_1_makes_only_what_is_missing(folder, simulator):
-    """The recorded image stays; the open attempt and the row that had not its turn are sent."""
+    """The recorded image stays; the open attempt and the row that was never attempted are sent."""
     before = files_of(folder)
     summary = continue_run(folder, simulator, "cards.csv", **DRAFT)
     assert sorted(prompts_sent(simulator)) == ["king of acorns", "king of bells"]
@@ -75,6 +75,6 @@ def test_a_killed_run_of_0_1_makes_only_what_is_missing(folder, simulator):
 
 @pytest.mark.parametrize("folder", ["finished_0_1"], indirect=True)
 def test_status_and_audit_read_a_folder_of_0_1(folder):
-    """Both understand it; the audit reports nothing that the run itself did not."""
+    """The audit reports nothing that the run itself did not report."""
     assert run_status(folder).counts["ok"] == 6
     assert {finding.kind for finding in audit(folder).findings} <= {"paid_undelivered"}

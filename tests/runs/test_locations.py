@@ -1,4 +1,4 @@
-"""A run is the same wherever it lives: a folder, or objects in a store."""
+"""A run behaves the same in a folder and in an object store."""
 
 import hashlib
 
@@ -11,7 +11,7 @@ from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.status import run_status
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import open_storage
 from tests.support.runs import TODAY, prompts, run, write_csv
@@ -19,30 +19,30 @@ from tests.support.runs import TODAY, prompts, run, write_csv
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
 def rows(place):
-    """The manifest."""
+    """The rows of the manifest."""
     return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
 
 
 def test_a_run_its_second_its_status_and_its_audit(place, tmp_path, sim):
-    """Pictures, manifest and summary are there; a second run sends nothing; nothing is found amiss."""
+    """Images, manifest and summary exist; a second run sends nothing; the audit has no findings."""
     source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
     summary = run(source, sim, out=place).summary
     assert (summary.exit_code, summary.facts.out) == (0, place)
-    made = rows(place)
-    for row in made:
+    before = rows(place)
+    for row in before:
         data = storage.read(row["file"])
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
         assert read_stamp(data)["prompt"] == row["prompt"]
     assert {"summary.json", "summary.md", "manifest.csv", "README.md"} <= {name for name, _ in storage.sizes("")}
     run(source, sim, out=place)
     assert len(sim.requests) == 3
-    assert rows(place) == made
+    assert rows(place) == before
     assert run_status(place).counts["ok"] == 3
     assert audit(place).findings == ()
     assert not storage.is_locked()
@@ -55,16 +55,16 @@ def test_a_picture_that_is_gone_is_told_and_made_again_when_asked(place, tmp_pat
     storage.remove(rows(place)[1]["file"])
     run(source, sim, out=place)
     assert [row["error_kind"] for row in rows(place)] == [None, "file_missing", None]
-    found = audit(place)
-    assert [(one.kind, one.row) for one in found.findings] == [("missing", 2)]
-    quarantine_damaged(found, place)
+    report = audit(place)
+    assert [(finding.kind, finding.row) for finding in report.findings] == [("missing", 2)]
+    quarantine_damaged(report, place)
     run(source, sim, out=place, retry="missing")
     assert len(sim.requests) == 4
     assert audit(place).findings == ()
 
 
 def test_names_of_ones_own_are_never_overwritten(place, tmp_path, sim):
-    """Two rows want one name: both pictures are there."""
+    """Two rows want the same name: both images are kept."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": text, "filename": "hero"} for text in ("a mole", "a rat")])
     run(source, sim, out=place, concurrency=1)
     files = [row["file"] for row in rows(place)]
@@ -74,33 +74,33 @@ def test_names_of_ones_own_are_never_overwritten(place, tmp_path, sim):
 
 
 def test_one_run_at_a_time(place, tmp_path, sim):
-    """The second one is told and sends nothing."""
-    with open_storage(place).locked(), pytest.raises(FolderBusy):
+    """The second run fails with a message and sends nothing."""
+    with open_storage(place).hold_lock(), pytest.raises(FolderBusy):
         run(prompts(tmp_path, "one"), sim, out=place)
     assert not sim.requests
 
 
 def test_tables_of_somebody_else_are_not_written_over(place, tmp_path, sim):
-    """A place with a manifest and no run of ours is refused."""
+    """A folder with a manifest but without a run is refused."""
     open_storage(place).put("manifest.csv", b"theirs")
-    with pytest.raises(SettingsInvalid, match="not of a run of ours"):
+    with pytest.raises(SettingsInvalid, match="not from an imagen-batch run"):
         run(prompts(tmp_path, "one"), sim, out=place)
 
 
 def test_a_run_is_taken_up_from_its_place_alone(place, tmp_path, sim):
-    """The prompt file may be gone; a file of another format takes its place."""
+    """The prompt file is not needed; a file of another format may replace it."""
     run(prompts(tmp_path, "one"), sim, out=place)
     (tmp_path / "p.txt").write_text("one\ntwo\n")
     run(tmp_path / "p.txt", sim, out=place)
     settings = load_settings_snapshot(place)
-    assert (settings.place, settings.format) == (place, "txt")
+    assert (settings.folder, settings.format) == (place, "txt")
     assert make_plan(settings.model_copy(update={"base_url": sim.url}), today=TODAY).rows == 2
-    with pytest.raises(SettingsInvalid, match="holds no run"):
+    with pytest.raises(SettingsInvalid, match="No imagen-batch run found"):
         load_settings_snapshot(place + "/elsewhere")
 
 
 def test_a_store_that_is_not_there_is_told_in_a_sentence(s3, tmp_path, sim):
-    """Not with a library's traceback."""
+    """The error is not a library's traceback."""
     with pytest.raises(SettingsInvalid, match=r"--out s3://no-such-bucket/run: can't be written"):
         run(prompts(tmp_path, "one"), sim, out="s3://no-such-bucket/run")
-    assert validated({"prompts": "a.csv", "out": "s3://no-such-bucket/run"}).place == "s3://no-such-bucket/run"
+    assert make_settings({"prompts": "a.csv", "out": "s3://no-such-bucket/run"}).folder == "s3://no-such-bucket/run"

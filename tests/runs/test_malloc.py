@@ -1,25 +1,25 @@
-"""Large blocks of memory are kept where the C library can be told to."""
+"""Large blocks of memory are kept where the C library supports it."""
 
 import ctypes
 
-from imagen_batch.runs import malloc as blocks
+from imagen_batch.runs import malloc
 from imagen_batch.runs.malloc import keep_large_blocks
 
 
 def test_the_c_library_is_told_what_to_keep(monkeypatch):
-    """Arenas first: with many, each thread would keep blocks of its own."""
-    told = []
+    """The number of arenas is set first: with many, each thread would keep its own blocks."""
+    calls = []
 
     class Library:
         def __init__(self, name):
-            self.mallopt = lambda what, value: told.append((what, value))
+            self.mallopt = lambda option, value: calls.append((option, value))
 
     monkeypatch.setattr(ctypes, "CDLL", Library)
     keep_large_blocks()
-    assert told == [(-8, blocks._ARENAS), (-3, blocks._LARGEST_BYTES), (-1, blocks._KEPT_BYTES)]
+    assert calls == [(-8, malloc._ARENAS), (-3, malloc._LARGEST_BYTES), (-1, malloc._KEPT_BYTES)]
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
-    """It may know no such call."""
+    """It may not have such a call."""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     keep_large_blocks()

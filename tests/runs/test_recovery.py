@@ -1,4 +1,4 @@
-"""Images that lie in the folder are recorded, not bought again, whatever the ledger has lost."""
+"""Images in the folder are recorded and not bought again, whatever the ledger has lost."""
 
 import hashlib
 import shutil
@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import imagen_batch.planning.keys
+import imagen_batch.planning.requests
 import imagen_batch.runs.recovery
+import imagen_batch.runs.recovery_clues
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.requests import requests_for
-from imagen_batch.runs.recovery import Clue, find_owners, possible_keys, recover
+from imagen_batch.runs.recovery import recover_unrecorded
+from imagen_batch.runs.recovery_clues import Clue, find_owners, possible_keys
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import LEDGER, STATE, open_storage
 from tests.support.runs import TODAY, prompts, run, write_csv
@@ -27,13 +30,13 @@ TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
 def rows(place):
-    """The manifest."""
+    """The rows of the manifest."""
     return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
 
 
@@ -51,7 +54,7 @@ def edit_ledger(place, keep):
 
 
 def truncate(place):
-    """The ledger keeps 60 % of its bytes."""
+    """Keep 60 % of the ledger's bytes."""
     storage = open_storage(place)
     for name in ledger_objects(storage):
         data = storage.read(name)
@@ -59,26 +62,26 @@ def truncate(place):
 
 
 def delete(place):
-    """The ledger is gone."""
+    """Delete the ledger."""
     storage = open_storage(place)
     for name in ledger_objects(storage):
         storage.remove(name)
 
 
 def without_a_result(place):
-    """The results of three rows are gone."""
+    """Remove the results of three rows."""
     keys = {row["key"] for row in rows(place)[2:5]}
     edit_ledger(place, lambda line: line["t"] != "done" or line["key"] not in keys)
 
 
 def without_a_row(place):
-    """Nothing at all is known of three rows."""
+    """Remove every record of three rows."""
     keys = {row["key"] for row in rows(place)[2:5]}
     edit_ledger(place, lambda line: line["key"] not in keys)
 
 
 def without_sents(place):
-    """Only results are left."""
+    """Remove the records of what was sent."""
     edit_ledger(place, lambda line: line["t"] != "sent")
 
 
@@ -101,22 +104,22 @@ def test_images_that_the_ledger_has_forgotten_are_not_bought_again(place, tmp_pa
 
 
 def test_the_user_is_told_what_was_recovered_and_what_it_cost(tmp_path, sim):
-    """One sentence; the cost is an estimate."""
+    """The message is one sentence and calls the cost an estimate."""
     source = prompts(tmp_path, *TEXTS)
     place = tmp_path / "out"
     run(source, sim)
     shutil.rmtree(place / LEDGER)
-    said = []
+    messages = []
     settings = {"prompts": str(source), "out": str(place), "provider": "simulator", "base_url": sim.url}
-    with open_run(make_plan(validated(settings), today=TODAY), env={}, say=said.append) as opened:
+    with open_run(make_plan(make_settings(settings), today=TODAY), env={}, notify=messages.append) as opened:
         summary = opened.finish()
-    assert said == ["recovered 10 images that the ledger does not know; their cost is an estimate"]
+    assert messages == ["recovered 10 images that were missing from the ledger; their cost is an estimate"]
     assert (summary.estimated, summary.cost_usd > 0) == (True, True)
     assert {row["cost_is"] for row in rows(place)} == {"estimate"}
 
 
 def test_rows_that_have_moved_since_get_their_own_images(tmp_path, sim):
-    """The number in a file's name is that of the row it once was; the key decides."""
+    """A file's name has the number of its former row; the key decides."""
     run(prompts(tmp_path, *TEXTS), sim)
     shutil.rmtree(tmp_path / "out" / LEDGER)
     run(prompts(tmp_path, "a new first row", *reversed(TEXTS)), sim)
@@ -126,19 +129,19 @@ def test_rows_that_have_moved_since_get_their_own_images(tmp_path, sim):
 
 
 def test_several_images_of_one_request_are_recovered(tmp_path, sim):
-    """Four samples came together: each is found by its number, also where the model is asked for four at once."""
+    """Four samples of one request are each found by number."""
     source = prompts(tmp_path, "a mole", "a rat")
     run(source, sim, samples=4, model="imagen-4.0-generate-001")
     shutil.rmtree(tmp_path / "out" / LEDGER)
     (tmp_path / "out" / rows(tmp_path / "out")[2]["file"]).unlink()
-    asked = len(sim.requests)
+    requests_before = len(sim.requests)
     assert run(source, sim, samples=4, model="imagen-4.0-generate-001").statuses == ["ok"] * 8
-    assert len(sim.requests) == asked + 1
+    assert len(sim.requests) == requests_before + 1
     assert sim.bill.total == 9
 
 
 def test_an_image_that_was_received_and_not_named_is_recovered_by_its_whole_key(tmp_path, sim):
-    """It lies in `incoming`; the ledger does not even know that it was sent."""
+    """It is in `incoming`, and the ledger does not even have the attempt."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS])
     place = tmp_path / "out"
     run(source, sim)
@@ -156,7 +159,7 @@ def test_an_image_that_was_received_and_not_named_is_recovered_by_its_whole_key(
 
 
 def test_images_with_names_of_the_users_own_are_recovered_by_the_manifest(tmp_path, sim):
-    """Nothing in `hero.png` says whose it is; the manifest of the last run does, and its checksum agrees."""
+    """The name `hero.png` does not identify the row; the manifest of the last run does, with a matching checksum."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS])
     place = tmp_path / "out"
     run(source, sim)
@@ -170,24 +173,24 @@ def test_images_with_names_of_the_users_own_are_recovered_by_the_manifest(tmp_pa
 
 
 def test_an_image_without_any_proof_is_not_filed_and_the_user_is_told(tmp_path, sim):
-    """It may be the user's own picture, or that of a prompt that was edited since."""
+    """It may be the user's own image, or one of a prompt that was edited since."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": "a mole", "filename": "hero"}])
     place = tmp_path / "out"
     run(source, sim)
     shutil.rmtree(place / LEDGER)
     (place / "manifest.parquet").unlink()
     (place / "manifest.csv").unlink()
-    said = []
+    messages = []
     settings = {"prompts": str(source), "out": str(place), "provider": "simulator", "base_url": sim.url}
-    with open_run(make_plan(validated(settings), today=TODAY), env={}, say=said.append):
+    with open_run(make_plan(make_settings(settings), today=TODAY), env={}, notify=messages.append):
         pass
-    assert len(said) == 1
-    assert "hero" in said[0]
-    assert "paid for again" in said[0]
+    assert len(messages) == 1
+    assert "hero" in messages[0]
+    assert "paid for again" in messages[0]
 
 
 def test_a_file_with_other_bytes_than_the_manifest_says_is_not_taken(tmp_path, sim):
-    """Somebody put another picture in its place."""
+    """The user replaced it by another image."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS[:2]])
     place = tmp_path / "out"
     run(source, sim)
@@ -201,14 +204,14 @@ def test_a_file_with_other_bytes_than_the_manifest_says_is_not_taken(tmp_path, s
 
 
 def test_an_image_that_the_ledger_knows_is_never_taken_for_another(tmp_path, sim):
-    """Its name may hold the digits of another row's key: what is recorded stays what it is."""
+    """Its name may contain the digits of another row's key, but its record counts."""
     source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
     run(source, sim)
     (mole,) = rows(place)
     both = prompts(tmp_path, "a rat", "a mole")
-    settings = validated({"prompts": str(both), "out": str(place), "provider": "simulator"})
-    (order, _) = make_plan(settings, today=TODAY).orders()
-    (wanted,) = requests_for(order, make_plan(settings, today=TODAY).asked.base(1), [1])
+    settings = make_settings({"prompts": str(both), "out": str(place), "provider": "simulator"})
+    (order, _) = make_plan(settings, today=TODAY).planned_rows()
+    (wanted,) = requests_for(order, make_plan(settings, today=TODAY).index.row_key(1), [1])
     fake = wanted.names[0] + ".png"
     (place / mole["file"]).rename(place / fake)
     edit_ledger_file(place, mole["file"], fake)
@@ -218,13 +221,13 @@ def test_an_image_that_the_ledger_knows_is_never_taken_for_another(tmp_path, sim
 
 
 def edit_ledger_file(place, name, other):
-    """The ledger says that an image lies elsewhere."""
+    """Change the name of an image in the ledger."""
     for path in (place / LEDGER).iterdir():
         path.write_bytes(path.read_bytes().replace(name.encode(), other.encode()))
 
 
 def test_torn_files_are_not_recovered(tmp_path, sim):
-    """Half an image is bought again."""
+    """An incomplete image is bought again."""
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim)
     torn = place / rows(place)[4]["file"]
@@ -235,7 +238,7 @@ def test_torn_files_are_not_recovered(tmp_path, sim):
 
 
 def test_links_and_pipes_are_not_recovered(tmp_path, sim):
-    """A pipe would hang the run, a link leads out of the folder."""
+    """A pipe would hang the run, and a link leads out of the folder."""
     import os  # noqa: PLC0415
 
     source, place = prompts(tmp_path, *TEXTS[:3]), tmp_path / "out"
@@ -263,13 +266,13 @@ def test_a_paid_image_of_a_row_that_is_gone_is_kept(tmp_path, sim):
 
 
 def test_digits_that_two_rows_share_prove_nothing(tmp_path, monkeypatch):
-    """With keys of which only four values exist, many rows agree in their first digits: none is guessed."""
+    """With only four possible keys many rows share their first digits, and no owner is guessed."""
 
     def short(base, first, samples):
         digest = hashlib.sha256(f"{base}:{first}+{samples}".encode()).hexdigest()
         return f"{int(digest[0], 16) % 4:08x}" + digest[8:]
 
-    for module in (imagen_batch.planning.keys, imagen_batch.runs.recovery, imagen_batch.planning.rows):
+    for module in (imagen_batch.planning.keys, imagen_batch.runs.recovery_clues, imagen_batch.planning.requests):
         monkeypatch.setattr(module, "request_key", short)
     with Simulator() as sim:
         source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
@@ -283,21 +286,21 @@ def test_digits_that_two_rows_share_prove_nothing(tmp_path, monkeypatch):
 
 
 def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
-    """No file is read, and none is asked for by its name, when nothing is missing from the ledger."""
+    """No file is read or looked up by name when nothing is missing from the ledger."""
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim, max_images=5)
-    plan = make_plan(validated({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
-    monkeypatch.setattr(imagen_batch.runs.recovery, "inspect", None)
-    monkeypatch.setattr(imagen_batch.runs.recovery, "read_evidence", None)
+    plan = make_plan(make_settings({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
+    monkeypatch.setattr(imagen_batch.runs.recovery, "validate", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery_clues, "read_evidence", None)
     monkeypatch.setattr(imagen_batch.runs.recovery, "find_owners", None)
-    store = type("Shelf", (), {"storage": open_storage(place)})()
-    assert recover(plan, store, read_history(place / LEDGER), None).images == 0
+    store = type("Store", (), {"storage": open_storage(place)})()
+    assert recover_unrecorded(plan, store, read_history(place / LEDGER), None).images == 0
 
 
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4))
 def test_every_request_that_may_have_asked_for_a_sample_is_thought_of(number, before, per_request):
-    """Whatever was asked for together with it."""
+    """The keys include that of any request that the sample may have been part of."""
     base = "ab" * 32
     first = max(1, number - before + 1)
     count = min(per_request, number - first + 1)
@@ -308,10 +311,10 @@ def test_every_request_that_may_have_asked_for_a_sample_is_thought_of(number, be
 
 
 def test_a_name_whose_sample_number_differs_is_not_taken(tmp_path):
-    """The digits agree, the sample does not."""
+    """The digits match, but not the sample."""
     source = prompts(tmp_path, "a mole")
-    plan = make_plan(validated({"prompts": str(source), "provider": "simulator"}), today=TODAY)
-    (key,) = possible_keys(plan.asked.base(1), 1, 1)
+    plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    (key,) = possible_keys(plan.index.row_key(1), 1, 1)
     right = Clue("images/a.png", key[:8], row=1, number=1)
     assert len(find_owners(plan, [right])["images/a.png"]) == 1
     assert not find_owners(plan, [replace(right, number=2)])

@@ -10,7 +10,7 @@ from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import open_storage
 from tests.support.runs import IMAGEN, TODAY, prompts, run, write_csv
@@ -18,7 +18,7 @@ from tests.support.runs import IMAGEN, TODAY, prompts, run, write_csv
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
@@ -42,14 +42,14 @@ def test_each_picture_is_the_right_one_for_its_row(tmp_path, sim):
 
 
 def test_pictures_are_kept_byte_for_byte(tmp_path, sim):
-    """Re-encoding would strip what the maker signed."""
+    """Re-encoding would strip the signed content credentials."""
     ran = run(prompts(tmp_path, "one", "two"), sim)
     sent = {picture.sha256 for picture in sim.pictures}
     assert {row["sha256"] for row in ran.rows} == sent
 
 
 def test_a_second_run_sends_nothing(tmp_path, sim):
-    """What is there is not paid for again."""
+    """Existing images are not paid for again."""
     source = prompts(tmp_path, "one", "two")
     first = run(source, sim)
     second = run(source, sim)
@@ -59,7 +59,7 @@ def test_a_second_run_sends_nothing(tmp_path, sim):
 
 
 def test_edits_make_exactly_the_changed_rows(tmp_path, sim):
-    """Insert, reorder, mend a typo: one new request for the one new prompt."""
+    """A row is inserted, rows are reordered, a typo is fixed: only the new prompts are sent."""
     run(prompts(tmp_path, "one", "tow", "three"), sim)
     ran = run(prompts(tmp_path, "three", "zero", "one", "two"), sim)
     assert len(sim.requests) == 5
@@ -68,7 +68,7 @@ def test_edits_make_exactly_the_changed_rows(tmp_path, sim):
 
 
 def test_more_samples_are_added_to_those_there(tmp_path, sim):
-    """Two of four are there already: the other two are asked for."""
+    """Two of four exist already: the other two are requested."""
     source = prompts(tmp_path, "one")
     run(source, sim, model=IMAGEN, samples=2)
     ran = run(source, sim, model=IMAGEN, samples=4)
@@ -77,7 +77,7 @@ def test_more_samples_are_added_to_those_there(tmp_path, sim):
 
 
 def test_equal_rows_are_variants(tmp_path, sim):
-    """The same prompt twice is two pictures, and none overwrites the other."""
+    """The same prompt twice makes two images, and neither overwrites the other."""
     ran = run(prompts(tmp_path, "one", "one"), sim)
     assert len({row["file"] for row in ran.rows}) == 2
     assert len(sim.requests) == 2
@@ -87,7 +87,7 @@ def test_equal_rows_are_variants(tmp_path, sim):
     "prompt", ["日本語の絵", "Ünïcode – “quotes”", 'a "b", c', "two\nlines", "tab\there", "😀" * 50]
 )
 def test_prompts_arrive_byte_for_byte(tmp_path, sim, prompt):
-    """Every kind of character reaches the service as it stood in the file."""
+    """Every kind of character reaches the service as it is in the file."""
     ran = run(prompts(tmp_path, prompt), sim)
     assert read_stamp(ran.picture(ran.rows[0]))["prompt"] == prompt
 
@@ -112,13 +112,13 @@ PREDICT_ONLY = {"all_filtered", "empty_object"}
 
 
 def test_a_run_of_many_causes_names_each(tmp_path, sim):
-    """No row is missing, each cause has its word, and the run says it is not whole."""
+    """No row is missing, each cause has its own error kind, and the exit code says that images are missing."""
     rows = [{"prompt": f"{name} [[sim:{name}]]", "model": IMAGEN if name in PREDICT_ONLY else ""} for name in MARKED]
     source = write_csv(tmp_path / "p.csv", [*rows, {"prompt": "a fine one", "model": ""}])
     fast = {"requests_per_minute": 60_000.0, "max_attempts": 2, "parameters": {}}
     ran = run(source, sim, **fast)
-    found = {row["prompt"].split()[0]: (row["status"], row["error_kind"]) for row in ran.rows[:-1]}
-    assert found == MARKED
+    results = {row["prompt"].split()[0]: (row["status"], row["error_kind"]) for row in ran.rows[:-1]}
+    assert results == MARKED
     assert ran.statuses[-1] == "ok"
     assert ran.summary.exit_code == 3
     assert len(ran.failures) == len(MARKED)
@@ -126,7 +126,7 @@ def test_a_run_of_many_causes_names_each(tmp_path, sim):
 
 
 def test_siblings_of_a_refused_sample_are_kept(tmp_path, sim):
-    """Three pictures of four and one refusal are three ok and one filtered, with its reason."""
+    """Three images and one refusal are three ok and one filtered, with its reason."""
     ran = run(prompts(tmp_path, "a crowd [[sim:partial 1]]"), sim, model=IMAGEN, samples=4)
     assert sorted(ran.statuses) == ["filtered", "ok", "ok", "ok"]
     refused = next(row for row in ran.rows if row["status"] == "filtered")
@@ -146,7 +146,7 @@ def test_only_the_refused_samples_are_asked_for_again(tmp_path):
 
 
 def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
-    """A second run sends nothing; with `--retry failed` it does."""
+    """A second run sends nothing without `--retry failed`."""
     with Simulator(faults=[{"match": "*", "fault": "bad_request", "times": 1}]) as sim:
         source = prompts(tmp_path, "one")
         assert run(source, sim).statuses == ["failed"]
@@ -157,7 +157,7 @@ def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
 
 @pytest.mark.parametrize("fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"])
 def test_a_passing_error_is_tried_again(tmp_path, fault):
-    """Twice refused, then made; the manifest counts three attempts."""
+    """The third attempt succeeds, and the manifest counts three."""
     with Simulator(faults=[{"match": "*", "fault": fault, "times": 2}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         assert ran.statuses == ["ok"]
@@ -165,7 +165,7 @@ def test_a_passing_error_is_tried_again(tmp_path, fault):
 
 
 def test_an_ordinary_429_costs_no_row(tmp_path):
-    """Twelve calls meet the per-minute limit; every row is made in the end."""
+    """Twelve requests are refused by the per-minute limit; every image is made in the end."""
     fault = {"match": "*", "fault": "quota_minute", "times": 2, "options": {"delay": 0.01, "limit": 60000}}
     with Simulator(faults=[fault]) as sim:
         ran = run(prompts(tmp_path, *(f"prompt {number}" for number in range(6))), sim)
@@ -174,27 +174,27 @@ def test_an_ordinary_429_costs_no_row(tmp_path):
 
 
 def test_a_lost_reply_stands_in_the_upper_bound(tmp_path):
-    """It may have been charged: between one and two pictures."""
+    """It may have been charged, so the bounds are one and two images."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
         summary = run(prompts(tmp_path, "one"), sim).summary
         assert summary.cost_high_usd > summary.cost_low_usd > 0
 
 
 def test_no_picture_for_a_while_is_asked_for_again_but_not_for_ever(tmp_path, sim):
-    """NO_IMAGE may pass: three attempts, then it stands."""
+    """NO_IMAGE may be temporary: it becomes final after three attempts."""
     ran = run(prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]"), sim)
     assert ran.statuses == ["failed"]
     assert len(sim.requests) == 3
 
 
 def test_a_refused_prompt_costs_one_attempt(tmp_path, sim):
-    """It can never pass as it is."""
+    """The same prompt would always be refused."""
     run(prompts(tmp_path, "one [[sim:finish_IMAGE_SAFETY]]", "two [[sim:prompt_refused_400]]"), sim)
     assert len(sim.requests) == 2
 
 
 def test_a_damaged_picture_among_good_ones_is_asked_for_alone(tmp_path):
-    """The good ones are paid for once."""
+    """The intact images are paid for once."""
     with Simulator(faults=[{"match": "*", "fault": "half_picture", "times": 1}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
         assert ran.statuses == ["ok"] * 4
@@ -215,7 +215,7 @@ def test_what_no_attempt_can_pass_stops_the_run(tmp_path, fault, exit_code):
 
 
 def test_the_budget_is_a_wall(tmp_path, sim):
-    """Two of five fit; a higher wall later goes on."""
+    """Two of five fit; a run with a higher limit makes the others."""
     source = prompts(tmp_path, *"abcde")
     ran = run(source, sim, model=IMAGEN, max_cost=0.09)
     assert sorted(ran.statuses) == ["ok", "ok", "skipped_budget", "skipped_budget", "skipped_budget"]
@@ -225,7 +225,7 @@ def test_the_budget_is_a_wall(tmp_path, sim):
 
 
 def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
-    """`ok` with a missing file would be a lie; making it anew is the user's choice."""
+    """`ok` with a missing file would be wrong; only the user decides to make it again."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
     (first.folder / first.rows[0]["file"]).unlink()
@@ -236,7 +236,7 @@ def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
 
 
 def test_a_picture_that_is_no_longer_whole_is_told(tmp_path, sim):
-    """Its size is not what was received."""
+    """Its size differs from what was received."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
     os.truncate(first.folder / first.rows[0]["file"], 100)
@@ -245,13 +245,13 @@ def test_a_picture_that_is_no_longer_whole_is_told(tmp_path, sim):
 
 
 def test_pictures_of_other_rows_are_not_forgotten(tmp_path, sim):
-    """A shorter file into the same folder: the summary tells of those it does not name."""
+    """After a run of a shorter file the summary counts the images of the other rows."""
     run(prompts(tmp_path, "one", "two", "three"), sim)
-    assert run(prompts(tmp_path, "two"), sim).summary.facts.elsewhere == 2
+    assert run(prompts(tmp_path, "two"), sim).summary.facts.older_images == 2
 
 
 def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_path, sim):
-    """A picture in `incoming` without a record is put in place and not paid for again."""
+    """An image in `incoming` without a record is put in place and not paid for again."""
     source = prompts(tmp_path, "one")
     ran = run(source, sim)
     row = ran.rows[0]
@@ -268,7 +268,7 @@ def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_pat
 
 
 def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
-    """`hold` leaves it, `resend` is the default."""
+    """`hold` leaves it unknown; the default is `resend`."""
     source = prompts(tmp_path, "one")
     ran = run(source, sim)
     ledger = next((ran.folder / ".imagen-batch" / "ledger").iterdir())
@@ -280,7 +280,7 @@ def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
 
 
 def test_hold_does_not_ask_again_within_the_run_either(tmp_path):
-    """What may have been charged is left to the user, at once."""
+    """An attempt that may have been charged is left to the user."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, on_unknown="hold")
         assert ran.statuses == ["unknown"]
@@ -297,24 +297,24 @@ SECRETS = {
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_of_the_input_is_copied_nowhere(tmp_path, sim, name):
-    """Not even into the run's own copy, which otherwise reads just like the original."""
+    """This includes the run's own copy, which otherwise has the same rows as the original."""
     source = tmp_path / name
     source.write_text(SECRETS[name], newline="")
-    asked = validated({"prompts": str(source), "provider": "simulator"})
-    before = list(make_plan(asked, today=TODAY).orders())
+    options = make_settings({"prompts": str(source), "provider": "simulator"})
+    before = list(make_plan(options, today=TODAY).planned_rows())
     ran = run(source, sim)
     assert set(ran.statuses) == {"ok"}
     copy = make_plan(load_settings_snapshot(ran.folder).model_copy(update={"base_url": sim.url}), today=TODAY)
-    assert [order.row for order in copy.orders()] == [order.row for order in before]
+    assert [order.row for order in copy.planned_rows()] == [order.row for order in before]
     for path in ran.folder.rglob("*"):
         assert not path.is_file() or b"SECRET" not in path.read_bytes(), path
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path, sim):
-    """The second one says who is there."""
+    """The error names the process that holds the folder."""
     source = prompts(tmp_path, "one")
     with (
-        open_storage(tmp_path / "out").locked(),
+        open_storage(tmp_path / "out").hold_lock(),
         pytest.raises(FolderBusy, match=str(os.getpid())),
     ):
         run(source, sim)
@@ -322,7 +322,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path, sim):
 
 @pytest.mark.parametrize("name", ["../../escape", "/etc/passwd", "a/../../b", "C:\\x"])
 def test_a_file_name_can_not_leave_the_folder(tmp_path, sim, name):
-    """Path tricks are refused before anything is sent."""
+    """Names that lead out of the folder are refused before anything is sent."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "one", "filename": name}])
     with pytest.raises(InputInvalid):
         run(source, sim)
@@ -330,7 +330,7 @@ def test_a_file_name_can_not_leave_the_folder(tmp_path, sim, name):
 
 
 def test_names_of_ones_own_are_kept_and_never_overwritten(tmp_path, sim):
-    """Two rows want the same name: the second gets its key added."""
+    """Where two rows want the same name, part of its key is added to the second."""
     source = write_csv(
         tmp_path / "p.csv", [{"prompt": "one", "filename": "hero"}, {"prompt": "two", "filename": "hero"}]
     )
@@ -346,7 +346,7 @@ def test_a_missing_key_is_said_before_anything_is_sent(tmp_path):
 
 
 def test_the_key_appears_nowhere(tmp_path):
-    """Not in any file of a run that failed in every way, not even when the service echoes it."""
+    """No file of a run with all kinds of failures contains it, not even when the service echoes it."""
     key = "AIzaSyPLANTED-in-the-environment-0000000"
     names = ["echo_key", "internal_500", "reset", "redirect", "html_200"]
     with Simulator() as sim:
@@ -359,10 +359,10 @@ def test_the_key_appears_nowhere(tmp_path):
 
 
 def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
-    """What was under way is kept; the rest waits for the next run."""
+    """Images in flight are kept; the rest waits for the next run."""
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
-        settings = validated(
+        settings = make_settings(
             {
                 "prompts": str(source),
                 "out": str(tmp_path / "out"),
@@ -372,9 +372,9 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
             }
         )
         with open_run(make_plan(settings, today=TODAY), env={}) as opened:
-            opened.count.watcher = lambda _: opened.stop.interrupt(signal.SIGINT)
+            opened.counter.on_results = lambda _: opened.stop.interrupt(signal.SIGINT)
             for shard in opened.shards():
-                opened.make(shard)
+                opened.generate_shard(shard)
             summary = opened.finish()
         assert summary.exit_code == 130
         assert summary.counts["ok"] == 1
@@ -383,7 +383,7 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
 
 
 def test_asking_again_holds_no_money_and_is_counted(tmp_path):
-    """Three answers without a picture are paid for, and nothing stays set aside: the next row finds room."""
+    """Three answers without an image are paid for and nothing stays reserved, so the next row fits."""
     with Simulator() as sim:
         source = prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]", "two", "three")
         ran = run(source, sim, concurrency=1, max_cost=0.2)
@@ -394,48 +394,48 @@ def test_asking_again_holds_no_money_and_is_counted(tmp_path):
 
 
 def test_a_bug_ends_the_run_and_leaves_a_true_manifest(tmp_path, monkeypatch):
-    """Nobody waits for ever, no row is missing, and the error is seen."""
+    """The run does not hang, no row is missing, and the exception is raised."""
 
     def broken(*_):
         raise ZeroDivisionError
 
     with Simulator() as sim:
         source = prompts(tmp_path, *"abcdef")
-        asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
-        plan = make_plan(validated({**asked, "max_cost": 0.1, "concurrency": 2}), today=TODAY)
+        options = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+        plan = make_plan(make_settings({**options, "max_cost": 0.1, "concurrency": 2}), today=TODAY)
         monkeypatch.setattr("imagen_batch.sending.generate._samples", broken)
         with open_run(plan, env={}) as opened:
             (shard,) = opened.shards()
             with pytest.raises(ZeroDivisionError):
-                opened.make(shard)
+                opened.generate_shard(shard)
             summary = opened.finish()
     assert summary.exit_code == 1
     assert summary.asked == 6
 
 
 def test_who_watches_may_go_away(tmp_path, sim):
-    """`2>&1 | head` ends the watching, not the run."""
+    """`2>&1 | head` ends the display, not the run."""
     source = prompts(tmp_path, *"abcd")
-    asked = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
-    with open_run(make_plan(validated(asked), today=TODAY), env={}) as opened:
+    options = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+    with open_run(make_plan(make_settings(options), today=TODAY), env={}) as opened:
 
         def gone(_):
             raise BrokenPipeError
 
-        opened.count.watcher = gone
+        opened.counter.on_results = gone
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         assert opened.finish().exit_code == 0
 
 
 def test_calls_of_a_row_have_seeds_of_their_own(tmp_path, sim):
-    """Eight samples are two calls: the same seed would make the same four pictures."""
+    """Eight samples take two requests, which would make the same four images with the same seed."""
     run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=8, seed=7)
     assert sorted(b'"seed":7' in one.body for one in sim.requests) == [False, True]
 
 
 def test_a_ledger_that_is_damaged_is_named(tmp_path, sim):
-    """With the place, and not as a bug."""
+    """The error names the position and is not reported as a bug."""
     source = prompts(tmp_path, "one")
     folder = run(source, sim).folder
     ledger = next((folder / ".imagen-batch" / "ledger").iterdir())
@@ -445,7 +445,7 @@ def test_a_ledger_that_is_damaged_is_named(tmp_path, sim):
 
 
 def test_part_of_a_reply_that_was_saved_tells_what_the_rest_may_have_cost(tmp_path, sim):
-    """Four were paid for, a kill left one of them: the others may have been charged."""
+    """Four were requested and a kill left one of them: the others may have been charged."""
     source = prompts(tmp_path, "one")
     first = run(source, sim, model=IMAGEN, samples=4)
     state = first.folder / ".imagen-batch"
@@ -462,7 +462,7 @@ def test_part_of_a_reply_that_was_saved_tells_what_the_rest_may_have_cost(tmp_pa
 
 
 def test_a_picture_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
-    """`--retry missing` was killed before the picture had its name: the older record is of another picture."""
+    """`--retry missing` was killed before the image had its name; the older record is of another image."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
     (first.folder / first.rows[0]["file"]).unlink()
@@ -474,7 +474,7 @@ def test_a_picture_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, s
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("imagen_batch.images.store.Shelf.publish", killed)
+        patch.setattr("imagen_batch.images.store.ImageStore.publish", killed)
         with pytest.raises(Killed):
             run(source, sim, retry="missing")
     assert run(source, sim).statuses == ["ok"]

@@ -1,4 +1,4 @@
-"""Spent and reserved together never exceed the wall."""
+"""Spent and reserved money together never exceed a limit."""
 
 import threading
 
@@ -11,53 +11,53 @@ from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.stop import Stop
 
 
-def _budget(**walls):
-    return Budget(**{"max_cost": None, "max_images": None, **walls})
+def _budget(**limits):
+    return Budget(**{"max_cost": None, "max_images": None, **limits})
 
 
-def test_without_a_wall_everything_fits():
-    """No wall was asked for."""
+def test_without_a_limit_everything_fits():
+    """Any price and any number of images can be reserved."""
     assert _budget().reserve(1e9, 1000, stop=Stop()) is not None
 
 
-def test_three_pictures_fit_under_three_prices():
-    """Sums of floats must not cost the last picture."""
+def test_three_images_fit_within_three_prices():
+    """Rounding errors must not leave out the last image."""
     budget = _budget(max_cost=0.12)
     for _ in range(3):
         budget.reserve(0.04, 1, stop=Stop()).settle(0.04, 1)
     assert budget.reserve(0.04, 1, stop=Stop()) is None
-    assert budget.hit
+    assert budget.is_exhausted
 
 
 def test_a_refused_attempt_gives_its_money_back():
-    """Only what was charged counts."""
+    """Only charged attempts count."""
     budget = _budget(max_cost=0.04)
     budget.reserve(0.04, 1, stop=Stop()).release()
     assert budget.reserve(0.04, 1, stop=Stop()) is not None
 
 
-def test_an_unknown_attempt_keeps_its_money():
-    """Perhaps it was charged: the wall must hold in that case too."""
+def test_an_attempt_of_unknown_outcome_holds_its_money():
+    """It may have been charged, and the limit must hold in that case, too."""
     budget = _budget(max_cost=0.07)
-    budget.reserve(0.04, 1, stop=Stop()).keep()
+    budget.reserve(0.04, 1, stop=Stop()).hold()
     assert budget.reserve(0.04, 1, stop=Stop()) is None
 
 
-def test_an_unknown_attempt_counts_as_a_picture_too():
-    """The wall in pictures holds in that case as well."""
+def test_an_attempt_of_unknown_outcome_counts_as_an_image():
+    """The limit in images holds in that case as well."""
     budget = _budget(max_images=1)
-    budget.reserve(0.04, 1, stop=Stop()).keep()
+    budget.reserve(0.04, 1, stop=Stop()).hold()
     assert budget.reserve(0.04, 1, stop=Stop()) is None
 
 
-def test_what_earlier_runs_spent_counts():
-    """The wall stands around the folder, not around a process."""
+def test_spending_of_earlier_runs_counts():
+    """The limit is one of the folder, not of a process."""
     assert _budget(max_cost=1.0, spent=0.99).reserve(0.04, 1, stop=Stop()) is None
-    assert _budget(max_images=5, pictures=5).reserve(None, 1, stop=Stop()) is None
+    assert _budget(max_images=5, images=5).reserve(None, 1, stop=Stop()) is None
 
 
-def test_who_does_not_fit_waits_for_what_is_in_flight():
-    """An attempt in flight may be refused and give back what it holds."""
+def test_an_attempt_that_does_not_fit_waits_for_those_in_flight():
+    """An attempt in flight may be refused and release its reservation."""
     budget = _budget(max_cost=0.04)
     held = budget.reserve(0.04, 1, stop=Stop())
     got = []
@@ -69,7 +69,7 @@ def test_who_does_not_fit_waits_for_what_is_in_flight():
 
 
 def test_a_stop_ends_the_waiting():
-    """Nobody waits for money in a run that is stopping."""
+    """No thread waits for money in a run that is stopping."""
     budget, stop = _budget(max_cost=0.04), Stop()
     budget.reserve(0.04, 1, stop=stop)
     stop.interrupt(2)
@@ -78,12 +78,12 @@ def test_a_stop_ends_the_waiting():
 
 
 @given(
-    wall=st.floats(0, 5),
-    attempts=st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "keep"]))),
+    limit=st.floats(0, 5),
+    attempts=st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "hold"]))),
 )
-def test_the_wall_is_never_crossed(wall, attempts):
-    """Whatever is settled, released or kept, what may have been charged stays below the wall."""
-    budget, charged = _budget(max_cost=wall), 0.0
+def test_the_limit_is_never_exceeded(limit, attempts):
+    """Whatever is settled, released or held, possible charges stay within the limit."""
+    budget, charged = _budget(max_cost=limit), 0.0
     for price, end in attempts:
         reservation = budget.reserve(price, 1, stop=Stop())
         if reservation is None:
@@ -93,4 +93,4 @@ def test_the_wall_is_never_crossed(wall, attempts):
         else:
             getattr(reservation, end)()
         charged += price if end != "release" else 0.0
-        assert charged <= wall + 1e-6
+        assert charged <= limit + 1e-6

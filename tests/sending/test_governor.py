@@ -1,16 +1,17 @@
-"""The door holds everyone, opens in time, and lets nobody hang."""
+"""The governor makes attempts wait, lets them start in time, and never blocks a stop."""
 
 import threading
+import time
 
 import pytest
 
-from imagen_batch.errors import Fatal, Interrupted, RateLimited, Transient
-from imagen_batch.sending.governor import Governor
+from imagen_batch.errors import Interrupted, RateLimited, StopRun, Transient
+from imagen_batch.sending.governor import FailureCause, Governor
 from imagen_batch.sending.stop import Stop
 
 
 class Clock:
-    """Time that tests move."""
+    """A clock that tests set."""
 
     def __init__(self):
         self.now = 0.0
@@ -24,12 +25,12 @@ def _governor(clock, stop=None, **settings):
     return Governor(**chosen, stop=stop or Stop(), clock=clock)
 
 
-def test_a_stop_frees_everyone_who_waits_at_the_door():
-    """No thread waits on something that a Ctrl-C can't end."""
+def test_a_stop_frees_all_waiting_threads():
+    """A Ctrl-C ends every wait."""
     clock, stop = Clock(), Stop()
     governor = _governor(clock, stop)
     limited = RateLimited("over", kind="quota_minute", retry_after=1e6)
-    governor.failed(governor.acquire(), limited)
+    governor.record_failure(governor.acquire(), limited)
     ended = []
 
     def wait():
@@ -46,47 +47,81 @@ def test_a_stop_frees_everyone_who_waits_at_the_door():
     assert len(ended) == 16
 
 
-def test_nothing_but_failures_for_long_ends_the_run_with_come_back_later():
-    """An outage is not the rows' fault."""
+def test_a_long_series_of_failures_stops_the_run_as_an_outage():
+    """The exit code says to try again later; no row is to blame."""
     clock = Clock()
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
     for clock.now in range(0, 600, 40):
-        governor.failed(governor.acquire(), error)
+        governor.record_failure(governor.acquire(), error)
     clock.now = 661
-    with pytest.raises(Fatal) as caught:
-        governor.failed(governor.acquire(), error)
-    assert (caught.value.exit_code, caught.value.outcome) == (75, "outage")
+    with pytest.raises(StopRun) as caught:
+        governor.record_failure(governor.acquire(), error)
+    assert (caught.value.exit_code, caught.value.cause) == (75, "outage")
 
 
 def test_two_failures_far_apart_are_no_outage():
-    """A model that is rarely asked must not end the run."""
+    """Failures of a model with few requests must not stop the run."""
     clock = Clock()
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
     for clock.now in (0, 1200, 2400):
-        governor.failed(governor.acquire(), error)
+        governor.record_failure(governor.acquire(), error)
 
 
 def test_attempts_in_an_outage_do_not_count_against_their_row():
-    """The first few do: whether it is an outage is not known yet."""
+    """The first few do: it may not be an outage yet."""
     clock = Clock()
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
-    exempt = []
+    causes = []
     for _ in range(12):
-        exempt.append(governor.failed(governor.acquire(), error))
+        causes.append(governor.record_failure(governor.acquire(), error))
         clock.now += 40
-    assert exempt[0] is False
-    assert exempt[-1] is True
+    assert causes[0] is FailureCause.REQUEST
+    assert causes[-1] is FailureCause.OUTAGE
 
 
 def test_a_success_ends_the_outage():
-    """The count of failures begins anew."""
+    """The count of failures starts again at 0."""
     clock = Clock()
     governor = _governor(clock, outage_limit=50.0)
     error = Transient("overloaded", kind="overloaded")
     for _ in range(5):
-        governor.failed(governor.acquire(), error)
+        governor.record_failure(governor.acquire(), error)
         clock.now += 40
-        governor.succeeded(governor.acquire())
+        governor.record_success(governor.acquire())
+
+
+def test_waiting_threads_sleep():
+    """They do not watch the clock all the time, and start when the pause is over."""
+    calls = []
+
+    def clock():
+        calls.append(1)
+        return time.monotonic()
+
+    governor = _governor(clock)
+    governor.record_failure(governor.acquire(), RateLimited("over", kind="quota_minute", retry_after=0.1))
+    began = time.monotonic()
+    governor.acquire()
+    assert time.monotonic() - began >= 0.09
+    assert len(calls) < 20
+
+
+@pytest.mark.parametrize("report", ["success", "failure", "cancellation"])
+def test_an_attempt_that_ends_makes_room_for_a_waiting_one(report):
+    """Whatever its end: the count of attempts in flight goes down, and a waiting thread starts at once."""
+    governor = _governor(time.monotonic, in_flight=1)
+    permit, started = governor.acquire(), []
+    waiter = threading.Thread(target=lambda: started.append(governor.acquire()))
+    waiter.start()
+    if report == "success":
+        governor.record_success(permit)
+    elif report == "failure":
+        governor.record_failure(permit, Transient("overloaded", kind="overloaded"))
+    else:
+        governor.record_cancellation()
+    waiter.join(5)
+    assert len(started) == 1
+    assert governor._pace._in_flight == 1

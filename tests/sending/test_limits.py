@@ -1,38 +1,38 @@
-"""What a run may spend: for its folder's life and for itself, with workers and without, and what is said then."""
+"""The limits of a folder and of a single run hold, with and without workers, and are named when they stop a run."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_dispatch import made_in_threads, many
 
 from imagen_batch.errors import Interrupted
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.stop import Stop
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.workers.allocation import Allocator, Limits
 from tests.support.factories import request
 from tests.support.runs import TODAY, prompts, run, write_csv
 from tests.support.shell import manifest
+from tests.support.workers import many, run_in_threads
 
-STEPS = st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "keep"]), st.booleans()))
+STEPS = st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "hold"]), st.booleans()))
 
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A service without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
 @given(folder=st.none() | st.floats(0, 5), run_=st.none() | st.floats(0, 5), before=st.floats(0, 3), attempts=STEPS)
 def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
-    """Whatever is settled, released or kept, and however many attempts are in flight together."""
+    """Whatever is settled, released or held, and however many attempts are in flight at once."""
     budget = Budget(max_cost=folder, max_cost_per_run=run_, max_images=None, spent=before)
     stop, held, charged = Stop(), [], 0.0
-    stop.interrupt(2)  # nobody waits
+    stop.interrupt(2)  # so that no reservation waits
     for price, end, at_once in attempts:
         try:
             reservation = budget.reserve(price, 1, stop=stop)
@@ -41,9 +41,9 @@ def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
         if reservation is not None:
             held.append((reservation, price, end))
         while held and not at_once:
-            one, usd, how = held.pop()
+            ended, usd, how = held.pop()
             charged += usd if how != "release" else 0.0
-            one.settle(usd, 1) if how == "settle" else getattr(one, how)()
+            ended.settle(usd, 1) if how == "settle" else getattr(ended, how)()
         out = charged + sum(usd for _, usd, _ in held)
         assert folder is None or out == 0 or before + out <= folder + 1e-6
         assert run_ is None or out <= run_ + 1e-6
@@ -58,14 +58,14 @@ def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
     ],
 )
 def test_the_limit_that_left_something_out_is_known(limits, which):
-    """It is said by name."""
+    """The budget remembers its name."""
     budget = Budget(**{"max_images": None, **limits})
     assert budget.reserve(0.5, 1, stop=Stop()) is None
     assert budget.limit == which
 
 
-def test_a_limit_for_each_run_lets_the_next_night_go_on(tmp_path, sim):
-    """That of the folder stops for good; code 6 and its name both times."""
+def test_the_next_run_continues_after_a_limit_per_run(tmp_path, sim):
+    """The folder's limit stops all runs; the exit code is 6, and the limit is named both times."""
     source = prompts(tmp_path, *"abcdef")
     typed = {"model": "imagen-4.0-generate-001", "max_cost_per_run": 0.09, "max_cost": 0.21}
     for made, option in ((2, "--max-cost-per-run 0.09"), (4, "--max-cost-per-run 0.09"), (5, "--max-cost 0.21")):
@@ -76,8 +76,8 @@ def test_a_limit_for_each_run_lets_the_next_night_go_on(tmp_path, sim):
     assert run(source, sim, **typed).summary.counts["ok"] == 5
 
 
-def test_a_lost_reply_that_can_not_be_paid_again_is_told_with_the_budget(tmp_path):
-    """Code 6; the error stays what it was, and the possible charge is counted."""
+def test_a_lost_reply_that_can_not_be_paid_for_again_is_reported_with_the_budget(tmp_path):
+    """The exit code is 6, the error is kept, and the possible charge is counted."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model="imagen-4.0-generate-001", max_cost=0.05)
     assert ran.summary.exit_code == 6
@@ -92,8 +92,8 @@ def test_a_lost_reply_that_can_not_be_paid_again_is_told_with_the_budget(tmp_pat
     assert following.command.endswith("--max-cost 0.08")
 
 
-def test_a_failed_attempt_without_a_charge_keeps_its_error_too(tmp_path, sim):
-    """The money went to another row in between."""
+def test_a_failed_attempt_without_a_charge_keeps_its_error(tmp_path, sim):
+    """Another row has used the money in the meantime."""
     source = prompts(tmp_path, "one [[sim:overloaded_503]]", "two")
     ran = run(source, sim, model="imagen-4.0-generate-001", max_cost=0.05, wait_initial=0.2, concurrency=2)
     first, second = ran.rows
@@ -103,20 +103,20 @@ def test_a_failed_attempt_without_a_charge_keeps_its_error_too(tmp_path, sim):
 
 
 def test_an_interrupted_retry_keeps_its_error(tmp_path):
-    """The reply was lost before the signal came: that is what is told."""
+    """The reply was lost before the signal came, so the lost reply is reported."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
         settings = {"prompts": str(prompts(tmp_path, "one")), "out": str(tmp_path / "out"), "provider": "simulator"}
         settings |= {"base_url": sim.url, "wait_initial": 30.0}
-        with open_run(make_plan(validated(settings), today=TODAY), env={}) as opened:
-            back = opened.context.ledger.back
+        with open_run(make_plan(make_settings(settings), today=TODAY), env={}) as opened:
+            record_ended = opened.context.ledger.record_ended
 
-            def told(*given, **named):
-                back(*given, **named)
+            def record_and_interrupt(*args, **named):
+                record_ended(*args, **named)
                 opened.stop.interrupt(2)
 
-            opened.context.ledger.back = told
+            opened.context.ledger.record_ended = record_and_interrupt
             for shard in opened.shards():
-                opened.make(shard)
+                opened.generate_shard(shard)
             summary = opened.finish()
     (row,) = manifest(tmp_path / "out")
     assert summary.exit_code == 130
@@ -126,34 +126,34 @@ def test_an_interrupted_retry_keeps_its_error(tmp_path):
 
 @pytest.mark.parametrize("limits", [{"max_cost_per_run": 0.31}, {"max_cost_per_run": 0.31, "max_cost": 9.0}])
 def test_workers_keep_to_the_limit_of_the_run(tmp_path, sim, limits):
-    """And the next run has it anew."""
+    """The next run has the whole limit again."""
     source = many(tmp_path)
     for made in (10, 20, 23):
-        ran = made_in_threads(source, sim, slots=3, price=0.03, **limits)
+        ran = run_in_threads(source, sim, slots=3, price=0.03, **limits)
         assert ran.statuses.count("ok") == sim.bill.total == made
         assert ran.summary.exit_code == (0 if made == 23 else 6)
         assert made == 23 or "--max-cost-per-run 0.31" in ran.summary.stopped_by
 
 
-def test_workers_say_which_limit_stopped_them(tmp_path, sim):
-    """The narrower one, as it was when the run began."""
+def test_the_limit_that_stopped_workers_is_named(tmp_path, sim):
+    """It is the lower one, as it was when the run began."""
     source = many(tmp_path)
-    ran = made_in_threads(source, sim, slots=3, price=0.03, max_cost=0.31, max_cost_per_run=9.0)
+    ran = run_in_threads(source, sim, slots=3, price=0.03, max_cost=0.31, max_cost_per_run=9.0)
     assert "--max-cost 0.31" in ran.summary.stopped_by
-    ran = made_in_threads(source, sim, slots=3, max_images=12)
+    ran = run_in_threads(source, sim, slots=3, max_images=12)
     assert "--max-images 12" in ran.summary.stopped_by
 
 
-def test_what_does_not_fit_is_named_by_its_kind():
-    """A shard is left out by money or by images."""
+def test_the_exceeded_limit_of_a_shard_is_known():
+    """A shard exceeds the limit in USD, the one in images, or neither."""
     shard = [request(1, price=0.04)]
-    assert Allocator(Limits(usd=0.01), at_once=1).lacking(shard) == "usd"
-    assert Allocator(Limits(pictures=0), at_once=1).lacking(shard) == "pictures"
-    assert Allocator(Limits(usd=1.0, pictures=1), at_once=1).lacking(shard) is None
+    assert Allocator(Limits(usd=0.01), at_once=1).exceeded_limit(shard) == "usd"
+    assert Allocator(Limits(images=0), at_once=1).exceeded_limit(shard) == "images"
+    assert Allocator(Limits(usd=1.0, images=1), at_once=1).exceeded_limit(shard) is None
 
 
-def test_the_limit_of_a_run_is_a_setting_of_every_kind(shell, tmp_path, sim):
-    """Command line, environment and file."""
+def test_the_limit_per_run_can_be_set_in_every_way(shell, tmp_path, sim):
+    """On the command line, in the environment and in the file."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": text} for text in "abcdef"])
     typed = ["run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
     typed += ["--model", "imagen-4.0-generate-001"]

@@ -1,17 +1,17 @@
-"""The pace follows what the service says. A simulated day runs in a second."""
+"""The pace follows the service's answers. A simulated day runs in a second."""
 
 import heapq
 import random
 
 import pytest
 
-from imagen_batch.sending.pace import Pace
+from imagen_batch.sending.pace import Pace, Permit
 
-REFUSED_S = 0.1  # a refusal comes quickly
+REFUSED_S = 0.1  # latency of a refusal
 
 
 class Bucket:
-    """A service that admits `rate` attempts a second with a burst, and can change its mind."""
+    """A service that admits `rate` attempts per second after a burst. The rate can be changed."""
 
     def __init__(self, rate, burst, *, names_limit):
         self.rate, self.burst, self.names_limit = rate, burst, names_limit
@@ -28,13 +28,13 @@ class Bucket:
 
     @property
     def says(self):
-        """What a refusal tells."""
+        """The hints in a refusal."""
         limit = self.rate * 60 if self.names_limit else None
         return {"retry_after": (1 - self._level) / self.rate, "per_minute": limit}
 
 
 def drive(pace, bucket, *, requests, latency=0.2, change=None):
-    """Play `requests` through `pace`; returns seconds taken and refusals."""
+    """Simulate `requests` with `pace`. Returns the seconds taken and the number of refusals."""
     now, left, refused, in_flight = 0.0, requests, 0, []
     while left or in_flight:
         wait = pace.wait(now)
@@ -48,10 +48,10 @@ def drive(pace, bucket, *, requests, latency=0.2, change=None):
         while in_flight and in_flight[0][0] <= now:
             _, _, admitted, permit = heapq.heappop(in_flight)
             if admitted:
-                pace.succeeded(permit, now)
+                pace.record_success(permit, now)
             else:
                 refused, left = refused + 1, left + 1
-                pace.limited(permit, now, **bucket.says)
+                pace.record_limit(permit, now, **bucket.says)
         if change and left < requests / 2:
             change()
             change = None
@@ -59,7 +59,7 @@ def drive(pace, bucket, *, requests, latency=0.2, change=None):
 
 
 def test_a_given_rate_is_kept_without_a_refusal():
-    """2,000 requests at 20 a second use 98 % of what the service allows."""
+    """2,000 requests at 20 per second use 98 % of what the service allows."""
     seconds, refused = drive(Pace(per_minute=1200, in_flight=64), Bucket(20, 20, names_limit=True), requests=2000)
     assert refused == 0
     assert (2000 - 20) / 20 / seconds >= 0.98
@@ -67,7 +67,7 @@ def test_a_given_rate_is_kept_without_a_refusal():
 
 @pytest.mark.parametrize("names_limit", [True, False])
 def test_an_unknown_rate_is_found(names_limit):
-    """Few refusals, and at least 95 % of the quota used."""
+    """There are few refusals, and at least 95 % of the quota is used."""
     bucket = Bucket(20, 20, names_limit=names_limit)
     seconds, refused = drive(Pace(per_minute=None, in_flight=64), bucket, requests=2000)
     assert refused <= 0.02 * (2000 + refused)
@@ -76,7 +76,7 @@ def test_an_unknown_rate_is_found(names_limit):
 
 @pytest.mark.parametrize("names_limit", [True, False])
 def test_a_limit_that_halves_midway_is_followed(names_limit):
-    """The second half goes at the new pace."""
+    """The second half runs at the new rate."""
     bucket = Bucket(20, 20, names_limit=names_limit)
 
     def halve():
@@ -88,21 +88,21 @@ def test_a_limit_that_halves_midway_is_followed(names_limit):
 
 
 def test_images_per_minute_count_where_a_request_makes_several():
-    """Four pictures a call at sixty pictures a minute are a call every four seconds."""
+    """Four images per call at sixty images per minute are a call every four seconds."""
     pace = Pace(per_minute=None, in_flight=8, images_per_minute=60)
     starts, now = [], 0.0
     for _ in range(4):
         now += max(0.0, pace.wait(now))
         permit = pace.start(now, images=4)
         starts.append(now)
-        pace.succeeded(permit, now)
+        pace.record_success(permit, now)
     assert starts[1:] == pytest.approx([starts[1] + 4 * step for step in range(3)])
     assert starts[-1] >= 4 * 2
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(2, 2), (20, 60), (1, 10)])
 def test_small_and_large_bursts_are_found_too(rate, burst):
-    """Few refusals, whatever was saved up."""
+    """There are few refusals, however large the burst."""
     bucket = Bucket(rate, burst, names_limit=False)
     seconds, refused = drive(Pace(per_minute=None, in_flight=64), bucket, requests=600)
     assert refused <= 0.06 * (600 + refused)
@@ -110,50 +110,50 @@ def test_small_and_large_bursts_are_found_too(rate, burst):
 
 
 @pytest.mark.parametrize("given", [1200, None])
-def test_refusals_that_come_at_any_rate_do_not_wear_the_pace_down(given):
-    """A quota that others use, too, refuses one of a thousand, whatever the pace: more than half of it is used."""
+def test_refusals_that_do_not_depend_on_the_rate_do_not_reduce_it_forever(given):
+    """A shared quota refuses one attempt in a thousand at any rate; more than half of it is used."""
 
-    class Moody(Bucket):
-        """Refuses one now and then, and names no limit."""
+    class Shared(Bucket):
+        """Refuses an attempt now and then, and names no limit."""
 
         def admits(self, now):
-            return super().admits(now) and moods.random() > 0.001
+            return super().admits(now) and dice.random() > 0.001
 
         @property
         def says(self):
             return {"retry_after": 1.0, "per_minute": None}
 
-    moods = random.Random(1)
-    seconds, _ = drive(Pace(per_minute=given, in_flight=64), Moody(20, 20, names_limit=False), requests=40_000)
+    dice = random.Random(1)
+    seconds, _ = drive(Pace(per_minute=given, in_flight=64), Shared(20, 20, names_limit=False), requests=40_000)
     assert 40_000 / 20 / seconds >= 0.55
 
 
-def test_a_refusal_before_anything_was_let_in_sets_no_rate():
-    """There is nothing to measure: a pause, fewer at once, and on."""
+def test_a_refusal_of_the_first_attempt_sets_no_rate():
+    """There is nothing to measure: there is a pause, and fewer attempts at once."""
     pace = Pace(per_minute=None, in_flight=64)
-    pace.limited(pace.start(0.0), 0.1, retry_after=None, per_minute=None)
+    pace.record_limit(pace.start(0.0), 0.1, retry_after=None, per_minute=None)
     assert pace.per_minute is None
     assert 0 < pace.wait(0.1) <= 1
 
 
 def test_refusals_of_one_burst_count_once():
-    """Attempts that were under way when the first refusal came are no new evidence."""
+    """Attempts that were in flight when the first refusal came are no new evidence."""
     pace = Pace(per_minute=6000, in_flight=10)
     permits = [pace.start(0.0) for _ in range(10)]
     for permit in permits:
-        pace.limited(permit, 1.0, retry_after=None, per_minute=None)
+        pace.record_limit(permit, 1.0, retry_after=None, per_minute=None)
     assert pace.per_minute == pytest.approx(6000 * 0.75)
 
 
-def test_a_refusal_holds_everyone():
-    """Nobody starts before the service's own hint is over."""
+def test_a_refusal_delays_all_attempts():
+    """None starts before the pause that the service asked for is over."""
     pace = Pace(per_minute=None, in_flight=10)
-    pace.limited(pace.start(0.0), 1.0, retry_after=34.0, per_minute=None)
+    pace.record_limit(pace.start(0.0), 1.0, retry_after=34.0, per_minute=None)
     assert pace.wait(1.0) == pytest.approx(34.0)
 
 
 def test_the_first_attempts_are_few():
-    """No rate is assumed: a few replies come before many attempts."""
+    """No rate is assumed: there are replies before there are many attempts."""
     pace = Pace(per_minute=None, in_flight=64)
     started = 0
     while pace.wait(0.0) <= 0:
@@ -163,16 +163,83 @@ def test_the_first_attempts_are_few():
 
 
 def test_an_outage_is_probed_one_by_one():
-    """After many failures without a success one attempt at a time goes out, after a pause."""
+    """After many failures without a success, one attempt at a time starts, after a pause."""
     pace = Pace(per_minute=None, in_flight=64)
     for _ in range(20):
         pace.start(0.0)
-        pace.failed(1.0)
+        pace.record_failure(1.0)
     assert pace.outage
     wait = pace.wait(1.0)
     assert 0 < wait <= 60
     probe = pace.start(1.0 + wait)
     assert pace.wait(1.0 + wait) == float("inf")
-    pace.succeeded(probe, 100.0)
+    pace.record_success(probe, 100.0)
     assert not pace.outage
     assert pace.failing_for(100.0) == 0
+
+
+def test_images_per_minute_alone_are_divided_by_share():
+    """Without a rate in requests there is nothing else to divide."""
+    pace = Pace(per_minute=None, in_flight=8, images_per_minute=60)
+    for now, share, seconds in ((1e6, 0.5, 4.0), (2e6, 0.25, 8.0), (3e6, 1.0, 2.0)):
+        pace.resize(share)
+        assert pace.per_minute is None
+        before = 0.0
+        for _ in range(4):
+            before = pace.wait(now)
+            pace.start(now, images=2)
+            pace.record_cancellation()
+        assert pace.wait(now) - before == pytest.approx(seconds)
+
+
+def _window(pace, latency, *, now=1.0):
+    """How many attempts may be in flight after one more reply."""
+    pace._in_flight += 1
+    permit = Permit(0, now - latency, 1)
+    pace.record_success(permit, now)
+    return pace._window
+
+
+def test_attempts_in_flight_grow_quickly_at_first():
+    """Three for each reply up to sixteen; from there on, one for a slow reply and a half for a fast one."""
+    pace = Pace(per_minute=None, in_flight=64)
+    assert [_window(pace, 0.2) for _ in range(5)] == [7.0, 10.0, 13.0, 16.0, 16.5]
+    assert _window(pace, 0.9) == 17.0
+    assert _window(pace, 1.0) == 18.0
+    assert _window(Pace(per_minute=None, in_flight=5), 0.2) == 5.0
+
+
+def test_failures_are_timed_from_the_first_one():
+    """A success ends them."""
+    pace = Pace(per_minute=None, in_flight=8)
+    assert pace.failing_for(5.0) == 0.0
+    for now in (10.0, 20.0):
+        pace.start(now)
+        pace.record_failure(now)
+    assert pace.failing_for(25.0) == 15.0
+    permit = pace.start(30.0)
+    pace.record_success(permit, 30.0)
+    assert pace.failing_for(35.0) == 0.0
+
+
+def test_a_slowed_pace_creeps_up_once_a_second_and_not_beyond_the_given_rate():
+    """By five percent until a second refusal has confirmed the limit."""
+    pace = Pace(per_minute=600, in_flight=8)
+    pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=None)
+    assert pace.per_minute == pytest.approx(450)
+    for now, expected in ((0.5, 450), (1.0, 472.5), (1.5, 472.5), (2.0, 496.125), (3.0, 520.93), (9.0, 546.98)):
+        pace.record_success(pace.start(now), now)
+        assert pace.per_minute == pytest.approx(expected, rel=1e-4)
+    for now in range(20, 40):
+        pace.record_success(pace.start(float(now)), float(now))
+    assert pace.per_minute == pytest.approx(600)
+
+
+def test_pauses_between_refusals_double_up_to_a_minute():
+    """Where the service gives no hint."""
+    pace, now, pauses = Pace(per_minute=None, in_flight=8), 0.0, []
+    for _ in range(8):
+        pace.record_limit(pace.start(now), now, retry_after=None, per_minute=None)
+        pauses.append(pace.wait(now))
+        now += 1000.0
+    assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60])

@@ -1,4 +1,4 @@
-"""What came whole but is not accepted: read where it can be, kept where it was paid for, bought twice at most."""
+"""Images in unusual forms are read where possible; unusable ones are quarantined and paid for twice at most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.images.validate import validate
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.plan import make_plan
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.images import chunk
 from tests.support.rare_images import HEIC
@@ -46,7 +46,7 @@ FORMATS = {
 
 
 def rule(fault: str, *, times: int | None = None, **options: Any) -> dict[str, Any]:
-    """A fault that befalls every prompt."""
+    """A fault that affects every prompt."""
     return {"match": "*", "fault": fault, "options": options} | ({} if times is None else {"times": times})
 
 
@@ -62,13 +62,13 @@ def backs(ran: Ran) -> list[dict[str, Any]]:
 
 
 def spent(ran: Ran) -> float:
-    return read_history(ran.folder / ".imagen-batch" / "ledger").money.spent
+    return read_history(ran.folder / ".imagen-batch" / "ledger").known_cost.spent
 
 
 @pytest.mark.parametrize("model", MODELS.values())
 @pytest.mark.parametrize("fault", READABLE)
 def test_good_images_in_an_unusual_form_are_bought_once(tmp_path: Path, fault: str, model: str) -> None:
-    """The bytes are exactly those that were drawn."""
+    """The bytes are exactly those that the service generated."""
     with Simulator(faults=[rule(fault)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=model)
         assert ran.statuses == ["ok"]
@@ -93,7 +93,7 @@ def test_a_whole_image_of_a_rare_format_is_kept_as_what_it_is(tmp_path: Path, fo
 
 
 @pytest.mark.parametrize("form", ["gif", "avif", "webp"])
-def test_a_type_that_the_service_misstated_is_told(tmp_path: Path, form: str) -> None:
+def test_a_type_that_the_service_misstated_is_reported(tmp_path: Path, form: str) -> None:
     """The image is kept; the row is ok and says what the service said."""
     with Simulator(faults=[rule("other_format", format=form, lie=True)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
@@ -106,7 +106,7 @@ def test_a_type_that_the_service_misstated_is_told(tmp_path: Path, form: str) ->
 @pytest.mark.parametrize("model", MODELS.values())
 @pytest.mark.parametrize("fault", ["bad_base64", "half_picture", "unknown_type", "cut_json"])
 def test_the_same_damage_is_not_bought_more_than_twice(tmp_path: Path, fault: str, model: str) -> None:
-    """Once more may cure an accident, a third time would only cost."""
+    """A second purchase may fix a transfer problem; a third one would only cost money."""
     with Simulator(faults=[rule(fault)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=model, max_attempts=5)
         assert ran.statuses == ["failed"]
@@ -118,8 +118,8 @@ def test_the_same_damage_is_not_bought_more_than_twice(tmp_path: Path, fault: st
 
 
 @pytest.mark.parametrize("fault", ["half_picture", "unknown_type"])
-def test_bytes_that_are_no_whole_image_are_kept_aside(tmp_path: Path, fault: str) -> None:
-    """In quarantine, told by the row, and in no table as an image."""
+def test_bytes_that_are_not_a_whole_image_are_quarantined(tmp_path: Path, fault: str) -> None:
+    """The row names the file, and no table lists it as an image."""
     with Simulator(faults=[rule(fault)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         files = quarantined(ran)
@@ -130,7 +130,7 @@ def test_bytes_that_are_no_whole_image_are_kept_aside(tmp_path: Path, fault: str
 
 
 def test_what_damaged_images_cost_is_counted_from_their_usage(tmp_path: Path) -> None:
-    """Both attempts brought their usage: both are known costs, and none counts as lost."""
+    """Both attempts reported their usage: both costs are known, and none counts as lost."""
     with Simulator(faults=[rule("bad_base64")]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         (back,) = backs(ran)
@@ -139,12 +139,12 @@ def test_what_damaged_images_cost_is_counted_from_their_usage(tmp_path: Path) ->
         (row,) = ran.rows
         assert (row["cost_is"], row["cost_usd"]) == ("exact", pytest.approx(2 * back["usd"]))
         assert spent(ran) == pytest.approx(2 * back["usd"])
-        assert (ran.summary.cost_low_usd, ran.summary.lost) == (pytest.approx(spent(ran), abs=1e-4), 0)
+        assert (ran.summary.cost_low_usd, ran.summary.lost_attempts) == (pytest.approx(spent(ran), abs=1e-4), 0)
         assert ran.summary.cost_high_usd == pytest.approx(ran.summary.cost_low_usd)
 
 
-def test_damage_that_a_second_purchase_cures_is_counted_as_well(tmp_path: Path) -> None:
-    """The row is ok, the run cost two images, and the wall knows of both."""
+def test_damage_that_a_second_purchase_fixes_is_counted_as_well(tmp_path: Path) -> None:
+    """The row is ok, the run cost two images, and the limits count both."""
     with Simulator(faults=[rule("half_picture", times=1)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         assert ran.statuses == ["ok"]
@@ -157,14 +157,14 @@ def test_damage_that_a_second_purchase_cures_is_counted_as_well(tmp_path: Path) 
 
 
 def test_damaged_images_without_usage_are_counted_at_their_list_price(tmp_path: Path) -> None:
-    """Imagen counts no tokens: an estimate, not nothing."""
+    """Imagen reports no tokens: the cost is an estimate, not 0."""
     with Simulator(faults=[rule("half_picture")]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN)
         assert spent(ran) == pytest.approx(0.08)
         assert (ran.rows[0]["cost_usd"], ran.rows[0]["cost_is"]) == (0.08, "estimate")
 
 
-def test_an_unknown_cost_is_not_shown_as_nothing(tmp_path: Path) -> None:
+def test_an_unknown_cost_is_not_shown_as_zero(tmp_path: Path) -> None:
     """Where no price is known, damaged images make the sum unknown."""
     with Simulator(faults=[rule("half_picture")], models=["sim-new"]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model="sim-new", dialect="predict")
@@ -173,7 +173,7 @@ def test_an_unknown_cost_is_not_shown_as_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lost_reply_before_another_error_leaves_the_cost_unknown(tmp_path: Path) -> None:
-    """The last attempt cost nothing for sure; the one before it perhaps did."""
+    """The last attempt certainly cost nothing; the one before it may have been charged."""
     faults = [rule("reset_midway", times=1), rule("internal_500")]
     with Simulator(faults=faults) as sim:
         ran = run(prompts(tmp_path, "one"), sim, max_attempts=2)
@@ -181,40 +181,42 @@ def test_a_lost_reply_before_another_error_leaves_the_cost_unknown(tmp_path: Pat
         assert (ran.rows[0]["cost_usd"], ran.rows[0]["cost_is"]) == (None, "unknown")
 
 
-def samples_asked(sim: Simulator) -> list[int]:
+def requested_samples(sim: Simulator) -> list[int]:
     return [json.loads(request.body)["parameters"]["sampleCount"] for request in sim.requests]
 
 
 @pytest.mark.parametrize("sample", [1, 3, 4])
-def test_a_damaged_image_among_good_ones_is_asked_for_alone(tmp_path: Path, sample: int) -> None:
-    """Requests for 4 and 1; the three good ones are paid for once."""
+def test_a_damaged_image_among_good_ones_is_requested_alone(tmp_path: Path, sample: int) -> None:
+    """The requests are for 4 and 1 images, the bill is 5; the three good ones are paid for once."""
     with Simulator(faults=[rule("half_of_one", times=1, sample=sample)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
         assert ran.statuses == ["ok"] * 4
-        assert samples_asked(sim) == [4, 1]
+        assert requested_samples(sim) == [4, 1]
+        assert sim.bill.total == 5
+        assert spent(ran) == pytest.approx(5 * 0.04)
         assert sim.requests[1].headers["x-imagen-batch-sample"] == str(sample)
         assert len({row["sha256"] for row in ran.rows}) == 4
 
 
 def test_a_damaged_image_among_good_ones_is_bought_twice_at_most(tmp_path: Path) -> None:
-    """The purchase among the four counts as the first."""
+    """The purchase among the four counts as the first one."""
     with Simulator(faults=[rule("half_of_one", sample=2)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
         assert ran.statuses == ["ok", "failed", "ok", "ok"]
-        assert samples_asked(sim) == [4, 1]
+        assert requested_samples(sim) == [4, 1]
         assert spent(ran) == pytest.approx(5 * 0.04)
         assert sum(row["cost_usd"] for row in ran.rows) == pytest.approx(5 * 0.04)
 
 
-def test_a_refusal_beside_a_damaged_image_is_not_asked_for_again(tmp_path: Path) -> None:
-    """The refused samples are settled; the damaged one is asked for alone."""
+def test_a_refusal_beside_a_damaged_image_is_not_requested_again(tmp_path: Path) -> None:
+    """The refused samples have their result; the damaged one is requested alone."""
     with Simulator(faults=[rule("half_of_one", times=1, sample=1)]) as sim:
         ran = run(prompts(tmp_path, "one [[sim:partial 3*1]]"), sim, model=IMAGEN, samples=4)
         assert sorted(ran.statuses) == ["filtered", "filtered", "filtered", "ok"]
 
 
 def png(*, width: int = 8, height: int = 8, color: str = "red") -> bytes:
-    """A PNG; sides that differ from 8 are a claim in its header, with a checksum that agrees."""
+    """A PNG of 8 x 8 pixels. The header may claim another size, with a matching checksum."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8), color).save(file, "PNG")
     data = file.getvalue()
@@ -236,8 +238,8 @@ UNACCEPTED = {
 
 
 @pytest.mark.parametrize("name", UNACCEPTED)
-def test_what_no_format_of_ours_holds_is_kept_byte_for_byte_and_bought_twice(tmp_path: Path, name: str) -> None:
-    """Nothing crashes, nothing is thrown away, and both costs are known."""
+def test_data_of_no_accepted_format_is_kept_byte_for_byte_and_paid_for_twice(tmp_path: Path, name: str) -> None:
+    """Nothing crashes, nothing is discarded, and both costs are known."""
     data, kind = UNACCEPTED[name]
     with answering(gemini_reply(data)) as server:
         ran = run_against(server, tmp_path)
@@ -248,8 +250,8 @@ def test_what_no_format_of_ours_holds_is_kept_byte_for_byte_and_bought_twice(tmp
         assert spent(ran) == pytest.approx(2 * (1120 * 30 + 2 * 1.5) / 1e6)
 
 
-def test_a_whole_image_before_a_damaged_one_is_taken(tmp_path: Path) -> None:
-    """Two came where one was asked for: the sound one is not paid for again."""
+def test_a_whole_image_before_a_damaged_one_is_used(tmp_path: Path) -> None:
+    """Two came where one was requested: the sound one is not paid for again."""
     with answering(gemini_reply(png(), png(color="blue")[:-9])) as server:
         ran = run_against(server, tmp_path)
         assert (ran.statuses, len(server.requests)) == (["ok"], 1)
@@ -264,7 +266,7 @@ def test_a_surplus_image_stands_in_for_a_damaged_one(tmp_path: Path) -> None:
         assert {ran.picture(row) for row in ran.rows} == {png(), png(color="blue")}
 
 
-def test_surplus_images_are_kept_aside(tmp_path: Path) -> None:
+def test_surplus_images_are_quarantined(tmp_path: Path) -> None:
     """They were paid for as well."""
     with answering(gemini_reply(png(color="green"), png())) as server:
         ran = run_against(server, tmp_path)
@@ -281,23 +283,23 @@ def test_a_heic_is_kept_as_what_it_is(tmp_path: Path) -> None:
         assert row["file"].endswith(".heic")
 
 
-def test_damage_that_is_held_is_not_bought_again(tmp_path: Path) -> None:
-    """`--on-unknown hold` sends nothing twice that may have been charged."""
+def test_damage_is_not_paid_for_again_with_on_unknown_hold(tmp_path: Path) -> None:
+    """Nothing that may have been charged is sent twice."""
     with answering(gemini_reply(png()[:-9])) as server:
         assert run_against(server, tmp_path, on_unknown="hold").statuses == ["failed"]
         assert len(server.requests) == 1
 
 
-def test_different_damages_are_different_accidents(tmp_path: Path) -> None:
-    """Each kind may come once, within the attempts that there are."""
+def test_each_kind_of_damage_is_counted_separately(tmp_path: Path) -> None:
+    """Each kind may occur once, within the maximum number of attempts."""
     bodies = (gemini_reply(png()[:-9]), gemini_reply(b"???"), b'{"cand', gemini_reply(png()))
     with answering(*bodies) as server:
         ran = run_against(server, tmp_path)
         assert (ran.statuses, len(server.requests)) == (["ok"], 4)
 
 
-def test_a_run_that_gets_nothing_but_damage_stops(tmp_path: Path) -> None:
-    """A service that answers every row with rubbish is an outage: it must not be paid for all of them."""
+def test_a_run_that_receives_only_damaged_images_stops(tmp_path: Path) -> None:
+    """A service that sends only garbage has an outage: the other rows must not be paid for."""
     with answering(gemini_reply(b"rubbish")) as server:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(60)))
         ran = run(source, None, base_url=server.url, outage_limit=0.01, concurrency=1)
@@ -306,20 +308,21 @@ def test_a_run_that_gets_nothing_but_damage_stops(tmp_path: Path) -> None:
 
 
 def test_a_folder_keeps_its_keys_when_it_moves_between_hosts(tmp_path: Path) -> None:
-    """`store` is left out on Vertex and `labels` off it; neither makes another row of a row."""
+    """`store` is not sent to Vertex, and `labels` only to Vertex; neither changes a row's key."""
     rows = []
     for provider, extra in (("gemini", {}), ("vertex", {"project": "p"})):
         chosen = {"parameters": {"store": False, "labels": {"team": "art"}}, "provider": provider, **extra}
         plan = make_plan(
-            validated({"prompts": str(prompts(tmp_path, "one")), "out": str(tmp_path / "o"), **chosen}), today=TODAY
+            make_settings({"prompts": str(prompts(tmp_path, "one")), "out": str(tmp_path / "o"), **chosen}),
+            today=TODAY,
         )
-        rows.append([base for base, _ in plan.asked])
+        rows.append([base for base, _ in plan.index])
     assert rows[0] == rows[1]
 
 
 @pytest.mark.parametrize("form", ["gif", "avif", "tiff", "bmp", "jpeg2000"])
 def test_an_audit_finds_nothing_wrong_with_a_rare_format(tmp_path: Path, form: str) -> None:
-    """Extension, type and bytes agree; what is in quarantine is no stray."""
+    """Extension, type and bytes agree; a file in quarantine is not an untracked file."""
     faults = [rule("half_picture", times=1), rule("other_format", format=form)]
     with Simulator(faults=faults) as sim:
         ran = run(prompts(tmp_path, "one"), sim)

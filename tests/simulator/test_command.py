@@ -1,4 +1,4 @@
-"""Does the simulator as a process come up, say where, and go when it should?"""
+"""The simulator runs as a process: it prints its address and exits when it should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does every fault happen as its row says, to whom and as often as asked?"""
+"""Every fault occurs as its row says, for the requested prompts and as often as requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are the pictures what was asked for: shape, type, the same again, and signed?"""
+"""Images have the requested shape and type, are reproducible and carry the stamp."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.simulator.api.catalogue import MODELS, Model
-from imagen_batch.simulator.api.requests import Order
+from imagen_batch.simulator.api.requests import ValidRequest
 from imagen_batch.simulator.pictures.drawing import draw
 from imagen_batch.simulator.pictures.lettering import fit, legible
 from tests.support.http import GEMINI, generate, predict
@@ -34,9 +34,9 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
-def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = "512") -> Order:
+def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = "512") -> ValidRequest:
     """A small picture."""
-    return Order("generateContent", model, prompt, ratio, size, mime_type=model.mime_type)
+    return ValidRequest("generateContent", model, prompt, ratio, size, mime_type=model.mime_type)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_every_shape_of_every_model_can_be_drawn() -> None:
     long = "A magnolia branch, " * 90
     for model in MODELS.values():
         for ratio, pixels in model.shapes.items():
-            order_1k = Order("generateContent", model, long, ratio, "1K", mime_type=model.mime_type)
+            order_1k = ValidRequest("generateContent", model, long, ratio, "1K", mime_type=model.mime_type)
             assert Image.open(io.BytesIO(draw(order_1k, 1))).size == pixels
 
 
@@ -122,7 +122,7 @@ def test_a_foreign_picture_has_no_stamp() -> None:
 def test_a_prompt_of_any_length_is_stamped_whole(mime_type: str) -> None:
     """Also one that takes several comments of a JPEG."""
     prompt = "日本語 " * 30_000
-    data = draw(Order("predict", MODEL, prompt, "1:1", "512", mime_type=mime_type), 1)
+    data = draw(ValidRequest("predict", MODEL, prompt, "1:1", "512", mime_type=mime_type), 1)
     assert read_stamp(data)["prompt"] == prompt
     opened(data)
 

@@ -1,4 +1,4 @@
-"""Does the account's limit hold, and does the refusal say the truth?"""
+"""Quotas are enforced, and refusals state the correct limit and wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the simulator answer as the services do: routes, credentials, replies, the bill?"""
+"""The simulator answers as the services do: routes, credentials, replies and the bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the door as narrow as the documentation says?"""
+"""The simulator rejects every request that the documentation does not allow."""
 
 from __future__ import annotations
 

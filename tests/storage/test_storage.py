@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.storage import Folder, open_storage, written_text
+from imagen_batch.storage import Folder, open_storage
 from imagen_batch.storage.lease import NAME, Lease
-from imagen_batch.storage.object_log import PartedLog, PartedLogs
+from imagen_batch.storage.object_log import ObjectLog, ObjectLogs
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def test_a_file_gets_another_name(storage):
 
 def test_a_file_appears_whole_or_not_at_all(storage):
     """An error in the middle leaves what was there, and no traces."""
-    with written_text(storage, "manifest.csv") as text:
-        text.write("für\r\n")
+    with storage.write("manifest.csv") as handle:
+        handle.write("für\r\n".encode())
     with pytest.raises(TypeError), storage.write("manifest.csv") as handle:
         handle.writelines([b"half", "not bytes"])
     assert storage.read("manifest.csv") == "für\r\n".encode()
@@ -148,7 +148,7 @@ def test_a_log_is_what_was_appended(storage):
     storage.logs("ledger")
     assert sorted(path.name for path in folder.glob("*.jsonl")) == ["1.jsonl", "2.jsonl"]
     assert (folder / "1.jsonl").read_bytes() == b"a\nc\nd\ne\n"
-    assert (open_storage(storage.place).logs("ledger") / "1.jsonl").read_bytes() == b"a\nc\nd\ne\n"
+    assert (open_storage(storage.location).logs("ledger") / "1.jsonl").read_bytes() == b"a\nc\nd\ne\n"
 
 
 def test_a_run_without_a_ledger_has_no_logs(storage):
@@ -159,12 +159,12 @@ def test_a_run_without_a_ledger_has_no_logs(storage):
 def test_a_lock_has_one_holder(storage):
     """The second one is told who it is; afterwards it is free."""
     assert not storage.is_locked()
-    with storage.locked():
+    with storage.hold_lock():
         assert storage.is_locked()
-        with pytest.raises(FolderBusy, match=rf"process {os.getpid()}"), open_storage(storage.place).locked():
+        with pytest.raises(FolderBusy, match=rf"process {os.getpid()}"), open_storage(storage.location).hold_lock():
             pass
     assert not storage.is_locked()
-    with storage.locked():
+    with storage.hold_lock():
         pass
 
 
@@ -188,8 +188,8 @@ def test_a_folder_without_hard_links_copies(tmp_path):
         ("s3://key:secret@bucket/run", "no user, password"),
         ("what://bucket/run", "known: "),
         ("http://bucket/run", "known: "),
-        ("s3://bucket/run[1]", "can stand in it"),
-        ("s3://bucket/run*", "can stand in it"),
+        ("s3://bucket/run[1]", "must not contain"),
+        ("s3://bucket/run*", "must not contain"),
     ],
 )
 def test_a_url_that_can_not_be_used_is_refused(url, said):
@@ -213,14 +213,14 @@ class Killed(Exception):
 def test_a_merge_that_fails_loses_and_doubles_nothing(tmp_path):
     """What was appended is stored, whatever becomes of the tidying up."""
     objects = Objects()
-    log = PartedLog(objects, "ledger/1.jsonl", merge_after=3)
+    log = ObjectLog(objects, "ledger/1.jsonl", merge_after=3)
     put = objects.put
     objects.put = lambda name, data: put(name, data) if name[-8:] == name[-17:-9] else _away()
     objects.remove_all = lambda _names: _away()
     for number in range(7):
         log.append(b"%d\n" % number)
     log.close()
-    assert _lines(PartedLogs(objects, "ledger", tmp_path)) == [b"%d" % number for number in range(7)]
+    assert _lines(ObjectLogs(objects, "ledger", tmp_path)) == [b"%d" % number for number in range(7)]
 
 
 def _away():
@@ -230,7 +230,7 @@ def _away():
 class Objects:
     """A store in memory that a test can have its process killed in."""
 
-    place = "s3://bucket/run"
+    location = "s3://bucket/run"
 
     def __init__(self):
         self.kept = {}
@@ -281,8 +281,8 @@ def test_a_log_in_parts_reads_the_same_whenever_it_is_killed(tmp_path_factory, a
     """Every append that returned is there once, in order; one that did not may be there."""
     objects = Objects()
     objects.until = until
-    log = PartedLog(objects, "ledger/1.jsonl", merge_after=merge_after)
-    logs = PartedLogs(objects, "ledger", tmp_path_factory.mktemp("logs"))
+    log = ObjectLog(objects, "ledger/1.jsonl", merge_after=merge_after)
+    logs = ObjectLogs(objects, "ledger", tmp_path_factory.mktemp("logs"))
     returned = 0
     try:
         for number in range(appends):
@@ -294,7 +294,7 @@ def test_a_log_in_parts_reads_the_same_whenever_it_is_killed(tmp_path_factory, a
     except Killed:
         pass
     objects.until = None
-    afresh = PartedLogs(objects, "ledger", tmp_path_factory.mktemp("logs"))
+    afresh = ObjectLogs(objects, "ledger", tmp_path_factory.mktemp("logs"))
     for read in (logs, afresh):
         lines = _lines(read)
         assert lines == [b"%d" % number for number in range(len(lines))]
@@ -302,14 +302,14 @@ def test_a_log_in_parts_reads_the_same_whenever_it_is_killed(tmp_path_factory, a
 
 
 def _lines(logs):
-    file = logs.refreshed() / "1.jsonl"
+    file = logs.refresh() / "1.jsonl"
     return file.read_bytes().splitlines() if file.exists() else []
 
 
 def test_a_long_log_becomes_few_objects():
     """A thousand appends are one, and what remains is one more."""
     objects = Objects()
-    log = PartedLog(objects, "ledger/1.jsonl", merge_after=100)
+    log = ObjectLog(objects, "ledger/1.jsonl", merge_after=100)
     for _ in range(1050):
         log.append(b"x\n")
     assert len(objects.kept) == 10 + 50
@@ -320,12 +320,12 @@ def test_a_long_log_becomes_few_objects():
 def test_a_part_that_is_missing_is_told(tmp_path):
     """The ledger is the truth about money: a hole in it is no small matter."""
     objects = Objects()
-    log = PartedLog(objects, "ledger/1.jsonl")
+    log = ObjectLog(objects, "ledger/1.jsonl")
     for _ in range(3):
         log.append(b"x\n")
     objects.remove("ledger/1.jsonl/00000002-00000002")
     with pytest.raises(OSError, match="00000002-00000002"):
-        PartedLogs(objects, "ledger", tmp_path).refreshed()
+        ObjectLogs(objects, "ledger", tmp_path).refresh()
 
 
 def _foreign(objects, **changes):
@@ -339,7 +339,7 @@ def test_a_lock_that_nobody_renews_is_taken_over():
     objects, slept = Objects(), []
     _foreign(objects)
     lease = Lease(objects, sleep=slept.append)
-    with lease.held():
+    with lease.hold():
         assert b"theirs" not in objects.kept[NAME]
     assert sum(slept) == 30 + 2
 
@@ -353,7 +353,7 @@ def test_of_two_that_find_a_lock_dead_one_gets_it():
         if seconds == 2:
             _foreign(objects, token="the other's")
 
-    with pytest.raises(FolderBusy, match="elsewhere"), Lease(objects, sleep=other_comes).held():
+    with pytest.raises(FolderBusy, match="elsewhere"), Lease(objects, sleep=other_comes).hold():
         pass
     assert b"the other's" in objects.kept[NAME]
 
@@ -364,7 +364,7 @@ def test_a_lock_that_is_renewed_is_left_alone():
     _foreign(objects)
     with (
         pytest.raises(FolderBusy, match="elsewhere"),
-        Lease(objects, sleep=lambda _: _foreign(objects, at=5.0)).held(),
+        Lease(objects, sleep=lambda _: _foreign(objects, at=5.0)).hold(),
     ):
         pass
     assert b"theirs" in objects.kept[NAME]
@@ -375,7 +375,7 @@ def test_a_lock_of_a_process_of_this_machine_that_is_gone_is_taken_over_at_once(
     objects, slept = Objects(), []
     where = Lease(objects)._note["where"]
     _foreign(objects, where=where, pid=dead_pid)
-    with Lease(objects, sleep=slept.append).held():
+    with Lease(objects, sleep=slept.append).hold():
         pass
     assert slept == [2]
 
@@ -385,7 +385,7 @@ def test_an_old_lock_of_a_number_that_another_process_has_now_is_taken_over():
     objects, slept = Objects(), []
     where = Lease(objects)._note["where"]
     _foreign(objects, where=where, pid=os.getpid())
-    with Lease(objects, sleep=slept.append).held():
+    with Lease(objects, sleep=slept.append).hold():
         pass
     assert sum(slept) == 30 + 2
 
@@ -409,7 +409,7 @@ def test_a_store_that_writes_over_what_is_taken_is_refused():
             return True
 
     objects = Careless()
-    with pytest.raises(SettingsInvalid, match="If-None-Match"), Lease(objects).held():
+    with pytest.raises(SettingsInvalid, match="If-None-Match"), Lease(objects).hold():
         pass
     assert objects.kept == {}
 
@@ -417,9 +417,9 @@ def test_a_store_that_writes_over_what_is_taken_is_refused():
 def test_whoever_lost_the_lock_writes_nothing_more(tmp_path):
     """Somebody else may be at work there."""
     storage = open_storage("memory://pictures/lost")
-    with storage.locked():
+    with storage.hold_lock():
         storage.put("a", b"one")
-        storage._lease._taken_away = "another run has taken the folder"
+        storage._lease._lost = "another run has taken the folder"
         for write in (storage.put, storage.create, storage.link):
             with pytest.raises(OSError, match="another run"):
                 write("a", "a" if write == storage.link else b"two")
@@ -454,12 +454,12 @@ def test_a_lock_that_was_not_renewed_in_time_is_lost_whatever_its_thread_does():
     now[0] = 150.0
     assert "in time" in lease.lost
     lease._renew()
-    assert b"124" not in objects.kept[NAME]
+    assert orjson.loads(objects.kept[NAME])["at"] != 124.0
 
 
 def test_a_store_that_does_not_let_go_of_the_lock_costs_no_run():
     """It is nobody's after a while."""
     objects = Objects()
-    with Lease(objects).held():
+    with Lease(objects).hold():
         objects.remove = lambda _name: (_ for _ in ()).throw(PermissionError("no right to delete"))
     assert NAME in objects.kept

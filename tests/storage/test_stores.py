@@ -1,4 +1,4 @@
-"""Stores differ in how they refuse; a refusal is understood whoever says it, and a wait is told."""
+"""A refusal is recognized in the form of every store, and a long wait is reported."""
 
 import orjson
 import pytest
@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.http_status import http_status, is_no_access
 from imagen_batch.storage.lease import NAME, Lease
-from imagen_batch.storage.object_store import Bucket, open_bucket
-from imagen_batch.storage.patience import may_pass, patiently
+from imagen_batch.storage.object_store import ObjectStore, open_object_store
+from imagen_batch.storage.retry import may_pass, retry_policy
 
 
 class Store:
@@ -57,10 +57,10 @@ def no_waiting(monkeypatch):
     def sleep(_seconds):
         raise AssertionError("waited for what does not pass")
 
-    monkeypatch.setattr("imagen_batch.storage.patience.time.sleep", sleep)
+    monkeypatch.setattr("imagen_batch.storage.retry.time.sleep", sleep)
     monkeypatch.setattr(
-        "imagen_batch.storage.object_store.patiently",
-        lambda place: patiently(place, sleep=sleep, tell=lambda _text: None),
+        "imagen_batch.storage.object_store.retry_policy",
+        lambda location: retry_policy(location, sleep=sleep, report=lambda _text: None),
     )
 
 
@@ -68,7 +68,7 @@ def no_waiting(monkeypatch):
 def test_any_412_says_that_the_name_is_taken():
     """At once, and what is there stays."""
     store = Store()
-    bucket = Bucket("s3://b/run", store, "b/run")
+    bucket = ObjectStore("s3://b/run", store, "b/run")
     assert bucket.create("a", b"one")
     assert not bucket.create("a", b"two")
     assert bucket.read("a") == b"one"
@@ -79,7 +79,7 @@ def test_any_412_says_that_the_name_is_taken():
 def test_a_conflict_is_looked_at_again_at_once():
     """Where nothing is there the write is repeated; where something is the name is taken."""
     store = Store(409, 409)
-    bucket = Bucket("s3://b/run", store, "b/run")
+    bucket = ObjectStore("s3://b/run", store, "b/run")
     assert bucket.create("a", b"one")
     assert store.asked == 3
     store.refusals = [409]
@@ -91,7 +91,7 @@ def test_a_conflict_is_looked_at_again_at_once():
 def test_the_lock_of_such_a_store_is_taken_and_given_back():
     """Found with SeaweedFS: the trial whether the store knows conditional writes took two minutes and failed."""
     store = Store()
-    with Lease(Bucket("s3://b/run", store, "b/run")).held():
+    with Lease(ObjectStore("s3://b/run", store, "b/run")).hold():
         assert list(store.kept) == [f"b/run/{NAME}"]
     assert store.kept == {}
 
@@ -99,7 +99,7 @@ def test_the_lock_of_such_a_store_is_taken_and_given_back():
 class Objects:
     """What a lease needs, with an error or two."""
 
-    place = "s3://b/run"
+    location = "s3://b/run"
 
     def __init__(self, **trouble):
         self.kept = {}
@@ -131,7 +131,7 @@ class Objects:
 def test_a_lock_that_was_only_half_taken_is_given_back(error):
     """An error or Ctrl-C between the first and the second write leaves none behind."""
     objects = Objects(create_2=error)
-    with pytest.raises(type(error)), Lease(objects).held():
+    with pytest.raises(type(error)), Lease(objects).hold():
         raise AssertionError("held it")
     assert objects.kept == {}
 
@@ -144,7 +144,7 @@ def test_a_lock_of_somebody_else_is_not_given_back():
     def interrupted(_seconds):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), Lease(objects, sleep=interrupted).held():
+    with pytest.raises(KeyboardInterrupt), Lease(objects, sleep=interrupted).hold():
         raise AssertionError("held it")
     assert b"theirs" in objects.kept[NAME]
 
@@ -152,7 +152,7 @@ def test_a_lock_of_somebody_else_is_not_given_back():
 def test_a_lock_whose_reply_was_lost_is_ours():
     """The library repeated the write and found its own: that is no other run."""
     objects = Objects(reply="lost")
-    with Lease(objects, sleep=lambda _seconds: None).held():
+    with Lease(objects, sleep=lambda _seconds: None).hold():
         assert NAME in objects.kept
     assert objects.kept == {}
 
@@ -162,7 +162,7 @@ def test_a_damaged_lock_is_taken_over_after_a_while(note):
     """Whatever stands in it."""
     objects, slept = Objects(), []
     objects.kept[NAME] = note
-    with Lease(objects, sleep=slept.append, tell=lambda _text: None).held():
+    with Lease(objects, sleep=slept.append, report=lambda _text: None).hold():
         assert b"token" in objects.kept[NAME]
     assert sum(slept) <= 32
 
@@ -171,7 +171,7 @@ def test_waiting_for_a_lock_is_told_after_five_seconds():
     """Once, with the holder and how long it may take."""
     objects, told = Objects(), []
     objects.kept[NAME] = orjson.dumps({"pid": 7, "host": "far", "where": "x", "token": "theirs", "at": 0})
-    with Lease(objects, sleep=lambda _seconds: None, tell=told.append).held():
+    with Lease(objects, sleep=lambda _seconds: None, report=told.append).hold():
         pass
     assert len(told) == 1
     assert "process 7 on far" in told[0]
@@ -190,7 +190,7 @@ def test_waiting_for_a_store_is_told_once_after_five_seconds(monkeypatch):
         raise OSError("503 SlowDown")
 
     with pytest.raises(OSError, match="SlowDown"):
-        patiently("s3://b/run", sleep=sleep, tell=told.append)(put)
+        retry_policy("s3://b/run", sleep=sleep, report=told.append)(put)
     assert now[0] == pytest.approx(120, abs=15)
     assert len(told) == 1
     assert "s3://b/run: 503 SlowDown" in told[0]
@@ -222,11 +222,11 @@ def test_the_status_is_found_behind_any_library_s_error():
 @pytest.mark.parametrize("url", ["S3://pictures/run", "s3://pictures/run", "Memory://pictures/run"])
 def test_the_scheme_of_a_url_may_be_written_in_any_case(s3, url):
     """As everywhere."""
-    assert open_bucket(url).place.partition("://")[2] == "pictures/run"
+    assert open_object_store(url).location.partition("://")[2] == "pictures/run"
 
 
 @pytest.mark.parametrize("url", ["S3://", "s3://[::1/x", "s3://b", "x://b/c", "s3://b/[c]"])
 def test_a_url_that_can_not_be_is_a_sentence(url):
     """No library's own error."""
     with pytest.raises(SettingsInvalid, match="--out"):
-        open_bucket(url)
+        open_object_store(url)

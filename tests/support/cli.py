@@ -1,4 +1,4 @@
-"""The real command in a process of its own, as a user would type it."""
+"""Runs the real command in its own process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_SERVER = "http://127.0.0.1:9/api"  # for commands that end before Prefect is 
 def command(
     *typed: object, here: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `imagen-batch` with `typed` in the folder `here` and wait for its end."""
+    """Run `imagen-batch` with the arguments `typed` in the folder `here` and wait until it ends."""
     return subprocess.run(
         [str(COMMAND), *map(str, typed)],
         cwd=here,
@@ -30,7 +30,7 @@ def command(
 
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without anything that would change a run, and with `env`."""
-    ours = ("IMAGEN_BATCH_", "GOOGLE_", "GEMINI_", "PREFECT_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """Return the environment without variables that would change a run, plus `env`."""
+    prefixes = ("IMAGEN_BATCH_", "GOOGLE_", "GEMINI_", "PREFECT_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return {**kept, "PREFECT_API_URL": NO_SERVER, **(env or {})}

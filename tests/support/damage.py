@@ -1,4 +1,4 @@
-"""Ways to damage the folder of a finished run, and what an audit must then say."""
+"""Ways to damage the folder of a finished run, and the finding that an audit must then report."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ STATE = ".imagen-batch"
 PARQUET, CSV = "manifest.parquet", "manifest.csv"
 
 Row = dict[str, Any]
-Told = tuple[str, int | None, str | None]
-"""Kind, row and file name of the finding that a damage must bring."""
+ExpectedFinding = tuple[str, int | None, str | None]
+"""Kind, row and file name of the finding that a damage must cause."""
 
 
-class Spoiled:
-    """The folder of a run with one picture a row. Rows count from 1."""
+class DamagedRun:
+    """The folder of a run with one image per row. Rows count from 1."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,15 +35,15 @@ class Spoiled:
         return list(pq.read_table(self.folder / PARQUET).to_pylist())
 
     def file(self, row: int) -> Path:
-        """The picture of a row."""
+        """The image of a row."""
         return self.folder / str(self.rows[row - 1]["file"])
 
     def incoming(self, row: int) -> Path:
-        """Where the picture of a row lay before the ledger had its record."""
+        """The staged file of a row's image, before the ledger has its record."""
         return self.folder / STATE / "incoming" / f"{self.rows[row - 1]['key']}_1"
 
     def forget(self, row: int) -> None:
-        """Take the result of a row out of the ledger."""
+        """Remove the result of a row from the ledger."""
         key = self.rows[row - 1]["key"]
         for ledger in (self.folder / STATE / "ledger").iterdir():
             lines = ledger.read_bytes().splitlines(keepends=True)
@@ -68,82 +68,82 @@ class Spoiled:
             writer.writeheader()
             writer.writerows(rows)
 
-    def relabel(self, name: str, number: int, **cells: object) -> Told:
+    def relabel(self, name: str, number: int, **cells: object) -> ExpectedFinding:
         """Change cells of a row of a manifest."""
         self.edit(name, lambda rows: rows[number - 1].update(cells))
         return "mislabelled", number, name
 
 
 def retouch(path: Path) -> None:
-    """The same picture with one more chunk: whole, and not the same bytes."""
+    """Add a chunk to an image: it stays complete, with other bytes."""
     path.write_bytes(with_chunk(path.read_bytes(), b"teXt", b"mine"))
 
 
 def cut(path: Path) -> None:
-    """Only its first half stays."""
+    """Keep only the first half of a file."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
 
-def gone(it: Spoiled, row: int) -> Told:
-    """The picture is deleted."""
+def gone(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Delete the image."""
     it.file(row).unlink()
     return "missing", row, it.file(row).name
 
 
-def cut_off(it: Spoiled, row: int) -> Told:
-    """The picture is half there."""
+def cut_off(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Truncate the image."""
     cut(it.file(row))
     return "truncated", row, it.file(row).name
 
 
-def emptied(it: Spoiled, row: int) -> Told:
-    """What a power loss likes to leave."""
+def emptied(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Empty the file, as a power loss often does."""
     it.file(row).write_bytes(b"")
     return "truncated", row, it.file(row).name
 
 
-def no_picture(it: Spoiled, row: int) -> Told:
-    """Something else stands under its name."""
+def no_picture(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Replace the image by something else."""
     it.file(row).write_bytes(b"<html>not found</html>")
     return "truncated", row, it.file(row).name
 
 
-def bit_turned(it: Spoiled, row: int) -> Told:
-    """A PNG's checksum shows it."""
+def bit_turned(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Flip a bit, which a PNG's checksum detects."""
     data = bytearray(it.file(row).read_bytes())
     data[len(data) // 2] ^= 1
     it.file(row).write_bytes(data)
     return "truncated", row, it.file(row).name
 
 
-def retouched(it: Spoiled, row: int) -> Told:
-    """Somebody worked on the picture."""
+def retouched(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Edit the image."""
     retouch(it.file(row))
     return "edited", row, it.file(row).name
 
 
-def renamed(it: Spoiled, row: int) -> Told:
-    """One damage, though a file is gone and another one has come."""
+def renamed(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Rename the image: one damage, though one file is gone and another is new."""
     it.file(row).rename(it.file(row).with_name(f"best {row}.png"))
     return "missing", row, it.file(row).name
 
 
-def other_extension(it: Spoiled, row: int) -> Told:
-    """A PNG under the name of a JPEG."""
+def other_extension(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Name a PNG like a JPEG."""
     it.file(row).rename(it.file(row).with_suffix(".jpg"))
     return "mislabelled", row, it.file(row).name
 
 
-def notes(it: Spoiled, row: int) -> Told:
-    """A file of the user's own."""
+def notes(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Add a file of the user's own."""
     path = it.folder / "images" / f"{row}.txt"
     path.write_text("the otter is the best")
     return "foreign", None, path.name
 
 
-def own_picture(it: Spoiled, row: int) -> Told:
-    """A picture of the user's own, in a folder of its own."""
+def own_picture(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Add an image of the user's own, in a folder of its own."""
     path = it.folder / "images" / "mine" / f"{row}.png"
     path.parent.mkdir(exist_ok=True)
     shutil.copyfile(it.folder / it.rows[5]["file"], path)
@@ -152,35 +152,35 @@ def own_picture(it: Spoiled, row: int) -> Told:
     return "foreign", None, path.name
 
 
-def copied(it: Spoiled, row: int) -> Told:
-    """The same picture under a second name."""
+def copied(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Copy the image to a second name."""
     path = it.file(row).with_name(f"copy of {row}.png")
     shutil.copyfile(it.file(row), path)
     return "duplicated", None, path.name
 
 
-def record_lost(it: Spoiled, row: int) -> Told:
-    """A power loss kept the picture's name and not the end of the ledger."""
+def record_lost(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Remove the record, as when a power loss keeps the image but not the end of the ledger."""
     it.forget(row)
     return "unrecorded", row, it.file(row).name
 
 
-def killed_before_record(it: Spoiled, row: int) -> Told:
-    """The picture has its name already."""
+def killed_before_record(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Leave the state of a kill after the image got its name, before its record."""
     it.forget(row)
     it.incoming(row).hardlink_to(it.file(row))
     return "unrecorded", row, it.incoming(row).name
 
 
-def killed_before_name(it: Spoiled, row: int) -> Told:
-    """The picture has come, no more."""
+def killed_before_name(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Leave the state of a kill when the image had only been received."""
     it.forget(row)
     it.file(row).rename(it.incoming(row))
     return "unrecorded", row, it.incoming(row).name
 
 
-def all_lost(it: Spoiled, row: int) -> Told:
-    """The service may have charged for it: neither picture nor record is left."""
+def all_lost(it: DamagedRun, row: int) -> ExpectedFinding:
+    """Remove both image and record; the service may have charged for it."""
     it.forget(row)
     it.file(row).unlink()
     return "paid_undelivered", row, None
@@ -190,38 +190,38 @@ OF_PICTURES = (
     *(gone, cut_off, emptied, no_picture, bit_turned, retouched, renamed, other_extension),
     *(notes, own_picture, copied, record_lost, killed_before_record, killed_before_name, all_lost),
 )
-"""Each concerns one row's picture and no other."""
+"""Damages that each affect one row's image and no other."""
 
 PAID_AGAIN = {gone, cut_off, emptied, no_picture, bit_turned, all_lost}
-"""Those for which a repair has to ask the service."""
+"""Damages that a repair can fix only by paying again."""
 
 
-def _removed(name: str) -> Callable[[Spoiled], Told]:
-    def damage(it: Spoiled) -> Told:
+def _removed(name: str) -> Callable[[DamagedRun], ExpectedFinding]:
+    def damage(it: DamagedRun) -> ExpectedFinding:
         (it.folder / name).unlink()
         return "stale", None, name
 
     return damage
 
 
-def _torn(it: Spoiled) -> Told:
+def _torn(it: DamagedRun) -> ExpectedFinding:
     cut(it.folder / PARQUET)
     return "stale", None, PARQUET
 
 
-def _stale(name: str, change: Callable[[list[Row]], object]) -> Callable[[Spoiled], Told]:
-    def damage(it: Spoiled) -> Told:
+def _stale(name: str, change: Callable[[list[Row]], object]) -> Callable[[DamagedRun], ExpectedFinding]:
+    def damage(it: DamagedRun) -> ExpectedFinding:
         it.edit(name, change)
         return "stale", None, name
 
     return damage
 
 
-def _mislabelled(name: str, **cells: object) -> Callable[[Spoiled], Told]:
+def _mislabelled(name: str, **cells: object) -> Callable[[DamagedRun], ExpectedFinding]:
     return lambda it: it.relabel(name, 2, **cells)
 
 
-OF_TABLES: dict[str, Callable[[Spoiled], Told]] = {
+OF_TABLES: dict[str, Callable[[DamagedRun], ExpectedFinding]] = {
     "manifest removed": _removed(PARQUET),
     "manifest.csv removed": _removed(CSV),
     "metadata removed": _removed("metadata.parquet"),
@@ -239,4 +239,4 @@ OF_TABLES: dict[str, Callable[[Spoiled], Told]] = {
     "another file in the CSV": _mislabelled(CSV, file="images/nowhere.png"),
     "another row": _mislabelled(PARQUET, row=70),
 }
-"""Each concerns one table and no picture."""
+"""Damages that each affect one table and no image."""

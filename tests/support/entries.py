@@ -1,4 +1,4 @@
-"""Entries to fill tables with."""
+"""Builds manifest rows for tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def entry(
     trace: Mapping[str, Any] | None = None,
     **sample: Any,
 ) -> ManifestRow:
-    """A sample of a row; further arguments are fields of the sample."""
+    """A manifest row; further arguments are fields of its sample."""
     own = dict(user or {})
     made = {"file": f"images/{row:06d}_{number:02d}.png", "mime_type": "image/png"} if status == "ok" else {}
     return ManifestRow(

@@ -1,4 +1,4 @@
-"""How do the simulator's tests talk to it? With the standard library's client: it reads nothing kindly."""
+"""Sends requests to the simulator with the standard library's client, which tolerates no errors."""
 
 from __future__ import annotations
 

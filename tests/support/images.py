@@ -1,4 +1,4 @@
-"""Which files must be let through, and which refused? All are made here, the same ones each time."""
+"""Image files that validation must accept or reject, the same ones each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kills a repair at each of its storage operations, and knows what must be left."""
+"""Kills a repair at each of its storage operations, and damages folders for it."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ CHANGES = ("put", "create", "link", "move", "remove", "write", "sync", "log", "r
 
 
 @contextmanager
-def each_change(happens: Callable[[], None]) -> Iterator[None]:
-    """Call `happens` before and after each operation that changes the folder; a file may be half written."""
-    with patch.object(FileLog, "append", _around(FileLog.append, happens)):
-        patches = [patch.object(Folder, name, _around(getattr(Folder, name), happens)) for name in CHANGES]
-        for one in patches:
-            one.start()
+def each_change(hook: Callable[[], None]) -> Iterator[None]:
+    """Call `hook` before and after each operation that changes the folder, and with half-written files."""
+    with patch.object(FileLog, "append", _around(FileLog.append, hook)):
+        patches = [patch.object(Folder, name, _around(getattr(Folder, name), hook)) for name in CHANGES]
+        for patcher in patches:
+            patcher.start()
         try:
             yield
         finally:
-            for one in patches:
-                one.stop()
+            for patcher in patches:
+                patcher.stop()
 
 
-def _around(operation: Callable[..., Any], happens: Callable[[], None]) -> Callable[..., Any]:
+def _around(operation: Callable[..., Any], hook: Callable[[], None]) -> Callable[..., Any]:
     def wrapped(self: Any, *args: Any, **options: Any) -> Any:
-        happens()
+        hook()
         if operation.__name__ == "put":
             name, data = args
             operation(self, name, data[: len(data) // 2])
-            happens()
+            hook()
         result = operation(self, *args, **options)
-        happens()
+        hook()
         return result
 
     return wrapped
 
 
-def spoil(folder: Path) -> set[int]:
-    """Damage a finished run of ten rows in many ways; returns the rows whose images are nowhere any more."""
+def damage(folder: Path) -> set[int]:
+    """Damage a finished run of ten rows in many ways; returns the rows whose images no longer exist."""
     rows = pq.read_table(folder / "manifest.parquet").to_pylist()
     files = [folder / row["file"] for row in rows]
-    one, other = files[0].read_bytes(), files[1].read_bytes()
-    files[0].write_bytes(other)  # two images have changed places
-    files[1].write_bytes(one)
+    first, second = files[0].read_bytes(), files[1].read_bytes()
+    files[0].write_bytes(second)  # two images have changed places
+    files[1].write_bytes(first)
     files[2].write_bytes(files[2].read_bytes()[:200])  # lost
     files[3].unlink()  # lost
     files[4].rename(folder / "images" / "the best of all.png")
@@ -65,20 +65,20 @@ def spoil(folder: Path) -> set[int]:
 
 
 def forget(folder: Path, keys: dict[str, str]) -> None:
-    """Take lines of some keys out of the ledger, or damage them."""
+    """Remove ledger lines of some keys, or damage them."""
     for path in (folder / LEDGER).iterdir():
         kept = []
         for line in path.read_bytes().splitlines(keepends=True):
             record = orjson.loads(line)
-            how = keys.get(record["key"])
-            if how == "all" or (how == "done" and record["t"] == "done"):
+            action = keys.get(record["key"])
+            if action == "all" or (action == "done" and record["t"] == "done"):
                 continue
-            kept.append(b"{}\n" if how == "damage" and record["t"] == "done" else line)
+            kept.append(b"{}\n" if action == "damage" and record["t"] == "done" else line)
         path.write_bytes(b"".join(kept))
 
 
-def copy_spoiled(finished: Path, home: Path) -> tuple[Path, set[int]]:
-    """A copy of a finished run, damaged."""
+def copy_damaged(finished: Path, home: Path) -> tuple[Path, set[int]]:
+    """Copy a finished run and damage the copy."""
     home.mkdir()
     shutil.copytree(finished, home / "out", symlinks=True)
-    return home / "out", spoil(home / "out")
+    return home / "out", damage(home / "out")

@@ -1,4 +1,4 @@
-"""Which processes a command of a test has started, and no other test's or program's."""
+"""Finds the processes that a command of a test has started, and no others."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from pathlib import Path
 
 
 def descendants(pid: int) -> set[int]:
-    """Live processes below `pid`."""
+    """Return the live processes below `pid`."""
     parents: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         if fields[0] != "Z":
             parents.setdefault(int(fields[1]), []).append(int(path.parent.name))
     found: set[int] = set()
-    left = [pid]
-    while left:
-        below = parents.get(left.pop(), [])
-        found.update(below)
-        left += below
+    pending = [pid]
+    while pending:
+        children = parents.get(pending.pop(), [])
+        found.update(children)
+        pending += children
     return found
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs."""
+    """Whether a process is running."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
@@ -34,7 +34,7 @@ def is_alive(pid: int) -> bool:
 
 
 def command_line(pid: int) -> str:
-    """How a process was started; empty when it has ended."""
+    """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
@@ -42,7 +42,7 @@ def command_line(pid: int) -> str:
 
 
 def server_of(pid: int) -> int | None:
-    """The Prefect server that `pid` has started."""
+    """Return the Prefect server that `pid` has started; None if there is none."""
     return next(
         (child for child in descendants(pid) if "imagen_batch.orchestration.prefect_server" in command_line(child)),
         None,

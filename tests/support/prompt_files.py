@@ -1,4 +1,4 @@
-"""Prompt files made on the spot, and what comes of them."""
+"""Writes prompt files and reads them back."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from imagen_batch.records import Problem, PromptRow
 
 
 def opened(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any) -> PromptFile:
-    """The prompt file of this content; text is written as UTF-8 with its line ends as they are."""
+    """Open a prompt file with this content; text is written as UTF-8 with its line ends unchanged."""
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return open_prompts(path, **choices)
 
 
 def rows(file: PromptFile) -> list[PromptRow]:
-    """All rows of a file that has nothing wrong with it."""
-    found = list(file.rows())
-    assert [each for each in found if isinstance(each, Problem)] == []
-    return [each for each in found if isinstance(each, PromptRow)]
+    """Return all rows of a file without problems."""
+    read = list(file.rows())
+    assert [row for row in read if isinstance(row, Problem)] == []
+    return [row for row in read if isinstance(row, PromptRow)]
 
 
 def prompts(file: PromptFile) -> list[str]:
-    """The prompts of a file that has nothing wrong with it."""
+    """Return the prompts of a file without problems."""
     return [row.prompt for row in rows(file)]
 
 
 def problems(file: PromptFile) -> list[Problem]:
-    """Everything that is wrong with a file's rows."""
-    return [each for each in file.rows() if isinstance(each, Problem)]
+    """Return the problems of a file's rows."""
+    return [row for row in file.rows() if isinstance(row, Problem)]
 
 
 def refusal(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any) -> list[Problem]:
-    """Why a file of this content can't be read at all."""
+    """Return why a file with this content can't be read at all."""
     try:
         opened(folder, content, name=name, **choices)
     except InputInvalid as exc:

@@ -1,4 +1,4 @@
-"""Whole runs in a test: real HTTP against a simulator, without Prefect."""
+"""Whole runs for tests: real HTTP against a simulator, without Prefect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
+from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 
 TODAY = date(2026, 11, 23)
@@ -23,14 +23,14 @@ IMAGEN = "imagen-4.0-generate-001"
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run left."""
+    """The results of a run."""
 
     summary: Summary
     folder: Path
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The manifest."""
+        """The rows of the manifest."""
         return list(pq.read_table(self.folder / "manifest.parquet").to_pylist())
 
     @property
@@ -45,12 +45,12 @@ class Ran:
             return list(csv.DictReader(file))
 
     def picture(self, row: Mapping[str, Any]) -> bytes:
-        """The picture of a manifest row."""
+        """The image of a manifest row."""
         return (self.folder / row["file"]).read_bytes()
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
-    """A prompt file with the keys of the first row as its header."""
+    """Write a prompt file with the keys of the first row as its header."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -59,12 +59,12 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
 
 
 def prompts(folder: Path, *texts: str) -> Path:
-    """A prompt file with nothing but prompts."""
+    """Write a prompt file with only prompts."""
     return write_csv(folder / "prompts.csv", [{"prompt": text} for text in texts])
 
 
 def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = None, **chosen: Any) -> Ran:
-    """Run `source` against `sim` into a folder beside it; waits between attempts are nothing."""
+    """Run `source` against `sim` into a folder beside it, without waits between attempts."""
     folder = source.parent / "out"
     settings = {
         "prompts": str(source),
@@ -76,8 +76,8 @@ def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = 
         "concurrency": 8,
         **chosen,
     }
-    plan = make_plan(validated(settings), today=TODAY)
+    plan = make_plan(make_settings(settings), today=TODAY)
     with open_run(plan, env=env or {}) as opened:
         for shard in opened.shards():
-            opened.make(shard)
+            opened.generate_shard(shard)
         return Ran(opened.finish(), folder)

@@ -1,4 +1,4 @@
-"""A server on loopback that answers every request with the next of its bodies, the last one for ever."""
+"""A server on loopback that answers each request with its next body, and then always with the last one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import orjson
 
 
 class Script(ThreadingHTTPServer):
-    """Counts what it was asked; `url` is where."""
+    """Records its requests; `url` is its address."""
 
     daemon_threads = True
 
     def __init__(self, bodies: Sequence[bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Answering)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies = list(bodies)
         self.requests: list[bytes] = []
         self.lock = threading.Lock()
@@ -28,7 +28,7 @@ class Script(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class _Answering(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Script
 
     def do_POST(self) -> None:
@@ -43,12 +43,12 @@ class _Answering(BaseHTTPRequestHandler):
         self.wfile.write(reply)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def answering(*bodies: bytes) -> Iterator[Script]:
-    """The server while the block runs."""
+    """Run the server while the block runs."""
     server = Script(bodies)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -60,9 +60,9 @@ def answering(*bodies: bytes) -> Iterator[Script]:
         thread.join(5)
 
 
-def gemini_reply(*pictures: bytes, mime_type: str = "image/png", tokens: int | None = 1120) -> bytes:
-    """A `generateContent` reply with these pictures, in this order."""
-    parts = [{"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}} for data in pictures]
+def gemini_reply(*images: bytes, mime_type: str = "image/png", tokens: int | None = 1120) -> bytes:
+    """Return a `generateContent` reply with these images, in this order."""
+    parts = [{"inlineData": {"mimeType": mime_type, "data": base64.b64encode(data).decode()}} for data in images]
     counts = {
         "promptTokenCount": 2,
         "candidatesTokenCount": tokens,
@@ -72,7 +72,7 @@ def gemini_reply(*pictures: bytes, mime_type: str = "image/png", tokens: int | N
     return orjson.dumps(reply | ({"usageMetadata": counts} if tokens else {}))
 
 
-def imagen_reply(*pictures: bytes, mime_type: str = "image/png") -> bytes:
-    """A `predict` reply with these pictures."""
-    items = [{"mimeType": mime_type, "bytesBase64Encoded": base64.b64encode(data).decode()} for data in pictures]
+def imagen_reply(*images: bytes, mime_type: str = "image/png") -> bytes:
+    """Return a `predict` reply with these images."""
+    items = [{"mimeType": mime_type, "bytesBase64Encoded": base64.b64encode(data).decode()} for data in images]
     return orjson.dumps({"predictions": items})

@@ -1,4 +1,4 @@
-"""Types commands as a user would, in this process and without Prefect."""
+"""Runs command lines in this process and without Prefect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,19 @@ from imagen_batch.runs.run import open_run
 
 
 def launch_bare(settings, console, *, lost=None):
-    """What `orchestration.launch.launch` does, without a Prefect server around it."""
+    """Do what `orchestration.launch.launch` does, without Prefect."""
     plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
-    plan.lost = lost
-    with open_run(plan, env=os.environ, command=console.command, say=console.say) as run:
-        if count_pending(run.plan, run.past).requests:
+    plan = replace(plan, lost=lost)
+    with open_run(plan, env=os.environ, command=console.command, notify=console.notify) as run:
+        if count_pending(run.plan, run.history).requests:
             for shard in run.shards():
-                run.make(shard)
+                run.generate_shard(shard)
         return run.finish()
 
 
 @dataclass
 class Shell:
-    """A terminal in a folder of its own."""
+    """A terminal in its own folder."""
 
     patch: pytest.MonkeyPatch
     capture: pytest.CaptureFixture[str]
@@ -41,14 +41,14 @@ class Shell:
     env: dict[str, str] = field(default_factory=dict)
 
     def type(self, *words: object) -> Typed:
-        """Run a command and wait for its end."""
+        """Run a command and wait until it ends."""
         with self._inside():
             try:
                 code = main([str(word) for word in words])
             except SystemExit as error:
                 code = int(str(error.code))
-        said = self.capture.readouterr()
-        return Typed(code, said.out, said.err)
+        printed = self.capture.readouterr()
+        return Typed(code, printed.out, printed.err)
 
     def paste(self, line: str) -> Typed:
         """Run a line as a shell would."""
@@ -71,7 +71,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class Typed:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -84,5 +84,5 @@ class Typed:
 
 
 def manifest(folder: Path) -> list[dict[str, Any]]:
-    """The manifest of a folder."""
+    """Read the manifest of a folder."""
     return list(pq.read_table(folder / "manifest.parquet").to_pylist())

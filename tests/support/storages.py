@@ -43,7 +43,7 @@ CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 def s3_environment(url: str) -> dict[str, str]:
-    """What a user's environment says about such a server."""
+    """Return the environment variables that lead to such a server."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "test",

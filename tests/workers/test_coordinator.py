@@ -1,4 +1,4 @@
-"""Shards made by other processes: nothing is lost, paid twice or over a limit, whoever dies in between."""
+"""Shards run by other processes: nothing is lost, paid for twice or over a limit, whichever process dies."""
 
 import json
 import multiprocessing
@@ -6,13 +6,11 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import wait
 
 import pytest
 
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.heartbeat import (
     Heartbeat,
     HeartbeatReader,
@@ -21,15 +19,15 @@ from imagen_batch.runs.heartbeat import (
     wait_for_orphaned_workers,
 )
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import validated
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from imagen_batch.workers.allocation import Limits
 from imagen_batch.workers.coordinator import coordinating
 from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask
 from imagen_batch.workers.worker import run_shard
-from tests.support.runs import TODAY, Ran, prompts
+from tests.support.runs import Ran
 from tests.support.storages import new_place
+from tests.support.workers import many, plan, run_all_shards, run_in_threads
 
 _processes = multiprocessing.get_context("forkserver")
 SMALL = 5  # requests in a shard
@@ -37,184 +35,145 @@ SMALL = 5  # requests in a shard
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    """So that few prompts are several shards."""
+    """Make several shards of few prompts."""
     monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: SMALL)
-
-
-def plan(source, sim, **chosen):
-    """What is asked for."""
-    settings = {
-        "prompts": str(source),
-        "out": str(source.parent / "out"),
-        "provider": "simulator",
-        "base_url": sim.url,
-        "wait_initial": 0.0,
-        "concurrency": 8,
-        **chosen,
-    }
-    return make_plan(validated(settings), today=TODAY)
-
-
-def made_in_threads(source, sim, *, slots=2, **chosen):
-    """A whole run with workers that are threads here: packed, unpacked, made, packed, unpacked."""
-
-    def work(ticket):
-        return ShardReport.unpacked(
-            run_shard(ShardTask.unpacked(ticket.packed()), env={}, sleep=lambda _: None).packed()
-        )
-
-    with open_run(plan(source, sim, **chosen), env={}) as run, ThreadPoolExecutor(slots) as workers:
-        with coordinating(run, slots=lambda: slots) as dispatch:
-            while in_flight := [(ticket, workers.submit(work, ticket)) for ticket in dispatch.ready()]:
-                for ticket, future in in_flight:
-                    dispatch.landed(ticket, future.result())
-        return Ran(run.finish(), source.parent / "out")
 
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """A service without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
-def many(tmp_path, count=23):
-    """A prompt file of several shards."""
-    return prompts(tmp_path, *(f"prompt {number}" for number in range(count)))
-
-
-def test_a_run_is_made_by_others(tmp_path, sim):
-    """In shards, each with a ledger of its own; a second run sends nothing."""
-    ran = made_in_threads(many(tmp_path), sim)
+def test_a_run_is_divided_among_workers(tmp_path, sim):
+    """Each shard has a ledger of its own; a second run sends nothing."""
+    ran = run_in_threads(many(tmp_path), sim)
     assert ran.statuses == ["ok"] * 23
     ledgers = list((ran.folder / ".imagen-batch" / "ledger").rglob("*.jsonl"))
     assert len(ledgers) == 1 + 5
-    again = made_in_threads(many(tmp_path), sim)
+    again = run_in_threads(many(tmp_path), sim)
     assert len(sim.requests) == 23
     assert again.rows == ran.rows
 
 
 @pytest.mark.parametrize("kind", ["memory", "s3"])
 def test_workers_and_run_can_share_a_bucket(tmp_path, sim, request, kind):
-    """Pictures, ledgers and the run's word are there."""
+    """Images, ledgers and the heartbeat are in it."""
     place = new_place(kind, tmp_path, request)
-    summary = made_in_threads(many(tmp_path, 8), sim, out=place).summary
+    summary = run_in_threads(many(tmp_path, 8), sim, out=place).summary
     assert summary.counts["ok"] == 8
 
 
 def test_an_error_that_stops_one_worker_stops_the_run(tmp_path):
-    """And says so; the others' rows stay pending."""
+    """The summary names the error, and the other rows stay pending."""
     with Simulator(faults=[{"match": "prompt 7", "fault": "prepay_empty"}]) as sim:
-        summary = made_in_threads(many(tmp_path), sim, concurrency=2).summary
+        summary = run_in_threads(many(tmp_path), sim, concurrency=2).summary
     assert summary.exit_code == 2
     assert "balance" in summary.stopped_by or "credit" in summary.stopped_by
     assert summary.counts["not_attempted"] > 0
 
 
 @pytest.mark.parametrize("limit", [{"max_images": 9}, {"max_cost": 0.31, "price": 0.03}])
-def test_the_wall_of_a_run_is_its_workers_wall(tmp_path, sim, limit):
-    """Parts of it that a shard did not need go to the next one, and the end is a budget's."""
-    ran = made_in_threads(many(tmp_path), sim, slots=3, **limit)
+def test_workers_together_keep_to_the_limits_of_the_run(tmp_path, sim, limit):
+    """What one shard does not need goes to the next one; the exit code is that of an exhausted budget."""
+    ran = run_in_threads(many(tmp_path), sim, slots=3, **limit)
     most = 9 if "max_images" in limit else 10
     assert ran.statuses.count("ok") == sim.bill.total == most
     assert ran.statuses.count("skipped_budget") == 23 - most
     assert ran.summary.exit_code == 6
 
 
-def test_what_a_failure_gave_back_is_used(tmp_path):
-    """Refused prompts cost nothing: what their shard held makes others' pictures in a further round."""
+def test_the_budget_of_refused_prompts_is_used_in_another_round(tmp_path):
+    """Refused prompts cost nothing, so other prompts get what their shard held."""
     with Simulator(faults=[{"match": {"regex": "prompt [0-4]$"}, "fault": "prompt_refused_400"}]) as sim:
-        ran = made_in_threads(many(tmp_path), sim, max_images=18)
+        ran = run_in_threads(many(tmp_path), sim, max_images=18)
     assert ran.statuses.count("ok") == 18
 
 
-def test_a_further_round_leaves_alone_what_had_its_turn(tmp_path):
-    """Replies were lost for one row, a worker for another's shard: only the shard is made again by this run."""
+def test_another_round_does_not_resend_lost_replies_of_this_run(tmp_path):
+    """One row lost its replies, one shard its worker: only the shard is generated again by this run."""
     faults = [{"match": "prompt 7", "fault": "reset"}]
     with Simulator(faults=faults) as sim, open_run(plan(many(tmp_path), sim, max_attempts=2), env={}) as run:
-        with coordinating(run, slots=lambda: 1) as dispatch:
-            (first,) = dispatch.ready()
-            dispatch.lost(first)
-            while tickets := list(dispatch.ready()):
-                for ticket in tickets:
-                    dispatch.landed(ticket, run_shard(ticket, env={}, sleep=lambda _: None))
+        with coordinating(run, slots=lambda: 1) as coordinator:
+            (first,) = coordinator.next_tasks()
+            coordinator.reclaim(first)
+            run_all_shards(coordinator)
         ran = Ran(run.finish(), tmp_path / "out")
         assert len([one for one in sim.requests if b"prompt 7" in one.body]) == 2
     assert ran.statuses == ["ok"] * 7 + ["unknown"] + ["ok"] * 15
 
 
 class Killed(BaseException):
-    """The worker is gone before the ledger has a record."""
+    """The worker dies before the ledger has a record."""
 
 
-def test_pictures_that_a_lost_worker_had_received_are_not_paid_for_again(tmp_path, sim, monkeypatch):
-    """They lie there without a record: whoever takes the shard over saves them first."""
+def test_images_that_a_dead_worker_had_received_are_not_paid_for_again(tmp_path, sim, monkeypatch):
+    """They are on disk without a record: the coordinator recovers them first."""
     with open_run(plan(many(tmp_path, 12), sim), env={}) as run:
-        with coordinating(run, slots=lambda: 1, sleep=lambda _: None) as dispatch:
-            (first,) = dispatch.ready()
+        with coordinating(run, slots=lambda: 1, sleep=lambda _: None) as coordinator:
+            (first,) = coordinator.next_tasks()
             with monkeypatch.context() as patch:
-                patch.setattr(LedgerWriter, "done", _killed)
+                patch.setattr(LedgerWriter, "record_result", _killed)
                 with pytest.raises(Killed):
                     run_shard(first, env={})
-            dispatch.lost(first)
-            while tickets := list(dispatch.ready()):
-                for ticket in tickets:
-                    dispatch.landed(ticket, run_shard(ticket, env={}, sleep=lambda _: None))
+            coordinator.reclaim(first)
+            run_all_shards(coordinator)
         ran = Ran(run.finish(), tmp_path / "out")
     assert ran.statuses == ["ok"] * 12
     assert sim.bill.total == 12
 
 
-def _killed(*_given, **_named):
+def _killed(*_args, **_kwargs):
     raise Killed
 
 
-def test_a_shard_that_is_taken_over_does_not_ask_again_what_had_its_turn(tmp_path):
-    """All attempts for a row were lost and told: the next worker leaves it, as the next round would."""
+def test_a_worker_that_takes_over_does_not_resend_lost_replies_of_this_run(tmp_path):
+    """All attempts for a row were lost: the next worker skips the row, as the next round would."""
     with Simulator(faults=[{"match": "prompt 3", "fault": "reset"}]) as sim:
         with open_run(plan(many(tmp_path, 5), sim, max_attempts=2), env={}) as run:
-            with coordinating(run, slots=lambda: 1) as dispatch:
-                (ticket,) = dispatch.ready()
-                run_shard(ticket, env={})
-                report = run_shard(ticket, env={}, sleep=lambda _: None)
+            with coordinating(run, slots=lambda: 1) as coordinator:
+                (task,) = coordinator.next_tasks()
+                run_shard(task, env={})
+                report = run_shard(task, env={}, sleep=lambda _: None)
             run.finish()
         assert len([one for one in sim.requests if b"prompt 3" in one.body]) == 2
     assert sorted(sample.status for sample in report.samples) == ["ok"] * 4 + ["unknown"]
 
 
 def _serve(connection):
-    """A worker process: makes one shard after the other until it is told to end."""
+    """Run one shard after the other until None arrives."""
     while packed := connection.recv():
-        connection.send(run_shard(ShardTask.unpacked(packed), env={}, sleep=lambda _: time.sleep(0.1)).packed())
+        connection.send(run_shard(ShardTask.from_bytes(packed), env={}, sleep=lambda _: time.sleep(0.1)).to_bytes())
 
 
 class Worker:
-    """A process that makes shards, and the ticket it has."""
+    """A process that runs shards, and the task it has."""
 
     def __init__(self):
         self.connection, theirs = _processes.Pipe()
         self.process = _processes.Process(target=_serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
-        self.ticket = None
+        self.task = None
 
-    def give(self, ticket):
-        """Make this."""
-        self.ticket = ticket
-        self.connection.send(ticket.packed())
+    def start(self, task):
+        """Start a task."""
+        self.task = task
+        self.connection.send(task.to_bytes())
 
 
 @pytest.mark.parametrize("reassigned", [True, False], ids=["its shard goes to another worker", "its shard is lost"])
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, reassigned):
-    """Only what was under way in it may be paid for again, and is told as perhaps charged."""
+    """Only its attempts in flight may be paid for again, and they are reported as possibly charged."""
     with Simulator(latency=0.15) as sim, open_run(plan(many(tmp_path, 40), sim, concurrency=4), env={}) as run:
         workers = [Worker(), Worker()]
-        with coordinating(run, slots=lambda: len(workers)) as dispatch:
-            _drive(dispatch, workers, sim, reassigned)
+        with coordinating(run, slots=lambda: len(workers)) as coordinator:
+            _drive(coordinator, workers, sim, reassigned)
         ran = Ran(run.finish(), tmp_path / "out")
         assert ran.statuses == ["ok"] * 40
-        surplus, cut_off = sim.bill.total - 40, _cut_off(ran.folder)
-        assert surplus <= cut_off <= 4, "only what was under way in the dead worker"
+        surplus, open_attempts = sim.bill.total - 40, _open_attempts(ran.folder)
+        assert surplus <= open_attempts <= 4, "only what was in flight in the dead worker"
         assert sim.stats["in_flight_max"] <= 4
         assert ran.summary.cost_high_usd - ran.summary.cost_low_usd >= surplus * 0.03
         assert len(list((ran.folder / "images").iterdir())) == 40
@@ -223,122 +182,122 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, reassigned):
             worker.process.join(10)
 
 
-def _cut_off(folder):
-    """Attempts that no ledger knows the end of."""
+def _open_attempts(folder):
+    """The number of attempts without a recorded end."""
     records = [json.loads(line) for log in (folder / ".imagen-batch").rglob("*.jsonl") for line in _lines(log)]
-    ended = {(one["key"], one["attempt"]) for one in records if one["t"] in ("back", "done")}
-    return sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records)
+    ended = {(record["key"], record["attempt"]) for record in records if record["t"] in ("back", "done")}
+    return sum(record["t"] == "sent" and (record["key"], record["attempt"]) not in ended for record in records)
 
 
 def _lines(log):
-    """Whole lines: a torn last one never counted."""
+    """Complete lines: an incomplete last one does not count."""
     return log.read_bytes().rpartition(b"\n")[0].splitlines()
 
 
-def _drive(dispatch, workers, sim, reassigned):
-    """Hand tickets out and take reports in; kill the first worker midway."""
+def _drive(coordinator, workers, sim, reassigned):
+    """Hand out tasks and take in reports; kill the first worker midway."""
     killed, waiting = False, []
     while True:
-        waiting += dispatch.ready()
+        waiting += coordinator.next_tasks()
         for worker in workers:
-            if worker.ticket is None and waiting:
-                worker.give(waiting.pop(0))
-        busy = [worker for worker in workers if worker.ticket]
+            if worker.task is None and waiting:
+                worker.start(waiting.pop(0))
+        busy = [worker for worker in workers if worker.task]
         if not busy:
             return
-        if not killed and workers[0].ticket and sim.bill.total >= 12:
+        if not killed and workers[0].task and sim.bill.total >= 12:
             killed = True
             os.kill(workers[0].process.pid, signal.SIGKILL)
         for connection in wait([worker.connection for worker in busy], timeout=0.02):
-            (worker,) = (one for one in busy if one.connection is connection)
+            (worker,) = (each for each in busy if each.connection is connection)
             try:
-                dispatch.landed(worker.ticket, ShardReport.unpacked(connection.recv()))
-            except (EOFError, ConnectionResetError):  # gone, with or without a ticket it had not read yet
+                coordinator.complete(worker.task, ShardReport.from_bytes(connection.recv()))
+            except (EOFError, ConnectionResetError):  # dead, with or without a task that it had not read
                 workers.remove(worker)
-                waiting += [worker.ticket] if reassigned else []
+                waiting += [worker.task] if reassigned else []
                 if not reassigned:
-                    dispatch.lost(worker.ticket)
-            worker.ticket = None
+                    coordinator.reclaim(worker.task)
+            worker.task = None
 
 
-def test_a_worker_in_another_folder_is_told(tmp_path, sim):
-    """It would make pictures that nobody finds."""
-    job = _ticket(tmp_path, sim)
-    report = run_shard(job, env={})
+def test_a_worker_in_another_folder_refuses_to_work(tmp_path, sim):
+    """Its images would be lost."""
+    task = _task_of_unknown_run(tmp_path, sim)
+    report = run_shard(task, env={})
     assert "workers have to share it" in str(report.error)
     assert not sim.requests
 
 
-def _ticket(tmp_path, sim):
-    """A ticket whose run never spoke here."""
-    asked = plan(many(tmp_path), sim)
-    return ShardTask(JobSpec("nobody", asked.settings, sim.url, asked.models()), 1, (), Limits(), 1.0)
+def _task_of_unknown_run(tmp_path, sim):
+    """A task of a run without a heartbeat here."""
+    made = plan(many(tmp_path), sim)
+    return ShardTask(JobSpec("unknown", made.settings, sim.url, made.models()), 1, (), Limits(), 1.0)
 
 
-def test_the_run_says_what_it_wants_and_is_heard(tmp_path):
+def test_workers_read_what_the_run_publishes(tmp_path):
     """A share, a stop, and that it is over."""
     folder = Folder(tmp_path)
     control = HeartbeatWriter(folder, "mine", every=1000)
-    with control.speaking():
+    with control.running():
         ear = HeartbeatReader(folder, "mine")
-        control.say(share=0.25)
-        assert ear.listen().share == 0.25
-        assert not ear.listen().stop
-        control.say(stop=True)
-        assert (ear.listen().stop, ear.listen().cut) == (True, False)
-    assert ear.listen().cut
+        control.publish(share=0.25)
+        assert ear.poll().share == 0.25
+        assert not ear.poll().stop
+        control.publish(stop=True)
+        assert (ear.poll().stop, ear.poll().cut) == (True, False)
+    assert ear.poll().cut
     assert read_heartbeat(folder).over
 
 
-def test_a_worker_whose_run_is_silent_or_another_stops_at_once(tmp_path):
-    """Nobody pays beside the next run."""
+def test_a_worker_stops_when_the_heartbeat_ends_or_is_of_another_run(tmp_path):
+    """It must not spend money beside the next run."""
     folder, now = Folder(tmp_path), [0.0]
-    HeartbeatWriter(folder, "mine").say()
+    HeartbeatWriter(folder, "mine").publish()
     ear = HeartbeatReader(folder, "mine", clock=lambda: now[0])
-    assert not ear.listen().cut
+    assert not ear.poll().cut
     now[0] = 29.0
-    assert not ear.listen().cut
+    assert not ear.poll().cut
     now[0] = 31.0
-    assert ear.listen().cut
-    HeartbeatWriter(folder, "another").say()
-    assert ear.listen().cut
+    assert ear.poll().cut
+    HeartbeatWriter(folder, "another").publish()
+    assert ear.poll().cut
 
 
-def test_the_next_run_waits_until_a_dead_run_s_workers_have_noticed(tmp_path):
-    """Not where the run ended in order, or is long dead."""
+def test_the_next_run_waits_until_the_workers_of_a_dead_run_have_stopped(tmp_path):
+    """It does not wait where that run ended normally, or long ago."""
     folder, slept, said = Folder(tmp_path), [], []
-    wait_for_orphaned_workers(folder, say=said.append, sleep=slept.append)
-    HeartbeatWriter(folder, "dead").say()
-    wait_for_orphaned_workers(folder, say=said.append, sleep=slept.append)
+    wait_for_orphaned_workers(folder, notify=said.append, sleep=slept.append)
+    HeartbeatWriter(folder, "dead").publish()
+    wait_for_orphaned_workers(folder, notify=said.append, sleep=slept.append)
     assert [seconds > 30 for seconds in slept] == [True]
     assert "waiting 34 s" in said[0]
-    wait_for_orphaned_workers(folder, say=said.append, clock=lambda: time.time() + 3600, sleep=slept.append)
-    HeartbeatWriter(folder, "dead").say(over=True)
-    wait_for_orphaned_workers(folder, say=said.append, sleep=slept.append)
+    wait_for_orphaned_workers(folder, notify=said.append, clock=lambda: time.time() + 3600, sleep=slept.append)
+    HeartbeatWriter(folder, "dead").publish(over=True)
+    wait_for_orphaned_workers(folder, notify=said.append, sleep=slept.append)
     assert len(slept) == 1
 
 
-def test_a_worker_that_was_taken_for_dead_sends_nothing_more(tmp_path, monkeypatch):
-    """Its shard is somebody else's now: it finds another ledger beside its own."""
+def test_a_worker_that_lost_its_shard_sends_nothing_more(tmp_path, monkeypatch):
+    """Another worker has taken over: there is another ledger beside its own."""
     monkeypatch.setattr("imagen_batch.workers.worker.EVERY_S", 0.05)
     with Simulator(latency=0.2) as sim, open_run(plan(many(tmp_path, 40), sim, concurrency=2), env={}) as run:
-        with coordinating(run, slots=lambda: 1) as dispatch:
-            (ticket,) = dispatch.ready()
+        with coordinating(run, slots=lambda: 1) as coordinator:
+            (task,) = coordinator.next_tasks()
             reports = []
-            first = threading.Thread(target=lambda: reports.append(run_shard(ticket, env={})))
+            first = threading.Thread(target=lambda: reports.append(run_shard(task, env={})))
             first.start()
             while sim.bill.total < 1:
                 time.sleep(0.01)
             folder = run.context.store.storage
-            folder.log(f".imagen-batch/ledger/{ticket.job.id}/000001/somebody-else.jsonl").close()
+            folder.log(f".imagen-batch/ledger/{task.job.id}/000001/another-worker.jsonl").close()
             first.join(10)
             assert not first.is_alive()
             assert len(reports[0].samples) < SMALL
         run.finish()
 
 
-def test_words_of_a_version_to_come_are_no_words(tmp_path):
-    """A file that says something else is not taken for the run's."""
+def test_a_heartbeat_of_another_form_is_ignored(tmp_path):
+    """It is not taken for that of the run."""
     folder = Folder(tmp_path)
     folder.put(".imagen-batch/control.json", b'{"run": "mine", "other": 1}')
     assert read_heartbeat(folder) is None

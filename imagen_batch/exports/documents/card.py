@@ -28,7 +28,7 @@ def card(format_: Format, job: Job, tally: Tally) -> str:
 
 def title(job: Job) -> str:
     """The title given, or the name of the run."""
-    place = job.run.storage.place.rstrip("/").rsplit("/", 1)[-1]
+    place = job.run.storage.location.rstrip("/").rsplit("/", 1)[-1]
     return one_line(job.options.title or place) or "Images from prompts"
 
 

@@ -1,1 +1,1 @@
-"""One module for each image format: what makes a file of it whole."""
+"""Validators for image files, one module for each format or family of formats."""

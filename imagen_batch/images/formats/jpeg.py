@@ -1,16 +1,16 @@
-"""Is this JPEG whole, and what does it say about itself?
+"""Validates JPEG files.
 
-A JPEG has no checksum, and decoders are made to show something whatever happens: a full decode lets pass
-half a picture that ends in an end marker, and blocks of zeros in its middle. Four checks find these and
-cost less than a full decode:
+A JPEG has no checksum, and decoders try to show something in any case: a full decode accepts half an image
+that ends in an end marker, and blocks of zeros in the middle. Four checks detect these and cost less than a
+full decode:
 
-    every segment has its length, and an end marker comes last                  finds any cut
-    restart markers inside a scan count 0..7 in order                           finds a lost stretch
-    no run of zeros stands where the code table has no such run                 finds a zeroed block
-    the decoder needs the last bytes of the scan, and nothing beyond them       finds pixels lost or too many
+    every segment has its stated length, and an end marker comes last           detects any truncation
+    restart markers inside a scan count 0..7 in order                           detects missing data
+    no run of zeros occurs where the code table has no such run                 detects a zeroed block
+    the decoder needs the last bytes of the scan, and nothing beyond them       detects missing or extra pixels
 
-What no check can see: changed bits that decode to as many pixels as before, and, in a JPEG of several
-scans (progressive), changes that leave all markers in place. Bytes after the end marker are tolerated.
+No check detects changed bits that decode to the same number of pixels or, in a JPEG of several scans
+(progressive), changes that leave all markers in place. Bytes after the end marker are tolerated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from PIL.JpegImagePlugin import JpegImageFile
 
-from imagen_batch.images.formats.common import Shape, invalid_image, require_size
+from imagen_batch.errors import InvalidImage
+from imagen_batch.images.formats.common import Shape, require_size
 
 _DHT, _EOI, _SOS, _APP11, _COMMENT = 0xC4, 0xD9, 0xDA, 0xEB, 0xFE
 _APPS = range(0xE0, 0xF0)
@@ -33,18 +34,18 @@ _MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # begins with one fixed byte: 15 times faster than \xff+
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
-# Some encoders leave a stray byte or two at the end of a scan; a sound one needs at least these.
+# Some encoders leave a stray byte or two at the end of a scan; a complete scan needs at least these bytes.
 _HELD_BACK = 16
-# Decoders read 8 bytes ahead. All ones is a code that no table has, so it makes up for no lost pixels.
+# Decoders read 8 bytes ahead. All ones is a code that no table has, so it cannot replace missing pixels.
 _READ_AHEAD = b"\xff\x00" * 16
-# Longer than one block of any sensible code table can be.
+# Longer than one block can be with any sensible code table.
 _ZEROS = bytes(256)
 
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
     marker: int
-    start: int  # where its marker stands
+    start: int  # offset of its marker
     body: memoryview
     scan: memoryview  # the coded pixels that follow; empty but for a scan header
 
@@ -54,12 +55,12 @@ class _Segment:
 
 
 def read_jpeg(data: bytes) -> Shape:
-    """Walk all segments and decode once, small and grey; raises `damaged` where either fails."""
+    """Walk all segments and decode a small gray version; raises InvalidImage where either fails."""
     segments = tuple(_segments(data))
     frame = next((segment for segment in segments if segment.marker in _FRAMES), None)
     scans = [segment for segment in segments if segment.marker == _SOS]
     if frame is None or len(frame.body) < 6 or not scans:
-        raise invalid_image("the JPEG holds no pixels")
+        raise InvalidImage("the JPEG holds no pixels")
     height, width = int.from_bytes(frame.body[1:3], "big"), int.from_bytes(frame.body[3:5], "big")
     require_size(width, height)
     _check_restarts(scans)
@@ -73,13 +74,13 @@ def _segments(data: bytes) -> Iterator[_Segment]:
     while True:
         found = _MARKER.match(data, at)
         if found is None:
-            raise invalid_image(f"the JPEG breaks off or is damaged at byte {at} of {len(data)}")
+            raise InvalidImage(f"the JPEG breaks off or is damaged at byte {at} of {len(data)}")
         marker, at = found[1][0], found.end()
         if marker == _EOI:
             return
         end = at + int.from_bytes(view[at : at + 2], "big")
         if end < at + 2 or end > len(view):
-            raise invalid_image(f"the JPEG breaks off after {len(data)} bytes")
+            raise InvalidImage(f"the JPEG breaks off after {len(data)} bytes")
         after = _end_of_scan(data, end) if marker == _SOS else end
         yield _Segment(marker, at - 2, view[at + 2 : end], view[end:after])
         at = after
@@ -88,7 +89,7 @@ def _segments(data: bytes) -> Iterator[_Segment]:
 def _end_of_scan(data: bytes, start: int) -> int:
     found = _AFTER_SCAN.search(data, start)
     if found is None:
-        raise invalid_image(f"the JPEG breaks off within its pixels after {len(data)} bytes")
+        raise InvalidImage(f"the JPEG breaks off within its pixels after {len(data)} bytes")
     return found.start()
 
 
@@ -96,21 +97,21 @@ def _check_restarts(scans: Sequence[_Segment]) -> None:
     for scan in scans:
         numbers = b"".join(_RESTART.findall(scan.scan))
         if any(number != 0xD0 + index % 8 for index, number in enumerate(numbers)):
-            raise invalid_image("a stretch of the JPEG's pixels is missing or out of order")
+            raise InvalidImage("a stretch of the JPEG's pixels is missing or out of order")
 
 
 def _check_zeros(segments: Sequence[_Segment]) -> None:
-    """Only in flat areas can pixels be coded as zeros, and only where "no more detail" has that code."""
+    """Reject long runs of zeros, except where the code for "no more detail" consists of zeros (flat areas)."""
     zero_codes: dict[int, int] = {}
     for segment in segments:
         if segment.marker == _DHT:
             zero_codes |= _zero_codes(segment.body)
         elif segment.marker == _SOS and _has_detail(segment.body, zero_codes) and _ZEROS in bytes(segment.scan):
-            raise invalid_image("a stretch of the JPEG's pixels is zeroed")
+            raise InvalidImage("a stretch of the JPEG's pixels is zeroed")
 
 
 def _zero_codes(body: memoryview) -> Iterator[tuple[int, int]]:
-    """Per code table: its class and number, and the symbol whose code is all zeros."""
+    """Yield for each code table its class and number, and the symbol whose code is all zeros."""
     at = 0
     while at + 17 < len(body):
         yield body[at], body[at + 17]
@@ -118,7 +119,7 @@ def _zero_codes(body: memoryview) -> Iterator[tuple[int, int]]:
 
 
 def _has_detail(header: memoryview, zero_codes: dict[int, int]) -> bool:
-    """Is there a component for which zeros mean coefficients (low digit: their size), not their end?"""
+    """Whether zeros mean coefficients for some component (low digit: their size) instead of their end."""
     count = header[0] if header else 0
     if len(header) != 4 + 2 * count or not header[-2] or header[-1] >> 4:
         return False  # no detail in this scan, or single bits that refine an earlier one
@@ -126,27 +127,27 @@ def _has_detail(header: memoryview, zero_codes: dict[int, int]) -> bool:
 
 
 def _check_pixels(data: bytes, segments: Sequence[_Segment], *, one_scan: bool) -> None:
-    """Decode an eighth of the picture. All code words are still read, only the arithmetic is spared.
+    """Decode at an eighth of the size. That still reads every code word and saves only the arithmetic.
 
-    Of a single scan the end is held back. A decoder that is done without it has skipped some pixels; one
-    that asks for more than there is has lost some. Metadata is left out: Pillow would judge that, too.
+    The end of a single scan is held back. A decoder that finishes without it has skipped some pixels; one
+    that asks for more than there is has missed some. Metadata is omitted because Pillow would reject it, too.
     """
     kept = [each for each in segments if each.marker not in _APPS and each.marker != _COMMENT]
     parts = b"".join([b"\xff\xd8", *(data[each.start : each.end] for each in kept)])
     held_back = min(_HELD_BACK, len(segments[-1].scan)) if one_scan else 0
-    file = _TwoServings(parts + (_READ_AHEAD if one_scan else b"\xff\xd9"), first=len(parts) - held_back)
+    file = _TwoPartFile(parts + (_READ_AHEAD if one_scan else b"\xff\xd9"), first=len(parts) - held_back)
     try:
-        picture = JpegImageFile(file)
-        picture.draft("L", (max(1, picture.width // 8), max(1, picture.height // 8)))
-        picture.load()
+        image = JpegImageFile(file)
+        image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
+        image.load()
     except (OSError, SyntaxError, ValueError) as exc:
-        raise invalid_image(f"the JPEG cannot be decoded: {exc}") from exc
+        raise InvalidImage(f"the JPEG cannot be decoded: {exc}") from exc
     if one_scan and file.tell() <= file.first:
-        raise invalid_image("the JPEG holds more coded pixels than its size has room for")
+        raise InvalidImage("the JPEG holds more coded pixels than its size has room for")
 
 
-class _TwoServings(io.BytesIO):
-    """A file whose bytes after `first` come only when a reader returns for them."""
+class _TwoPartFile(io.BytesIO):
+    """A file whose bytes after `first` are returned only by a second read."""
 
     def __init__(self, data: bytes, *, first: int) -> None:
         super().__init__(data)
@@ -158,6 +159,6 @@ class _TwoServings(io.BytesIO):
 
 
 def _is_c2pa(segment: _Segment) -> bool:
-    """Is it a JUMBF box whose description names C2PA? A long box goes on in further segments."""
+    """Whether this is a JUMBF box whose description names C2PA. A long box continues in further segments."""
     body = bytes(segment.body[:80]) if segment.marker == _APP11 else b""
     return body[:2] == b"JP" and body[12:16] == b"jumb" and b"c2pa" in body[16:]

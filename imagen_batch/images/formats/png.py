@@ -1,4 +1,4 @@
-"""Walks the chunks of a PNG and checks each checksum."""
+"""Validates PNG files chunk by chunk, and decodes images with Pillow for the other formats."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from contextlib import nullcontext
 from PIL import Image
 from zlib_ng.zlib_ng import crc32
 
-from imagen_batch.images.formats.common import Shape, invalid_image, require_size
+from imagen_batch.errors import InvalidImage
+from imagen_batch.images.formats.common import Shape, require_size
 
-_LARGE_PIXELS = 1 << 25  # twice what the largest picture of a service has
-_LARGE = threading.Lock()  # one such picture is decoded at a time: each may take some hundred megabytes
+_LARGE_PIXELS = 1 << 25  # twice the pixels of the largest image that a service produces
+_LARGE = threading.Lock()  # large images are decoded one at a time: each may take a few hundred megabytes
 
-# What Pillow's parsers raise on broken files besides OSError; a warning raises where warnings are errors.
+# Pillow's parsers raise all of these on broken files; a warning is raised where warnings are errors.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -38,32 +39,32 @@ _PNG_SIZE = struct.Struct(">II5x")
 
 
 def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
-    """Decode the first frame with one plugin of Pillow; returns its sides, raises `damaged` where that fails.
+    """Decode the first frame with one plugin of Pillow and return its sides; raises InvalidImage if that fails.
 
     Check the sides in the header with `require_size` first: Pillow warns of large ones while it opens a file.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=(plugin,)) as picture:
-            width, height = picture.size
+        with Image.open(io.BytesIO(data), formats=(plugin,)) as image:
+            width, height = image.size
             require_size(width, height)
             with _LARGE if width * height > _LARGE_PIXELS else nullcontext():
-                picture.load()
+                image.load()
             return width, height
     except _DECODER_ERRORS as exc:
-        raise invalid_image(f"the {name} cannot be decoded: {exc}") from exc
+        raise InvalidImage(f"the {name} cannot be decoded: {exc}") from exc
 
 
 def read_png(data: bytes) -> Shape:
-    """Walk all chunks; raises `damaged` unless each is sound and in its place."""
+    """Walk all chunks; raises InvalidImage unless each is complete, in its place and matches its checksum."""
     chunks = _png_chunks(memoryview(data))
     kind, header = next(chunks)
     if kind != b"IHDR" or len(header) != _PNG_SIZE.size:
-        raise invalid_image("the PNG does not begin with its header")
+        raise InvalidImage("the PNG does not begin with its header")
     width, height = _PNG_SIZE.unpack(header)
     require_size(width, height)
     kinds = {kind for kind, body in chunks if len(body)}
     if b"IDAT" not in kinds:
-        raise invalid_image("the PNG holds no pixels")
+        raise InvalidImage("the PNG holds no pixels")
     return Shape(width, height, c2pa=b"caBX" in kinds)
 
 
@@ -71,12 +72,12 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     at, kind = 8, b""
     while kind != b"IEND":
         if at + 12 > len(view):
-            raise invalid_image(f"the PNG breaks off after {len(view)} bytes")
+            raise InvalidImage(f"the PNG breaks off after {len(view)} bytes")
         size, kind = _PNG_CHUNK.unpack_from(view, at)
         end = at + 12 + size
         if end > len(view):
-            raise invalid_image(f"the PNG breaks off after {len(view)} bytes")
+            raise InvalidImage(f"the PNG breaks off after {len(view)} bytes")
         if crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            raise invalid_image(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
+            raise InvalidImage(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
         yield kind, view[at + 8 : end - 4]
         at = end

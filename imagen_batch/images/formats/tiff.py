@@ -1,7 +1,7 @@
-"""Checks TIFF files for wholeness.
+"""Validates TIFF files.
 
 A TIFF is a web of offsets: directories, the values of their entries, strips or tiles of pixels, in any order. Each
-stretch must lie within the file, which finds any cut; one decode then finds damage within a stretch.
+range must lie within the file, which detects any truncation; one decode then detects damage within a range.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from imagen_batch.images.formats.common import Shape, invalid_image, require_size
+from imagen_batch.errors import InvalidImage
+from imagen_batch.images.formats.common import Shape, require_size
 from imagen_batch.images.formats.png import decode
 
 _WIDTH, _HEIGHT, _C2PA = 256, 257, 52545
@@ -25,13 +26,13 @@ _BIG_TYPES = {16: "Q", 17: "Q", 18: "Q"}
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How one of the four kinds of TIFF writes its numbers."""
+    """How one of the four variants of TIFF encodes its numbers."""
 
     order: str
-    first: int  # where the offset of the first directory stands
+    first: int  # position of the offset of the first directory
     offset: str
     count: str
-    inline: int  # bytes that a value may have to stand in its entry
+    inline: int  # the most bytes that a value stored in its entry may have
 
 
 _LAYOUTS = {
@@ -43,14 +44,14 @@ _LAYOUTS = {
 
 
 def read_tiff(data: bytes) -> Shape:
-    """Follow every offset and decode the first picture."""
+    """Follow every offset and decode the first image."""
     try:
         directories = list(_directories(data, _LAYOUTS[data[:4]]))
     except (struct.error, OverflowError) as exc:
         raise _broken_off(data) from exc
     first = directories[0] if directories else {}
     if not (first.get(_WIDTH) and first.get(_HEIGHT)):
-        raise invalid_image("the TIFF holds no picture")
+        raise InvalidImage("the TIFF holds no image")
     width, height = first[_WIDTH][0], first[_HEIGHT][0]
     require_size(width, height)
     decode(data, "TIFF", name="TIFF")
@@ -65,17 +66,17 @@ def _directories(data: bytes, layout: _Layout) -> Iterator[Mapping[int, tuple[in
         (count,) = struct.unpack_from(layout.order + layout.count, data, at)
         at += struct.calcsize("=" + layout.count)
         step = 4 + 2 * struct.calcsize("=" + layout.offset)
-        _require_room(data, at, count * step)
+        _require_bytes(data, at, count * step)
         if count > _ENTRIES_MAX:
-            raise invalid_image(f"the TIFF has {count} entries in a directory")
+            raise InvalidImage(f"the TIFF has {count} entries in a directory")
         yield _directory(data, [_entry(data, at + index * step, layout) for index in range(count)], layout)
         (at,) = struct.unpack_from(layout.order + layout.offset, data, at + count * step)
-    raise invalid_image("the TIFF has no end of directories")
+    raise InvalidImage("the TIFF has no end of directories")
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of a directory, and where its values lie."""
+    """One entry of a directory, and the position of its values."""
 
     tag: int
     code: str  # of `struct`, for whole numbers as wide as the values
@@ -91,17 +92,17 @@ def _entry(data: bytes, at: int, layout: _Layout) -> _Entry:
     size = count * struct.calcsize("=" + code)
     if size > layout.inline:
         (at,) = struct.unpack_from(layout.order + layout.offset, data, at)
-    _require_room(data, at, size)
+    _require_bytes(data, at, size)
     return _Entry(tag, code, count, at, size)
 
 
 def _directory(data: bytes, entries: Sequence[_Entry], layout: _Layout) -> Mapping[int, tuple[int, ...]]:
-    """The values of the tags that matter here; of the others only that they are there.
+    """Return the values of the tags that are needed here, and an empty tuple for every other tag.
 
-    Pillow reads a copy of every value. Values of a sound file do not overlap, so together they are no larger than it.
+    Pillow copies every value. Values of a valid file do not overlap, so together they are no larger than the file.
     """
     if sum(entry.size for entry in entries) > len(data):
-        raise invalid_image("the TIFF states more values than it holds")
+        raise InvalidImage("the TIFF states more values than it holds")
     values: dict[int, tuple[int, ...]] = {}
     for entry in entries:
         known = entry.tag in _READ and entry.tag not in values and entry.count <= _VALUES_MAX
@@ -109,14 +110,14 @@ def _directory(data: bytes, entries: Sequence[_Entry], layout: _Layout) -> Mappi
         values[entry.tag] = struct.unpack_from(form, data, entry.start) if known else ()
     for offsets, lengths in _PIXELS:
         for start, length in zip(values.get(offsets, ()), values.get(lengths, ()), strict=False):
-            _require_room(data, start, length)
+            _require_bytes(data, start, length)
     return values
 
 
-def _require_room(data: bytes, start: int, length: int) -> None:
+def _require_bytes(data: bytes, start: int, length: int) -> None:
     if start + length > len(data):
         raise _broken_off(data)
 
 
 def _broken_off(data: bytes) -> Exception:
-    return invalid_image(f"the TIFF breaks off after {len(data)} bytes")
+    return InvalidImage(f"the TIFF breaks off after {len(data)} bytes")

@@ -1,21 +1,22 @@
-"""Walks the chunks of a WebP file."""
+"""Validates WebP files."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
 
-from imagen_batch.images.formats.common import Shape, invalid_image, require_size
+from imagen_batch.errors import InvalidImage
+from imagen_batch.images.formats.common import Shape, require_size
 from imagen_batch.images.formats.png import decode
 
 _WEBP_CHUNK = struct.Struct("<4sI")
 
 
 def read_webp(data: bytes) -> Shape:
-    """Walk all chunks and decode once; raises `damaged` where either fails."""
+    """Walk all chunks, then decode; raises InvalidImage where either fails."""
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise invalid_image(f"the WebP breaks off after {len(data)} of {end} bytes")
+        raise InvalidImage(f"the WebP breaks off after {len(data)} of {end} bytes")
     chunks = dict(_webp_chunks(memoryview(data)[:end]))
     width, height = _webp_size(chunks)
     require_size(width, height)
@@ -27,17 +28,17 @@ def _webp_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     at = 12
     while at < len(view):
         if at + 8 > len(view):
-            raise invalid_image(f"the WebP has stray bytes at {at}")
+            raise InvalidImage(f"the WebP has stray bytes at {at}")
         kind, size = _WEBP_CHUNK.unpack_from(view, at)
         body = view[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
         if at > len(view):
-            raise invalid_image("a chunk of the WebP reaches beyond the end of the file")
+            raise InvalidImage("a chunk of the WebP reaches beyond the end of the file")
         yield kind, body
 
 
 def _webp_size(chunks: dict[bytes, memoryview]) -> tuple[int, int]:
-    """The sides from whichever header there is: extended, lossy or lossless."""
+    """Return width and height from the first header: extended, lossy or lossless."""
     head = bytes(next(iter(chunks.values()), b"")[:10])
     kind = next(iter(chunks), b"")
     if kind == b"VP8X" and len(head) == 10:
@@ -47,4 +48,4 @@ def _webp_size(chunks: dict[bytes, memoryview]) -> tuple[int, int]:
     if kind == b"VP8L" and head[:1] == b"\x2f":
         sides = int.from_bytes(head[1:5], "little")
         return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
-    raise invalid_image("the WebP does not begin with a picture")
+    raise InvalidImage("the WebP does not begin with an image")

@@ -1,1 +1,1 @@
-"""Reads HTTP replies strictly, and uses a connection again only when that is safe."""
+"""Reads HTTP replies strictly, and reuses a connection only when that is safe."""

@@ -1,8 +1,8 @@
-"""Reads one reply from a connection strictly: its interim replies, its head, its body to the exact end.
+"""Reads one reply from a connection strictly: its interim replies, its head, and its body to the exact end.
 
-http.client takes an interim reply such as 103 for the final one and guesses where a length is missing or wrong, which
-leaves a connection with another request's reply on it. Here a reply knows whether its end is beyond doubt. What had
-arrived when a connection broke is kept: it may be whole.
+http.client takes an interim reply such as 103 for the final one, and guesses if a length is missing or wrong; then a
+connection may be left with another request's reply on it. Here a reply knows whether its end is certain. When a
+connection breaks, the data that has arrived is kept: it may be complete.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import io
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from imagen_batch.providers.http.framing import BadReply, End, Head, find_end, parse_chunk_size, parse_head
 
-_MOST_INTERIM = 1000  # a gateway may send one each second while it waits
-_MOST_HEADERS = 100
-_LONGEST_HEAD_BYTES = 2**16
-_LONGEST_CHUNK_LINE = 4096
+_MAX_INTERIM = 1000  # a gateway may send one each second while it waits
+_MAX_HEADERS = 100
+_MAX_HEAD_BYTES = 2**16
+_MAX_CHUNK_LINE = 4096
 _TINY_CHUNK_BYTES = 1024
-_MOST_TINY_CHUNKS = 100_000
-_READ_BYTES = 2**18  # where no length is given
-_QUIET_S = 2.0  # a body without a length is looked at when nothing came for so long
-_MOST_LOOKS = 20
-_IDLE_GOODBYES = (b"HTTP/1.1 408", b"HTTP/1.0 408")  # what some gateways say before they close an idle connection
+_MAX_TINY_CHUNKS = 100_000
+_READ_BYTES = 2**18  # at once, for a body without a length
+_QUIET_S = 2.0  # a body without a length is checked for completeness when nothing came for so long
+_MAX_CHECKS = 20
+_IDLE_GOODBYES = (b"HTTP/1.1 408", b"HTTP/1.0 408")  # sent by some gateways before they close an idle connection
 
 
 class Incomplete(Exception):
@@ -38,7 +38,7 @@ class Incomplete(Exception):
 class Source(io.RawIOBase):
     """The bytes of a connection, for a BufferedReader.
 
-    An error ends them like an end of the connection does and is kept, so that what came before it is not lost.
+    An error ends them as the end of the connection does, and is kept, so that earlier bytes are not lost.
     """
 
     def __init__(self, sock: Any) -> None:
@@ -46,15 +46,15 @@ class Source(io.RawIOBase):
         self.sock = sock
         self.error: Exception | None = None
         self.ended = False
-        self.patient = False  # a timeout of the socket is not the end
+        self.patient = False  # whether a timeout of the socket is not the end
         self._timeouts = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Read once. None where nothing is there; only for a socket that does not block, or while `patient`."""
+        """Read once. None means that nothing is there yet, on a non-blocking socket or while `patient`."""
         while not self.ended:
             try:
                 count = self.sock.recv_into(buffer)
@@ -63,13 +63,13 @@ class Source(io.RawIOBase):
             except TimeoutError as error:
                 if self.patient:
                     return None
-                # A process that was suspended finds its time over and the reply there: it is read once more.
+                # After the process was suspended, the time is over but the reply may be there: read once more.
                 self._timeouts += 1
                 if self._timeouts > 1:
                     self._end(error)
             except OSError as error:
                 self._end(error)
-            except ValueError:  # it was closed meanwhile
+            except ValueError:  # closed by another thread
                 self._end(ConnectionResetError("the connection was closed"))
             else:
                 self._timeouts = 0
@@ -82,53 +82,51 @@ class Source(io.RawIOBase):
 
 
 class Channel:
-    """What is read from one connection for as long as it is open: bytes that one reply left are seen by the next."""
+    """Reads from one connection as long as it is open: bytes left over by one reply are seen by the next."""
 
     def __init__(self, sock: Any) -> None:
         self.source = Source(sock)
         self.reader = io.BufferedReader(self.source)
 
-    def waiting(self) -> str:
-        """What is there to be read, without waiting: "nothing", "bytes" or an "end" of the connection."""
+    def peek(self) -> Literal["nothing", "bytes", "end"]:
+        """Return what can be read without waiting: "end" is the end of the connection."""
         sock = self.source.sock
         try:
             before = sock.gettimeout()
             sock.settimeout(0)
             try:
-                found = self.reader.peek(1)
+                data = self.reader.peek(1)
             finally:
                 sock.settimeout(before)
         except (OSError, ValueError):
             return "end"
-        if found and not found.startswith(_IDLE_GOODBYES):
-            return "bytes"
-        if found:
-            return "end"
+        if data:
+            return "end" if data.startswith(_IDLE_GOODBYES) else "bytes"
         return "end" if self.source.ended else "nothing"
 
 
 class Reply:
     """A reply as http.client's connection expects one: `begin` reads its head, `read` its body."""
 
-    will_close = False  # the connection decides, once the body is read
+    will_close = False  # the connection decides after the body is read
 
     def __init__(self, channel: Channel) -> None:
         self._source, self._fp = channel.source, channel.reader
-        self.interim = 0  # replies that came before this one
+        self.interim = 0  # interim replies before this one
         self.too_large = False
-        self.finished = False  # read to its exact end
-        self._plain = True  # no chunk extension, no trailer
+        self.finished = False  # whether it was read to its exact end
+        self._plain = True  # without chunk extensions and trailers
         self.head: Head
         self.end: End
 
     @property
     def certain(self) -> bool:
-        """Whether it was read to an end that is beyond doubt."""
+        """Whether it was read to a certain end."""
         return self.finished and self._plain and self.end.certain
 
     def begin(self) -> None:
         """Read the head, and the interim replies before it. Raises BadReply, or the connection's own error."""
-        for _ in range(_MOST_INTERIM):
+        for _ in range(_MAX_INTERIM):
             head = parse_head(self._read_head())
             if head.status >= 200:
                 self.head, self.end = head, find_end(head)
@@ -138,32 +136,32 @@ class Reply:
             self.interim += 1
         raise BadReply("interim replies came without an end")
 
-    def read(self, limit: int, *, is_whole: Callable[[bytes], bool]) -> bytes:
-        """The body; sets `too_large` where it is longer than `limit`, and what is returned is not all of it then.
+    def read(self, limit: int, *, is_complete: Callable[[bytes], bool]) -> bytes:
+        """Return the body. If it is longer than `limit`, set `too_large` and return only a part.
 
-        `is_whole` tells of a body without a length whether more is to be expected. Raises Incomplete.
+        `is_complete` says of a body without a length whether it is complete. Raises Incomplete.
         """
         if self.end.by == "length":
             return self._read_length(limit)
         if self.end.by == "chunks":
             return self._read_chunks(limit)
-        return self._read_until_close(limit, is_whole)
+        return self._read_until_close(limit, is_complete)
 
     def isclosed(self) -> bool:
-        """For http.client: a connection that is used again has nothing of this reply left."""
+        """For http.client: a connection that is reused has nothing of this reply left."""
         return True
 
     def close(self) -> None:
-        """For http.client; the connection is closed by its owner."""
+        """For http.client. Does nothing: the owner closes the connection."""
 
     def _read_head(self) -> list[bytes]:
         lines: list[bytes] = []
         size = 0
-        while (line := self._fp.readline(_LONGEST_HEAD_BYTES)) not in (b"\r\n", b"\n"):
+        while (line := self._fp.readline(_MAX_HEAD_BYTES)) not in (b"\r\n", b"\n"):
             size += len(line)
-            if not line.endswith(b"\n") and size < _LONGEST_HEAD_BYTES:
+            if not line.endswith(b"\n") and size < _MAX_HEAD_BYTES:
                 raise self._source.error or ConnectionResetError("the connection ended without a whole reply")
-            if size >= _LONGEST_HEAD_BYTES or len(lines) > _MOST_HEADERS:
+            if size >= _MAX_HEAD_BYTES or len(lines) > _MAX_HEADERS:
                 raise BadReply("the headers of the reply are too many or too long")
             lines.append(line)
         if not lines:
@@ -201,16 +199,16 @@ class Reply:
 
     def _end_chunk(self, *, missing: int) -> None:
         if missing or self._fp.readline(3) != b"\r\n":
-            raise BadReply("a chunk is longer or shorter than it says")
+            raise BadReply("a chunk is longer or shorter than its stated size")
 
     def _chunk_length(self) -> int:
-        length, plain = parse_chunk_size(self._fp.readline(_LONGEST_CHUNK_LINE))
+        length, plain = parse_chunk_size(self._fp.readline(_MAX_CHUNK_LINE))
         self._plain = self._plain and plain
         return length
 
     def _read_trailer(self) -> None:
-        for _ in range(_MOST_HEADERS):
-            line = self._fp.readline(_LONGEST_CHUNK_LINE)
+        for _ in range(_MAX_HEADERS):
+            line = self._fp.readline(_MAX_CHUNK_LINE)
             if line == b"\r\n":
                 return
             self._plain = False
@@ -220,19 +218,21 @@ class Reply:
                 break
         raise BadReply("the reply has no end")
 
-    def _read_until_close(self, limit: int, is_whole: Callable[[bytes], bool]) -> bytes:
-        body = self._read_on([], limit, is_whole, looks=_MOST_LOOKS)
+    def _read_until_close(self, limit: int, is_complete: Callable[[bytes], bool]) -> bytes:
+        body = self._read_on([], limit, is_complete, checks=_MAX_CHECKS)
         if self._source.error is not None:
             raise Incomplete(body, self._source.error)
         return body
 
-    def read_on(self, body: bytes, limit: int, *, is_whole: Callable[[bytes], bool]) -> bytes:
-        """What came behind `body` as well, for a length that was too short; until nothing comes for a moment."""
+    def read_on(self, body: bytes, limit: int, *, is_complete: Callable[[bytes], bool]) -> bytes:
+        """Return `body`, whose stated length was too short, and what follows until nothing comes for a moment."""
         self.finished = False
-        return self._read_on([body], limit, is_whole, looks=1)
+        return self._read_on([body], limit, is_complete, checks=1)
 
-    def _read_on(self, pieces: list[bytes], limit: int, is_whole: Callable[[bytes], bool], *, looks: int) -> bytes:
-        size, looked_at, patient = sum(map(len, pieces)), 0, looks > 1
+    def _read_on(
+        self, pieces: list[bytes], limit: int, is_complete: Callable[[bytes], bool], *, checks: int
+    ) -> bytes:
+        size, checked_size, patient = sum(map(len, pieces)), 0, checks > 1
         self._source.sock.settimeout(_QUIET_S)
         self._source.patient = True
         while not self._source.ended and not self.too_large:
@@ -242,13 +242,13 @@ class Reply:
                 self.too_large = size > limit
             elif not patient:
                 break
-            elif size > looked_at and looks:
-                looked_at, looks = size, looks - 1
-                if is_whole(b"".join(pieces)):
+            elif size > checked_size and checks:
+                checked_size, checks = size, checks - 1
+                if is_complete(b"".join(pieces)):
                     break
         return b"".join(pieces)
 
 
 def _refuse_tiny(chunks: int, size: int) -> None:
-    if chunks > _MOST_TINY_CHUNKS and size < chunks * _TINY_CHUNK_BYTES:
+    if chunks > _MAX_TINY_CHUNKS and size < chunks * _TINY_CHUNK_BYTES:
         raise BadReply("the reply comes in too many small chunks")

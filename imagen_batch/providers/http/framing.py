@@ -1,7 +1,7 @@
-"""Decides from the head of an HTTP reply where its body ends, and whether that leaves any doubt.
+"""Decides from the head of an HTTP reply where its body ends, and whether that end is certain.
 
-Pure functions over bytes (RFC 9112, sections 2 to 7). A head that departs from the standard is still read where its
-meaning can be guessed, but it is not `certain`: the connection it came on must not carry another request.
+Pure functions over bytes (RFC 9112, sections 2 to 7). A head that departs from the standard is still read if its
+meaning can be guessed, but its end is not `certain`: its connection must not be reused.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _BODILESS = (204, 304)
 
 
 class BadReply(HTTPException):
-    """What came is not an HTTP reply to the request."""
+    """The received data is not an HTTP reply to the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Status line and headers of a reply. `clean`: written exactly as the standard has it."""
+    """Status line and headers of a reply. `clean`: they conform to the standard exactly."""
 
     version: tuple[int, int]
     status: int
@@ -36,22 +36,22 @@ class Head:
     clean: bool
 
     def values(self, name: str) -> list[str]:
-        """The values of every header of this name (lower case), in order."""
+        """Return the values of all headers of this name (lower case), in order."""
         return [value for known, value in self.headers if known.lower() == name]
 
     def listed(self, name: str) -> list[str]:
-        """The members of a header that is a comma-separated list, in lower case."""
+        """Return the members of a comma-separated header, in lower case."""
         return [member.strip().lower() for value in self.values(name) for member in value.split(",")]
 
     @property
     def without_framing(self) -> list[tuple[str, str]]:
-        """The headers that say something about the content."""
+        """The headers that describe the content, not the framing."""
         return [(name, value) for name, value in self.headers if name.lower() not in _FRAMING_HEADERS]
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a body ends. `certain`: any reader would find the same end, and the connection stays open after it."""
+    """The end of a body. `certain`: every parser finds the same end, and the connection stays open after it."""
 
     by: Literal["length", "chunks", "close"]
     certain: bool
@@ -59,11 +59,11 @@ class End:
 
 
 def parse_head(lines: Sequence[bytes]) -> Head:
-    """The head that these lines (with their line ends, without the empty one) make. Raises BadReply."""
-    found = _STATUS_LINE.fullmatch(lines[0])
-    if found is None:
+    """Parse the lines of a head, with their line ends, without the empty line. Raises BadReply."""
+    match = _STATUS_LINE.fullmatch(lines[0])
+    if match is None:
         raise BadReply("the reply has no status line")
-    major, minor, status, reason = found.groups()
+    major, minor, status, reason = match.groups()
     headers, clean = _parse_headers(lines[1:])
     return Head(
         version=(int(major), int(minor)),
@@ -75,12 +75,12 @@ def parse_head(lines: Sequence[bytes]) -> Head:
 
 
 def find_end(head: Head) -> End:
-    """Where the body behind `head` ends, for a reply to a POST."""
+    """Find the end of the body behind `head`, for a reply to a POST."""
     lengths, codings = head.values("content-length"), head.listed("transfer-encoding")
     certain = head.clean and head.version == (1, 1) and "close" not in head.listed("connection")
     if head.status in _BODILESS:
         return End("length", certain and not codings and lengths in ([], ["0"]))
-    if codings:  # it beats a length, but the two together are how replies get smuggled
+    if codings:  # overrides a length, but the two together are used to smuggle replies
         chunked = codings[-1] == "chunked"
         return End("chunks" if chunked else "close", certain and codings == ["chunked"] and not lengths)
     distinct = set(head.listed("content-length"))
@@ -90,11 +90,11 @@ def find_end(head: Head) -> End:
 
 
 def parse_chunk_size(line: bytes) -> tuple[int, bool]:
-    """The size that begins a chunk, and whether the line is nothing but the size. Raises BadReply."""
-    found = _CHUNK_SIZE.fullmatch(line)
-    if found is None:
+    """Return the size in the first line of a chunk, and whether the line contains nothing else. Raises BadReply."""
+    match = _CHUNK_SIZE.fullmatch(line)
+    if match is None:
         raise BadReply("the size of a chunk can't be read")
-    digits, extension, line_end = found.groups()
+    digits, extension, line_end = match.groups()
     return int(digits, 16), extension is None and line_end == b"\r\n"
 
 

@@ -1,6 +1,7 @@
-"""How is a request written for a service, and what does its reply say? Pure: no clock, no socket.
+"""Translates between our values and the services' JSON. Pure: no clock, no socket.
 
-`predict` and `generate_content` are the two dialects; `errors` reads what comes instead of an answer.
+`predict` and `generate_content` are the two dialects; `errors` reads error replies. The facts about the services are
+in docs/service-api.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from imagen_batch.records import ImageRequest, Reply
 
 
 class Dialect(Protocol):
-    """What each dialect's module offers."""
+    """The interface of a dialect's module."""
 
     @property
     def name(self) -> str:
@@ -21,13 +22,13 @@ class Dialect(Protocol):
 
     @property
     def verb(self) -> str:
-        """What follows the colon in the URL."""
+        """The part of the URL after the colon."""
 
     def encode(self, request: ImageRequest, *, vertex: bool) -> dict[str, object]:
-        """The JSON body to post. ValueError for an option that the dialect has no words for."""
+        """Return the JSON body to post. Raises ValueError for an option that the dialect has no field for."""
 
-    def decode(self, body: bytes, *, asked: int, http_status: int = 200) -> Reply:
-        """Exactly `asked` samples; Transient or Fatal where the body holds no answer."""
+    def decode(self, body: bytes, *, requested: int, http_status: int = 200) -> Reply:
+        """Return exactly `requested` samples. Raises Transient or Fatal if the body contains no answer."""
 
 
 DIALECTS: Mapping[str, Dialect] = {"predict": predict, "generate_content": generate_content}

@@ -1,7 +1,7 @@
-"""How is a reply of megabytes read whose weight is the text of a picture?
+"""Parses replies of several megabytes without copying the base64 text of their images.
 
-A JSON parser checks and copies every text. The base64 of a picture is better cut out before: the parser sees a
-mark in its place, and the picture is decoded from where it lies. In any doubt the text stays for the parser.
+A JSON parser checks and copies every text. So the base64 of an image is cut out first: the parser sees a mark in its
+place, and the image is decoded from the original bytes. In any doubt the text is left to the parser.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Any
 import orjson
 
 _LONG_BYTES = 4096
-_MOST_QUOTES = 10_000  # looked at: answers have a few hundred
-_MUCH_BYTES = 2**20
-_MOST_VALUES = 1_000_000
-_REACH_BYTES = 48  # a name, a colon, blanks
+_MAX_QUOTES = 10_000  # to search; replies have a few hundred
+_LARGE_BYTES = 2**20
+_MAX_VALUES = 1_000_000
+_NAME_BYTES = 48  # a name, a colon, blanks
 
-# What stands before the text. No text of JSON can hold this: quotes inside one are escaped.
+# What precedes the base64 text. No JSON text contains this, because quotes inside one are escaped.
 _NAME = re.compile(rb'(?<!\\)"(?:data|bytesBase64Encoded)"\s*:\s*"\Z')
 _MARK = secrets.token_hex(16)
 
 
 def loads(body: bytes) -> Any:
-    """What JSON says; a picture's long text comes as a view of `body` that nobody checked.
+    """Parse JSON; the long text of an image becomes an unchecked view of `body`.
 
     Raises orjson.JSONDecodeError.
     """
@@ -36,16 +36,16 @@ def loads(body: bytes) -> Any:
         return _parse(body)
     marks = [mark.encode() for mark in texts] + [b""]
     value = _parse(b"".join(chain.from_iterable(zip(without_images(body), marks, strict=True))))
-    _put_back(value, texts)
+    _restore(value, texts)
     return value
 
 
 def has_too_many_values(text: bytes) -> bool:
-    """Whether parsing `text` would take more memory and time than any reply needs.
+    """Return whether parsing `text` would take more memory and time than any reply needs.
 
-    Each value takes some 60 bytes of memory once parsed, and as little as two in the text.
+    A parsed value takes some 60 bytes of memory, but as little as two bytes in the text.
     """
-    return len(text) > _MUCH_BYTES and sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES
+    return len(text) > _LARGE_BYTES and sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES
 
 
 def _parse(text: bytes) -> Any:
@@ -55,33 +55,37 @@ def _parse(text: bytes) -> Any:
 
 
 def without_images(body: bytes) -> list[bytes]:
-    """What is left of `body` without the long texts of pictures: one part more than there are such texts."""
+    """Return `body` without the long texts of images: one part more than there are such texts."""
     cuts = [0, *chain.from_iterable(_long_texts(body)), len(body)]
     return [body[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
 
 
 def _long_texts(body: bytes) -> Iterator[tuple[int, int]]:
-    """Where they begin and end."""
+    """Yield start and end of each long text of an image."""
     quote = body.find(b'"')
-    for _ in range(_MOST_QUOTES):
+    for _ in range(_MAX_QUOTES):
         start, quote = quote + 1, body.find(b'"', quote + 1)
         if quote < 0:
             return
-        if quote - start >= _LONG_BYTES and _is_picture(body, start) and body.find(b"\\", start, quote) < 0:
+        if quote - start >= _LONG_BYTES and _is_image(body, start) and body.find(b"\\", start, quote) < 0:
             yield start, quote
 
 
-def _is_picture(body: bytes, start: int) -> bool:
-    return _NAME.search(body, max(0, start - _REACH_BYTES), start) is not None
+def _is_image(body: bytes, start: int) -> bool:
+    return _NAME.search(body, max(0, start - _NAME_BYTES), start) is not None
 
 
-def _put_back(value: object, texts: Mapping[str, memoryview]) -> None:
-    boxes = [value]
-    while boxes:  # not by recursion: a reply may nest deeper than that can go
-        box = boxes.pop()
-        slots: Any = box.items() if isinstance(box, dict) else enumerate(box) if isinstance(box, list) else ()
-        for slot, inner in slots:
-            if isinstance(inner, dict | list):
-                boxes.append(inner)
-            elif isinstance(inner, str) and inner in texts:
-                box[slot] = texts[inner]  # type: ignore[index]
+def _restore(value: object, texts: Mapping[str, memoryview]) -> None:
+    containers = [value]
+    while containers:  # without recursion, because a reply may be nested deeper than the stack allows
+        container = containers.pop()
+        members: Any = ()
+        if isinstance(container, dict):
+            members = container.items()
+        elif isinstance(container, list):
+            members = enumerate(container)
+        for place, member in members:
+            if isinstance(member, dict | list):
+                containers.append(member)
+            elif isinstance(member, str) and member in texts:
+                container[place] = texts[member]  # type: ignore[index]

@@ -1,6 +1,6 @@
-"""What does it mean that the service gave no answer: try again, stop, or is this row the cause? (api: 4)
+"""Decides about an error reply: try again, stop the run, or blame the row. (api: 4)
 
-The only place that knows status codes and the service's phrases.
+Only this module and `quota` know status codes and the service's phrases.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from imagen_batch.errors import Fatal, Transient
 from imagen_batch.providers.wire.quota import read_quota_error
 from imagen_batch.providers.wire.retry_after import wait_hint
 from imagen_batch.providers.wire.service_error import ServiceError, describe, parse_service_error
-from imagen_batch.providers.wire.support_codes import support_codes, withheld
+from imagen_batch.providers.wire.support_codes import filtered_sample, support_codes
 from imagen_batch.records import NoImage, Reply
 
 
 @dataclass(frozen=True, slots=True)
 class _FatalRule:
-    """A cause that no request of this run escapes, and how it is recognised. The first that fits is taken."""
+    """An error that stops the run, and how to recognize it. The first rule that fits applies."""
 
     status: int
     kind: str
     outcome: str
-    words: tuple[str, ...] = ()  # any of these in the message, lower case
-    reason: str = ""  # or this beginning of ErrorInfo's reason
+    words: tuple[str, ...] = ()  # any of these phrases in the message, lower case
+    reason: str = ""  # or a reason of ErrorInfo that begins so
     refreshable: bool = False
 
     def fits(self, status: int, error: ServiceError) -> bool:
         if status != self.status:
             return False
         if self.kind == "model_gone" and not (error.status or error.code):
-            return False  # a gateway's own page or text that repeats the address says nothing about the model
+            return False  # a gateway's own page that repeats the URL says nothing about the model
         if not self.words and not self.reason:
             return True
-        said = any(phrase in error.plain or phrase in error.debug for phrase in self.words)
-        return said or bool(self.reason and error.reason.startswith(self.reason))
+        found = any(phrase in error.plain or phrase in error.debug for phrase in self.words)
+        return found or bool(self.reason and error.reason.startswith(self.reason))
 
 
-# api: 4.1, 4.2. One without words is for all else of its status. 402, 405, 407 and 410 are a gateway's, not
-# Google's; they too are about the address or the account, never about a row.
-_STOPS = (
+# (api: 4.1, 4.2) A rule without words is for all other errors of its status. 402, 405, 407 and 410 come from
+# gateways, not from Google; they too concern the address or the account, never a row.
+_FATAL_RULES = (
     _FatalRule(400, "bad_key", "auth", ("api key not valid", "api key expired"), "API_KEY_"),
     _FatalRule(400, "not_billed", "billing", ("only accessible to billed users", "only available on paid plans")),
     _FatalRule(400, "not_billed", "billing", ("enable billing",), "BILLING_DISABLED"),
@@ -61,8 +61,8 @@ _STOPS = (
     _FatalRule(410, "wrong_address", "address"),
 )
 
-# api: 4.1. Kind, and whether pictures may have been made and billed: an answer was lost behind a gateway.
-# The service itself does not bill what it failed to do.
+# (api: 4.1) Kind, and whether images may have been made and billed because the reply was lost behind a gateway.
+# The service does not bill requests that it failed to do.
 _TRANSIENT = {
     408: ("http_408", True),
     409: ("http_409", False),
@@ -73,7 +73,7 @@ _TRANSIENT = {
     504: ("deadline", True),
 }
 
-# What HTTP 200 can't say when its body is an error without a usable `code`.
+# The HTTP status that belongs to an error with HTTP 200 and without a usable `code`.
 _STATUS_OF = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -89,7 +89,7 @@ _STATUS_OF = {
 
 
 def utcnow() -> datetime:
-    """The time, with its zone."""
+    """Return the time, with its zone."""
     return datetime.now(UTC)
 
 
@@ -98,57 +98,57 @@ def read_error(
     headers: Mapping[str, str],
     body: bytes,
     *,
-    asked: int,
+    requested: int,
     now: Callable[[], datetime] = utcnow,
 ) -> Reply:
-    """What became of the `asked` samples, where the request itself is the cause: refused, or wrong.
+    """Return the samples of a request that is itself the cause of the error: its prompt was refused, or it is wrong.
 
-    Raises Transient, RateLimited or Fatal for everything else, whatever the body is.
+    Raises Transient, RateLimited or Fatal for all other errors, whatever the body is.
     """
     error = parse_service_error(body)
     if 200 <= status < 300:
         status = _true_status(status, error)
     if 300 <= status < 400:
-        raise _redirected(status, headers)
-    if stop := next((stop for stop in _STOPS if stop.fits(status, error)), None):
-        raise _fatal(stop, error)
+        raise _redirect(status, headers)
+    if rule := next((rule for rule in _FATAL_RULES if rule.fits(status, error)), None):
+        raise _fatal(rule, error)
     wait = wait_hint(headers, error, now=now())
     if status == 429:
         raise read_quota_error(error, wait=wait, now=now())
     if status in _TRANSIENT or not 400 <= status < 500:
-        raise _passing(status, error, wait=wait)
-    return Reply(samples=(_blame_request(status, error),) * asked, http_status=status)
+        raise _transient(status, error, wait=wait)
+    return Reply(samples=(_blame_request(status, error),) * requested, http_status=status)
 
 
 def _true_status(status: int, error: ServiceError) -> int:
-    """What the HTTP status should have been, where it says that all is well."""
+    """Return what the HTTP status should have been, for an error reply with status 200."""
     if 400 <= error.code < 600:
         return error.code
     return _STATUS_OF.get(error.status, 500 if error.message else status)
 
 
-def _redirected(status: int, headers: Mapping[str, str]) -> Fatal:
+def _redirect(status: int, headers: Mapping[str, str]) -> Fatal:
     location = next((value for name, value in headers.items() if name.lower() == "location"), "")
     try:
         host = urlsplit(location).hostname
     except ValueError:
         host = None
     message = describe("redirect", f"to {host}" if host else "", status=status)
-    return Fatal(message, kind="redirect", outcome="address", http_status=status)
+    return Fatal(message, kind="redirect", cause="address", http_status=status)
 
 
-def _fatal(stop: _FatalRule, error: ServiceError) -> Fatal:
+def _fatal(rule: _FatalRule, error: ServiceError) -> Fatal:
     words = f"{error.words} See {error.link}" if error.link else error.words
     return Fatal(
-        describe(stop.kind, words, status=stop.status),
-        kind=stop.kind,
-        outcome=stop.outcome,
-        http_status=stop.status,
-        refreshable=stop.refreshable,
+        describe(rule.kind, words, status=rule.status),
+        kind=rule.kind,
+        cause=rule.outcome,
+        http_status=rule.status,
+        refreshable=rule.refreshable,
     )
 
 
-def _passing(status: int, error: ServiceError, *, wait: float | None) -> Transient:
+def _transient(status: int, error: ServiceError, *, wait: float | None) -> Transient:
     kind, maybe_charged = _TRANSIENT.get(status, (f"http_{status}", True))
     return Transient(
         describe(kind, error.words, status=status),
@@ -162,5 +162,5 @@ def _passing(status: int, error: ServiceError, *, wait: float | None) -> Transie
 def _blame_request(status: int, error: ServiceError) -> NoImage:
     refused = "prompt could not be submitted" in error.plain or support_codes(error.message)
     if status == 400 and refused:
-        return withheld(error.message, stage="input")
-    return NoImage("failed", kind="bad_request", reason=error.words or f"HTTP {status}, without a word")
+        return filtered_sample(error.message, stage="input")
+    return NoImage("failed", kind="bad_request", reason=error.words or f"HTTP {status}, without a message")

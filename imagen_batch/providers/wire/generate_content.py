@@ -1,4 +1,4 @@
-"""How does Gemini's `:generateContent` ask for a picture, and what does its reply hold? (api: 8)"""
+"""The `:generateContent` dialect of Gemini: writes its requests and reads its replies. (api: 8)"""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from imagen_batch.providers.wire.errors import read_error
 from imagen_batch.providers.wire.image_text import image_bytes
 from imagen_batch.providers.wire.json_body import (
     Json,
-    count,
+    as_count,
+    as_objects,
+    as_text,
     dig,
+    enum_name,
     has_error,
     json_text,
-    objects,
     parse_answer,
-    short,
-    text,
-    word,
+    shorten,
 )
 from imagen_batch.providers.wire.option_fields import require_unset, set_fields
-from imagen_batch.providers.wire.support_codes import categories, support_codes, withheld
+from imagen_batch.providers.wire.support_codes import categories, filtered_sample, support_codes
 from imagen_batch.records import ImageRequest, NoImage, Options, Picture, Reply, TokenUsage
 
 name: Final = "generate_content"
 verb: Final = "generateContent"
 
-# api: 9
+# (api: 9)
 _UNSUPPORTED = (
     "guidance_scale",
     "safety_setting",
@@ -35,15 +35,15 @@ _UNSUPPORTED = (
     "add_watermark",
     "enhance_prompt",
 )
-_UNSPOKEN_OFF_VERTEX = ("output_mime_type", "compression_quality", "labels")
+_UNSUPPORTED_OFF_VERTEX = ("output_mime_type", "compression_quality", "labels")
 _PERSON_GENERATION = {"dont_allow": "ALLOW_NONE", "allow_adult": "ALLOW_ADULT", "allow_all": "ALLOW_ALL"}
 _IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
 _OUTPUT_OPTIONS = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
 
-# api: 8.3. An answer has at least one of these, or nothing at all.
+# (api: 8.3) An answer has at least one of these names, or is empty.
 _KNOWN = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
 
-# api: 8.4. Refused prompts are not asked again.
+# (api: 8.4) Finish reasons that mean a filter.
 _FILTERED = frozenset(
     {
         "IMAGE_SAFETY",
@@ -55,11 +55,11 @@ _FILTERED = frozenset(
         "SPII",
         "RECITATION",
         "LANGUAGE",
-        "MODEL_ARMOR",  # recorded: "The response violated Responsible AI Safety settings ..." (api-update: W9)
+        "MODEL_ARMOR",  # recorded: "The response violated Responsible AI Safety settings ..."
     }
 )
 
-# api: 8.4. How many more times asking may help after no picture came. All others, also those unknown: once.
+# (api: 8.4) How many more attempts may help if no image came. For all other reasons, known or not: one.
 _RETRIES_BY_FINISH_REASON = {
     "IMAGE_OTHER": 2,
     "NO_IMAGE": 2,
@@ -72,17 +72,17 @@ _RETRIES_BY_FINISH_REASON = {
     "CONTINUATION": 0,
 }
 
-_NEVER_ASKED = NoImage("failed", kind="no_image", reason="this service makes one picture per request")
+_NOT_REQUESTED = NoImage("failed", kind="no_image", reason="this service makes one image per request")
 
 
 def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
-    """The body to post, for one picture. What is not set is not sent.
+    """Return the body to post, for one image. Options that are not set are not sent. (api: 8.1)
 
-    There is no field for a negative prompt: it goes into the prompt. Off Vertex there is none for
-    person_generation, and on Vertex there is none for store: they are left out.
+    There is no field for a negative prompt: it is added to the prompt. The Gemini API has no field for
+    person_generation, and Vertex has none for store: there they are left out.
     """
     options = request.options
-    require_unset(options, _UNSUPPORTED if vertex else _UNSUPPORTED + _UNSPOKEN_OFF_VERTEX, speaker=name)
+    require_unset(options, _UNSUPPORTED if vertex else _UNSUPPORTED + _UNSUPPORTED_OFF_VERTEX, dialect=name)
     prompt = prompt_without(request.prompt, options.negative_prompt)
     body: dict[str, object] = {
         "contents": [{"role": "user", "parts": [{"text": prompt}]}],
@@ -90,7 +90,7 @@ def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
     }
     if options.safety_settings is not None:
         body["safetySettings"] = [{"category": c, "threshold": t} for c, t in options.safety_settings]
-    if options.store is not None and not vertex:  # aiplatform's discovery document, 2026-11-06: no such field
+    if options.store is not None and not vertex:  # Vertex refuses it as an unknown name (api: 8.1)
         body["store"] = options.store
     if options.labels is not None:
         body["labels"] = dict(options.labels)
@@ -98,34 +98,34 @@ def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
 
 
 def prompt_without(prompt: str, unwanted: str | None) -> str:
-    """The prompt, and what the picture is to be without."""
+    """Return the prompt with what the image must not contain."""
     return f"{prompt}\n\nWithout: {unwanted}" if unwanted else prompt
 
 
-def decode(body: bytes, *, asked: int, http_status: int = 200) -> Reply:
-    """What became of the sample. A picture counts, whatever the finish reason; of several the last one."""
+def decode(body: bytes, *, requested: int, http_status: int = 200) -> Reply:
+    """Return the sample. An image counts whatever the finish reason is; of several, the last one. (api: 8.3)"""
     answer = parse_answer(body, known=_KNOWN, http_status=http_status)
-    candidates = objects(dig(answer, "candidates"))
+    candidates = as_objects(dig(answer, "candidates"))
     if has_error(answer) and not candidates:
-        return read_error(http_status, {}, body, asked=asked)
+        return read_error(http_status, {}, body, requested=requested)
     candidate = next((each for each in candidates if _image_parts(each)), candidates[0] if candidates else {})
     images = _image_parts(candidate)
-    pictures = [picture for part in images if (picture := _read_picture(candidate, part))]
+    decoded = [image for part in images if (image := _read_image(candidate, part))]
     sample: Picture | NoImage
-    if pictures:
-        sample = pictures[-1]
+    if decoded:
+        sample = decoded[-1]
     elif images:
-        sample = NoImage("failed", kind="bad_base64", reason="the picture came damaged", again=1)
+        sample = NoImage("failed", kind="bad_base64", reason="the image arrived damaged", again=1)
     elif uri := _stored_at(candidates):
-        sample = NoImage("failed", kind="no_image", reason=f"the service stored the picture at {short(uri)}")
+        sample = NoImage("failed", kind="no_image", reason=f"the service stored the image at {shorten(uri)}")
     else:
-        sample = _read_absence(answer, candidate)
+        sample = _read_no_image(answer, candidate)
     return Reply(
-        samples=(sample, *[_NEVER_ASKED if images else sample] * (asked - 1)),
+        samples=(sample, *[_NOT_REQUESTED if images else sample] * (requested - 1)),
         http_status=http_status,
-        usage=_usage(answer, pictured=bool(images)),
-        model_version=text(dig(answer, "modelVersion")),
-        spare=tuple(pictures[:-1]),
+        usage=_usage(answer, has_image=bool(images)),
+        model_version=as_text(dig(answer, "modelVersion")),
+        spare=tuple(decoded[:-1]),
     )
 
 
@@ -152,8 +152,8 @@ def _image_config(options: Options, *, vertex: bool) -> dict[str, object]:
 
 
 def _parts(candidate: Json) -> list[Json]:
-    """The parts of the answer itself. Thoughts, and the drafts among them, are none."""
-    return [part for part in objects(dig(candidate, "content", "parts")) if dig(part, "thought") is not True]
+    """Return the parts of the answer itself, without thoughts and the drafts among them."""
+    return [part for part in as_objects(dig(candidate, "content", "parts")) if dig(part, "thought") is not True]
 
 
 def _image_parts(candidate: Json) -> list[Json]:
@@ -161,65 +161,65 @@ def _image_parts(candidate: Json) -> list[Json]:
 
 
 def _stored_at(candidates: Sequence[Json]) -> str | None:
-    """Where a picture lies that Vertex, or a gateway, put into a bucket instead of the reply (api-update: W10)."""
-    uris = [text(dig(part, "fileData", "fileUri")) for candidate in candidates for part in _parts(candidate)]
+    """Return the URI of an image that Vertex, or a gateway, put into a bucket instead of the reply. (api: 8.3)"""
+    uris = [as_text(dig(part, "fileData", "fileUri")) for candidate in candidates for part in _parts(candidate)]
     return next(filter(None, uris), None)
 
 
-def _remark(candidate: Json) -> str | None:
-    """The model's words beside or in place of a picture."""
-    return " ".join(words for part in _parts(candidate) if (words := text(dig(part, "text")))) or None
+def _comment(candidate: Json) -> str | None:
+    """Return the model's text beside or instead of an image."""
+    return " ".join(words for part in _parts(candidate) if (words := as_text(dig(part, "text")))) or None
 
 
-def _read_picture(candidate: Json, part: Json) -> Picture | None:
+def _read_image(candidate: Json, part: Json) -> Picture | None:
     data = image_bytes(dig(part, "inlineData", "data"))
     if data is None:
         return None
-    remark, came = _remark(candidate), len(_image_parts(candidate))
-    if came > 1:
-        said = f"the service sent {came} pictures, one was asked for: the others are kept aside"
-        remark = f"{remark}; {said}" if remark else said
+    note, received = _comment(candidate), len(_image_parts(candidate))
+    if received > 1:
+        more = f"the service sent {received} images, one was requested: the others are kept aside"
+        note = f"{note}; {more}" if note else more
     return Picture(
         data,
-        mime_type=text(dig(part, "inlineData", "mimeType")) or "application/octet-stream",
+        mime_type=as_text(dig(part, "inlineData", "mimeType")) or "application/octet-stream",
         finish_reason=_finish_reason(candidate),
         safety=_safety(candidate),
-        note=short(remark) if remark else None,
+        note=shorten(note) if note else None,
     )
 
 
 def _finish_reason(candidate: Json) -> str | None:
-    """The reason as the enum spells it; some gateways put the enum's name before it."""
-    reason = word(dig(candidate, "finishReason"))
+    """Return the reason as the enum spells it; some gateways prefix it with the enum's name."""
+    reason = enum_name(dig(candidate, "finishReason"))
     return reason.removeprefix("FINISH_REASON_") if reason else None
 
 
 def _block_reason(feedback: object) -> str | None:
-    """Why the prompt was blocked. Without a reason, a rating that blocked it says so."""
-    reason = word(dig(feedback, "blockReason"))
+    """Return why the prompt was blocked: the reason, else the category of a rating that blocked it."""
+    reason = enum_name(dig(feedback, "blockReason"))
     if reason:
         return reason.removeprefix("BLOCKED_REASON_").removeprefix("BLOCK_REASON_")
-    blocked = [rating for rating in objects(dig(feedback, "safetyRatings")) if dig(rating, "blocked") is True]
-    return (word(dig(blocked[0], "category")) or "SAFETY") if blocked else None
+    blocked = [rating for rating in as_objects(dig(feedback, "safetyRatings")) if dig(rating, "blocked") is True]
+    return (enum_name(dig(blocked[0], "category")) or "SAFETY") if blocked else None
 
 
-def _read_absence(answer: Json, candidate: Json) -> NoImage:
+def _read_no_image(answer: Json, candidate: Json) -> NoImage:
     feedback = dig(answer, "promptFeedback")
     if block := _block_reason(feedback):
-        reason = text(dig(feedback, "blockReasonMessage")) or f"the prompt was blocked: {block}"
-        return withheld(reason, stage="input", category=block, safety=_safety(feedback))
+        reason = as_text(dig(feedback, "blockReasonMessage")) or f"the prompt was blocked: {block}"
+        return filtered_sample(reason, stage="input", category=block, safety=_safety(feedback))
     finish = _finish_reason(candidate)
-    words = [said for said in (text(dig(candidate, "finishMessage")), _remark(candidate)) if said]
-    words = words or [said for said in (text(dig(feedback, "blockReasonMessage")),) if said]
-    reason = " ".join(words) or f"no picture came, finish reason {finish or 'not given'}"
+    messages = filter(None, (as_text(dig(candidate, "finishMessage")), _comment(candidate)))
+    words = " ".join(messages) or as_text(dig(feedback, "blockReasonMessage"))
+    reason = words or f"no image came, finish reason {finish or 'not given'}"
     safety = _safety(candidate)
     if finish in _FILTERED:
-        return withheld(reason, stage="output", finish_reason=finish, safety=safety)
+        return filtered_sample(reason, stage="output", finish_reason=finish, safety=safety)
     codes = support_codes(reason)
     return NoImage(
         "failed",
         kind="no_image",
-        reason=short(reason),
+        reason=shorten(reason),
         category=categories(codes),
         codes=codes,
         finish_reason=finish,
@@ -232,17 +232,17 @@ def _safety(value: object) -> str | None:
     return json_text(dig(value, "safetyRatings"))
 
 
-def _usage(answer: Json, *, pictured: bool) -> TokenUsage | None:
-    used = dig(answer, "usageMetadata")
-    if not isinstance(used, dict):
+def _usage(answer: Json, *, has_image: bool) -> TokenUsage | None:
+    usage = dig(answer, "usageMetadata")
+    if not isinstance(usage, dict):
         return None
-    made = count(dig(used, "candidatesTokenCount"))
-    details = [part for part in objects(dig(used, "candidatesTokensDetails")) if word(dig(part, "modality"))]
-    image = sum(count(dig(part, "tokenCount")) for part in details if word(dig(part, "modality")) == "IMAGE")
+    output = as_count(dig(usage, "candidatesTokenCount"))
+    details = [part for part in as_objects(dig(usage, "candidatesTokensDetails")) if enum_name(dig(part, "modality"))]
+    image = sum(as_count(dig(part, "tokenCount")) for part in details if enum_name(dig(part, "modality")) == "IMAGE")
     if not details:
-        image = made if pictured else 0
+        image = output if has_image else 0
     return TokenUsage(
-        prompt=count(dig(used, "promptTokenCount")),
+        prompt=as_count(dig(usage, "promptTokenCount")),
         image=image,
-        text=max(made - image, 0) + count(dig(used, "thoughtsTokenCount")),
+        text=max(output - image, 0) + as_count(dig(usage, "thoughtsTokenCount")),
     )

@@ -1,7 +1,7 @@
 """Decodes the text of an image in a reply.
 
-Standard base64 is decoded at once. Other forms that hold every byte are read as well: the image has been paid for,
-and would come in the same form again.
+The standard form is base64. Other forms are read as well if they contain every byte: the image has been paid for, and
+would come in the same form again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BREAKS = b" \t\r\n\f\v\0"
 
 
 def image_bytes(text: object) -> bytes | None:
-    """An image's bytes out of the value of its field. None when they are damaged or there are none."""
+    """Return the bytes of an image from the value of its field; None if they are damaged or missing."""
     if isinstance(text, list) and text and all(isinstance(piece, str) for piece in text):
         text = "".join(text)
     if not isinstance(text, str | memoryview):
@@ -31,7 +31,7 @@ def image_bytes(text: object) -> bytes | None:
 
 
 def _decode_leniently(text: bytes) -> bytes | None:
-    """Base64 with line breaks, in the URL alphabet, unpadded, in padded pieces in a row, or as a data URL."""
+    """Decode base64 with line breaks, in the URL alphabet, unpadded, in several padded pieces, or as a data URL."""
     text = text.strip(_BREAKS)
     if found := _DATA_URL.match(text):
         text = text[found.end() :]
@@ -49,7 +49,7 @@ def _decode_piece(piece: bytes) -> bytes:
 
 
 def _byte_values(value: object) -> bytes | None:
-    """Bytes listed as numbers, as some servers write a buffer."""
+    """Return bytes that are listed as numbers, as some servers write a buffer."""
     listed = value.get("data") if isinstance(value, dict) and value.get("type") == "Buffer" else value
     if not isinstance(listed, list) or not listed:
         return None

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from imagen_batch.errors import Transient
-from imagen_batch.providers.wire import base64_text as lifting
+from imagen_batch.providers.wire import base64_text
 
 Json = Mapping[str, object]
 
@@ -22,73 +22,83 @@ _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n\0"
 _ANTI_SCRIPT = ")]}'"  # the line that Google's servers put before JSON for browsers
 _NESTED_ARRAYS = 2
-_ONCE = frozenset({"responseId", "predictions"})  # each reply has its own
+_ENVELOPES = ("response", "result", "data", "body", "output")  # names that gateways put around an answer
+_ONCE = frozenset({"responseId", "predictions"})  # two different ones belong to two replies
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None)
 _RATING_ENUMS = frozenset({"category", "probability", "severity", "blockReason", "finishReason"})
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
-_BLANKS_ALLOWED = 20  # a text may be this many times longer than what is kept of it before it is looked at no further
+_BLANKS_ALLOWED = 20  # `shorten` reads this many times the length that it keeps
 
 
 def parse_answer(body: bytes, *, known: Collection[str], http_status: int) -> Json:
-    """The JSON object that an answered request brought. Raises Transient when there is none.
+    """Return the JSON object in the reply of a successful request. Raises Transient if there is none.
 
-    `known` are the names of which an answer has at least one, unless it is empty: another service's
-    `{"status": "up"}` must not pass for pictures withheld.
+    A reply that is not empty has at least one of the names in `known`: `{"status": "up"}` from another service must
+    not pass for filtered images.
     """
     if looks_like_markup(body):
-        message = "a web page came back, not JSON: is a proxy or a sign-in page in between?"
+        message = "a web page came back instead of JSON: is a proxy or a sign-in page in between?"
         raise Transient(message, kind="not_json", http_status=http_status)
     answer = parse_object(body)
     if answer is None:
-        message = f"the reply of {len(body)} bytes is not a whole JSON object"
-        raise lost_answer(message, kind="bad_reply", http_status=http_status)
+        message = f"the reply of {len(body)} bytes is not a complete JSON object"
+        raise unreadable_reply(message, kind="bad_reply", http_status=http_status)
+    answer = _unwrap(answer, known)
     if answer and not any(key in answer or _snake(key) in answer for key in ("error", *known)):
-        message = f"the reply is JSON, but no answer to the request: {short(', '.join(answer), 100)}"
-        raise lost_answer(message, kind="bad_reply", http_status=http_status)
+        message = f"the reply is JSON, but not an answer to the request: {shorten(', '.join(answer), 100)}"
+        raise unreadable_reply(message, kind="bad_reply", http_status=http_status)
     return answer
 
 
-def lost_answer(message: str, *, kind: str, http_status: int) -> Transient:
-    """The service did answer, so pictures were probably made and billed, but none can be read."""
+def _unwrap(answer: Json, known: Collection[str]) -> Json:
+    """Return what a gateway's envelope holds: `{"response": {...}}` around an answer."""
+    if any(key in answer or _snake(key) in answer for key in ("error", *known)):
+        return answer
+    inner = [value for name in _ENVELOPES if isinstance(value := answer.get(name), dict)]
+    return next((value for value in inner if any(key in value or _snake(key) in value for key in known)), answer)
+
+
+def unreadable_reply(message: str, *, kind: str, http_status: int) -> Transient:
+    """Return the error for an answer that can't be read, although images were probably made and billed."""
     return Transient(message, kind=kind, http_status=http_status, maybe_charged=True)
 
 
 def has_error(answer: Json) -> bool:
-    """Whether an answer states an error. One of code 0 without a message is the form of "no error"."""
+    """Return whether an answer states an error. One with code 0 and no message means "no error"."""
     error = dig(answer, "error")
     if not isinstance(error, dict):
         return bool(error)
-    if dig(error, "code") == 0 and word(dig(error, "status")) in (None, "OK"):
+    if dig(error, "code") == 0 and enum_name(dig(error, "status")) in (None, "OK"):
         return False
     return any(value and not _is_unspecified(name, value) for name, value in error.items())
 
 
 def parse_object(body: bytes) -> Json | None:
-    """A JSON object, also one in an array, as some gateways wrap it. None for all else."""
+    """Parse a JSON object, also one inside an array, as some gateways wrap it. None for anything else."""
     try:
-        value = lifting.loads(body)
+        value = base64_text.loads(body)
     except orjson.JSONDecodeError:
-        value = _read_trimmed(body)
-    if isinstance(value, str):  # JSON whose one text is the JSON meant
-        value = _read_leniently(value.encode("utf-8", "replace"))
+        value = _parse_trimmed(body)
+    if isinstance(value, str):  # JSON text that contains the actual JSON
+        value = _parse_leniently(value.encode("utf-8", "replace"))
     return value if isinstance(value, dict) else _merge(value)
 
 
-def _read_trimmed(body: bytes) -> Any:
-    """The JSON between a byte-order mark, blanks and NULs; read leniently where that is not it."""
+def _parse_trimmed(body: bytes) -> Any:
+    """Parse JSON between a byte-order mark, blanks and NULs; parse leniently if that fails."""
     try:
-        return lifting.loads(body.strip(_BLANKS).removeprefix(_BOM).strip(_BLANKS))
+        return base64_text.loads(body.strip(_BLANKS).removeprefix(_BOM).strip(_BLANKS))
     except orjson.JSONDecodeError:
-        return _read_leniently(body)
+        return _parse_leniently(body)
 
 
-def _read_leniently(body: bytes) -> Any:
-    """The first JSON value of `body` in whatever encoding of Unicode; None where there is none.
+def _parse_leniently(body: bytes) -> Any:
+    """Parse the first JSON value of `body`, in any encoding of Unicode; None if there is none.
 
-    Tolerates what a strict parser refuses without need: invalid bytes or line breaks inside a text, halves of
-    surrogate pairs, NaN, and anything after the value.
+    Accepts what a strict parser refuses: invalid bytes or line breaks inside a text, halves of surrogate pairs, NaN,
+    and anything after the value.
     """
-    if lifting.has_too_many_values(body):
+    if base64_text.has_too_many_values(body):
         return None
     guesses = (data.decode(json.detect_encoding(data), "replace") for data in (body, body.lstrip(b"\0")))
     trimmed = (words.strip(" \t\r\n\0\ufeff").removeprefix(_ANTI_SCRIPT).lstrip() for words in guesses)
@@ -100,45 +110,45 @@ def _read_leniently(body: bytes) -> Any:
         value = orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    # An empty object means that everything was withheld: with anything behind it that would be a guess.
+    # An empty object means that every image was filtered. With anything behind it, that would be a guess.
     return value if (value and value != [{}]) or end == len(words) else None
 
 
 def _events(words: str) -> str:
-    """The events of a stream as a JSON array."""
+    """Return the events of a stream as a JSON array."""
     events = (line.removeprefix("data:").strip() for line in words.splitlines() if line.startswith("data:"))
     return f"[{','.join(event for event in events if event and event != '[DONE]')}]"
 
 
 def _merge(value: Any) -> Json | None:
-    """The objects of an array as one: lists are joined, of anything else the last statement counts.
+    """Merge the objects of an array into one: lists are joined, of other values the last one counts.
 
-    None for anything but the parts of one reply: two replies must not answer one request.
+    None if they are not the parts of one reply: two replies must not answer one request.
     """
-    found: dict[str, Any] = {}
-    boxes: list[Any] = [value] if isinstance(value, list) else []
+    merged: dict[str, Any] = {}
+    items: list[Any] = [value] if isinstance(value, list) else []
     for _ in range(_NESTED_ARRAYS):
-        boxes = [item for box in boxes for item in (box if isinstance(box, list) else [box])]
-    for item in boxes:
+        items = [item for outer in items for item in (outer if isinstance(outer, list) else [outer])]
+    for item in items:
         if not isinstance(item, dict):
             return None
         for name, part in item.items():
-            if name in _ONCE and found.get(name, part) != part:
+            if name in _ONCE and merged.get(name, part) != part:
                 return None
-            if isinstance(part, list) and isinstance(found.get(name), list):
-                found[name].extend(part)
+            if isinstance(part, list) and isinstance(merged.get(name), list):
+                merged[name].extend(part)
             else:
-                found[name] = list(part) if isinstance(part, list) else part
-    return found if boxes else None
+                merged[name] = list(part) if isinstance(part, list) else part
+    return merged if items else None
 
 
 def looks_like_markup(body: bytes) -> bool:
-    """Whether it begins as HTML or XML does, in whatever encoding."""
+    """Return whether `body` begins as HTML or XML does, in any encoding."""
     return body[:64].lstrip(_BLANKS + b"\xef\xbb\xbf\xff\xfe").startswith(b"<")
 
 
 def dig(value: object, *path: str) -> object:
-    """What lies at `path`, or None. A name may also be written in snake case, as some proxies do."""
+    """Return the value at `path`, or None. Names in snake case, as some proxies write them, are found too."""
     for name in path:
         if not isinstance(value, Mapping):
             return None
@@ -146,36 +156,36 @@ def dig(value: object, *path: str) -> object:
     return value
 
 
-def objects(value: object) -> list[Json]:
-    """The objects of a list, or one without a list around it; nothing for all else."""
+def as_objects(value: object) -> list[Json]:
+    """Return the objects of a list, or a single object as a list; an empty list for anything else."""
     if isinstance(value, dict):
         return [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def text(value: object) -> str | None:
-    """A text that says something, trimmed, else None."""
+def as_text(value: object) -> str | None:
+    """Return a text without surrounding blanks; None for an empty one or anything else."""
     return (value.strip() or None) if isinstance(value, str) else None
 
 
-def word(value: object) -> str | None:
-    """The name that an enum's field states, in upper case. None where it states nothing.
+def enum_name(value: object) -> str | None:
+    """Return the name in an enum's field, in upper case; None if it is unspecified.
 
-    Every enum of the services has a value 0 named ..._UNSPECIFIED, which stands for an absent field (api: 8.4).
+    Every enum of the services has a value 0 named ..._UNSPECIFIED, which stands for an absent field. (api: 8.4)
     """
-    name = (text(value) or "").upper()
+    name = (as_text(value) or "").upper()
     if not name or name.endswith("UNSPECIFIED") or name == "0":
         return None
     return name
 
 
-def stated(value: object) -> object:
-    """`value` without fields, at any depth, whose enum is unspecified, nor objects in lists that are empty then."""
+def drop_unspecified(value: object) -> object:
+    """Return `value` without unspecified enum fields, at any depth, and without list items that become empty."""
     if isinstance(value, list):
-        kept = [stated(item) for item in value]
+        kept = [drop_unspecified(item) for item in value]
         return [item for item, before in zip(kept, value, strict=True) if item != {} or before == {}]
     if isinstance(value, dict):
-        return {name: stated(item) for name, item in value.items() if not _is_unspecified(name, item)}
+        return {name: drop_unspecified(item) for name, item in value.items() if not _is_unspecified(name, item)}
     return value
 
 
@@ -185,27 +195,27 @@ def _is_unspecified(name: str, value: object) -> bool:
     return type(value) is int and value == 0 and name in _RATING_ENUMS
 
 
-def count(value: object) -> int:
-    """A number of things, also written as text; 0 when it is no such number."""
+def as_count(value: object) -> int:
+    """Return a count, also one written as text; 0 for anything else."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def json_text(value: object) -> str | None:
-    """`value` as JSON for keeping; None when there is nothing to keep."""
+    """Return `value` as JSON text to store; None if there is nothing to store."""
     if not value:
         return None
     try:
-        orjson.dumps(value)  # refuses what is nested too deep for the walk below
-        said = stated(value)
-        return orjson.dumps(said).decode() if said else None
-    except orjson.JSONEncodeError:  # nested deeper than can be written
+        orjson.dumps(value)  # refuses values that are nested too deep for the recursion below
+        specified = drop_unspecified(value)
+        return orjson.dumps(specified).decode() if specified else None
+    except orjson.JSONEncodeError:  # nested too deep
         return None
 
 
-def short(words: str, limit: int = 1000) -> str:
-    """`words` on one line, cut to `limit` characters."""
+def shorten(words: str, limit: int = 1000) -> str:
+    """Return `words` on one line, shortened to `limit` characters."""
     line = " ".join(words[: limit * _BLANKS_ALLOWED].split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 

@@ -1,4 +1,4 @@
-"""Which of our options does a dialect have words for?"""
+"""Translates our options to the fields of a dialect."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from imagen_batch.records import Options
 
 
 def set_fields(options: Options, names: Mapping[str, str]) -> dict[str, object]:
-    """The options of `names` (ours -> the wire's) that are set, as the wire calls them."""
+    """Return the options in `names` (ours -> the wire's) that are set, under the wire's names."""
     values = {wire: getattr(options, ours) for ours, wire in names.items()}
     return {wire: value for wire, value in values.items() if value is not None}
 
 
-def require_unset(options: Options, names: Sequence[str], *, speaker: str) -> None:
-    """ValueError if one of `names` is set: a bug, for the plan has checked what a model takes."""
-    if unspoken := [ours for ours in names if getattr(options, ours) is not None]:
-        raise ValueError(f"{speaker} has no words for {', '.join(unspoken)}")
+def require_unset(options: Options, names: Sequence[str], *, dialect: str) -> None:
+    """Raise ValueError if one of `names` is set: a bug, because the plan has checked what the model accepts."""
+    if unsupported := [ours for ours in names if getattr(options, ours) is not None]:
+        raise ValueError(f"{dialect} has no field for {', '.join(unsupported)}")

@@ -1,4 +1,4 @@
-"""How long does the service ask us to wait? (api: 4.3)"""
+"""Reads how long the service asks to wait. (api: 4.3)"""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from email.utils import parsedate_to_datetime
 
 from imagen_batch.providers.wire.service_error import ServiceError
 
-_LONGEST_S = 7 * 24 * 3600.0
-_MOST_DIGITS = 400  # more than a float can hold
+_MAX_S = 7 * 24 * 3600.0
+_MAX_DIGITS = 400  # more than the largest float has
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_SPELLED = re.compile(r"retry in ((?:\d+(?:\.\d+)?(?:h|ms|m|s))+)", re.IGNORECASE | re.ASCII)
+_IN_MESSAGE = re.compile(r"retry in ((?:\d+(?:\.\d+)?(?:h|ms|m|s))+)", re.IGNORECASE | re.ASCII)
 
 
 def wait_hint(headers: Mapping[str, str], error: ServiceError, *, now: datetime) -> float | None:
-    """Seconds to wait, None without a word: of the header (a proxy's), RetryInfo or the message."""
+    """Return seconds to wait from the header (a proxy's), RetryInfo or the message; None if none of them says."""
     header = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     hints = (
         _header_seconds(header.strip(), now),
         _duration_seconds(error.retry_delay),
-        _spelled_seconds(error.message),
+        _seconds_in_message(error.message),
     )
-    return next((min(hint, _LONGEST_S) for hint in hints if hint is not None), None)
+    return next((min(hint, _MAX_S) for hint in hints if hint is not None), None)
 
 
 def _header_seconds(value: str, now: datetime) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
-        return float(value[:_MOST_DIGITS])
+        return float(value[:_MAX_DIGITS])
     try:
         moment = parsedate_to_datetime(value)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return max((moment - now).total_seconds(), 0.0)
-    except (ValueError, TypeError, IndexError, OverflowError):  # it depends on the kind of nonsense
+    except (ValueError, TypeError, IndexError, OverflowError):  # which one depends on what is wrong
         return None
 
 
 def _duration_seconds(value: str) -> float | None:
-    """A proto Duration: "34s", "45.837906927s"."""
-    return float(value[:-1][:_MOST_DIGITS]) if re.fullmatch(r"\d+(\.\d+)?s", value, re.ASCII) else None
+    """Parse a proto Duration: "34s", "45.837906927s"."""
+    return float(value[:-1][:_MAX_DIGITS]) if re.fullmatch(r"\d+(\.\d+)?s", value, re.ASCII) else None
 
 
-def _spelled_seconds(message: str) -> float | None:
-    """ "Please retry in 34.07s", also "18h40m2.33s" and "881.83ms"."""
-    found = _SPELLED.search(message)
-    if found is None:
+def _seconds_in_message(message: str) -> float | None:
+    """Find "Please retry in 34.07s", also "18h40m2.33s" and "881.83ms"."""
+    match = _IN_MESSAGE.search(message)
+    if match is None:
         return None
-    parts = re.findall(r"([\d.]+)(h|ms|m|s)", found[1].lower())
-    return sum(float(number[:_MOST_DIGITS]) * _UNIT_S[unit] for number, unit in parts)
+    parts = re.findall(r"([\d.]+)(h|ms|m|s)", match[1].lower())
+    return sum(float(number[:_MAX_DIGITS]) * _UNIT_S[unit] for number, unit in parts)

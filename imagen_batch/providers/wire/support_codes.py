@@ -1,4 +1,4 @@
-"""Which rule withheld a picture, and did it look at the prompt or at the picture?"""
+"""Reads support codes: which filter removed an image, and whether it checked the prompt or the image."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from imagen_batch.providers.wire.json_body import short
+from imagen_batch.providers.wire.json_body import shorten
 from imagen_batch.records import NoImage
 
 Stage = Literal["input", "output"]
 
-# api: 3.4. The categories with the codes of the prompt's filter and those of the picture's.
+# (api: 3.4) The categories with the codes of the prompt's filter and those of the image's.
 _TABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("child", ("58061214",), ("17301594",)),
     ("celebrity", ("29310472",), ("15236754",)),
@@ -19,7 +19,7 @@ _TABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("dangerous content", ("62263041",), ()),
     ("hate", ("57734940",), ("22137204",)),
     ("other", ("42876398",), ("29578790", "74803281")),
-    ("people or face", (), ("39322892",)),  # the only one that a setting (personGeneration) can cure
+    ("people or face", (), ("39322892",)),  # the only one that a setting (personGeneration) can avoid
     ("personal information", ("92201652",), ()),
     ("prohibited content", ("89371032",), ("49114662", "72817394")),
     ("sexual", ("90789179",), ("63429089", "43188360")),
@@ -28,17 +28,17 @@ _TABLE: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("violence", ("61493863",), ("56562880",)),
     ("vulgar", ("32635315",), ()),
 )
-CATEGORIES = {code: category for category, ins, outs in _TABLE for code in (*ins, *outs)}
-INPUT_CODES = frozenset(code for _, ins, _ in _TABLE for code in ins)
-OUTPUT_CODES = frozenset(code for _, _, outs in _TABLE for code in outs)
+CATEGORIES = {code: category for category, inputs, outputs in _TABLE for code in (*inputs, *outputs)}
+INPUT_CODES = frozenset(code for _, inputs, _ in _TABLE for code in inputs)
+OUTPUT_CODES = frozenset(code for _, _, outputs in _TABLE for code in outputs)
 
-_LONGEST_TEXT = 20_000  # characters that are looked at
-_MOST_CODES = 20
+_MAX_TEXT = 20_000  # characters that are read
+_MAX_CODES = 20
 _CODE = re.compile(r"\d{1,20}", re.ASCII)
 _NAMED = re.compile(r"support codes?(?:\(s\))?:\s*([\d,\s]+)", re.IGNORECASE | re.ASCII)
 
 
-def withheld(
+def filtered_sample(
     reason: str,
     *,
     stage: Stage,
@@ -46,11 +46,10 @@ def withheld(
     finish_reason: str | None = None,
     safety: str | None = None,
 ) -> NoImage:
-    """A sample that a filter withheld, for `reason`: the service's words, or a bare support code.
+    """Return a sample that a filter removed, with `reason` in the service's words, or as a support code.
 
-    `stage` is where the reply's form puts the filter; without a finish reason, which names the filter itself,
-    "output" gives way when all codes are the prompt's.
-    `category` is for a reason without codes.
+    `stage` follows from the form of the reply. Without a finish reason, which names the filter itself, it becomes
+    "input" if all codes are those of the prompt's filter. `category` is for a reason without codes.
     """
     codes = support_codes(reason)
     if finish_reason is None and codes and INPUT_CODES.issuperset(codes) and OUTPUT_CODES.isdisjoint(codes):
@@ -58,7 +57,7 @@ def withheld(
     return NoImage(
         "filtered",
         kind=f"filtered_{stage}",
-        reason=short(reason),
+        reason=shorten(reason),
         stage=stage,
         category=categories(codes) or category,
         codes=codes,
@@ -68,18 +67,18 @@ def withheld(
 
 
 def support_codes(words: str) -> tuple[str, ...]:
-    """The support codes that `words` name, or are, each once and in order."""
-    words = words[:_LONGEST_TEXT]
-    lists = [words] if is_bare(words) else _NAMED.findall(words)
-    found = dict.fromkeys(code for codes in lists for code in _CODE.findall(codes))
-    return tuple(found)[:_MOST_CODES]
+    """Return the support codes in `words`, each once and in order."""
+    words = words[:_MAX_TEXT]
+    lists = [words] if is_code_list(words) else _NAMED.findall(words)
+    distinct = dict.fromkeys(code for codes in lists for code in _CODE.findall(codes))
+    return tuple(distinct)[:_MAX_CODES]
 
 
 def categories(codes: Iterable[str]) -> str | None:
-    """What the codes are about; "unknown" for one that is not in the table."""
+    """Return the categories of the codes; "unknown" for one that is not in the table."""
     return ", ".join(dict.fromkeys(CATEGORIES.get(code, "unknown") for code in codes)) or None
 
 
-def is_bare(words: str) -> bool:
-    """Whether `words` are support codes and nothing else."""
+def is_code_list(words: str) -> bool:
+    """Return whether `words` contain support codes and nothing else."""
     return re.fullmatch(r"\s*\d[\d,\s]*", words, re.ASCII) is not None

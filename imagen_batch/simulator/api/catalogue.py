@@ -1,6 +1,6 @@
-"""Which models does the simulator serve, and what does each one take? (api.md 1, 2.2, 7, 8.2)
+"""Lists the models that the simulator serves and the options that each accepts. (api: 1, 2.2, 7, 8.2)
 
-Retired models answer here as they did: that is what the simulator is for.
+Retired models still answer here as they did, so that their dialect can be tested.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ THINKING = ("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What one model takes. `sizes` is empty where a request must not name a size."""
+    """The options that one model accepts. `sizes` is empty where a request must not name a size."""
 
     id: str
     verbs: tuple[Verb, ...]
     shapes: Mapping[str, sizes.Pixels]  # by aspect ratio, at 1K
     sizes: tuple[str, ...] = ()
-    most: int = 1  # pictures per request
+    most: int = 1  # images per request
     mime_type: str = "image/jpeg"
-    thinking: tuple[str, ...] = ()  # levels a request may name
+    thinking: tuple[str, ...] = ()  # levels that a request may name
     thinks: bool = False
-    tokens: Mapping[str, int] | None = None  # per picture, by size
-    reference_tokens: int = 1120  # per reference picture (api-update 2)
+    tokens: Mapping[str, int] | None = None  # per image, by size
+    reference_tokens: int = 1120  # per reference image (api: 7)
 
 
 def find(model_id: str, *, extra: Collection[str] = ()) -> Model | None:
-    """The model of that name; `sim-...` and the names in `extra` take everything."""
+    """Return the model of that name; `sim-...` and the names in `extra` accept every option."""
     if model_id in MODELS:
         return MODELS[model_id]
     if model_id.startswith("sim-") or model_id in extra:

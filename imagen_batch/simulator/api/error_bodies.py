@@ -1,4 +1,4 @@
-"""How does the service say no? Every error body of api.md 4 and 3.3, in the service's own words."""
+"""Builds the service's error bodies of (api: 4, 3.3), with their original texts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from imagen_batch.simulator.api.replies import Json, Reply, detail, error, html
-from imagen_batch.simulator.api.requests import Call, Order
+from imagen_batch.simulator.api.requests import Call, ValidRequest
 
 Options = Mapping[str, Any]
 
@@ -26,14 +26,14 @@ _HELP = detail(
 _KEY_INVALID = "API key not valid. Please pass a valid API key."
 
 
-def key_refused(message: str = _KEY_INVALID) -> Reply:
+def invalid_key(message: str = _KEY_INVALID) -> Reply:
     """400 with reason API_KEY_INVALID."""
     about = _info("API_KEY_INVALID", domain="googleapis.com", metadata={"service": _HOST})
     spoken = detail("LocalizedMessage", locale="en-US", message=message)
     return error(400, "INVALID_ARGUMENT", message, details=(about, spoken))
 
 
-def nobody(call: Call) -> Reply:
+def no_credential(call: Call) -> Reply:
     """No credential at all."""
     if call.vertex:
         return unauthenticated()
@@ -54,10 +54,10 @@ def unauthenticated() -> Reply:
     return error(401, "UNAUTHENTICATED", message, details=(about,))
 
 
-def permission(order: Order, call: Call) -> Reply:
+def permission(request: ValidRequest, call: Call) -> Reply:
     """403: a right is missing (IAM)."""
     name = "aiplatform.endpoints.predict"
-    resource = f"//aiplatform.googleapis.com/projects/{call.project or 'simulated'}/models/{order.model.id}"
+    resource = f"//aiplatform.googleapis.com/projects/{call.project or 'simulated'}/models/{request.model.id}"
     metadata = {"permission": name, "resource": resource}
     about = _info("IAM_PERMISSION_DENIED", domain="aiplatform.googleapis.com", metadata=metadata)
     message = f"Permission '{name}' denied on resource '{resource}' (or it may not exist)."
@@ -89,7 +89,7 @@ def model_gone(call: Call) -> Reply:
 
 
 def prompt_refused(options: Options) -> Reply:
-    """400: the prompt was refused before anything was made (api.md 3.3)."""
+    """400: the prompt was refused before anything was made (api: 3.3)."""
     message = (
         "Image generation failed with the following error: The prompt could not be submitted. This prompt"
         " contains sensitive words that violate Google's Responsible AI practices. Try rephrasing the prompt."
@@ -98,29 +98,29 @@ def prompt_refused(options: Options) -> Reply:
     return error(400, "INVALID_ARGUMENT", message)
 
 
-def quota(order: Order, *, window: str, limit: int, delay: float) -> Reply:
-    """429 with the quota named; `window` is "Minute" or "Day", `delay` is in seconds (api.md 4.3)."""
-    metric, quota_id = _quota_names(order, window)
+def quota(request: ValidRequest, *, window: str, limit: int, delay: float) -> Reply:
+    """429 with the quota named; `window` is "Minute" or "Day", `delay` is in seconds (api: 4.3)."""
+    metric, quota_id = _quota_names(request, window)
     message = (
         f"{_CHECK_PLAN} For more information on this error, head to https://ai.google.dev/gemini-api/docs/rate-limits.\n"
-        f"* Quota exceeded for metric: {metric}, limit: {limit}, model: {order.model.id}\n"
+        f"* Quota exceeded for metric: {metric}, limit: {limit}, model: {request.model.id}\n"
         f"Please retry in {_spelled(delay)}."
     )
-    dimensions = {"location": "global", "model": order.model.id}
-    return exhausted(message, _violation(metric, quota_id, dimensions, limit), _HELP, retry=delay)
+    dimensions = {"location": "global", "model": request.model.id}
+    return resource_exhausted(message, _violation(metric, quota_id, dimensions, limit), _HELP, retry=delay)
 
 
-def free_tier(order: Order) -> Reply:
+def free_tier(request: ValidRequest) -> Reply:
     """429: this model has no free tier."""
-    metric, quota_id = _quota_names(order, "Day")
+    metric, quota_id = _quota_names(request, "Day")
     metric, quota_id = f"{metric.removesuffix('_paid_tier_1')}_free_tier", f"{quota_id}-FreeTier"
-    message = f"{_CHECK_PLAN}\n* Quota exceeded for metric: {metric}, limit: 0, model: {order.model.id}"
-    dimensions = {"location": "global", "model": order.model.id}
-    return exhausted(message, _violation(metric, quota_id, dimensions, 0), _HELP, retry=34.0)
+    message = f"{_CHECK_PLAN}\n* Quota exceeded for metric: {metric}, limit: 0, model: {request.model.id}"
+    dimensions = {"location": "global", "model": request.model.id}
+    return resource_exhausted(message, _violation(metric, quota_id, dimensions, 0), _HELP, retry=34.0)
 
 
 def error_info_quota() -> Reply:
-    """429: the quota stands in ErrorInfo's metadata, without a QuotaFailure (api-update W16)."""
+    """429: the quota stands in ErrorInfo's metadata, without a QuotaFailure. (api: 4.3)"""
     metadata = {
         "quota_limit": "GenerateContentRequestsPerMinutePerProjectPerRegion",
         "quota_limit_value": "0",
@@ -128,23 +128,23 @@ def error_info_quota() -> Reply:
         "service": _HOST,
     }
     about = _info("RATE_LIMIT_EXCEEDED", domain="googleapis.com", metadata=metadata)
-    return exhausted("Quota exceeded for quota metric 'Generate Content API requests per minute'.", about)
+    return resource_exhausted("Quota exceeded for quota metric 'Generate Content API requests per minute'.", about)
 
 
 def location_debug() -> Reply:
-    """400: the message names no cause, DebugInfo does (api-update W16)."""
+    """400: the message names no cause, DebugInfo does. (api: 4.1)"""
     cause = "[ORIGINAL ERROR] generic::failed_precondition: User location is not supported for the API use."
     about = detail("DebugInfo", detail=cause)
     return error(400, "FAILED_PRECONDITION", "Precondition check failed.", details=(about,))
 
 
-def spend(options: Options) -> Reply:
+def spend_limit(options: Options) -> Reply:
     """429: too much spent within ten minutes."""
     message = "You exceeded the spend limit of your tier over the last 10 min. Please try again later."
-    return exhausted(message, retry=float(options["delay"]) or None)
+    return resource_exhausted(message, retry=float(options["delay"]) or None)
 
 
-def exhausted(message: str, *details: Json, retry: float | None = None) -> Reply:
+def resource_exhausted(message: str, *details: Json, retry: float | None = None) -> Reply:
     """429 RESOURCE_EXHAUSTED; `retry` seconds go into RetryInfo."""
     hint = () if retry is None else (detail("RetryInfo", retryDelay=f"{retry:.9g}s"),)
     return error(429, "RESOURCE_EXHAUSTED", message, details=(*details, *hint))
@@ -157,7 +157,7 @@ def overloaded(options: Options) -> Reply:
     return Reply(503, reply.body, headers=headers)
 
 
-def listed() -> Reply:
+def error_in_list() -> Reply:
     """An error inside a one-element list."""
     reply = error(503, "UNAVAILABLE", "The service is currently unavailable.")
     return Reply(503, b"[" + reply.body + b"]")
@@ -175,13 +175,13 @@ def redirect(options: Options) -> Reply:
     return Reply(302, page.body, page.content_type, {"Location": str(options["location"])})
 
 
-def undescribed(status: int, message: str) -> Reply:
+def without_status(status: int, message: str) -> Reply:
     """An error without a google.rpc status, as gateways send it."""
     return Reply(status, orjson.dumps({"error": {"code": status, "message": message}}))
 
 
-def _quota_names(order: Order, window: str) -> tuple[str, str]:
-    predict = order.verb == "predict"
+def _quota_names(request: ValidRequest, window: str) -> tuple[str, str]:
+    predict = request.verb == "predict"
     metric = "predict_requests_per_model" if predict else "generate_requests_per_model"
     daily = {"Minute": "", "Day": "_per_day_paid_tier_1" if predict else "_per_day"}[window]
     return f"{_HOST}/{metric}{daily}", f"GenerateRequestsPer{window}PerProjectPerModel"

@@ -1,7 +1,7 @@
-"""Says which fields a `:generateContent` request may have, on either host.
+"""Defines the fields that a `:generateContent` request may have, on either host.
 
-Sources: aiplatform's discovery document, revision 20261106, for Vertex; google-genai 3.6.1 and api.md 8 for the
-Gemini API. What only one host has is an unknown name to the other.
+Sources: aiplatform's discovery document, revision 20261106, for Vertex; google-genai 3.6.1 and (api: 8) for the
+Gemini API. A field of only one host is unknown to the other.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _HARMS_ON_VERTEX = ("IMAGE_HATE", "IMAGE_DANGEROUS_CONTENT", "IMAGE_HARASSMENT",
 _THRESHOLDS = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE")
 _TIERS = ("standard", "flex", "priority")
 _RESOLUTIONS = tuple(f"MEDIA_RESOLUTION_{size}" for size in ("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH"))
-_REFERENCE_TYPES = ("png", "jpeg", "webp", "heic", "heif", "gif", "bmp", "tiff")  # api-update 2
-_MOST_REFERENCES = 14
+_REFERENCE_TYPES = ("png", "jpeg", "webp", "heic", "heif", "gif", "bmp", "tiff")  # (api: 8.1)
+_MAX_REFERENCES = 14
 
 
 def body_check(call: Call, model: Model) -> Check:
-    """The check of a whole body."""
+    """Return the check of a whole body."""
     content = table({"role": one_of("user", "model"), "parts": items(_part())}, snake=True)
     harms = _HARMS + (_HARMS_ON_VERTEX if call.vertex else ())
     harm = one_of(*(f"HARM_CATEGORY_{name}" for name in harms))
@@ -73,21 +73,21 @@ def _part() -> Check:
 
 
 def _contents(content: Check) -> Check:
-    """Turns of a talk; at most so many reference pictures."""
+    """Check the turns of a conversation and limit their reference images."""
     check_items = items(content)
 
     def check(value: Any, where: str) -> list[Any]:
         contents: list[Any] = check_items(value, where)
         parts = [part for one in contents for part in one.get("parts", [])]
-        if sum("inlineData" in part or "fileData" in part for part in parts) > _MOST_REFERENCES:
-            raise Refused(invalid(f"At most {_MOST_REFERENCES} images are supported as input.", field=where))
+        if sum("inlineData" in part or "fileData" in part for part in parts) > _MAX_REFERENCES:
+            raise Refused(invalid(f"At most {_MAX_REFERENCES} images are supported as input.", field=where))
         return contents
 
     return check
 
 
 def _base64(value: Any, where: str) -> str:
-    """Bytes in proto JSON: either alphabet, padded or not."""
+    """Check bytes in proto JSON: either alphabet, padded or not."""
     written = text(value, where)
     plain = written.rstrip("=").replace("-", "+").replace("_", "/")
     try:

@@ -1,4 +1,4 @@
-"""Which models are there? The answers to GET .../models and .../models/{id}."""
+"""Answers GET .../models and .../models/{id}."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imagen_batch.simulator.api.requests import Call
 
 
 def answer(call: Call, *, extra: Collection[str]) -> Reply:
-    """One model, or with an empty name all of them."""
+    """Return one model, or all models where the name is empty."""
     if not call.model:
         everything = [*MODELS.values(), *filter(None, (find(name, extra=extra) for name in extra))]
         return reply_json({"models": [_entry(model) for model in everything]})

@@ -1,4 +1,4 @@
-"""The `:predict` dialect: what does a body ask for, and how do pictures answer it? (api.md 2 and 3)"""
+"""Reads the requests of the `:predict` dialect and writes its replies (api: 2, 3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pybase64
 
 from imagen_batch.simulator.api.catalogue import Model
 from imagen_batch.simulator.api.replies import Json, Refused, invalid
-from imagen_batch.simulator.api.requests import Call, Order
+from imagen_batch.simulator.api.requests import Call, ValidRequest
 from imagen_batch.simulator.api.schema import (
     Check,
     flag,
@@ -24,17 +24,22 @@ from imagen_batch.simulator.api.schema import (
     whole,
 )
 
-_ASIDE = {"sampleCount", "includeRaiReason", "includeSafetyAttributes", "outputOptions"}  # change no picture
+_NOT_DRAWN = {
+    "sampleCount",
+    "includeRaiReason",
+    "includeSafetyAttributes",
+    "outputOptions",
+}  # do not change the image
 
 
-def read(body: Any, call: Call, *, model: Model, first: int) -> Order:
-    """The order in a parsed body. Raises Refused."""
+def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
+    """Parse a JSON body. Raises Refused."""
     fields = _body(call, model)(body, "")
     prompt = _one_prompt(fields.get("instances", []))
     chosen: dict[str, Any] = fields.get("parameters", {})
     _check_together(chosen, call)
     output = chosen.get("outputOptions", {})
-    return Order(
+    return ValidRequest(
         "predict",
         model,
         prompt,
@@ -45,17 +50,17 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> Order:
         seed=chosen.get("seed"),
         mime_type=output.get("mimeType", "image/png"),
         quality=output.get("compressionQuality", 75),
-        parameters=json.dumps({k: v for k, v in chosen.items() if k not in _ASIDE}, sort_keys=True),
+        parameters=json.dumps({k: v for k, v in chosen.items() if k not in _NOT_DRAWN}, sort_keys=True),
         reasons=chosen.get("includeRaiReason", False),
         safety=chosen.get("includeSafetyAttributes", False),
         rewrite=chosen.get("enhancePrompt", False),
     )
 
 
-def write(order: Order, call: Call, pictures: Sequence[bytes]) -> Json:
-    """The reply's JSON with every picture in it."""
-    predictions = [_prediction(order, data) for data in pictures]
-    if order.safety:
+def write(request: ValidRequest, call: Call, pictures: Sequence[bytes]) -> Json:
+    """Build the reply's JSON with all images."""
+    predictions = [_prediction(request, data) for data in pictures]
+    if request.safety:
         predictions.append({"contentType": "Positive Prompt", "safetyAttributes": _attributes(0.2)})
     return {"predictions": predictions, **({"deployedModelId": "simulator"} if call.vertex else {})}
 
@@ -121,11 +126,11 @@ def _check_together(chosen: dict[str, Any], call: Call) -> None:
         raise Refused(invalid("Seed is not supported when watermark is enabled.", field="parameters.seed"))
 
 
-def _prediction(order: Order, data: bytes) -> Json:
-    rewritten = {"prompt": f"{order.prompt}, in soft light"} if order.rewrite else {}
-    safety = {"safetyAttributes": _attributes(0.1)} if order.safety else {}
+def _prediction(request: ValidRequest, data: bytes) -> Json:
+    rewritten = {"prompt": f"{request.prompt}, in soft light"} if request.rewrite else {}
+    safety = {"safetyAttributes": _attributes(0.1)} if request.safety else {}
     encoded = pybase64.b64encode_as_string(data)
-    return {"mimeType": order.mime_type, "bytesBase64Encoded": encoded, **rewritten, **safety}
+    return {"mimeType": request.mime_type, "bytesBase64Encoded": encoded, **rewritten, **safety}
 
 
 def _attributes(score: float) -> Json:

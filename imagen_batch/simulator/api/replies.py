@@ -1,4 +1,4 @@
-"""What goes back over the wire: a status, headers, bytes; and Google's way of saying no."""
+"""Builds HTTP replies and Google's JSON error format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
-        """Status line and headers. `length` is what to claim where that is not the body's."""
+        """Build the status line and headers. `length` is the length to claim if it is not the body's."""
         claim = len(self.body) if length is None else length
         headers = {"Content-Type": self.content_type, "Content-Length": str(claim), **self.headers}
         if close:
@@ -36,7 +36,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """The request goes no further; `reply` says why."""
+    """The request is rejected with `reply`."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"{reply.status}: {reply.body.decode(errors='replace')}")
@@ -44,12 +44,12 @@ class Refused(Exception):
 
 
 def reply_json(value: Json, *, status: int = 200) -> Reply:
-    """A JSON reply."""
+    """Build a JSON reply."""
     return Reply(status, orjson.dumps(value))
 
 
 def error(code: int, status: str, message: str, *, details: tuple[Json, ...] = ()) -> Reply:
-    """google.rpc.Status over HTTP (api.md 4)."""
+    """Build a google.rpc.Status over HTTP (api: 4)."""
     body: Json = {"code": code, "message": message, "status": status}
     if details:
         body["details"] = list(details)
@@ -57,19 +57,19 @@ def error(code: int, status: str, message: str, *, details: tuple[Json, ...] = (
 
 
 def invalid(message: str, *, field: str | None = None) -> Reply:
-    """400 INVALID_ARGUMENT, naming the field where there is one."""
+    """Build a 400 INVALID_ARGUMENT, which names the field if one is given."""
     violations = [{"field": field, "description": message}] if field else []
     details = (detail("BadRequest", fieldViolations=violations),) if field else ()
     return error(400, "INVALID_ARGUMENT", message, details=details)
 
 
 def detail(kind: str, **members: Any) -> Json:
-    """One entry of an error's `details`."""
+    """Build one entry of an error's `details`."""
     return {"@type": _TYPE + kind, **members}
 
 
 def html(status: int, title: str, text: str) -> Reply:
-    """What a proxy or a front end says."""
+    """Build an HTML page, as a proxy or a front end sends it."""
     page = f"<!DOCTYPE html>\n<html><title>{title}</title><body><h1>{title}</h1><p>{text}</p></body></html>\n"
     return Reply(status, page.encode(), "text/html; charset=UTF-8")
 

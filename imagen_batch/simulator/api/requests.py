@@ -1,4 +1,4 @@
-"""What does a valid request ask for, and by which route did it come?"""
+"""Defines a parsed request, the same for both dialects, and the route it came by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imagen_batch.simulator.api.sizes import Pixels, pixels
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Where a request was sent: the path taken apart."""
+    """The parts of a request's path."""
 
     verb: str
     model: str
@@ -25,8 +25,8 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A request that passed the door, the same for both dialects."""
+class ValidRequest:
+    """A request that passed all checks, the same for both dialects."""
 
     verb: Verb
     model: Model
@@ -38,20 +38,20 @@ class Order:
     seed: int | None = None
     mime_type: str = "image/png"
     quality: int = 75
-    parameters: str = "{}"  # JSON text of what else decides the picture
+    parameters: str = "{}"  # JSON text of everything else that decides the image
     reasons: bool = False  # includeRaiReason
     safety: bool = False  # includeSafetyAttributes
     rewrite: bool = False  # enhancePrompt
     thoughts: bool = False  # includeThoughts
-    vertex: bool = False  # came by a path of Vertex AI
-    references: int = 0  # pictures sent along
+    vertex: bool = False  # sent to a path of Vertex AI
+    references: int = 0  # reference images in the request
 
     @property
     def numbers(self) -> range:
-        """The sample numbers asked for."""
+        """The requested sample numbers."""
         return range(self.first, self.first + self.count)
 
     @property
     def pixels(self) -> Pixels:
-        """Width and height of every picture."""
+        """Width and height of every image."""
         return pixels(self.model.shapes[self.aspect_ratio], self.image_size)

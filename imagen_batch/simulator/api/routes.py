@@ -1,4 +1,4 @@
-"""Which call does a path make? Both hosts' paths, in every version that clients use. (api.md 5, 12)"""
+"""Parses the paths of both hosts, in every version that clients use. (api: 5)"""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LISTING = re.compile(r"/(?P<version>v1beta|v1)/models(?:/(?P<model>[^/:]+))?")
 
 
 def read_call(path: str) -> Call | None:
-    """The call that a POST to `path` makes, None where nothing lives."""
+    """Parse the path of a POST; None for an unknown path."""
     found = _GEMINI.fullmatch(path) or _VERTEX.fullmatch(path)
     return Call(**{name: unquote(part) for name, part in found.groupdict().items()}) if found else None
 
 
 def read_listing(path: str) -> Call | None:
-    """What a GET of `path` asks about: one model, or with an empty name all of them."""
+    """Parse the path of a GET: one model, or all models where the name is empty."""
     found = _LISTING.fullmatch(path)
     return Call("get", unquote(found["model"] or ""), found["version"]) if found else None

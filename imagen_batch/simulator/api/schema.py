@@ -1,7 +1,7 @@
-"""Is a JSON value exactly what the service's documentation allows?
+"""Checks that a JSON value is exactly what the service's documentation allows.
 
-A check takes a value and the place where it stands, and returns it parsed, or refuses the request with a 400
-that names the place.
+A check takes a value and its path in the body. It returns the parsed value, or rejects the request with a 400 that
+names the path.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Check = Callable[[Any, str], Any]
 
 
 def table(fields: Mapping[str, Check], *, snake: bool = False) -> Check:
-    """An object with these fields and no others. With `snake`, `image_config` is `imageConfig`, too."""
+    """Check an object with these fields and no others. With `snake`, `image_config` also means `imageConfig`."""
 
     def check(value: Any, where: str) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -32,7 +32,7 @@ def table(fields: Mapping[str, Check], *, snake: bool = False) -> Check:
 
 
 def items(check: Check) -> Check:
-    """A list whose entries all pass."""
+    """Check each entry of a list."""
 
     def check_all(value: Any, where: str) -> list[Any]:
         if not isinstance(value, list):
@@ -43,28 +43,28 @@ def items(check: Check) -> Check:
 
 
 def text(value: Any, where: str) -> str:
-    """A string."""
+    """Check a string."""
     if not isinstance(value, str):
         raise mismatch(where, value, "a string")
     return value
 
 
 def flag(value: Any, where: str) -> bool:
-    """True or false, and no 1, 0 or "true"."""
+    """Check for true or false; 1, 0 and "true" are rejected."""
     if not isinstance(value, bool):
         raise mismatch(where, value, "true or false")
     return value
 
 
 def number(value: Any, where: str) -> float:
-    """A number, whole or not."""
+    """Check a number, whole or not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise mismatch(where, value, "a number")
     return float(value)
 
 
 def whole(low: int, high: int) -> Check:
-    """A whole number from `low` to `high`."""
+    """Check a whole number from `low` to `high`."""
 
     def check(value: Any, where: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -75,7 +75,7 @@ def whole(low: int, high: int) -> Check:
 
 
 def one_of(*allowed: str, fold: bool = False) -> Check:
-    """One of these strings, spelled so; with `fold` in either case, returned as spelled here."""
+    """Check for one of these strings; with `fold`, ignore case and return the spelling given here."""
     spellings = {name.lower() if fold else name: name for name in allowed}
 
     def check(value: Any, where: str) -> str:
@@ -88,20 +88,20 @@ def one_of(*allowed: str, fold: bool = False) -> Check:
     return check
 
 
-def anything(value: Any, where: str) -> Any:  # noqa: ARG001 - no place to name
-    """Any value: a part of the API that the simulator takes and does nothing about."""
+def anything(value: Any, where: str) -> Any:  # noqa: ARG001 - a check's signature
+    """Accept any value: a part of the API that the simulator ignores."""
     return value
 
 
 def labels(value: Any, where: str) -> dict[str, str]:
-    """An object of strings."""
+    """Check an object of strings."""
     if not isinstance(value, dict):
         raise mismatch(where, value, "an object")
     return {name: text(item, f"{where}.{name}") for name, item in value.items()}
 
 
 def refused_field(reason: str) -> Check:
-    """A field that exists elsewhere but not here."""
+    """Reject a field that exists for other models or hosts."""
 
     def check(value: Any, where: str) -> Any:  # noqa: ARG001 - whatever it holds
         raise Refused(invalid(f"Invalid value at '{where}': {reason}", field=where))
@@ -110,7 +110,7 @@ def refused_field(reason: str) -> Check:
 
 
 def mismatch(where: str, value: Any, wanted: str) -> Refused:
-    """The refusal of a value of the wrong kind."""
+    """Return the error for a value of the wrong type."""
     return Refused(invalid(f"Invalid value at '{where}': {value!r:.120}, expected {wanted}.", field=where))
 
 

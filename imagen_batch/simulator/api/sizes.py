@@ -1,4 +1,4 @@
-"""How many pixels has a picture of a given shape and size? (api.md 2.2 and 8.2)"""
+"""Lists the pixel sizes of images by aspect ratio and image size. (api: 2.2, 8.2)"""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ _HALVES = {"512": 1, "1K": 2, "2K": 4, "4K": 8}
 
 
 def pixels(shape_1k: Pixels, image_size: str) -> Pixels:
-    """The table's 1K picture at another size: both sides grow alike."""
+    """Scale the size of a 1K image to another image size."""
     width, height = shape_1k
     return width * _HALVES[image_size] // 2, height * _HALVES[image_size] // 2

@@ -1,6 +1,6 @@
-"""How does a 200 come without the picture, or with a broken one? (api.md 3.3, 8.4)
+"""Alters replies with status 200: images are missing, damaged or in another form. (api: 3.3, 8.4)
 
-Each takes a finished reply and returns another; the one it was given stays as it was.
+Each function takes a complete reply and returns a new one; it does not change its argument.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from PIL import Image
 
 from imagen_batch.simulator.api.generate_content import blocked_usage, envelope
 from imagen_batch.simulator.api.replies import Json
-from imagen_batch.simulator.api.requests import Order
+from imagen_batch.simulator.api.requests import ValidRequest
 
 Options = Mapping[str, Any]
-Alter = Callable[[Json, Order, Options], Json]
+Alter = Callable[[Json, ValidRequest, Options], Json]
 
 FINISH_REASONS = (
     "IMAGE_SAFETY",
@@ -59,72 +59,72 @@ _FINISH_MESSAGE = (
 )
 
 
-def partial(reply: Json, order: Order, options: Options) -> Json:
-    """The last `count` pictures give way to one reason each."""
-    return _without(reply, _last(order, options), _REASON.format(codes=options["codes"]))
+def partial(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Replace each of the last `count` images by a reason."""
+    return _without(reply, _last(request, options), _REASON.format(codes=options["codes"]))
 
 
-def partial_summary(reply: Json, order: Order, options: Options) -> Json:
-    """The last `count` pictures give way to one item that tells their number."""
-    gone = _last(order, options)
-    told = f"{len(gone)} of {order.count} images were filtered out. Support codes: {options['codes']}"
+def partial_summary(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Replace the last `count` images by one item with their number."""
+    gone = _last(request, options)
+    told = f"{len(gone)} of {request.count} images were filtered out. Support codes: {options['codes']}"
     left = _without(reply, gone, None)
     return {**left, "predictions": [*left["predictions"], {"raiFilteredReason": told}]}
 
 
-def partial_silent(reply: Json, order: Order, options: Options) -> Json:
-    """The last `count` pictures are missing without a word."""
-    return _without(reply, _last(order, options), None)
+def partial_silent(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Remove the last `count` images without a reason."""
+    return _without(reply, _last(request, options), None)
 
 
-def filtered(reply: Json, order: Order, options: Options) -> Json:
-    """Samples 1..`count` of the row are filtered (0: all), in either dialect."""
-    gone = {n - order.first for n in order.numbers if not options["count"] or n <= options["count"]}
-    if order.verb == "predict":
+def filter_samples(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Filter samples 1..`count` of the row (0: all), in either dialect."""
+    gone = {n - request.first for n in request.numbers if not options["count"] or n <= options["count"]}
+    if request.verb == "predict":
         return _without(reply, gone, _REASON.format(codes=options["codes"]))
-    return finished("IMAGE_SAFETY")(reply, order, options) if gone else reply
+    return finish_with("IMAGE_SAFETY")(reply, request, options) if gone else reply
 
 
-def all_filtered(reply: Json, order: Order, options: Options) -> Json:
-    """No picture, one text for all; nothing at all where no reason was asked for."""
-    if not order.reasons:
+def all_filtered(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Replace all images by one text, or by nothing where no reason was requested."""
+    if not request.reasons:
         return {}
     return {**reply, "predictions": [{"raiFilteredReason": _SENSITIVE.format(codes=options["codes"])}]}
 
 
-def bare_code(reply: Json, order: Order, options: Options) -> Json:
-    """Every picture gives way to an item of digits only."""
-    return {**reply, "predictions": [{"raiFilteredReason": str(options["codes"])} for _ in order.numbers]}
+def bare_code(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Replace every image by an item that has only digits."""
+    return {**reply, "predictions": [{"raiFilteredReason": str(options["codes"])} for _ in request.numbers]}
 
 
-def blocked_prompt(reply: Json, order: Order, options: Options) -> Json:
-    """No candidates: the prompt was blocked."""
+def blocked_prompt(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Remove the candidates, as for a blocked prompt."""
     rest = {name: value for name, value in reply.items() if name != "candidates"}
     feedback = {"blockReason": str(options["reason"])}
-    return {"promptFeedback": feedback, **rest, "usageMetadata": blocked_usage(order)}
+    return {"promptFeedback": feedback, **rest, "usageMetadata": blocked_usage(request)}
 
 
-def finished(reason: str) -> Alter:
-    """A candidate with an empty content that ended for `reason`."""
+def finish_with(reason: str) -> Alter:
+    """Return an alteration to one empty candidate with the finish reason `reason`."""
 
-    def alter(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+    def alter(reply: Json, request: ValidRequest, options: Options) -> Json:  # noqa: ARG001
         message = _FINISH_MESSAGE.format(codes=options.get("codes", "42876398"))
-        index = {} if order.vertex else {"index": 0}
+        index = {} if request.vertex else {"index": 0}
         candidate = {**index, "content": {}, "finishReason": reason, "finishMessage": message}
-        return envelope(order, [candidate], image_tokens=0)
+        return envelope(request, [candidate], image_tokens=0)
 
     return alter
 
 
-def text_only(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
-    """STOP, and words in place of the picture."""
+def text_only(reply: Json, request: ValidRequest, options: Options) -> Json:  # noqa: ARG001
+    """Send STOP and text in place of the image."""
     parts = [{"text": "I can describe this scene, but I can't draw it. Shall I?"}]
     candidate = {"index": 0, "content": {"role": "model", "parts": parts}, "finishReason": "STOP"}
-    return envelope(order, [candidate], image_tokens=0)
+    return envelope(request, [candidate], image_tokens=0)
 
 
-def thought_image(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
-    """A plan and a draft come before the picture."""
+def thought_image(reply: Json, request: ValidRequest, options: Options) -> Json:  # noqa: ARG001
+    """Put a plan and a draft before the image."""
     candidate = reply["candidates"][0]
     parts = candidate["content"]["parts"]
     draft = {**parts[-1], "thought": True}
@@ -132,8 +132,8 @@ def thought_image(reply: Json, order: Order, options: Options) -> Json:  # noqa:
     return {**reply, "candidates": [{**candidate, "content": content}]}
 
 
-def each_picture(change: Callable[[Json, str, str], Json]) -> Alter:
-    """`change(holder, name of its data, name of its mime type)` befalls every picture of either dialect."""
+def each_image(change: Callable[[Json, str, str], Json]) -> Alter:
+    """Apply `change(holder, name of its data, name of its mime type)` to every image of either dialect."""
 
     def walk(value: Any) -> Any:
         if isinstance(value, list):
@@ -144,7 +144,7 @@ def each_picture(change: Callable[[Json, str, str], Json]) -> Alter:
             return change(value, "data" if "data" in value else "bytesBase64Encoded", "mimeType")
         return {name: walk(item) for name, item in value.items()}
 
-    def alter(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
+    def alter(reply: Json, request: ValidRequest, options: Options) -> Json:  # noqa: ARG001
         altered: Json = walk(reply)
         return altered
 
@@ -152,52 +152,52 @@ def each_picture(change: Callable[[Json, str, str], Json]) -> Alter:
 
 
 def bad_base64(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
-    """Characters that base64 does not have."""
+    """Insert characters that are not base64."""
     text = holder[data]
     return {**holder, data: f"{text[: len(text) // 2]}!?*{text[len(text) // 2 + 3 :]}"}
 
 
-def half_picture(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
-    """The first half of the picture's bytes, as whole base64."""
+def half_image(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
+    """Send the first half of the image's bytes as valid base64."""
     picture = pybase64.b64decode(holder[data])
     return {**holder, data: pybase64.b64encode_as_string(picture[: len(picture) // 2])}
 
 
 def lying_mime(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
-    """Says PNG where the bytes are JPEG, and the reverse."""
+    """State PNG for a JPEG, and the reverse."""
     return {**holder, mime: "image/png" if holder[mime] == "image/jpeg" else "image/jpeg"}
 
 
-def half_of_one(reply: Json, order: Order, options: Options) -> Json:
-    """Half of the bytes of one picture, that of sample `sample`; the others are whole."""
-    at = int(options["sample"]) - order.first
-    if order.verb != "predict":
-        return each_picture(half_picture)(reply, order, options) if at == 0 else reply
+def half_of_one(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Send half of the bytes of the image of sample `sample`; the others stay whole."""
+    at = int(options["sample"]) - request.first
+    if request.verb != "predict":
+        return each_image(half_image)(reply, request, options) if at == 0 else reply
     items = list(reply["predictions"])
     if 0 <= at < len(items):
-        items[at] = half_picture(items[at], "bytesBase64Encoded", "mimeType")
+        items[at] = half_image(items[at], "bytesBase64Encoded", "mimeType")
     return {**reply, "predictions": items}
 
 
-def spelled(change: Callable[[str], object]) -> Alter:
-    """Every picture's base64 in another form that holds all of its bytes."""
-    return each_picture(lambda holder, data, _mime: {**holder, data: change(holder[data])})
+def rewrite_base64(change: Callable[[str], object]) -> Alter:
+    """Return an alteration that writes the base64 of every image in another form with the same bytes."""
+    return each_image(lambda holder, data, _mime: {**holder, data: change(holder[data])})
 
 
 def in_pieces(text: str) -> str:
-    """Two pieces, each padded, one after the other."""
+    """Split base64 into two pieces, each padded."""
     picture = pybase64.b64decode(text)
     at = len(picture) // 2 // 3 * 3 + 1
     return pybase64.b64encode_as_string(picture[:at]) + pybase64.b64encode_as_string(picture[at:])
 
 
 def in_lines(text: str) -> str:
-    """Lines of 76 characters, as in mail."""
+    """Split base64 into lines of 76 characters, as in mail."""
     return "\r\n".join(text[at : at + 76] for at in range(0, len(text), 76))
 
 
-def other_format(reply: Json, order: Order, options: Options) -> Json:
-    """The picture in a `format` of Pillow's; the reply says what it is, or with `lie` that it is PNG."""
+def other_format(reply: Json, request: ValidRequest, options: Options) -> Json:
+    """Convert the image to a `format` of Pillow; the reply states that type, or with `lie` PNG."""
     form = str(options["format"]).upper()
 
     def change(holder: Json, data: str, mime: str) -> Json:
@@ -207,17 +207,17 @@ def other_format(reply: Json, order: Order, options: Options) -> Json:
         mime_type = "image/png" if options["lie"] else Image.MIME[form]
         return {**holder, data: pybase64.b64encode_as_string(file.getvalue()), mime: mime_type}
 
-    return each_picture(change)(reply, order, options)
+    return each_image(change)(reply, request, options)
 
 
 def unknown_type(holder: Json, data: str, mime: str) -> Json:
-    """Bytes that no program knows, called a picture."""
+    """Send bytes of an unknown format as an image."""
     novel = b"\x8aNEW\r\n\x1a\n" + bytes(range(256))
     return {**holder, data: pybase64.b64encode_as_string(novel), mime: "image/new"}
 
 
-def signed(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
-    """A thought signature of so many `bytes` at every part; 2.9 MB were recorded (api-update W8)."""
+def add_signature(reply: Json, request: ValidRequest, options: Options) -> Json:  # noqa: ARG001
+    """Add a thought signature of `bytes` bytes to every part; 2.9 MB were recorded (api: 8.3)."""
     signature = pybase64.b64encode_as_string(bytes(int(options["bytes"]) * 3 // 4))
     candidate = reply["candidates"][0]
     parts = [{**part, "thoughtSignature": signature} for part in candidate["content"]["parts"]]
@@ -225,12 +225,12 @@ def signed(reply: Json, order: Order, options: Options) -> Json:  # noqa: ARG001
     return {**reply, "candidates": [{**candidate, "content": content}]}
 
 
-def _last(order: Order, options: Options) -> set[int]:
-    return set(range(max(0, order.count - int(options["count"])), order.count))
+def _last(request: ValidRequest, options: Options) -> set[int]:
+    return set(range(max(0, request.count - int(options["count"])), request.count))
 
 
 def _without(reply: Json, gone: set[int], reason: str | None) -> Json:
-    """`reply` without the pictures at those places; a reason for each goes to the end."""
+    """Remove the images at those positions and append a reason for each."""
     items = list(reply["predictions"])
     kept = [item for at, item in enumerate(items) if at not in gone]
     return {**reply, "predictions": [*kept, *({"raiFilteredReason": reason} for _ in gone if reason)]}

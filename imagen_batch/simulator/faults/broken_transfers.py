@@ -1,4 +1,4 @@
-"""How can a reply break on its way? Each transfer ends with the connection closed."""
+"""Sends replies that break in transit. Each transfer ends with a closed connection."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ _MEGABYTE = 2**20
 
 
 class Wire(Protocol):
-    """The client's end, as far as a transfer may touch it."""
+    """The connection to the client, as far as a transfer may use it."""
 
     def send(self, data: bytes) -> None:
-        """Sends all of it, or raises OSError."""
+        """Send all of it, or raise OSError."""
 
     def wait(self, seconds: float) -> bool:
-        """Waits; True, and at once, when the simulator is closing."""
+        """Wait; return True at once when the simulator is closing."""
 
     def reset(self) -> None:
-        """Breaks the connection off: the client sees a reset."""
+        """Reset the connection."""
 
 
 Carry = Callable[[Wire, Reply, Options], None]
 
 
-def reset(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001 - nothing is said
-    """A reset before the first byte."""
+def reset(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001 - sends nothing
+    """Reset the connection before the first byte."""
     wire.reset()
 
 
 def reset_midway(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001
-    """A reset after half of the body."""
+    """Reset the connection after half of the body."""
     wire.send(reply.head(close=True) + _half(reply))
     wire.reset()
 
 
 def wrong_length(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001
-    """An orderly end after half of the body: the length was a lie."""
+    """Close the connection after half of the stated length."""
     wire.send(reply.head(close=True) + _half(reply))
 
 
 def cut_json(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001
-    """Half of the body, with a length that agrees."""
+    """Send half of the body, with that half's length."""
     half = _half(reply)
     wire.send(reply.head(length=len(half), close=True) + half)
 
 
-def rewritten(change: Callable[[bytes], bytes]) -> Carry:
-    """The whole reply, its body in another form."""
+def rewrite_body(change: Callable[[bytes], bytes]) -> Carry:
+    """Return a transfer that sends the whole reply with a changed body."""
 
     def carry(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001
         body = change(reply.body)
@@ -63,7 +63,7 @@ def rewritten(change: Callable[[bytes], bytes]) -> Carry:
 
 
 def trickle(wire: Wire, reply: Reply, options: Options) -> None:
-    """`bytes` at a time with `seconds` between; with `headers` from the very first byte on."""
+    """Send `bytes` at a time with `seconds` in between; with `headers`, from the first header byte on."""
     head, body = reply.head(close=True), reply.body
     slow = head + body if options["headers"] else body
     if not options["headers"]:
@@ -76,12 +76,12 @@ def trickle(wire: Wire, reply: Reply, options: Options) -> None:
 
 
 def stall(wire: Wire, reply: Reply, options: Options) -> None:  # noqa: ARG001
-    """Silence for `seconds`, then an end without a word."""
+    """Send nothing for `seconds`, then close the connection."""
     wire.wait(float(options["seconds"]))
 
 
 def gzip_bomb(wire: Wire, reply: Reply, options: Options) -> None:
-    """Blanks that take a thousand times the room once unpacked."""
+    """Send compressed blanks that are a thousand times larger once unpacked."""
     blanks = _packed_blanks()
     count = max(1, int(options["megabytes"]) // 16)
     packed = Reply(200, b"", reply.content_type, {"Content-Encoding": "gzip"})
@@ -91,7 +91,7 @@ def gzip_bomb(wire: Wire, reply: Reply, options: Options) -> None:
 
 
 def endless(wire: Wire, reply: Reply, options: Options) -> None:
-    """Blanks without end, until someone hangs up."""
+    """Send blanks until the client hangs up."""
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {reply.content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
     size = int(options["bytes"])
     chunk = f"{size:x}\r\n".encode() + b" " * size + b"\r\n"
@@ -106,5 +106,5 @@ def _half(reply: Reply) -> bytes:
 
 @lru_cache(maxsize=1)
 def _packed_blanks() -> bytes:
-    """16 MB of blanks as one gzip member; members may follow each other."""
+    """Return 16 MB of blanks as one gzip member; a reply may have several members."""
     return gzip.compress(b" " * (16 * _MEGABYTE), compresslevel=9, mtime=0)

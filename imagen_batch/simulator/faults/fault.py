@@ -1,4 +1,4 @@
-"""What is a fault, and what may it look at?"""
+"""Defines a fault and the facts it may use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from imagen_batch.simulator.api.catalogue import Verb
 from imagen_batch.simulator.api.replies import Reply
-from imagen_batch.simulator.api.requests import Call, Order
+from imagen_batch.simulator.api.requests import Call, ValidRequest
 from imagen_batch.simulator.faults.altered_replies import Alter
 from imagen_batch.simulator.faults.broken_transfers import Carry
 
@@ -17,9 +17,9 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a fault may look at."""
+    """The facts that a fault may use."""
 
-    order: Order
+    request: ValidRequest
     call: Call
     options: Options
     credential: str
@@ -27,18 +27,18 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to misbehave: a reply `instead`, a picture `alter`ed, a reply that is `carry`-ed badly.
+    """One fault: it sends a reply `instead`, `alter`s the reply, or `carry` breaks its transfer.
 
-    `options` holds every option with its default; a marker's word sets the first of them.
+    `options` has every option with its default; the word in a marker sets the first one.
     """
 
     name: str
-    section: str  # of api.md
+    section: str  # of docs/service-api.md
     description: str
     instead: Callable[[Attempt], Reply] | None = None
     alter: Alter | None = None
     carry: Carry | None = None
     options: Options = field(default_factory=dict)
     verb: Verb | None = None  # None: in both dialects
-    breaks: bool = False  # the pictures that it carries do not arrive
-    readable: bool = False  # what it alters is still a whole picture, in another form
+    breaks: bool = False  # the images do not arrive
+    readable: bool = False  # the images stay whole, in another form

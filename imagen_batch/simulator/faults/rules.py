@@ -1,6 +1,6 @@
-"""Which fault, if any, befalls this attempt? Rules from a file, and markers inside prompts.
+"""Chooses the fault for an attempt, by rules from a file and markers in prompts.
 
-A file holds a list of rules, the first that applies wins:
+A file has a list of rules; the first that applies is used:
 
     [{"match": "*", "fault": "overloaded_503", "times": 1},
      {"match": {"regex": "cat|dog"}, "fault": "partial", "options": {"count": 2}},
@@ -29,12 +29,12 @@ _MARKER = re.compile(r"\[\[sim:(?P<name>\w+)(?:\s+(?P<word>[^\]*]+?))?\s*(?:\*(?
 
 
 class RuleInvalid(ValueError):
-    """A rule can't be followed; the message says which and why."""
+    """A rule is invalid; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A fault that befalls one attempt, its options complete."""
+class ChosenFault:
+    """The fault for one attempt, with all its options."""
 
     fault: Fault
     options: Mapping[str, Any]
@@ -42,10 +42,10 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of a faults file. None: always."""
+    """One rule of a faults file. `times` None means always."""
 
     pattern: re.Pattern[str]
-    chosen: Chosen
+    chosen: ChosenFault
     times: int | None = None
     after: int = 0
     probability: float = 1.0
@@ -53,16 +53,16 @@ class Rule:
 
 
 @dataclass(slots=True)
-class Mischief:
-    """Decides, and counts what it decided. Safe among threads."""
+class FaultRules:
+    """Chooses faults and counts them. Thread-safe."""
 
     rules: Sequence[Rule] = ()
     _seen: Counter[tuple[int, str]] = field(default_factory=Counter)
     _passed: Counter[int] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def choose(self, prompt: str, verb: Verb) -> Chosen | None:
-        """The fault for this attempt. Raises Refused for a marker or a dialect that does not exist."""
+    def choose(self, prompt: str, verb: Verb) -> ChosenFault | None:
+        """Return the fault for this attempt. Raises Refused for an unknown marker or a fault of the other dialect."""
         marked = [_from_marker(found) for found in _MARKER.finditer(prompt)]
         with self._lock:
             applying = (rule for at, rule in self._numbered(marked) if self._applies(at, rule, prompt))
@@ -86,13 +86,13 @@ class Mischief:
         key = at, hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
         turn = self._seen[key]
         self._seen[key] += 1
-        return (rule.times is None or turn < rule.times) and _luck(rule.seed, key, turn) < rule.probability
+        return (rule.times is None or turn < rule.times) and _random(rule.seed, key, turn) < rule.probability
 
 
 def read_rules(value: Any) -> list[Rule]:
-    """The rules in a faults file's parsed JSON. Raises RuleInvalid."""
+    """Parse the JSON of a faults file. Raises RuleInvalid."""
     if not isinstance(value, list):
-        raise RuleInvalid("a faults file holds a list of rules")
+        raise RuleInvalid("a faults file must have a list of rules")
     return [_rule(entry, at) for at, entry in enumerate(value, start=1)]
 
 
@@ -129,7 +129,7 @@ def _pattern(match: Any) -> re.Pattern[str]:
     return re.compile("" if match == "*" else re.escape(match))
 
 
-def _chosen(name: str, options: Mapping[str, Any]) -> Chosen:
+def _chosen(name: str, options: Mapping[str, Any]) -> ChosenFault:
     if name not in FAULTS:
         raise RuleInvalid(f"no fault {name!r}; there are {', '.join(FAULTS)}")
     fault = FAULTS[name]
@@ -138,7 +138,7 @@ def _chosen(name: str, options: Mapping[str, Any]) -> Chosen:
         raise RuleInvalid(
             f"{name} has no option {', '.join(sorted(unknown))}; it has {', '.join(fault.options) or 'none'}"
         )
-    return Chosen(fault, {**fault.options, **options})
+    return ChosenFault(fault, {**fault.options, **options})
 
 
 def _from_marker(found: re.Match[str]) -> Rule:
@@ -158,6 +158,6 @@ def _first_option(fault: Fault, word: str) -> dict[str, Any]:
     return {name: type(default)(word)}
 
 
-def _luck(seed: int, key: tuple[int, str], turn: int) -> float:
-    """From 0 to 1, the same for the same attempt whatever the order in which attempts come."""
+def _random(seed: int, key: tuple[int, str], turn: int) -> float:
+    """Return a number from 0 to 1, the same for the same attempt whatever the order in which attempts arrive."""
     return int.from_bytes(hashlib.sha256(f"{seed} {key} {turn}".encode()).digest()[:8], "big") / 2**64

@@ -1,6 +1,6 @@
-"""What does the picture of one sample look like?
+"""Draws the image of one sample.
 
-The same order and number always give the same bytes. The prompt decides the hue, which the number shifts a
+The same request and sample number always give the same bytes. The prompt decides the hue, which the number shifts a
 little; parameters and number decide the scene.
 """
 
@@ -12,38 +12,38 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from imagen_batch.simulator.api.requests import Order
+from imagen_batch.simulator.api.requests import ValidRequest
 from imagen_batch.simulator.pictures import scenery
 from imagen_batch.simulator.pictures.lettering import fit, font, line_height, wrap
 from imagen_batch.simulator.pictures.stamp import write_stamp
 
 
-def draw(order: Order, number: int) -> bytes:
-    """The encoded picture of sample `number`, with the simulator's stamp inside."""
-    prompt_hash = hashlib.sha256(order.prompt.encode("utf-8", "surrogatepass")).hexdigest()
-    image = scenery.scene(order.model.shapes[order.aspect_ratio], _composition(order, number, prompt_hash))
-    image = image.copy() if image.size == order.pixels else image.resize(order.pixels, Image.Resampling.BICUBIC)
-    _letter(image, order, number=number, prompt_hash=prompt_hash)
+def draw(request: ValidRequest, number: int) -> bytes:
+    """Return the encoded image of sample `number`, with the simulator's stamp inside."""
+    prompt_hash = hashlib.sha256(request.prompt.encode("utf-8", "surrogatepass")).hexdigest()
+    image = scenery.scene(request.model.shapes[request.aspect_ratio], _composition(request, number, prompt_hash))
+    image = image.copy() if image.size == request.pixels else image.resize(request.pixels, Image.Resampling.BICUBIC)
+    _letter(image, request, number=number, prompt_hash=prompt_hash)
     image.putpalette(scenery.palette((int(prompt_hash[:2], 16) + 7 * number) % 256 / 256))
-    return write_stamp(_encode(image, order), _facts(order, number))
+    return write_stamp(_encode(image, request), _facts(request, number))
 
 
-def _composition(order: Order, number: int, prompt_hash: str) -> int:
-    """Neighbouring samples of a row never share a scene."""
-    start = hashlib.sha256(f"{prompt_hash}{order.model.id}{order.parameters}{order.seed}".encode()).digest()
+def _composition(request: ValidRequest, number: int, prompt_hash: str) -> int:
+    """Choose the scene; neighboring samples of a row never share one."""
+    start = hashlib.sha256(f"{prompt_hash}{request.model.id}{request.parameters}{request.seed}".encode()).digest()
     return (start[0] + number * 5) % scenery.COMPOSITIONS
 
 
 @dataclass(frozen=True, slots=True)
 class _Measures:
-    """Sizes in pixels, from the picture's own."""
+    """Layout sizes in pixels, derived from the size of the image."""
 
     width: int
     height: int
 
     @property
     def unit(self) -> float:
-        """The short side, but not less than half of the square of the same area: for banners."""
+        """The short side; for banners at least half the side of a square of the same area."""
         return float(max(min(self.width, self.height), (self.width * self.height) ** 0.5 / 2))
 
     @property
@@ -52,18 +52,18 @@ class _Measures:
 
     @property
     def measure(self) -> int:
-        """How wide a line may be: no wider than is good to read."""
+        """The greatest width of a line that is comfortable to read."""
         return round(min(self.width - 2 * self.margin, self.unit * 2.2))
 
     def type_size(self, part: float) -> int:
         return max(9, round(self.unit * part))
 
 
-def _letter(image: Image.Image, order: Order, *, number: int, prompt_hash: str) -> None:
+def _letter(image: Image.Image, request: ValidRequest, *, number: int, prompt_hash: str) -> None:
     canvas, measures = ImageDraw.Draw(image), _Measures(*image.size)
     _head(canvas, measures, number)
-    foot_top = _foot(canvas, measures, _small_print(order, prompt_hash))
-    _prompt(canvas, measures, order.prompt, foot_top)
+    foot_top = _foot(canvas, measures, _small_print(request, prompt_hash))
+    _prompt(canvas, measures, request.prompt, foot_top)
 
 
 def _head(canvas: ImageDraw.ImageDraw, measures: _Measures, number: int) -> None:
@@ -76,15 +76,15 @@ def _head(canvas: ImageDraw.ImageDraw, measures: _Measures, number: int) -> None
     canvas.text(corner, str(number), font=font(measures.type_size(0.1)), fill=scenery.INK, anchor="rt")
 
 
-def _small_print(order: Order, prompt_hash: str) -> list[str]:
-    width, height = order.pixels
-    facts = [order.model.id, order.aspect_ratio, order.image_size, f"{width} x {height}"]
-    seed = [] if order.seed is None else [f"seed {order.seed}"]
+def _small_print(request: ValidRequest, prompt_hash: str) -> list[str]:
+    width, height = request.pixels
+    facts = [request.model.id, request.aspect_ratio, request.image_size, f"{width} x {height}"]
+    seed = [] if request.seed is None else [f"seed {request.seed}"]
     return [*facts, *seed, f"prompt {prompt_hash[:8]}"]
 
 
 def _foot(canvas: ImageDraw.ImageDraw, measures: _Measures, facts: list[str]) -> int:
-    """Draws a hairline with the small print below it, and says where the line is."""
+    """Draw a hairline with the small print below it; returns the position of the line."""
     margin, size = measures.margin, measures.type_size(0.025)
     right = measures.width - margin
     lines = list(wrap(facts, size=size, width=right - margin, gap="  ·  "))
@@ -97,7 +97,7 @@ def _foot(canvas: ImageDraw.ImageDraw, measures: _Measures, facts: list[str]) ->
 
 
 def _prompt(canvas: ImageDraw.ImageDraw, measures: _Measures, prompt: str, bottom: int) -> None:
-    """The prompt stands on the hairline, as large as it can."""
+    """Write the prompt above the hairline, as large as fits."""
     sizes = [measures.type_size(part) for part in (0.066, 0.052, 0.042, 0.034)]
     top = round(measures.height * scenery.DARK_FROM)
     size, lines = fit(prompt, sizes=sizes, width=measures.measure, height=bottom - sizes[-1] - top)
@@ -106,23 +106,23 @@ def _prompt(canvas: ImageDraw.ImageDraw, measures: _Measures, prompt: str, botto
         canvas.text((measures.margin, y + i * line_height(size)), line, font=font(size), fill=scenery.PAPER)
 
 
-def _encode(image: Image.Image, order: Order) -> bytes:
+def _encode(image: Image.Image, request: ValidRequest) -> bytes:
     file = io.BytesIO()
-    if order.mime_type == "image/png":
+    if request.mime_type == "image/png":
         image.save(file, "PNG", compress_level=1)
     else:
-        image.convert("RGB").save(file, "JPEG", quality=min(max(order.quality, 1), 95))
+        image.convert("RGB").save(file, "JPEG", quality=min(max(request.quality, 1), 95))
     return file.getvalue()
 
 
-def _facts(order: Order, number: int) -> dict[str, object]:
+def _facts(request: ValidRequest, number: int) -> dict[str, object]:
     return {
         "simulator": True,
-        "prompt": order.prompt,
-        "model": order.model.id,
+        "prompt": request.prompt,
+        "model": request.model.id,
         "sample": number,
-        "aspect_ratio": order.aspect_ratio,
-        "image_size": order.image_size,
-        "seed": order.seed,
+        "aspect_ratio": request.aspect_ratio,
+        "image_size": request.image_size,
+        "seed": request.seed,
         "digital_source_type": "algorithmicMedia",
     }

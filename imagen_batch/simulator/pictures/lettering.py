@@ -1,4 +1,4 @@
-"""How does any text get into a box of a picture? Legible, wrapped, shortened."""
+"""Fits any text into a box of an image: legible, wrapped and shortened."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-_MOST_CHARACTERS = 1500  # no picture holds more
+_MAX_CHARACTERS = 1500  # no image has room for more
 _SMALLEST = 9  # pixels
 _LOOKALIKES = str.maketrans(
     {"—": "-", "–": "-", "•": "·", "ß": "ss", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "æ": "ae", "đ": "d"}
@@ -20,32 +20,32 @@ _LOOKALIKES = str.maketrans(
 
 @lru_cache(maxsize=64)
 def font(size: int) -> Font:
-    """The typeface that comes with Pillow, `size` in pixels."""
+    """Return the typeface that comes with Pillow, `size` in pixels."""
     return ImageFont.load_default(max(size, _SMALLEST))
 
 
 def line_height(size: int) -> int:
-    """Pixels from one line to the next."""
+    """Return the pixels from one line to the next."""
     return round(max(size, _SMALLEST) * 1.28)
 
 
 def fit(text: str, *, sizes: Sequence[int], width: int, height: int) -> tuple[int, list[str]]:
-    """The first of `sizes`, which fall, in which `text` fills no more than the box; and its lines.
+    """Return the first of the descending `sizes` in which `text` fits into the box, and its lines.
 
-    The last size takes what fits and ends in an ellipsis.
+    At the last size the text is cut and ends in an ellipsis.
     """
-    words = legible(text[:_MOST_CHARACTERS])
+    words = legible(text[:_MAX_CHARACTERS])
     for size in sizes:
         lines = list(wrap(words.split(), size=size, width=width))
         room = max(1, height // line_height(size))
-        if len(lines) <= room and len(text) <= _MOST_CHARACTERS:
+        if len(lines) <= room and len(text) <= _MAX_CHARACTERS:
             return size, lines
     last = shorten(lines[room - 1] if len(lines) >= room else "", size=size, width=width)
     return size, [*lines[: room - 1], last]
 
 
 def wrap(words: Iterable[str], *, size: int, width: int, gap: str = " ") -> Iterator[str]:
-    """Lines no wider than `width`, the words of each joined by `gap`; a word too long for one is broken."""
+    """Yield lines no wider than `width`, with words joined by `gap`; break words that are too long."""
     line = ""
     for word in _broken(words, size=size, width=width):
         longer = f"{line}{gap}{word}" if line else word
@@ -59,14 +59,14 @@ def wrap(words: Iterable[str], *, size: int, width: int, gap: str = " ") -> Iter
 
 
 def shorten(line: str, *, size: int, width: int) -> str:
-    """`line` with an ellipsis, cut where it would be too wide."""
+    """Append an ellipsis to `line`, cut to the width."""
     while line and _length(line + "…", size) > width:
         line = line[:-1]
     return line.rstrip(" ,.;:") + "…"
 
 
 def legible(text: str) -> str:
-    """`text` in letters that the typeface has: accents dropped, other scripts and signs named in brackets."""
+    """Return `text` in letters of the typeface: drop accents, name other scripts and signs in brackets."""
     text = "".join(_plain(character) for character in " ".join(text.translate(_LOOKALIKES).split()))
     kinds = "".join(" " if character == " " else "x" if _drawn(character) else "?" for character in text)
     parts, end = [], 0
@@ -95,13 +95,13 @@ def _length(text: str, size: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _drawn(character: str) -> bool:
-    """Whether the typeface has this character: what it lacks all looks alike."""
+    """Whether the typeface has this character: all missing ones have the same shape."""
     return character == " " or bytes(font(20).getmask(character)) != bytes(font(20).getmask("\uffff"))
 
 
 @lru_cache(maxsize=4096)
 def _plain(character: str) -> str:
-    """The character without accents where that can be drawn, else as it is."""
+    """Return the character without accents if that can be drawn, otherwise unchanged."""
     if _drawn(character):
         return character
     base = "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
@@ -109,7 +109,7 @@ def _plain(character: str) -> str:
 
 
 def _named(run: str) -> str:
-    """ "[21 letters of Cyrillic]", "[cat face]": what stands where the typeface has no shape."""
+    """Name characters that the typeface does not have: "[21 letters of Cyrillic]", "[cat face]"."""
     characters = run.replace(" ", "")
     names = [unicodedata.name(character, "unnamed sign") for character in characters]
     if not unicodedata.category(characters[0]).startswith("L"):

@@ -1,7 +1,7 @@
-"""What lies behind the words of a picture? A calm landscape: sky, a sun, three ridges.
+"""Draws the background of an image: a calm landscape with sky, sun and three ridges.
 
-A scene is drawn once per shape and composition as tones (0 dark .. 255 light) and kept; a picture's colours
-are a palette over those tones, so that every prompt has its own hue at no cost.
+A scene is drawn once per shape and composition as tones (0 dark .. 255 light) and cached. The colors of an image are
+a palette over those tones, so that every prompt has its own hue at no cost.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _RIDGES = ((0.40, 132), (0.48, 96), (0.55, 52))  # height of the line, tone
 
 @lru_cache(maxsize=64)
 def scene(shape: Pixels, composition: int) -> Image.Image:
-    """The tones of a landscape in that shape. Shared: copy before you draw."""
-    rng = random.Random(composition)  # noqa: S311 - a picture, not a secret
+    """Return the tones of a landscape in that shape. The image is cached: copy it before drawing."""
+    rng = random.Random(composition)  # noqa: S311 - an image, not a secret
     width, height = shape[0] * 2, shape[1] * 2  # drawn twice as large, for smooth edges
     tones = _sky((width, height))
     canvas = ImageDraw.Draw(tones)
@@ -39,7 +39,7 @@ def scene(shape: Pixels, composition: int) -> Image.Image:
 
 @lru_cache(maxsize=512)
 def palette(hue: float) -> bytes:
-    """256 RGB triples from the hue's darkest tone, over its colour, to a warm white."""
+    """256 RGB triples from the hue's darkest tone, over its color, to a warm white."""
     triples = bytearray()
     for tone in range(256):
         light = tone / 255
@@ -51,7 +51,7 @@ def palette(hue: float) -> bytes:
 
 
 def _sky(shape: Pixels) -> Image.Image:
-    """Light above, a glow at the horizon."""
+    """Draw a sky with light above and a glow at the horizon."""
     column = Image.new("L", (1, 256))
     column.putdata([round(196 + 48 * min(1, y / 118) ** 2) for y in range(256)])
     return column.resize(shape, Image.Resampling.BILINEAR)
@@ -67,7 +67,7 @@ def _sun(canvas: ImageDraw.ImageDraw, shape: Pixels, rng: random.Random) -> None
 
 
 def _ridge(shape: Pixels, level: float, rng: random.Random, *, peaks: bool) -> list[tuple[float, float]]:
-    """Points of a skyline from left to right; never lower than where the text begins."""
+    """Return the points of a skyline from left to right; it stays above the text."""
     width, height = shape
     swing = min(height * 0.045, width * 0.16)
     waves = [(rng.uniform(0.6, 1.4) * n, rng.uniform(0, math.tau), 1 / n) for n in (1, 2, 4)]
@@ -85,7 +85,7 @@ def _wave(angle: float, peaks: bool) -> float:  # noqa: FBT001 - one of two wave
 
 
 def _dusk(tones: Image.Image) -> None:
-    """Darkens towards the lower edge, where the words are."""
+    """Darken the image towards the lower edge, where the text is."""
     width, height = tones.size
     top = round(height * DARK_FROM)
     shade = Image.new("L", (1, 64))

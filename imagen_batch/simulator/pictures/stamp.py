@@ -1,7 +1,7 @@
-"""How does a picture say, to a machine, that a simulator made it?
+"""Marks images as made by the simulator, in a form that programs can read.
 
-JSON inside the file: a PNG's tEXt chunk right after its header, or a JPEG's comment segments (a long prompt
-needs several) right after its first segment. Pure ASCII, so that any reader can show it.
+The mark is JSON inside the file: a PNG's tEXt chunk right after its header, or a JPEG's comment segments (a long
+prompt needs several) right after its first segment. It is pure ASCII, so that any reader can show it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMMENT_ROOM = 65533
 
 
 def write_stamp(data: bytes, facts: Mapping[str, Any]) -> bytes:
-    """The encoded picture with `facts` inside; its pixels stay as they are."""
+    """Return the encoded image with `facts` inside; its pixels do not change."""
     text = json.dumps(facts, separators=(",", ":")).encode("ascii")
     if data.startswith(_PNG):
         return data[:_PNG_HEADER_END] + _chunk(b"tEXt", _KEYWORD + text) + data[_PNG_HEADER_END:]
@@ -30,10 +30,10 @@ def write_stamp(data: bytes, facts: Mapping[str, Any]) -> bytes:
 
 
 def read_stamp(data: bytes) -> dict[str, Any]:
-    """The facts inside an encoded picture. Raises ValueError where there are none."""
+    """Return the facts inside an encoded image. Raises ValueError if there are none."""
     text = _png_text(data) if data.startswith(_PNG) else b"".join(_jpeg_comments(data))
     if not text:
-        raise ValueError("the picture has no stamp of the simulator")
+        raise ValueError("the image has no stamp of the simulator")
     facts: dict[str, Any] = json.loads(text)
     return facts
 

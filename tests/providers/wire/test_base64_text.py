@@ -1,4 +1,4 @@
-"""A reply whose pictures are cut out before it is parsed says the same as one that is parsed whole."""
+"""Parsing a reply without its images gives the same result as parsing it as a whole."""
 
 import json
 from unittest.mock import patch
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.providers.wire import base64_text as lifting
+from imagen_batch.providers.wire import base64_text
 from imagen_batch.providers.wire.base64_text import loads, without_images
 
 PICTURE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
@@ -23,7 +23,7 @@ documents = st.recursive(
 
 
 def plain(value):
-    """The same with views as the text that they show."""
+    """Return the value with views replaced by their text."""
     if isinstance(value, dict):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -35,9 +35,9 @@ def plain(value):
     document=documents, indent=st.sampled_from([None, 1]), escaped=st.booleans(), long=st.sampled_from([0, 3, 4096])
 )
 def test_every_document_reads_as_the_parser_reads_it(document, indent, escaped, long):
-    """Whatever its names and texts, and however it is written."""
+    """Whatever its names and texts, and in every spelling."""
     body = json.dumps(document, indent=indent, ensure_ascii=escaped).encode()
-    with patch.object(lifting, "_LONG_BYTES", long):
+    with patch.object(base64_text, "_LONG_BYTES", long):
         assert plain(loads(body)) == orjson.loads(body)
 
 
@@ -45,7 +45,7 @@ def test_every_document_reads_as_the_parser_reads_it(document, indent, escaped, 
 def test_damage_is_found_or_left_to_whoever_decodes_the_picture(body, at, byte):
     """Bytes that no JSON may hold can only be in a text that was cut out, and no base64 holds them."""
     damaged = body[:at] + bytes([byte]) + body[at + 1 :]
-    with patch.object(lifting, "_LONG_BYTES", 0):
+    with patch.object(base64_text, "_LONG_BYTES", 0):
         try:
             expected = orjson.loads(damaged)
         except orjson.JSONDecodeError:
@@ -56,7 +56,7 @@ def test_damage_is_found_or_left_to_whoever_decodes_the_picture(body, at, byte):
 
 
 def _lifted_parts(body):
-    """The texts that were cut out; None where the rest can't be parsed."""
+    """Return the texts that were cut out; None if the rest can't be parsed."""
     try:
         value = loads(body)
     except orjson.JSONDecodeError:
@@ -89,7 +89,7 @@ def test_a_picture_is_a_view_of_the_reply(name):
 
 
 def test_a_text_with_escapes_stays_for_the_parser():
-    """Some write base64 so: each of its slashes with one before it."""
+    """Some services write base64 with a backslash before each slash."""
     body = orjson.dumps({"data": PICTURE}).replace(b"/", rb"\/")
     assert loads(body) == {"data": PICTURE}
 
@@ -109,7 +109,7 @@ def test_a_deep_reply_is_read_without_recursion():
 
 
 def test_what_stands_around_pictures_is_all_but_their_text():
-    """One part more than there are pictures."""
+    """One part more than there are images."""
     body = orjson.dumps([{"data": PICTURE}, {"text": "words"}, {"data": PICTURE}])
     parts = without_images(body)
     assert len(parts) == 3

@@ -1,4 +1,4 @@
-"""How requests are written in both dialects, and what a reply's odd corners come to."""
+"""Requests are written correctly in both dialects, and unusual replies are read correctly."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_dialects_know_their_names_and_verbs() -> None:
 
 
 def test_predict_sends_only_what_was_asked_and_always_wants_the_reason() -> None:
-    """What is not given is the service's choice; a refusal without a reason is of no use."""
+    """Options that are not set are the service's choice; reasons for refusals are always requested."""
     assert encoded("predict", samples=2) == {
         "instances": [{"prompt": "a red bicycle"}],
         "parameters": {"sampleCount": 2, "includeRaiReason": True},
@@ -56,7 +56,7 @@ def test_predict_sends_only_what_was_asked_and_always_wants_the_reason() -> None
 
 
 def test_predict_calls_every_option_by_its_wire_name() -> None:
-    """The names of api: 2, some of them not what one would guess."""
+    """The wire's names, some of them not obvious. (api: 2)"""
     body = encoded(
         "predict",
         samples=4,
@@ -107,7 +107,7 @@ def test_generate_content_sends_only_what_was_asked() -> None:
 
 
 def test_generate_content_puts_every_option_where_the_service_looks() -> None:
-    """The shape of api: 8.1; a negative prompt has no field and joins the prompt."""
+    """The documented shape; a negative prompt has no field and is added to the prompt. (api: 8.1)"""
     body = encoded(
         "generate_content",
         aspect_ratio="16:9",
@@ -133,7 +133,7 @@ def test_generate_content_puts_every_option_where_the_service_looks() -> None:
 
 
 def test_generate_content_on_vertex_has_more_fields() -> None:
-    """Who may be shown, how the picture is encoded and whom to bill can be said there only."""
+    """Persons, encoding and billing labels have fields only there."""
     body = encoded(
         "generate_content",
         vertex=True,
@@ -174,7 +174,7 @@ def test_generate_content_on_vertex_has_no_store() -> None:
     ids=str,
 )
 def test_an_option_without_words_in_the_dialect_is_a_bug(dialect: str, option: dict[str, Any]) -> None:
-    """Dropping it silently would make other pictures than were asked for."""
+    """Dropping it silently would make different images."""
     with pytest.raises(ValueError, match=next(iter(option))):
         encoded(dialect, **option)
 
@@ -185,22 +185,24 @@ def test_a_prompt_without_anything_unwanted_is_sent_as_it_is() -> None:
 
 
 def test_a_picture_comes_out_byte_for_byte() -> None:
-    """Pictures are paid for; not one byte may change."""
+    """Images are paid for; not one byte may change."""
     data = bytes(range(256)) * 40
     item = {"mimeType": "image/jpeg", "bytesBase64Encoded": base64.b64encode(data).decode()}
-    reply = DIALECTS["predict"].decode(json.dumps({"predictions": [item]}).encode(), asked=1)
+    reply = DIALECTS["predict"].decode(json.dumps({"predictions": [item]}).encode(), requested=1)
     assert reply.samples == (Picture(data, "image/jpeg"),)
 
 
 def test_safety_attributes_too_deep_to_write_are_left_out() -> None:
-    """A picture is worth more than what came beside it."""
+    """An image is worth more than the text beside it."""
     deep = "[" * 400 + "]" * 400
     body = f'{{"predictions": [{{"bytesBase64Encoded": "YQ==", "safetyAttributes": {deep}}}]}}'
-    assert DIALECTS["predict"].decode(body.encode(), asked=1).samples == (Picture(b"a", "application/octet-stream"),)
+    assert DIALECTS["predict"].decode(body.encode(), requested=1).samples == (
+        Picture(b"a", "application/octet-stream"),
+    )
 
 
 def test_every_support_code_has_a_category() -> None:
-    """The table of api: 3.4 has 13 codes for prompts and 13 for pictures; one is for both."""
+    """The table has 13 codes for prompts and 13 for images; one is for both. (api: 3.4)"""
     assert len(INPUT_CODES) == len(OUTPUT_CODES) == 13
     assert CATEGORIES.keys() == INPUT_CODES | OUTPUT_CODES
     assert {"64151117"} == INPUT_CODES & OUTPUT_CODES
@@ -218,7 +220,7 @@ def test_every_support_code_has_a_category() -> None:
     ],
 )
 def test_support_codes_are_found_in_words(words: str, codes: tuple[str, ...]) -> None:
-    """A number in the text is no support code unless it is named one, or alone."""
+    """A number in the text is not a support code unless it is named one, or alone."""
     assert support_codes(words) == codes
 
 
@@ -241,7 +243,7 @@ def test_long_words_of_the_service_are_cut() -> None:
     """A message is for one line on a screen."""
     body = json.dumps({"error": {"code": 403, "message": "no\n" * 5000}}).encode()
     with pytest.raises(Fatal) as caught:
-        read_error(403, {}, body, asked=1)
+        read_error(403, {}, body, requested=1)
     assert len(str(caught.value)) < 400
 
 
@@ -251,13 +253,13 @@ def test_the_limit_that_was_hit_stays_readable() -> None:
     metric = "* Quota exceeded for metric: x/requests_per_day, limit: 70"
     body = json.dumps({"error": {"message": usual + metric}}).encode()
     with pytest.raises(Fatal, match="requests_per_day, limit: 70") as caught:
-        read_error(429, {}, body, asked=1, now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
+        read_error(429, {}, body, requested=1, now=lambda: datetime(2026, 11, 22, tzinfo=UTC))
     assert "https" not in str(caught.value)
 
 
 def test_a_refused_prompt_fills_all_samples() -> None:
-    """One refusal is said once, and is true of every picture that was asked for."""
+    """A single refusal holds for every requested image."""
     body = b'{"error": {"code": 400, "message": "The prompt could not be submitted."}}'
-    reply = read_error(400, {}, body, asked=4)
+    reply = read_error(400, {}, body, requested=4)
     assert reply.samples == (reply.samples[0],) * 4
     assert isinstance(reply.samples[0], NoImage)

@@ -1,4 +1,4 @@
-"""What a service sends is read in a time that grows with its length and no faster."""
+"""Replies are read in time linear in their length."""
 
 import random
 import time
@@ -13,12 +13,12 @@ from imagen_batch.errors import AttemptError
 from imagen_batch.providers.redaction import redact
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.providers.wire.json_body import short
+from imagen_batch.providers.wire.json_body import shorten
 from imagen_batch.providers.wire.quota import _is_spend_window, read_quota_error
 from imagen_batch.providers.wire.retry_after import wait_hint
 from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error
-from imagen_batch.providers.wire.support_codes import is_bare, support_codes
-from imagen_batch.reports.causes import _folded
+from imagen_batch.providers.wire.support_codes import is_code_list, support_codes
+from imagen_batch.reports.causes import fold_message
 from imagen_batch.sending.retry import RetryingRequest
 from tests.support.factories import request
 
@@ -67,12 +67,12 @@ REPEATS = [
 
 
 def error_body(message):
-    """An error as Google writes it."""
+    """Return an error in Google's form."""
     return orjson.dumps({"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}})
 
 
 def seconds(work, *args, **named):
-    """How long it takes; errors of attempts are answers, too."""
+    """Measure a call; an attempt's error is a valid result."""
     began = time.perf_counter()
     with suppress(AttemptError):
         work(*args, **named)
@@ -80,7 +80,7 @@ def seconds(work, *args, **named):
 
 
 def repeated(unit):
-    """So much of it, with something else at the end, so that a pattern is tempted to go back."""
+    """Repeat a text, with something else at the end, so that a pattern might backtrack."""
     return unit * (SIZE // len(unit)) + "!"
 
 
@@ -90,19 +90,19 @@ def test_a_message_that_repeats_itself_is_read_at_once(unit, status):
     """As JSON, as bare text and as a page."""
     text = repeated(unit)
     for body in (error_body(text), text.encode(), b"<html>" + text.encode()):
-        assert seconds(read_error, status, {}, body, asked=1) < LONGEST_S
+        assert seconds(read_error, status, {}, body, requested=1) < LONGEST_S
 
 
 @pytest.mark.parametrize("unit", REPEATS, ids=repr)
 def test_every_pattern_is_linear(unit):
-    """Each by itself, on the whole text: the bound on what is read is not what saves us."""
+    """Each pattern alone, on the whole text: it must not depend on the limit of what is read."""
     text = repeated(unit)
     error = ServiceError(message=text)
-    for work in (lambda: error.plain, lambda: error.words, lambda: short(text)):
+    for work in (lambda: error.plain, lambda: error.words, lambda: shorten(text)):
         assert seconds(work) < LONGEST_S
-    for work in (support_codes, is_bare, lambda _: wait_hint({"Retry-After": text}, error, now=NOW)):
+    for work in (support_codes, is_code_list, lambda _: wait_hint({"Retry-After": text}, error, now=NOW)):
         assert seconds(work, text) < LONGEST_S
-    assert seconds(lambda: _folded(text[:500])) < LONGEST_S
+    assert seconds(lambda: fold_message(text[:500])) < LONGEST_S
     assert seconds(read_quota_error, error, wait=None, now=NOW) < LONGEST_S
 
 
@@ -119,7 +119,7 @@ def test_mixtures_are_linear_too():
     for _ in range(60):
         one, two = dice.sample(REPEATS, 2)
         text = (one + two) * (SIZE // len(one + two)) if dice.random() < 0.5 else repeated(one) + repeated(two)
-        assert seconds(read_error, 429, {}, error_body(text), asked=1) < LONGEST_S
+        assert seconds(read_error, 429, {}, error_body(text), requested=1) < LONGEST_S
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
@@ -135,9 +135,9 @@ def test_mixtures_are_linear_too():
     ],
 )
 def test_a_reply_whose_words_repeat_is_read_at_once(dialect, field):
-    """In every place that words can stand in."""
+    """In every field that can contain text."""
     for unit in REPEATS:
-        assert seconds(DIALECTS[dialect].decode, orjson.dumps(field(repeated(unit))), asked=1) < LONGEST_S
+        assert seconds(DIALECTS[dialect].decode, orjson.dumps(field(repeated(unit))), requested=1) < LONGEST_S
 
 
 DEEP = b"[" * 900 + b"]" * 900
@@ -169,11 +169,11 @@ def test_what_is_nested_or_huge_is_an_answer_like_any_other(status, body):
         if status == 200:
             for dialect in DIALECTS.values():
                 try:
-                    dialect.decode(body, asked=1)
+                    dialect.decode(body, requested=1)
                 except AttemptError:
                     continue
         else:
-            read_error(status, {}, body, asked=1)
+            read_error(status, {}, body, requested=1)
 
     assert seconds(read) < LONGEST_S
 
@@ -220,7 +220,7 @@ def test_a_delay_of_hundreds_of_digits_is_read_like_a_long_one():
         }
     )
     with pytest.raises(AttemptError) as caught:
-        read_error(429, {}, body, asked=1)
+        read_error(429, {}, body, requested=1)
     assert caught.value.kind == "quota_day"
     assert parse_service_error(body).retry_delay.endswith("9s")
 
@@ -238,9 +238,9 @@ def test_the_words_that_decide_are_found_as_before():
 
 
 def test_the_thousandth_attempt_waits_like_the_tenth():
-    """Doubling ends before a float does."""
+    """Doubling ends before a float overflows."""
     settings = SimpleNamespace(wait_initial=1.0, wait_max=60.0)
-    context = SimpleNamespace(settings=settings, rng=lambda: 0.5, tries=lambda _request: 0)
+    context = SimpleNamespace(settings=settings, rng=lambda: 0.5, previous_attempts=lambda _request: 0)
     attempts = RetryingRequest(request(), context)
     for number in (1, 10, 1025, 10**9):
         state = SimpleNamespace(outcome=None, attempt_number=number)

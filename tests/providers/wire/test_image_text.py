@@ -1,4 +1,4 @@
-"""Every form of base64 that holds all bytes gives exactly these bytes; whatever lacks some gives none."""
+"""Every form of base64 that holds all bytes gives exactly these bytes; an incomplete one gives none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.image_text import image_bytes
-from imagen_batch.providers.wire.json_body import has_error, parse_object, stated, word
+from imagen_batch.providers.wire.json_body import drop_unspecified, enum_name, has_error, parse_object
 
 BYTES = st.binary(min_size=1, max_size=300)
 
 
 @st.composite
 def written(draw: Any) -> tuple[bytes, str]:
-    """Some bytes, and a text that holds them in any mixture of forms."""
+    """Some bytes, and a text that encodes them in any mixture of forms."""
     pieces = draw(st.lists(BYTES, min_size=1, max_size=3))
     text = "".join(base64.b64encode(piece).decode() for piece in pieces)
     if len(pieces) > 1 and any(len(piece) % 3 == 0 for piece in pieces[:-1]):
@@ -50,7 +50,7 @@ def test_every_form_that_holds_all_bytes_gives_them(case: tuple[bytes, str]) -> 
 @settings(deadline=None)
 @given(BYTES)
 def test_bytes_as_numbers_and_texts_in_a_list_are_read(data: bytes) -> None:
-    """As servers write that know no base64, or send it in parts."""
+    """As servers write them that have no base64, or send it in parts."""
     assert image_bytes(list(data)) == data
     assert image_bytes({"type": "Buffer", "data": list(data)}) == data
     text = base64.b64encode(data).decode()
@@ -65,7 +65,7 @@ def test_bytes_as_numbers_and_texts_in_a_list_are_read(data: bytes) -> None:
     ],
 )
 def test_what_lacks_bytes_gives_none(damaged: object) -> None:
-    """A sign that base64 lacks, half of a group, nothing at all."""
+    """A character outside base64, half of a group, an empty text."""
     assert image_bytes(damaged) is None
 
 
@@ -94,7 +94,7 @@ def test_good_json_is_read_in_whatever_encoding_and_wrapper(
     "body", [b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0" * 9, b"[]", b"[[]]", b"[1]", b"{", b"{}x", b"5"]
 )
 def test_what_is_no_answer_is_none(body: bytes) -> None:
-    """No object, or one that says nothing with something behind it."""
+    """No object, or an empty one with something behind it."""
     assert parse_object(body) is None
 
 
@@ -140,17 +140,17 @@ def test_a_body_nested_beyond_all_measure_is_no_answer() -> None:
     ],
 )
 def test_an_unspecified_value_is_no_statement(silent: object) -> None:
-    """In whatever letter case, as a number, or absent."""
-    assert word(silent) is None
+    """In any letter case, as a number, or absent."""
+    assert enum_name(silent) is None
     for reply in ({"promptFeedback": {"blockReason": silent}}, {"candidates": [{"finishReason": silent}]}):
-        (sample,) = DIALECTS["generate_content"].decode(json.dumps(reply).encode(), asked=1).samples
+        (sample,) = DIALECTS["generate_content"].decode(json.dumps(reply).encode(), requested=1).samples
         assert (sample.kind, sample.again, sample.finish_reason) == ("no_image", 1, None)  # type: ignore[union-attr]
 
 
 def test_a_statement_is_one() -> None:
     """In upper case, as the enum spells it."""
-    assert word(" image_safety ") == "IMAGE_SAFETY"
-    assert stated([{"category": "A", "probability": "X_UNSPECIFIED"}, {"category": "X_UNSPECIFIED"}]) == [
+    assert enum_name(" image_safety ") == "IMAGE_SAFETY"
+    assert drop_unspecified([{"category": "A", "probability": "X_UNSPECIFIED"}, {"category": "X_UNSPECIFIED"}]) == [
         {"category": "A"}
     ]
 

@@ -1,4 +1,4 @@
-"""What holds for any bytes that a service, a proxy or an accident may send."""
+"""Properties that hold for any bytes that a service or a proxy may send."""
 
 from __future__ import annotations
 
@@ -81,16 +81,16 @@ HEADERS = st.dictionaries(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @settings(deadline=None)
-@given(body=BODIES, asked=st.integers(1, 4))
+@given(body=BODIES, requested=st.integers(1, 4))
 def test_any_answer_becomes_as_many_samples_as_were_asked_for_or_a_decision(
-    dialect: str, body: bytes, asked: int
+    dialect: str, body: bytes, requested: int
 ) -> None:
-    """Nothing else may come out: a foreign exception would end the run."""
+    """Any other exception would end the run."""
     try:
-        reply = DIALECTS[dialect].decode(body, asked=asked)
+        reply = DIALECTS[dialect].decode(body, requested=requested)
     except (Transient, Fatal):
         return
-    check(reply, asked=asked)
+    check(reply, requested=requested)
 
 
 @settings(deadline=None)
@@ -98,14 +98,14 @@ def test_any_answer_becomes_as_many_samples_as_were_asked_for_or_a_decision(
     status=st.integers(0, 999) | st.sampled_from([400, 429]),
     headers=HEADERS,
     body=BODIES,
-    asked=st.integers(1, 4),
+    requested=st.integers(1, 4),
 )
 def test_any_error_becomes_as_many_samples_as_were_asked_for_or_a_decision(
-    status: int, headers: dict[str, str], body: bytes, asked: int
+    status: int, headers: dict[str, str], body: bytes, requested: int
 ) -> None:
-    """A row is to blame, or the run decides; a hint to wait is never negative, endless or no number."""
+    """The row is to blame, or the run decides; a hint to wait is never negative, infinite or NaN."""
     try:
-        check(read_error(status, headers, body, asked=asked), asked=asked)
+        check(read_error(status, headers, body, requested=requested), requested=requested)
     except Transient as error:
         check_wait(error)
     except Fatal as error:
@@ -113,19 +113,19 @@ def test_any_error_becomes_as_many_samples_as_were_asked_for_or_a_decision(
 
 
 @settings(deadline=None)
-@given(items=st.lists(st.sampled_from(["YQ==", "YWI=", None]), max_size=6), asked=st.integers(1, 4))
-def test_no_picture_gives_way_to_a_refusal(items: list[str | None], asked: int) -> None:
-    """As many of the pictures as were asked for are kept, in order, whatever stands between them."""
+@given(items=st.lists(st.sampled_from(["YQ==", "YWI=", None]), max_size=6), requested=st.integers(1, 4))
+def test_no_picture_gives_way_to_a_refusal(items: list[str | None], requested: int) -> None:
+    """As many images as were requested are kept, in order, whatever is between them."""
     answer: list[dict[str, Any]] = [
         {"bytesBase64Encoded": item} if item else {"raiFilteredReason": "Support codes: 1"} for item in items
     ]
-    reply = DIALECTS["predict"].decode(json.dumps({"predictions": answer}).encode(), asked=asked)
+    reply = DIALECTS["predict"].decode(json.dumps({"predictions": answer}).encode(), requested=requested)
     kept = [sample.data for sample in reply.samples if isinstance(sample, Picture)]
-    assert kept == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:asked]
+    assert kept == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:requested]
 
 
-def check(reply: Reply, *, asked: int) -> None:
-    assert len(reply.samples) == asked
+def check(reply: Reply, *, requested: int) -> None:
+    assert len(reply.samples) == requested
     for sample in reply.samples:
         if isinstance(sample, NoImage):
             assert (sample.kind.startswith("filtered_")) == (sample.outcome == "filtered")
@@ -139,5 +139,5 @@ def check_wait(error: Transient) -> None:
 
 
 def check_stop(error: Fatal) -> None:
-    assert error.exit_code == (75 if error.outcome == "quota_day" else 2)
-    assert error.outcome in {"auth", "address", "billing", "model_gone", "quota_day"}
+    assert error.exit_code == (75 if error.cause == "quota_day" else 2)
+    assert error.cause in {"auth", "address", "billing", "model_gone", "quota_day"}

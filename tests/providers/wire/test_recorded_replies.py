@@ -1,4 +1,4 @@
-"""Is every recorded reply read as it was meant? One file per case in `replies/`, each with its source."""
+"""Every recorded reply is read as its file in `replies/` says; each file names its source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_recorded_reply_means_what_its_file_says(path: Path) -> None:
-    """Each file holds a reply, where it is from, and what must come of it."""
+    """Each file has a reply, its source, and the expected result."""
     case = json.loads(path.read_text(encoding="utf-8"))
     expected = case["expect"]
     if "raises" in expected:
@@ -31,7 +31,7 @@ def test_a_recorded_reply_means_what_its_file_says(path: Path) -> None:
             read(path.parent.name, case)
         check_error(caught.value, expected)
     else:
-        check_reply(read(path.parent.name, case), expected, asked=case["asked"])
+        check_reply(read(path.parent.name, case), expected, requested=case["asked"])
 
 
 def test_every_recorded_reply_names_its_source() -> None:
@@ -44,12 +44,12 @@ def read(folder: str, case: dict[str, Any]) -> Reply:
     text = case["body_text"] if "body_text" in case else json.dumps(case["body"])
     body = text.encode(case.get("encoding", "utf-8"))
     if folder == "errors":
-        return read_error(case["status"], case["headers"], body, asked=case["asked"], now=lambda: NOW)
-    return DIALECTS[folder].decode(body, asked=case["asked"], http_status=case["status"])
+        return read_error(case["status"], case["headers"], body, requested=case["asked"], now=lambda: NOW)
+    return DIALECTS[folder].decode(body, requested=case["asked"], http_status=case["status"])
 
 
-def check_reply(reply: Reply, expected: dict[str, Any], *, asked: int) -> None:
-    assert len(reply.samples) == asked
+def check_reply(reply: Reply, expected: dict[str, Any], *, requested: int) -> None:
+    assert len(reply.samples) == requested
     for sample, wanted in zip(reply.samples, expected["samples"], strict=True):
         assert isinstance(sample, Picture) == ("data" in wanted)
         assert fields_of(sample, wanted) == wanted
@@ -67,7 +67,7 @@ def check_error(error: AttemptError, expected: dict[str, Any]) -> None:
 
 
 def fields_of(value: object, names: dict[str, Any]) -> dict[str, Any]:
-    """The named fields, as JSON would write them."""
+    """Return the named fields, as JSON writes them."""
     return {name: plain(getattr(value, name)) for name in names}
 
 

@@ -1,8 +1,9 @@
-"""However a command ends, it says why in a sentence, without a traceback, and prints one JSON object if asked to."""
+"""A command that fails prints a sentence and no traceback, and with --json one object."""
 
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,8 +24,8 @@ LONG = "a" * 300
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A folder with all kinds of things that are no prompt file."""
-    folder = tmp_path_factory.mktemp("endings")
+    """A folder with a prompt file and all kinds of other things."""
+    folder = tmp_path_factory.mktemp("exit_codes")
     (folder / "p.csv").write_text("prompt\na fox\n")
     (folder / "file").write_text("x")
     (folder / "folder").mkdir()
@@ -39,7 +40,7 @@ def here(tmp_path_factory):
     (folder / "null.csv").write_bytes(b"prompt,x\0y\na,b\n")
     with socket.socket(socket.AF_UNIX) as listening:
         before = Path.cwd()
-        os.chdir(folder)  # the name of a socket is short
+        os.chdir(folder)  # the path of a socket must be short
         listening.bind("socket")
         os.chdir(before)
     return folder
@@ -56,23 +57,23 @@ INPUTS = [
     ("file/p.csv", 5, "can't be read"),
     (LONG, 5, "can't be read"),
     ("missing.csv", 5, "can't be read"),
-    ("deep.jsonl", 5, "line 1: k: lists or objects too deep"),
+    ("deep.jsonl", 5, "line 1: k: lists or objects are nested too deeply"),
     ("null.csv", 5, "NUL"),
     ("\udcff.csv", 2, "not UTF-8"),
 ]
 OPTIONS = [
-    (["--base-url", "https://[::1"], "no valid address"),
-    (["--base-url", "http://127.0.0.1:99999"], "no valid address"),
-    (["--base-url", "http://127.0.0.1:x"], "no valid address"),
+    (["--base-url", "https://[::1"], "valid address"),
+    (["--base-url", "http://127.0.0.1:99999"], "valid address"),
+    (["--base-url", "http://127.0.0.1:x"], "valid address"),
     (["--base-url", "http://"], "expected an address"),
     (["--base-url", "http://a b"], "no spaces"),
     (["--base-url", "HTTPS://"], "expected an address"),
-    (["--runner", "dask", "--dask-address", "tcp://[::1"], "no valid address"),
-    (["--runner", "dask", "--dask-address", "host:99999"], "no valid address"),
-    (["--runner", "ray", "--ray-address", "ray://[::1"], "no valid address"),
+    (["--runner", "dask", "--dask-address", "tcp://[::1"], "valid address"),
+    (["--runner", "dask", "--dask-address", "host:99999"], "valid address"),
+    (["--runner", "ray", "--ray-address", "ray://[::1"], "valid address"),
     (["--out", "S3://"], "SCHEME://BUCKET"),
-    (["--out", "S3://[::1/x"], "no valid address"),
-    (["--out", "https://[::1"], "no valid address"),
+    (["--out", "S3://[::1/x"], "valid address"),
+    (["--out", "https://[::1"], "valid address"),
     (["--out", ""], "empty"),
     (["--out", LONG], "too long"),
     (["--out", f"new/{LONG}"], "more than 255 bytes"),
@@ -96,49 +97,49 @@ OPTIONS = [
 ]
 
 
-def ends(argv, *, here, capsys, monkeypatch):
-    """Exit code, standard error, and the one object on standard output."""
+def run_command(argv, *, here, capsys, monkeypatch):
+    """Run a command; return its exit code, standard error, and the one object on standard output."""
     monkeypatch.chdir(here)
     monkeypatch.setattr("imagen_batch.prompts.sources._WRITER_WITHIN_S", 0.01)
     code = cli.main([*argv, "--json"])
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    assert said.err.strip()
-    return code, said.err, json.loads(said.out)
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    assert printed.err.strip()
+    return code, printed.err, json.loads(printed.out)
 
 
-@pytest.mark.parametrize(("source", "code", "sentence"), INPUTS, ids=[repr(one[0])[:20] for one in INPUTS])
-def test_what_is_no_prompt_file_is_told(here, capsys, monkeypatch, source, code, sentence):
-    """Nothing hangs on it, and nothing is read without an end."""
+@pytest.mark.parametrize(("source", "code", "sentence"), INPUTS, ids=[repr(case[0])[:20] for case in INPUTS])
+def test_a_path_that_is_no_prompt_file_is_refused(here, capsys, monkeypatch, source, code, sentence):
+    """The command neither hangs nor reads without end."""
     monkeypatch.setattr(
         "imagen_batch.prompts.sources.stream_blocks.__kwdefaults__", {"stdin": None, "patience": 0.01}
     )
-    got, said, found = ends(["plan", source], here=here, capsys=capsys, monkeypatch=monkeypatch)
-    assert (got, found["state"]) == (code, "invalid" if code == 5 else "refused")
-    assert sentence.lower() in said.lower()
+    actual, err, report = run_command(["plan", source], here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert (actual, report["state"]) == (code, "invalid" if code == 5 else "refused")
+    assert sentence.lower() in err.lower()
 
 
-@pytest.mark.parametrize(("typed", "sentence"), OPTIONS, ids=[" ".join(one[0])[-30:] for one in OPTIONS])
+@pytest.mark.parametrize(("typed", "sentence"), OPTIONS, ids=[" ".join(case[0])[-30:] for case in OPTIONS])
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_choice_that_can_not_be_is_refused(here, capsys, monkeypatch, command, typed, sentence):
+def test_an_impossible_option_is_refused(here, capsys, monkeypatch, command, typed, sentence):
     """With code 2, before anything is sent."""
     monkeypatch.setattr(
         "imagen_batch.prompts.sources.stream_blocks.__kwdefaults__", {"stdin": None, "patience": 0.01}
     )
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     argv = [command, "p.csv", "--provider", "simulator", *typed]
-    code, said, found = ends(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
-    assert (code, found["state"]) == (2, "refused")
-    assert sentence.lower() in said.lower()
-    assert found["message"]
+    code, err, report = run_command(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, report["state"]) == (2, "refused")
+    assert sentence.lower() in err.lower()
+    assert report["message"]
 
 
 @pytest.mark.parametrize("argv", [[], ["no-such-command"], ["run"], ["plan"], ["status"], ["audit"]])
-def test_wrong_usage_is_told_as_json_too(here, capsys, monkeypatch, argv):
-    """The usage on standard error, the object on standard output."""
-    code, said, found = ends(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
-    assert (code, found["state"]) == (2, "refused")
-    assert "usage: imagen-batch" in said
+def test_wrong_usage_is_printed_as_json_too(here, capsys, monkeypatch, argv):
+    """The sentence is on standard error, the object on standard output."""
+    code, err, report = run_command(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, report["state"]) == (2, "refused")
+    assert re.search(r"^error: .*\nsee imagen-batch.* --help$", err.strip())
 
 
 @pytest.mark.parametrize("command", ["status", "audit"])
@@ -146,35 +147,35 @@ def test_wrong_usage_is_told_as_json_too(here, capsys, monkeypatch, argv):
     "folder",
     ["missing", "file", "file/x", "folder", "loop", "nowhere", LONG, "\udcff", "S3://", "https://[::1", "x://y"],
 )
-def test_what_holds_no_run_is_told(here, capsys, monkeypatch, command, folder):
-    """A file, nothing, an address that is none."""
-    code, _, found = ends([command, folder], here=here, capsys=capsys, monkeypatch=monkeypatch)
-    assert (code, found["state"]) == (2, "refused")
+def test_a_place_without_a_run_is_refused(here, capsys, monkeypatch, command, folder):
+    """It is a file, missing, or not a valid address."""
+    code, _, report = run_command([command, folder], here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, report["state"]) == (2, "refused")
 
 
 @pytest.mark.parametrize("name", ["PREFECT_API_URL", "IMAGEN_BATCH_OUT", "IMAGEN_BATCH_MODEL", "PREFECT_HOME"])
-def test_an_environment_that_can_not_be_is_refused(here, capsys, monkeypatch, name):
-    """By the name of its variable or setting."""
+def test_an_impossible_environment_is_refused(here, capsys, monkeypatch, name):
+    """The message names the variable or setting."""
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     monkeypatch.setenv(name, {"PREFECT_API_URL": "https://[::1", "PREFECT_HOME": "file/x"}.get(name, "\udcff"))
     argv = ["run", "p.csv", "--provider", "simulator"]
-    code, said, found = ends(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
-    assert (code, found["state"]) == (2, "refused")
-    assert name.removeprefix("IMAGEN_BATCH_").lower() in said.lower()
+    code, err, report = run_command(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, report["state"]) == (2, "refused")
+    assert name.removeprefix("IMAGEN_BATCH_").lower() in err.lower()
 
 
 def test_a_bug_is_a_traceback_and_an_object(here, capsys, monkeypatch):
-    """So that a program that reads the output knows of it, too."""
-    monkeypatch.setattr("imagen_batch.inputs.take_input.take_input", lambda *_, **__: 1 / 0)
+    """A program that reads the output learns of it too."""
+    monkeypatch.setattr("imagen_batch.cli.plan_report.take_input", lambda *_, **__: 1 / 0)
     monkeypatch.chdir(here)
     assert cli.main(["plan", "p.csv", "--json"]) == 1
-    said = capsys.readouterr()
-    assert json.loads(said.out)["state"] == "bug"
-    assert "ZeroDivisionError" in said.err
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["state"] == "bug"
+    assert "ZeroDivisionError" in printed.err
 
 
 def shell(line, *, here, **more):
-    """What a shell does with `line`, where `imagen-batch` is the real command."""
+    """Run `line` in a shell, with the real command for `imagen-batch`."""
     done = subprocess.run(
         ["bash", "-c", line.replace("imagen-batch", str(COMMAND), 1)],
         cwd=here, env=environment(more.pop("env", None)), capture_output=True, text=True, timeout=60, check=False,
@@ -195,7 +196,7 @@ def shell(line, *, here, **more):
     ],
 )
 def test_a_pipe_is_read_like_standard_input(here, line):
-    """Whatever it is called, and when its writer begins."""
+    """Whatever its name is, and whenever its writer begins."""
     done = shell(line, here=here)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"] == 1
@@ -226,14 +227,14 @@ def test_streams_that_are_closed_or_full_change_no_exit_code(here, line, code, o
     assert on_stderr in done.stderr
 
 
-def test_a_closed_standard_error_is_no_place_for_other_files(tmp_path):
-    """The next file to be opened would get its number, and with it what is written to standard error."""
+def test_a_closed_standard_error_does_not_become_another_file(tmp_path):
+    """The next opened file would get its descriptor, and with it what is written to standard error."""
     code = (
         "import os, sys\n"
-        "from imagen_batch.output import secure_streams, say\n"
+        "from imagen_batch.system.streams import print_message, secure_streams\n"
         "secure_streams()\n"
         "ledger = os.open('ledger', os.O_WRONLY | os.O_CREAT)\n"
-        "os.write(2, b'stray'); say('stray'); sys.stderr.write('stray')\n"
+        "os.write(2, b'stray'); print_message('stray'); sys.stderr.write('stray')\n"
         "print(ledger)\n"
     )
     done = subprocess.run(
@@ -246,8 +247,8 @@ def test_a_closed_standard_error_is_no_place_for_other_files(tmp_path):
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("closed", ["2>&-", ">/dev/full", ">&- 2>&- <&-"])
-def test_a_run_whose_streams_are_closed_or_full_makes_its_pictures(tmp_path, prefect_server, prefect_home, closed):
-    """And ends with its own code; a closed standard error once stopped it before the first picture."""
+def test_a_run_whose_streams_are_closed_or_full_makes_its_images(tmp_path, prefect_server, prefect_home, closed):
+    """It ends with its own code; a closed standard error once stopped it before the first image."""
     (tmp_path / "p.csv").write_text("prompt\na fox\n")
     env = {"PREFECT_API_URL": prefect_server.url, "PREFECT_HOME": str(prefect_home)}
     done = shell(f"imagen-batch run p.csv --provider simulator --out out --json {closed}", here=tmp_path, env=env)
@@ -258,28 +259,28 @@ def test_a_run_whose_streams_are_closed_or_full_makes_its_pictures(tmp_path, pre
 
 
 def test_a_signal_after_the_end_does_not_change_the_exit_code():
-    """The result is printed by then; only Prefect has not heard goodbye."""
+    """The result is printed by then; only Prefect still cleans up."""
     code = (
         "import atexit, os, signal, time\n"
-        "from imagen_batch.endings import end_as, ended\n"
+        "from imagen_batch.cli.exit_codes import end_at_signal_with, exit_code_of\n"
         "atexit.register(lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(5)))\n"
-        "code = ended(lambda: 3, as_json=True); end_as(code); raise SystemExit(code)\n"
+        "code = exit_code_of(lambda: 3, as_json=True); end_at_signal_with(code); raise SystemExit(code)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (3, "")
 
 
-def test_a_signal_that_is_delivered_twice_ends_once(tmp_path):
-    """As `timeout` sends it: to the process, and to its group."""
+def test_a_signal_that_is_delivered_twice_counts_once(tmp_path):
+    """`timeout` sends it to the process and to its group."""
     code = (
         "import os, signal\n"
-        "from imagen_batch.endings import ended\n"
+        "from imagen_batch.cli.exit_codes import exit_code_of\n"
         "def command():\n"
         "    try:\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "    finally:\n"
         "        os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGINT)\n"
-        "raise SystemExit(ended(command, as_json=True))\n"
+        "raise SystemExit(exit_code_of(command, as_json=True))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 143
@@ -287,13 +288,13 @@ def test_a_signal_that_is_delivered_twice_ends_once(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_signal_that_was_switched_off_stays_so():
+def test_an_ignored_signal_stays_ignored():
     """`nohup imagen-batch run` outlives its terminal."""
     code = (
         "import os, signal\n"
-        "from imagen_batch.endings import ended\n"
+        "from imagen_batch.cli.exit_codes import exit_code_of\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "raise SystemExit(ended(lambda: os.kill(os.getpid(), signal.SIGHUP) or 3, as_json=True))\n"
+        "raise SystemExit(exit_code_of(lambda: os.kill(os.getpid(), signal.SIGHUP) or 3, as_json=True))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3
@@ -302,8 +303,8 @@ def test_a_signal_that_was_switched_off_stays_so():
 @pytest.mark.parametrize(
     ("command", "number"), [("plan", signal.SIGTERM), ("run", signal.SIGINT), ("run", signal.SIGHUP)]
 )
-def test_an_early_signal_is_told_and_leaves_nothing_behind(tmp_path, command, number):
-    """The prompts that came through a pipe may hold secrets: their copy goes away."""
+def test_an_early_signal_is_reported_and_leaves_no_files(tmp_path, command, number):
+    """Prompts from a pipe may contain secrets: their copy is deleted."""
     spools = tmp_path / "tmp"
     spools.mkdir()
     child = subprocess.Popen(
@@ -313,8 +314,8 @@ def test_an_early_signal_is_told_and_leaves_nothing_behind(tmp_path, command, nu
     )  # fmt: skip
     child.stdin.write(b"prompt,api_key\na fox,secret\n")
     child.stdin.flush()
-    ends = time.monotonic() + 30
-    while not list(spools.glob("imagen-batch-stdin-*")) and time.monotonic() < ends:
+    deadline = time.monotonic() + 30
+    while not list(spools.glob("imagen-batch-stdin-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert list(spools.glob("imagen-batch-stdin-*"))
     child.send_signal(number)
@@ -335,7 +336,7 @@ def test_an_early_signal_is_told_and_leaves_nothing_behind(tmp_path, command, nu
     ],
 )
 def test_a_run_that_does_not_start_leaves_no_copy_of_its_input(here, tmp_path, typed):
-    """Whatever stopped it."""
+    """Whatever the reason is."""
     env = {"TMPDIR": str(tmp_path), "PREFECT_API_URL": "https://[::1"}
     done = shell(f"imagen-batch run - {' '.join(typed)} --json < <(cat p.csv)", here=here, env=env)
     assert done.returncode == 2
@@ -356,16 +357,16 @@ CHARACTERS = ["prompt", ",", ";", "\t", '"', "\r", "\n", "\0", "é", "{", "}", "
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(command=st.sampled_from(["plan", "status", "audit", "models"]), words=st.lists(WORDS, max_size=6))
 def test_no_command_line_ends_in_a_traceback(here, capsys, monkeypatch, command, words):
-    """Words that mean something and words that do not, in any order."""
+    """Known and unknown words, in any order."""
     monkeypatch.chdir(here)
     capsys.readouterr()
     words = [word for word in words if word not in {"-", "-h", "--help", "--version"}]
     code = cli.main([command, *words, "--json"])
-    said = capsys.readouterr()
-    assert code in {0, 2, 3, 5}, said.err
-    assert "Traceback" not in said.err
+    printed = capsys.readouterr()
+    assert code in {0, 2, 3, 5}, printed.err
+    assert "Traceback" not in printed.err
     if "--" not in words:
-        json.loads(said.out)
+        json.loads(printed.out)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -383,30 +384,32 @@ def test_no_prompt_file_ends_in_a_traceback(here, capsys, monkeypatch, content, 
     source.write_bytes(content)
     capsys.readouterr()
     assert cli.main(["plan", source.name, "--json"]) in {0, 5}
-    said = capsys.readouterr()
-    json.loads(said.out)
-    assert "Traceback" not in said.err
+    printed = capsys.readouterr()
+    json.loads(printed.out)
+    assert "Traceback" not in printed.err
 
 
-def test_a_folder_that_can_not_be_written_is_told(here, capsys, monkeypatch):
-    """Root may write everywhere, so the system is asked in its place."""
+def test_a_folder_that_can_not_be_written_is_refused(here, capsys, monkeypatch):
+    """Root may write everywhere, so `os.access` is replaced."""
     monkeypatch.setattr("imagen_batch.storage.open.os.access", lambda *_: False)
-    code, said, _ = ends(["plan", "p.csv", "--out", "folder"], here=here, capsys=capsys, monkeypatch=monkeypatch)
+    code, err, _ = run_command(
+        ["plan", "p.csv", "--out", "folder"], here=here, capsys=capsys, monkeypatch=monkeypatch
+    )
     assert code == 2
-    assert "can't be written to" in said
+    assert "can't be written to" in err
 
 
-def test_a_temporary_folder_that_is_full_is_told(here, capsys, monkeypatch):
-    """The prompts of a pipe don't fit, and what was written of them goes away."""
+def test_a_full_temporary_folder_is_reported(here, capsys, monkeypatch):
+    """The prompts of a pipe do not fit; what was written of them is deleted."""
 
     def full(**_):
         raise OSError(28, "No space left")
 
     monkeypatch.setattr("imagen_batch.prompts.sources.tempfile.mkstemp", full)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na fox\n")))
-    code, said, _ = ends(["plan", "-"], here=here, capsys=capsys, monkeypatch=monkeypatch)
+    code, err, _ = run_command(["plan", "-"], here=here, capsys=capsys, monkeypatch=monkeypatch)
     assert code == 5
-    assert "No space left" in said
+    assert "No space left" in err
 
 
 assert shutil.which("bash"), "these tests need a shell"

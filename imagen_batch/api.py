@@ -1,0 +1,136 @@
+"""Offers the package to Python programs and notebooks; see `imagen_batch/__init__.py`.
+
+`run` works without Prefect, in threads of this process. It sets no signal handlers and configures no logging. For
+Dask, Ray, deployments and Prefect's pages use `imagen_batch.orchestration.generate_images` or the command line.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from io import BytesIO
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from imagen_batch.cli.plan_report import open_preview, plan_facts
+from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.inputs.take_input import take_input
+from imagen_batch.orchestration.execution import Execution
+from imagen_batch.planning.pending import count_pending
+from imagen_batch.records import SampleResult
+from imagen_batch.reports.next_steps import make_absolute
+from imagen_batch.reports.problems import problems_text
+from imagen_batch.reports.summary import Summary
+from imagen_batch.runs.run import Run, open_run
+from imagen_batch.settings import Settings, load_settings
+from imagen_batch.storage import explain_storage_errors, open_storage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OnResults = Callable[[tuple[SampleResult, ...]], None]
+
+_POLL_S = 0.2
+
+_log = logging.getLogger("imagen_batch")
+
+
+def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **settings: Any) -> Summary:
+    """Make the images of a prompt file and return the summary of the run.
+
+    Settings have the names of the command line's options, with underscores: `max_cost=20`. What is not given comes
+    from IMAGEN_BATCH_* and imagen-batch.toml. `on_results` is called with finished samples, from any thread.
+
+    Missing images raise no exception: see `summary.counts`, `summary.exit_code` and the manifest. Raises
+    InputInvalid, SettingsInvalid or FolderBusy before anything is sent. The same call again continues the run.
+
+    After Ctrl-C requests in flight get `grace` seconds, tables and summary are written, and KeyboardInterrupt is
+    raised. A second Ctrl-C abandons those requests.
+    """
+    chosen = _load(prompts, settings)
+    if chosen.runner != "threads":
+        raise SettingsInvalid(
+            f"run() makes images in threads of this process; for runner = {chosen.runner} use the command "
+            "imagen-batch run, or imagen_batch.orchestration.generate_images"
+        )
+    with _listing_problems():
+        checked = take_input(chosen, today=datetime.now(UTC).date())
+    for warning in checked.warnings:
+        _log.warning(warning)
+    command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])
+    with open_run(checked, env=os.environ, command=command, notify=_log.warning) as opened:
+        if on_results is not None:
+            opened.counter.on_results = on_results
+        return _complete(Execution(opened, count_pending(checked, opened.history)))
+
+
+def plan(prompts: str | PathLike[str], **settings: Any) -> dict[str, Any]:
+    """Return what `run` would do and cost: the object that `imagen-batch plan --json` prints.
+
+    Needs no key, sends nothing and writes nothing.
+    """
+    with _listing_problems(), open_preview(_load(prompts, settings)) as preview:
+        return plan_facts(preview.plan, preview.pending, preview.changes)
+
+
+def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
+    """Read the manifest of a run's folder or URL: one row for each sample.
+
+    Columns of whole numbers stay whole numbers where values are missing.
+    """
+    import pandas as pd  # noqa: PLC0415 - takes a second
+
+    place = os.fspath(place)
+    try:
+        with explain_storage_errors(place, to="be read"):
+            content = open_storage(place).read("manifest.parquet")
+    except SettingsInvalid as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise SettingsInvalid(f"No manifest of an imagen-batch run found in {place}.") from error
+        raise
+    return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
+
+
+def _load(prompts: str | PathLike[str], settings: dict[str, Any]) -> Settings:
+    given = {name: os.fspath(value) if isinstance(value, PathLike) else value for name, value in settings.items()}
+    return load_settings({**given, "prompts": os.fspath(prompts)}, env=os.environ)
+
+
+@contextmanager
+def _listing_problems() -> Iterator[None]:
+    """Let InputInvalid list every problem of the input in its message."""
+    try:
+        yield
+    except InputInvalid as error:
+        error.args = (problems_text(error.problems),)
+        raise
+
+
+def _complete(execution: Execution) -> Summary:
+    """Execute in another thread, where no signal handlers are set; the caller's keep working in this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="imagen-batch") as thread:
+        result = thread.submit(execution.complete, say=_log.warning)
+        try:
+            while not result.done():  # not one long wait: Python handles a signal only when this thread wakes up
+                wait([result], timeout=_POLL_S)
+        except BaseException:
+            if not result.done():  # Ctrl-C, or whatever the caller's own signal handler raised
+                _interrupt(execution.run, result)
+            raise
+        return result.result()
+
+
+def _interrupt(run: Run, result: Future[Summary]) -> None:
+    """Send nothing more and let requests in flight finish within the grace time."""
+    run.stop.interrupt(signal.SIGINT)
+    try:
+        wait([result], timeout=run.plan.settings.grace)
+    finally:
+        if not result.done():
+            run.abort()

@@ -1,0 +1,78 @@
+"""Audits a run, repairs it, and makes lost images again if the user agrees to pay for them."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from imagen_batch.cli.exit_codes import FINDINGS
+from imagen_batch.cli.run_command import run_and_print
+from imagen_batch.cli.terminal import make_confirm
+from imagen_batch.system.streams import print_message, print_result
+from imagen_batch.text import plural, printable_lines
+
+if TYPE_CHECKING:
+    from imagen_batch.audit.findings import Audit
+    from imagen_batch.audit.repair import Repaired
+
+
+def audit_and_print(args: Namespace) -> int:
+    """Compare files, ledger and tables, repair them if --repair asks for it, and print what is wrong."""
+    from imagen_batch.audit.audit import audit  # noqa: PLC0415
+    from imagen_batch.audit.report import audit_text  # noqa: PLC0415
+
+    if not args.repair:
+        return _print_audit(audit(args.folder), args)
+    print_message(audit_text(audit(args.folder)))
+    repaired = _repair(args.folder)
+    return _buy_again(repaired, args) if repaired.lost else _print_audit(repaired.audit, args)
+
+
+def _print_audit(audit: Audit, args: Namespace) -> int:
+    from imagen_batch.audit.report import audit_json, audit_text  # noqa: PLC0415
+
+    print_result(audit_json(audit) if args.as_json else printable_lines(audit_text(audit)))
+    return 0 if audit.clean else FINDINGS
+
+
+def _repair(folder: str) -> Repaired:
+    from imagen_batch.audit.repair import repair  # noqa: PLC0415
+
+    try:
+        return repair(folder, say=print_message)
+    except OSError as error:
+        reason = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+        message = f"the repair stopped: {reason}. Nothing is lost: fix that and repair again"
+        raise OSError(error.errno, message) from error
+
+
+def _buy_again(repaired: Repaired, args: Namespace) -> int:
+    """Make lost images again, if the user agrees."""
+    from imagen_batch.inputs.snapshot import load_settings_to_continue, reload_plan  # noqa: PLC0415
+    from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
+
+    settings, total = load_settings_to_continue(args.folder, {}), repaired
+    if args.max_cost is not None:
+        repaired = repaired.within(args.max_cost, reload_plan(args.folder).index.price)
+        own = settings.max_cost_per_run
+        limit = args.max_cost if own is None else min(args.max_cost, own)
+        settings = settings.model_copy(update={"max_cost_per_run": limit})
+    print_message(f"{plural(total.images, 'image')} are lost: to make them again costs {_price(total)}")
+    if repaired.images < total.images:
+        print_message(f"--max-cost {args.max_cost:g} is enough for {repaired.images} of them")
+    confirm = make_confirm(args)
+    if repaired.images and (args.yes or (confirm and confirm("Make them again?"))):
+        args.yes = True  # the user has agreed already
+        return run_and_print(settings, args, lost=repaired.lost)
+    command = shlex.join(["imagen-batch", "audit", make_absolute(args.folder), "--repair", "--yes"])
+    enough = f"{math.ceil(total.usd * 100 - 1e-6) / 100:.2f}"  # in whole cents, rounded up
+    print_message(f"everything else is repaired; to make them again: {command} --max-cost {enough}")
+    _print_audit(repaired.audit, args)
+    return FINDINGS
+
+
+def _price(total: Repaired) -> str:
+    unpriced = f", and {total.unpriced} without a known price" if total.unpriced else ""
+    return f"at most ${total.usd:.2f}{unpriced}"

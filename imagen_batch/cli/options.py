@@ -1,0 +1,167 @@
+"""Defines the options of the commands, in the groups that --help shows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Protocol
+
+RETRIES = ("failed", "filtered", "unknown", "missing")
+
+
+class _RefuseKey(argparse.Action):
+    """Refuses a key on the command line, where every user of the machine sees it, and does not repeat it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        parser.error("a key can't be given as an argument: set GOOGLE_API_KEY, or use --api-key-file FILE")
+
+
+class AddSetting(Protocol):
+    """The function that `setting_adder` returns."""
+
+    def __call__(self, *names: str, **kwargs: Any) -> None:
+        """Add an argument that is absent from the namespace if it was not typed."""
+
+
+def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
+    """Return an `add_argument` for settings: what is not typed is left to the environment and the settings file."""
+
+    def add(*names: str, **kwargs: Any) -> None:
+        group.add_argument(*names, default=argparse.SUPPRESS, **kwargs)
+
+    return add
+
+
+def add_request_options(parser: argparse.ArgumentParser) -> None:
+    """Add the prompt file and what each request asks for."""
+    parser.add_argument("prompts", metavar="PROMPTS", help="CSV, TSV, .txt or JSONL file; - for standard input")
+    add = setting_adder(parser.add_argument_group("Request options", "A row's own value takes precedence."))
+    add("--model", metavar="ID", help="see imagen-batch models")
+    add("--dialect", choices=("predict", "generate_content"), help="for a model that is not in the catalogue")
+    add("--samples", type=int, metavar="N", help="images for each row (default 1)")
+    add("--aspect-ratio", metavar="R", help="such as 16:9")
+    add("--image-size", metavar="S", help="512, 1K, 2K or 4K")
+    add("--person-generation", metavar="P", help="dont_allow, allow_adult or allow_all")
+    add("--negative-prompt", metavar="T", help="what the image must not show")
+    add("--seed", type=int, metavar="N", help="start of the service's random numbers")
+    add("--parameter", action="append", metavar="NAME=VALUE", help="another option of the service; repeatable")
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> None:
+    """Add how the prompt file is read and how images are named."""
+    add = setting_adder(parser.add_argument_group("Prompt file and file names"))
+    add("--limit", type=int, metavar="N", help="send only the first N rows")
+    add_other_input(add)
+    add("--format", choices=("csv", "tsv", "txt", "jsonl"), help="default: from the file name and the content")
+    add("--prompt-column", metavar="C", help="column with the prompt")
+    add("--encoding", metavar="E", help="default: from the content")
+    add("--delimiter", metavar="D", help="default: from the header")
+    add("--join-extra", action="store_true", help="join the parts of a prompt with unquoted commas")
+    add("--name-template", metavar="T", help='file names, such as "{chapter}/{row:03}-{slug}"')
+
+
+def add_other_input(add: AddSetting) -> None:
+    """Add what a prompt file other than that of the folder does to its input."""
+    for choice, text in (
+        ("add", "append the rows of another prompt file to the input of the folder's run"),
+        ("replace", "replace the input of the folder's run with another prompt file"),
+    ):
+        add(f"--{choice}", action="store_const", const=choice, dest="other_input", help=text)
+
+
+def add_sending_options(parser: argparse.ArgumentParser, *, with_output: bool = True) -> None:
+    """Add the options of sending: provider, rate, execution and budget."""
+    _add_provider_options(parser, with_output=with_output)
+    _add_rate_options(parser)
+    _add_execution_options(parser)
+    _add_budget_options(parser)
+
+
+def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool) -> None:
+    add = setting_adder(parser.add_argument_group("Provider and output"))
+    if with_output:
+        add(
+            "--out",
+            metavar="DIR",
+            help="folder or URL such as s3://bucket/run (default outputs/<name of the prompt file>)",
+        )
+        add("--provider", choices=("gemini", "vertex", "simulator"), help="default gemini")
+    add("--base-url", metavar="URL", help="another host with the same API as the provider")
+    add("--project", help="Google Cloud project, for --provider vertex")
+    add("--location", help="Google Cloud location, for --provider vertex (default global)")
+    add("--api-key-file", metavar="FILE", help="default: GOOGLE_API_KEY, else GEMINI_API_KEY")
+    parser.add_argument("--api-key", action=_RefuseKey, help=argparse.SUPPRESS)
+
+
+def _add_rate_options(parser: argparse.ArgumentParser) -> None:
+    add = setting_adder(parser.add_argument_group("Rate and retries"))
+    add("--concurrency", type=int, metavar="N", help="attempts in flight at once (default 32)")
+    add("--requests-per-minute", type=float, metavar="N", help="default: learned from the service's replies")
+    add("--images-per-minute", type=float, metavar="N", help="if one request makes several images")
+    add("--max-attempts", type=int, metavar="N", help="attempts for each request (default 5)")
+    add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
+    add("--outage-limit", type=float, metavar="S", help="stop after S seconds of nothing but failures (default 600)")
+    add("--grace", type=float, metavar="S", help="seconds that requests in flight get after Ctrl-C (default 30)")
+
+
+def _add_execution_options(parser: argparse.ArgumentParser) -> None:
+    add = setting_adder(parser.add_argument_group("Execution"))
+    add(
+        "--runner",
+        choices=("threads", "dask", "ray"),
+        help="where requests are sent from (default: threads of this process)",
+    )
+    add("--dask-address", metavar="URL", help="scheduler of a Dask cluster, such as tcp://HOST:8786")
+    add("--ray-address", metavar="URL", help="a Ray cluster, such as ray://HOST:10001")
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="worker processes on this machine if no address is given (default: its cores)",
+    )
+
+
+def _add_budget_options(parser: argparse.ArgumentParser) -> None:
+    add = setting_adder(parser.add_argument_group("Budget and resending"))
+    add(
+        "--max-cost",
+        type=float,
+        metavar="USD",
+        help="stop before total spending for the folder, by all its runs, could exceed this",
+    )
+    add("--max-cost-per-run", type=float, metavar="USD", help="stop before spending by this run could exceed this")
+    add("--max-images", type=int, metavar="N", help="stop before the folder could have more than N paid images")
+    add("--price", type=float, metavar="USD", help="price of an image, if the catalogue has none")
+    add(
+        "--retry",
+        action="append",
+        choices=RETRIES,
+        help="send these again as well; several may follow (missing: images whose files are gone)",
+    )
+    add(
+        "--on-unknown",
+        choices=("resend", "hold"),
+        help="requests without a reply, possibly charged: send again or not (default resend)",
+    )
+
+
+def add_display_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is printed and asked."""
+    group = parser.add_argument_group("Display")
+    group.add_argument(
+        "--yes", action="store_true", help="do not ask, neither before an expensive run nor about the host"
+    )
+    group.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
+    group.add_argument(
+        "--progress",
+        choices=("auto", "bar", "plain", "none"),
+        default="auto",
+        help="default auto: a bar on a terminal, else plain lines",
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="print only results and errors")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="also print the outcome of each sample")
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add the settings file."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings file (default imagen-batch.toml)")

@@ -1,0 +1,161 @@
+"""Counts and checks the rows of a prompt file, one by one, for the plan of a run."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from imagen_batch.planning.filenames import split_words
+from imagen_batch.planning.keys import RowKeys, identity_options
+from imagen_batch.planning.row_index import RowIndex
+from imagen_batch.planning.rows import PlannedRow, RowPlanner
+from imagen_batch.prompts import PromptFile
+from imagen_batch.providers.catalogue import Catalogue
+from imagen_batch.records import Problem, PromptRow
+from imagen_batch.settings import Settings
+
+_MAX_PROBLEMS = 10_000
+_MAX_NAMES = 3
+
+# A PNG of a photograph, the largest type that services send; an estimate.
+_BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
+
+
+@dataclass(slots=True)
+class RowWarning:
+    """A warning that may concern many rows."""
+
+    option: str
+    message: str
+    line: int  # of the first row
+    count: int = 0
+
+    def __str__(self) -> str:
+        rows = f"line {self.line}" if self.count == 1 else f"{self.count:,} rows, first in line {self.line}"
+        return f"{self.option}: {self.message} ({rows})"
+
+
+@dataclass(slots=True)
+class RowTotals:
+    """Sums over the rows of an input."""
+
+    rows: int = 0  # of the whole input
+    samples: int = 0  # of the whole input
+    # What follows counts only the rows that the run selects.
+    selected_rows: int = 0
+    selected_samples: int = 0
+    requests: int = 0
+    worst_usd: float = 0.0
+    unpriced: int = 0  # images without a known price
+    disk_bytes: int = 0  # an estimate from sizes
+    images_by_model: Counter[str] = field(default_factory=Counter)
+    successor_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Model -> worst case in USD if its successor made its images."""
+    names: list[str] = field(default_factory=list)  # the first few
+    has_names: bool = False  # whether the user chose names for images
+
+
+class PlanBuilder:
+    """Takes in every row of an input. `only` are the rows that the run selects; None leaves it to --limit."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, only: frozenset[int] | None) -> None:
+        self.index = RowIndex()
+        self.totals = RowTotals()
+        self.problems: list[Problem] = []
+        self.planner = RowPlanner(settings, catalogue)
+        self._catalogue = catalogue
+        self._limit = settings.limit
+        self._only = only
+        self._keys = RowKeys(settings.provider)
+        self._run_problems: set[Problem] = set()  # about an option of the run, which every row repeats
+        self._warnings: dict[tuple[str, str], RowWarning] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the rows, one sentence each."""
+        return [str(warning) for warning in self._warnings.values()]
+
+    def read(self, file: PromptFile) -> None:
+        """Take in all rows of `file`, as far as the number of problems allows."""
+        for row in file.rows():
+            if isinstance(row, Problem):
+                self.problems.append(row)
+            else:
+                self._add(row)
+            if len(self.problems) >= _MAX_PROBLEMS:
+                break
+
+    def _add(self, row: PromptRow) -> None:
+        planned, problems, issues = self.planner.plan_row(row)
+        self.totals.rows += 1
+        if problems:
+            self._add_problems(problems)
+        for issue in issues:
+            self._warn(row, issue.option, issue.message)
+        if row.style:
+            self._warn(row, "style", "is added to the end of the prompt")
+        if planned is not None:
+            self._count(planned)
+            if planned.has_custom_name:
+                self._check_name(planned)
+
+    def _add_problems(self, problems: Iterable[Problem]) -> None:
+        self.problems += (
+            problem for problem in problems if problem.line is not None or problem not in self._run_problems
+        )
+        self._run_problems.update(problem for problem in problems if problem.line is None)
+
+    def _count(self, planned: PlannedRow) -> None:
+        base, earlier = self._keys.row_keys(
+            model=planned.model.id,
+            prompt=planned.prompt,
+            options=identity_options(planned.options, dialect=planned.model.dialect),
+            earlier_prompt=planned.earlier_prompt if planned.row.style else None,
+        )
+        per_request, price, totals = planned.model.samples_per_request, planned.price, self.totals
+        self.index.add(base, planned.samples, per_request=per_request, price=price, earlier=earlier)
+        totals.samples += planned.samples
+        if not is_selected(totals.rows, limit=self._limit, only=self._only):
+            return
+        totals.selected_rows += 1
+        totals.selected_samples += planned.samples
+        totals.requests += -(-planned.samples // per_request)
+        totals.images_by_model[planned.model.id] += planned.samples
+        image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
+        totals.disk_bytes += planned.samples * image_bytes
+        if planned.model.successor:
+            self._count_successor(planned, planned.model.successor)
+        if price is None:
+            totals.unpriced += planned.samples
+        else:
+            totals.worst_usd += price * planned.samples
+        if len(totals.names) < _MAX_NAMES:
+            totals.names.append(planned.stem)
+
+    def _count_successor(self, planned: PlannedRow, successor_id: str) -> None:
+        successor = self._catalogue.get(successor_id)
+        usd = successor.worst_price(planned.options.image_size, planned.prompt) if successor else None
+        self.totals.successor_usd[planned.model.id] += (usd or 0.0) * planned.samples
+
+    def _check_name(self, planned: PlannedRow) -> None:
+        self.totals.has_names = True
+        if words := split_words(planned.stem):
+            message = (
+                f'contains {words[0]!r}: load_dataset("imagefolder", data_dir=...) would leave out all files without '
+                "that word; rename it, or load the folder itself, load_dataset(DIR), which has all of them"
+            )
+            self._warn(planned.row, "file name", message)
+        if planned.shares_name:
+            message = "an earlier row has the same one, at least on some disks; a short code is added to the second"
+            self._warn(planned.row, "file name", message)
+
+    def _warn(self, row: PromptRow, option: str, message: str) -> None:
+        self._warnings.setdefault((option, message), RowWarning(option, message, row.line)).count += 1
+
+
+def is_selected(row: int, *, limit: int | None, only: frozenset[int] | None) -> bool:
+    """Return whether a run with this selection sends anything for a row of its input."""
+    if only is not None:
+        return row in only
+    return limit is None or row <= limit

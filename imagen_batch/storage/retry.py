@@ -1,0 +1,53 @@
+"""Retries writes to an object store that fails for a moment.
+
+The data to be saved is paid for, so a store that is unavailable for a moment may cost only time. A longer wait is
+reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from imagen_batch.storage.http_status import is_no_access
+from imagen_batch.system.streams import print_message
+
+PATIENCE_S = 120.0
+_REPORT_AFTER_S = 5.0
+
+
+def retry_policy(
+    location: str,
+    *,
+    patience: float = PATIENCE_S,
+    sleep: Callable[[float], None] = time.sleep,
+    report: Callable[[str], None] = print_message,
+) -> Retrying:
+    """Return a caller that repeats calls whose errors may pass. A wait of a few seconds is reported once."""
+    reported = False
+
+    def report_once(state: RetryCallState) -> None:
+        nonlocal reported
+        waited = state.seconds_since_start or 0.0
+        ahead = state.next_action.sleep if state.next_action else 0.0
+        if not reported and waited + ahead >= _REPORT_AFTER_S and state.outcome is not None:
+            reported = True
+            error = " ".join(str(state.outcome.exception()).split())[:300]
+            report(f"waiting for {location}: {error} (trying again for up to {patience:.0f} s)")
+
+    return Retrying(
+        retry=retry_if_exception(may_pass),
+        stop=stop_after_delay(patience),
+        wait=wait_exponential(multiplier=0.5, max=10),
+        sleep=sleep,
+        before_sleep=report_once,
+        reraise=True,
+    )
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed later."""
+    definite = FileExistsError | FileNotFoundError | PermissionError
+    return isinstance(error, OSError) and not isinstance(error, definite) and not is_no_access(error)

@@ -1,0 +1,72 @@
+"""A lock of another user's process on the same machine is alive."""
+
+import os
+
+import orjson
+import pytest
+
+from imagen_batch.errors import FolderBusy
+from imagen_batch.storage.lease import NAME, Lease
+
+
+class Objects:
+    """A store in memory."""
+
+    location = "s3://bucket/run"
+
+    def __init__(self):
+        self.kept = {}
+
+    def read(self, name):
+        if name not in self.kept:
+            raise FileNotFoundError(name)
+        return self.kept[name]
+
+    def put_once(self, name, data):
+        self.kept[name] = data
+
+    def create(self, name, data):
+        if name in self.kept:
+            return False
+        self.kept[name] = data
+        return True
+
+    def remove(self, name):
+        self.kept.pop(name, None)
+
+
+@pytest.fixture(name="locked")
+def _locked(monkeypatch):
+    """A store whose lock belongs to a process that must not be signaled."""
+    objects, now = Objects(), 1000.0
+    holder = Lease(objects, clock=lambda: now)
+    note = {**holder._note, "pid": 4711, "token": "theirs", "at": now}
+    objects.kept[NAME] = orjson.dumps(note)
+    signaled = []
+
+    def kill(pid, number):
+        signaled.append((pid, number))
+        raise PermissionError(pid)
+
+    monkeypatch.setattr(os, "kill", kill)
+    return objects, signaled
+
+
+def test_it_is_held(locked):
+    """That it must not be signaled shows that the process exists."""
+    objects, signaled = locked
+    assert Lease(objects, clock=lambda: 1001.0).is_held()
+    assert signaled == [(4711, 0)]
+
+
+def test_it_is_not_taken_over_at_once(locked):
+    """The holder renews it while another run waits."""
+    objects, _ = locked
+
+    def renew(_seconds):
+        note = orjson.loads(objects.kept[NAME])
+        objects.kept[NAME] = orjson.dumps({**note, "at": note["at"] + 5})
+
+    with pytest.raises(FolderBusy, match="4711"), Lease(objects, sleep=renew).hold():
+        pass
+    assert orjson.loads(objects.kept[NAME])["token"] == "theirs"
