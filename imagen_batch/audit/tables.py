@@ -177,9 +177,14 @@ def _read_lines(path: Path, *, with_mark: bool = True) -> tuple[list[str], _Line
 
 
 def _normalize_unsent(line: list[str], status: int) -> list[str]:
-    """Replace "skipped_budget" by "not_attempted": the ledger does not distinguish them."""
+    """Replace what only the last run knew about a row that it did not send: the ledger has no record of either.
+
+    These are "skipped_budget" in place of "not_attempted", and the reason why the run left the row out.
+    """
     if len(line) >= -status and line[status] in _NOT_SENT:
         line[status] = "not_attempted"
+        if line[status + 1].startswith("not sent: "):
+            line[status + 1] = ""
     return line
 
 
