@@ -62,12 +62,19 @@ class PromptFile:
             if isinstance(record, Problem):
                 yield record
                 continue
+            if self.failures and is_blank(record):
+                continue
             number += 1
             row = self._reader.read(number, record)
             if isinstance(row, PromptRow):
                 yield row
             else:
                 yield from row
+
+
+def is_blank(record: Record) -> bool:
+    """Return whether a record of several cells has nothing in any: spreadsheets append such rows."""
+    return len(record.cells) > 1 and not any(cell.strip() for cell in record.cells)
 
 
 def open_prompts(

@@ -7,6 +7,7 @@ image are never changed.
 from __future__ import annotations
 
 import re
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -40,11 +41,23 @@ def redact(text: str, secret: str) -> str:
         return text
     if _may_hold(text, secret):
         text = _pattern(secret).sub(SHOWN, text)
+    for encoded in _encodings(secret):
+        text = text.replace(encoded, SHOWN)
     if text.endswith(_CUT):
         for length in range(min(len(secret), len(text)) - 1, _MIN_REVEALING - 1, -1):
             if text.endswith(secret[:length] + _CUT):
                 return text[: -length - 1] + SHOWN + _CUT
     return text
+
+
+@lru_cache(maxsize=8)
+def _encodings(secret: str) -> tuple[str, ...]:
+    """Return other forms in which a service may echo a key: base64, with both alphabets, and hexadecimal."""
+    if len(secret) < _UNIQUE:
+        return ()
+    data = secret.encode()
+    plain, web = (encode(data).decode().rstrip("=") for encode in (b64encode, urlsafe_b64encode))
+    return tuple(dict.fromkeys((plain, web, data.hex(), data.hex().upper())))
 
 
 def redact_reply(reply: Reply, by: Redact) -> Reply:

@@ -1,5 +1,6 @@
 """The key goes to the intended host and nowhere else: not through a proxy, a child process, a file, or an echo."""
 
+import base64
 import html
 import json
 import os
@@ -475,3 +476,14 @@ def test_at_a_terminal_it_is_asked_about(tmp_path, answer, code):
         os.close(ours)
     assert b"gateway.invalid" in seen
     assert b"not Google's" in seen
+
+
+@pytest.mark.parametrize(
+    "encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex, lambda key: key.hex().upper()]
+)
+def test_an_encoded_key_is_redacted(encode):
+    """A gateway may echo a header in base64 or as hexadecimal digits."""
+    secret = "AIza-a_long?key>with~bytes"
+    echoed = encode(secret.encode())
+    text = echoed if isinstance(echoed, str) else echoed.decode()
+    assert text.rstrip("=") not in redact(f"you sent {text}, which is wrong", secret)
