@@ -22,7 +22,7 @@ demo: $(RUN)
 	@echo "Look at outputs/demo/images, outputs/demo/manifest.csv and outputs/demo/summary.md"
 
 test: $(DEV)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not browser"
 
 # Opens each export with the library that people load it with; installs some hundred megabytes.
 test-exports: $(DEV)

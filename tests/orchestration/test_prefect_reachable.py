@@ -91,10 +91,9 @@ def test_a_server_that_does_not_answer_in_time_is_refused(reply, pause):
     """Also if each single byte of the answer is in time."""
     began = time.monotonic()
     with listening(reply, pause=pause) as url:
-        assert "no answer" in find_unreachable_reason(url, timeout=0.3) or "timed out" in find_unreachable_reason(
-            url, timeout=0.3
-        )
-    assert time.monotonic() - began < 3
+        reason = find_unreachable_reason(url, timeout=1.0)
+        assert "no answer" in reason or "timed out" in reason
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("reply", [HEALTHY, LOCKED])
