@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("imagefolder", "parquet", "webdataset", "captions", "coco", "labelstudio", "csv", "pdf", "folder")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-_NOT_OPTIONS = {"command", "line", "folder", "to", "out", "as_json", "quiet"}
+_NOT_OPTIONS = {"command", "argv", "line", "folder", "to", "out", "as_json", "quiet"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

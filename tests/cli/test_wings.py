@@ -1,0 +1,24 @@
+"""The commands that look at a finished run: gallery and export."""
+
+from imagen_batch.simulator import Simulator
+from tests.support.runs import prompts, run
+
+
+def test_a_run_is_exported_and_shown(shell, tmp_path):
+    """Through the command line, as a user types it."""
+    with Simulator() as simulator:
+        run(prompts(tmp_path, "a fox", "a hen"), simulator)
+    folder = tmp_path / "out"
+    assert shell.type("gallery", folder).code == 0
+    assert "a fox" in (folder / "gallery.html").read_text(encoding="utf-8")
+    assert shell.type("export", folder, "--to", "captions", "--quiet").code == 0
+    captions = sorted(path.read_text(encoding="utf-8") for path in (folder / "export" / "captions").rglob("*.txt"))
+    assert [text.strip() for text in captions] == ["a fox", "a hen"]
+
+
+def test_a_folder_without_a_run_is_refused(shell, tmp_path):
+    """In a sentence, by both."""
+    for command in (["gallery", tmp_path], ["export", tmp_path, "--to", "csv"]):
+        ended = shell.type(*command)
+        assert ended.code == 2
+        assert "Traceback" not in ended.err
