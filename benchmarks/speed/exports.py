@@ -23,7 +23,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.support.figures import Figure, at_most, tell
+from benchmarks.support.figures import Figure, at_most, report_and_exit
 from imagen_batch.records import ManifestRow, Options, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.tables import TableWriter
 from imagen_batch.storage import Folder
@@ -60,7 +60,7 @@ def main() -> None:
             figures.append(
                 at_most(f"{name}: more than {SMALL:,} take", growth, REPORT_MB if report else GROWTH_MB, " MB")
             )
-    tell(figures)
+    report_and_exit(figures)
 
 
 def make_run(folder: Path, count: int) -> Path:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.support.figures import Figure, at_most, tell
+from benchmarks.support.figures import Figure, at_most, report_and_exit
 from imagen_batch.review import GalleryItem, with_thumbnails, write_gallery
 from tests.review.browser import CTRL, Chromium, Page
 from tests.review.run_folders import image_bytes
@@ -36,7 +36,7 @@ def main() -> None:
     figures = [_thumbnail_speed()]
     for images in map(int, sys.argv[1:] or ("10000", "100000")):
         figures += _measure(images)
-    tell(figures)
+    report_and_exit(figures)
 
 
 def _measure(images: int) -> list[Figure]:

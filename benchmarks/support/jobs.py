@@ -57,7 +57,7 @@ def job(source: Path, url: str, **chosen: Any) -> Ran:
     plan = make_plan(make_settings({**settings, "wait_initial": 0.01, **chosen}), today=_BEFORE_ITS_END)
     began = time.monotonic()
     with open_run(plan, env={}) as run, ThreadPoolExecutor(_SHARDS_AT_ONCE) as window:
-        list(window.map(run.make, run.shards()))
+        list(window.map(run.generate_shard, run.shards()))
         seconds = time.monotonic() - began
         return Ran(run.finish(), Path(plan.settings.folder), seconds)
 
