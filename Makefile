@@ -14,7 +14,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test mutants test-exports test-browser test-datasets test-ray test-stores bench check format clean
+.PHONY: demo test fuzz mutants test-exports test-browser test-datasets test-ray test-stores bench check format clean
 
 demo: $(RUN)
 	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
@@ -23,6 +23,12 @@ demo: $(RUN)
 
 test: $(DEV)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not browser"
+
+# Runs the property tests with new random examples, ROUNDS times.
+ROUNDS ?= 5
+fuzz: $(DEV)
+	for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --numprocesses 2 -q -m "not browser and not prefect" \
+		$$(grep -rlE "^@given|@given\(" tests) || exit 1; done
 
 # Opens each export with the library that people load it with; installs some hundred megabytes.
 test-exports: $(DEV)

@@ -229,6 +229,8 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     for name, value in values.items():
         if isinstance(value, str) and not is_unicode(value):
             raise SettingsInvalid(f"{name} = {value!r} contains bytes that are not UTF-8")
+        if isinstance(value, str) and "\0" in value:
+            raise SettingsInvalid(f"{name} = {value!r} contains a null character")
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:

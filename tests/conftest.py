@@ -3,10 +3,16 @@
 import os
 
 import pytest
+from hypothesis import settings
 
-from imagen_batch.orchestration.prefect_server import OwnServer
+from imagen_batch.orchestration.server.own_server import OwnServer
 from tests.support.shell import Shell
 from tests.support.storages import KINDS, STORE, new_place, s3_environment, s3_server, store_server
+
+# `make test` gives the same verdict every time. `make fuzz` looks for new failing examples.
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.register_profile("fuzz", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session", name="store_server")

@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from imagen_batch.cli.arguments import parse
-from imagen_batch.cli.commands import main
+from imagen_batch.cli.dispatch import main
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.records import OUTCOMES, PromptRow
-from imagen_batch.reports.manifest import manifest_columns
+from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.settings import DEFAULT_MODEL, Parameters, Settings, load_settings, make_settings
 from imagen_batch.simulator.faults.rules import RuleInvalid, read_rules
 from imagen_batch.simulator.faults.table import FAULTS

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.cli.commands import main
+from imagen_batch.cli.dispatch import main
 from imagen_batch.errors import LedgerDamaged
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter

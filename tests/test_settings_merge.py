@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.cli.arguments import parse
-from imagen_batch.cli.commands import main, settings_from
+from imagen_batch.cli.dispatch import main
+from imagen_batch.cli.typed_settings import settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import load_settings, merge

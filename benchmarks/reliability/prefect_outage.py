@@ -112,7 +112,7 @@ def _strike(parent: int, number: signal.Signals) -> bool:
     """Signal the server process of `parent` as soon as it exists; returns False if the run ends before."""
     while command_line(parent):
         for pid in children(parent):
-            if "imagen_batch.orchestration.prefect_server" in command_line(pid):
+            if "imagen_batch.orchestration.server.own_server" in command_line(pid):
                 os.kill(pid, number)
                 return True
         time.sleep(0.02)

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.support.figures import Figure, at_least, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, cpu_of, empty_pictures, prefect_server, run_command, write_prompts
 from benchmarks.support.replay_server import Replay, replay
-from imagen_batch.orchestration.prefect_server import OwnServer
+from imagen_batch.orchestration.server.own_server import OwnServer
 
 FEW, MANY, PACED = 50, 550, 1000
 ROOT = Path(__file__).parents[2]

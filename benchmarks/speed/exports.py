@@ -25,7 +25,7 @@ from PIL import Image
 
 from benchmarks.support.figures import Figure, at_most, report_and_exit
 from imagen_batch.records import ManifestRow, Options, PromptRow, RequestTrace, SampleResult
-from imagen_batch.reports.tables import TableWriter
+from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
 
 SMALL = 10_000

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from imagen_batch.orchestration.prefect_server import OwnServer
+from imagen_batch.orchestration.server.own_server import OwnServer
 
 COMMAND = str(Path(sys.executable).with_name("imagen-batch"))
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")

@@ -29,10 +29,10 @@ from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts
-from imagen_batch.reports.table_file import describe_unwritten
+from imagen_batch.reports.tables.table_file import describe_unwritten
 from imagen_batch.runs.finalize import count_older_images, write_summary, write_tables
-from imagen_batch.runs.recovery import recover_unrecorded
-from imagen_batch.runs.staged_images import recover_staged_images
+from imagen_batch.runs.recovery.recover import recover_unrecorded
+from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.storage import LEDGER, Storage, open_storage
 
 

@@ -26,12 +26,12 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import ledger_files
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome
-from imagen_batch.reports.dataset import CARD
-from imagen_batch.reports.failures import ADDED, MARK
 from imagen_batch.reports.render import to_json
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
-from imagen_batch.reports.tables import TableWriter
+from imagen_batch.reports.tables.dataset import CARD
+from imagen_batch.reports.tables.failures import ADDED, MARK
+from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import LEDGER, Folder, Storage
 from imagen_batch.storage.regular_files import irregularity
 from imagen_batch.text import plural

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
 
-from imagen_batch.cli.arguments import UsageInvalid
+from imagen_batch.cli.parser import UsageInvalid
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result, results_printed
 

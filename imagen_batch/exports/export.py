@@ -13,14 +13,14 @@ from imagen_batch.exports.documents.card import card
 from imagen_batch.exports.documents.croissant import croissant
 from imagen_batch.exports.formats import FORMATS, Format
 from imagen_batch.exports.job import Census, Job
-from imagen_batch.exports.manifest import RunImage, RunManifest, open_manifest
 from imagen_batch.exports.options import Options, options_from
-from imagen_batch.exports.prefetch import Prefetch
+from imagen_batch.exports.output.side_table import SideTable, side_table
+from imagen_batch.exports.output.target import Target, open_target
 from imagen_batch.exports.quality.examine import Report, examine
-from imagen_batch.exports.selection import LeftOut, Selection, make_selection
-from imagen_batch.exports.side_table import SideTable, side_table
+from imagen_batch.exports.rows.manifest import RunImage, RunManifest, open_manifest
+from imagen_batch.exports.rows.prefetch import Prefetch
+from imagen_batch.exports.rows.selection import LeftOut, Selection, make_selection
 from imagen_batch.exports.tally import Tally
-from imagen_batch.exports.target import Target, open_target
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many images are done, and how many there are."""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from imagen_batch.exports.manifest import RunImage, RunManifest, image_errors
 from imagen_batch.exports.options import Options
-from imagen_batch.exports.selection import LeftOut
-from imagen_batch.exports.target import Target
+from imagen_batch.exports.output.target import Target
+from imagen_batch.exports.rows.manifest import RunImage, RunManifest, image_errors
+from imagen_batch.exports.rows.selection import LeftOut
 
 FOLDER_FILES = 10_000
 """The most files that an export puts into one folder."""

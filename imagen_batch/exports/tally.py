@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from imagen_batch.exports.manifest import RunImage
-from imagen_batch.exports.selection import LeftOut
+from imagen_batch.exports.rows.manifest import RunImage
+from imagen_batch.exports.rows.selection import LeftOut
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.records import Problem, PromptRow
-from imagen_batch.reports.failures import MARK, make_mark, original_cells, parse_mark
+from imagen_batch.reports.tables.failures import MARK, make_mark, original_cells, parse_mark
 
 StoredRows = Callable[[], Iterable[PromptRow]]
 """Reads the rows of the folder's input, from the first one on."""

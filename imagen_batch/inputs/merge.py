@@ -12,7 +12,7 @@ from typing import TextIO
 
 from imagen_batch.prompts.column_names import ALIASES, fold
 from imagen_batch.records import PromptRow
-from imagen_batch.reports.failures import failures_column, original_cells
+from imagen_batch.reports.tables.failures import failures_column, original_cells
 
 Cells = Mapping[str, str]
 

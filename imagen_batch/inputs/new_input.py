@@ -26,8 +26,8 @@ from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.sources import Spool
 from imagen_batch.records import PromptRow
-from imagen_batch.reports.failures import original_cells
 from imagen_batch.reports.next_steps import make_absolute
+from imagen_batch.reports.tables.failures import original_cells
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts import PromptFile
 from imagen_batch.records import PromptRow
-from imagen_batch.reports.failures import original_cells, parse_mark
+from imagen_batch.reports.tables.failures import original_cells, parse_mark
 
 _CANDIDATES = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "cp949", "big5")
 

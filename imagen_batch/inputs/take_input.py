@@ -34,7 +34,7 @@ from imagen_batch.inputs.snapshot import (
 )
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan
-from imagen_batch.reports.failures import MARK
+from imagen_batch.reports.tables.failures import MARK
 from imagen_batch.settings import Settings
 from imagen_batch.storage import explain_storage_errors, is_url, open_storage
 from imagen_batch.text import plural

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.prefect_attachment import Attachment
-from imagen_batch.orchestration.prefect_env import bypass_proxy_for_loopback, set_quiet_defaults
-from imagen_batch.orchestration.prefect_reachable import find_unreachable_reason
-from imagen_batch.orchestration.prefect_server import OwnServer
+from imagen_batch.orchestration.server.attachment import Attachment
+from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
+from imagen_batch.orchestration.server.own_server import OwnServer
+from imagen_batch.orchestration.server.reachability import find_unreachable_reason
 from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow

@@ -12,8 +12,8 @@ import shutil
 from typing import BinaryIO, TextIO
 
 from imagen_batch.prompts.column_names import looks_secret
-from imagen_batch.prompts.delimited import Record, Table, count_lines
-from imagen_batch.prompts.text_list import JsonLines, PlainLines, numbered_lines, without_secrets
+from imagen_batch.prompts.formats.delimited import Record, Table, count_lines
+from imagen_batch.prompts.formats.text_list import JsonLines, PlainLines, numbered_lines, without_secrets
 
 
 def copy_file(source: Table | PlainLines | JsonLines, target: BinaryIO) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 from imagen_batch.prompts import cells
 from imagen_batch.prompts.columns import Columns
-from imagen_batch.prompts.delimited import Record
-from imagen_batch.prompts.record_width import RecordWidth
+from imagen_batch.prompts.formats.delimited import Record
+from imagen_batch.prompts.formats.record_width import RecordWidth
 from imagen_batch.records import Options, Problem, PromptRow
 
 Parser = Callable[[str], Any]

@@ -13,7 +13,7 @@ from imagen_batch.records import OUTCOMES
 from imagen_batch.reports.causes import FailureGroup, format_rows
 from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.summary import Summary
-from imagen_batch.reports.table_file import describe_unwritten
+from imagen_batch.reports.tables.table_file import describe_unwritten
 from imagen_batch.text import json_text, one_line, plural, printable
 
 _MAX_CAUSES = 10

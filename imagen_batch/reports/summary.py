@@ -15,7 +15,7 @@ from imagen_batch.ledger.costs import Cost
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.causes import FailureGroup, FailureGroups
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step, next_steps
-from imagen_batch.reports.table_file import UnwrittenFile, describe_unwritten
+from imagen_batch.reports.tables.table_file import UnwrittenFile, describe_unwritten
 
 State = Literal[
     "running",  # reported by `status` during the run

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from imagen_batch.reports.manifest import manifest_columns
+from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.review.items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
 from imagen_batch.review.review_csv import Decision
 

@@ -33,15 +33,15 @@ from imagen_batch.planning.requests import shard_size, shards
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
-from imagen_batch.reports.edited_failures import protect_edits
 from imagen_batch.reports.summary import Summary
-from imagen_batch.reports.tables import TABLE_FILES
+from imagen_batch.reports.tables.edited_failures import protect_edits
+from imagen_batch.reports.tables.write import TABLE_FILES
 from imagen_batch.runs.finalize import finalize
 from imagen_batch.runs.heartbeat import wait_for_orphaned_workers
 from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.malloc import keep_large_blocks
-from imagen_batch.runs.recovery import recover_unrecorded
-from imagen_batch.runs.staged_images import recover_staged_images
+from imagen_batch.runs.recovery.recover import recover_unrecorded
+from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.generate import generate_shard

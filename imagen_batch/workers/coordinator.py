@@ -18,8 +18,8 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.requests import single_sample
 from imagen_batch.records import ImageRequest, Limit
 from imagen_batch.runs.heartbeat import EVERY_S, HeartbeatWriter
+from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.runs.run import Run
-from imagen_batch.runs.staged_images import recover_staged_images
 from imagen_batch.storage import LEDGER
 from imagen_batch.workers.allocation import Allocator, Limits, Spent
 from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask

@@ -26,7 +26,7 @@ from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.runs.heartbeat import EVERY_S, Heartbeat, HeartbeatReader, read_heartbeat
 from imagen_batch.runs.malloc import keep_large_blocks
-from imagen_batch.runs.staged_images import recover_staged_images
+from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.generate import generate_shard

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.cli import commands as cli
+from imagen_batch.cli import dispatch as cli
 from tests.support.cli import COMMAND, environment
 
 LONG = "a" * 300
@@ -387,6 +387,24 @@ def test_no_prompt_file_ends_in_a_traceback(here, capsys, monkeypatch, content, 
     printed = capsys.readouterr()
     json.loads(printed.out)
     assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    "argv", [["plan", "a\0b"], ["plan", "p.csv", "--out", "\0"], ["status", "a\0b"], ["export", "\0", "--to", "csv"]]
+)
+def test_a_null_character_on_the_command_line_is_refused(here, capsys, monkeypatch, argv):
+    """Programs can pass one where a shell can not."""
+    code, err, _ = run_command(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 2
+    assert "contains a null character" in err
+
+
+def test_a_null_character_in_the_settings_file_is_refused(here, capsys, monkeypatch):
+    (here / "null.toml").write_text('out = "a\\u0000b"\n')
+    argv = ["plan", "p.csv", "--config", "null.toml"]
+    code, err, _ = run_command(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 2
+    assert "out = 'a\\x00b' contains a null character" in err
 
 
 def test_a_folder_that_can_not_be_written_is_refused(here, capsys, monkeypatch):

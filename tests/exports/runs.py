@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.tables import TableWriter
+from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
 from tests.support.entries import entry
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from imagen_batch.cli.commands import export as command
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.exports import command
 from imagen_batch.exports.formats import FORMATS
 from tests.exports.runs import book, tree
 
@@ -20,7 +20,7 @@ from tests.exports.runs import book, tree
 def _run(*argv: Any) -> int:
     parser = ArgumentParser()
     command.add_arguments(parser)
-    return command.export(parser.parse_args([str(each) for each in argv]))
+    return command.run(parser.parse_args([str(each) for each in argv]))
 
 
 def test_the_result_is_a_few_lines_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.exports.export import export
 from imagen_batch.exports.formats import FORMATS
-from imagen_batch.exports.target import MARK, open_target
+from imagen_batch.exports.output.target import MARK, open_target
 from imagen_batch.storage import open_storage
 from tests.exports.runs import HOSTILE, add_columns, book, made, picture, rows_of, tree, write_run
 from tests.support.storages import new_place

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.export import export
-from imagen_batch.exports.xmp import embed, packet
 from tests.exports.runs import HOSTILE, add_columns, book, made, picture, rows_of, tree, write_run
 from tests.support.images import signed, sound
 

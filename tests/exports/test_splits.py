@@ -9,7 +9,7 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.options import Options
-from imagen_batch.exports.splits import make_assign
+from imagen_batch.exports.rows.splits import make_assign
 
 NAMES = ["row", "prompt", "book", "split"]
 

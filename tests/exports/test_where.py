@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.exports.where import compile_where
+from imagen_batch.exports.rows.where import compile_where
 
 MOMENT = datetime.datetime(2026, 11, 26, 6, 0, tzinfo=datetime.UTC)
 TABLE = pa.table(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from imagen_batch.orchestration.prefect_server import OwnServer
+from imagen_batch.orchestration.server.own_server import OwnServer
 from imagen_batch.runs.local_simulator import simulator_process
 from tests.support.cli import command
 from tests.support.runs import prompts

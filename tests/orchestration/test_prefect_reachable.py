@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from imagen_batch.orchestration.prefect_reachable import find_unreachable_reason
+from imagen_batch.orchestration.server.reachability import find_unreachable_reason
 from imagen_batch.simulator import Simulator
 from tests.support.cli import command
 from tests.support.runs import prompts

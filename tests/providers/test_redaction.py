@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.errors import AttemptError, RateLimited, SettingsInvalid
-from imagen_batch.orchestration import prefect_server as prefect_child
+from imagen_batch.orchestration.server import own_server as prefect_child
 from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.endpoints import check_base_url, make_provider
 from imagen_batch.providers.hosts import host_of, is_google_host, is_third_party_host

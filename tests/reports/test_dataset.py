@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from imagen_batch.reports.tables import TableWriter
+from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
 from tests.support.entries import entry
 

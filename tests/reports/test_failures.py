@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.failures import Failures, make_mark
+from imagen_batch.reports.tables.failures import Failures, make_mark
 from imagen_batch.text import no_formula
 from tests.support.entries import entry
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports import tables
-from imagen_batch.reports.columns import user_columns
-from imagen_batch.reports.dataset import Metadata, metadata_names
-from imagen_batch.reports.tables import TableWriter
+from imagen_batch.reports.tables import write as tables
+from imagen_batch.reports.tables.columns import user_columns
+from imagen_batch.reports.tables.dataset import Metadata, metadata_names
+from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula
 from tests.support.entries import entry

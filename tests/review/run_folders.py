@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from imagen_batch.reports.manifest import manifest_columns
+from imagen_batch.reports.tables.manifest import manifest_columns
 
 HOSTILE = (
     "</script><script>window.attacked = 1</script>",

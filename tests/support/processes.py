@@ -44,6 +44,10 @@ def command_line(pid: int) -> str:
 def server_of(pid: int) -> int | None:
     """Return the Prefect server that `pid` has started; None if there is none."""
     return next(
-        (child for child in descendants(pid) if "imagen_batch.orchestration.prefect_server" in command_line(child)),
+        (
+            child
+            for child in descendants(pid)
+            if "imagen_batch.orchestration.server.own_server" in command_line(child)
+        ),
         None,
     )

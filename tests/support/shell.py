@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from imagen_batch.cli.commands import main
+from imagen_batch.cli.dispatch import main
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run

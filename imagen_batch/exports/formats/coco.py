@@ -11,7 +11,7 @@ from typing import IO, Any, BinaryIO
 
 from imagen_batch.exports.formats.imagefolder import image_name
 from imagen_batch.exports.job import Job, describing_columns, metadata
-from imagen_batch.exports.manifest import RunImage
+from imagen_batch.exports.rows.manifest import RunImage
 
 
 def write(job: Job) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from imagen_batch.errors import SettingsInvalid, Transient
+from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.job import Job
-from imagen_batch.exports.manifest import RunImage
-from imagen_batch.exports.xmp import embed, packet
+from imagen_batch.exports.rows.manifest import RunImage
 from imagen_batch.images.validate import validate
 from imagen_batch.planning.filenames import check_template, stem_from_template
 from imagen_batch.text import plural

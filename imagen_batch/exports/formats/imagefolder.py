@@ -12,8 +12,8 @@ from contextlib import ExitStack, closing
 import pyarrow as pa
 
 from imagen_batch.exports.job import FOLDER_FILES, Job, describing_columns, metadata, numbered_folder
-from imagen_batch.exports.manifest import RunImage
-from imagen_batch.exports.side_table import RowWriter
+from imagen_batch.exports.output.side_table import RowWriter
+from imagen_batch.exports.rows.manifest import RunImage
 
 _NAMES_FILES = re.compile(r"(^|_)file_name(s?)$")
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from imagen_batch.exports.formats.imagefolder import metadata_schema
 from imagen_batch.exports.job import Job, describing_columns, metadata
-from imagen_batch.exports.manifest import RunImage
-from imagen_batch.exports.shards import Shards
+from imagen_batch.exports.output.shards import Shards
+from imagen_batch.exports.rows.manifest import RunImage
 
 _ROW_GROUP = 100
 _GROUP_BYTES = 64 * 2**20  # fewer images where they are large

@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from imagen_batch.exports.job import Job, describing_columns, metadata
-from imagen_batch.exports.manifest import RunImage
-from imagen_batch.exports.shards import Shards
+from imagen_batch.exports.output.shards import Shards
+from imagen_batch.exports.rows.manifest import RunImage
 
 
 def write(job: Job) -> None:

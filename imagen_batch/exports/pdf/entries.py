@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from imagen_batch.exports.manifest import RunImage
+from imagen_batch.exports.rows.manifest import RunImage
 from imagen_batch.exports.text import shorten
 
 _PROMPT_LONGEST = 900

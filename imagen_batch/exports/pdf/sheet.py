@@ -11,10 +11,10 @@ from PIL import Image
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from imagen_batch.exports.manifest import RunImage
 from imagen_batch.exports.pdf.entries import Entry, Page
 from imagen_batch.exports.pdf.images import draw_image
 from imagen_batch.exports.pdf.typeset import Typeface
+from imagen_batch.exports.rows.manifest import RunImage
 from imagen_batch.text import plural
 
 _GRIDS = {1: (1, 1), 2: (1, 2), 4: (2, 2), 6: (2, 3), 9: (3, 3), 12: (3, 4), 20: (4, 5)}

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from imagen_batch.exports.manifest import RunImage, read_image
 from imagen_batch.exports.options import BITS, FINDINGS, Finding, Options
 from imagen_batch.exports.quality.duplicates import near_pairs
 from imagen_batch.exports.quality.fingerprint import Fingerprint, fingerprint
-from imagen_batch.exports.selection import Selection
+from imagen_batch.exports.rows.manifest import RunImage, read_image
+from imagen_batch.exports.rows.selection import Selection
 from imagen_batch.text import plural
 
 _THREADS = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imagen_batch.prompts.columns import Columns
-from imagen_batch.prompts.delimited import Record, Table
+from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.records import Problem
 
 _SHOWN = 100  # characters of a joined prompt

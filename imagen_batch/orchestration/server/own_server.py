@@ -4,7 +4,7 @@ Prefect's own temporary server does not fit: it gets a terminal's Ctrl-C before 
 against a closed port for minutes, and it keeps running when the run is killed. This one has its own session, logs to
 a file and ends with its parent.
 
-`python -m imagen_batch.orchestration.prefect_server PORT` is that child.
+`python -m imagen_batch.orchestration.server.own_server PORT` is that child.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.prefect_env import QUIET, set_quiet_defaults
+from imagen_batch.orchestration.server.environment import QUIET, set_quiet_defaults
 from imagen_batch.system.child_env import child_environment
 
 _BOOT_TIMEOUT_S = 120.0
@@ -91,7 +91,7 @@ class OwnServer:
         with self.log.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own module
                 # -P: do not import packages from the current directory, such as a user's own `prefect` folder.
-                [sys.executable, "-P", "-m", "imagen_batch.orchestration.prefect_server", str(self._port)],
+                [sys.executable, "-P", "-m", "imagen_batch.orchestration.server.own_server", str(self._port)],
                 stdin=subprocess.PIPE,  # closes when this process ends, however it ends
                 stdout=log,
                 stderr=log,

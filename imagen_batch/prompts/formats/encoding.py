@@ -13,7 +13,7 @@ from pathlib import Path
 import charset_normalizer
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.lines import bounded_lines
+from imagen_batch.prompts.formats.lines import bounded_lines
 from imagen_batch.records import Problem
 
 _MARKS = (  # UTF-32 before UTF-16, whose mark is the beginning of the other

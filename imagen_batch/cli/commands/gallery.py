@@ -5,16 +5,34 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.review import build_gallery, serve_gallery
-from imagen_batch.storage import is_url
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural
 
+if TYPE_CHECKING:
+    from imagen_batch.cli.parser import Subparsers
 
-def gallery(args: Namespace) -> int:
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options to the command line."""
+    gallery = commands.add_parser(
+        "gallery",
+        help="write a page to look at a run's images and decide about them",
+        description="Write gallery.html into the folder of a run: look, approve, reject, mark for a redo, and export "
+        "the decisions as review.csv. The page works from disk, without a server.",
+    )
+    gallery.add_argument("folder", metavar="DIR", help="folder of the run")
+    gallery.add_argument("--serve", action="store_true", help="serve it on this machine and save decisions at once")
+    gallery.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
+
+
+def run(args: Namespace) -> int:
     """Write `gallery.html` into the run's folder; with `--serve` also save decisions as they are made."""
+    from imagen_batch.review import build_gallery, serve_gallery  # noqa: PLC0415
+    from imagen_batch.storage import is_url  # noqa: PLC0415
+
     if is_url(args.folder):
         raise SettingsInvalid(f"a gallery needs a local folder: copy {args.folder} first")
     folder = Path(args.folder)

@@ -1,4 +1,4 @@
-"""Audits a run, repairs it, and makes lost images again if the user agrees to pay for them."""
+"""`imagen-batch audit`: checks a run, repairs it, and makes lost images again if the user agrees to pay."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import shlex
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.commands.run import run_and_print
 from imagen_batch.cli.exit_codes import FINDINGS
-from imagen_batch.cli.run_command import run_and_print
+from imagen_batch.cli.options import (
+    add_display_options,
+)
 from imagen_batch.cli.terminal import make_confirm
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural, printable_lines
@@ -16,9 +19,23 @@ from imagen_batch.text import plural, printable_lines
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
     from imagen_batch.audit.repair import Repaired
+    from imagen_batch.cli.parser import Subparsers
 
 
-def audit_and_print(args: Namespace) -> int:
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options to the command line."""
+    audit = commands.add_parser("audit", help="check that files, ledger and tables of a run agree; exit 3 if not")
+    audit.add_argument("folder", metavar="DIR", help="folder or URL of the run")
+    audit.add_argument(
+        "--repair",
+        action="store_true",
+        help="repair what costs nothing, write the tables again, and ask before paying for lost images again",
+    )
+    audit.add_argument("--max-cost", type=float, metavar="USD", help="the most that a repair may spend")
+    add_display_options(audit)
+
+
+def run(args: Namespace) -> int:
     """Compare files, ledger and tables, repair them if --repair asks for it, and print what is wrong."""
     from imagen_batch.audit.audit import audit  # noqa: PLC0415
     from imagen_batch.audit.report import audit_text  # noqa: PLC0415

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.reports.manifest import manifest_columns
+from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.storage import Storage, open_storage
 
 MANIFEST = "manifest.parquet"

@@ -17,11 +17,11 @@ from typing import Self
 import pyarrow as pa
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.columns import schema, to_batch
-from imagen_batch.reports.dataset import CARD, DatasetCard, Metadata, may_write_card
-from imagen_batch.reports.failures import Failures
-from imagen_batch.reports.manifest import Manifest, manifest_columns
-from imagen_batch.reports.table_file import (
+from imagen_batch.reports.tables.columns import schema, to_batch
+from imagen_batch.reports.tables.dataset import CARD, DatasetCard, Metadata, may_write_card
+from imagen_batch.reports.tables.failures import Failures
+from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
+from imagen_batch.reports.tables.table_file import (
     TableFile,
     UnwrittenFile,
     alternate_name,

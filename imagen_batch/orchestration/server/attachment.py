@@ -13,8 +13,8 @@ import time
 from contextlib import suppress
 
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.prefect_reachable import is_reachable
-from imagen_batch.orchestration.prefect_server import OwnServer
+from imagen_batch.orchestration.server.own_server import OwnServer
+from imagen_batch.orchestration.server.reachability import is_reachable
 
 # Seconds to wait for a server that does not answer, and for one that answers slowly, on a busy machine.
 _START_S, _SLOW_START_S = 10.0, 120.0
@@ -92,7 +92,7 @@ class Attachment:
 
     def _watch(self) -> None:
         from imagen_batch.orchestration.flow import watching_flow  # noqa: PLC0415 - importing it takes a second
-        from imagen_batch.orchestration.prefect_env import log_to_file  # noqa: PLC0415
+        from imagen_batch.orchestration.server.environment import log_to_file  # noqa: PLC0415
 
         log_to_file()
         flow = watching_flow(self._execution)

@@ -1,19 +1,64 @@
-"""Runs the job with settings from the command line, shows its progress and prints its summary."""
+"""`imagen-batch run`: makes the images of a prompt file, shows progress and prints the summary."""
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imagen_batch.cli.arguments import with_absolute_paths
+from imagen_batch.cli.absolute_paths import with_absolute_paths
+from imagen_batch.cli.options import (
+    add_config_option,
+    add_display_options,
+    add_input_options,
+    add_request_options,
+    add_sending_options,
+)
 from imagen_batch.cli.terminal import make_confirm, use_color
+from imagen_batch.cli.typed_settings import settings_from
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
+    from imagen_batch.cli.parser import Subparsers
     from imagen_batch.planning.row_index import PendingRow
     from imagen_batch.settings import Settings
+
+_RUN_EXAMPLES = """\
+examples:
+  imagen-batch plan prompts/book.csv                            what it would do and cost; sends nothing
+  imagen-batch run prompts/demo.csv --provider simulator        rehearse without a key and without cost
+  imagen-batch run prompts/book.csv --max-cost 20               for real, never beyond 20 USD
+  imagen-batch run prompts/book.csv --retry failed              run again and retry the failed ones
+  imagen-batch run outputs/book/failures.csv                    only the rows of that file, as you edited them
+  imagen-batch resume outputs/book                              continue with the stored settings
+
+exit codes: 0 every sample ok; 2 usage, settings, credentials; 3 some without an image; 4 no image at all;
+5 invalid input, nothing sent; 6 stopped by the budget; 75 stopped, run again later; 130/143 interrupted
+"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options to the command line."""
+    run = commands.add_parser(
+        "run",
+        usage="%(prog)s [options] PROMPTS",
+        help="make the images that a prompt file asks for",
+        description="Make the images that a prompt file asks for. Run it again to continue.",
+        epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_request_options(run)
+    add_input_options(run)
+    add_sending_options(run)
+    add_display_options(run)
+    add_config_option(run)
+
+
+def run(args: Namespace) -> int:
+    """Make the images of a prompt file."""
+    return run_and_print(settings_from(args), args)
 
 
 def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Implements `imagen-batch export`: options, progress and messages."""
+"""`imagen-batch export`: writes a dataset, contact sheets or a delivery folder from a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,24 @@ from imagen_batch.exports.options import FINDINGS
 from imagen_batch.text import plural
 
 if TYPE_CHECKING:
+    from imagen_batch.cli.parser import Subparsers
     from imagen_batch.exports.export import Exported, Progress
 
 FORMATS = ("imagefolder", "parquet", "webdataset", "captions", "coco", "labelstudio", "csv", "pdf", "folder")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _NOT_OPTIONS = {"command", "argv", "line", "folder", "to", "out", "as_json", "quiet"}
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options to the command line."""
+    add_arguments(
+        commands.add_parser(
+            "export",
+            usage="%(prog)s [options] DIR --to FORMAT",
+            help="write a dataset, contact sheets or a delivery folder from a run",
+            description="Write a dataset, contact sheets or a delivery folder from a run.",
+        )
+    )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -77,7 +90,7 @@ def _add_format_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--license", metavar="NAME", help="dataset card: for example cc-by-4.0")
 
 
-def export(arguments: Namespace) -> int:
+def run(arguments: Namespace) -> int:
     """Run the command; returns the exit code. Raises SettingsInvalid and FolderBusy for the caller to print."""
     from imagen_batch.exports.export import export as export_run  # noqa: PLC0415 - `--help` stays fast
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import BinaryIO
 
 from imagen_batch.exports.options import Options
-from imagen_batch.exports.target import Target
+from imagen_batch.exports.output.target import Target
 
 
 class Shards:

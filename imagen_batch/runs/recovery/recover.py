@@ -1,7 +1,7 @@
 """Records paid images that the ledger does not list, before they are paid for again.
 
 A ledger can lose lines: it is truncated, deleted, or restored from an older backup. Its images are still in the
-folder, and most can be identified (see `recovery_clues.py`).
+folder, and most can be identified (see `clues.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from imagen_batch.planning.filenames import image_name
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
-from imagen_batch.runs.recovery_clues import Clue, Owner, find_owners, find_unexplained, read_clue, sole_owner
+from imagen_batch.runs.recovery.clues import Clue, Owner, find_owners, find_unexplained, read_clue, sole_owner
 from imagen_batch.sending.samples import saved
 from imagen_batch.storage import LEDGER, Storage
 from imagen_batch.storage.regular_files import irregularity

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.exports.manifest import RunImage, RunManifest
 from imagen_batch.exports.options import Options
-from imagen_batch.exports.splits import Assign, make_assign
-from imagen_batch.exports.where import compile_where
+from imagen_batch.exports.rows.manifest import RunImage, RunManifest
+from imagen_batch.exports.rows.splits import Assign, make_assign
+from imagen_batch.exports.rows.where import compile_where
 
 _UNWANTED = {"rejected": "rejected", "reject": "rejected", "redo": "redo"}
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from imagen_batch.records import SampleResult
-from imagen_batch.reports.columns import BOOL, DECIMAL, INT, TEXT, TIMESTAMP, Column, column, user_columns
+from imagen_batch.reports.tables.columns import BOOL, DECIMAL, INT, TEXT, TIMESTAMP, Column, column, user_columns
 from imagen_batch.text import FORMULA
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.columns import prompt_position
-from imagen_batch.prompts.delimited import Record, Table, count_lines
+from imagen_batch.prompts.formats.delimited import Record, Table, count_lines
 from imagen_batch.records import Problem
 
 _COMMA_FIRST = (",", ";", "\t", "|")

@@ -16,7 +16,7 @@ from imagen_batch.images.store import RESCUED, STAGING
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.runs.recovery_evidence import Evidence, read_evidence
+from imagen_batch.runs.recovery.evidence import Evidence, read_evidence
 from imagen_batch.storage import Storage
 from imagen_batch.storage.regular_files import file_names
 

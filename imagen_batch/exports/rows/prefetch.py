@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from imagen_batch.exports.manifest import RunImage, RunManifest, read_image
+from imagen_batch.exports.rows.manifest import RunImage, RunManifest, read_image
 
 _WINDOW = 16  # images in memory
 

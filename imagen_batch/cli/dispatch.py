@@ -1,0 +1,46 @@
+"""Runs the command that was typed and returns its exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from imagen_batch.cli.arguments import COMMANDS, parse
+from imagen_batch.cli.exit_codes import end_at_signal_with, exit_code_of
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.prompts.sources import is_unicode
+from imagen_batch.system.streams import flush_stdout, secure_streams
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv`, or that of the process, and return its exit code."""
+    secure_streams()
+    own_process = argv is None
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["simulate"]:
+        from imagen_batch.simulator import main as simulate  # noqa: PLC0415
+
+        return simulate(argv[1:])
+    try:
+        code = exit_code_of(partial(_run_command, argv), as_json="--json" in argv)
+    finally:
+        flush_stdout()
+    if own_process:
+        end_at_signal_with(code)
+    return code
+
+
+def _run_command(argv: Sequence[str]) -> int:
+    _refuse_bad_bytes(argv)
+    args = parse(argv)
+    args.argv = argv
+    return COMMANDS[args.command].run(args)
+
+
+def _refuse_bad_bytes(argv: Sequence[str]) -> None:
+    for word in argv:
+        if not is_unicode(word):
+            raise SettingsInvalid(f"{word!r} has bytes that are not UTF-8: rename the file or folder")
+        if "\0" in word:  # only a program can pass one
+            raise SettingsInvalid(f"{word!r} contains a null character")

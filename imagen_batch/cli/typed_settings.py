@@ -1,0 +1,44 @@
+"""Combines the settings that were typed with the environment and the settings file."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from imagen_batch.errors import SettingsInvalid
+
+if TYPE_CHECKING:
+    from imagen_batch.settings import Settings
+
+NOT_SETTINGS = {
+    "command",
+    "argv",
+    "api_key",
+    "config",
+    "yes",
+    "as_json",
+    "progress",
+    "quiet",
+    "verbose",
+    "parameter",
+}
+"""Arguments of commands that are no settings of the run."""
+
+
+def settings_from(args: Namespace) -> Settings:
+    """Combine what was typed with the environment and the settings file."""
+    from imagen_batch.settings import load_settings  # noqa: PLC0415
+
+    given: dict[str, Any] = {name: value for name, value in vars(args).items() if name not in NOT_SETTINGS}
+    if "parameter" in args:
+        given["parameters"] = _parse_parameters(args.parameter)
+    return load_settings(given, env=os.environ, config=args.config)
+
+
+def _parse_parameters(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise SettingsInvalid(f"--parameter {pair!r}: expected NAME=VALUE")
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}

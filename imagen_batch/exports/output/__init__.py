@@ -1,0 +1,1 @@
+"""Writes what an export leaves: folders that appear whole, shards, side tables."""

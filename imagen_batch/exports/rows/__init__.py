@@ -1,0 +1,1 @@
+"""Decides which rows of a manifest are exported, and reads their images."""

@@ -1,0 +1,1 @@
+"""Finds, starts, watches and outlives the Prefect server of a run."""
