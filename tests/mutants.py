@@ -284,7 +284,7 @@ def survivors(sample: Sequence[Mutant], *, jobs: int, until: float) -> tuple[lis
 
 def choose(packages: Sequence[str], count: int, seed: int) -> tuple[list[Mutant], int]:
     """A sample of the mutants that are not equivalent, and the number of all of them."""
-    paths = [path for package in packages for path in sorted((ROOT / "imagen_batch" / package).glob("*.py"))]
+    paths = [path for package in packages for path in sorted((ROOT / "imagen_batch" / package).rglob("*.py"))]
     names = [str(path.relative_to(ROOT / "imagen_batch")) for path in paths]
     everything = [mutant for name in names for mutant in mutants(name) if mutant.name not in EQUIVALENT]
     everything.sort(key=lambda mutant: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest())

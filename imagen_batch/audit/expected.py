@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagen_batch.ledger.history import History
-from imagen_batch.ledger.reader import BackRecord, DoneRecord, Record, SentRecord, read_records
+from imagen_batch.ledger.reader import read_records
+from imagen_batch.ledger.records import BackRecord, DoneRecord, Record, SentRecord
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome, SampleResult
 
@@ -91,11 +92,10 @@ class LedgerTotals:
         self._open.clear()
 
     def _add_risk(self, sent: SentRecord) -> None:
-        count = len(sent.names)
-        for number in range(sent.first, sent.first + count):
+        for number in sent.numbers:
             risk = self.risks.setdefault((sent.base, number), Risk())
             risk.attempts += 1
-            risk.usd += (sent.usd or 0.0) / count
+            risk.usd += sent.share or 0.0
             risk.unpriced |= sent.usd is None
 
 

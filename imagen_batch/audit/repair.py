@@ -21,8 +21,9 @@ from imagen_batch.audit.tables import TABLES, pending_status
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.ledger.damage import damaged_lines, skip_record
+from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.reader import damaged_lines, ledger_files, moment_after, skip_record
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow

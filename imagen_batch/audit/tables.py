@@ -22,8 +22,8 @@ from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
 from imagen_batch.audit.plausibility import PlausibilityCheck
 from imagen_batch.audit.table_diff import table_findings
+from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.history import History
-from imagen_batch.ledger.reader import ledger_files
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome
 from imagen_batch.reports.render import to_json

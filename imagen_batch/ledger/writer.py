@@ -88,25 +88,17 @@ class LedgerWriter:
         trace: RequestTrace,
         *,
         maybe_usd: float = 0.0,
+        recovered: bool = False,
     ) -> None:
         """Record the result of a request. Stored when this returns, after the directory entries of its images.
 
-        `maybe_usd` is what may have been charged beyond the samples.
+        `maybe_usd` is what may have been charged beyond the samples. A `recovered` result, whose images were found in
+        the folder, is stored by the next flush.
         """
         record = _done_record(request, samples, trace, maybe_usd)
-        self._append(record, files=[sample.file for sample in samples if sample.file])
-
-    def record_recovered(
-        self,
-        request: ResultOwner,
-        samples: tuple[SampleResult, ...],
-        trace: RequestTrace,
-        *,
-        maybe_usd: float = 0.0,
-    ) -> None:
-        """Record a result whose images were found in the folder. Stored by the next flush."""
-        record = _done_record(request, samples, trace, maybe_usd) | {"recovered": True}
-        self._append(record, wait=False, files=[sample.file for sample in samples if sample.file])
+        if recovered:
+            record["recovered"] = True
+        self._append(record, wait=not recovered, files=[sample.file for sample in samples if sample.file])
 
     def record_skip(self, record: Mapping[str, object]) -> None:
         """Record a damaged line that readers ignore from now on; see `reader.skip_record`."""

@@ -9,7 +9,7 @@ from math import inf
 
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, missing_files
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.reader import kept_record
+from imagen_batch.ledger.records import kept_record
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory

@@ -12,7 +12,8 @@ from itertools import islice
 from typing import Any
 
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
-from imagen_batch.ledger.history import Failed, History
+from imagen_batch.ledger.folds.sample_states import Failed
+from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow

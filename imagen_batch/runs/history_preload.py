@@ -12,8 +12,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.reader import ledger_files
 from imagen_batch.storage import LEDGER, is_url
 from imagen_batch.system.child_env import reduced_environment
 

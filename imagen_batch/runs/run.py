@@ -24,8 +24,8 @@ from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapshot
 from imagen_batch.ledger.costs import Charges
+from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History
-from imagen_batch.ledger.reader import ledger_files, moment_after
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan

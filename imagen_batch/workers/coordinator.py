@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from imagen_batch.errors import StopRun, storage_failure
+from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.reader import ledger_files, moment_after
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.requests import single_sample
 from imagen_batch.records import ImageRequest, Limit

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from imagen_batch.errors import SettingsInvalid, StopRun
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
+from imagen_batch.ledger.files import moment_after
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.reader import moment_after
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.requests import single_sample
 from imagen_batch.providers.endpoints import make_provider

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from imagen_batch.audit.expected import read_ledger_totals
 from imagen_batch.errors import LedgerDamaged
+from imagen_batch.ledger.damage import damaged_lines, skip_record
 from imagen_batch.ledger.history import read_history
-from imagen_batch.ledger.reader import OtherRecord, damaged_lines, read_records, skip_record
+from imagen_batch.ledger.reader import read_records
+from imagen_batch.ledger.records import OtherRecord
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import ok, request, trace

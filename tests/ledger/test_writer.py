@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imagen_batch.ledger.files import moment_after
 from imagen_batch.ledger.history import read_history
-from imagen_batch.ledger.reader import moment_after
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import SampleResult
 from imagen_batch.storage import LEDGER, Folder

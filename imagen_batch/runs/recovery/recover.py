@@ -15,8 +15,9 @@ from pathlib import PurePosixPath
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.store import RESCUED, STAGING, ImageStore
 from imagen_batch.images.validate import ImageInfo, validate
-from imagen_batch.ledger.history import History, OpenAttempt
-from imagen_batch.ledger.reader import DoneRecord, read_records
+from imagen_batch.ledger.history import History
+from imagen_batch.ledger.reader import read_records
+from imagen_batch.ledger.records import DoneRecord, SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.filenames import image_name
 from imagen_batch.planning.pending import pending_requests, pending_rows
@@ -139,7 +140,7 @@ class _Search:
         self.ledger.flush()
 
     def _sample(
-        self, match: tuple[Owner, Clue, ImageInfo], name: str | None, attempt: OpenAttempt | None
+        self, match: tuple[Owner, Clue, ImageInfo], name: str | None, attempt: SentRecord | None
     ) -> SampleResult:
         owner, clue, info = match
         price = attempt.share if attempt else self.plan.index.price(owner.row)
@@ -149,15 +150,15 @@ class _Search:
             file = self.store.publish(clue.file, key=owner.key, name=name + info.extension, again=True)
         return saved(owner.number, file, info, cost=cost)
 
-    def _record_samples(self, owner: Owner, samples: tuple[SampleResult, ...], attempt: OpenAttempt | None) -> None:
+    def _record_samples(self, owner: Owner, samples: tuple[SampleResult, ...], attempt: SentRecord | None) -> None:
         self.recovery.images += len(samples)
         if attempt is None:
             trace = RequestTrace(owner.key, attempts=max(1, self.history.attempts_of(owner.key)))
-            self.ledger.record_recovered(owner, samples, trace)
+            self.ledger.record_result(owner, samples, trace, recovered=True)
         else:
             trace = RequestTrace(owner.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
             lost_usd = (attempt.share or 0.0) * (len(attempt.numbers) - len(samples))
-            self.ledger.record_recovered(owner, samples, trace, maybe_usd=lost_usd)
+            self.ledger.record_result(owner, samples, trace, maybe_usd=lost_usd, recovered=True)
 
     def _names(self, owners: Iterable[Owner]) -> dict[Owner, str]:
         """The final names of staged images. Reads the input up to the last of their rows."""

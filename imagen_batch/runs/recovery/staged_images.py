@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.store import ImageStore, StagedImage
 from imagen_batch.images.validate import validate
-from imagen_batch.ledger.history import History, OpenAttempt
+from imagen_batch.ledger.history import History
+from imagen_batch.ledger.records import SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
 from imagen_batch.sending.samples import saved
@@ -29,7 +30,7 @@ def recover_staged_images(store: ImageStore, history: History, ledger: LedgerWri
     return sum(_record(open_by_key[key], images, store, ledger) for key, images in by_key.items())
 
 
-def _is_recorded(attempt: OpenAttempt, number: int, history: History) -> bool:
+def _is_recorded(attempt: SentRecord, number: int, history: History) -> bool:
     """Whether the ledger has the image, and only the staging folder was not cleared before the kill.
 
     A record that is older than the attempt is of another image.
@@ -38,7 +39,7 @@ def _is_recorded(attempt: OpenAttempt, number: int, history: History) -> bool:
     return details is not None and (details[1].finished_at or details[1].sent_at or 0.0) >= attempt.at
 
 
-def _record(attempt: OpenAttempt, images: Iterable[StagedImage], store: ImageStore, ledger: LedgerWriter) -> int:
+def _record(attempt: SentRecord, images: Iterable[StagedImage], store: ImageStore, ledger: LedgerWriter) -> int:
     by_number = {sample.number: sample for image in images if (sample := _sample(attempt, image, store))}
     samples = tuple(by_number.values())
     if samples:
@@ -49,7 +50,7 @@ def _record(attempt: OpenAttempt, images: Iterable[StagedImage], store: ImageSto
     return len(samples)
 
 
-def _sample(attempt: OpenAttempt, image: StagedImage, store: ImageStore) -> SampleResult | None:
+def _sample(attempt: SentRecord, image: StagedImage, store: ImageStore) -> SampleResult | None:
     try:
         info = validate(store.storage.read(image.file))
     except InvalidImage:

@@ -1,0 +1,31 @@
+"""Finds the files of a ledger, and names new ones so that they are read after all others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from imagen_batch.errors import SettingsInvalid
+
+_TIME_IN_NAME: Final = re.compile(r"[0-9]+\.[0-9]{3}")
+
+
+def ledger_files(folder: Path) -> list[Path]:
+    """All files of a ledger, in the order in which they are read.
+
+    Raises SettingsInvalid for one that is not a regular file: reading it might never end, and ignoring it would mean
+    paying again for what it records.
+    """
+    files = sorted(folder.rglob("*.jsonl"), key=lambda path: path.name)
+    for path in files:
+        if not path.is_file():
+            raise SettingsInvalid(f"{path} is not a regular file: the ledger can't be read before that is restored")
+    return files
+
+
+def moment_after(ledgers: Iterable[str], now: float) -> float:
+    """The time for a new ledger's name: now, but later than any existing one, whichever machine's clock made that."""
+    times = (name.rpartition("/")[2].partition("-")[0] for name in ledgers)
+    return max([now, *(float(time) + 0.001 for time in times if _TIME_IN_NAME.fullmatch(time))])

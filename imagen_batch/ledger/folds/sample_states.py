@@ -1,0 +1,141 @@
+"""Keeps the state of each sample in few bytes: an outcome, and where its `done` record is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imagen_batch.ledger.records import BackRecord, KeptRecord, SentRecord
+from imagen_batch.records import OUTCOMES, Outcome
+
+_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
+_OK = _NUMBERS["ok"]
+_STATUS_BITS = 3
+_STATUS = (1 << _STATUS_BITS) - 1
+_NO_RESULT = _STATUS  # the number of no outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The latest attempt for a sample, where it failed and no result followed."""
+
+    key: str
+    attempt: int
+    sent_at: float
+    at: float
+    kind: str
+    http_status: int | None
+    error: str  # message of the service or the network
+
+
+class SampleStates:
+    """The state of each sample of a ledger. A sample is known by its slot; `where` is the position of a record."""
+
+    def __init__(self) -> None:
+        self._results: dict[bytes, int] = {}  # position of the `done` record, and the outcome in the last bits
+        self._kept: dict[bytes, tuple[int, int]] = {}  # position of its `kept` record, index of the move
+        self._unresolved: dict[bytes, int] = {}  # attempts that may have been charged, without a later result
+        self._failed: dict[bytes, tuple[SentRecord, BackRecord]] = {}  # the latest attempt without a result
+
+    @property
+    def has_unresolved(self) -> bool:
+        """Whether any sample is unresolved."""
+        return bool(self._unresolved)
+
+    @property
+    def images(self) -> int:
+        """The number of samples with an image."""
+        return sum(result & _STATUS == _OK for result in self._results.values())
+
+    def is_unresolved(self, slot: bytes) -> bool:
+        """Whether an attempt for a sample may have been charged, and no result followed."""
+        return slot in self._unresolved
+
+    def status(self, slot: bytes) -> Outcome | None:
+        """The outcome of a sample; None when nothing is known of it."""
+        result = self._results.get(slot)
+        if slot in self._unresolved and (result is None or result & _STATUS != _OK):
+            return "unknown"
+        return None if result is None else OUTCOMES[result & _STATUS]
+
+    def has_result(self, slot: bytes) -> bool:
+        """Whether a result of a sample is recorded."""
+        return slot in self._results
+
+    def where(self, slot: bytes) -> int | None:
+        """Where the `done` record of a sample is; None when there is no result."""
+        result = self._results.get(slot)
+        return None if result is None else result >> _STATUS_BITS
+
+    def kept(self, slot: bytes) -> tuple[int, int] | None:
+        """Where the `kept` record of a sample is, and which of its moves counts; None where no row was edited."""
+        return self._kept.get(slot)
+
+    def failed(self, slot: bytes) -> Failed | None:
+        """The latest attempt for a sample, where it failed and nothing followed."""
+        records = self._failed.get(slot)
+        if records is None:
+            return None
+        sent, back = records
+        error = back.error or back.kind  # earlier versions recorded the kind alone
+        return Failed(sent.key, sent.attempt, sent.at, back.at, back.kind, back.status, error)
+
+    def begin(self, sent: SentRecord) -> None:
+        """An attempt for some samples is about to start: it counts as charged until its end is recorded."""
+        first = sent.first
+        for number in range(first, first + len(sent.names)):
+            slot = slot_of(sent.base, number)
+            self._failed.pop(slot, None)
+            self._unresolved[slot] = self._unresolved.get(slot, 0) + 1
+
+    def fail(self, sent: SentRecord, back: BackRecord) -> None:
+        """An attempt ended without a result. If it may have been charged, its samples stay unresolved."""
+        for number in sent.numbers:
+            slot = slot_of(sent.base, number)
+            self._failed[slot] = (sent, back)
+            if back.charged == "maybe":
+                continue
+            if self._unresolved.get(slot, 0) > 1:
+                self._unresolved[slot] -= 1
+            else:
+                self._unresolved.pop(slot, None)
+
+    def finish(self, slot: bytes, status: Outcome, where: int) -> None:
+        """A sample has a result. A later failure does not take away an image."""
+        self._unresolved.pop(slot, None)
+        self._failed.pop(slot, None)
+        if status == "ok":
+            self._kept.pop(slot, None)
+        elif self._results.get(slot, _NO_RESULT) & _STATUS == _OK:
+            return
+        self._results[slot] = where << _STATUS_BITS | _NUMBERS[status]
+
+    def move(self, record: KeptRecord, where: int) -> None:
+        """Apply all moves to the state before any of them, since rows may have changed places.
+
+        A move with facts about what the image was made from belongs to an edited row; its source keeps the result.
+        """
+        moves = [
+            (slot_of(move.source, number), slot_of(move.base, number), index)
+            for index, move in enumerate(record.moves)
+            for number in move.numbers
+        ]
+        before = [(self._results.get(source), self._kept.get(source)) for source, _, _ in moves]
+        vacated = {source for source, _, index in moves if record.moves[index].prompt is None}
+        for source in vacated.difference(target for _, target, _ in moves):
+            self._results.pop(source, None)
+            self._kept.pop(source, None)
+        for (_, target, index), (result, kept) in zip(moves, before, strict=True):
+            self._failed.pop(target, None)
+            self._kept.pop(target, None)
+            if result is None:
+                self._results.pop(target, None)
+                continue
+            self._results[target] = result
+            own = record.moves[index].prompt is not None
+            if moved := (where, index) if own else kept:
+                self._kept[target] = moved
+
+
+def slot_of(base: str, number: int) -> bytes:
+    """Identifies a sample in 16 bytes."""
+    return bytes.fromhex(base[:24]) + number.to_bytes(4, "big")

@@ -1,0 +1,86 @@
+"""Reads single records back from the ledger's files by their position.
+
+Details of a million samples do not fit into memory. They are read in nearly the order in which they were written, so
+a block of a file is kept.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, TypeVar
+
+from imagen_batch.ledger.damage import damage_at
+from imagen_batch.ledger.parsing import parse
+from imagen_batch.ledger.records import DoneRecord, KeptRecord
+
+_OFFSET_BITS: Final = 48
+_BLOCK: Final = 1 << 18  # bytes of a ledger read at once: some hundred records
+_BEFORE: Final = 1 << 16  # of them, bytes before the requested record: results are nearly, not exactly in input order
+
+_R = TypeVar("_R", DoneRecord, KeptRecord)
+
+
+class RecordLookup:
+    """Finds records by position: the number of their file and the byte offset in it, in one integer."""
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+        self._numbers: dict[str, int] = {}  # file numbers by file name, which is unique in the whole ledger
+        self._block: tuple[int, bytes] = (0, b"")
+        self._done: tuple[int, DoneRecord] | None = None
+        self._kept: tuple[int, KeptRecord] | None = None
+
+    def add_file(self, path: Path) -> int:
+        """The position of a file's first byte. A file that is known by its name may have moved."""
+        if path.name not in self._numbers:
+            self._numbers[path.name] = len(self._files)
+            self._files.append(path)
+        number = self._numbers[path.name]
+        self._files[number] = path
+        return number << _OFFSET_BITS
+
+    def done(self, where: int) -> DoneRecord:
+        """The result at a position. Raises LedgerDamaged."""
+        last = self._done  # read once: any thread may replace it
+        if last is None or last[0] != where:  # the samples of one request are looked up one after the other
+            last = self._done = (where, self._read(where, DoneRecord))
+        return last[1]
+
+    def kept(self, where: int) -> KeptRecord:
+        """The record of moves at a position. Raises LedgerDamaged."""
+        last = self._kept  # cached apart from results: the record may be long, and results are read in between
+        if last is None or last[0] != where:
+            last = self._kept = (where, self._read(where, KeptRecord))
+        return last[1]
+
+    def _read(self, where: int, kind: type[_R]) -> _R:
+        record = parse(self._line(where))
+        if not isinstance(record, kind):
+            reason = record if isinstance(record, str) else "it changed while it was read"
+            raise damage_at(*self._location(where), reason)
+        return record
+
+    def _line(self, where: int) -> bytes:
+        at, block = self._block
+        start = where - at  # out of range if the block is of another file
+        end = block.find(b"\n", start) if 0 <= start < len(block) else -1
+        if end < 0:
+            self._block = at, block = self._block_around(where)
+            start = where - at
+            end = block.find(b"\n", start)
+        return block[start:end]
+
+    def _block_around(self, where: int) -> tuple[int, bytes]:
+        """A part of a ledger file that holds the whole record at `where`, and the position where it begins."""
+        path, offset = self._location(where)
+        before = min(_BEFORE, offset)
+        with path.open("rb") as file:
+            file.seek(offset - before)
+            block = file.read(_BLOCK)
+            if b"\n" not in block[before:]:
+                block += file.readline()
+        return where - before, block
+
+    def _location(self, where: int) -> tuple[Path, int]:
+        """The file that holds a record, and the byte offset in it."""
+        return self._files[where >> _OFFSET_BITS], where & ((1 << _OFFSET_BITS) - 1)
