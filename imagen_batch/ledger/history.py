@@ -6,12 +6,14 @@ read back from disk when the manifest is written, so memory stays small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imagen_batch.ledger.costs import Charges, Cost
+from imagen_batch.ledger.duplicates import ImageDigests
 from imagen_batch.ledger.reader import (
     BackRecord,
     DoneRecord,
@@ -69,6 +71,17 @@ class Failed:
     error: str  # message of the service or the network
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Samples whose image is also that of another sample."""
+
+    slots: Set[bytes] = frozenset()
+
+    def has(self, base: str, number: int) -> bool:
+        """Whether the sample is one of them."""
+        return bool(self.slots) and _slot(base, number) in self.slots
+
+
 class History:
     """The state of a run, folded from its ledger."""
 
@@ -85,6 +98,7 @@ class History:
         self._ends: list[int] = []  # how far each file was read
         self._positions: dict[bytes, int] = {}
         self._kept: dict[bytes, tuple[int, int]] = {}  # position of its `kept` record, index of the move
+        self._digests = ImageDigests()
         self._unresolved: dict[bytes, int] = {}  # attempts that may have been charged, without a later result
         self._last: tuple[int, DoneRecord] | None = None
         self._last_kept: tuple[int, KeptRecord] | None = None
@@ -178,6 +192,20 @@ class History:
         """The recorded result of a sample and the trace of its request; None when there is no result."""
         position = self._positions.get(_slot(base, number))
         return None if position is None else self._details(position, number)
+
+    def duplicates(self) -> Duplicates:
+        """The samples whose image has the same bytes as that of another sample."""
+        repeated = self._digests.repeated()
+        # checksum -> image, as position and number of its sample -> samples that it stands for
+        images: defaultdict[str, defaultdict[tuple[int, int], list[bytes]]] = defaultdict(lambda: defaultdict(list))
+        for slot, position in self._positions.items() if repeated else ():
+            where, number = position >> _STATUS_BITS, int.from_bytes(slot[-4:], "big")
+            if where in repeated and _outcome(position) == "ok":
+                for sample in self._record(where).samples:
+                    if sample.number == number and sample.sha256:
+                        images[sample.sha256][where, number].append(slot)
+        several = (same for same in images.values() if len(same) > 1)
+        return Duplicates(frozenset(slot for same in several for slots in same.values() for slot in slots))
 
     def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
         """What a sample's image was made from, where the row's text was edited since."""
@@ -285,6 +313,8 @@ class History:
                 self._add_cost(slot, usd)
             if sample.status == "ok":
                 charges.images += 1
+                if sample.sha256:
+                    self._digests.add(sample.sha256, where=where)
                 charges.cost.unpriced += sample.cost_is == "unknown"
                 self._kept.pop(slot, None)
             elif self._is_ok(slot):

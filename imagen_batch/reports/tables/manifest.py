@@ -69,6 +69,10 @@ def _codes(sample: SampleResult) -> str | None:
     return ", ".join(sample.filter_codes) or None
 
 
+def _warnings(sample: SampleResult) -> str | None:
+    return ";".join(sample.warnings) or None
+
+
 # Columns that may contain text from the service. The user's own text stays exactly as it is.
 _SERVICE_TEXT = frozenset(
     {
@@ -121,4 +125,5 @@ _OWN = (
     column("cost_is", TEXT, "sample.cost_is"),
     column("sent_at", TIMESTAMP, "trace.sent_at"),
     column("finished_at", TIMESTAMP, "trace.finished_at"),
+    Column("warnings", TEXT, "sample", _warnings),
 )
