@@ -18,6 +18,10 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 CostIs = Literal["exact", "estimate", "unknown"]
 
+ImageWarning = Literal["aspect_ratio", "duplicate_bytes", "flat_color", "extra_image"]
+IMAGE_WARNINGS: tuple[ImageWarning, ...] = get_args(ImageWarning)
+"""What an image has that was not requested. It is kept and counted as ok all the same."""
+
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[_Value]) -> type[_Value]:
@@ -170,6 +174,7 @@ class SampleResult:
     note: str | None = None  # the service's text beside an image; only in the ledger
     cost_usd: float | None = None
     cost_is: CostIs | None = None
+    warnings: tuple[str, ...] = ()  # of IMAGE_WARNINGS; a later version may know more
 
 
 @value

@@ -13,12 +13,10 @@ from typing import Final
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
+from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.records import ManifestRow
 
-_TOLERANCE: Final = 0.04
 _SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
-# Imagen's documented sizes for these ratios are 1280 x 896 and 896 x 1280.
-_DOCUMENTED: Final = {"4:3": 1280 / 896, "3:4": 896 / 1280}
 _DIGEST_BYTES: Final = 8
 
 
@@ -60,21 +58,9 @@ def _shape_error(row: ManifestRow) -> str | None:
     width, height, options = row.sample.width, row.sample.height, row.options
     if not width or not height:
         return None
-    ratio = _parse_ratio(options.aspect_ratio)
-    if ratio is not None:
-        documented = _DOCUMENTED.get(options.aspect_ratio or "") if row.dialect == "predict" else None
-        allowed = [ratio] if documented is None else [ratio, documented]
-        if all(abs(width / height / each - 1) > _TOLERANCE for each in allowed):
-            return f"is {width} x {height}, but the row requests {options.aspect_ratio}"
+    if has_other_ratio(width, height, options.aspect_ratio, dialect=row.dialect):
+        return f"is {width} x {height}, but the row requests {options.aspect_ratio}"
     side = _SIDES.get(options.image_size or "")
     if side is not None and abs(log2(sqrt(width * height) / side)) > 0.5:
         return f"is {width} x {height}, but the row requests {options.image_size}"
     return None
-
-
-def _parse_ratio(text: str | None) -> float | None:
-    width, colon, height = (text or "").partition(":")
-    try:
-        return float(width) / float(height) if colon else None
-    except (ValueError, ZeroDivisionError):
-        return None

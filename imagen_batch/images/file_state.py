@@ -55,6 +55,7 @@ def _mark_edited(sample: SampleResult, storage: Storage) -> SampleResult | None:
         c2pa=info.c2pa,
         error="the file was edited after it was received",
         error_kind="edited",
+        warnings=("flat_color",) if info.flat_color else (),
     )
 
 
@@ -84,6 +85,7 @@ def _mark_missing(sample: SampleResult) -> SampleResult:
         error=f"{sample.file} was made and paid for, but is now missing or damaged",
         error_kind="file_missing",
         file=None,
+        warnings=(),
     )
 
 

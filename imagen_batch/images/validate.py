@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from imagen_batch.errors import InvalidImage
+from imagen_batch.images.flat_color import is_flat_color
 from imagen_batch.images.formats.boxes import read_avif, read_heic
 from imagen_batch.images.formats.common import Shape
 from imagen_batch.images.formats.jpeg import read_jpeg
@@ -31,6 +32,7 @@ class ImageInfo:
     bytes: int
     sha256: str
     c2pa: bool  # carries a signed statement of its origin; the signature is not verified
+    flat_color: bool = False  # the whole image is of one color
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def validate(data: bytes) -> ImageInfo:
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         c2pa=shape.c2pa,
+        flat_color=is_flat_color(data, kind.mime_type, pixels=shape.width * shape.height),
     )
 
 

@@ -6,15 +6,17 @@ read back from disk when the manifest is written, so memory stays small.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from imagen_batch.ledger.costs import Charges, Cost
+from imagen_batch.ledger.duplicates import Duplicates, ImageDigests
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.folds.charge_totals import ChargeTotals
 from imagen_batch.ledger.folds.open_attempts import OpenAttempts
-from imagen_batch.ledger.folds.sample_states import Failed, SampleStates, slot_of
+from imagen_batch.ledger.folds.sample_states import Failed, SampleStates, number_of, slot_of
 from imagen_batch.ledger.reader import records_in
 from imagen_batch.ledger.record_lookup import RecordLookup
 from imagen_batch.ledger.records import BackRecord, DoneRecord, KeptRecord, Record, SentRecord, as_sample
@@ -28,6 +30,7 @@ class History:
         self._attempts = OpenAttempts()
         self._totals = ChargeTotals()
         self._samples = SampleStates()
+        self._digests = ImageDigests()
         self._costs: dict[bytes, float] = {}  # USD of samples with charges beside those of one image
         self._lookup = RecordLookup()
         self._ends: dict[str, int] = {}  # how far each file was read, by its name
@@ -132,6 +135,19 @@ class History:
         """The same as `details`, but None where the outcome is unknown, also because of a later attempt."""
         return None if self.status(base, number) in {None, "unknown"} else self.details(base, number)
 
+    def duplicates(self) -> Duplicates:
+        """The samples whose image has the same bytes as that of another sample."""
+        repeated = self._digests.repeated()
+        # checksum -> image, as position and number of its sample -> samples that it stands for
+        images: defaultdict[str, defaultdict[tuple[int, int], list[bytes]]] = defaultdict(lambda: defaultdict(list))
+        for slot, where in self._samples.images_recorded_in(repeated) if repeated else ():
+            number = number_of(slot)
+            for sample in self._lookup.done(where).samples:
+                if sample.number == number and sample.sha256:
+                    images[sample.sha256][where, number].append(slot)
+        several = (same for same in images.values() if len(same) > 1)
+        return Duplicates(frozenset(slot for same in several for slots in same.values() for slot in slots))
+
     def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
         """What a sample's image was made from, where the row's text was edited since."""
         place = self._samples.kept(slot_of(base, number))
@@ -181,6 +197,8 @@ class History:
             if slot in self._costs or self._samples.has_result(slot):
                 self._add_cost(slot, sample.number, sample.cost_usd or 0.0)
             self._samples.finish(slot, sample.status, where)
+            if sample.status == "ok" and sample.sha256:
+                self._digests.add(sample.sha256, where=where)
 
     def _add_cost(self, slot: bytes, number: int, usd: float) -> None:
         """Add a charge for a sample beside the one in its result."""

@@ -11,6 +11,7 @@ import orjson
 
 from imagen_batch.records import OUTCOMES
 from imagen_batch.reports.causes import FailureGroup, format_rows
+from imagen_batch.reports.image_warnings import describe_image_warnings
 from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.table_file import describe_unwritten
@@ -50,6 +51,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "unwritten": [
             {"file": file.name, "reason": file.reason, "beside": file.alternate} for file in summary.facts.unwritten
         ],
+        "image_warnings": dict(summary.image_warnings),
     }
 
 
@@ -66,6 +68,9 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     for group, _ in summary.causes[:_MAX_CAUSES]:
         lines += ["", *_cause_lines(group, paint)]
     lines += [f"\n  {more}" for more in _more_causes(summary, _MAX_CAUSES)]
+    lines += [
+        f"\n  {paint('warning', 'filtered')}  {text}" for text in describe_image_warnings(summary.image_warnings)
+    ]
     for step in summary.next_steps:
         lines += ["", f"  {paint('next', 'bold')}  {printable(step.text)}", f"{_INDENT}{printable(step.command)}"]
     files = [f"{printable(summary.facts.out)}/{name}" for name in _files(summary)]
@@ -84,6 +89,7 @@ def to_markdown(summary: Summary) -> str:
         *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary))),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
+        *_markdown_image_warnings(summary),
         *_markdown_warnings(summary),
     ]
     return "\n\n".join(paragraphs) + "\n"
@@ -98,6 +104,12 @@ def _markdown_warnings(summary: Summary) -> Iterator[str]:
     if summary.facts.warnings:
         yield "## Warnings about the input"
         yield "\n".join(f"- {_escaped(one_line(warning, 1000))}" for warning in summary.facts.warnings)
+
+
+def _markdown_image_warnings(summary: Summary) -> Iterator[str]:
+    if summary.image_warnings:
+        yield "## Images to look at"
+        yield "\n".join(f"- {_escaped(text)}" for text in describe_image_warnings(summary.image_warnings))
 
 
 def _markdown_causes(summary: Summary) -> Iterator[str]:

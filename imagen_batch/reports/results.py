@@ -18,6 +18,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import ManifestRow, Options, Outcome, PromptRow, RequestTrace, SampleResult
+from imagen_batch.reports.image_warnings import with_warnings
 from imagen_batch.reports.next_steps import BEYOND_LIMIT
 from imagen_batch.storage import Storage
 from imagen_batch.text import plural
@@ -41,12 +42,13 @@ class Results:
         while batch := list(islice(recorded, FILES_PER_LOOKUP)):
             samples = current_state([row.sample for row in batch], self.storage)
             for row, sample in zip(batch, samples, strict=True):
-                yield row if sample is row.sample else replace(row, sample=sample)
+                yield row if sample is row.sample else with_warnings(replace(row, sample=sample))
 
     def recorded_rows(self) -> Iterator[ManifestRow]:
         """The same rows from the ledger alone, without a look at the files."""
         provider = self.plan.settings.provider
         self.plan.index.adopt_earlier_keys(self.history)
+        duplicates = self.history.duplicates()
         for order in self.plan.planned_rows():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
@@ -59,9 +61,12 @@ class Results:
                     sample = replace(sample, cost_is="estimate")
                 kept = self.history.kept(base, number) if result else None
                 if kept is not None:
-                    yield _as_kept(row, sample, trace, kept, provider, charged)
+                    entry = _as_kept(row, sample, trace, kept, provider, charged)
                 else:
-                    yield ManifestRow(row, sample, trace, model.id, provider, model.dialect, prompt, options, charged)
+                    entry = ManifestRow(
+                        row, sample, trace, model.id, provider, model.dialect, prompt, options, charged
+                    )
+                yield with_warnings(entry, is_duplicate=duplicates.has(base, number))
 
     def _without_result(self, row: int, base: str, number: int, keys: _Keys) -> tuple[SampleResult, RequestTrace]:
         key = keys.of(number)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from imagen_batch.ledger.costs import Cost
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.causes import FailureGroup, FailureGroups
+from imagen_batch.reports.image_warnings import in_known_order
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step, next_steps
 from imagen_batch.reports.tables.table_file import UnwrittenFile, describe_unwritten
 
@@ -77,6 +78,7 @@ class Summary:
     unpriced: int
     causes: tuple[tuple[FailureGroup, NextStep], ...]  # each with its own next step
     next_steps: tuple[NextStep, ...] = ()  # the same, with one step for all groups that have the same remedy
+    image_warnings: Mapping[str, int] = field(default_factory=dict)  # images by what was not requested about them
     in_flight: int = 0  # samples that are being made, counted among those not attempted
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
@@ -104,6 +106,7 @@ class SummaryBuilder:
         self._lost = 0
         self._left_out = 0  # samples that this run was not to make
         self._in_flight = 0
+        self._image_warnings: Counter[str] = Counter()
         self._row = 0
         self._keys: set[str] = set()  # requests of the current row
 
@@ -116,6 +119,8 @@ class SummaryBuilder:
         """Count the next row, in input order."""
         sample = entry.sample
         self._counts[sample.status] += 1
+        if sample.warnings:
+            self._image_warnings.update(sample.warnings)
         if sample.error_kind == "in_flight":
             self._in_flight += 1
         elif sample.status != "ok":
@@ -151,6 +156,7 @@ class SummaryBuilder:
             unpriced=money.unpriced,
             causes=tuple((group, next_step(group, run=run, stopped_for=stopped_for)) for group in groups),
             next_steps=next_steps(groups, run=run, stopped_for=stopped_for),
+            image_warnings=in_known_order(self._image_warnings),
             in_flight=self._in_flight,
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
         )

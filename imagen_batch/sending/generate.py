@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from imagen_batch.errors import Interrupted, StopRun, Transient, storage_failure
+from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests import single_sample
 from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, SampleResult
@@ -108,14 +109,22 @@ def _save(
     if trouble is not None:
         context.stop.fail(storage_failure(trouble))
     error, error_kind = _type_issue(picture, info)
+    sample = saved(image.number, file, info, cost=cost)
     return replace(
-        saved(image.number, file, info, cost=cost),
+        sample,
         finish_reason=picture.finish_reason,
         safety=picture.safety,
         note=picture.note,
         error=error,
         error_kind=error_kind,
+        warnings=(*_shape_warnings(request, info), *sample.warnings, *(("extra_image",) if image.has_extra else ())),
     )
+
+
+def _shape_warnings(request: ImageRequest, info: ImageInfo) -> tuple[str, ...]:
+    requested = request.options.aspect_ratio
+    is_other = has_other_ratio(info.width, info.height, requested, dialect=request.dialect)
+    return ("aspect_ratio",) if is_other else ()
 
 
 def _type_issue(picture: Picture, info: ImageInfo) -> tuple[str | None, str | None]:

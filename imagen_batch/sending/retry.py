@@ -41,6 +41,7 @@ class ValidImage:
     number: int
     picture: Picture
     info: ImageInfo
+    has_extra: bool = False  # the reply held a further image, which was not requested
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,8 @@ class RetryingRequest:
                 missing.append((number, checked))
         for picture in spare:
             self._quarantine(self._request.first, picture)
+        if spare and images:
+            images[0] = replace(images[0], has_extra=True)
         model, size = self._context.models[self._request.model], self._request.options.image_size
         usd, cost_is = model.cost(reply.usage, size=size, images=len(images) + len(damaged))
         return Answer(tuple(images), tuple(missing), tuple(damaged), usd, cost_is)

@@ -22,6 +22,7 @@ def saved(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, 
         c2pa=info.c2pa,
         cost_usd=cost[0],
         cost_is=cost[1],
+        warnings=("flat_color",) if info.flat_color else (),
     )
 
 

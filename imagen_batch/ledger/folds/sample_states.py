@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from imagen_batch.ledger.records import BackRecord, KeptRecord, SentRecord
@@ -65,6 +66,12 @@ class SampleStates:
         """Where the `done` record of a sample is; None when there is no result."""
         result = self._results.get(slot)
         return None if result is None else result >> _STATUS_BITS
+
+    def images_recorded_in(self, records: Container[int]) -> Iterator[tuple[bytes, int]]:
+        """Yield slot and position of each sample whose image one of these records has."""
+        for slot, result in self._results.items():
+            if result & _STATUS == _OK and result >> _STATUS_BITS in records:
+                yield slot, result >> _STATUS_BITS
 
     def kept(self, slot: bytes) -> tuple[int, int] | None:
         """Where the `kept` record of a sample is, and which of its moves counts; None where no row was edited."""
@@ -139,3 +146,8 @@ class SampleStates:
 def slot_of(base: str, number: int) -> bytes:
     """Identifies a sample in 16 bytes."""
     return bytes.fromhex(base[:24]) + number.to_bytes(4, "big")
+
+
+def number_of(slot: bytes) -> int:
+    """Return the sample number of a slot."""
+    return int.from_bytes(slot[-4:], "big")

@@ -69,6 +69,10 @@ def _codes(sample: SampleResult) -> str | None:
     return ", ".join(sample.filter_codes) or None
 
 
+def _warnings(sample: SampleResult) -> str | None:
+    return ";".join(sample.warnings) or None
+
+
 # Columns that may contain text from the service. The user's own text stays exactly as it is.
 _SERVICE_TEXT = frozenset(
     {
@@ -82,8 +86,8 @@ _SERVICE_TEXT = frozenset(
     }
 )
 
-# Other programs rely on these names: add new ones at the end, and never rename one.
-_OWN = (
+# Other programs rely on these names: never rename one, and add new ones at the end of _LATER.
+_FIRST = (
     column("row", INT, "row.row"),
     column("line", INT, "row.line"),
     column("id", TEXT, "row.id"),
@@ -122,3 +126,10 @@ _OWN = (
     column("sent_at", TIMESTAMP, "trace.sent_at"),
     column("finished_at", TIMESTAMP, "trace.finished_at"),
 )
+
+_LATER = (Column("warnings", TEXT, "sample", _warnings),)
+
+_OWN = _FIRST + _LATER
+
+LATER_COLUMNS = frozenset(column.name for column in _LATER)
+"""Columns that the first version did not write: a table of an earlier run may be without them."""
