@@ -3,8 +3,9 @@
     python -m benchmarks.support.replay_server [REPLIES=3000]
 
 The service runs in its own process, so that benchmarks measure the client: both dialects, the same image for each
-prompt, after `latency` seconds. Run as a command, it answers a client that only receives; at least 500 images of
-1.4 MB a second are required, so that the service is not the bottleneck.
+prompt, after `latency` seconds. `signature_bytes` adds a thought signature, which real replies have beside the image.
+Run as a command, it answers a client that only receives; at least 500 images of 1.4 MB a second are required, so that
+the service is not the bottleneck.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ class Replay:
 
 
 @contextmanager
-def replay(*, tiny: bool = False, latency: float = 0.0) -> Iterator[Replay]:
+def replay(*, tiny: bool = False, latency: float = 0.0, signature_bytes: int = 0) -> Iterator[Replay]:
     """Run a service on loopback until the block or this process ends."""
-    command = [sys.executable, __file__, "serve", "tiny" if tiny else "large", str(latency)]
+    command = [sys.executable, __file__, "serve", "tiny" if tiny else "large", str(latency), str(signature_bytes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin
         assert child.stdout
@@ -67,10 +68,11 @@ def replay(*, tiny: bool = False, latency: float = 0.0) -> Iterator[Replay]:
 class Service:
     """A server with one thread for each connection."""
 
-    def __init__(self, *, tiny: bool, latency: float) -> None:
+    def __init__(self, *, tiny: bool, latency: float, signature_bytes: int = 0) -> None:
         self._latency = latency
         data = _base64(picture(_SIDE_TINY if tiny else _SIDE_LARGE))
-        self._replies = {b"predict": _message(_predicted(data)), b"generateContent": _message(_generated(data))}
+        generated = _generated(data, _signature(signature_bytes))
+        self._replies = {b"predict": _message(_predicted(data)), b"generateContent": _message(generated)}
         self._lock = threading.Lock()
         self._count, self._first, self._last = 0, 0.0, 0.0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
@@ -135,8 +137,16 @@ def _predicted(data: str) -> object:
     return {"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": data}]}
 
 
-def _generated(data: str) -> object:
-    part = {"inlineData": {"mimeType": "image/png", "data": data}}
+def _signature(size: int) -> str:
+    import random  # noqa: PLC0415 - only the service draws
+
+    return _base64(random.Random(size).randbytes(size * 3 // 4))
+
+
+def _generated(data: str, signature: str) -> object:
+    part: dict[str, object] = {"inlineData": {"mimeType": "image/png", "data": data}}
+    if signature:
+        part["thoughtSignature"] = signature
     return {
         "candidates": [{"content": {"parts": [part], "role": "model"}, "finishReason": "STOP", "index": 0}],
         "usageMetadata": {
@@ -157,9 +167,9 @@ def _message(value: object) -> bytes:
     return head.encode() + body
 
 
-def serve(size: str, latency: float) -> None:
+def serve(size: str, latency: float, signature_bytes: int) -> None:
     """Print the port and answer until standard input closes."""
-    service = Service(tiny=size == "tiny", latency=latency)
+    service = Service(tiny=size == "tiny", latency=latency, signature_bytes=signature_bytes)
     threading.Thread(target=service.serve, daemon=True).start()
     print(service.port, flush=True)
     sys.stdin.read()
@@ -206,6 +216,6 @@ def _whole(connection: socket.socket, buffer: bytearray) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2], float(sys.argv[3]))
+        serve(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
     else:
         main()

@@ -1,7 +1,8 @@
-"""Parses replies of several megabytes without copying the base64 text of their images.
+"""Parses replies of several megabytes without copying the long base64 texts in them.
 
-A JSON parser checks and copies every text. So the base64 of an image is cut out first: the parser sees a mark in its
-place, and the image is decoded from the original bytes. In any doubt the text is left to the parser.
+A JSON parser checks and copies every text. So long base64 is cut out first, in one scan of the body. The parser sees
+a mark in place of an image, which is decoded from the original bytes. A thought signature, which nothing here needs
+and which may be twice as long as the image, becomes an empty text. In any doubt the text is left to the parser.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -21,22 +22,30 @@ _MAX_VALUES = 1_000_000
 _NAME_BYTES = 48  # a name, a colon, blanks
 
 # What precedes the base64 text. No JSON text contains this, because quotes inside one are escaped.
-_NAME = re.compile(rb'(?<!\\)"(?:data|bytesBase64Encoded)"\s*:\s*"\Z')
+_NAME = re.compile(rb'(?<!\\)"(?:(?P<image>data|bytesBase64Encoded)|thoughtSignature|thought_signature)"\s*:\s*"\Z')
 _MARK = secrets.token_hex(16)
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """Where a long text begins and ends, without its quotes."""
+
+    start: int
+    end: int
+    is_image: bool
+
+
 def loads(body: bytes) -> Any:
-    """Parse JSON; the long text of an image becomes an unchecked view of `body`.
+    """Parse JSON; the long text of an image becomes an unchecked view of `body`, a long signature an empty text.
 
     Raises orjson.JSONDecodeError.
     """
-    view = memoryview(body)
-    texts = {f"{_MARK}{start}": view[start:end] for start, end in _long_texts(body)}
-    if not texts:
+    spans = list(_long_texts(body))
+    if not spans:
         return _parse(body)
-    marks = [mark.encode() for mark in texts] + [b""]
-    value = _parse(b"".join(chain.from_iterable(zip(without_images(body), marks, strict=True))))
-    _restore(value, texts)
+    value = _parse(_without(body, spans))
+    view = memoryview(body)
+    _restore(value, {_mark(span): view[span.start : span.end] for span in spans if span.is_image})
     return value
 
 
@@ -54,25 +63,31 @@ def _parse(text: bytes) -> Any:
     return orjson.loads(text)
 
 
-def without_images(body: bytes) -> list[bytes]:
-    """Return `body` without the long texts of images: one part more than there are such texts."""
-    cuts = [0, *chain.from_iterable(_long_texts(body)), len(body)]
-    return [body[start:end] for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
+def _without(body: bytes, spans: list[_Span]) -> bytes:
+    """Return `body` with a mark in place of each image and nothing in place of other long texts."""
+    pieces, end = [], 0
+    for span in spans:
+        pieces += [body[end : span.start], _mark(span).encode() if span.is_image else b""]
+        end = span.end
+    return b"".join([*pieces, body[end:]])
 
 
-def _long_texts(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each long text of an image."""
+def _mark(span: _Span) -> str:
+    return f"{_MARK}{span.start}"
+
+
+def _long_texts(body: bytes) -> Iterator[_Span]:
+    """Find each long text of an image or a signature."""
     quote = body.find(b'"')
     for _ in range(_MAX_QUOTES):
         start, quote = quote + 1, body.find(b'"', quote + 1)
         if quote < 0:
             return
-        if quote - start >= _LONG_BYTES and _is_image(body, start) and body.find(b"\\", start, quote) < 0:
-            yield start, quote
-
-
-def _is_image(body: bytes, start: int) -> bool:
-    return _NAME.search(body, max(0, start - _NAME_BYTES), start) is not None
+        if quote - start < _LONG_BYTES:
+            continue
+        name = _NAME.search(body, max(0, start - _NAME_BYTES), start)
+        if name is not None and body.find(b"\\", start, quote) < 0:
+            yield _Span(start, quote, is_image=name["image"] is not None)
 
 
 def _restore(value: object, texts: Mapping[str, memoryview]) -> None:

@@ -26,7 +26,7 @@ def image_bytes(text: object) -> bytes | None:
         return _byte_values(text)
     try:
         return pybase64.b64decode(text, validate=True) or None
-    except (binascii.Error, UnicodeEncodeError):
+    except ValueError:  # also where the text is not ASCII
         return _decode_leniently(text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.providers.wire import base64_text
-from imagen_batch.providers.wire.base64_text import loads, without_images
+from imagen_batch.providers.wire.base64_text import loads
 
 PICTURE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
 names = st.sampled_from(["data", "bytesBase64Encoded", "text", 'a"data', "data\\", ""]) | st.text(max_size=4)
@@ -108,9 +108,18 @@ def test_a_deep_reply_is_read_without_recursion():
     assert bytes(value["data"]) == PICTURE.encode()
 
 
-def test_what_stands_around_pictures_is_all_but_their_text():
-    """One part more than there are images."""
-    body = orjson.dumps([{"data": PICTURE}, {"text": "words"}, {"data": PICTURE}])
-    parts = without_images(body)
-    assert len(parts) == 3
-    assert PICTURE.encode().join(parts) == body
+def test_a_long_signature_becomes_an_empty_text():
+    """Nothing of it is copied or kept, in either spelling; a short one is read as any text."""
+    for name in ("thoughtSignature", "thought_signature"):
+        body = orjson.dumps({"parts": [{name: PICTURE}, {"data": PICTURE, name: "c2hvcnQ="}]})
+        [skipped, kept] = loads(body)["parts"]
+        assert skipped == {name: ""}
+        assert (kept["data"].obj, kept[name]) == (body, "c2hvcnQ=")
+
+
+def test_a_body_is_searched_once():
+    """However many long texts it has."""
+    body = orjson.dumps([{"data": PICTURE}, {"thoughtSignature": PICTURE}, {"data": PICTURE}])
+    with patch.object(base64_text, "_long_texts", wraps=base64_text._long_texts) as search:
+        loads(body)
+    assert search.call_count == 1

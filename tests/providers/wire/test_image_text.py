@@ -60,7 +60,7 @@ def test_bytes_as_numbers_and_texts_in_a_list_are_read(data: bytes) -> None:
 @pytest.mark.parametrize(
     "damaged",
     [
-        *("", " ", "=", "a", "YWJj*", "YWJjZ", "é", "data:image/png;base64,"),
+        *("", " ", "=", "a", "YWJj*", "YWJjZ", "é", "YWJj\ufffd", "data:image/png;base64,"),
         *([], [1, 256], [True], ["a", 1], {}, 5, None, {"data": [1]}),
     ],
 )
