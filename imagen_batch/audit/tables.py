@@ -30,7 +30,7 @@ from imagen_batch.reports.render import to_json
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
 from imagen_batch.reports.tables.dataset import CARD
-from imagen_batch.reports.tables.failures import ADDED, MARK
+from imagen_batch.reports.tables.failures import ADDED, ADVICE, MARK
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import LEDGER, Folder, Storage
 from imagen_batch.storage.regular_files import irregularity
@@ -41,7 +41,6 @@ _COMPARED: Final = (*MANIFESTS, "metadata.parquet")
 TABLES: Final = (*_COMPARED, "failures.csv", "summary.json", "summary.md", CARD)
 
 _COUNTED: Final = ("attempts", "refused_429", "cost_usd", "cost_low_usd", "cost_high_usd")
-_STATUS: Final = -len(ADDED)  # index of the first added column of failures.csv
 _NOT_SENT: Final = frozenset({"not_attempted", "skipped_budget"})
 _CENT: Final = 0.01
 
@@ -145,13 +144,15 @@ def _check_failures(stored: Path, expected: Path, files: Sequence[str | None]) -
     `files` are those of samples that have a finding already: their lines may be present or missing.
     """
     try:
-        header, theirs = _read_lines(stored)
+        expected_header = _read_header(expected)
+        status = len(expected_header) - len(ADDED)
+        shared = _shared_columns(_read_header(stored), expected_header)
+        if shared is None:
+            yield Finding("stale", "its columns are not those that a run writes", stored.name)
+            return
+        theirs, ours = (_read_lines(path, columns=len(shared), status=status) for path in (stored, expected))
     except (csv.Error, UnicodeDecodeError) as error:
         yield Finding("stale", f"can't be read: {error}", stored.name)
-        return
-    expected_header, ours = _read_lines(expected, with_mark=header[-1:] == [MARK])
-    if header != expected_header:
-        yield Finding("stale", "its columns are not those that a run writes", stored.name)
         return
     damaged = [file for file in files if file]
     extra = sum(
@@ -164,16 +165,28 @@ def _check_failures(stored: Path, expected: Path, files: Sequence[str | None]) -
         yield Finding("stale", f"{' and '.join(texts)} (a repair keeps your edits in set-aside)", stored.name)
 
 
-def _read_lines(path: Path, *, with_mark: bool = True) -> tuple[list[str], _Lines]:
-    """Return header and lines. Without `with_mark`, drop the last column, which earlier versions did not write."""
+def _shared_columns(stored: list[str], expected: list[str]) -> list[str] | None:
+    """The columns of a failures.csv to compare: without the advice, and without the mark where there is none.
+
+    Earlier versions wrote neither. None where the file has other columns.
+    """
+    shared = [name for name in stored if name != ADVICE]
+    wanted = [name for name in expected if name != ADVICE and (name != MARK or MARK in shared)]
+    return shared if shared == wanted and stored[: len(shared)] == shared else None
+
+
+def _read_header(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8-sig") as text:
+        return next(csv.reader(text, strict=True), [])
+
+
+def _read_lines(path: Path, *, columns: int, status: int) -> _Lines:
+    """Return the lines below the header, cut to the first `columns`; `status` is the index of that column."""
     csv.field_size_limit(sys.maxsize)
     with path.open(newline="", encoding="utf-8-sig") as text:
         lines = csv.reader(text, strict=True)
-        header = next(lines, [])
-        has_mark = header[-1:] == [MARK]
-        status = _STATUS + (not has_mark)
-        last = -1 if has_mark and not with_mark else None
-        return header[:last], Counter(tuple(_normalize_unsent(line, status)[:last]) for line in lines)
+        next(lines, [])
+        return Counter(tuple(_normalize_unsent(line, status)[:columns]) for line in lines)
 
 
 def _normalize_unsent(line: list[str], status: int) -> list[str]:
@@ -181,7 +194,7 @@ def _normalize_unsent(line: list[str], status: int) -> list[str]:
 
     These are "skipped_budget" in place of "not_attempted", and the reason why the run left the row out.
     """
-    if len(line) >= -status and line[status] in _NOT_SENT:
+    if len(line) > status + 1 and line[status] in _NOT_SENT:
         line[status] = "not_attempted"
         if line[status + 1].startswith("not sent: "):
             line[status + 1] = ""

@@ -15,6 +15,7 @@ from imagen_batch.prompts.column_names import fold
 _WHOLE = re.compile(r"0*([0-9]{1,10})(?:\.0*)?")  # "3.0": as pandas writes it in a column with empty cells
 _RATIO = re.compile(r"([0-9]{1,2})\s*[:xX×/-]\s*([0-9]{1,2})")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(:[0-9]{2}(?:[.,]0+)?)?\s*([ap]\.?m\.?)?", re.IGNORECASE)
+_ERROR_VALUE = re.compile(r"#[A-ZÀ-Ý]{1,12}(?:[!?]|/[A-ZÀ-Ý]{1,3}|/0!)|Err:[0-9]{3}")  # "#NAME?", "#N/A", "#DIV/0!"
 _SIZES: dict[str, str] = {**{size: size for size in IMAGE_SIZES}, "0.5K": "512"}
 
 
@@ -55,6 +56,11 @@ def person_generation(text: str) -> str:
     if choice not in PERSON_GENERATIONS:
         raise ValueError(f"person generation is one of {', '.join(PERSON_GENERATIONS)}")
     return choice
+
+
+def is_spreadsheet_error(text: str) -> bool:
+    """Return whether a cell holds what Excel or LibreOffice saves for a formula that fails: #NAME?, #WERT!, Err:508."""
+    return _ERROR_VALUE.fullmatch(text) is not None
 
 
 def _whole(text: str, low: int, high: int) -> int:

@@ -22,8 +22,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # The columns that our own failures.csv adds behind the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
-# The last column of a failures.csv, which identifies the row of the run's input; see reports/failures.py.
+# The column of a failures.csv that identifies the row of the run's input; see reports/tables/failures.py.
 MARK_COLUMN = "imagen_batch_row"
+# The last column of a failures.csv, which is for people.
+ADVICE_COLUMN = "imagen_batch_advice"
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _GAP = re.compile(r"[-\s_]+")

@@ -9,7 +9,15 @@ from typing import TypeVar
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.cells import image_size
-from imagen_batch.prompts.column_names import ALIASES, FAILURE_COLUMNS, MARK_COLUMN, compose, fold, looks_secret
+from imagen_batch.prompts.column_names import (
+    ADVICE_COLUMN,
+    ALIASES,
+    FAILURE_COLUMNS,
+    MARK_COLUMN,
+    compose,
+    fold,
+    looks_secret,
+)
 from imagen_batch.prompts.suspicious_columns import column_warning
 from imagen_batch.records import Problem
 from imagen_batch.text import did_you_mean
@@ -108,9 +116,12 @@ def _ours(names: Sequence[str]) -> set[int]:
     """
     folded = [fold(name) for name in names]
     if MARK_COLUMN in folded:
-        return {position for position, name in enumerate(folded) if name in (*FAILURE_COLUMNS, MARK_COLUMN)}
-    first = max(0, len(names) - len(FAILURE_COLUMNS))
-    return set(range(first, len(names))) if tuple(folded[first:]) == FAILURE_COLUMNS else set()
+        added = (*FAILURE_COLUMNS, MARK_COLUMN, ADVICE_COLUMN)
+        return {position for position, name in enumerate(folded) if name in added}
+    advice = {position for position, name in enumerate(folded) if name == ADVICE_COLUMN}
+    last = [position for position in range(len(names)) if position not in advice][-len(FAILURE_COLUMNS) :]
+    complete = tuple(folded[position] for position in last) == FAILURE_COLUMNS
+    return {*advice, *last} if complete else advice
 
 
 def _empty(nameless: Sequence[int], read: ReadColumns) -> set[int]:

@@ -69,6 +69,8 @@ class RowReader:
         prompt = texts[self.prompt].strip()
         if not prompt:
             problems.append(Problem(record.line, self.columns.names[self.prompt], "", "empty prompt"))
+        elif self.columns.failures and cells.is_spreadsheet_error(prompt):
+            problems.append(Problem(record.line, self.columns.names[self.prompt], prompt, _NOT_CALCULATED))
         values = _values(self.of_row, texts, line=record.line, problems=problems)
         options = _values(self.of_options, texts, line=record.line, problems=problems)
         if problems:
@@ -123,3 +125,9 @@ def _values(
             except ValueError as exc:
                 problems.append(Problem(line, cell.column, text[:_SHOWN], str(exc)))
     return values
+
+
+_NOT_CALCULATED = (
+    "a spreadsheet took the prompt for a formula and saved its error; "
+    "put the text back, in a column that is formatted as text"
+)

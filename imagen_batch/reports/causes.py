@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imagen_batch.records import ManifestRow, Outcome
+from imagen_batch.reports.refusals import Advice, explain, refusal_of
 from imagen_batch.text import one_line
 
 _MAX_GROUPS = 200
@@ -47,6 +48,7 @@ class FailureGroup:
     last_row: int = 0
     ids: dict[int, str] = field(default_factory=dict)  # the user's ids of the listed rows that have one
     example: str = ""  # a prompt
+    advice: Advice | None = None  # of refused samples
 
     def add(self, entry: ManifestRow) -> None:
         """Count a sample. Samples are added in input order."""
@@ -134,6 +136,7 @@ def _new_group(entry: ManifestRow) -> FailureGroup:
         filter_category=sample.filter_category,
         filter_codes=sample.filter_codes,
         example=entry.prompt[:_MAX_MESSAGE],
+        advice=explain(refusal_of(entry), entry.prompt) if sample.status == "filtered" else None,
     )
 
 

@@ -17,8 +17,6 @@ from imagen_batch.reports.causes import FailureGroup, merge_rows
 from imagen_batch.storage import is_url
 from imagen_batch.text import plural
 
-_PEOPLE = "39322892"  # the only support code that a setting can cure (api: 3.4)
-
 RetryChoice = Literal["", "failed", "filtered", "unknown", "missing"]
 """The `--retry` choice of a command; empty for one that sends only what is pending."""
 
@@ -147,7 +145,7 @@ def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:
 
 def _edit(group: FailureGroup, run: Continuation) -> _Advice | None:
     """The advice for a row that has to be changed; None where sending the same again may help."""
-    if _PEOPLE in group.filter_codes:
+    if group.advice is not None and group.advice.setting == "person_generation":
         text = _ALLOW_PEOPLE
     elif group.error_kind == "bad_request":
         text = "Fix the problem shown above in {rows} of {file}, then run:"

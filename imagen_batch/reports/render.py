@@ -13,6 +13,7 @@ from imagen_batch.records import OUTCOMES
 from imagen_batch.reports.causes import FailureGroup, format_rows
 from imagen_batch.reports.image_warnings import describe_image_warnings
 from imagen_batch.reports.next_steps import NextStep
+from imagen_batch.reports.refusals import Advice
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.table_file import describe_unwritten
 from imagen_batch.text import json_text, one_line, plural, printable
@@ -130,6 +131,7 @@ def _markdown_cause(group: FailureGroup) -> str:
         f"- **{group.count:,} {group.status.replace('_', ' ')}**: {', '.join(facts)}",
         f"  Message: {_escaped(one_line(group.message, 300))}",
         f"  Example: {_escaped(one_line(group.example, 120))}",
+        *([f"  {_escaped(one_line(group.advice.text, 400))}"] if group.advice is not None else []),
     )
     return "  \n".join(lines)  # two spaces at the end of a line break it
 
@@ -185,7 +187,12 @@ def _cause(group: FailureGroup, step: NextStep) -> dict[str, Any]:
         "filter_category": group.filter_category,
         "cost_usd": round(group.cost_usd, 6),
         "example": group.example,
+        "advice": None if group.advice is None else _advice(group.advice),
     }
+
+
+def _advice(advice: Advice) -> dict[str, Any]:
+    return {"words": advice.words, "setting": advice.setting, "hint": advice.hint, "text": advice.text}
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -234,6 +241,8 @@ def _cause_lines(group: FailureGroup, paint: _Paint) -> Iterator[str]:
     yield "  ".join((f"{group.count:>7,}", status, *map(printable, _facts(group))))
     yield f"{_INDENT}{one_line(group.message, 160)}"
     yield f"{_INDENT}e.g. {one_line(group.example, 90)}"
+    if group.advice is not None:
+        yield f"{_INDENT}{one_line(group.advice.text, 300)}"
 
 
 def _facts(group: FailureGroup) -> Iterator[str]:

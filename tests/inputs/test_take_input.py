@@ -111,7 +111,32 @@ def dropped(rows):
     return {}, [{name: cell for name, cell in row.items() if name not in gone} for row in rows]
 
 
-SPREADSHEETS = [semicolons, cp1252, byte_order_mark, unix_lines, tabs_in_utf16, reordered, dropped]
+def mac_lines(rows):
+    return {"end": "\r"}, rows
+
+
+def without_advice(rows):
+    return {}, [{name: cell for name, cell in row.items() if name != "imagen_batch_advice"} for row in rows]
+
+
+def without_mark(rows):
+    return {}, [{name: cell for name, cell in row.items() if name != "imagen_batch_row"} for row in rows]
+
+
+def padded_columns(rows):
+    """What Excel writes when somebody has touched a cell to the right."""
+    return {"delimiter": ";"}, [{**row, "": "", " ": ""} for row in rows]
+
+
+def decimals(rows):
+    """Numbers of our own columns as LibreOffice shows them."""
+    return {}, [{**row, "http_status": f"{row['http_status']},00", "attempts": "1.0"} for row in rows]
+
+
+SPREADSHEETS = [
+    *(semicolons, cp1252, byte_order_mark, unix_lines, tabs_in_utf16, reordered, dropped),
+    *(mac_lines, without_advice, padded_columns, decimals),
+]
 
 
 @pytest.mark.parametrize("saved", SPREADSHEETS)
@@ -143,6 +168,33 @@ def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, run_in
         assert row["note"] == f"für {['a mole', 'a crôwd', 'a rat'][row['row'] - 1]}"
     assert read_failures(tmp_path / "out") == []
     assert audit(tmp_path / "out").clean
+
+
+def test_a_file_with_the_advice_and_without_the_mark_is_still_ours(shell, tmp_path, sim, run_into_out):
+    """The advice is no column of the user's, and the row is found by its content."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
+    assert run_into_out(book).code == 3
+    _, lines = without_mark(read_failures(tmp_path / "out"))
+    write_failures(tmp_path / "out" / "failures.csv", lines)
+    assert shell.type("run", tmp_path / "out" / "failures.csv").code == 3
+    assert len(sim.requests) == 3, "the refused row alone is sent again"
+    assert "imagen_batch_advice" not in manifest(tmp_path / "out")[0]
+    assert read_failures(tmp_path / "out")[0]["imagen_batch_advice"].startswith("Refused for harmful content.")
+
+
+@pytest.mark.parametrize("error", ["#NAME?", "#WERT!", "#REF!", "#VALUE!", "Err:508"])
+def test_a_prompt_that_a_spreadsheet_turned_into_an_error_is_not_sent(shell, tmp_path, sim, run_into_out, error):
+    """A prompt that begins with = is a formula there; paying for an image of #NAME? helps nobody."""
+    book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "=a rat [[sim:blocked_prompt]]"}])
+    assert run_into_out(book).code == 3
+    lines = [{**line, "prompt": error} for line in read_failures(tmp_path / "out")]
+    write_failures(tmp_path / "out" / "failures.csv", lines)
+    result = shell.type("run", tmp_path / "out" / "failures.csv")
+    assert result.code == 5
+    assert "spreadsheet" in result.err
+    assert "line 2" in result.err
+    assert len(sim.requests) == 2
+    assert len(manifest(tmp_path / "out")) == 2
 
 
 def test_a_patch_sends_only_the_rows_it_names(shell, tmp_path, sim, run_into_out):

@@ -27,8 +27,18 @@ def test_original_cells_stand_before_what_became_of_the_row() -> None:
     cells = {"Aspect": "16x9", "Image Prompt": " a fox ", "Nr": "007"}
     failed = entry(cells=cells, status="failed", error="busy", trace={"http_status": 503, "attempts": 5})
     assert lines_of([failed], headers=list(cells)) == [
-        ["Aspect", "Image Prompt", "Nr", "status", "reason", "http_status", "attempts", "imagen_batch_row"],
-        ["16x9", " a fox ", "007", "failed", "busy", "503", "5", make_mark(failed.row)],
+        [
+            "Aspect",
+            "Image Prompt",
+            "Nr",
+            "status",
+            "reason",
+            "http_status",
+            "attempts",
+            "imagen_batch_row",
+            "imagen_batch_advice",
+        ],
+        ["16x9", " a fox ", "007", "failed", "busy", "503", "5", make_mark(failed.row), ""],
     ]
 
 
@@ -46,7 +56,15 @@ def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
 def test_a_header_alone_when_nothing_failed() -> None:
     """An outdated list is never left."""
     (header,) = lines_of([entry()], headers=["prompt"])
-    assert header == ["prompt", "status", "reason", "http_status", "attempts", "imagen_batch_row"]
+    assert header == [
+        "prompt",
+        "status",
+        "reason",
+        "http_status",
+        "attempts",
+        "imagen_batch_row",
+        "imagen_batch_advice",
+    ]
 
 
 def test_the_most_telling_sample_speaks_for_its_row() -> None:
@@ -74,8 +92,9 @@ def test_a_column_that_is_called_like_ours_steps_aside() -> None:
         "http_status",
         "attempts",
         "imagen_batch_row",
+        "imagen_batch_advice",
     ]
-    assert line[:-1] == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
+    assert line[:-2] == ["a fox", "failed", "503", "x", "filtered", "no", "200", "1"]
 
 
 def test_a_text_file_s_only_column_is_the_prompt() -> None:

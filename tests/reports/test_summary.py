@@ -200,6 +200,11 @@ def test_an_unknown_price_is_not_free() -> None:
     assert cost(some).startswith("cost about $0.50, and more:")
 
 
+def _on_vertex(row: ManifestRow) -> ManifestRow:
+    """The Gemini API takes no person_generation, Vertex AI does."""
+    return replace(row, provider="vertex")
+
+
 NO_REPLY = "No reply arrived for 1 image, which may have been charged. To send them again, .*:"
 REWORD = r"Reword row 1 in prompts\.csv and run again; only changed rows are sent\."
 PEOPLE = r".*put allow_adult into a person_generation column of row 1 .*\."
@@ -214,7 +219,7 @@ OTHERS = r"To make the other 2 \(up to \$0\.07\), use --max-cost 0\.13:"
         (entry(status="not_attempted"), "To continue:", RUN),
         (entry(status="unknown"), NO_REPLY, RUN),
         (entry(status="filtered", error_kind="filtered_input"), REWORD, EDITED),
-        (entry(status="filtered", filter_codes=("39322892",)), PEOPLE, EDITED),
+        (_on_vertex(entry(status="filtered", filter_codes=("39322892",))), PEOPLE, EDITED),
         (entry(status="failed", error_kind="bad_request"), FIX, EDITED),
         (entry(status="skipped_budget"), OTHERS, f"{RUN} --max-cost 0.13"),
     ],

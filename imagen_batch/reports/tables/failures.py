@@ -1,6 +1,6 @@
 """Writes failures.csv: the prompt rows with missing images, as a file that can be edited and run again.
 
-It has one line for each such row: the original cells under the original headers, then the reason.
+It has one line for each such row: the original cells under the original headers, then the reason and what can be done.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 
 from imagen_batch.records import ManifestRow, Outcome, PromptRow
+from imagen_batch.reports.refusals import explain, refusal_of
 from imagen_batch.text import no_formula
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ _MARK = re.compile(r"row-([0-9]{1,18})-([0-9a-f]{16})")
 MARK = "imagen_batch_row"
 """The column that identifies the row of the run's input, whatever a spreadsheet did to the other columns."""
 
-ADDED = ("status", "reason", "http_status", "attempts", MARK)
+ADVICE = "imagen_batch_advice"
+"""The column that says what can be done about a refused row."""
+
+ADDED = ("status", "reason", "http_status", "attempts", MARK, ADVICE)
 
 # Where the samples of a row failed for different reasons, the first of these is reported.
 _BY_IMPORTANCE: tuple[Outcome, ...] = ("failed", "filtered", "unknown", "skipped_budget", "not_attempted")
@@ -82,6 +86,7 @@ class Failures:
         return [
             *(cells.get(header, "") for header in self._headers),
             *(sample.status, reason, trace.http_status, trace.attempts, make_mark(entry.row)),
+            explain(refusal_of(entry), entry.prompt).text if sample.status == "filtered" else "",
         ]
 
 
