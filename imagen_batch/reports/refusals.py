@@ -1,7 +1,7 @@
 """Explains a refused sample: the category in words, the setting that would change it, and the words to look at.
 
-Facts about categories and settings: docs/service-api.md, sections 3.4, 8.1 and 8.4. The words to look at are a guess from
-short English lists, made only for categories that have such words; a filter does not say what it saw.
+Facts about categories and settings: docs/service-api.md, sections 3.4, 8.1 and 8.4. The words to look at are a guess
+from short English lists, made only for categories that have such words; a filter does not say what it saw.
 """
 
 from __future__ import annotations
