@@ -59,7 +59,7 @@ def person_generation(text: str) -> str:
 
 
 def is_spreadsheet_error(text: str) -> bool:
-    """Return whether a cell holds what Excel or LibreOffice saves for a formula that fails: #NAME?, #WERT!, Err:508."""
+    """Return whether a cell holds what Excel or LibreOffice saves for a failed formula: #NAME?, #WERT!, Err:508."""
     return _ERROR_VALUE.fullmatch(text) is not None
 
 
