@@ -149,6 +149,7 @@ class Settings(BaseModel):
         None, description="what a prompt file other than the folder's does to its rows"
     )
 
+    group_by: str | None = Field(None, description="a column; the summary divides images and cost among its values")
     name_template: str | None = None
     prompt_column: str | None = None
     encoding: str | None = None

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import orjson
 
 from imagen_batch.audit.findings import KINDS, Audit, Finding
+from imagen_batch.audit.provenance.report import Provenance, provenance_facts
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.text import json_text, plural, printable
 
@@ -32,8 +33,8 @@ def audit_text(audit: Audit) -> str:
     return "\n".join([*lines, *_next_steps(audit)])
 
 
-def audit_json(audit: Audit) -> str:
-    """Format all findings for programs."""
+def audit_json(audit: Audit, *, provenance: Provenance | None = None) -> str:
+    """Format all findings for programs, and what provenance data says where it was verified."""
     counts = audit.counts
     return json_text(
         {
@@ -43,6 +44,7 @@ def audit_json(audit: Audit) -> str:
             "checked": audit.checked,
             "counts": {kind: counts[kind] for kind in KINDS},
             "findings": [asdict(finding) for finding in audit.findings],
+            **({} if provenance is None else {"provenance": provenance_facts(provenance)}),
         },
         option=orjson.OPT_INDENT_2,
     )

@@ -75,6 +75,8 @@ def add_sending_options(parser: argparse.ArgumentParser, *, with_output: bool = 
     _add_rate_options(parser)
     _add_execution_options(parser)
     _add_budget_options(parser)
+    add = setting_adder(parser.add_argument_group("Summary"))
+    add("--group-by", metavar="COLUMN", help="also count images and cost for each value of a column")
 
 
 def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool) -> None:

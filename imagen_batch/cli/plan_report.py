@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,11 +16,13 @@ from imagen_batch.inputs.take_input import count_changes, take_input
 from imagen_batch.planning.pending import PendingTotals, count_pending, describe_held, first_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
+from imagen_batch.providers.pixels import expected_pixels
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
 from imagen_batch.text import json_text, plural, printable, span
 
 _NAMES = 3
+_SHAPES = 6
 _MOST_COLUMNS_LISTED = 12
 
 
@@ -62,6 +65,7 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
         ("requests", _describe_requests(plan, pending)),
         ("models", models),
+        ("pixels", _describe_pixels(plan)),
         ("price", _describe_price(plan, pending)),
         ("time", _describe_time(plan, pending)),
         ("disk", f"up to about {_format_size(plan.disk_bytes * pending.samples / max(1, plan.samples))}"),
@@ -105,7 +109,29 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
             "own": list(plan.file.user_columns),
             "misspelt": _misspelt_columns(plan),
         },
+        "pixels": [asdict(shape) for shape in planned_shapes(plan)],
     }
+
+
+@dataclass(frozen=True)
+class PlannedShape:
+    """Images of the same model, ratio and size. The pixels are None where they are not known beforehand."""
+
+    model: str
+    aspect_ratio: str | None
+    image_size: str | None
+    width: int | None
+    height: int | None
+    images: int
+
+
+def planned_shapes(plan: RunPlan) -> list[PlannedShape]:
+    """The shapes of the selected images, the most frequent first."""
+    models, shapes = plan.models(), []
+    for (name, ratio, size), images in plan.totals.images_by_shape.most_common():
+        width, height = expected_pixels(models[name], ratio, size) or (None, None)
+        shapes.append(PlannedShape(name, ratio, size, width, height, images))
+    return shapes
 
 
 def next_names(plan: RunPlan, pending: PendingTotals) -> list[str]:
@@ -167,6 +193,18 @@ def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:
     if not pending.made:
         return shown
     return f"{shown} (the {pending.made:,} that {'was' if pending.made == 1 else 'were'} made keep their names)"
+
+
+def _describe_pixels(plan: RunPlan) -> str:
+    """The sizes in pixels, with the number of images and the ratio of each."""
+    counts: Counter[str] = Counter()
+    for shape in planned_shapes(plan):
+        size = f"{shape.image_size or 'default size'}, {shape.aspect_ratio or 'shape chosen by the service'}"
+        pixels = f"{shape.width} x {shape.height} ({shape.aspect_ratio})" if shape.width else size
+        counts[pixels] += shape.images
+    listed = [f"{pixels}: {plural(images, 'image')}" for pixels, images in counts.most_common(_SHAPES)]
+    more = len(counts) - len(listed)
+    return "; ".join(listed) + (f"; and {plural(more, 'more shape')}" if more > 0 else "")
 
 
 def _describe_price(plan: RunPlan, pending: PendingTotals) -> str:

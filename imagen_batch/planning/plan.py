@@ -21,6 +21,7 @@ from imagen_batch.planning.refusals import refuse_retired_models, refuse_unprice
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile, open_prompts
+from imagen_batch.prompts.find_column import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.providers.catalogue import Catalogue, Model, load_catalogue
 from imagen_batch.records import Move, Problem, PromptRow
@@ -197,6 +198,8 @@ def _checked_rows(
 ) -> PlanBuilder:
     """Count all rows. Raises InputInvalid, or SettingsInvalid where all problems come from options of the run."""
     _check_template(settings, file)
+    if settings.group_by is not None and not file.failures:  # whose columns a spreadsheet may have dropped
+        find_column(settings.group_by, file.columns, option="--group-by")
     builder = PlanBuilder(settings, catalogue, only)
     builder.read(file)
     problems = builder.problems

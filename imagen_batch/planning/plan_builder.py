@@ -22,6 +22,10 @@ _MAX_NAMES = 3
 _BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
 
 
+Shape = tuple[str, str | None, str | None]
+"""Model, aspect ratio and image size as requested; None where the service chooses."""
+
+
 @dataclass(slots=True)
 class RowWarning:
     """A warning that may concern many rows."""
@@ -52,6 +56,7 @@ class RowTotals:
     images_by_model: Counter[str] = field(default_factory=Counter)
     successor_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Model -> worst case in USD if its successor made its images."""
+    images_by_shape: Counter[Shape] = field(default_factory=Counter)
     names: list[str] = field(default_factory=list)  # the first few
     has_names: bool = False  # whether the user chose names for images
 
@@ -122,6 +127,8 @@ class PlanBuilder:
         totals.selected_samples += planned.samples
         totals.requests += -(-planned.samples // per_request)
         totals.images_by_model[planned.model.id] += planned.samples
+        shape = (planned.model.id, planned.options.aspect_ratio, planned.options.image_size)
+        totals.images_by_shape[shape] += planned.samples
         image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
         totals.disk_bytes += planned.samples * image_bytes
         if planned.model.successor:

@@ -93,8 +93,9 @@ def takes_person_generation(provider: str | None, dialect: str | None) -> bool:
 def _names(refusal: Refusal) -> list[str]:
     """The categories, as the service or the table of codes names them."""
     named = [name.strip() for name in (refusal.category or "").split(",") if name.strip()]
-    if not [name for name in named if name not in _VAGUE] and refusal.finish_reason in _WORDS:
-        named = [refusal.finish_reason, *(name for name in named if name not in _VAGUE)]
+    finish = refusal.finish_reason
+    if finish is not None and finish in _WORDS and all(name in _VAGUE for name in named):
+        return [finish]
     return named or ["unknown"]
 
 
@@ -105,7 +106,7 @@ def _setting(refusal: Refusal, names: list[str]) -> tuple[str | None, str]:
         return None, "person_generation would allow people, but the Gemini API does not take it with this model."
     if refusal.dialect == "generate_content" and any(name in _THRESHOLDS for name in names):
         harm = next((name for name in names if name.startswith("HARM_CATEGORY_")), "each category of harm")
-        return "safety_settings", f"safety_settings has a threshold for {harm}; a higher one refuses less."
+        return "safety_settings", f"safety_settings has a threshold for {harm}; BLOCK_ONLY_HIGH refuses less."
     return None, "No setting changes that."
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 
 from imagen_batch.records import OUTCOMES
+from imagen_batch.reports.breakdown import Share
 from imagen_batch.reports.causes import FailureGroup, format_rows
+from imagen_batch.reports.image_list import row_lines
 from imagen_batch.reports.image_warnings import describe_image_warnings
 from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.refusals import Advice
@@ -20,6 +22,7 @@ from imagen_batch.text import json_text, one_line, plural, printable
 
 _MAX_CAUSES = 10
 _MAX_CAUSES_ON_PAGE = 50
+_MAX_SHARES = 50
 _FILES = ("manifest.csv", "failures.csv", "summary.md")
 _COLORS = {"ok": "32", "filtered": "33", "failed": "31", "unknown": "35", "bold": "1", "dim": "2"}
 
@@ -53,6 +56,32 @@ def to_json(summary: Summary) -> dict[str, Any]:
             {"file": file.name, "reason": file.reason, "beside": file.alternate} for file in summary.facts.unwritten
         ],
         "image_warnings": dict(summary.image_warnings),
+        "by_model": list(map(_share, summary.models)),
+        "group_by": summary.group_by,
+        "groups": list(map(_share, summary.groups)),
+        "disclosure": _disclosure(summary),
+    }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {
+        "name": share.name,
+        "samples": share.samples,
+        "ok": share.images,
+        "cost_usd": round(share.usd, 6),
+        "run_cost_usd": round(share.run_usd, 6),
+    }
+
+
+def _disclosure(summary: Summary) -> dict[str, Any]:
+    facts = summary.disclosure
+    return {
+        "images": facts.images,
+        "models": dict(facts.models),
+        "edited": False,
+        "c2pa": facts.with_c2pa,
+        "simulated": facts.simulated,
+        "text": facts.text,
     }
 
 
@@ -66,6 +95,8 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     paint = _painted if color else _plain
     facts = (*_endings(summary), _counts(summary), *_older_images(summary), cost(summary), *_earlier_cost(summary))
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
+    for title, shares in _breakdowns(summary):
+        lines += ["", f"  {title}", *(f"    {line}" for line in _share_lines(summary, shares))]
     for group, _ in summary.causes[:_MAX_CAUSES]:
         lines += ["", *_cause_lines(group, paint)]
     lines += [f"\n  {more}" for more in _more_causes(summary, _MAX_CAUSES)]
@@ -91,9 +122,54 @@ def to_markdown(summary: Summary) -> str:
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),
+        *_markdown_breakdowns(summary),
+        *_markdown_images(summary),
+        *_markdown_disclosure(summary),
         *_markdown_warnings(summary),
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _markdown_breakdowns(summary: Summary) -> Iterator[str]:
+    for title, shares in _breakdowns(summary):
+        yield f"## {_escaped(_capitalized(title))}"
+        yield "\n".join(f"- {_escaped(' '.join(line.split()))}" for line in _share_lines(summary, shares))
+
+
+def _markdown_disclosure(summary: Summary) -> Iterator[str]:
+    if summary.disclosure.text and summary.state != "running":
+        yield "## Disclosure"
+        yield _escaped(summary.disclosure.text)
+
+
+def _markdown_images(summary: Summary) -> Iterator[str]:
+    if summary.counts["ok"]:
+        yield "## Images"
+        lines = [f"- {_escaped(name)}: {samples}" for name, samples in row_lines(list(summary.listed_rows))]
+        if summary.further_rows:
+            lines.append(f"- and {plural(summary.further_rows, 'more row')}: see manifest.csv")
+        yield "\n".join(lines)
+
+
+def _breakdowns(summary: Summary) -> Iterator[tuple[str, tuple[Share, ...]]]:
+    """Titles and shares: by model where there are several, by the column that was chosen."""
+    if len(summary.models) > 1:
+        yield "by model", summary.models
+    if summary.group_by is not None and summary.groups:
+        yield f"by {one_line(summary.group_by, 60)}", summary.groups
+
+
+def _share_lines(summary: Summary, shares: tuple[Share, ...]) -> Iterator[str]:
+    """Aligned lines: name, images, cost in the folder and in this run."""
+    shown = shares[:_MAX_SHARES]
+    names = [one_line(share.name, 60) or "(empty)" for share in shown]
+    width = max(map(len, names))
+    for name, share in zip(names, shown, strict=True):
+        run = f", {_usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
+        images = f"{share.images:,} of {plural(share.samples, 'image')}"
+        yield f"{name:<{width}}   {images}, {_usd(share.usd)}{run if share.run_usd != share.usd else ''}"
+    if len(shares) > len(shown):
+        yield f"and {len(shares) - len(shown):,} more: see summary.json"
 
 
 def _markdown_files(summary: Summary) -> str:

@@ -13,7 +13,10 @@ from typing import Literal
 
 from imagen_batch.ledger.costs import Cost
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
+from imagen_batch.reports.breakdown import Breakdown, Share
 from imagen_batch.reports.causes import FailureGroup, FailureGroups
+from imagen_batch.reports.disclosure import Disclosure, DisclosureCounter
+from imagen_batch.reports.image_list import ImageList, ListedRow
 from imagen_batch.reports.image_warnings import in_known_order
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step, next_steps
 from imagen_batch.reports.tables.table_file import UnwrittenFile, describe_unwritten
@@ -82,6 +85,13 @@ class Summary:
     in_flight: int = 0  # samples that are being made, counted among those not attempted
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
+    models: tuple[Share, ...] = ()
+    group_by: str | None = None
+    groups: tuple[Share, ...] = ()  # the values of the column `group_by`
+    disclosure: Disclosure = field(default_factory=Disclosure)
+    listed_rows: tuple[ListedRow, ...] = ()  # the first ones
+    further_rows: int = 0
+
     @property
     def asked(self) -> int:
         """How many samples the input requests."""
@@ -95,9 +105,15 @@ class Summary:
 
 
 class SummaryBuilder:
-    """Counts the manifest's rows. Memory grows neither with their number nor with that of their messages."""
+    """Counts the manifest's rows. Memory grows neither with their number nor with that of their messages.
 
-    def __init__(self) -> None:
+    `since` is when this run began, in seconds since the epoch; None where no run is reported.
+    """
+
+    def __init__(self, *, group_by: str | None = None, since: float | None = None) -> None:
+        self._breakdown = Breakdown(group_by=group_by, since=since)
+        self._disclosure = DisclosureCounter()
+        self._images = ImageList()
         self._counts: Counter[str] = Counter()
         self._causes = FailureGroups()
         self._money = Cost()
@@ -118,6 +134,8 @@ class SummaryBuilder:
     def add(self, entry: ManifestRow) -> None:
         """Count the next row, in input order."""
         sample = entry.sample
+        for counter in (self._breakdown, self._disclosure, self._images):
+            counter.add(entry)
         self._counts[sample.status] += 1
         if sample.warnings:
             self._image_warnings.update(sample.warnings)
@@ -159,6 +177,12 @@ class SummaryBuilder:
             image_warnings=in_known_order(self._image_warnings),
             in_flight=self._in_flight,
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
+            models=self._breakdown.models,
+            group_by=self._breakdown.group_by,
+            groups=self._breakdown.groups,
+            disclosure=self._disclosure.build(),
+            listed_rows=tuple(self._images.rows),
+            further_rows=self._images.further,
         )
 
     def _add_request(self, entry: ManifestRow) -> None:

@@ -62,10 +62,10 @@ def finalize(
     results = Results(plan, history, storage, pending)
     unwritten: tuple[UnwrittenFile, ...] = ()
     try:
-        builder, unwritten = write_tables(results)
+        builder, unwritten = write_tables(results, since=started.timestamp())
     except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
-        builder = SummaryBuilder()
+        builder = SummaryBuilder(group_by=settings.group_by, since=started.timestamp())
         for row in results.recorded_rows():
             builder.add(row)
     charges = history.charges(settings.provider)
@@ -131,10 +131,13 @@ def count_older_images(history: History, storage: Storage, *, shown: int) -> int
     return min(recorded, max(0, existing - shown))
 
 
-def write_tables(results: Results) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:
-    """Write the tables and count their rows. Tables that fail are tried once more, under another name or alone."""
+def write_tables(results: Results, *, since: float | None = None) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:
+    """Write the tables and count their rows. Tables that fail are tried once more, under another name or alone.
+
+    `since` is when this run began, in seconds since the epoch.
+    """
     protect_edits(results.storage)
-    builder = SummaryBuilder()
+    builder = SummaryBuilder(group_by=results.plan.settings.group_by, since=since)
     tables = _fill_tables(results, builder.add)
     unwritten = {file.name: file for file in tables.unwritten}
     for targets in tables.further_attempts:

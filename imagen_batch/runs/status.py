@@ -10,6 +10,7 @@ import orjson
 
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
+from imagen_batch.prompts.find_column import find_column
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
@@ -17,12 +18,16 @@ from imagen_batch.runs.finalize import count_older_images
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage
 
 
-def run_status(place: str | Path) -> Summary:
+def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
     """The summary of the run in `place` as it would be written now. Raises SettingsInvalid when there is no run.
+
+    `group_by` is a column of the input; None for that of the run.
 
     During a run, attempts without a reply are in flight; those that an earlier run left open stay unknown.
     """
-    storage, plan, builder = open_storage(place), reload_plan(place), SummaryBuilder()
+    storage, plan = open_storage(place), reload_plan(place)
+    column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else plan.settings.group_by
+    builder = SummaryBuilder(group_by=column)
     with explain_storage_errors(place, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))

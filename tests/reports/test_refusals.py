@@ -1,4 +1,4 @@
-"""Every refusal comes with what can be done: category in words, the setting if one helps, the words to look at."""
+"""Every refusal comes with what can be done: the category in words, the setting if one helps, words to look at."""
 
 from __future__ import annotations
 

@@ -259,7 +259,12 @@ def test_the_page_reads_well_as_plain_text() -> None:
         "  Example: a red fox\n\n"
         "## Next steps\n\n"
         "The error may be temporary. To try 1 image again:\n\n"
-        "    imagen-batch resume /b/prompts --retry failed\n"
+        "    imagen-batch resume /b/prompts --retry failed\n\n"
+        "## Images\n\n"
+        "- row 1: [1](images/000001_01.png)\n"
+        "- row 2: 1 failed\n\n"
+        "## Disclosure\n\n"
+        "1 image drawn by the simulator in place of gemini-nano-banana-2.1 (1): placeholders, not for publication.\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.commands.run import run_and_print
@@ -13,6 +14,7 @@ from imagen_batch.cli.options import (
     add_display_options,
 )
 from imagen_batch.cli.terminal import make_confirm
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural, printable_lines
 
@@ -32,6 +34,14 @@ def add_parser(commands: Subparsers) -> None:
         help="repair what costs nothing, write the tables again, and ask before paying for lost images again",
     )
     audit.add_argument("--max-cost", type=float, metavar="USD", help="the most that a repair may spend")
+    audit.add_argument(
+        "--provenance",
+        action="store_true",
+        help="verify the C2PA data of each image (extra c2pa): valid, untrusted root, altered, none",
+    )
+    audit.add_argument(
+        "--trust-anchors", type=Path, metavar="FILE", help="root certificates (PEM) that --provenance trusts"
+    )
     add_display_options(audit)
 
 
@@ -40,6 +50,10 @@ def run(args: Namespace) -> int:
     from imagen_batch.audit.audit import audit  # noqa: PLC0415
     from imagen_batch.audit.report import audit_text  # noqa: PLC0415
 
+    if args.repair and args.provenance:
+        raise SettingsInvalid("--provenance and --repair exclude each other: repair first, then verify")
+    if args.provenance:
+        return _verify_and_print(args)
     if not args.repair:
         return _print_audit(audit(args.folder), args)
     print_message(audit_text(audit(args.folder)))
@@ -52,6 +66,32 @@ def _print_audit(audit: Audit, args: Namespace) -> int:
 
     print_result(audit_json(audit) if args.as_json else printable_lines(audit_text(audit)))
     return 0 if audit.clean else FINDINGS
+
+
+def _verify_and_print(args: Namespace) -> int:
+    from imagen_batch.audit.audit import audit  # noqa: PLC0415
+    from imagen_batch.audit.provenance.report import check_provenance, provenance_text  # noqa: PLC0415
+    from imagen_batch.audit.provenance.verify import make_verifier  # noqa: PLC0415
+    from imagen_batch.audit.report import audit_json, audit_text  # noqa: PLC0415
+
+    verify = make_verifier(_read_anchors(args.trust_anchors))
+    found = audit(args.folder)
+    provenance = check_provenance(args.folder, verify)
+    if args.as_json:
+        print_result(audit_json(found, provenance=provenance))
+    else:
+        print_result(f"{printable_lines(audit_text(found))}\n{provenance_text(provenance)}")
+    return 0 if found.clean and not provenance.altered else FINDINGS
+
+
+def _read_anchors(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "is not a PEM file"
+        raise SettingsInvalid(f"--trust-anchors {path}: {reason}") from error
 
 
 def _repair(folder: str) -> Repaired:

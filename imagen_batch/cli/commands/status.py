@@ -15,6 +15,7 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command and its options to the command line."""
     status = commands.add_parser("status", help="show the state of a run from its ledger, also while it is running")
     status.add_argument("folder", metavar="DIR", help="folder or URL of the run")
+    status.add_argument("--group-by", metavar="COLUMN", help="images and cost for each value of a column")
     status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
 
 
@@ -24,6 +25,6 @@ def run(args: Namespace) -> int:
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
     from imagen_batch.runs.status import run_status  # noqa: PLC0415
 
-    summary = run_status(args.folder)
+    summary = run_status(args.folder, group_by=args.group_by)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
     return 0

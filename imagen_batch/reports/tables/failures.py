@@ -1,6 +1,6 @@
 """Writes failures.csv: the prompt rows with missing images, as a file that can be edited and run again.
 
-It has one line for each such row: the original cells under the original headers, then the reason and what to do.
+It has one line for each such row: the original cells under the original headers, the reason, and what can be done.
 """
 
 from __future__ import annotations

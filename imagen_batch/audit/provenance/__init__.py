@@ -1,0 +1,1 @@
+"""Verifies the C2PA provenance data in a run's images."""

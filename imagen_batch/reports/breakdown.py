@@ -1,0 +1,74 @@
+"""Divides a run's images and cost among models, and among the values of one of the input's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from imagen_batch.records import ManifestRow
+from imagen_batch.text import one_line
+
+_MOST_SHARES = 500
+_MAX_NAME = 80
+OTHERS = "(others)"
+"""The name of the share of all values beyond the first 500."""
+
+
+@dataclass(slots=True)
+class Share:
+    """What one model or one group got. `run_usd` is for samples whose last result is from this run."""
+
+    name: str
+    samples: int = 0
+    images: int = 0
+    usd: float = 0.0
+    run_usd: float = 0.0
+
+    def add(self, entry: ManifestRow, *, since: float | None) -> None:
+        """Count a sample; `since` is when this run began, in seconds since the epoch."""
+        self.samples += 1
+        self.images += entry.sample.status == "ok"
+        self.usd += entry.cost_usd or 0.0
+        finished = entry.trace.finished_at
+        if since is not None and finished is not None and finished >= since and entry.sample.cost_is != "unknown":
+            self.run_usd += entry.sample.cost_usd or 0.0
+
+
+class Breakdown:
+    """Counts samples by model and by a column. Memory grows with the number of models and values, up to a bound."""
+
+    def __init__(self, *, group_by: str | None = None, since: float | None = None) -> None:
+        self.group_by = group_by
+        self._since = since
+        self._models: dict[str, Share] = {}
+        self._groups: dict[str, Share] = {}
+
+    def add(self, entry: ManifestRow) -> None:
+        """Count a sample."""
+        _share(self._models, entry.model).add(entry, since=self._since)
+        if self.group_by is not None:
+            value = one_line(_cell(entry.row.cells, self.group_by), _MAX_NAME)
+            _share(self._groups, value).add(entry, since=self._since)
+
+    @property
+    def models(self) -> tuple[Share, ...]:
+        """The models, the one with most samples first."""
+        return tuple(sorted(self._models.values(), key=lambda share: -share.samples))
+
+    @property
+    def groups(self) -> tuple[Share, ...]:
+        """The column's values, in the order of their first row."""
+        return tuple(self._groups.values())
+
+
+def _share(shares: dict[str, Share], name: str) -> Share:
+    if name not in shares and len(shares) >= _MOST_SHARES:
+        name = OTHERS
+    return shares.setdefault(name, Share(name))
+
+
+def _cell(cells: Mapping[str, str], column: str) -> str:
+    if column in cells:
+        return cells[column].strip()
+    folded = column.strip().casefold()
+    return next((text.strip() for header, text in cells.items() if header.strip().casefold() == folded), "")

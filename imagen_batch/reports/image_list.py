@@ -1,0 +1,63 @@
+"""Lists the first rows of a run with links to their images, for a page that is read in an editor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from imagen_batch.records import ManifestRow, Outcome
+from imagen_batch.text import one_line
+
+_MOST_ROWS = 100
+_MOST_SAMPLES = 12  # of a row
+
+
+@dataclass(slots=True)
+class ListedRow:
+    """A row with its samples: number, status, and the file of each image."""
+
+    row: int
+    id: str | None
+    samples: list[tuple[int, Outcome, str | None]] = field(default_factory=list)
+    more: int = 0
+
+
+class ImageList:
+    """Keeps what the list needs of the first rows, and counts the others."""
+
+    def __init__(self) -> None:
+        self.rows: list[ListedRow] = []
+        self.further = 0  # rows beyond those
+        self._last = 0
+
+    def add(self, entry: ManifestRow) -> None:
+        """Add a sample, in input order."""
+        number = entry.row.row
+        if number != self._last:
+            self._last = number
+            if len(self.rows) < _MOST_ROWS:
+                self.rows.append(ListedRow(number, entry.row.id))
+            else:
+                self.further += 1
+        if self.rows[-1].row != number:
+            return
+        listed = self.rows[-1]
+        if len(listed.samples) < _MOST_SAMPLES:
+            listed.samples.append((entry.sample.number, entry.sample.status, entry.sample.file))
+        else:
+            listed.more += 1
+
+
+def row_lines(rows: list[ListedRow]) -> Iterator[tuple[str, str]]:
+    """For each row its name as plain text, and its samples as Markdown."""
+    for row in rows:
+        name = f"row {row.row}" + (f" ({one_line(row.id, 40)})" if row.id else "")
+        samples = [_sample(*sample) for sample in row.samples]
+        yield name, ", ".join(samples) + (f" and {row.more:,} more" if row.more else "")
+
+
+def _sample(number: int, status: Outcome, file: str | None) -> str:
+    if status != "ok" or file is None:
+        return f"{number} {status.replace('_', ' ')}"
+    return f"[{number}]({quote(file.encode(errors='surrogateescape'), safe='/-_.~')})"
