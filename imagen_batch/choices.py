@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 ProviderName = Literal["gemini", "vertex", "simulator"]
 DialectName = Literal["predict", "generate_content"]
-FileFormat = Literal["csv", "tsv", "txt", "jsonl"]
+FileFormat = Literal["csv", "tsv", "txt", "jsonl", "xlsx", "ods"]
 Retry = Literal["failed", "filtered", "unknown", "missing"]
 OnUnknown = Literal["resend", "hold"]
 Runner = Literal["threads", "dask", "ray"]

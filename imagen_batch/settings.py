@@ -156,6 +156,7 @@ class Settings(BaseModel):
     delimiter: str | None = None
     join_extra: bool = False
     format: FileFormat | None = None
+    sheet: str | None = Field(None, description="sheet of a spreadsheet; the first one otherwise")
     api_key_file: str | None = None
 
     @model_validator(mode="after")

@@ -34,7 +34,9 @@ def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     """Add the prompt file and what each request asks for."""
-    parser.add_argument("prompts", metavar="PROMPTS", help="CSV, TSV, .txt or JSONL file; - for standard input")
+    parser.add_argument(
+        "prompts", metavar="PROMPTS", help="CSV, TSV, .txt, JSONL, .xlsx or .ods file; - for standard input"
+    )
     add = setting_adder(parser.add_argument_group("Request options", "A row's own value takes precedence."))
     add("--model", metavar="ID", help="see imagen-batch models")
     add("--dialect", choices=("predict", "generate_content"), help="for a model that is not in the catalogue")
@@ -52,7 +54,12 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add = setting_adder(parser.add_argument_group("Prompt file and file names"))
     add("--limit", type=int, metavar="N", help="send only the first N rows")
     add_other_input(add)
-    add("--format", choices=("csv", "tsv", "txt", "jsonl"), help="default: from the file name and the content")
+    add(
+        "--format",
+        choices=("csv", "tsv", "txt", "jsonl", "xlsx", "ods"),
+        help="default: from the file name and the content",
+    )
+    add("--sheet", metavar="NAME", help="sheet of a spreadsheet (default: the first)")
     add("--prompt-column", metavar="C", help="column with the prompt")
     add("--encoding", metavar="E", help="default: from the content")
     add("--delimiter", metavar="D", help="default: from the header")

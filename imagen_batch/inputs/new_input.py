@@ -195,6 +195,7 @@ def _plan_merged(
         "delimiter": ",",
         "encoding": "utf-8",
         "join_extra": False,
+        "sheet": None,
     }
     try:
         merged = make_plan(settings.model_copy(update=reading), today=today, only=only)

@@ -30,7 +30,7 @@ from imagen_batch.storage import STATE, Storage, open_storage
 SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
 _INPUT: Final = f"{STATE}/input."
-READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra")
+READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet")
 """Settings that say how a prompt file is read."""
 
 
@@ -49,7 +49,7 @@ def save_snapshot(
             target.write(_record(origin, argv, copy=_reading_of(plan)))
     with storage.write(copy) as target:
         recoded = plan.file.copy_to(target)
-    reading = {"format": plan.file.format, "delimiter": plan.file.delimiter}
+    reading = {"format": plan.file.format, "delimiter": plan.file.delimiter, "sheet": None}
     reading |= {"encoding": "utf-8"} if recoded else {}
     changes = {
         "prompts": os.fsencode(origin.source or "-").decode(errors="replace"),

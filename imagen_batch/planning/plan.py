@@ -190,6 +190,7 @@ def open_prompt_file(path: Path, settings: Settings, *, format: str | None = Non
         prompt_column=settings.prompt_column,
         join_extra=settings.join_extra,
         format=format or settings.format,
+        sheet=settings.sheet,
     )
 
 

@@ -20,9 +20,12 @@ from imagen_batch.prompts.formats.text_list import JsonLines, PlainLines, read_j
 from imagen_batch.prompts.redaction import copy_file
 from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.sources import check_readable
+from imagen_batch.prompts.spreadsheets.archive import spreadsheet_kind
+from imagen_batch.prompts.spreadsheets.sheet import SheetRows, open_sheet
 from imagen_batch.records import Problem, PromptRow
 
-Source = Table | PlainLines | JsonLines
+Source = Table | PlainLines | JsonLines | SheetRows
+_SPREADSHEETS = ("xlsx", "ods")
 
 _BY_SUFFIX: dict[str, FileFormat] = {
     ".csv": "csv",
@@ -40,7 +43,7 @@ class PromptFile:
     """A prompt file whose header has been read, and whose rows can be read as often as needed."""
 
     path: Path
-    format: FileFormat
+    format: FileFormat  # of the copy that a run stores: that of a spreadsheet is JSONL
     encoding: str
     delimiter: str | None  # None where a format has none
     columns: tuple[str, ...]  # as in the file, in order, secrets left out
@@ -77,7 +80,7 @@ def is_blank(record: Record) -> bool:
     return len(record.cells) > 1 and not any(cell.strip() for cell in record.cells)
 
 
-def open_prompts(
+def open_prompts(  # noqa: PLR0913 - one for each option of the user
     source: Path,
     *,
     encoding: str | None = None,
@@ -85,14 +88,19 @@ def open_prompts(
     prompt_column: str | None = None,
     join_extra: bool = False,
     format: str | None = None,  # noqa: A002 - the name of the option
+    sheet: str | None = None,
 ) -> PromptFile:
     """Open `source` and read it up to its first row. What is not given is detected; see the package for how.
+
+    `sheet` names the sheet of a spreadsheet; None is the first one.
 
     Raises InputInvalid if no row can be read: no such file, not text, empty, no prompt column, ...
     """
     options = _ReadOptions(_known_format(format) if format else None, delimiter, prompt_column, join_extra)
     try:
         check_readable(source)
+        if (rows := _open_spreadsheet(source, options, sheet)) is not None:
+            return _open(rows, options, list(rows.warnings))
         codec, guess = find_encoding(source, forced=encoding)
         return _open(_source(source, codec, options), options, [guess] if guess else [])
     except LineTooLong as exc:
@@ -100,6 +108,20 @@ def open_prompts(
     except OSError as exc:
         message = f"can't be read: {exc.strerror or exc}"
         raise InputInvalid([Problem(None, None, str(source), message)]) from exc
+
+
+def _open_spreadsheet(source: Path, options: _ReadOptions, sheet: str | None) -> SheetRows | None:
+    """Return the rows of a spreadsheet; None for other files, which the options must not take for one."""
+    kind = spreadsheet_kind(source)
+    if kind is not None and options.format in (None, *_SPREADSHEETS):
+        return open_sheet(source, kind, sheet=sheet)
+    if kind is not None:
+        raise InputInvalid([Problem(None, "--format", options.format, f"this is a spreadsheet: --format {kind}")])
+    if options.format in _SPREADSHEETS:
+        raise InputInvalid([Problem(None, "--format", options.format, "the file is not a spreadsheet")])
+    if sheet is not None:
+        raise InputInvalid([Problem(None, "--sheet", sheet, "the file is not a spreadsheet and has no sheets")])
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +191,11 @@ def _has_header(path: Path, codec: str) -> bool:
 
 
 def _open(source: Source, options: _ReadOptions, warnings: list[str]) -> PromptFile:
-    if not isinstance(source, Table):
+    if not isinstance(source, Table | SheetRows):
         _refuse_without_rows(source)
     columns = assign_roles(
         source.header,
-        line=source.header_line if isinstance(source, Table) else None,
+        line=source.header_line if isinstance(source, Table | SheetRows) else None,
         forced=None if isinstance(source, PlainLines) else options.prompt_column,
         read=lambda positions: _cells(source, positions),
     )

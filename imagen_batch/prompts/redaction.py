@@ -1,7 +1,7 @@
 """Copies a prompt file without the secrets in it, to be stored with its run.
 
 The copy has the same bytes if no column looks like a secret. Otherwise it is UTF-8 with those cells emptied, and
-every record stays on its line.
+every record stays on its line. A spreadsheet becomes JSON lines, each on the line of its row.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from typing import BinaryIO, TextIO
 from imagen_batch.prompts.column_names import looks_secret
 from imagen_batch.prompts.formats.delimited import Record, Table, count_lines
 from imagen_batch.prompts.formats.text_list import JsonLines, PlainLines, numbered_lines, without_secrets
+from imagen_batch.prompts.spreadsheets.sheet import SheetRows
 
 
-def copy_file(source: Table | PlainLines | JsonLines, target: BinaryIO) -> bool:
+def copy_file(source: Table | PlainLines | JsonLines | SheetRows, target: BinaryIO) -> bool:
     """Write `source` to `target`. Return True if it could not be copied unchanged."""
+    if isinstance(source, SheetRows):
+        source.copy_to(target)
+        return True
     if isinstance(source, PlainLines) or not _holds_secrets(source):
         with source.path.open("rb") as original:
             shutil.copyfileobj(original, target)
