@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import BufferedIOBase
 from typing import BinaryIO
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from imagen_batch.records import SampleResult
+from imagen_batch.records import ManifestRow, Options, SampleResult
 from imagen_batch.reports.tables.columns import BOOL, DECIMAL, INT, TEXT, TIMESTAMP, Column, column, user_columns
 from imagen_batch.text import FORMULA
 
@@ -42,6 +43,8 @@ def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
     return _OWN + user_columns(headers, taken=[column.name for column in _OWN])
 
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
 # Every text is quoted, whatever it contains; an empty cell without quotes is None.
 _CSV = csv.WriteOptions(eol="\r\n")
 
@@ -69,6 +72,16 @@ def _codes(sample: SampleResult) -> str | None:
     return ", ".join(sample.filter_codes) or None
 
 
+def _references(entry: ManifestRow) -> str | None:
+    return ";".join(entry.references) or None
+
+
+def _reference_digests(options: Options) -> str | None:
+    """The SHA-256 of each reference image, empty for one that the service read itself."""
+    digests = (each if _DIGEST.fullmatch(each) else "" for each in options.references or ())
+    return ";".join(digests) or None
+
+
 # Columns that may contain text from the service. The user's own text stays exactly as it is.
 _SERVICE_TEXT = frozenset(
     {
@@ -81,6 +94,9 @@ _SERVICE_TEXT = frozenset(
         "error",
     }
 )
+
+LATER_COLUMNS = ("references", "references_sha256")
+"""Columns that tables of version 0.1 do not have."""
 
 # Other programs rely on these names: add new ones at the end, and never rename one.
 _OWN = (
@@ -121,4 +137,6 @@ _OWN = (
     column("cost_is", TEXT, "sample.cost_is"),
     column("sent_at", TIMESTAMP, "trace.sent_at"),
     column("finished_at", TIMESTAMP, "trace.finished_at"),
+    Column("references", TEXT, "entry", _references),
+    Column("references_sha256", TEXT, "options", _reference_digests),
 )
