@@ -6,6 +6,7 @@
      |   +- LedgerDamaged     a line of the ledger is not a record
      +- FolderBusy            another run holds the folder                   exit 2
      +- InvalidImage          received bytes are not a whole image
+     +- ReferenceUnusable     a reference image can't be sent: the request waits
      +- AttemptError          one HTTP attempt returned no answer to record
      |   +- Transient         tenacity tries again
      |   |   +- RateLimited   over the account's limit: every request waits
@@ -88,6 +89,10 @@ class InvalidImage(ImagenBatchError):
     def __init__(self, message: str, *, kind: str = "damaged_picture") -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class ReferenceUnusable(ImagenBatchError):
+    """A reference image is missing, unreadable, of a wrong type or has changed. The message is a clause about it."""
 
 
 class AttemptError(ImagenBatchError):

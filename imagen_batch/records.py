@@ -57,6 +57,37 @@ class Options:
     thinking_level: str | None = None  # "MINIMAL", "MEDIUM", "HIGH"
     store: bool | None = None  # generate_content: False keeps the exchange out of Google's store
     labels: tuple[tuple[str, str], ...] | None = None  # Vertex billing labels
+    references: tuple[str, ...] | None = None  # SHA-256 of each reference image's content, or its URI, as sent
+
+
+@value
+class Reference:
+    """A reference image of a row: where its bytes are, and what they are.
+
+    Exactly one of `path`, `file` and `uri` is set, except for an image of the run that is not made yet.
+    """
+
+    text: str  # as the user wrote it: a path, a URI, or @id of another row
+    mime_type: str = ""  # of the bytes; empty where only the service knows it
+    sha256: str | None = None  # None for a URI, and for an image that is not made yet
+    bytes: int = 0
+    path: str | None = None  # absolute, on this machine
+    file: str | None = None  # an image of the run, relative to its folder
+    uri: str | None = None  # read by the service itself
+
+    @property
+    def identity(self) -> str:
+        """What decides the image that is made with it: the content, or the URI."""
+        return self.sha256 or self.uri or self.text
+
+
+@value
+class InputImage:
+    """A reference image as it is sent: its bytes, or the URI from which the service reads them."""
+
+    mime_type: str
+    data: bytes = b""
+    uri: str | None = None
 
 
 @value
@@ -71,6 +102,7 @@ class PromptRow:
     model: str | None = None
     samples: int | None = None
     style: str | None = None
+    references: tuple[str, ...] = ()  # as written: paths, URIs, @id of other rows
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column except secrets, by its header
     user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that have no meaning for us
@@ -92,6 +124,7 @@ class ImageRequest:
     options: Options
     names: tuple[str, ...]  # for each sample: path of its image below the run folder, without extension
     price: float | None  # worst case in USD for one attempt; None where no price is known
+    references: tuple[Reference, ...] = ()  # in the order in which they are sent, before the prompt
 
     @property
     def numbers(self) -> range:
@@ -202,6 +235,7 @@ class ManifestRow:
     prompt: str  # what was sent or would have been
     options: Options  # the row's options, then the run's
     charged_usd: float | None = None  # by all attempts, where that differs from the sample's own record
+    references: tuple[str, ...] = ()  # of the run and of the row, as written
 
     @property
     def cost_usd(self) -> float | None:

@@ -36,6 +36,7 @@ from imagen_batch.choices import (
 )
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts import cells
+from imagen_batch.prompts.reference_cells import references
 from imagen_batch.prompts.sources import is_unicode, is_unnamed_stream, read_small
 from imagen_batch.records import Options
 from imagen_batch.system.addresses import cluster_address, web_address
@@ -50,6 +51,10 @@ _TABLES = ("parameters", "models")
 
 def _split_words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _split_references(value: object) -> object:
+    return references(value.strip()) if isinstance(value, str) and value.strip() else value or ()
 
 
 def _parse_aspect_ratio(value: object) -> object:
@@ -119,6 +124,9 @@ class Settings(BaseModel):
     negative_prompt: str | None = None
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
     parameters: Parameters = Parameters()
+    references: Annotated[tuple[str, ...], BeforeValidator(_split_references)] = Field(
+        (), description="reference images for every row, before those of the row"
+    )
 
     concurrency: int = Field(32, ge=1, le=1024)
     requests_per_minute: float | None = Field(None, gt=0)
@@ -230,6 +238,8 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     """Return settings from plain values. Raises SettingsInvalid, which names every wrong setting."""
     for name, value in values.items():
         if isinstance(value, str) and not is_unicode(value):
+            raise SettingsInvalid(f"{name} = {value!r} contains bytes that are not UTF-8")
+        if isinstance(value, tuple | list) and not all(is_unicode(item) for item in value if isinstance(item, str)):
             raise SettingsInvalid(f"{name} = {value!r} contains bytes that are not UTF-8")
         if isinstance(value, str) and "\0" in value:
             raise SettingsInvalid(f"{name} = {value!r} contains a null character")

@@ -37,6 +37,14 @@ def usd(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
 
 
+def format_bytes(count: int) -> str:
+    """Format a size for people: "870 bytes", "1.4 MB"."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return plural(count, "byte")
+
+
 def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return "; did you mean NAME?" for the known name that is most like `word`, or nothing if none is close.
 

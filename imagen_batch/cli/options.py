@@ -46,6 +46,13 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     add("--person-generation", metavar="P", help="dont_allow, allow_adult or allow_all")
     add("--negative-prompt", metavar="T", help="what the image must not show")
     add("--seed", type=int, metavar="N", help="start of the service's random numbers")
+    add(
+        "--reference",
+        action="append",
+        dest="references",
+        metavar="FILE",
+        help="image to send with every row, before the row's own references; repeatable",
+    )
     add("--parameter", action="append", metavar="NAME=VALUE", help="another option of the service; repeatable")
 
 

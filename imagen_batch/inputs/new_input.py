@@ -17,7 +17,14 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.failures_patch import match_rows, rows_of
 from imagen_batch.inputs.image_moves import find_moves, samples_with_images
 from imagen_batch.inputs.merge import Cells, Merge, column_for_role, match_columns, write_merged
-from imagen_batch.inputs.snapshot import READING, file_sha256, load_origin, read_run_record, reload_plan
+from imagen_batch.inputs.snapshot import (
+    READING,
+    file_sha256,
+    load_origin,
+    read_run_record,
+    references_of,
+    reload_plan,
+)
 from imagen_batch.inputs.spreadsheet_encoding import find_better_encoding, marked_rows
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.origin import Origin
@@ -33,7 +40,7 @@ from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 
 # Settings that a row may have in a cell; that would change every row; and that describe the given file.
 _CELLS = ("model", "samples", "aspect_ratio", "image_size", "person_generation", "negative_prompt", "seed")
-_FIXED = ("provider", "dialect", "parameters", "name_template")
+_FIXED = ("provider", "dialect", "parameters", "name_template", "references")
 _OF_THE_FILE = (*READING, "prompts", "out", "limit", "retry", "other_input")
 
 
@@ -99,13 +106,21 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
         if existing[content] > 0:
             existing[content] -= 1
         else:
-            appended.append(converter.cells(order.row, ()))
+            appended.append(_with_absolute_references(converter.cells(order.row, ()), order.row, new, folder))
     merge = Merge(folder.current.file.columns, {}, appended)
     merged = _plan_merged(merge, folder, _run_settings(new, stored), today=today)
     file = "-" if new.source is None else str(new.source)
     origin = replace(folder.origin, evolved=True, added=tuple(dict.fromkeys([*folder.origin.added, file])))
     new.delete_spool()
     return replace(merged, notices=new.file.warnings, origin=origin)
+
+
+def _with_absolute_references(cells: Cells, row: PromptRow, new: RunPlan, folder: _Folder) -> Cells:
+    """The cells of a row of another file; its paths are relative to that file's folder, not to the run's."""
+    if not row.references or new.references.folder == folder.current.references.folder:
+        return cells
+    column = column_for_role("references", list(cells))
+    return {**cells, column: ";".join(new.references.absolute(text) for text in row.references)}
 
 
 def _reread_as_saved(patch: RunPlan, folder: _Folder, *, today: date) -> RunPlan:
@@ -122,7 +137,8 @@ def _reread_as_saved(patch: RunPlan, folder: _Folder, *, today: date) -> RunPlan
     encoding = find_better_encoding(file, stored, reopen=reread)
     if encoding is None or encoding == file.encoding:
         return patch
-    reread_patch = make_plan(settings.model_copy(update={"encoding": encoding}), today=today)
+    as_saved = settings.model_copy(update={"encoding": encoding})
+    reread_patch = make_plan(as_saved, today=today, references=patch.references)
     notice = (
         f"the file is read as {encoding}, because its cells then match those of the run; --encoding overrides this"
     )
@@ -198,7 +214,8 @@ def _plan_merged(
         "sheet": None,
     }
     try:
-        merged = make_plan(settings.model_copy(update=reading), today=today, only=only)
+        references = references_of(settings.folder)
+        merged = make_plan(settings.model_copy(update=reading), today=today, only=only, references=references)
     except BaseException:
         spool.remove()
         raise

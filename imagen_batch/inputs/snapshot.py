@@ -22,8 +22,10 @@ from typing import Any, Final
 import orjson
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.inputs.reference_facts import save_reference_facts, stored_references
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.settings import Settings, make_settings
 from imagen_batch.storage import STATE, Storage, open_storage
 
@@ -47,6 +49,7 @@ def save_snapshot(
     if is_merged:  # first, so that a kill before the settings are written leaves a copy that can be read
         with storage.write(RUN) as target:
             target.write(_record(origin, argv, copy=_reading_of(plan)))
+    save_reference_facts(plan.references, storage)
     with storage.write(copy) as target:
         recoded = plan.file.copy_to(target)
     reading = {"format": plan.file.format, "delimiter": plan.file.delimiter, "sheet": None}
@@ -160,7 +163,14 @@ def is_stored_input(settings: Settings) -> bool:
 def reload_plan(place: str | Path, *, today: date | None = None) -> RunPlan:
     """The plan of the last run, for reading and not for sending: a retired model raises no error."""
     settings = load_settings_snapshot(place)
-    return attach_origin(make_plan(settings, today=today or datetime.now(UTC).date(), allow_retired=True))
+    references = references_of(place, as_recorded=True)
+    today = today or datetime.now(UTC).date()
+    return attach_origin(make_plan(settings, today=today, allow_retired=True, references=references))
+
+
+def references_of(place: str | Path, *, as_recorded: bool = False) -> RunReferences:
+    """The reference images of a folder's stored input: as the files are now, or `as_recorded` by its last run."""
+    return stored_references(open_storage(place), load_origin(place), as_recorded=as_recorded)
 
 
 def attach_origin(plan: RunPlan) -> RunPlan:
@@ -180,9 +190,10 @@ def file_sha256(path: Path) -> str | None:
 
 def _origin(plan: RunPlan) -> Origin:
     reading = {name: getattr(plan.settings, name) for name in READING}
+    folder = plan.references.folder
     if plan.source is None:
-        return Origin(reading=reading)
-    return Origin(str(plan.source), file_sha256(plan.source), reading)
+        return Origin(reading=reading, folder=folder)
+    return Origin(str(plan.source), file_sha256(plan.source), reading, folder=folder)
 
 
 def _reading_of(plan: RunPlan) -> dict[str, object]:

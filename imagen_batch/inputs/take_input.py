@@ -30,6 +30,7 @@ from imagen_batch.inputs.snapshot import (
     is_stored_input,
     load_origin,
     load_settings_snapshot,
+    references_of,
     reload_plan,
 )
 from imagen_batch.planning.origin import Origin
@@ -50,8 +51,9 @@ def take_input(settings: Settings, *, today: date, confirm: Confirm | None = Non
     option.
     """
     if is_stored_input(settings):
-        return attach_origin(make_plan(settings, today=today))
-    plan = make_plan(_with_prompt_column(_with_local_file(settings)), today=today)
+        references = references_of(settings.folder)
+        return attach_origin(make_plan(settings, today=today, references=references))
+    plan = _read_file(_with_local_file(settings), today=today)
     try:
         return _choose_input(_use_folder_of_failures(plan), today=today, confirm=confirm)
     except BaseException:
@@ -95,7 +97,8 @@ def _known_or_other_file(plan: RunPlan, *, today: date, confirm: Confirm | None)
 
 def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """The plan, with a notice if the file was edited and images leave the tables."""
-    if plan.source is not None and origin.sha256 != file_sha256(plan.source):
+    begins_to_send = origin.folder is None and bool(plan.references.files.facts)
+    if plan.source is not None and (begins_to_send or origin.sha256 != file_sha256(plan.source)):
         place = plan.settings.folder
         dropped = count_dropped_rows(reload_plan(place, today=today), load_history(place), plan)
         if dropped.rows:
@@ -115,14 +118,16 @@ def _with_local_file(settings: Settings) -> Settings:
     return settings.model_copy(update={"prompts": str(path), "out": settings.out or place})
 
 
-def _with_prompt_column(settings: Settings) -> Settings:
-    """The settings with the run's prompt column, for a failures.csv."""
+def _read_file(settings: Settings, *, today: date) -> RunPlan:
+    """The plan of the given file. A failures.csv is read as its run says: prompt column, folder of references."""
     path = Path(settings.prompts)
     candidates = (settings.out, str(path.parent))
     place = next((place for place in candidates if place is not None and holds_run(place)), None)
-    if place is None or settings.prompt_column is not None or settings.prompts == "-" or not _is_marked(path):
-        return settings
-    return settings.model_copy(update={"prompt_column": load_settings_snapshot(place).prompt_column})
+    if place is None or settings.prompts == "-" or not _is_marked(path):
+        return make_plan(settings, today=today)
+    if settings.prompt_column is None:
+        settings = settings.model_copy(update={"prompt_column": load_settings_snapshot(place).prompt_column})
+    return make_plan(settings, today=today, references=references_of(place))
 
 
 def _is_marked(path: Path) -> bool:
@@ -147,7 +152,8 @@ def _stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """The folder's input: the unchanged given file with the rows that were patched or added later."""
     stored = load_settings_snapshot(plan.settings.folder)
     reading = {name: getattr(stored, name) for name in (*READING, "prompts")}
-    stored_plan = make_plan(plan.settings.model_copy(update=reading), today=today)
+    references = references_of(plan.settings.folder)
+    stored_plan = make_plan(plan.settings.model_copy(update=reading), today=today, references=references)
     return replace(stored_plan, origin=origin, source=plan.source)
 
 

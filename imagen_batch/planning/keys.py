@@ -6,6 +6,7 @@ time or the run. So reordering rows, inserting some or fixing a typo makes again
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -40,15 +41,31 @@ class RowKeys:
 
         `earlier_prompt` is the text that an earlier version would have sent, if it differs.
         """
-        content = earlier_content = _digest(self._family, model, prompt, options)
+        content = earlier_content = self.content(model=model, prompt=prompt, options=options)
         if earlier_prompt is not None:
-            earlier_content = _digest(self._family, model, earlier_prompt, options)
+            earlier_content = self.content(model=model, prompt=earlier_prompt, options=options)
             self._seen_earlier = dict(self._seen) if self._seen_earlier is None else self._seen_earlier
         base = _numbered_key(content, self._seen)
         if self._seen_earlier is None:
             return base, None
         earlier = _numbered_key(earlier_content, self._seen_earlier)
         return base, None if earlier == base else earlier
+
+    def content(self, *, model: str, prompt: str, options: Options) -> bytes:
+        """Return the digest of what a row asks for; reference images are part of it where there are any."""
+        if options.references is None:
+            return _digest(self._family, model, prompt, options)
+        plain = _digest(self._family, model, prompt, replace(options, references=None))
+        return with_references(plain, options.references)
+
+    def numbered(self, content: bytes) -> str:
+        """Return the key of a row with this content, and count the occurrence."""
+        return _numbered_key(content, self._seen)
+
+
+def with_references(plain: bytes, identities: Sequence[str]) -> bytes:
+    """Return the digest of content with reference images, from the digest of the same content without any."""
+    return sha256(plain + orjson.dumps(["references", *identities])).digest()
 
 
 def identity_options(options: Options, *, dialect: str) -> Options:

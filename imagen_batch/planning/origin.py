@@ -22,3 +22,4 @@ class Origin:
     added: tuple[str, ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
     evolved: bool = False
+    folder: str | None = None  # what paths of reference images are relative to; None for a run of an earlier version

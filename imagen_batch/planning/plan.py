@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import IO
@@ -17,6 +17,7 @@ from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
+from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
@@ -52,6 +53,7 @@ class RunPlan:
     moves: tuple[Move, ...] = ()  # images that now belong to rows whose text was edited
     basis: bytes | None = None  # of the folder's run.json when this was made from its input
     notices: tuple[str, ...] = ()  # about a file that this was made from
+    references: RunReferences = field(default_factory=RunReferences)
     taken: str | None = None  # SHA-256 of the failures.csv that this was made from
 
     @property
@@ -106,7 +108,7 @@ class RunPlan:
 
     def planned_rows(self) -> Iterator[PlannedRow]:
         """Read the file again and yield each row with its choices made, in input order."""
-        planner = RowPlanner(self.settings, self.catalogue)
+        planner = RowPlanner(self.settings, self.catalogue, self.references)
         for row in self.file.rows():
             assert isinstance(row, PromptRow)
             planned, _, _ = planner.plan_row(row)
@@ -146,18 +148,23 @@ def make_plan(
     stdin: IO[bytes] | None = None,
     only: frozenset[int] | None = None,
     allow_retired: bool = False,
+    references: RunReferences | None = None,
 ) -> RunPlan:
     """Read and check everything that the run asks for. `only` selects rows; `allow_retired` admits models that ended.
+
+    `references` finds reference images; without it, paths are relative to the folder of the prompt file.
 
     Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
     """
     spool = _spool(settings.prompts, stdin) if is_stream(settings.prompts) else None
     path = spool.path if spool else Path(settings.prompts)
+    references = references or RunReferences(Path.cwd() if spool else path.parent)
     try:
+        settings = references.with_absolute_paths(settings)
         fingerprint = _fingerprint(path)
         file = open_prompt_file(path, settings)
         catalogue = load_catalogue(settings.models)
-        builder = _checked_rows(file, settings, catalogue, only)
+        builder = _checked_rows(file, settings, catalogue, only, references)
         if not allow_retired:
             refuse_retired_models(builder, settings, today)
         refuse_unpriced_limits(builder.totals, settings)
@@ -178,6 +185,7 @@ def make_plan(
         spool=spool,
         source=None if spool else Path(os.path.abspath(path)),  # noqa: PTH100 - links are kept as the user made them
         only=only,
+        references=references,
     )
 
 
@@ -195,13 +203,17 @@ def open_prompt_file(path: Path, settings: Settings, *, format: str | None = Non
 
 
 def _checked_rows(
-    file: PromptFile, settings: Settings, catalogue: Catalogue, only: frozenset[int] | None
+    file: PromptFile,
+    settings: Settings,
+    catalogue: Catalogue,
+    only: frozenset[int] | None,
+    references: RunReferences,
 ) -> PlanBuilder:
     """Count all rows. Raises InputInvalid, or SettingsInvalid where all problems come from options of the run."""
     _check_template(settings, file)
     if settings.group_by is not None and not file.failures:  # whose columns a spreadsheet may have dropped
         find_column(settings.group_by, file.columns, option="--group-by")
-    builder = PlanBuilder(settings, catalogue, only)
+    builder = PlanBuilder(settings, catalogue, only, references)
     builder.read(file)
     problems = builder.problems
     if not problems and not builder.totals.rows:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from imagen_batch.planning.filenames import split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
+from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.row_index import RowIndex
 from imagen_batch.planning.rows import PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile
@@ -64,11 +65,17 @@ class RowTotals:
 class PlanBuilder:
     """Takes in every row of an input. `only` are the rows that the run selects; None leaves it to --limit."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, only: frozenset[int] | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        only: frozenset[int] | None,
+        references: RunReferences | None = None,
+    ) -> None:
         self.index = RowIndex()
         self.totals = RowTotals()
         self.problems: list[Problem] = []
-        self.planner = RowPlanner(settings, catalogue)
+        self.planner = RowPlanner(settings, catalogue, references)
         self._catalogue = catalogue
         self._limit = settings.limit
         self._only = only
@@ -142,7 +149,9 @@ class PlanBuilder:
 
     def _count_successor(self, planned: PlannedRow, successor_id: str) -> None:
         successor = self._catalogue.get(successor_id)
-        usd = successor.worst_price(planned.options.image_size, planned.prompt) if successor else None
+        usd = None
+        if successor is not None:
+            usd = successor.worst_price(planned.options.image_size, planned.prompt, len(planned.references))
         self.totals.successor_usd[planned.model.id] += (usd or 0.0) * planned.samples
 
     def _check_name(self, planned: PlannedRow) -> None:

@@ -28,6 +28,7 @@ def requests_for(row: PlannedRow, base: str, numbers: Iterable[int]) -> Iterator
             options=_with_seed_of(first, row.options),
             names=tuple(row.image_name(number, key, base) for number in range(first, first + count)),
             price=None if row.price is None else row.price * count,
+            references=row.references,
         )
 
 

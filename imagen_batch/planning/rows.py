@@ -18,10 +18,12 @@ from imagen_batch.planning.filenames import (
     stem_from_template,
     template_fields,
 )
+from imagen_batch.planning.references.limits import RequestSize, check_references
+from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.styling import with_comma, with_style
 from imagen_batch.providers.capabilities import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model
-from imagen_batch.records import Options, Problem, PromptRow
+from imagen_batch.records import Options, Problem, PromptRow, Reference
 from imagen_batch.settings import Settings
 from imagen_batch.text import did_you_mean
 
@@ -44,18 +46,21 @@ class PlannedRow:
     stem: str
     has_custom_name: bool  # the user chose the name
     stem_for_sample: Callable[[int], str] | None = None  # where the user's template contains the sample number
+    references: tuple[Reference, ...] = ()
     shares_name: bool = False  # an earlier row has the same name, on some disks at least: part of the key is added
 
     @property
     def earlier_prompt(self) -> str | None:
-        """The text that earlier versions sent, if it differs."""
+        """The text that earlier versions sent, if it differs. They sent no reference images."""
+        if self.references:
+            return None
         earlier = with_comma(self.row.prompt, self.row.style) if self.row.style else self.row.prompt
         return None if earlier == self.prompt else earlier
 
     @property
     def price(self) -> float | None:
         """Worst case in USD for one image; None when no price is known."""
-        return self.model.worst_price(self.options.image_size, self.prompt)
+        return self.model.worst_price(self.options.image_size, self.prompt, len(self.references))
 
     def image_name(self, number: int, key: str, base: str = "") -> str:
         """Return the path of a sample's image below the run folder, without extension.
@@ -80,7 +85,8 @@ class ResolvedOptions(NamedTuple):
 class RowPlanner:
     """Turns prompt rows into planned rows. Remembers the options that many rows share."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, references: RunReferences | None = None) -> None:
+        self._references = references or RunReferences()
         self._settings = settings
         self._catalogue = catalogue
         self._models: dict[str, Model | None] = {}
@@ -102,12 +108,24 @@ class RowPlanner:
         problems = [_problem(row, issue) for issue in issues if issue.level == "error"]
         warnings = [issue for issue in issues if issue.level == "warning"]
         planned = PlannedRow(row, model, prompt, samples, resolved.sent, default_stem(row.row), has_custom_name=False)
+        if row.references or self._settings.references:
+            problems += self._add_references(planned)
         if self._template is not None or row.filename:
             try:
                 self._name(planned)
             except ValueError as error:
                 problems.append(Problem(row.line, "filename", row.filename, str(error)))
         return (None if problems else planned), problems, warnings
+
+    def _add_references(self, planned: PlannedRow) -> list[Problem]:
+        """Add the row's reference images, and return the problems of those that can't be sent."""
+        found = self._references.of_row(planned.row, self._settings.references)
+        planned.references = found.references
+        if found.references:
+            identities = tuple(reference.identity for reference in found.references)
+            planned.options = replace(planned.options, references=identities)
+        request = RequestSize(planned.model, planned.prompt, self._settings.provider)
+        return [*found.problems, *check_references(planned.row, found.references, request)]
 
     def find_model(self, name: str) -> Model | None:
         """Return the model of that name, with the run's corrections; None when nothing is known of it."""

@@ -19,6 +19,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "negative_prompt": ("negative_prompt",),
     "seed": ("seed",),
     "style": ("style",),
+    "references": ("references", "reference_images", "ref_images"),
 }
 # The columns that our own failures.csv adds behind the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")

@@ -11,6 +11,7 @@ from imagen_batch.prompts import cells
 from imagen_batch.prompts.columns import Columns
 from imagen_batch.prompts.formats.delimited import Record
 from imagen_batch.prompts.formats.record_width import RecordWidth
+from imagen_batch.prompts.reference_cells import references
 from imagen_batch.records import Options, Problem, PromptRow
 
 Parser = Callable[[str], Any]
@@ -20,6 +21,7 @@ _OF_ROW: dict[str, Parser] = {
     "filename": str,
     "model": str,
     "style": str,
+    "references": references,
     "samples": cells.samples,
 }
 _OF_OPTIONS: dict[str, Parser] = {

@@ -39,7 +39,7 @@ _SETTINGS: dict[str, str] = {
         )
     },
 }
-_REFERENCES = ("references", "reference_images", "ref_images", "reference_image", "ref_image")
+_REFERENCES = ("reference_image", "ref_image")
 # Ordinary headings that resemble a name of ours.
 _ORDINARY = {"sample", "variant", "reference", "position", "revolution", "example", "examples", "amount"}
 
@@ -49,8 +49,7 @@ def column_warning(header: str, roles: Collection[str]) -> str | None:
     name = fold(header)
     if name in _REFERENCES:
         return (
-            f"column {header!r} looks like reference images, which this version does not send: "
-            "images are made from the prompt alone"
+            f"column {header!r} looks like reference images, but is not sent; they are read from a column references"
         )
     if name in _SETTINGS:
         return f"column {header!r} looks like a setting that is not sent; it is kept as your own{_SETTINGS[name]}"

@@ -47,6 +47,8 @@ class Model:
     takes_negative_prompt: bool = True  # matters only for predict on Vertex
     prompt_words: int | None = None  # the end of a longer prompt may be ignored
     prompt_chars: int | None = None
+    max_references: int = 14  # images in one request; 0: it takes none. predict never takes any
+    reference_tokens: int = 1120  # input tokens of one reference image
     limits_source: str = ""
     limits_read: date | None = None
 
@@ -65,7 +67,12 @@ class Model:
     lifecycle_read: date | None = None
     notes: str = ""
 
-    def worst_price(self, size: str | None, prompt: str) -> float | None:
+    @property
+    def references_allowed(self) -> int:
+        """How many reference images a request may have."""
+        return self.max_references if self.dialect == "generate_content" else 0
+
+    def worst_price(self, size: str | None, prompt: str, references: int = 0) -> float | None:
         """Return the most that one image may cost in USD; None when its price is not known.
 
         `prompt` is the text that is sent. A tokenizer falls back to bytes for what it does not know, so a
@@ -74,16 +81,18 @@ class Model:
         price = self._list_price(size)
         if price is None or self.tokens is None:
             return price
-        prompt_tokens = len(prompt.encode("utf-8", "surrogatepass"))
+        prompt_tokens = len(prompt.encode("utf-8", "surrogatepass")) + references * self.reference_tokens
         extras = prompt_tokens * self.tokens.input + self.thinking_allowance * self.tokens.text
         return price + extras / 1_000_000
 
-    def cost(self, usage: TokenUsage | None, *, size: str | None, images: int) -> tuple[float | None, CostIs]:
+    def cost(
+        self, usage: TokenUsage | None, *, size: str | None, images: int, references: int = 0
+    ) -> tuple[float | None, CostIs]:
         """Return what a reply with this number of images costs in USD, and how certain that is.
 
         Only counted tokens make it exact. A reply with images that reports no image tokens did not count all
-        tokens: then, as for models billed by the image, the list price is the best estimate. A refused image
-        is not charged, only the tokens that were counted.
+        tokens: then, as for models billed by the image, the list price is the best estimate, with the price of
+        the reference images. A refused image is not charged, only the tokens that were counted.
         """
         if self.tokens is not None and usage is not None and (usage.image > 0 or images == 0):
             parts = (
@@ -95,7 +104,8 @@ class Model:
         price = self._list_price(size)
         if price is None:
             return None, "unknown"
-        return images * price, "estimate"
+        inputs = self.reference_tokens * self.tokens.input * references / 1_000_000 if self.tokens and images else 0.0
+        return images * price + inputs, "estimate"
 
     def retirement_date(self, provider: str, today: date) -> date | None:
         """Return the first day on which `provider` did not serve the model any more; None if that is not past."""

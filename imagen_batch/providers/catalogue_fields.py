@@ -93,6 +93,8 @@ _FIELDS: Final[Mapping[str, _FieldSpec]] = {
     "takes_negative_prompt": _SWITCH,
     "prompt_words": _COUNT,
     "prompt_chars": _COUNT,
+    "max_references": _COUNT,
+    "reference_tokens": _COUNT,
     "limits_source": _TEXT,
     "limits_read": _DATE,
     "prices": _FieldSpec("USD by size, like { 1K = 0.04 }", _is_table_of(_is_usd)),

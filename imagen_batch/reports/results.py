@@ -15,6 +15,7 @@ from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
 from imagen_batch.ledger.folds.sample_states import Failed
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.references.run_references import shown
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import ManifestRow, Options, Outcome, PromptRow, RequestTrace, SampleResult
@@ -53,6 +54,7 @@ class Results:
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
             keys = _Keys(order, base)
+            references = self._references(row)
             for number in range(1, order.samples + 1):
                 result = self.history.final_result(base, number)
                 sample, trace = result or self._without_result(row.row, base, number, keys)
@@ -61,12 +63,16 @@ class Results:
                     sample = replace(sample, cost_is="estimate")
                 kept = self.history.kept(base, number) if result else None
                 if kept is not None:
-                    entry = _as_kept(row, sample, trace, kept, provider, charged)
+                    entry = replace(_as_kept(row, sample, trace, kept, provider, charged), references=references)
                 else:
                     entry = ManifestRow(
-                        row, sample, trace, model.id, provider, model.dialect, prompt, options, charged
+                        row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
                     )
                 yield with_warnings(entry, is_duplicate=duplicates.has(base, number))
+
+    def _references(self, row: PromptRow) -> tuple[str, ...]:
+        of_run = self.plan.settings.references
+        return tuple(shown((*of_run, *row.references), self.plan.references.folder)) if of_run else row.references
 
     def _without_result(self, row: int, base: str, number: int, keys: _Keys) -> tuple[SampleResult, RequestTrace]:
         key = keys.of(number)

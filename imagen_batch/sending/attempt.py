@@ -1,7 +1,8 @@
 """Acquires what one attempt needs, and gives each part back exactly once.
 
-Before an attempt, in this order: disk space is reserved, money is reserved, the governor permits the start, and the
-ledger records it. Afterwards money, permit and ledger entry are closed, whatever happened in between.
+Before an attempt, in this order: disk space is reserved, money is reserved, the governor permits the start, reference
+images are read, and the ledger records the start. Afterwards money, permit and ledger entry are closed, whatever
+happened in between.
 """
 
 from __future__ import annotations
@@ -9,8 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from imagen_batch.errors import AttemptError, Fatal, ImagenBatchError, Interrupted, StopRun, Transient
-from imagen_batch.records import ImageRequest
+from imagen_batch.errors import (
+    AttemptError,
+    Fatal,
+    ImagenBatchError,
+    Interrupted,
+    ReferenceUnusable,
+    StopRun,
+    Transient,
+)
+from imagen_batch.records import ImageRequest, InputImage
 from imagen_batch.sending.budget import Reservation
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause, Governor
@@ -46,6 +55,15 @@ class Attempt:
         self._governor: Governor = context.governor(request.model)
         self.started_at = context.clock()
         self.is_closed = False
+        self.images: tuple[InputImage, ...] = ()
+
+    def read_references(self) -> None:
+        """Read the request's reference images. Raises ReferenceUnusable; what can't be read is not sent."""
+        try:
+            self.images = self._context.references.load(self._request.references, self._context.store.storage)
+        except ReferenceUnusable:
+            self._release()
+            raise
 
     def record_sent(self) -> None:
         """Record the start in the ledger. Raises OSError; what can't be recorded must not be sent."""
@@ -140,7 +158,8 @@ class Attempt:
 def begin_attempt(request: ImageRequest, context: SendingContext, *, number: int) -> Iterator[Attempt]:
     """Reserve and record everything that attempt `number` needs before it may be sent.
 
-    Raises OverBudget, Interrupted (the run is stopping, or the disk is full) or OSError (the ledger).
+    Raises OverBudget, Interrupted (the run is stopping, or the disk is full), ReferenceUnusable or OSError (the
+    ledger).
     """
     _reserve_disk_space(request, context)
     reservation = context.budget.reserve(request.price, request.samples, stop=context.stop)
@@ -153,6 +172,7 @@ def begin_attempt(request: ImageRequest, context: SendingContext, *, number: int
         raise
     attempt = Attempt(request, context, number=number, reservation=reservation, permit=permit)
     try:
+        attempt.read_references()
         attempt.record_sent()
         with context.in_flight.hold(request.samples):
             yield attempt

@@ -19,6 +19,7 @@ from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.in_flight import InFlight
+from imagen_batch.sending.references import ReferenceLoader
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 
@@ -94,6 +95,7 @@ class SendingContext:
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
     in_flight: InFlight = field(default_factory=InFlight)
+    references: ReferenceLoader = field(default_factory=ReferenceLoader)
     # Bodies are large: few threads decode theirs while the others wait for the service.
     decode_slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
-from imagen_batch.errors import Interrupted, StopRun, Transient, storage_failure
+from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transient, storage_failure
 from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests import single_sample
@@ -15,7 +15,7 @@ from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, Sa
 from imagen_batch.sending.attempt import OverBudget
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
-from imagen_batch.sending.samples import attempts_exhausted, not_generated, saved
+from imagen_batch.sending.samples import attempts_exhausted, not_generated, reference_unusable, saved
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its images were paid for and could not be used, by kind of damage."""
@@ -53,6 +53,10 @@ def _run_once(request: ImageRequest, damages: Mapping[str, int], context: Sendin
     try:
         return _attempt_and_record(request, retrying, context)
     except (Interrupted, OverBudget):
+        return []
+    except ReferenceUnusable as error:
+        samples = tuple(reference_unusable(number, error) for number in request.numbers)
+        _record(request, samples, retrying.trace, context)
         return []
     except OSError as error:
         context.stop.fail(storage_failure(error))

@@ -7,7 +7,7 @@ again, so the same kind of damage is paid for twice at most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -20,7 +20,7 @@ from imagen_batch.providers.redaction import redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.records import CostIs, ImageRequest, NoImage, Picture, Reply, RequestTrace
+from imagen_batch.records import CostIs, ImageRequest, InputImage, NoImage, Picture, Reply, RequestTrace
 from imagen_batch.sending.attempt import Attempt, begin_attempt
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
@@ -120,7 +120,7 @@ class RetryingRequest:
 
     def _exchange(self, attempt: Attempt) -> Answer:
         try:
-            answer = self._read(self._post())
+            answer = self._read(self._post(attempt.images))
         except Transient as error:
             self.uncertain |= error.maybe_charged
             self.damages[error.kind] += error.kind == _WHOLE_REPLY
@@ -174,10 +174,10 @@ class RetryingRequest:
     def _count_attempt(self, at: float) -> None:
         self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=self.trace.sent_at or at)
 
-    def _post(self) -> RawReply:
+    def _post(self, images: Sequence[InputImage]) -> RawReply:
         request, provider = self._request, self._context.provider
         dialect = DIALECTS[request.dialect]
-        payload = orjson.dumps(dialect.encode(request, vertex=provider.vertex))
+        payload = orjson.dumps(dialect.encode(request, vertex=provider.vertex, references=images))
         headers = {"x-imagen-batch-sample": str(request.first)} if provider.name == "simulator" else None
         return self._context.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
 
@@ -215,7 +215,12 @@ class RetryingRequest:
         if spare and images:
             images[0] = replace(images[0], has_extra=True)
         model, size = self._context.models[self._request.model], self._request.options.image_size
-        usd, cost_is = model.cost(reply.usage, size=size, images=len(images) + len(damaged))
+        usd, cost_is = model.cost(
+            reply.usage,
+            size=size,
+            images=len(images) + len(damaged),
+            references=len(self._request.references),
+        )
         return Answer(tuple(images), tuple(missing), tuple(damaged), usd, cost_is)
 
     def _validate_or_replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagen_batch.errors import Transient
+from imagen_batch.errors import ReferenceUnusable, Transient
 from imagen_batch.images.validate import ImageInfo
 from imagen_batch.records import CostIs, NoImage, Outcome, RequestTrace, SampleResult
 from imagen_batch.text import plural
@@ -56,3 +56,8 @@ def attempts_exhausted(number: int, error: Transient, trace: RequestTrace, *, un
         cost_usd=None if uncertain else 0.0,
         cost_is="unknown" if uncertain else "estimate",
     )
+
+
+def reference_unusable(number: int, error: ReferenceUnusable) -> SampleResult:
+    """The result of a sample that was not sent, because a reference image was not what the plan had read."""
+    return SampleResult(number=number, status="not_attempted", error=str(error), error_kind="reference")

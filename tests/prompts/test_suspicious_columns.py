@@ -134,20 +134,20 @@ def test_any_header_gets_a_remark_or_none(header):
     assert column_warning(header, set(ALIASES)) is None or header.strip()
 
 
-@pytest.mark.parametrize("header", ["references", "Reference Images", "ref_images"])
-def test_reference_images_are_told_not_to_be_sent(header):
-    """Before money is spent on images without them."""
-    assert "made from the prompt alone" in str(column_warning(header, {"prompt"}))
+@pytest.mark.parametrize("header", ["reference_image", "Ref Image"])
+def test_one_reference_image_is_pointed_to_the_column_for_several(header):
+    """Before money is spent on images without it."""
+    assert "read from a column references" in str(column_warning(header, {"prompt"}))
 
 
 def test_a_plan_names_them_all(tmp_path):
     """Once each, with the user's spelling; the columns stay the user's own."""
-    row = {"prompt": "a", "ref_images": "a.png", "Width": "1", "aspect ration": "1:1", "chapter": "1"}
+    row = {"prompt": "a", "ref_image": "a.png", "Width": "1", "aspect ration": "1:1", "chapter": "1"}
     source = write_csv(tmp_path / "p.csv", [row])
     plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
     assert len(plan.warnings) == 3
-    assert all(f"'{name}'" in " ".join(plan.warnings) for name in ("ref_images", "Width", "aspect ration"))
-    assert plan.file.user_columns == ("ref_images", "Width", "aspect ration", "chapter")
+    assert all(f"'{name}'" in " ".join(plan.warnings) for name in ("ref_image", "Width", "aspect ration"))
+    assert plan.file.user_columns == ("ref_image", "Width", "aspect ration", "chapter")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8", "utf-8-sig", "cp1252"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from imagen_batch.simulator import Simulator
 from tests.support.http import GEMINI, VERTEX, Heard, ask, generate
 
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PRO = "gemini-3-pro-image"
 
 
@@ -73,10 +72,10 @@ def test_the_highest_thinking_level_is_unknown_on_vertex(sim: Simulator) -> None
     "part",
     [
         {"inlineData": {"mimeType": "image/png", "data": PNG}},
-        {"inline_data": {"mime_type": "image/webp", "data": PNG.rstrip("=")}},
+        {"inline_data": {"mime_type": "image/png", "data": PNG.rstrip("=")}},
         {"fileData": {"mimeType": "image/heic", "fileUri": "gs://b/x.heic"}},
         {
-            "inlineData": {"mimeType": "image/gif", "data": PNG},
+            "inlineData": {"mimeType": "image/png", "data": PNG},
             "mediaResolution": {"level": "MEDIA_RESOLUTION_HIGH"},
         },
     ],
@@ -97,6 +96,11 @@ def test_reference_pictures_are_taken_and_change_what_is_drawn(sim: Simulator, p
     "part",
     [
         {"inlineData": {"mimeType": "application/pdf", "data": PNG}},
+        {"inlineData": {"mimeType": "image/gif", "data": "R0lGODlhAQABAAAAACwAAAAAAQABAAA="}},
+        {"inlineData": {"mimeType": "image/jpg", "data": PNG}},
+        {"inlineData": {"mimeType": "image/webp", "data": PNG}},
+        {"inlineData": {"mimeType": "image/png", "data": PNG[:40]}},
+        {"inlineData": {"data": PNG}},
         {"inlineData": {"mimeType": "image/png", "data": "*"}},
         {"inlineData": {"mimeType": "image/png", "bytes": PNG}},
         {"video": {}},

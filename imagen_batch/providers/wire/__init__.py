@@ -6,11 +6,11 @@ in docs/service-api.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from imagen_batch.providers.wire import generate_content, predict
-from imagen_batch.records import ImageRequest, Reply
+from imagen_batch.records import ImageRequest, InputImage, Reply
 
 
 class Dialect(Protocol):
@@ -24,8 +24,13 @@ class Dialect(Protocol):
     def verb(self) -> str:
         """The part of the URL after the colon."""
 
-    def encode(self, request: ImageRequest, *, vertex: bool) -> dict[str, object]:
-        """Return the JSON body to post. Raises ValueError for an option that the dialect has no field for."""
+    def encode(
+        self, request: ImageRequest, *, vertex: bool, references: Sequence[InputImage] = ()
+    ) -> dict[str, object]:
+        """Return the JSON body to post, with the bytes of the request's reference images.
+
+        Raises ValueError for an option that the dialect has no field for.
+        """
 
     def decode(self, body: bytes, *, requested: int, http_status: int = 200) -> Reply:
         """Return exactly `requested` samples. Raises Transient or Fatal if the body contains no answer."""

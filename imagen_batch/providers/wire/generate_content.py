@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from pybase64 import b64encode_as_string
+
 from imagen_batch.providers.wire.errors import read_error
 from imagen_batch.providers.wire.image_text import image_bytes
 from imagen_batch.providers.wire.json_body import (
@@ -21,7 +23,7 @@ from imagen_batch.providers.wire.json_body import (
 )
 from imagen_batch.providers.wire.option_fields import require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import categories, filtered_sample, support_codes
-from imagen_batch.records import ImageRequest, NoImage, Options, Picture, Reply, TokenUsage
+from imagen_batch.records import ImageRequest, InputImage, NoImage, Options, Picture, Reply, TokenUsage
 
 name: Final = "generate_content"
 verb: Final = "generateContent"
@@ -75,17 +77,18 @@ _RETRIES_BY_FINISH_REASON = {
 _NOT_REQUESTED = NoImage("failed", kind="no_image", reason="this service makes one image per request")
 
 
-def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
+def encode(request: ImageRequest, *, vertex: bool, references: Sequence[InputImage] = ()) -> dict[str, object]:
     """Return the body to post, for one image. Options that are not set are not sent. (api: 8.1)
 
-    There is no field for a negative prompt: it is added to the prompt. The Gemini API has no field for
-    person_generation, and Vertex has none for store: there they are left out.
+    Reference images come first, in their order, then the prompt. There is no field for a negative prompt: it is added
+    to the prompt. The Gemini API has no field for person_generation, and Vertex has none for store: there they are
+    left out.
     """
     options = request.options
     require_unset(options, _UNSUPPORTED if vertex else _UNSUPPORTED + _UNSUPPORTED_OFF_VERTEX, dialect=name)
     prompt = prompt_without(request.prompt, options.negative_prompt)
     body: dict[str, object] = {
-        "contents": [{"role": "user", "parts": [{"text": prompt}]}],
+        "contents": [{"role": "user", "parts": [*map(_input_part, references), {"text": prompt}]}],
         "generationConfig": _generation_config(options, vertex=vertex),
     }
     if options.safety_settings is not None:
@@ -95,6 +98,13 @@ def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:
     if options.labels is not None:
         body["labels"] = dict(options.labels)
     return body
+
+
+def _input_part(image: InputImage) -> dict[str, object]:
+    if image.uri is None:
+        return {"inlineData": {"mimeType": image.mime_type, "data": b64encode_as_string(image.data)}}
+    mime_type = {"mimeType": image.mime_type} if image.mime_type else {}
+    return {"fileData": {**mime_type, "fileUri": image.uri}}
 
 
 def prompt_without(prompt: str, unwanted: str | None) -> str:

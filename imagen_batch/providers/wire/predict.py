@@ -19,7 +19,7 @@ from imagen_batch.providers.wire.json_body import (
 )
 from imagen_batch.providers.wire.option_fields import require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import filtered_sample, is_code_list
-from imagen_batch.records import ImageRequest, NoImage, Picture, Reply
+from imagen_batch.records import ImageRequest, InputImage, NoImage, Picture, Reply
 
 name: Final = "predict"
 verb: Final = "predict"
@@ -39,7 +39,7 @@ _PARAMETERS = {
     "enhance_prompt": "enhancePrompt",
 }
 _OUTPUT_OPTIONS = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
-_UNSUPPORTED = ("safety_settings", "thinking_level", "store")
+_UNSUPPORTED = ("safety_settings", "thinking_level", "store", "references")
 
 # (api: 3.1) An answer has at least one of these names, or is empty.
 _KNOWN = ("predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId", "metadata")
@@ -47,7 +47,12 @@ _KNOWN = ("predictions", "deployedModelId", "model", "modelDisplayName", "modelV
 _REMOVED_SILENTLY = filtered_sample("removed by the service without a reason", stage="output")
 
 
-def encode(request: ImageRequest, *, vertex: bool) -> dict[str, object]:  # noqa: ARG001 - the same on both hosts
+def encode(
+    request: ImageRequest,
+    *,
+    vertex: bool,  # noqa: ARG001 - the same on both hosts
+    references: Sequence[InputImage] = (),  # noqa: ARG001 - the plan refuses them: there is no field
+) -> dict[str, object]:
     """Return the body to post. Options that are not set are not sent; reasons for refusals are always requested."""
     options = request.options
     require_unset(options, _UNSUPPORTED, dialect=name)

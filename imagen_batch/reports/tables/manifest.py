@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import BufferedIOBase
 from typing import BinaryIO
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from imagen_batch.records import SampleResult
+from imagen_batch.records import ManifestRow, Options, SampleResult
 from imagen_batch.reports.tables.columns import BOOL, DECIMAL, INT, TEXT, TIMESTAMP, Column, column, user_columns
 from imagen_batch.text import FORMULA
 
@@ -42,6 +43,8 @@ def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
     return _OWN + user_columns(headers, taken=[column.name for column in _OWN])
 
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
 # Every text is quoted, whatever it contains; an empty cell without quotes is None.
 _CSV = csv.WriteOptions(eol="\r\n")
 
@@ -71,6 +74,16 @@ def _codes(sample: SampleResult) -> str | None:
 
 def _warnings(sample: SampleResult) -> str | None:
     return ";".join(sample.warnings) or None
+
+
+def _references(entry: ManifestRow) -> str | None:
+    return ";".join(entry.references) or None
+
+
+def _reference_digests(options: Options) -> str | None:
+    """The SHA-256 of each reference image, empty for one that the service read itself."""
+    digests = (each if _DIGEST.fullmatch(each) else "" for each in options.references or ())
+    return ";".join(digests) or None
 
 
 # Columns that may contain text from the service. The user's own text stays exactly as it is.
@@ -127,7 +140,11 @@ _FIRST = (
     column("finished_at", TIMESTAMP, "trace.finished_at"),
 )
 
-_LATER = (Column("warnings", TEXT, "sample", _warnings),)
+_LATER = (
+    Column("warnings", TEXT, "sample", _warnings),
+    Column("references", TEXT, "entry", _references),
+    Column("references_sha256", TEXT, "options", _reference_digests),
+)
 
 _OWN = _FIRST + _LATER
 

@@ -12,6 +12,7 @@ import pybase64
 
 from imagen_batch.simulator.api.catalogue import Model
 from imagen_batch.simulator.api.generate_schema import body_check
+from imagen_batch.simulator.api.input_images import inline_images
 from imagen_batch.simulator.api.replies import Json, Refused, invalid
 from imagen_batch.simulator.api.requests import Call, ValidRequest
 
@@ -44,6 +45,7 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
         parameters=_fingerprint(config, references),
         vertex=call.vertex,
         references=len(references),
+        images=inline_images(references),
         thoughts=config.get("thinkingConfig", {}).get("includeThoughts", False),
     )
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pybase64
-
 from imagen_batch.simulator.api.catalogue import Model
+from imagen_batch.simulator.api.input_images import decode_base64, is_image
 from imagen_batch.simulator.api.replies import Refused, invalid
 from imagen_batch.simulator.api.requests import Call
 from imagen_batch.simulator.api.schema import (
@@ -33,7 +32,7 @@ _HARMS_ON_VERTEX = ("IMAGE_HATE", "IMAGE_DANGEROUS_CONTENT", "IMAGE_HARASSMENT",
 _THRESHOLDS = ("OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE")
 _TIERS = ("standard", "flex", "priority")
 _RESOLUTIONS = tuple(f"MEDIA_RESOLUTION_{size}" for size in ("LOW", "MEDIUM", "HIGH", "ULTRA_HIGH"))
-_REFERENCE_TYPES = ("png", "jpeg", "webp", "heic", "heif", "gif", "bmp", "tiff")  # (api: 8.1)
+_REFERENCE_TYPES = ("png", "jpeg", "webp", "heic", "heif")  # (api: 8.1)
 _MAX_REFERENCES = 14
 
 
@@ -58,18 +57,45 @@ def body_check(call: Call, model: Model) -> Check:
 
 def _part() -> Check:
     resolution = table({"level": one_of(*_RESOLUTIONS), "numTokens": whole(1, 65_536)}, snake=True)
-    mime_type = one_of(*(f"image/{name}" for name in _REFERENCE_TYPES), fold=True)
     return table(
         {
             "text": text,
-            "inlineData": table({"mimeType": mime_type, "data": _base64, "displayName": text}, snake=True),
-            "fileData": table({"mimeType": mime_type, "fileUri": text, "displayName": text}, snake=True),
+            "inlineData": _inline_image,
+            "fileData": table({"mimeType": _image_type, "fileUri": text, "displayName": text}, snake=True),
             "thought": flag,
             "thoughtSignature": _base64,
             "mediaResolution": resolution,
         },
         snake=True,
     )
+
+
+def _base64(value: Any, where: str) -> str:
+    """Check bytes in proto JSON: either alphabet, padded or not."""
+    written = text(value, where)
+    try:
+        decode_base64(written)
+    except ValueError:
+        raise mismatch(where, f"{written:.40}", "base64") from None
+    return written
+
+
+def _image_type(value: Any, where: str) -> str:
+    name = text(value, where)
+    if name.lower() not in {f"image/{known}" for known in _REFERENCE_TYPES}:
+        raise Refused(invalid(f"Unsupported MIME type: {name:.60}", field=where))
+    return name.lower()
+
+
+_INLINE = table({"mimeType": _image_type, "data": _base64, "displayName": text}, snake=True)
+
+
+def _inline_image(value: Any, where: str) -> dict[str, Any]:
+    """Check that an image is whole and of the type that its part states, as the service does."""
+    part: dict[str, Any] = _INLINE(value, where)
+    if not part.get("mimeType") or not is_image(decode_base64(part.get("data", "")), part["mimeType"]):
+        raise Refused(invalid("Provided image is not valid.", field=where))
+    return part
 
 
 def _contents(content: Check) -> Check:
@@ -84,17 +110,6 @@ def _contents(content: Check) -> Check:
         return contents
 
     return check
-
-
-def _base64(value: Any, where: str) -> str:
-    """Check bytes in proto JSON: either alphabet, padded or not."""
-    written = text(value, where)
-    plain = written.rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except ValueError:
-        raise mismatch(where, f"{written:.40}", "base64") from None
-    return written
 
 
 def _generation(call: Call, model: Model) -> dict[str, Check]:

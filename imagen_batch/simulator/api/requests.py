@@ -45,6 +45,7 @@ class ValidRequest:
     thoughts: bool = False  # includeThoughts
     vertex: bool = False  # sent to a path of Vertex AI
     references: int = 0  # reference images in the request
+    images: tuple[tuple[str, bytes], ...] = ()  # type and bytes of those that are part of it
 
     @property
     def numbers(self) -> range:

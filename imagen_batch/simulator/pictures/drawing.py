@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from imagen_batch.simulator.api.requests import ValidRequest
 from imagen_batch.simulator.pictures import scenery
 from imagen_batch.simulator.pictures.lettering import fit, font, line_height, wrap
+from imagen_batch.simulator.pictures.reference_strip import with_thumbnails
 from imagen_batch.simulator.pictures.stamp import write_stamp
 
 
@@ -25,6 +26,8 @@ def draw(request: ValidRequest, number: int) -> bytes:
     image = image.copy() if image.size == request.pixels else image.resize(request.pixels, Image.Resampling.BICUBIC)
     _letter(image, request, number=number, prompt_hash=prompt_hash)
     image.putpalette(scenery.palette((int(prompt_hash[:2], 16) + 7 * number) % 256 / 256))
+    if request.images:
+        image = with_thumbnails(image.convert("RGB"), request.images)
     return write_stamp(_encode(image, request), _facts(request, number))
 
 
@@ -124,5 +127,8 @@ def _facts(request: ValidRequest, number: int) -> dict[str, object]:
         "aspect_ratio": request.aspect_ratio,
         "image_size": request.image_size,
         "seed": request.seed,
+        **(
+            {"references": [hashlib.sha256(data).hexdigest() for _, data in request.images]} if request.images else {}
+        ),
         "digital_source_type": "algorithmicMedia",
     }

@@ -1,0 +1,48 @@
+"""Knows type, size and SHA-256 of the files that rows refer to. Each file is read once, however many rows name it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from imagen_batch.errors import ReferenceUnusable
+from imagen_batch.images.reference_file import FileFacts, examine, read_file
+
+
+class ReferenceFiles:
+    """The facts about files by absolute path. Memory grows with the number of different files, not of rows.
+
+    `known` are facts that a run stored; with them a plan is read as that run saw it, whatever became of the files.
+    """
+
+    def __init__(self, known: Mapping[str, FileFacts] | None = None) -> None:
+        self._known = known
+        self._facts: dict[str, FileFacts] = {}
+        self._unusable: dict[str, str] = {}
+
+    @property
+    def facts(self) -> Mapping[str, FileFacts]:
+        """Everything that was read so far."""
+        return self._facts
+
+    def read(self, path: str, *, most: int) -> FileFacts:
+        """Return the facts about a file of at most `most` bytes. Raises ReferenceUnusable."""
+        if path in self._unusable:
+            raise ReferenceUnusable(self._unusable[path])
+        if path not in self._facts:
+            try:
+                self._facts[path] = self._read(path, most)
+            except ReferenceUnusable as error:
+                self._unusable[path] = str(error)
+                raise
+        return self._facts[path]
+
+    def _read(self, path: str, most: int) -> FileFacts:
+        if self._known is None:
+            return examine(read_file(path, most=most))
+        if path in self._known:
+            return self._known[path]
+        try:
+            return examine(read_file(path, most=most))
+        except ReferenceUnusable:
+            return FileFacts("", sha256(b"missing:" + path.encode("utf-8", "surrogateescape")).hexdigest(), 0)
