@@ -197,6 +197,8 @@ class ManifestRow:
     prompt: str  # what was sent or would have been
     options: Options  # the row's options, then the run's
     charged_usd: float | None = None  # by all attempts, where that differs from the sample's own record
+    version: int = 1
+    review: str | None = None  # "approved", "rejected", "redo"
 
     @property
     def cost_usd(self) -> float | None:

@@ -17,13 +17,16 @@ from imagen_batch.ledger.reader import (
     DoneRecord,
     KeptRecord,
     Record,
+    ReviewRecord,
     SentRecord,
+    VersionsRecord,
     as_sample,
     done_at,
     kept_at,
     ledger_files,
     records_in,
 )
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.records import OUTCOMES, ImageRequest, Outcome, RequestTrace, SampleResult
 
 _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
@@ -75,6 +78,7 @@ class History:
     def __init__(self) -> None:
         self.attempts = 0
         self.refused_429 = 0
+        self.reviews = Reviews(self.recorded_status)
         self._charges: dict[str, Charges] = {}  # by kind of provider
         self._costs: dict[bytes, float] = {}  # USD of samples with charges beside those of one image
         self._open: dict[tuple[str, int], SentRecord] = {}
@@ -113,7 +117,9 @@ class History:
         return charges
 
     def cost(self, base: str, number: int) -> float | None:
-        """All charges for a sample in USD; None where that is what its own record says."""
+        """All charges for a sample in USD, in all versions; None where that is what its own record says."""
+        if versions := self.reviews.versions(base, number):
+            return sum(self._slot_cost(_slot(key, number)) for key in (base, *(each.key for each in versions)))
         return self._costs.get(_slot(base, number)) if self._costs else None
 
     def open_since(self, moment: float) -> set[tuple[str, int]]:
@@ -131,8 +137,12 @@ class History:
         return {attempt: _open_attempt(record) for attempt, record in self._open.items()}
 
     def status(self, base: str, number: int) -> Outcome | None:
-        """The outcome of a sample; None when nothing is known of it."""
-        slot = _slot(base, number)
+        """The outcome of a sample's current version; None when nothing is known of it."""
+        return self.recorded_status(self._current(base, number), number)
+
+    def recorded_status(self, key: str, number: int) -> Outcome | None:
+        """The outcome of the version of a sample that has this row key; None when nothing is known of it."""
+        slot = _slot(key, number)
         position = self._positions.get(slot)
         if position is not None:
             return self._outcome(slot, position)
@@ -161,13 +171,14 @@ class History:
 
     def latest_open_attempt(self, base: str, number: int) -> OpenAttempt | None:
         """The latest attempt for a sample that has no recorded end."""
+        base = self._current(base, number)
         of_row = [_open_attempt(sent) for sent in self._open.values() if sent.base == base]
         covering = [attempt for attempt in of_row if number in attempt.numbers]
         return covering[-1] if covering else None
 
     def last_failed(self, base: str, number: int) -> Failed | None:
         """The latest attempt for a sample, where it failed and nothing followed."""
-        records = self._failed.get(_slot(base, number))
+        records = self._failed.get(_slot(self._current(base, number), number))
         if records is None:
             return None
         sent, back = records
@@ -176,11 +187,21 @@ class History:
 
     def details(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The recorded result of a sample and the trace of its request; None when there is no result."""
-        position = self._positions.get(_slot(base, number))
+        return self.recorded_details(self._current(base, number), number)
+
+    def recorded_details(self, key: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
+        """The same for the version of a sample that has this row key."""
+        position = self._positions.get(_slot(key, number))
         return None if position is None else self._details(position, number)
 
     def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
-        """What a sample's image was made from, where the row's text was edited since."""
+        """What a sample's image was made from, where that is not what the row says now."""
+        if (version := self.reviews.current(base, number)) is not None:
+            return version.facts
+        return self.kept_first(base, number)
+
+    def kept_first(self, base: str, number: int) -> Mapping[str, Any] | None:
+        """What version 1 of a sample was made from, where the row's text was edited since."""
         where, index = self._kept.get(_slot(base, number), (-1, 0))
         if where < 0:
             return None
@@ -191,7 +212,7 @@ class History:
 
     def final_result(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The same as `details`, but None where the outcome is unknown, also because of a later attempt."""
-        slot = _slot(base, number)
+        slot = _slot(self._current(base, number), number)
         position = self._positions.get(slot)
         if position is None or self._outcome(slot, position) == "unknown":
             return None
@@ -216,6 +237,8 @@ class History:
             self._fold_back(record)
         elif isinstance(record, KeptRecord):
             self._fold_kept(record, where)
+        elif isinstance(record, ReviewRecord | VersionsRecord):
+            self.reviews.fold(record)
 
     def read(self, path: Path) -> None:
         """Fold a ledger file, or only its new records where it was read before."""
@@ -233,6 +256,17 @@ class History:
         """Fold the new records of all ledger files of `folder`, in the order of the files' names."""
         for path in ledger_files(folder):
             self.read(path)
+
+    def _current(self, base: str, number: int) -> str:
+        """The row key of a sample's current version."""
+        version = self.reviews.current(base, number)
+        return base if version is None else version.key
+
+    def _slot_cost(self, slot: bytes) -> float:
+        if slot in self._costs:
+            return self._costs[slot]
+        position = self._positions.get(slot)
+        return 0.0 if position is None else self._recorded_cost(position, slot)
 
     def _outcome(self, slot: bytes, position: int) -> Outcome:
         recorded = _outcome(position)
@@ -296,6 +330,7 @@ class History:
 
         A move with facts about what the image was made from belongs to an edited row; its source keeps the result.
         """
+        self.reviews.move(record.moves)
         moves = [
             (_slot(move.source, number), _slot(move.base, number), index)
             for index, move in enumerate(record.moves)

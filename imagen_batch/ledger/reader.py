@@ -100,6 +100,52 @@ class KeptRecord(msgspec.Struct, tag="kept", tag_field="t"):
     at: float = 0.0
 
 
+class ReviewedVersion(msgspec.Struct, frozen=True):
+    """A person's decision about one version of a sample. A decision of None takes an earlier one back."""
+
+    base: str
+    number: int
+    version: int
+    decision: Literal["approve", "reject", "redo"] | None = None
+    prompt: str | None = None  # for a redo: the edited prompt
+    seed: int | None = None  # for a redo
+    note: str | None = None
+
+
+class ReviewRecord(msgspec.Struct, tag="review", tag_field="t"):
+    """Decisions of a review, which count together or not at all."""
+
+    decisions: tuple[ReviewedVersion, ...]
+    at: float = 0.0
+
+
+class OrderedVersion(msgspec.Struct, frozen=True):
+    """A further version of a sample, with everything that its request needs. `key` is its own row key."""
+
+    base: str
+    number: int
+    version: int
+    key: str
+    name: str  # of its image, below the run's folder, without extension
+    prompt: str
+    model: str
+    dialect: str
+    options: dict[str, Any]
+    usd: float | None = None  # worst-case price of an attempt
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its image is made from."""
+        return {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options}
+
+
+class VersionsRecord(msgspec.Struct, tag="versions", tag_field="t"):
+    """Further versions that a run is going to make."""
+
+    versions: tuple[OrderedVersion, ...]
+    at: float = 0.0
+
+
 class OtherRecord(msgspec.Struct):
     """A record that is not about an attempt: `claim`, `skip`, or of a type that a later version writes."""
 
@@ -109,10 +155,10 @@ class OtherRecord(msgspec.Struct):
     sha256: str | None = None
 
 
-Known = SentRecord | BackRecord | DoneRecord | KeptRecord
+Known = SentRecord | BackRecord | DoneRecord | KeptRecord | ReviewRecord | VersionsRecord
 Record = Known | OtherRecord
 
-_KNOWN_TYPES: Final = frozenset({"sent", "back", "done", "kept"})
+_KNOWN_TYPES: Final = frozenset({"sent", "back", "done", "kept", "review", "versions"})
 _decode = msgspec.json.Decoder(Known).decode
 _decode_other = msgspec.json.Decoder(OtherRecord).decode
 
@@ -184,6 +230,16 @@ def kept_record(moves: Iterable[Mapping[str, object]]) -> KeptRecord:
     return msgspec.convert({"t": "kept", "moves": list(moves)}, KeptRecord)
 
 
+def versions_record(versions: Iterable[OrderedVersion]) -> VersionsRecord:
+    """A record of versions that are not in the ledger yet."""
+    return VersionsRecord(tuple(versions))
+
+
+def review_record(decisions: Iterable[ReviewedVersion]) -> ReviewRecord:
+    """A record of decisions that are not in the ledger yet."""
+    return ReviewRecord(tuple(decisions))
+
+
 def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
     """Every line of a ledger that is neither a record nor named by a `skip` record, with its bytes."""
     for path in ledger_files(folder):
@@ -222,6 +278,10 @@ def _is_sound(record: Known) -> bool:
         return _is_sent(record)
     if isinstance(record, DoneRecord):
         return _is_done(record)
+    if isinstance(record, ReviewRecord):
+        return all(_is_version(each) for each in record.decisions)
+    if isinstance(record, VersionsRecord):
+        return all(_is_version(each) and _is_ordered(each) for each in record.versions)
     return isinstance(record, BackRecord) or _is_kept(record)
 
 
@@ -262,6 +322,16 @@ def _is_kept(record: KeptRecord) -> bool:
         if move.prompt is not None and (move.model is None or move.dialect is None):
             return False
     return True
+
+
+def _is_version(record: ReviewedVersion | OrderedVersion) -> bool:
+    known = len(bytes.fromhex(record.base)) == _KEY_BYTES
+    return known and 0 < record.number <= _MAX_SAMPLE_NUMBER and 0 < record.version <= _MAX_SAMPLE_NUMBER
+
+
+def _is_ordered(record: OrderedVersion) -> bool:
+    known = len(bytes.fromhex(record.key)) == _KEY_BYTES
+    return known and _is_path(record.name) and record.version > 1 and (record.usd or 0.0) >= 0
 
 
 def _is_path(path: str) -> bool:

@@ -81,6 +81,7 @@ class RowPlanner:
     """Turns prompt rows into planned rows. Remembers the options that many rows share."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self.provider = settings.provider
         self._settings = settings
         self._catalogue = catalogue
         self._models: dict[str, Model | None] = {}

@@ -121,4 +121,6 @@ _OWN = (
     column("cost_is", TEXT, "sample.cost_is"),
     column("sent_at", TIMESTAMP, "trace.sent_at"),
     column("finished_at", TIMESTAMP, "trace.finished_at"),
+    column("version", INT, "entry.version"),
+    column("review", TEXT, "entry.review"),
 )
