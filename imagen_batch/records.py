@@ -236,6 +236,8 @@ class ManifestRow:
     options: Options  # the row's options, then the run's
     charged_usd: float | None = None  # by all attempts, where that differs from the sample's own record
     references: tuple[str, ...] = ()  # of the run and of the row, as written
+    version: int = 1
+    review: str | None = None  # "approved", "rejected", "redo"
 
     @property
     def cost_usd(self) -> float | None:

@@ -153,6 +153,12 @@ class Settings(BaseModel):
     limit: int | None = Field(None, ge=1, description="only the first rows")
     retry: Annotated[tuple[Retry, ...], BeforeValidator(_split_words)] = ()
     on_unknown: OnUnknown = "resend"
+    redo: bool = Field(default=False, description="make the samples again that the review marked for a redo")
+    upgrade: Annotated[str | None, BeforeValidator(_parse_image_size)] = Field(
+        None, description="size in which approved images are made again, as a further version"
+    )
+    accept: int | None = Field(None, ge=1, le=10_000, description="samples of each row to end with")
+    max_tries: int | None = Field(None, ge=1, le=100_000, description="samples of a row to ask for, with accept")
     other_input: Literal["add", "replace"] | None = Field(
         None, description="what a prompt file other than the folder's does to its rows"
     )

@@ -32,6 +32,7 @@ from imagen_batch.audit.image_checks import (
 )
 from imagen_batch.audit.tables import check_tables
 from imagen_batch.errors import FolderBusy, SettingsInvalid
+from imagen_batch.images.file_names import carries_key
 from imagen_batch.images.store import RESCUED, STAGING
 from imagen_batch.inputs.snapshot import SETTINGS, reload_plan
 from imagen_batch.ledger.damage import damaged_lines
@@ -147,8 +148,7 @@ def _find_unrecorded(history: History, untracked: Collection[str], storage: Stor
             if history.status(attempt.base, number) == "ok":
                 continue
             # A name chosen by the user does not identify an image: it may be that of an earlier prompt.
-            suffix = f"_{attempt.key[:8]}"
-            stems = [stem for stem in (name, name + suffix) if stem.endswith(suffix)]
+            stems = [stem for stem in (name, f"{name}_{attempt.key[:8]}") if carries_key(stem, attempt.key)]
             candidates = [
                 f"{STAGING}/{attempt.key}_{number}",
                 *(by_stem[stem] for stem in stems if stem in by_stem),

@@ -46,7 +46,8 @@ def expected_samples(plan: RunPlan, history: History) -> Iterator[ExpectedSample
     for row, (base, samples) in enumerate(plan.index, 1):
         for number in range(1, samples + 1):
             status = history.status(base, number) or "not_attempted"
-            details = history.details(base, number) if status == "ok" else None
+            rejected = history.reviews.is_rejected(base, number)  # its file may be deleted or changed
+            details = history.details(base, number) if status == "ok" and not rejected else None
             if details is None:
                 yield ExpectedSample(row, number, base, status)
             else:

@@ -10,14 +10,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from imagen_batch.audit.audit import audit_storage, snapshot_findings
 from imagen_batch.audit.findings import Audit, Finding
 from imagen_batch.audit.quarantine import clear_places, keep_copy
-from imagen_batch.audit.tables import TABLES, pending_status
+from imagen_batch.audit.tables import TABLES
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import reload_plan
@@ -27,13 +26,9 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
-from imagen_batch.reports.continuation import continuation
-from imagen_batch.reports.results import Results
-from imagen_batch.reports.summary import RunFacts
-from imagen_batch.reports.tables.table_file import describe_unwritten
-from imagen_batch.runs.finalize import count_older_images, write_summary, write_tables
 from imagen_batch.runs.recovery.recover import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
+from imagen_batch.runs.rewrite import rewrite_tables
 from imagen_batch.storage import LEDGER, Storage, open_storage
 
 
@@ -56,7 +51,7 @@ class Repaired:
         """Return the lost samples that can be bought for `max_cost`, in input order."""
         chosen: list[PendingRow] = []
         left = max_cost
-        for row, base, numbers in self.lost:
+        for row, base, numbers, _ in self.lost:
             each = price(row)
             count = 0 if each is None else len(numbers) if not each else min(len(numbers), int(left / each + 1e-9))
             if count:
@@ -109,55 +104,36 @@ def _record_found_images(storage: Storage, say: Callable[[str], None]) -> None:
 
 
 def _write_tables(before: Audit, storage: Storage) -> None:
-    pending = pending_status(storage)
     for name in TABLES:
         if any(finding.path == name for finding in before.findings):
             keep_copy(name, storage)
-    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
-    summary, unwritten = write_tables(Results(plan, history, storage, pending))
-    facts = replace(_run_facts(plan, history, storage, shown=summary.ok), unwritten=unwritten)
-    failed = write_summary(summary, facts, storage).facts.unwritten
-    if failed:
-        raise OSError(failed[0].error_number, describe_unwritten(failed))
-
-
-def _run_facts(plan: RunPlan, history: History, storage: Storage, *, shown: int) -> RunFacts:
-    now = datetime.now(UTC)
-    settings, charges = plan.settings, history.charges(plan.settings.provider)
-    return RunFacts(
-        out=storage.location,
-        run=continuation(plan, history),
-        started_at=now,
-        finished_at=now,
-        provider=settings.provider,
-        attempts=history.attempts,
-        refused_429=history.refused_429,
-        warnings=tuple(plan.warnings),
-        money=charges.cost,
-        lost_attempts=charges.lost_attempts,
-        older_images=count_older_images(history, storage, shown=shown),
-    )
+    rewrite_tables(reload_plan(storage.location), read_history(storage.logs(LEDGER)), storage)
 
 
 def _price_lost(audit: Audit, storage: Storage) -> Repaired:
     plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
-    rows = tuple(_pending_rows([*audit.lost, *audit.of("paid_undelivered")], plan))
+    rows = tuple(_pending_rows([*audit.lost, *audit.of("paid_undelivered")], plan, history))
     usd, unpriced = 0.0, 0
-    for row, _, numbers in rows:
-        price = plan.index.price(row)
-        usd += (price or 0.0) * len(numbers)
-        unpriced += len(numbers) if price is None else 0
+    for row, base, numbers, _ in rows:
+        for number in numbers:
+            version = history.reviews.current(base, number)
+            price = plan.index.price(row) if version is None else version.usd
+            usd += price or 0.0
+            unpriced += price is None
     images = sum(len(row.numbers) for row in rows)
     return Repaired(audit, rows, images, usd, unpriced, history.cost_bounds(plan.settings.provider).upper_bound)
 
 
-def _pending_rows(lost: Iterable[Finding], plan: RunPlan) -> Iterator[PendingRow]:
+def _pending_rows(lost: Iterable[Finding], plan: RunPlan, history: History) -> Iterator[PendingRow]:
+    """Yield what has to be paid for again. An approved image is never made again: the new one would differ."""
     hold = plan.settings.on_unknown == "hold"
     numbers: defaultdict[int, set[int]] = defaultdict(set)
     for finding in lost:
         if hold and finding.kind == "paid_undelivered":
             continue
         if finding.row is not None and finding.sample is not None:
+            if history.reviews.is_settled(plan.index.row_key(finding.row), finding.sample):
+                continue
             numbers[finding.row].add(finding.sample)
     for row in sorted(numbers):
         yield PendingRow(row, plan.index.row_key(row), sorted(numbers[row]))

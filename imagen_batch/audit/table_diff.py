@@ -45,10 +45,7 @@ def table_findings(stored: Path, expected: Path, *, reported: Collection[SampleI
     except (pa.ArrowException, OSError, KeyError) as error:
         yield Finding("stale", f"can't be read: {str(error).splitlines()[0]}", name)
         return
-    # A table of an earlier version has no such columns, and needs none where they would be empty.
-    unneeded = [column for column in LATER_COLUMNS if column in ours.column_names and _is_empty(ours[column])]
-    required = [column for column in ours.column_names if column not in unneeded]
-    yield from _column_findings(name, required, [column for column in theirs.column_names if column not in unneeded])
+    yield from _column_findings(name, ours.column_names, theirs.column_names)
     common = [column for column in ours.column_names if column in theirs.column_names]
     different = [column for column in common if not _are_equal(ours[column], theirs[column])]
     if not different and ours.num_rows == theirs.num_rows:
@@ -94,10 +91,6 @@ def _read(path: Path) -> pa.Table:
 
 _CSV: Final = csv.ParseOptions(newlines_in_values=True)
 _BLOCKS: Final = csv.ReadOptions(block_size=_CSV_BLOCK)
-
-
-def _is_empty(cells: pa.ChunkedArray) -> bool:
-    return bool(cells.null_count == len(cells))
 
 
 def _are_equal(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> bool:

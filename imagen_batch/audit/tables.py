@@ -25,13 +25,13 @@ from imagen_batch.audit.table_diff import table_findings
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.records import Outcome
 from imagen_batch.reports.render import to_json
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
 from imagen_batch.reports.tables.dataset import CARD
 from imagen_batch.reports.tables.failures import ADDED, ADVICE, MARK
 from imagen_batch.reports.tables.write import TableWriter
+from imagen_batch.runs.rewrite import pending_status
 from imagen_batch.storage import LEDGER, Folder, Storage
 from imagen_batch.storage.regular_files import irregularity
 from imagen_batch.text import plural
@@ -93,17 +93,6 @@ def _write_expected(
         lost_attempts=charges.lost_attempts,
     )
     return to_json(builder.build(facts))
-
-
-def pending_status(storage: Storage) -> Outcome:
-    """Return the status that the tables give to unsent samples: only the last summary knows about a budget."""
-    if irregularity(storage, "summary.json"):
-        return "not_attempted"
-    try:
-        skipped = orjson.loads(storage.read("summary.json"))["samples"]["skipped_budget"]
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-        return "not_attempted"
-    return "skipped_budget" if skipped else "not_attempted"
 
 
 def _check_table(

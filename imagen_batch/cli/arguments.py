@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from imagen_batch.cli.commands import audit, export, gallery, models, plan, resume, run, simulate, status
+from imagen_batch.cli.commands import audit, export, gallery, models, plan, resume, review, run, simulate, status
 from imagen_batch.cli.options import RETRIES
 from imagen_batch.cli.parser import Parser
 from imagen_batch.version import __version__
@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Command] = {
     "status": status,
     "audit": audit,
     "gallery": gallery,
+    "review": review,
     "export": export,
     "simulate": simulate,
     "models": models,

@@ -154,6 +154,8 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         choices=RETRIES,
         help="send these again as well; several may follow (missing: images whose files are gone)",
     )
+    add("--redo", action="store_true", help="make again what the review marked for a redo")
+    add("--upgrade", choices=("approved",), help="make approved images again in the size of --image-size")
     add(
         "--on-unknown",
         choices=("resend", "hold"),

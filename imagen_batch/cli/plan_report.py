@@ -13,10 +13,11 @@ import orjson
 
 from imagen_batch.inputs.changes import Changes
 from imagen_batch.inputs.take_input import count_changes, take_input
-from imagen_batch.planning.pending import PendingTotals, count_pending, describe_held, first_requests
+from imagen_batch.planning.pending import PendingTotals, count_pending, describe_held, describe_redone, first_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
 from imagen_batch.providers.pixels import expected_pixels
+from imagen_batch.review.of_run import review_of_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
 from imagen_batch.text import json_text, plural, printable, span
@@ -34,6 +35,7 @@ class Preview:
     pending: PendingTotals
     changes: Changes | None
     questions: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # about the review
 
 
 @contextmanager
@@ -46,10 +48,12 @@ def open_preview(settings: Settings) -> Iterator[Preview]:
         questions.append(question)
         return True
 
-    plan = take_input(settings, today=today, confirm=agree)
+    notes: list[str] = []
+    decisions, _ = review_of_run(settings, notes.append)
+    plan = take_input(settings, today=today, confirm=agree, decisions=decisions)
     try:
         check_location(plan.settings.folder)
-        yield Preview(plan, count_pending(plan), count_changes(plan, today=today), tuple(questions))
+        yield Preview(plan, count_pending(plan), count_changes(plan, today=today), tuple(questions), tuple(notes))
     finally:
         plan.delete_spool()
 
@@ -104,6 +108,7 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
         "changes": None if changes is None else asdict(changes),
         "samples_made": pending.made,
         "samples_held": pending.held,
+        "samples_redone": pending.redone,
         "columns": {
             "used": dict(plan.file.roles),
             "own": list(plan.file.user_columns),
@@ -136,7 +141,7 @@ def planned_shapes(plan: RunPlan) -> list[PlannedShape]:
 
 def next_names(plan: RunPlan, pending: PendingTotals) -> list[str]:
     """Return the first few names that new images would get, without extension."""
-    if pending.samples == plan.samples:
+    if pending.samples == plan.samples and not pending.redone:
         return plan.names
     return [request.names[0] for request in first_requests(plan, pending)][:_NAMES]
 
@@ -177,12 +182,13 @@ def _list_names(names: Sequence[str]) -> str:
 
 
 def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
-    if pending.requests == plan.requests:
+    if pending.requests == plan.requests and not pending.redone:
         return f"{plan.requests:,}"
     made = f"{pending.made:,} made{describe_held(pending)}"
     if not pending.requests:
         return f"none; {made}"
-    return f"{pending.requests:,} to send, for {plural(pending.samples, 'image')}; {made}"
+    redone = f" ({describe_redone(plan, pending)})" if pending.redone else ""
+    return f"{pending.requests:,} to send, for {plural(pending.samples, 'image')}{redone}; {made}"
 
 
 def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:

@@ -34,7 +34,18 @@ def settings_from(args: Namespace) -> Settings:
     given: dict[str, Any] = {name: value for name, value in vars(args).items() if name not in NOT_SETTINGS}
     if "parameter" in args:
         given["parameters"] = _parse_parameters(args.parameter)
+    given = with_upgrade(given)
     return load_settings(given, env=os.environ, config=args.config)
+
+
+def with_upgrade(given: dict[str, Any]) -> dict[str, Any]:
+    """With --upgrade, --image-size is the size of the new versions, and not that of the run's rows."""
+    if "upgrade" not in given:
+        return given
+    size = given.pop("image_size", None)
+    if size is None:
+        raise SettingsInvalid("--upgrade approved needs the larger size: add --image-size 2K or 4K")
+    return {**given, "upgrade": size}
 
 
 def _parse_parameters(pairs: Sequence[str]) -> dict[str, str]:

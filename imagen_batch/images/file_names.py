@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+_VERSION = re.compile(r"_v[0-9]+$")
 _SEGMENT_TAIL = re.compile(r"[.\s]+(?=/|$)")
 
 
@@ -45,6 +46,14 @@ def folded_name(name: str) -> str:
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold().upper().casefold())
     visible = "".join(char for char in folded if unicodedata.category(char) != "Cf")
     return _SEGMENT_TAIL.sub("", visible.replace("i\u0307", "i"))
+
+
+def carries_key(stem: str, key: str) -> bool:
+    """Whether a name without extension ends with the start of a request's key: then no other image can have it.
+
+    The number of a further version may follow: `000001_01_3f2a9c1d_v2`.
+    """
+    return _VERSION.sub("", stem).endswith(f"_{key[:8]}")
 
 
 def with_key(name: str, key: str) -> str:

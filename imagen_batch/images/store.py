@@ -15,7 +15,7 @@ from threading import Lock
 from typing import NamedTuple, Protocol
 
 from imagen_batch.images.disk_space import DiskSpace
-from imagen_batch.images.file_names import TakenNames, with_key
+from imagen_batch.images.file_names import TakenNames, carries_key, with_key
 from imagen_batch.images.validate import EXTENSIONS
 from imagen_batch.storage import STATE, Storage
 
@@ -153,4 +153,4 @@ def _read_names(storage: Storage) -> TakenNames:
 
 def _has_key(name: str, key: str) -> bool:
     """Whether a name ends with the start of the request's key: then no other image can have it."""
-    return name.partition(".")[0].endswith(f"_{key[:8]}")
+    return carries_key(name.partition(".")[0], key)

@@ -49,10 +49,10 @@ def compare_inputs(current: RunPlan, history: History, new: RunPlan) -> Changes:
     after = [base for base, _ in new.index]
     kept = set(after) | {move.source for move in new.moves}
     added = changed = gone = 0
-    for only_before, only_after in _gaps(before, after):
-        changed += min(only_before, only_after)
-        added += max(0, only_after - only_before)
-        gone += max(0, only_before - only_after)
+    for only_before, only_after in gaps(before, after):
+        changed += min(len(only_before), len(only_after))
+        added += max(0, len(only_after) - len(only_before))
+        gone += max(0, len(only_before) - len(only_after))
     dropped = ((base, samples) for base, samples in current.index if base not in kept)
     images = sum(_count_images(base, samples, history) for base, samples in dropped)
     return Changes(added, changed, gone, images)
@@ -62,15 +62,15 @@ def _count_images(base: str, samples: int, history: History) -> int:
     return sum(history.status(base, number) == "ok" for number in range(1, samples + 1))
 
 
-def _gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """For each gap between common rows: how many rows in it only the first input has, and only the second."""
+def gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+    """For each gap between common rows: positions of rows that only the first input has, and only the second."""
     pairs = _longest_common_rows(before, after)
     in_before, in_after = set(before), set(after)
     last_old = last_new = 0
     for old, new in [*pairs, (len(before), len(after))]:
         yield (
-            sum(base not in in_after for base in before[last_old:old]),
-            sum(base not in in_before for base in after[last_new:new]),
+            [at for at in range(last_old, old) if before[at] not in in_after],
+            [at for at in range(last_new, new) if after[at] not in in_before],
         )
         last_old, last_new = old + 1, new + 1
 

@@ -53,7 +53,7 @@ def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator
         if history.status(source, number) != "ok":
             continue
         earlier = history.kept(source, number)
-        made_from = _facts(old) if earlier is None else {name: earlier[name] for name in _FACTS}
+        made_from = facts_of(old) if earlier is None else {name: earlier[name] for name in _FACTS}
         group = next((known for known, same in facts.items() if same == made_from), len(facts))
         facts[group] = made_from
         numbers[group].append(number)
@@ -64,7 +64,8 @@ def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator
 _FACTS = ("prompt", "model", "dialect", "options")
 
 
-def _facts(order: PlannedRow) -> Mapping[str, object]:
+def facts_of(order: PlannedRow) -> Mapping[str, object]:
+    """What the images of a row are made from, as a move records it."""
     options = {name: value for name, value in asdict(order.options).items() if value is not None}
     return {
         "prompt": order.prompt,

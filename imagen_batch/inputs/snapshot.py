@@ -32,6 +32,9 @@ from imagen_batch.storage import STATE, Storage, open_storage
 SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
 _INPUT: Final = f"{STATE}/input."
+ONE_RUN: Final[Mapping[str, Any]] = {"retry": (), "redo": False, "upgrade": None}
+"""Settings that apply to one run only, with the values that a later run begins with."""
+
 READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet")
 """Settings that say how a prompt file is read."""
 
@@ -57,6 +60,8 @@ def save_snapshot(
     changes = {
         "prompts": os.fsencode(origin.source or "-").decode(errors="replace"),
         "other_input": None,
+        "redo": False,
+        "upgrade": None,
         **_absolute_paths(plan.settings),
         **(pinned or {}),
     }
@@ -123,7 +128,7 @@ def load_settings_to_continue(place: str | Path, changes: Mapping[str, Any]) -> 
     Options that apply to one run only, such as --retry, are reset. A prompt file among the changes is read with the
     options of the first one.
     """
-    reset: dict[str, Any] = {"retry": (), "other_input": None}
+    reset: dict[str, Any] = {**ONE_RUN, "other_input": None}
     origin = load_origin(place)
     if "prompts" in changes:
         reading = dict(origin.reading) if origin else {}

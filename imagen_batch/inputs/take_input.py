@@ -14,12 +14,14 @@ images.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.inputs.approved_images import find_approved_moves
 from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
 from imagen_batch.inputs.new_input import extend_input, load_history, patch_input
 from imagen_batch.inputs.snapshot import (
@@ -30,11 +32,14 @@ from imagen_batch.inputs.snapshot import (
     is_stored_input,
     load_origin,
     load_settings_snapshot,
+    read_run_record,
     references_of,
     reload_plan,
 )
+from imagen_batch.ledger.records import ReviewedVersion, review_record
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.tables.failures import MARK
 from imagen_batch.settings import Settings
 from imagen_batch.storage import explain_storage_errors, is_url, open_storage
@@ -44,21 +49,52 @@ Confirm = Callable[[str], bool]
 _HEAD_BYTES = 1 << 16
 
 
-def take_input(settings: Settings, *, today: date, confirm: Confirm | None = None) -> RunPlan:
+def take_input(
+    settings: Settings,
+    *,
+    today: date,
+    confirm: Confirm | None = None,
+    decisions: tuple[ReviewedVersion, ...] = (),
+) -> RunPlan:
     """Read and check the input of a run with these settings. `confirm` asks the user; None where there is nobody.
+
+    `decisions` of a review are recorded by the run before anything else.
 
     Raises InputInvalid with every problem of the file, and SettingsInvalid where the user has to change or choose an
     option.
     """
     if is_stored_input(settings):
         references = references_of(settings.folder)
-        return attach_origin(make_plan(settings, today=today, references=references))
+        plan = make_plan(settings, today=today, references=references)
+        return replace(attach_origin(plan), decisions=decisions)
     plan = _read_file(_with_local_file(settings), today=today)
     try:
-        return _choose_input(_use_folder_of_failures(plan), today=today, confirm=confirm)
+        plan = _choose_input(_use_folder_of_failures(plan), today=today, confirm=confirm)
+        return _with_approved_images(replace(plan, decisions=decisions), today=today)
     except BaseException:
         plan.delete_spool()
         raise
+
+
+def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
+    """The plan; approved images of rows that were edited stay with these rows."""
+    place = plan.settings.folder
+    if plan.moves or not holds_run(place):  # a failures.csv keeps all images of the rows that it edits
+        return plan
+    origin = load_origin(place)
+    if origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source):
+        return plan
+    history = load_history(place)
+    history.fold(review_record(plan.decisions), where=0)
+    basis = read_run_record(open_storage(place))
+    moves = find_approved_moves(reload_plan(place, today=today), history, plan)
+    if not moves:
+        return plan
+    images = plural(len(moves), "approved image")
+    verb, them = ("stays", "it") if len(moves) == 1 else ("stay", "them")
+    mark = shlex.join(["imagen-batch", "review", "redo", make_absolute(place)])
+    notice = f"{images} of edited rows {verb} as approved. To make {them} from the new text: {mark} ROW:SAMPLE"
+    return replace(plan, moves=moves, basis=basis, notices=(*plan.notices, notice))
 
 
 def count_changes(plan: RunPlan, *, today: date) -> Changes | None:

@@ -19,7 +19,17 @@ from imagen_batch.ledger.folds.open_attempts import OpenAttempts
 from imagen_batch.ledger.folds.sample_states import Failed, SampleStates, number_of, slot_of
 from imagen_batch.ledger.reader import records_in
 from imagen_batch.ledger.record_lookup import RecordLookup
-from imagen_batch.ledger.records import BackRecord, DoneRecord, KeptRecord, Record, SentRecord, as_sample
+from imagen_batch.ledger.records import (
+    BackRecord,
+    DoneRecord,
+    KeptRecord,
+    Record,
+    ReviewRecord,
+    SentRecord,
+    VersionsRecord,
+    as_sample,
+)
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.records import ImageRequest, Outcome, RequestTrace, SampleResult
 
 
@@ -27,6 +37,7 @@ class History:
     """The state of a run, folded from its ledger."""
 
     def __init__(self) -> None:
+        self.reviews = Reviews(self.recorded_status)
         self._attempts = OpenAttempts()
         self._totals = ChargeTotals()
         self._samples = SampleStates()
@@ -83,7 +94,12 @@ class History:
         return self.charges(provider).cost
 
     def cost(self, base: str, number: int) -> float | None:
-        """All charges for a sample in USD; None where that is what its own record says."""
+        """All charges for a sample in USD, in all versions; None where that is what its own record says."""
+        if versions := self.reviews.versions(base, number):
+            slots = (slot_of(key, number) for key in (base, *(each.key for each in versions)))
+            return sum(
+                self._costs[slot] if slot in self._costs else self._recorded_cost(slot, number) for slot in slots
+            )
         return self._costs.get(slot_of(base, number)) if self._costs else None
 
     def open_since(self, moment: float) -> set[tuple[str, int]]:
@@ -92,7 +108,7 @@ class History:
 
     def latest_open_attempt(self, base: str, number: int) -> SentRecord | None:
         """The latest attempt for a sample that has no recorded end."""
-        return self._attempts.latest(base, number)
+        return self._attempts.latest(self._current(base, number), number)
 
     def attempts_of(self, key: str) -> int:
         """The number of attempts for a request that has no result."""
@@ -111,8 +127,12 @@ class History:
         return self._samples.images
 
     def status(self, base: str, number: int) -> Outcome | None:
-        """The outcome of a sample; None when nothing is known of it."""
-        return self._samples.status(slot_of(base, number))
+        """The outcome of a sample's current version; None when nothing is known of it."""
+        return self.recorded_status(self._current(base, number), number)
+
+    def recorded_status(self, key: str, number: int) -> Outcome | None:
+        """The outcome of the version of a sample that has this row key; None when nothing is known of it."""
+        return self._samples.status(slot_of(key, number))
 
     def is_unresolved(self, base: str, number: int) -> bool:
         """Whether an attempt for a sample may have been charged, and no result followed."""
@@ -120,11 +140,15 @@ class History:
 
     def last_failed(self, base: str, number: int) -> Failed | None:
         """The latest attempt for a sample, where it failed and nothing followed."""
-        return self._samples.failed(slot_of(base, number))
+        return self._samples.failed(slot_of(self._current(base, number), number))
 
     def details(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The recorded result of a sample and the trace of its request; None when there is no result."""
-        where = self._samples.where(slot_of(base, number))
+        return self.recorded_details(self._current(base, number), number)
+
+    def recorded_details(self, key: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
+        """The same for the version of a sample that has this row key."""
+        where = self._samples.where(slot_of(key, number))
         if where is None:
             return None
         record = self._lookup.done(where)
@@ -149,7 +173,13 @@ class History:
         return Duplicates(frozenset(slot for same in several for slots in same.values() for slot in slots))
 
     def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
-        """What a sample's image was made from, where the row's text was edited since."""
+        """What a sample's image was made from, where that is not what the row says now."""
+        if (version := self.reviews.current(base, number)) is not None:
+            return version.facts
+        return self.kept_first(base, number)
+
+    def kept_first(self, base: str, number: int) -> Mapping[str, Any] | None:
+        """What version 1 of a sample was made from, where the row's text was edited since."""
         place = self._samples.kept(slot_of(base, number))
         if place is None:
             return None
@@ -166,7 +196,10 @@ class History:
         elif isinstance(record, BackRecord):
             self._fold_back(record)
         elif isinstance(record, KeptRecord):
+            self.reviews.move(record.moves)
             self._samples.move(record, where)
+        elif isinstance(record, ReviewRecord | VersionsRecord):
+            self.reviews.fold(record)
 
     def read(self, path: Path) -> None:
         """Fold a ledger file, or only its new records where it was read before."""
@@ -179,6 +212,11 @@ class History:
         """Fold the new records of all ledger files of `folder`, in the order of the files' names."""
         for path in ledger_files(folder):
             self.read(path)
+
+    def _current(self, base: str, number: int) -> str:
+        """The row key of a sample's current version."""
+        version = self.reviews.current(base, number)
+        return base if version is None else version.key
 
     def _fold_back(self, record: BackRecord) -> None:
         sent = self._attempts.fail(record)
@@ -203,10 +241,13 @@ class History:
     def _add_cost(self, slot: bytes, number: int, usd: float) -> None:
         """Add a charge for a sample beside the one in its result."""
         if slot not in self._costs:
-            where = self._samples.where(slot)
-            samples = () if where is None else self._lookup.done(where).samples
-            self._costs[slot] = sum(sample.cost_usd or 0.0 for sample in samples if sample.number == number)
+            self._costs[slot] = self._recorded_cost(slot, number)
         self._costs[slot] += usd
+
+    def _recorded_cost(self, slot: bytes, number: int) -> float:
+        where = self._samples.where(slot)
+        samples = () if where is None else self._lookup.done(where).samples
+        return sum(sample.cost_usd or 0.0 for sample in samples if sample.number == number)
 
 
 def read_history(folder: Path) -> History:

@@ -6,12 +6,24 @@ from typing import Final
 
 import msgspec
 
-from imagen_batch.ledger.records import BackRecord, DoneRecord, KeptRecord, Known, OtherRecord, Record, SentRecord
+from imagen_batch.ledger.records import (
+    BackRecord,
+    DoneRecord,
+    KeptRecord,
+    Known,
+    OrderedVersion,
+    OtherRecord,
+    Record,
+    ReviewedVersion,
+    ReviewRecord,
+    SentRecord,
+    VersionsRecord,
+)
 
 _KEY_BYTES: Final = 32
 _NO_START: Final = ("", "/")
 _MAX_SAMPLE_NUMBER: Final = 2**32 - 1
-_KNOWN_TYPES: Final = frozenset({"sent", "back", "done", "kept"})
+_KNOWN_TYPES: Final = frozenset({"sent", "back", "done", "kept", "review", "versions"})
 _decode = msgspec.json.Decoder(Known).decode
 _decode_other = msgspec.json.Decoder(OtherRecord).decode
 
@@ -36,6 +48,10 @@ def _is_sound(record: Known) -> bool:
         return _is_sent(record)
     if isinstance(record, DoneRecord):
         return _is_done(record)
+    if isinstance(record, ReviewRecord):
+        return all(_is_version(each) for each in record.decisions)
+    if isinstance(record, VersionsRecord):
+        return all(_is_version(each) and _is_ordered(each) for each in record.versions)
     return isinstance(record, BackRecord) or _is_kept(record)
 
 
@@ -77,6 +93,16 @@ def _is_kept(record: KeptRecord) -> bool:
         if move.prompt is not None and (move.model is None or move.dialect is None):
             return False
     return True
+
+
+def _is_version(record: ReviewedVersion | OrderedVersion) -> bool:
+    known = len(bytes.fromhex(record.base)) == _KEY_BYTES
+    return known and 0 < record.number <= _MAX_SAMPLE_NUMBER and 0 < record.version <= _MAX_SAMPLE_NUMBER
+
+
+def _is_ordered(record: OrderedVersion) -> bool:
+    known = len(bytes.fromhex(record.key)) == _KEY_BYTES
+    return known and _is_path(record.name) and record.version > 1 and (record.usd or 0.0) >= 0
 
 
 def _is_path(path: str) -> bool:

@@ -113,6 +113,52 @@ class KeptRecord(msgspec.Struct, tag="kept", tag_field="t"):
     at: float = 0.0
 
 
+class ReviewedVersion(msgspec.Struct, frozen=True):
+    """A person's decision about one version of a sample. A decision of None takes an earlier one back."""
+
+    base: str
+    number: int
+    version: int
+    decision: Literal["approve", "reject", "redo"] | None = None
+    prompt: str | None = None  # for a redo: the edited prompt
+    seed: int | None = None  # for a redo
+    note: str | None = None
+
+
+class ReviewRecord(msgspec.Struct, tag="review", tag_field="t"):
+    """Decisions of a review, which count together or not at all."""
+
+    decisions: tuple[ReviewedVersion, ...]
+    at: float = 0.0
+
+
+class OrderedVersion(msgspec.Struct, frozen=True):
+    """A further version of a sample, with everything that its request needs. `key` is its own row key."""
+
+    base: str
+    number: int
+    version: int
+    key: str
+    name: str  # of its image, below the run's folder, without extension
+    prompt: str
+    model: str
+    dialect: str
+    options: dict[str, Any]
+    usd: float | None = None  # worst-case price of an attempt
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its image is made from."""
+        return {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options}
+
+
+class VersionsRecord(msgspec.Struct, tag="versions", tag_field="t"):
+    """Further versions that a run is going to make."""
+
+    versions: tuple[OrderedVersion, ...]
+    at: float = 0.0
+
+
 class OtherRecord(msgspec.Struct):
     """A record that is not about an attempt: `claim`, `skip`, or of a type that a later version writes."""
 
@@ -122,7 +168,7 @@ class OtherRecord(msgspec.Struct):
     sha256: str | None = None
 
 
-Known = SentRecord | BackRecord | DoneRecord | KeptRecord
+Known = SentRecord | BackRecord | DoneRecord | KeptRecord | ReviewRecord | VersionsRecord
 Record = Known | OtherRecord
 
 
@@ -134,3 +180,13 @@ def as_sample(record: SampleRecord) -> SampleResult:
 def kept_record(moves: Iterable[Mapping[str, object]]) -> KeptRecord:
     """A record of moves that are not in the ledger yet."""
     return msgspec.convert({"t": "kept", "moves": list(moves)}, KeptRecord)
+
+
+def versions_record(versions: Iterable[OrderedVersion]) -> VersionsRecord:
+    """A record of versions that are not in the ledger yet."""
+    return VersionsRecord(tuple(versions))
+
+
+def review_record(decisions: Iterable[ReviewedVersion]) -> ReviewRecord:
+    """A record of decisions that are not in the ledger yet."""
+    return ReviewRecord(tuple(decisions))

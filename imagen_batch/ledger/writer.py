@@ -2,12 +2,14 @@
 
 The ledger consists of JSON lines in `.imagen-batch/ledger/`, one append-only log per writer:
 
-    claim  the writer works on a shard
-    kept   images that stand for samples of rows whose text was edited since
-    sent   an attempt is about to start: which samples, at what worst-case price
-    back   the attempt brought no result, and whether it may have been charged
-    done   the result of each sample, written when its image is on disk
-    skip   a damaged line of the ledger that readers ignore
+    claim     the writer works on a shard
+    kept      images that stand for samples of rows whose text was edited since
+    review    a person's decisions about versions of samples
+    versions  further versions of samples that a run is going to make
+    sent      an attempt is about to start: which samples, at what worst-case price
+    back      the attempt brought no result, and whether it may have been charged
+    done      the result of each sample, written when its image is on disk
+    skip      a damaged line of the ledger that readers ignore
 
 A record counts once it is stored. An incomplete last line is ignored. The outcome of a `sent` without a later `back`
 or `done` is unknown: the attempt may have been charged.
@@ -22,8 +24,10 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any, Protocol
 
+import msgspec
 import orjson
 
+from imagen_batch.ledger.records import OrderedVersion, ReviewedVersion
 from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.storage import LEDGER, Storage
 
@@ -108,6 +112,14 @@ class LedgerWriter:
         """Record that results of some samples hold for others from now on, because rows were edited."""
         self._append({"t": "kept", "at": at, "moves": list(moves)})
 
+    def record_review(self, decisions: Sequence[ReviewedVersion], *, at: float) -> None:
+        """Record a person's decisions, all of them or none."""
+        self._append({"t": "review", "at": at, "decisions": [_struct_fields(each) for each in decisions]})
+
+    def record_versions(self, versions: Sequence[OrderedVersion], *, at: float) -> None:
+        """Record further versions that are about to be requested, so that a later run continues the same ones."""
+        self._append({"t": "versions", "at": at, "versions": [_struct_fields(each) for each in versions]})
+
     def flush(self) -> None:
         """Store all records that are waiting."""
         with self._lock:
@@ -172,6 +184,10 @@ def _done_record(
         "samples": [_without_defaults(sample) for sample in samples],
     }
     return record | ({"maybe_usd": maybe_usd} if maybe_usd else {})
+
+
+def _struct_fields(record: ReviewedVersion | OrderedVersion) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not None}
 
 
 def _without_defaults(sample: SampleResult) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.reports.summary import Summary
+from imagen_batch.review.of_run import review_of_run
+from imagen_batch.review.record import remember_applied
 from imagen_batch.runs.console import Console
 from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run
@@ -45,7 +47,8 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         if server is not None:
             stack.callback(_stop_unless_used, server)
         preload = preload_history(settings.folder)
-        plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+        decisions, review = review_of_run(settings, console.notify)
+        plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm, decisions=decisions)
         stack.callback(plan.delete_spool)
         plan = replace(plan, lost=lost)
         for warning in plan.warnings:
@@ -56,6 +59,8 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         run = stack.enter_context(
             open_run(plan, env=os.environ, command=console.command, preloaded=preload, notify=console.notify)
         )
+        if review is not None:
+            remember_applied(run.context.store.storage, review)
         _announce_start(run, console, server)
         return _execute(run, console, server)
 

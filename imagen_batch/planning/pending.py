@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from itertools import compress, islice
 from math import inf
 
+from imagen_batch.choices import Retry
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, missing_files
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.records import kept_record
+from imagen_batch.ledger.records import OrderedVersion, kept_record, review_record, versions_record
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.versions import order_versions, version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage
@@ -35,6 +38,7 @@ class PendingTotals:
     made: int = 0  # samples with an image
     held: int = 0  # samples without one that are sent again only with --retry
     first: tuple[PendingRow, ...] = ()  # the first pending rows
+    redone: int = 0  # of the samples, further versions of samples that were answered before
 
 
 def count_pending(
@@ -47,27 +51,31 @@ def count_pending(
     history = history or _read_history(plan)
     index = plan.index
     index.adopt_earlier_keys(history)
-    requests = samples = unpriced = 0
+    requests = samples = unpriced = redone = 0
     usd = dearest = 0.0
     cheapest, smallest = inf, 0
     counter = _MadeCounter(history)
     first: list[PendingRow] = []
     for pending in _pending_rows_of(plan, history, settings or plan.settings, counter=counter):
-        row, _, numbers = pending
+        row, _, numbers, versions = pending
         if len(first) < _MAX_FIRST_ROWS:
             first.append(pending)
         per_request = index.per_request(row)
-        requests += request_count(numbers, per_request)
-        samples += len(numbers)
-        price = index.price(row)
-        if price is None:
-            unpriced += len(numbers)
-        else:
-            usd += price * len(numbers)
-            dearest = max(dearest, price * min(per_request, len(numbers)))
-        fewest = len(numbers) % per_request or per_request
-        cheapest = min(cheapest, (price or 0.0) * fewest)
-        smallest = min(smallest or fewest, fewest)
+        requests += request_count(numbers, per_request) + len(versions)
+        samples += len(numbers) + len(versions)
+        redone += len(versions)
+        prices = [(each.usd, 1, 1) for each in versions]
+        if numbers:
+            prices.append((index.price(row), len(numbers), per_request))
+        for price, count, at_once in prices:
+            if price is None:
+                unpriced += count
+            else:
+                usd += price * count
+                dearest = max(dearest, price * min(at_once, count))
+            fewest = count % at_once or at_once
+            cheapest = min(cheapest, (price or 0.0) * fewest)
+            smallest = min(smallest or fewest, fewest)
     return PendingTotals(
         requests=requests,
         samples=samples,
@@ -77,8 +85,9 @@ def count_pending(
         cheapest=cheapest if requests else 0.0,
         smallest=smallest,
         made=counter.made,
-        held=max(0, plan.selected_samples - counter.made - samples),
+        held=max(0, plan.selected_samples - counter.made - samples + redone - counter.settled),
         first=tuple(first),
+        redone=redone,
     )
 
 
@@ -106,6 +115,14 @@ def nothing_to_send(pending: PendingTotals) -> str:
     return f"Nothing to send: {made}{describe_held(pending)}."
 
 
+def describe_redone(plan: RunPlan, pending: PendingTotals) -> str:
+    """Say how many of the images are further versions of samples."""
+    count = f"{pending.redone:,} as {'a further version' if pending.redone == 1 else 'further versions'}"
+    if plan.settings.upgrade:
+        count += f" in {plan.settings.upgrade}, which may differ from the approved ones"
+    return count
+
+
 def describe_held(pending: PendingTotals) -> str:
     """Say how many samples are sent again only on request; empty where there are none."""
     if not pending.held:
@@ -122,22 +139,44 @@ def pending_rows(
     `only` selects rows; samples of these rows that failed or were refused are sent again as well.
     """
     is_pending = _pending_statuses(settings, selected=only is not None)
+    of_orders = _pending_orders(settings, selected=only is not None)
+    reviews = history.reviews
     for row, (base, samples) in enumerate(index, 1):
         if only is None and settings.limit is not None and row > settings.limit:
             return
         if only is not None and row not in only:
             continue
         numbers = [number for number in range(1, samples + 1) if is_pending(history.status(base, number))]
-        if numbers:
-            yield PendingRow(row, base, numbers)
+        versions: tuple[OrderedVersion, ...] = ()
+        if reviews:
+            orders = [order for number in range(1, samples + 1) if (order := reviews.order(base, number))]
+            ordered = {order.number for order in orders}
+            numbers = [each for each in numbers if each not in ordered and not reviews.is_settled(base, each)]
+            numbers, versions = _split_versions(base, numbers, reviews)
+            versions += tuple(each for each in orders if of_orders(history.status(each.key, each.number)))
+        if numbers or versions:
+            yield PendingRow(row, base, numbers, versions)
 
 
 def pending_requests(rows: Iterable[PlannedRow], pending: Iterable[PendingRow]) -> Iterator[ImageRequest]:
     """Yield the requests for pending rows. `rows` is read only as far as the last of them."""
     planned_rows = iter(rows)
-    for row, base, numbers in pending:
+    for row, base, numbers, versions in pending:
+        if not numbers:  # an order needs nothing of its row
+            yield from (version_request(row, order) for order in versions)
+            continue
         planned = next(planned for planned in planned_rows if planned.row.row == row)
         yield from requests_for(planned, base, numbers)
+        yield from (version_request(row, order) for order in versions)
+
+
+def _split_versions(
+    base: str, numbers: Iterable[int], reviews: Reviews
+) -> tuple[list[int], tuple[OrderedVersion, ...]]:
+    """Separate the samples that a further version stands for: that version is sent again, and not the first one."""
+    current = {number: reviews.current(base, number) for number in numbers}
+    versions = tuple(version for version in current.values() if version is not None)
+    return [number for number, version in current.items() if version is None], versions
 
 
 def _pending_statuses(settings: Settings, *, selected: bool) -> Callable[[Outcome | None], bool]:
@@ -149,12 +188,22 @@ def _pending_statuses(settings: Settings, *, selected: bool) -> Callable[[Outcom
     return pending.__contains__
 
 
+def _pending_orders(settings: Settings, *, selected: bool) -> Callable[[Outcome | None], bool]:
+    """What has to be sent of the versions that were ordered: --redo also tries failed ones again."""
+    retry: tuple[Retry, ...] = ("failed", *settings.retry) if settings.redo else settings.retry
+    return _pending_statuses(settings.model_copy(update={"retry": retry}), selected=selected)
+
+
 def _read_history(plan: RunPlan) -> History:
     location = plan.settings.folder
     with explain_storage_errors(location, to="be read"):
         history = read_history(open_storage(location).logs(LEDGER))
-    if plan.moves:  # the run will record them before anything else
+    if plan.decisions:  # the run will record these before anything else
+        history.fold(review_record(plan.decisions), where=0)
+    if plan.moves:
         history.fold(kept_record(move.as_record() for move in plan.moves), where=0)
+    if orders := order_versions(plan, history):
+        history.fold(versions_record(orders), where=0)
     return history
 
 
@@ -180,7 +229,7 @@ def _pending_rows_of(
 
 def _count_others(index: RowIndex, lost: Iterable[PendingRow], counter: _MadeCounter) -> None:
     """Count every sample that a repair does not make again."""
-    again = {(row, number) for row, _, numbers in lost for number in numbers}
+    again = {(pending.row, number) for pending in lost for number in pending.numbers}
     for row, (base, samples) in enumerate(index, 1):
         for number in range(1, samples + 1):
             if (row, number) not in again:
@@ -189,11 +238,11 @@ def _count_others(index: RowIndex, lost: Iterable[PendingRow], counter: _MadeCou
 
 def _still_lost(lost: Iterable[PendingRow], history: History | _AnsweredSince) -> Iterator[PendingRow]:
     """Yield what a repair makes again, whatever the ledger says of it, each sample once."""
-    for row, base, numbers in lost:
+    for row, base, numbers, _ in lost:
         if isinstance(history, _AnsweredSince):
             numbers = [number for number in numbers if not history.is_answered(base, number)]  # noqa: PLW2901
         if numbers:
-            yield PendingRow(row, base, numbers)
+            yield PendingRow(row, base, *_split_versions(base, numbers, history.reviews))
 
 
 def _samples_without_file(index: RowIndex, history: History, storage: Storage) -> Iterator[tuple[str, int]]:
@@ -202,7 +251,9 @@ def _samples_without_file(index: RowIndex, history: History, storage: Storage) -
         (base, number, details[0])
         for base, samples in index
         for number in range(1, samples + 1)
-        if history.status(base, number) == "ok" and (details := history.details(base, number))
+        if not history.reviews.is_settled(base, number)
+        and history.status(base, number) == "ok"
+        and (details := history.details(base, number))
     )
     while batch := list(islice(made, FILES_PER_LOOKUP)):
         missing = missing_files([sample for _, _, sample in batch], storage)
@@ -215,11 +266,18 @@ class _MadeCounter:
 
     history: History | _AnsweredSince | _WithoutMissingFiles
     made: int = 0
+    settled: int = 0  # rejected samples without an image
+
+    @property
+    def reviews(self) -> Reviews:
+        """The decisions about samples."""
+        return self.history.reviews
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None when nothing is known of it."""
         status = self.history.status(base, number)
         self.made += status == "ok"
+        self.settled += status != "ok" and self.reviews.is_settled(base, number)
         return status
 
 
@@ -229,6 +287,11 @@ class _WithoutMissingFiles:
 
     history: History
     missing: set[tuple[str, int]]
+
+    @property
+    def reviews(self) -> Reviews:
+        """The decisions about samples."""
+        return self.history.reviews
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None when nothing is known of it."""
@@ -241,6 +304,11 @@ class _AnsweredSince:
 
     history: History
     since: float
+
+    @property
+    def reviews(self) -> Reviews:
+        """The decisions about samples."""
+        return self.history.reviews
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; "ok" where it had its turn."""

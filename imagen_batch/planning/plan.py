@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
@@ -51,6 +52,7 @@ class RunPlan:
     only: frozenset[int] | None = None  # rows that a failures.csv names: no others are sent
     origin: Origin | None = None  # of an input that the folder has stored, or that was made from one
     moves: tuple[Move, ...] = ()  # images that now belong to rows whose text was edited
+    decisions: tuple[ReviewedVersion, ...] = ()  # of a review.csv, to be recorded
     basis: bytes | None = None  # of the folder's run.json when this was made from its input
     notices: tuple[str, ...] = ()  # about a file that this was made from
     references: RunReferences = field(default_factory=RunReferences)

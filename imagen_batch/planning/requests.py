@@ -25,7 +25,7 @@ def requests_for(row: PlannedRow, base: str, numbers: Iterable[int]) -> Iterator
             model=row.model.id,
             dialect=row.model.dialect,
             prompt=row.prompt,
-            options=_with_seed_of(first, row.options),
+            options=with_seed_of(first, row.options),
             names=tuple(row.image_name(number, key, base) for number in range(first, first + count)),
             price=None if row.price is None else row.price * count,
             references=row.references,
@@ -83,7 +83,8 @@ def _ranges(numbers: Iterable[int], max_length: int) -> Iterator[tuple[int, int]
         yield first, count
 
 
-def _with_seed_of(first: int, options: Options) -> Options:
+def with_seed_of(first: int, options: Options) -> Options:
+    """Return the options for a request that begins with sample `first`."""
     # With the same seed, every request of a row would make the same images. (api: 9)
     if options.seed is None or first == 1:
         return options

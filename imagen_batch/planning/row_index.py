@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from math import isnan, nan
 from typing import NamedTuple, Protocol
 
+from imagen_batch.ledger.records import OrderedVersion
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.records import Outcome
 
 _KEY = 32  # bytes
@@ -17,6 +19,10 @@ _KEY = 32  # bytes
 
 class SampleHistory(Protocol):
     """The part of a run's history that a plan needs."""
+
+    @property
+    def reviews(self) -> Reviews:
+        """The decisions about samples."""
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None when nothing is known of it."""
@@ -57,6 +63,10 @@ class RowIndex:
     def row_key(self, row: int) -> str:
         """Return the key of a row; rows count from 1."""
         return self._keys[(row - 1) * _KEY : row * _KEY].hex()
+
+    def samples(self, row: int) -> int:
+        """Return the number of samples of a row."""
+        return self._samples[row - 1]
 
     def per_request(self, row: int) -> int:
         """Return how many samples of a row fit into one request."""
@@ -104,8 +114,9 @@ class RowIndex:
 
 
 class PendingRow(NamedTuple):
-    """A row with samples still to be requested: their numbers."""
+    """A row with samples still to be requested: their numbers, and further versions of samples."""
 
     row: int
     base: str
     numbers: list[int]
+    versions: tuple[OrderedVersion, ...] = ()

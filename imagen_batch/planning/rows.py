@@ -87,6 +87,7 @@ class RowPlanner:
 
     def __init__(self, settings: Settings, catalogue: Catalogue, references: RunReferences | None = None) -> None:
         self._references = references or RunReferences()
+        self.provider = settings.provider
         self._settings = settings
         self._catalogue = catalogue
         self._models: dict[str, Model | None] = {}

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from imagen_batch.reports.causes import FailureGroup, merge_rows
+from imagen_batch.reports.reviewed_rows import REDO
 from imagen_batch.storage import is_url
 from imagen_batch.text import plural
 
@@ -124,6 +125,8 @@ def next_steps(
 
 
 def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
+    if (group.error_kind or "").startswith(REDO):
+        return _redo(group, run)
     if group.error_kind == BEYOND_LIMIT:
         return _beyond_limit(run)
     if group.error_kind == "over_budget" or group.status == "skipped_budget":
@@ -133,6 +136,18 @@ def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> 
     if group.status == "not_attempted":
         return _stopped(stopped_for, run)
     return _edit(group, run) or _retry(group, run)
+
+
+def _redo(group: FailureGroup, run: Continuation) -> _Advice:
+    """The advice for an image whose redo brought no image."""
+    if group.status == "filtered":
+        mark = shlex.join(
+            ["imagen-batch", "review", "redo", run.folder, f"{group.rows[0]}:1", "--prompt", "NEW TEXT"]
+        )
+        return _Advice("The earlier images of {rows} stay. Mark them again with another prompt, such as:", mark)
+    return _Advice(
+        "The earlier images of {rows} stay. To make the marked versions:", run.resume_command(more=("--redo",))
+    )
 
 
 def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:

@@ -52,6 +52,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "earlier_cost_usd": summary.earlier_usd,
         "older_images": summary.facts.older_images,
         "lost_attempts": summary.lost_attempts,
+        "open_redos": summary.open_redos,
         "unwritten": [
             {"file": file.name, "reason": file.reason, "beside": file.alternate} for file in summary.facts.unwritten
         ],

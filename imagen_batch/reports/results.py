@@ -14,13 +14,16 @@ from typing import Any
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
 from imagen_batch.ledger.folds.sample_states import Failed
 from imagen_batch.ledger.history import History
+from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.run_references import shown
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.records import ManifestRow, Options, Outcome, PromptRow, RequestTrace, SampleResult
+from imagen_batch.planning.versions import options_from
+from imagen_batch.records import ManifestRow, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.image_warnings import with_warnings
 from imagen_batch.reports.next_steps import BEYOND_LIMIT
+from imagen_batch.reports.reviewed_rows import with_review
 from imagen_batch.storage import Storage
 from imagen_batch.text import plural
 
@@ -50,6 +53,7 @@ class Results:
         provider = self.plan.settings.provider
         self.plan.index.adopt_earlier_keys(self.history)
         duplicates = self.history.duplicates()
+        reviews = self.history.reviews
         for order in self.plan.planned_rows():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
@@ -61,13 +65,15 @@ class Results:
                 charged = self.history.cost(base, number)
                 if charged is not None and sample.cost_is is None:
                     sample = replace(sample, cost_is="estimate")
-                kept = self.history.kept(base, number) if result else None
+                is_version = reviews.current(base, number) is not None
+                kept = self.history.kept(base, number) if result or is_version else None
                 if kept is not None:
                     entry = replace(_as_kept(row, sample, trace, kept, provider, charged), references=references)
                 else:
                     entry = ManifestRow(
                         row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
                     )
+                entry = with_review(entry, base, self.history, self.storage) if reviews else entry
                 yield with_warnings(entry, is_duplicate=duplicates.has(base, number))
 
     def _references(self, row: PromptRow) -> tuple[str, ...]:
@@ -75,8 +81,9 @@ class Results:
         return tuple(shown((*of_run, *row.references), self.plan.references.folder)) if of_run else row.references
 
     def _without_result(self, row: int, base: str, number: int, keys: _Keys) -> tuple[SampleResult, RequestTrace]:
-        key = keys.of(number)
-        if (base, number) in self.in_flight:
+        version = self.history.reviews.current(base, number)
+        key = keys.of(number) if version is None else request_key(version.key, number, 1)
+        if (base if version is None else version.key, number) in self.in_flight:
             return SampleResult(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
         left_out = self._left_out(row)
         if left_out is not None and self.history.status(base, number) != "unknown":
@@ -137,14 +144,8 @@ def _as_kept(
     charged: float | None,
 ) -> ManifestRow:
     """The row of an image that was made from an earlier text of its prompt row, with that text."""
-    options = {name: _immutable(value) for name, value in kept["options"].items()}
-    return ManifestRow(
-        row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], Options(**options), charged
-    )
-
-
-def _immutable(value: Any) -> Any:
-    return tuple(map(_immutable, value)) if isinstance(value, list) else value
+    options = options_from(kept["options"])
+    return ManifestRow(row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], options, charged)
 
 
 class _Keys:

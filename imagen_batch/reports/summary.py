@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -19,6 +19,7 @@ from imagen_batch.reports.disclosure import Disclosure, DisclosureCounter
 from imagen_batch.reports.image_list import ImageList, ListedRow
 from imagen_batch.reports.image_warnings import in_known_order
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step, next_steps
+from imagen_batch.reports.reviewed_rows import redo_status
 from imagen_batch.reports.tables.table_file import UnwrittenFile, describe_unwritten
 
 State = Literal[
@@ -83,6 +84,7 @@ class Summary:
     next_steps: tuple[NextStep, ...] = ()  # the same, with one step for all groups that have the same remedy
     image_warnings: Mapping[str, int] = field(default_factory=dict)  # images by what was not requested about them
     in_flight: int = 0  # samples that are being made, counted among those not attempted
+    open_redos: int = 0  # images whose redo brought no image; the earlier image stays
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
     models: tuple[Share, ...] = ()
@@ -100,7 +102,7 @@ class Summary:
     @property
     def stopped_by(self) -> str | None:
         """What ended the run early, in a sentence."""
-        reason = _stop_reason(self.facts, self.counts)
+        reason = _stop_reason(self.facts, self.counts, open_redos=self.open_redos)
         return reason.message if reason else None
 
 
@@ -123,6 +125,7 @@ class SummaryBuilder:
         self._left_out = 0  # samples that this run was not to make
         self._in_flight = 0
         self._image_warnings: Counter[str] = Counter()
+        self._open_redos = 0  # images whose redo brought no image
         self._row = 0
         self._keys: set[str] = set()  # requests of the current row
 
@@ -141,6 +144,9 @@ class SummaryBuilder:
             self._image_warnings.update(sample.warnings)
         if sample.error_kind == "in_flight":
             self._in_flight += 1
+        elif (status := redo_status(sample)) is not None:
+            self._open_redos += 1
+            self._causes.add(replace(entry, sample=replace(sample, status=status)))
         elif sample.status != "ok":
             self._causes.add(entry)
             self._left_out += sample.error_kind in _LEFT_OUT
@@ -155,14 +161,16 @@ class SummaryBuilder:
         """The summary of the rows so far."""
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         money = facts.money or self._money
-        reason = _stop_reason(facts, counts)
+        reason = _stop_reason(facts, counts, open_redos=self._open_redos)
         stopped_for = reason.cause if reason else None
         run = facts.run or Continuation(facts.out)
         # During a run, samples that have not been attempted yet need no reason and no next step.
         groups = [group for group in self._causes.ranked() if not (facts.running and group.status == "not_attempted")]
         return Summary(
-            state="running" if facts.running else _state(counts, reason, left_out=self._left_out),
-            exit_code=exit_code(counts, reason),
+            state="running"
+            if facts.running
+            else _state(counts, reason, left_out=self._left_out, open_redos=self._open_redos),
+            exit_code=exit_code(counts, reason, open_redos=self._open_redos),
             facts=facts,
             counts=counts,
             attempts=self._attempts if facts.attempts is None else facts.attempts,
@@ -176,6 +184,7 @@ class SummaryBuilder:
             next_steps=next_steps(groups, run=run, stopped_for=stopped_for),
             image_warnings=in_known_order(self._image_warnings),
             in_flight=self._in_flight,
+            open_redos=self._open_redos,
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
             models=self._breakdown.models,
             group_by=self._breakdown.group_by,
@@ -197,9 +206,12 @@ class SummaryBuilder:
             self._lost += entry.sample.cost_is == "unknown" and entry.sample.status != "ok"
 
 
-def exit_code(counts: Mapping[Outcome, int], reason: StopReason | None) -> int:
-    """0 every sample ok, 3 some without an image, 4 no image at all, 6 the budget; else the code of `reason`."""
-    if counts["ok"] == sum(counts.values()) and not _stopped_by_error(reason):
+def exit_code(counts: Mapping[Outcome, int], reason: StopReason | None, *, open_redos: int = 0) -> int:
+    """0 every sample ok, 3 some without an image, 4 no image at all, 6 the budget; else the code of `reason`.
+
+    A redo that brought no image counts like a sample without an image.
+    """
+    if _is_complete(counts, open_redos) and not _stopped_by_error(reason):
         return 0
     if reason is not None:
         return reason.exit_code
@@ -208,9 +220,13 @@ def exit_code(counts: Mapping[Outcome, int], reason: StopReason | None) -> int:
     return 3 if counts["ok"] else 4
 
 
-def _stop_reason(facts: RunFacts, counts: Mapping[Outcome, int]) -> StopReason | None:
+def _is_complete(counts: Mapping[Outcome, int], open_redos: int) -> bool:
+    return counts["ok"] == sum(counts.values()) and not open_redos
+
+
+def _stop_reason(facts: RunFacts, counts: Mapping[Outcome, int], *, open_redos: int = 0) -> StopReason | None:
     """What ended the run. Tables that could not be written count like a full disk, unless something stopped it."""
-    complete = counts["ok"] == sum(counts.values())
+    complete = _is_complete(counts, open_redos)
     if facts.unwritten and (facts.stop_reason is None or (complete and not _stopped_by_error(facts.stop_reason))):
         return StopReason("paused", RETRY_LATER, _UNWRITTEN.format(describe_unwritten(facts.unwritten)), "disk")
     return facts.stop_reason
@@ -221,8 +237,10 @@ def _stopped_by_error(reason: StopReason | None) -> bool:
     return reason is not None and reason.state not in ("interrupted", "budget")
 
 
-def _state(counts: Mapping[Outcome, int], reason: StopReason | None, *, left_out: int = 0) -> State:
-    if counts["ok"] == sum(counts.values()) and not _stopped_by_error(reason):
+def _state(
+    counts: Mapping[Outcome, int], reason: StopReason | None, *, left_out: int = 0, open_redos: int = 0
+) -> State:
+    if _is_complete(counts, open_redos) and not _stopped_by_error(reason):
         return "finished"
     if reason is not None:
         return reason.state

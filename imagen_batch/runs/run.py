@@ -30,6 +30,7 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
+from imagen_batch.planning.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
@@ -165,12 +166,16 @@ def open_run(
             store = _open_store(settings, storage, stack)
             ledger = LedgerWriter(storage, now=moment_after(_ledger_names(storage), time.time()))
             history, recovered = _read_history(store, ledger, preloaded)
+            if plan.decisions:
+                ledger.record_review(plan.decisions, at=time.time())
+                history.read_folder(storage.logs(LEDGER))
             if plan.moves:  # recorded before the input changes, so that a kill in between buys nothing twice
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
             plan.index.adopt_earlier_keys(history)
             _recover(plan, store, ledger, history, notify)
+            _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
         context = _sending_context(plan, provider, ledger, store, history, counter)
         threads = request_threads(settings)
@@ -240,6 +245,13 @@ def _recover(
         plan.index.adopt_earlier_keys(history, refresh=True)
 
 
+def _record_orders(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+    """Record the versions that this run makes, before anything is sent for them, and read the new records."""
+    if orders := order_versions(plan, history):
+        ledger.record_versions(orders, at=time.time())
+        history.read_folder(storage.logs(LEDGER))
+
+
 def _sending_context(
     plan: RunPlan,
     provider: Provider,
@@ -251,7 +263,7 @@ def _sending_context(
     settings, stop = plan.settings, Stop()
     return SendingContext(
         settings=settings,
-        models=plan.models(),
+        models=models_of(plan, history),
         provider=provider,
         transport=Transport(provider.credential, connections=settings.concurrency, timeout=settings.timeout),
         ledger=ledger,

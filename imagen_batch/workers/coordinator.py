@@ -34,7 +34,7 @@ def coordinating(
 ) -> Iterator[Coordinator]:
     """Coordinate a run's workers while the block lasts. `slots` returns how many shards they can work on at once."""
     settings, provider = run.plan.settings, run.context.provider
-    job = JobSpec(uuid.uuid4().hex, settings, provider.base_url, run.plan.models())
+    job = JobSpec(uuid.uuid4().hex, settings, provider.base_url, run.context.models)
     heartbeat = HeartbeatWriter(
         run.context.store.storage, job.id, lost=lambda error: run.stop.fail(storage_failure(error))
     )

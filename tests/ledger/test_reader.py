@@ -92,7 +92,7 @@ def damage(folder):
 
 def test_sound_records_are_read(tmp_path):
     """These are all types that are written, and types and fields of later versions."""
-    later = {"t": "review", "whatever": [1, {}]}
+    later = {"t": "of a later version", "whatever": [1, {}]}
     assert (
         damage(ledger_of(tmp_path / "ledger", SENT, BACK, DONE | {"more": 1}, later, {"t": "claim", "run": "r"}))
         is None

@@ -44,6 +44,8 @@ def run(args: Namespace) -> int:
     if not args.quiet:
         for warning in preview.plan.warnings:
             print_message(f"warning: {warning}")
+        for note in preview.notes:
+            print_message(note)
         for question in preview.questions:
             print_message(f"warning: a run asks first, or needs --add or --replace: {question}")
     print_result(report)

@@ -13,7 +13,8 @@ from imagen_batch.cli.options import (
     add_sending_options,
     setting_adder,
 )
-from imagen_batch.cli.typed_settings import NOT_SETTINGS
+from imagen_batch.cli.typed_settings import NOT_SETTINGS, with_upgrade
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_parser(commands: Subparsers) -> None:
     add("--prompts", metavar="FILE", help="use this edited prompt file instead of the stored input")
     add_other_input(add)
     add("--limit", type=int, metavar="N", help="only the first N rows")
+    add("--image-size", metavar="S", help="with --upgrade approved: 2K or 4K")
     add_sending_options(resume, with_output=False)
     add_display_options(resume)
 
@@ -45,7 +47,9 @@ def run(args: Namespace) -> int:
     from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
 
     changes = {name: value for name, value in vars(args).items() if name not in {*NOT_SETTINGS, "folder"}}
-    settings = load_settings_to_continue(args.folder, changes)
+    if "image_size" in changes and "upgrade" not in changes:
+        raise SettingsInvalid("--image-size is for --upgrade approved: a run continues with the size that is stored")
+    settings = load_settings_to_continue(args.folder, with_upgrade(changes))
     edited = None if "prompts" in changes else find_edited_source(args.folder)
     if edited is not None and not args.quiet:
         command = shlex.join(["imagen-batch", "resume", make_absolute(settings.folder), "--prompts", edited])

@@ -38,7 +38,8 @@ class Metadata:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows of the manifest; samples without an image are left out."""
-        made = pc.equal(batch.column("status"), "ok")
+        # The file of a rejected image may have been deleted.
+        made = pc.and_(pc.equal(batch.column("status"), "ok"), pc.is_valid(batch.column("file")))
         columns = [batch.column(index).filter(made) for index in self._indexes]
         images = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         if images.num_rows:

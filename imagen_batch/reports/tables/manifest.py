@@ -141,6 +141,8 @@ _FIRST = (
 )
 
 _LATER = (
+    column("version", INT, "entry.version"),
+    column("review", TEXT, "entry.review"),
     Column("warnings", TEXT, "sample", _warnings),
     Column("references", TEXT, "entry", _references),
     Column("references_sha256", TEXT, "options", _reference_digests),

@@ -1,0 +1,102 @@
+"""Lists the decisions of a run and what became of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.ledger.history import History, read_history
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.review.targets import read_rows
+from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
+from imagen_batch.text import json_text, one_line
+
+_WORDS = {"approve": "approved", "reject": "rejected", "redo": "redo"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A decision about one version of a sample. `state` is what became of a redo: pending, made, refused, failed."""
+
+    row: int
+    id: str | None
+    sample: int
+    version: int
+    decision: str
+    state: str | None = None
+    file: str | None = None
+    prompt: str | None = None
+    seed: int | None = None
+    note: str | None = None
+
+
+def list_review(location: str) -> list[Reviewed]:
+    """All decisions of a run, in the order of its rows."""
+    plan = reload_plan(location)
+    with explain_storage_errors(location, to="be read"):
+        history = read_history(open_storage(location).logs(LEDGER))
+    plan.index.adopt_earlier_keys(history)
+    return list(_reviewed(plan, history))
+
+
+def review_text(listed: Sequence[Reviewed]) -> str:
+    """Format the decisions for people, one a line."""
+    if not listed:
+        return "No decisions yet."
+    counts = Counter(each.decision for each in listed)
+    return "\n".join([", ".join(f"{count:,} {word}" for word, count in counts.items()), *map(_line, listed)])
+
+
+def review_json(listed: Sequence[Reviewed]) -> str:
+    """Format the decisions for programs."""
+    return json_text({"schema_version": 1, "decisions": [asdict(each) for each in listed]})
+
+
+def _line(each: Reviewed) -> str:
+    name = f"{each.id or each.row}:{each.sample}" + (f"@{each.version}" if each.version > 1 else "")
+    facts = [each.state, each.file, each.prompt and f'prompt "{one_line(each.prompt, 60)}"']
+    facts += [None if each.seed is None else f"seed {each.seed}", each.note and f"note: {one_line(each.note, 60)}"]
+    return f"  {each.decision:<9} {one_line(name, 60):<20} " + "; ".join(fact for fact in facts if fact)
+
+
+def _reviewed(plan: RunPlan, history: History) -> Iterator[Reviewed]:
+    reviews = history.reviews
+    if not reviews:
+        return
+    ids = read_rows(plan).id_of
+    for row, (base, samples) in enumerate(plan.index, 1):
+        for number in range(1, samples + 1):
+            versions = reviews.versions(base, number)
+            for version, key in [(1, base), *((each.version, each.key) for each in versions)]:
+                decided = reviews.decision(base, number, version)
+                if decided is None:
+                    continue
+                details = history.recorded_details(key, number)
+                yield Reviewed(
+                    row=row,
+                    id=ids.get(row),
+                    sample=number,
+                    version=version,
+                    decision=_WORDS[decided.decision or ""],
+                    state=_redo_state(base, number, version, history) if decided.decision == "redo" else None,
+                    file=details[0].file if details else None,
+                    prompt=decided.prompt,
+                    seed=decided.seed,
+                    note=decided.note,
+                )
+
+
+def _redo_state(base: str, number: int, version: int, history: History) -> str:
+    """What became of a redo of this version: the version that was ordered next tells."""
+    if history.reviews.mark(base, number) is not None:
+        return "to be made with --redo"
+    later = [each for each in history.reviews.versions(base, number) if each.version > version]
+    statuses = [history.recorded_status(each.key, number) for each in later]
+    if "ok" in statuses:
+        return f"made as version {later[statuses.index('ok')].version}"
+    if not later:
+        return "withdrawn"
+    words = {"filtered": "was refused", "failed": "failed", "unknown": "has no reply; it may have been charged"}
+    return f"version {later[-1].version} {words.get(statuses[-1] or '', 'is not made yet')}"
