@@ -41,6 +41,7 @@ class Execution:
     """A run, its pending work, and the state that Prefect shows of it.
 
     `attached` is set once Prefect's flow run watches; `context` is that of the flow run, for tasks of Dask and Ray.
+    `works` are the shards that this process has started; `ended` is set when nothing more happens.
     """
 
     run: Run
@@ -48,6 +49,8 @@ class Execution:
     attached: threading.Event = field(default_factory=threading.Event)
     context: Context | None = None
     summary: Summary | None = None
+    works: list[ShardWork] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
     _shards: SimpleQueue[ShardWork | None] = field(default_factory=SimpleQueue)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,6 +72,7 @@ class Execution:
             with handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce):
                 self._run_shards(executor)
         finally:
+            self.ended.set()
             self._shards.put(None)
         assert self.summary is not None
         return self.summary
@@ -85,6 +89,10 @@ class Execution:
                 return
             yield work
 
+    def _start_shard(self, work: ShardWork) -> None:
+        self.works.append(work)
+        self._shards.put(work)
+
     def _run_shards(self, executor: Executor) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
@@ -95,7 +103,7 @@ class Execution:
 
     def _make_executor(self) -> Executor:
         if self.run.plan.settings.runner == "threads":
-            return LocalExecutor(self.run, self._shards.put)
+            return LocalExecutor(self.run, self._start_shard)
         from imagen_batch.orchestration.cluster_executor import ClusterExecutor  # noqa: PLC0415 - imports Prefect
 
         return ClusterExecutor(self.run, self.context)
