@@ -7,23 +7,27 @@ the final state) from here whenever its server is ready; if that never happens, 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imagen_batch.errors import SettingsInvalid, StopRun, storage_failure
 from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
-from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import Run
 from imagen_batch.runs.signals import handle_signals
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import plural
 
+if TYPE_CHECKING:
+    from imagen_batch.reports.summary import Summary
+
 _POLL_S = 0.5
+_FIRST_REQUESTS_S, _FIRST_REQUESTS_POLL_S = 2.0, 0.005
 
 
 class Executor(Protocol):
@@ -88,6 +92,12 @@ class Execution:
             if work is None:
                 return
             yield work
+
+    def wait_for_first_requests(self) -> None:
+        """Wait until requests are in flight, so that other work does not delay them. Gives up after two seconds."""
+        deadline = time.monotonic() + _FIRST_REQUESTS_S
+        while not (self.run.in_flight or self.ended.is_set() or time.monotonic() > deadline):
+            time.sleep(_FIRST_REQUESTS_POLL_S)
 
     def _start_shard(self, work: ShardWork) -> None:
         self.works.append(work)

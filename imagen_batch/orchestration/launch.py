@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.orchestration.late_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
 from imagen_batch.orchestration.server.attachment import Attachment
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
@@ -26,13 +27,15 @@ from imagen_batch.orchestration.server.reachability import find_unreachable_reas
 from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
-from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.console import Console
 from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.system.addresses import web_address
 from imagen_batch.text import plural
+
+if TYPE_CHECKING:
+    from imagen_batch.reports.summary import Summary
 
 _ASK_ABOVE_USD = 5.0
 
@@ -108,6 +111,7 @@ def _execute(run: Run, console: Console, server: OwnServer | None) -> Summary:
 
 def _start_prefect(execution: Execution, console: Console, server: OwnServer | None) -> Recorder | Attachment:
     """Let Prefect show the execution. A cluster's tasks are Prefect's own: they wait for its flow run."""
+    import_during_first_requests(execution)
     if execution.run.plan.settings.runner == "threads":
         return Recorder(execution, server, notify=console.notify)
     attachment = Attachment(execution, server)

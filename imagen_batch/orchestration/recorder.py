@@ -22,8 +22,6 @@ from imagen_batch.orchestration.server.reachability import is_reachable
 if TYPE_CHECKING:
     from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
 
-_FIRST_REQUEST_S = 2.0
-_POLL_S = 0.005
 _TICK_S = 0.25
 _RETRY_S = 1.0
 _LOGIN = {401, 403}
@@ -118,7 +116,7 @@ class Recorder:
 
     def _run(self) -> None:
         try:
-            self._wait_for_first_requests()
+            self._execution.wait_for_first_requests()
             if self._server is not None:
                 self._boot(self._server)
             self._server_up.set()
@@ -128,11 +126,6 @@ class Recorder:
         finally:
             self._launched.set()
             self._ended.set()
-
-    def _wait_for_first_requests(self) -> None:
-        deadline = time.monotonic() + _FIRST_REQUEST_S
-        while not (self._execution.run.in_flight or self._execution.ended.is_set() or time.monotonic() > deadline):
-            time.sleep(_POLL_S)
 
     def _boot(self, server: OwnServer) -> None:
         server.start()
