@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +16,16 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
-from imagen_batch.reports.render import to_json, to_markdown
+from imagen_batch.orchestration.recording.page import (
+    artifact_key,
+    describe_progress,
+    link_to_manifest,
+    most_causes,
+)
+from imagen_batch.reports.render import to_markdown
 from imagen_batch.reports.summary import Summary
-from imagen_batch.storage import is_url
-from imagen_batch.text import plural
 
 _UPDATE_EVERY_S = 1.0
-_MOST_CAUSES = 100
 
 
 def _call_safely(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -39,14 +40,14 @@ def _call_safely(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 class ProgressArtifact:
     """Publishes the share of samples with an outcome, at most once a second."""
 
-    def __init__(self, name: str, total: int) -> None:
+    def __init__(self, name: str, total: int, started: float) -> None:
         self._total = max(1, total)
         self._updated_at = time.monotonic()
         self._id: UUID | None = _call_safely(
             create_progress_artifact,
             0.0,
-            key=_key("progress", name),
-            description=plural(total, "image"),
+            key=artifact_key("progress", name),
+            description=describe_progress(total, started),
         )
 
     def update(self, finished: int, *, last: bool = False) -> None:
@@ -65,19 +66,12 @@ class ProgressArtifact:
 
 def show_summary(name: str, summary: Summary) -> None:
     """Publish the summary as text, a link to the manifest, and the causes as a table."""
-    _call_safely(create_markdown_artifact, to_markdown(summary), key=_key("summary", name))
+    _call_safely(create_markdown_artifact, to_markdown(summary), key=artifact_key("summary", name))
     _call_safely(
-        create_link_artifact, _manifest(summary.facts.out), link_text="manifest.csv", key=_key("manifest", name)
+        create_link_artifact,
+        link_to_manifest(summary.facts.out),
+        link_text="manifest.csv",
+        key=artifact_key("manifest", name),
     )
-    causes = to_json(summary)["causes"]
-    if causes:
-        _call_safely(create_table_artifact, causes[:_MOST_CAUSES], key=_key("causes", name))
-
-
-def _manifest(place: str) -> str:
-    return f"{place}/manifest.csv" if is_url(place) else (Path(place) / "manifest.csv").resolve().as_uri()
-
-
-def _key(kind: str, name: str) -> str:
-    folded = re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")
-    return f"imagen-batch-{kind}-{folded or 'run'}"[:200].rstrip("-")
+    if causes := most_causes(summary):
+        _call_safely(create_table_artifact, causes, key=artifact_key("causes", name))

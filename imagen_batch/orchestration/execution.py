@@ -7,23 +7,27 @@ the final state) from here whenever its server is ready; if that never happens, 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imagen_batch.errors import SettingsInvalid, StopRun, storage_failure
 from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
-from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import Run
 from imagen_batch.runs.signals import handle_signals
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import plural
 
+if TYPE_CHECKING:
+    from imagen_batch.reports.summary import Summary
+
 _POLL_S = 0.5
+_FIRST_REQUESTS_S, _FIRST_REQUESTS_POLL_S = 2.0, 0.005
 
 
 class Executor(Protocol):
@@ -41,6 +45,7 @@ class Execution:
     """A run, its pending work, and the state that Prefect shows of it.
 
     `attached` is set once Prefect's flow run watches; `context` is that of the flow run, for tasks of Dask and Ray.
+    `works` are the shards that this process has started; `ended` is set when nothing more happens.
     """
 
     run: Run
@@ -48,6 +53,8 @@ class Execution:
     attached: threading.Event = field(default_factory=threading.Event)
     context: Context | None = None
     summary: Summary | None = None
+    works: list[ShardWork] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
     _shards: SimpleQueue[ShardWork | None] = field(default_factory=SimpleQueue)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,6 +76,7 @@ class Execution:
             with handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce):
                 self._run_shards(executor)
         finally:
+            self.ended.set()
             self._shards.put(None)
         assert self.summary is not None
         return self.summary
@@ -85,6 +93,16 @@ class Execution:
                 return
             yield work
 
+    def wait_for_first_requests(self) -> None:
+        """Wait until requests are in flight, so that other work does not delay them. Gives up after two seconds."""
+        deadline = time.monotonic() + _FIRST_REQUESTS_S
+        while not (self.run.in_flight or self.ended.is_set() or time.monotonic() > deadline):
+            time.sleep(_FIRST_REQUESTS_POLL_S)
+
+    def _start_shard(self, work: ShardWork) -> None:
+        self.works.append(work)
+        self._shards.put(work)
+
     def _run_shards(self, executor: Executor) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
@@ -95,7 +113,7 @@ class Execution:
 
     def _make_executor(self) -> Executor:
         if self.run.plan.settings.runner == "threads":
-            return LocalExecutor(self.run, self._shards.put)
+            return LocalExecutor(self.run, self._start_shard)
         from imagen_batch.orchestration.cluster_executor import ClusterExecutor  # noqa: PLC0415 - imports Prefect
 
         return ClusterExecutor(self.run, self.context)

@@ -19,7 +19,8 @@ from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MOST_SHARDS_IN_FLIGHT
-from imagen_batch.orchestration.server.watch import final_state, shorten_message, watch
+from imagen_batch.orchestration.recording.end_state import shorten_message
+from imagen_batch.orchestration.server.watch import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.problems import problems_text
 from imagen_batch.runs.run import open_run

@@ -1,6 +1,7 @@
 """Runs the job for the command line, with Prefect around it.
 
-Prefect's server boots in the background, while the input is read, the folder is opened and its history is loaded.
+Requests are sent as soon as the input is read and the folder is open. Prefect's own server boots after the first of
+them, and records what has happened by then. Only a cluster needs Prefect first, since its tasks make the images.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.orchestration.late_imports import import_during_first_requests
+from imagen_batch.orchestration.recorder import Recorder
 from imagen_batch.orchestration.server.attachment import Attachment
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
 from imagen_batch.orchestration.server.own_server import OwnServer
-from imagen_batch.orchestration.server.reachability import find_unreachable_reason
+from imagen_batch.orchestration.server.reachability import find_unreachable_reason, in_background
 from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
@@ -33,6 +37,9 @@ from imagen_batch.settings import Settings
 from imagen_batch.system.addresses import web_address
 from imagen_batch.text import plural
 
+if TYPE_CHECKING:
+    from imagen_batch.reports.summary import Summary
+
 _ASK_ABOVE_USD = 5.0
 
 
@@ -43,9 +50,11 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
     """
     _prepare_process(settings)
     with ExitStack() as stack:
-        server = None if _prefect_address(os.environ) else OwnServer()
+        address = _prefect_address(os.environ)
+        server = None if address else OwnServer(start=settings.runner != "threads")
         if server is not None:
             stack.callback(_stop_unless_used, server)
+        fault = in_background(find_unreachable_reason, address) if address else _no_fault
         preload = preload_history(settings.folder)
         decisions, review = review_of_run(settings, console.notify)
         plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm, decisions=decisions)
@@ -62,7 +71,13 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         if review is not None:
             remember_applied(run.context.store.storage, review)
         _announce_start(run, console, server)
+        if (reason := fault()) is not None:
+            _refuse_unreachable(os.environ["PREFECT_API_URL"], reason)
         return _execute(run, console, server)
+
+
+def _no_fault() -> None:
+    return None
 
 
 def _prepare_process(settings: Settings) -> None:
@@ -76,17 +91,14 @@ def _prepare_process(settings: Settings) -> None:
 
 
 def _execute(run: Run, console: Console, server: OwnServer | None) -> Summary:
-    if server is None:
-        _refuse_unreachable(os.environ["PREFECT_API_URL"])
     pending = count_pending(run.plan, run.history)
     if not pending.requests:
         console.notify(nothing_to_send(pending))
     execution = Execution(run, pending)
     if server is not None:
         server.used = True
-    attachment = Attachment(execution, server)
+    prefect = _start_prefect(execution, console, server)
     try:
-        _wait_for_prefect(attachment, execution, console, server)
         with closing(console.progress(pending.samples)) as progress:
             run.counter.on_results = progress.update
 
@@ -96,12 +108,29 @@ def _execute(run: Run, console: Console, server: OwnServer | None) -> Summary:
 
             summary = execution.complete(say=announce_stopping)
     except BaseException as error:
-        attachment.abandon(_exit_code(error))
+        prefect.abandon(_exit_code(error))
         raise
-    warning = attachment.finish(summary.exit_code)
-    if warning is not None and execution.attached.is_set():
+    if (warning := prefect.finish(summary.exit_code)) is not None:
         console.notify(f"warning: {warning}")
     return summary
+
+
+def _start_prefect(execution: Execution, console: Console, server: OwnServer | None) -> Recorder | Attachment:
+    """Let Prefect show the execution. A cluster's tasks are Prefect's own: they wait for its flow run."""
+    import_during_first_requests(execution)
+    if execution.run.plan.settings.runner == "threads":
+        return Recorder(execution, server, notify=console.notify)
+    attachment = Attachment(execution, server)
+    try:
+        reason = attachment.wait()
+    except BaseException as error:
+        attachment.abandon(_exit_code(error))
+        raise
+    if reason is not None:
+        attachment.abandon(2)
+        log = "" if server is None else f"; its log is {server.log}"
+        raise SettingsInvalid(f"Prefect can't start this run: {reason}{log}. Nothing was sent")
+    return attachment
 
 
 def _exit_code(error: BaseException) -> int:
@@ -111,30 +140,17 @@ def _exit_code(error: BaseException) -> int:
     return {KeyboardInterrupt: 130, SettingsInvalid: 2}.get(type(error), 1)
 
 
-def _refuse_unreachable(url: str) -> None:
-    if (reason := find_unreachable_reason(url)) is not None:
-        raise SettingsInvalid(
-            f"no Prefect server answers at PREFECT_API_URL={_without_user(url)}: {reason}. Nothing was sent. "
-            "Start that server, correct the address, or unset PREFECT_API_URL to let the run start its own server"
-        )
+def _refuse_unreachable(url: str, reason: str) -> NoReturn:
+    raise SettingsInvalid(
+        f"no Prefect server answers at PREFECT_API_URL={_without_user(url)}: {reason}. Nothing was sent. "
+        "Start that server, correct the address, or unset PREFECT_API_URL to let the run start its own server"
+    )
 
 
 def _without_user(url: str) -> str:
     """Remove a user name and password from an address."""
     scheme, slashes, rest = url.partition("://")
     return scheme + slashes + rest.rpartition("@")[2]
-
-
-def _wait_for_prefect(
-    attachment: Attachment, execution: Execution, console: Console, server: OwnServer | None
-) -> None:
-    """Wait until Prefect's flow run has begun. Only a run in threads, with its own server, continues without it."""
-    if (reason := attachment.wait()) is None:
-        return
-    if server is None or execution.run.plan.settings.runner != "threads":
-        log = "" if server is None else f"; its log is {server.log}"
-        raise SettingsInvalid(f"Prefect can't start this run: {reason}{log}. Nothing was sent")
-    console.notify(f"warning: Prefect will not show this run: {reason}; its log is {server.log}")
 
 
 def _prefect_address(env: Mapping[str, str]) -> str | None:
@@ -178,4 +194,5 @@ def _announce_start(run: Run, console: Console, server: OwnServer | None) -> Non
         console.notify(f"recovered {plural(run.recovered, 'image')} that an interrupted run had downloaded")
     if server is not None:
         seconds = "15 s, the first time it creates its database" if server.first_boot else "about 5 s"
-        console.notify(f"starting Prefect's server ({seconds}; set PREFECT_API_URL to use a running one)")
+        waiting = "the run does not wait" if plan.settings.runner == "threads" else "the run waits for it"
+        console.notify(f"starting Prefect's server ({seconds}; {waiting}; set PREFECT_API_URL to use a running one)")

@@ -6,6 +6,7 @@ Several shards share the request slots, so that no slot is idle while the last r
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,10 +22,15 @@ _POLL_S = 0.5
 
 @dataclass
 class ShardWork:
-    """A shard that was started. `done` is set at its end; `error` is the bug that ended it, if any."""
+    """A shard that was started. `done` is set at its end; `error` is the bug that ended it, if any.
+
+    Times are seconds since 1970.
+    """
 
     number: int
     requests: int
+    started: float = field(default_factory=time.time)
+    ended: float | None = None
     done: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
 
@@ -62,6 +68,7 @@ class LocalExecutor:
         except BaseException as error:  # noqa: BLE001 - raised again in _wait
             work.error = error
         finally:
+            work.ended = time.time()
             work.done.set()
             self._ended.put(work)
 

@@ -12,12 +12,12 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.disk_space import DiskSpace
@@ -34,10 +34,8 @@ from imagen_batch.planning.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
-from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.edited_failures import protect_edits
-from imagen_batch.reports.tables.write import TABLE_FILES
-from imagen_batch.runs.finalize import finalize
+from imagen_batch.reports.tables.names import TABLE_FILES
 from imagen_batch.runs.heartbeat import wait_for_orphaned_workers
 from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.malloc import keep_large_blocks
@@ -49,6 +47,9 @@ from imagen_batch.sending.generate import generate_shard
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, check_location, explain_storage_errors, open_storage
+
+if TYPE_CHECKING:
+    from imagen_batch.reports.summary import Summary
 
 OnResults = Callable[[tuple[SampleResult, ...]], None]
 
@@ -104,6 +105,8 @@ class Run:
 
     def finish(self) -> Summary:
         """Close the ledger, write all tables and the summary. May be called again."""
+        from imagen_batch.runs.finalize import finalize  # noqa: PLC0415 - imports Arrow, which sending does not need
+
         if self.summary is None:
             self.context.store.disk_space.release_ballast()  # ledger and tables may need it
             self.context.close()
@@ -224,7 +227,7 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     """The history up to now, and how many staged images had to be recorded in it."""
     try:
         history = preloaded.result() if preloaded else History()
-    except BrokenProcessPool:  # the process was killed, as for lack of memory: everything is read here
+    except BrokenExecutor:  # the process was killed, as for lack of memory: everything is read here
         history = History()
     history.read_folder(store.storage.logs(LEDGER))
     recovered = recover_staged_images(store, history, ledger)

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from PIL import features
-
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.common import Shape, require_size
 from imagen_batch.images.formats.png import decode
@@ -35,6 +33,8 @@ class Box:
 
 def read_avif(data: bytes) -> Shape:
     """Walk the boxes, then decode the image if Pillow was built with an AVIF decoder."""
+    from PIL import features  # noqa: PLC0415 - not needed before the first image
+
     shape = read_heic(data, name="AVIF")
     if features.check("avif"):
         width, height = decode(data, "AVIF", name="AVIF")

@@ -20,8 +20,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from PIL.JpegImagePlugin import JpegImageFile
-
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.common import Shape, require_size
 
@@ -132,6 +130,8 @@ def _check_pixels(data: bytes, segments: Sequence[_Segment], *, one_scan: bool) 
     The end of a single scan is held back. A decoder that finishes without it has skipped some pixels; one
     that asks for more than there is has missed some. Metadata is omitted because Pillow would reject it, too.
     """
+    from PIL.JpegImagePlugin import JpegImageFile  # noqa: PLC0415 - not needed before the first image
+
     kept = [each for each in segments if each.marker not in _APPS and each.marker != _COMMENT]
     parts = b"".join([b"\xff\xd8", *(data[each.start : each.end] for each in kept)])
     held_back = min(_HELD_BACK, len(segments[-1].scan)) if one_scan else 0

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 
-from PIL import Image
 from zlib_ng.zlib_ng import crc32
 
 from imagen_batch.errors import InvalidImage
@@ -30,7 +29,6 @@ _DECODER_ERRORS = (
     MemoryError,
     RuntimeError,
     struct.error,
-    Image.DecompressionBombError,
     Warning,
 )
 
@@ -43,6 +41,8 @@ def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
 
     Check the sides in the header with `require_size` first: Pillow warns of large ones while it opens a file.
     """
+    from PIL import Image  # noqa: PLC0415 - not needed before the first image
+
     try:
         with Image.open(io.BytesIO(data), formats=(plugin,)) as image:
             width, height = image.size
@@ -50,7 +50,7 @@ def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
             with _LARGE if width * height > _LARGE_PIXELS else nullcontext():
                 image.load()
             return width, height
-    except _DECODER_ERRORS as exc:
+    except (*_DECODER_ERRORS, Image.DecompressionBombError) as exc:
         raise InvalidImage(f"the {name} cannot be decoded: {exc}") from exc
 
 

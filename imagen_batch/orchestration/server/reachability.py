@@ -7,8 +7,10 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 _MOST_BYTES = 10_000
@@ -36,6 +38,13 @@ def find_unreachable_reason(url: str, *, timeout: float = 5.0) -> str | None:
     request.join(timeout)  # the socket's timeout bounds each read, not all of them together
     reply = replies[0] if replies else f"no answer within {timeout:g} s"
     return reply if isinstance(reply, str) else _find_fault(reply, url)
+
+
+def in_background(check: Callable[[str], str | None], url: str) -> Callable[[], str | None]:
+    """Begin a check in a thread; return what waits for its result."""
+    results: SimpleQueue[str | None] = SimpleQueue()
+    threading.Thread(target=lambda: results.put(check(url)), daemon=True).start()
+    return results.get
 
 
 def is_reachable(url: str, *, timeout: float) -> bool:

@@ -16,10 +16,10 @@ from imagen_batch.errors import ImagenBatchError
 from imagen_batch.orchestration.artifacts import ProgressArtifact, show_summary
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import ShardWork
+from imagen_batch.orchestration.recording.end_state import describe_end
+from imagen_batch.orchestration.recording.page import describe_shard_end, describe_shard_start
 from imagen_batch.reports.render import to_json
 from imagen_batch.reports.summary import Summary
-
-_MOST_CHARS = 20_000  # of the message of a state
 
 
 class RunFailed(ImagenBatchError):
@@ -33,9 +33,13 @@ class RunFailed(ImagenBatchError):
 @task(name="shard", task_run_name="shard-{number}", cache_policy=NO_CACHE, persist_result=False, retries=0)
 def watch_shard(work: ShardWork, number: int) -> int:  # noqa: ARG001 - the number is part of the name
     """Wait until a shard is done. The executor's threads send, retry and record its requests."""
+    log = get_run_logger()
+    log.info(describe_shard_start(work.number, work.requests, work.started))
     work.done.wait()
     if work.error is not None:
         raise work.error
+    assert work.ended is not None
+    log.info(describe_shard_end(work.number, work.requests, work.ended - work.started))
     return work.requests
 
 
@@ -46,7 +50,7 @@ def watch(execution: Execution) -> None:
         get_run_logger().warning(warning)
     finished_before = run.plan.selected_samples - execution.pending.samples
     name = PurePosixPath(run.plan.settings.folder).name
-    progress = ProgressArtifact(name, run.plan.selected_samples)
+    progress = ProgressArtifact(name, run.plan.selected_samples, run.started.timestamp())
     for work in execution.shards():
         if work is not None:
             watch_shard.submit(quote(work), work.number)  # type: ignore[call-overload]  # the task gets `work`
@@ -58,18 +62,7 @@ def watch(execution: Execution) -> None:
 
 def final_state(summary: Summary) -> State[Any]:
     """Return the state that the counts stand for, with the summary as its result."""
-    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
-    warnings = "".join(f"\nwarning: {warning}" for warning in summary.facts.warnings)
-    data = to_json(summary)
-    if summary.exit_code == 0:
-        return Completed(message=shorten_message(counts + warnings), data=data)
-    stopped_early = summary.stopped_by is not None and summary.state != "budget"
-    if summary.counts["ok"] == 0 or stopped_early:
-        message = shorten_message(f"{summary.stopped_by or 'no images'}: {counts}{warnings}")
-        return Failed(message=message, data=RunFailed(message, data))
-    return Completed(name="PartlyMade", message=shorten_message(counts + warnings), data=data)
-
-
-def shorten_message(message: str) -> str:
-    """Cut a message to what a state takes; the log has all of it."""
-    return message if len(message) <= _MOST_CHARS else f"{message[:_MOST_CHARS]}... (more in the log)"
+    end, data = describe_end(summary), to_json(summary)
+    if end.type == "FAILED":
+        return Failed(message=end.message, data=RunFailed(end.message, data))
+    return Completed(name=end.name, message=end.message, data=data)

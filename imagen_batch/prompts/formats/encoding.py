@@ -10,8 +10,6 @@ import codecs
 import re
 from pathlib import Path
 
-import charset_normalizer
-
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.formats.lines import bounded_lines
 from imagen_batch.records import Problem
@@ -129,6 +127,8 @@ def _invalid_lines(path: Path) -> tuple[int, bytes]:
 
 def _detect(sample: bytes) -> str:
     """Return the detector's best match; CP1252 if it is as good, because nearly all such files are Western."""
+    import charset_normalizer  # noqa: PLC0415 - UTF-8 does not need it
+
     matches = charset_normalizer.from_bytes(sample)
     best = matches.best()
     if best is None:

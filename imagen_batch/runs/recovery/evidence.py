@@ -8,9 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from imagen_batch.storage import Storage
 from imagen_batch.storage.regular_files import irregularity
 
@@ -31,6 +28,8 @@ def read_evidence(storage: Storage, files: Collection[str]) -> dict[str, Evidenc
 
     A manifest that can't be read is no evidence, and neither are two rows for the same file.
     """
+    import pyarrow as pa  # noqa: PLC0415 - a run that has nothing to recover does not need it
+
     for name, read in (("manifest.parquet", _parquet_rows), ("manifest.csv", _csv_rows)):
         if storage.size(name) is None or irregularity(storage, name):
             continue
@@ -52,6 +51,8 @@ def _collect(rows: Iterator[Mapping[str, Any]], files: Collection[str]) -> dict[
 
 
 def _parquet_rows(storage: Storage, name: str) -> Iterator[Mapping[str, Any]]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     with pq.ParquetFile(storage.local(name)) as table:
         for batch in table.iter_batches(columns=list(_COLUMNS)):
             yield from batch.to_pylist()

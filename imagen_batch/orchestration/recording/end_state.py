@@ -1,0 +1,37 @@
+"""Decides the final state of a flow run from the counts of its summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imagen_batch.reports.summary import Summary
+
+_MOST_CHARS = 20_000  # of the message of a state
+
+
+@dataclass(frozen=True)
+class EndState:
+    """A state of Prefect: its type, name and message."""
+
+    type: str
+    name: str
+    message: str
+
+
+def describe_end(summary: Summary) -> EndState:
+    """Return the state that the counts stand for. Only a run with every image is plainly Completed."""
+    counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
+    warnings = "".join(f"\nwarning: {warning}" for warning in summary.facts.warnings)
+    if summary.exit_code == 0:
+        return EndState("COMPLETED", "Completed", shorten_message(counts + warnings))
+    stopped_early = summary.stopped_by is not None and summary.state != "budget"
+    if summary.counts["ok"] == 0 or stopped_early:
+        return EndState(
+            "FAILED", "Failed", shorten_message(f"{summary.stopped_by or 'no images'}: {counts}{warnings}")
+        )
+    return EndState("COMPLETED", "PartlyMade", shorten_message(counts + warnings))
+
+
+def shorten_message(message: str) -> str:
+    """Cut a message to what a state takes; the log has all of it."""
+    return message if len(message) <= _MOST_CHARS else f"{message[:_MOST_CHARS]}... (more in the log)"

@@ -1,0 +1,53 @@
+"""Words and links of a run's page in Prefect: artifact keys, the manifest's address, lines of the log."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from imagen_batch.reports.render import to_json
+from imagen_batch.reports.summary import Summary
+from imagen_batch.storage import is_url
+from imagen_batch.text import plural
+
+_MOST_CAUSES = 100
+
+
+def artifact_key(kind: str, name: str) -> str:
+    """Return the key of an artifact: lower-case letters, digits and dashes."""
+    folded = re.sub(r"[^a-z0-9]+", "-", Path(name).name.lower()).strip("-")
+    return f"imagen-batch-{kind}-{folded or 'run'}"[:200].rstrip("-")
+
+
+def link_to_manifest(place: str) -> str:
+    """Return the address of the manifest in the folder or bucket `place`."""
+    return f"{place}/manifest.csv" if is_url(place) else (Path(place) / "manifest.csv").resolve().as_uri()
+
+
+def most_causes(summary: Summary) -> list[dict[str, Any]]:
+    """Return the rows of the table of causes."""
+    causes: list[dict[str, Any]] = to_json(summary)["causes"]
+    return causes[:_MOST_CAUSES]
+
+
+def describe_progress(images: int, started: float) -> str:
+    """Describe what the progress is of."""
+    return f"{plural(images, 'image')}, started {moment(started)}"
+
+
+def describe_shard_start(number: int, requests: int, started: float) -> str:
+    """Return the first line of a shard's log."""
+    return f"shard {number}: {plural(requests, 'request')}, started {moment(started)}"
+
+
+def describe_shard_end(number: int, requests: int, seconds: float) -> str:
+    """Return the last line of a shard's log."""
+    rate = f", {60 * requests / seconds:,.0f} requests a minute" if seconds > 0 else ""
+    return f"shard {number}: {plural(requests, 'request')} done in {seconds:.1f} s{rate}"
+
+
+def moment(at: float) -> str:
+    """Return a time as text, to the second."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

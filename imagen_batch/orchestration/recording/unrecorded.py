@@ -1,0 +1,68 @@
+"""Keeps what Prefect has not recorded yet, in files of PREFECT_HOME, until a server of a run is up.
+
+A run that ends before its server is up leaves its story here. The server's process records it when the run is gone;
+if that process is killed, too, the next one does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from imagen_batch.orchestration.recording.api import PrefectApi, Refused
+from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
+from imagen_batch.orchestration.recording.story import Story
+from imagen_batch.system.file_lock import hold_file_lock
+
+_FOLDER = "imagen-batch-unrecorded"
+_MOST_FILES = 100  # if no server ever starts
+
+
+def keep_unrecorded(home: Path, story: Story) -> Path | None:
+    """Store a story; return its file. None where that is impossible, which does not matter to a run."""
+    folder = home / _FOLDER
+    path = folder / f"{story.key}.json"
+    part = path.with_suffix(".part")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        part.write_text(story.to_json(), encoding="utf-8")
+        part.replace(path)
+        for old in _files(folder)[:-_MOST_FILES]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return None
+    return path
+
+
+def record_unrecorded(home: Path, url: str) -> None:
+    """Record all stories, unless another process is at it. Raises Unavailable if the server stops answering."""
+    folder = home / _FOLDER
+    while _files(folder):
+        with _alone(home) as alone:
+            if not alone:
+                return
+            for path in _files(folder):
+                _record(path, url)
+        # A run may have left a story here after the last look, and found the lock held.
+
+
+def _record(path: Path, url: str) -> None:
+    with suppress(ValueError, TypeError, KeyError, Refused, OSError):  # not a story, or one that no server takes
+        story = Story.from_json(path.read_text(encoding="utf-8"))
+        FlowRunRecord(PrefectApi(url)).close(story)
+    path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        dated = [(entry.stat().st_mtime, entry.path) for entry in os.scandir(folder) if entry.name.endswith(".json")]
+        return [Path(path) for _, path in sorted(dated)]
+    return []
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[bool]:
+    with hold_file_lock(home / "imagen-batch-recorder.lock", patience=0.0) as held:
+        yield held

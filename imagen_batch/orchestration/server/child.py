@@ -1,0 +1,92 @@
+"""The process of a run's own Prefect server. It ends with the run, and may record that run before it does."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+from imagen_batch.orchestration.server.environment import set_quiet_defaults
+from imagen_batch.system.file_lock import hold_file_lock
+
+STOP, RECORD, TAKEN = b"stop\n", b"record\n", b"taken\n"
+"""What a run says to its server at the end, and the answer to RECORD. A run that ends without a word has died."""
+
+_BOOT_LOCK_S = 60.0
+_RECORD_S = 120.0
+_END_S = 5.0
+_POLL_S = 0.02
+
+
+class Server(Protocol):
+    """What is used of uvicorn's server."""
+
+    started: bool
+    should_exit: bool
+
+
+class LastWord:
+    """What the run said at its end, once it has."""
+
+    def __init__(self) -> None:
+        self.word = b""
+        self.said = threading.Event()
+
+    def listen(self) -> None:
+        """Wait for it. Then this process ends in a bounded time, or at once if the run has died."""
+        self.word = os.read(0, len(RECORD))
+        if self.word not in (STOP, RECORD):
+            os._exit(0)  # no client is left; the database survives this like a power failure
+        self.said.set()
+        if self.word == RECORD:
+            os.write(0, TAKEN)
+        time.sleep(_RECORD_S if self.word == RECORD else _END_S)
+        os._exit(0)
+
+
+def serve(port: int, *, home: Path) -> None:
+    """Run a Prefect server on this machine until the run that started it ends."""
+    last_word = LastWord()
+    threading.Thread(target=last_word.listen, daemon=True).start()
+    set_quiet_defaults()
+    os.environ["PREFECT__SERVER_EPHEMERAL"] = "1"
+    booting = ExitStack()
+    # Two servers that create the same database at once would both fail.
+    booting.enter_context(hold_file_lock(home / "imagen-batch-boot.lock", patience=_BOOT_LOCK_S))
+    import uvicorn  # noqa: PLC0415 - importing it and Prefect takes seconds
+    from prefect.server.api.server import create_app  # noqa: PLC0415
+
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    )
+
+    def attend() -> None:
+        _wait_until_started(server)
+        booting.close()
+        _record_unrecorded(home, port)
+        last_word.said.wait()
+        if last_word.word == RECORD:
+            _record_unrecorded(home, port)
+        server.should_exit = True
+
+    threading.Thread(target=attend, daemon=True).start()
+    server.run()
+
+
+def _wait_until_started(server: Server) -> None:
+    while not server.started:
+        time.sleep(_POLL_S)
+
+
+def _record_unrecorded(home: Path, port: int) -> None:
+    from imagen_batch.orchestration.recording.unrecorded import record_unrecorded  # noqa: PLC0415 - rarely needed
+
+    try:
+        record_unrecorded(home, f"http://127.0.0.1:{port}/api")
+    except Exception:  # noqa: BLE001 - this process has a log, and the next one tries again
+        traceback.print_exc(file=sys.stderr)
