@@ -156,6 +156,7 @@ class Settings(BaseModel):
     join_extra: bool = False
     format: FileFormat | None = None
     api_key_file: str | None = None
+    gallery: bool = Field(default=True, description="write gallery.html at the end of each run")
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from imagen_batch.errors import SettingsInvalid, StopRun, storage_failure
 from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.reports.summary import Summary
+from imagen_batch.runs.finalize import WritePage
 from imagen_batch.runs.run import Run
 from imagen_batch.runs.signals import handle_signals
 from imagen_batch.sending.stop import Stop
@@ -67,7 +69,7 @@ class Execution:
 
         try:
             with handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce):
-                self._run_shards(executor)
+                self._run_shards(executor, say)
         finally:
             self._shards.put(None)
         assert self.summary is not None
@@ -85,13 +87,23 @@ class Execution:
                 return
             yield work
 
-    def _run_shards(self, executor: Executor) -> None:
+    def _run_shards(self, executor: Executor, say: Callable[[str], None]) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
                 for _ in executor.run_shards() if self.pending.requests else ():
                     pass
         finally:
-            self.summary = self.run.finish()
+            self.summary = self.run.finish(write_page=self._page_writer(say))
+
+    def _page_writer(self, say: Callable[[str], None]) -> WritePage | None:
+        if not self.run.plan.settings.gallery:
+            return None
+        from imagen_batch.review.run_gallery import write_run_gallery  # noqa: PLC0415 - only at the end of a run
+
+        return partial(write_run_gallery, warn=lambda text: say(f"warning: {text}"), is_stopped=self._is_stopped)
+
+    def _is_stopped(self) -> bool:
+        return self.run.stop.is_set
 
     def _make_executor(self) -> Executor:
         if self.run.plan.settings.runner == "threads":

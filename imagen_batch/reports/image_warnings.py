@@ -55,5 +55,5 @@ def in_known_order(counts: Mapping[str, int]) -> dict[str, int]:
 def describe_image_warnings(counts: Mapping[str, int]) -> Iterator[str]:
     """A sentence for each word, with the word that the table and the gallery can be filtered by."""
     for word, count in counts.items():
-        several = _SENTENCES.get(word, (word, word))[count != 1]
-        yield f"{plural(count, 'image')} {one_line(several, 120)} (column {COLUMN} of manifest.csv: {one_line(word, 40)})"
+        sentence = one_line(_SENTENCES.get(word, (word, word))[count != 1], 120)
+        yield f"{plural(count, 'image')} {sentence} (column {COLUMN} of manifest.csv: {one_line(word, 40)})"

@@ -25,14 +25,20 @@ History = Mapping[tuple[int, int], Sequence[EarlierVersion]]
 
 
 def items_from_manifest(
-    folder: Path, *, decisions: Iterable[Decision] = (), history: History | None = None
+    folder: Path,
+    *,
+    manifest: Path | None = None,
+    decisions: Iterable[Decision] = (),
+    history: History | None = None,
 ) -> Iterator[GalleryItem]:
     """Each sample of the run, with its decision from the manifest or, where they name it, from `decisions`.
+
+    `manifest` is the file, if it is not in `folder`.
 
     Where the manifest has several versions of a sample, the newest becomes the item and the others its history.
     """
     known = _Decisions(decisions)
-    rows = _rows(folder)
+    rows = _rows(manifest or folder / MANIFEST)
     for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):
         *older, item = sorted(versions, key=lambda each: each.version)
         earlier = (*(history or {}).get((row, sample), ()), *map(_earlier, older))
@@ -59,8 +65,14 @@ def _with_decision(item: GalleryItem, decided: Decision) -> GalleryItem:
     )
 
 
-def _rows(folder: Path) -> Iterator[GalleryItem]:
-    with pq.ParquetFile(folder / MANIFEST) as manifest:
+def count_samples(manifest: Path) -> int:
+    """How many rows a manifest has, from its footer."""
+    with pq.ParquetFile(manifest) as file:
+        return int(file.metadata.num_rows)
+
+
+def _rows(path: Path) -> Iterator[GalleryItem]:
+    with pq.ParquetFile(path) as manifest:
         names = manifest.schema_arrow.names
         user = _user_columns(names)
         for batch in manifest.iter_batches(batch_size=_BATCH_ROWS):

@@ -36,7 +36,7 @@ from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.edited_failures import protect_edits
 from imagen_batch.reports.tables.write import TABLE_FILES
-from imagen_batch.runs.finalize import finalize
+from imagen_batch.runs.finalize import WritePage, finalize
 from imagen_batch.runs.heartbeat import wait_for_orphaned_workers
 from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.malloc import keep_large_blocks
@@ -101,8 +101,8 @@ class Run:
         """Make the images of a shard."""
         generate_shard(shard, self.context, threads=self.threads)
 
-    def finish(self) -> Summary:
-        """Close the ledger, write all tables and the summary. May be called again."""
+    def finish(self, *, write_page: WritePage | None = None) -> Summary:
+        """Close the ledger, write all tables, the page to look at and the summary. May be called again."""
         if self.summary is None:
             self.context.store.disk_space.release_ballast()  # ledger and tables may need it
             self.context.close()
@@ -112,6 +112,7 @@ class Run:
                 self.history,
                 started=self.started,
                 began=self.began,
+                write_page=write_page,
             )
         return self.summary
 

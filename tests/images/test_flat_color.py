@@ -53,7 +53,9 @@ def test_signed_provenance_does_not_hide_a_flat_image():
     text.add_text("note", "".join(random.Random(1).choices("abcdefgh", k=60_000)))
     assert is_flat(encoded(FLAT, "PNG", pnginfo=text))
     jpeg = encoded(FLAT, "JPEG")
-    segment = b"\xff\xeb" + (60_000).to_bytes(2, "big") + bytes(random.Random(1).randbytes(59_998)).replace(b"\xff", b"\0")
+    segment = (
+        b"\xff\xeb" + (60_000).to_bytes(2, "big") + bytes(random.Random(1).randbytes(59_998)).replace(b"\xff", b"\0")
+    )
     assert is_flat_color(jpeg[:2] + segment + jpeg[2:], "image/jpeg", pixels=512 * 384)
 
 

@@ -119,7 +119,10 @@ def test_warnings_are_counted_in_words_in_every_summary(tmp_path):
     expected = {"aspect_ratio": 2, "duplicate_bytes": 2, "flat_color": 2}
     assert json.loads((ran.folder / "summary.json").read_text())["image_warnings"] == expected
     for text in (to_terminal(ran.summary, color=False), (ran.folder / "summary.md").read_text()):
-        assert "2 images have another aspect ratio than requested (column warnings of manifest.csv: aspect_ratio)" in text
+        assert (
+            "2 images have another aspect ratio than requested (column warnings of manifest.csv: aspect_ratio)"
+            in text
+        )
         assert "2 images have the same bytes as another sample's, as from a cache" in text
         assert "2 images are a single flat color" in text
 

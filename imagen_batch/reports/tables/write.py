@@ -34,7 +34,10 @@ from imagen_batch.storage import Storage
 _PARTS = 20  # per batch: few rows at a time stay in the processor's cache
 _BATCH_BYTES = 32 * 2**20  # prompts may be long
 
-TABLE_FILES = ("manifest.parquet", "manifest.csv", "failures.csv", "metadata.parquet", "summary.json", "summary.md")
+TABLE_FILES = (
+    *("manifest.parquet", "manifest.csv", "failures.csv", "metadata.parquet", "summary.json", "summary.md"),
+    "gallery.html",
+)
 """What a run replaces at its end, besides the dataset card."""
 
 _STREAMED = ("manifest.parquet", "manifest.csv", "metadata.parquet", "failures.csv")

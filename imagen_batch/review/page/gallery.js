@@ -353,6 +353,10 @@ function showRest() {
 }
 
 applyTheme(preference("theme", "system"));
+if (run.notice) {
+  find("notice").textContent = run.notice;
+  find("notice").hidden = false;
+}
 review.listeners.push(onMarked);
 showFirst();
 listen();
