@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
+from imagen_batch.review.advice import advise, category_in_words
 from imagen_batch.review.items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
 from imagen_batch.review.review_csv import Decision
 
@@ -106,19 +107,13 @@ def _item(record: Mapping[str, Any], user: Sequence[str]) -> GalleryItem:
         provider=record.get("provider"),
         seed=record.get("seed"),
         reason=record.get("raiFilteredReason") or record.get("error"),
-        category=_category(record),
+        category=category_in_words(record),
+        advice=advise(record),
         warnings=_words(record.get("warnings")),
         cost_usd=record.get("cost_usd"),
         user={name: _as_text(record.get(name)) for name in user},
         decision=_known_decision(record.get("review")),
     )
-
-
-def _category(record: Mapping[str, Any]) -> str | None:
-    """What a sample without an image can be filtered by: what it was refused for, else what went wrong."""
-    if record["status"] == "ok":
-        return None
-    return record.get("filter_category") or record.get("error_kind") or None
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ function showProgress() {
 function showFound() {
   const all = items.count;
   const found = grid.order.length;
-  find("found").textContent = found === all ? count(all, "image") : `${found.toLocaleString("en-US")} of ${count(all, "image")}`;
+  find("found").textContent = found === all ? count(all, "sample") : `${found.toLocaleString("en-US")} of ${count(all, "sample")}`;
   find("clear-filters").hidden = !filters.active;
   find("reapply").hidden = true;
   find("filters-toggle").classList.toggle("on", filters.states.size > 0);
