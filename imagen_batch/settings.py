@@ -172,6 +172,7 @@ class Settings(BaseModel):
     format: FileFormat | None = None
     sheet: str | None = Field(None, description="sheet of a spreadsheet; the first one otherwise")
     api_key_file: str | None = None
+    gallery: bool = Field(default=True, description="write gallery.html at the end of each run")
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

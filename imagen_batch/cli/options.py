@@ -71,6 +71,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add("--encoding", metavar="E", help="default: from the content")
     add("--delimiter", metavar="D", help="default: from the header")
     add("--join-extra", action="store_true", help="join the parts of a prompt with unquoted commas")
+    add("--no-gallery", action="store_false", dest="gallery", help="do not write gallery.html at the end")
     add("--name-template", metavar="T", help='file names, such as "{chapter}/{row:03}-{slug}"')
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +26,7 @@ from imagen_batch.text import plural
 
 if TYPE_CHECKING:
     from imagen_batch.reports.summary import Summary
+    from imagen_batch.runs.finalize import WritePage
 
 _POLL_S = 0.5
 _FIRST_REQUESTS_S, _FIRST_REQUESTS_POLL_S = 2.0, 0.005
@@ -74,7 +76,7 @@ class Execution:
 
         try:
             with handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce):
-                self._run_shards(executor)
+                self._run_shards(executor, say)
         finally:
             self.ended.set()
             self._shards.put(None)
@@ -103,13 +105,23 @@ class Execution:
         self.works.append(work)
         self._shards.put(work)
 
-    def _run_shards(self, executor: Executor) -> None:
+    def _run_shards(self, executor: Executor, say: Callable[[str], None]) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
                 for _ in executor.run_shards() if self.pending.requests else ():
                     pass
         finally:
-            self.summary = self.run.finish()
+            self.summary = self.run.finish(write_page=self._page_writer(say))
+
+    def _page_writer(self, say: Callable[[str], None]) -> WritePage | None:
+        if not self.run.plan.settings.gallery:
+            return None
+        from imagen_batch.review.run_gallery import write_run_gallery  # noqa: PLC0415 - only at the end of a run
+
+        return partial(write_run_gallery, warn=lambda text: say(f"warning: {text}"), is_stopped=self._is_stopped)
+
+    def _is_stopped(self) -> bool:
+        return self.run.stop.is_set
 
     def _make_executor(self) -> Executor:
         if self.run.plan.settings.runner == "threads":

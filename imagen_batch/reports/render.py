@@ -241,6 +241,8 @@ def _s(count: int) -> str:
 
 def _files(summary: Summary, *, but: str = "") -> Iterator[str]:
     """The tables to look at, under the names that they could be written to."""
+    if summary.facts.has_gallery:
+        yield "gallery.html"
     alternates = {file.name: file.alternate for file in summary.facts.unwritten}
     for name in _FILES:
         written = alternates.get(name, name)

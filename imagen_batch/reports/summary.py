@@ -62,6 +62,7 @@ class RunFacts:
     lost_attempts: int | None = None  # attempts that may have been charged and brought nothing
     run_usd: float | None = None  # what this run alone was charged
     run_attempts: int | None = None
+    has_gallery: bool = False  # gallery.html was written
     unwritten: tuple[UnwrittenFile, ...] = ()  # tables that could not be written in place
 
 

@@ -2,9 +2,11 @@
 
 items.py          what the page knows of one sample
 manifest_items.py reads those values from a run folder
+advice.py         why a sample has no image, and what can be done
 thumbnails.py     small copies of the images, made once
 page_data.py      items as compact JSON
 gallery.py        the page itself: `gallery.html`
+run_gallery.py    the page at the end of a run
 review_csv.py     decisions as `review.csv`, the contract between the page, spreadsheets and the next run
 server.py         the same page on loopback, where each decision is saved at once
 page/             the page's markup, style and scripts

@@ -9,7 +9,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from itertools import islice
@@ -19,13 +19,14 @@ from typing import BinaryIO
 from imagen_batch.errors import InputInvalid
 from imagen_batch.records import Problem
 from imagen_batch.review.items import GalleryItem
-from imagen_batch.review.manifest_items import History, items_from_manifest
+from imagen_batch.review.manifest_items import MANIFEST, History, count_samples, items_from_manifest
 from imagen_batch.review.page_data import chunks, script_json
 from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review
 from imagen_batch.review.thumbnails import THUMBNAILS, with_thumbnails
-from imagen_batch.storage import STATE, Folder
+from imagen_batch.storage import STATE, Folder, Storage
 
 GALLERY_FILE = "gallery.html"
+MAX_ITEMS = 100_000  # of a page: more would make it slow to open and to search
 _RUN_ID = f"{STATE}/gallery-id"
 # Parts of one script, in the order in which they build on each other.
 _SCRIPTS = ("dom", "data", "csv", "review", "filters", "grid", "zoom", "viewer", "dialogs", "gallery")
@@ -39,6 +40,7 @@ class GallerySummary:
     items: int
     without_thumbnail: int  # images that could not be read
     problems: tuple[Problem, ...] = ()
+    total: int = 0  # samples of the run; more than `items` where the page would become too large
 
 
 def build_gallery(
@@ -47,23 +49,31 @@ def build_gallery(
     title: str | None = None,
     history: History | None = None,
     progress: Callable[[int], None] = lambda _: None,
+    may_make_thumbnail: Callable[[], bool] = lambda: True,
 ) -> GallerySummary:
     """Write the gallery of a finished run into its folder, with thumbnails and the decisions known so far.
 
-    `progress` is called with the number of items done after each one.
+    `progress` is called with the number of items done after each one. Once `may_make_thumbnail` is False no further
+    thumbnails are made; the page shows the images themselves where there is none.
     """
     storage = Folder(folder)
     decisions, problems = _known_decisions(folder)
     known = items_from_manifest(folder, decisions=decisions, history=history)
-    items = _reported(with_thumbnails(known, folder), progress)
-    run = _run_id(storage)
+    items = _reported(with_thumbnails(islice(known, MAX_ITEMS), folder, may_make=may_make_thumbnail), progress)
+    total = count_samples(folder / MANIFEST)
+    title = title or folder.resolve().name
     with storage.write(GALLERY_FILE) as target:
-        written = write_gallery(items, target, title=title or folder.resolve().name, run=run)
-    return GallerySummary(written.items, written.without_thumbnail, tuple(problems))
+        written = write_gallery(items, target, title=title, run=read_run_id(storage), total=total)
+    return replace(written, problems=tuple(problems))
 
 
-def write_gallery(items: Iterable[GalleryItem], target: BinaryIO, *, title: str, run: str) -> GallerySummary:
+def write_gallery(
+    items: Iterable[GalleryItem], target: BinaryIO, *, title: str, run: str, total: int = 0
+) -> GallerySummary:
     """Stream the page into `target`; memory holds one chunk of items.
+
+    `total` is how many samples the run has; where that is more than MAX_ITEMS the page says that it shows the first
+    of them, which the caller has selected.
 
     `run` tells the browser which decisions belong to this run. It stays the same when the page is written again.
     The page expects to lie in the run folder: files and thumbnails are relative to it.
@@ -71,12 +81,18 @@ def write_gallery(items: Iterable[GalleryItem], target: BinaryIO, *, title: str,
     counts: Counter[str] = Counter()
     blocks = chunks(_counted(items, counts))
     page = load_page()
-    target.write(page.head(title=title, run=run))
+    target.write(page.head(title=title, run=run, notice=_notice(total)))
     target.writelines(map(_data, islice(blocks, 1)))
     target.write(page.script)
     target.writelines(map(_data, blocks))
     target.write(page.tail)
-    return GallerySummary(counts["items"], counts["without_thumbnail"])
+    return GallerySummary(counts["items"], counts["without_thumbnail"], total=max(total, counts["items"]))
+
+
+def _notice(total: int) -> str | None:
+    if total <= MAX_ITEMS:
+        return None
+    return f"This page shows the first {MAX_ITEMS:,} of {total:,} samples. manifest.csv has all of them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +103,11 @@ class Page:
     script: bytes
     tail: bytes
 
-    def head(self, *, title: str, run: str) -> bytes:
+    def head(self, *, title: str, run: str, notice: str | None = None) -> bytes:
         """Everything before the first data."""
         values = {
             "title": html.escape(title.encode("utf-8", "replace").decode()),
-            "run": script_json({"title": title, "run": run, "thumbnails": THUMBNAILS}),
+            "run": script_json({"title": title, "run": run, "thumbnails": THUMBNAILS, "notice": notice}),
         }
         return _fill(self.template, values).encode()
 
@@ -162,7 +178,7 @@ def _known_decisions(folder: Path) -> tuple[list[Decision], tuple[Problem, ...]]
         return [], invalid.problems
 
 
-def _run_id(storage: Folder) -> str:
+def read_run_id(storage: Storage) -> str:
     """A random name for the run, made once and kept, so that it also survives a move of the folder."""
     try:
         return storage.read(_RUN_ID).decode("ascii").strip()

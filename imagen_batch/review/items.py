@@ -63,7 +63,8 @@ class GalleryItem:
     provider: str | None = None
     seed: int | None = None  # the one that was sent
     reason: str | None = None
-    category: str | None = None
+    category: str | None = None  # of the reason, in words
+    advice: str | None = None  # what can be done where there is no image
     warnings: tuple[str, ...] = ()
     cost_usd: float | None = None
     user: Mapping[str, str | None] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
+from imagen_batch.review.advice import advise, category_in_words
 from imagen_batch.review.items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
 from imagen_batch.review.review_csv import Decision
 
@@ -25,14 +26,20 @@ History = Mapping[tuple[int, int], Sequence[EarlierVersion]]
 
 
 def items_from_manifest(
-    folder: Path, *, decisions: Iterable[Decision] = (), history: History | None = None
+    folder: Path,
+    *,
+    manifest: Path | None = None,
+    decisions: Iterable[Decision] = (),
+    history: History | None = None,
 ) -> Iterator[GalleryItem]:
     """Each sample of the run, with its decision from the manifest or, where they name it, from `decisions`.
+
+    `manifest` is the file, if it is not in `folder`.
 
     Where the manifest has several versions of a sample, the newest becomes the item and the others its history.
     """
     known = _Decisions(decisions)
-    rows = _rows(folder)
+    rows = _rows(manifest or folder / MANIFEST)
     for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):
         *older, item = sorted(versions, key=lambda each: each.version)
         earlier = (*(history or {}).get((row, sample), ()), *map(_earlier, older))
@@ -59,8 +66,14 @@ def _with_decision(item: GalleryItem, decided: Decision) -> GalleryItem:
     )
 
 
-def _rows(folder: Path) -> Iterator[GalleryItem]:
-    with pq.ParquetFile(folder / MANIFEST) as manifest:
+def count_samples(manifest: Path) -> int:
+    """How many rows a manifest has, from its footer."""
+    with pq.ParquetFile(manifest) as file:
+        return int(file.metadata.num_rows)
+
+
+def _rows(path: Path) -> Iterator[GalleryItem]:
+    with pq.ParquetFile(path) as manifest:
         names = manifest.schema_arrow.names
         user = _user_columns(names)
         for batch in manifest.iter_batches(batch_size=_BATCH_ROWS):
@@ -94,19 +107,13 @@ def _item(record: Mapping[str, Any], user: Sequence[str]) -> GalleryItem:
         provider=record.get("provider"),
         seed=record.get("seed"),
         reason=record.get("raiFilteredReason") or record.get("error"),
-        category=_category(record),
+        category=category_in_words(record),
+        advice=advise(record),
         warnings=_words(record.get("warnings")),
         cost_usd=record.get("cost_usd"),
         user={name: _as_text(record.get(name)) for name in user},
         decision=_known_decision(record.get("review")),
     )
-
-
-def _category(record: Mapping[str, Any]) -> str | None:
-    """What a sample without an image can be filtered by: what it was refused for, else what went wrong."""
-    if record["status"] == "ok":
-        return None
-    return record.get("filter_category") or record.get("error_kind") or None
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _TEXTS = (
     "provider",
     "reason",
     "category",
+    "advice",
     "decision",
     "edited_prompt",
     "note",

@@ -11,7 +11,7 @@ import os
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -32,16 +32,23 @@ _READ_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def with_thumbnails(
-    items: Iterable[GalleryItem], folder: Path, *, threads: int | None = None
+    items: Iterable[GalleryItem],
+    folder: Path,
+    *,
+    threads: int | None = None,
+    may_make: Callable[[], bool] = lambda: True,
 ) -> Iterator[GalleryItem]:
-    """The same items in the same order, each with its thumbnail where one can be made."""
+    """The same items in the same order, each with its thumbnail where one can be made.
+
+    Once `may_make` is False, only thumbnails that exist are used.
+    """
     # Larger images are refused below by a limit of our own, so Pillow's warning would say it twice.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     pending: deque[_Pending] = deque()
     with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="thumbnails") as pool:
         try:
             for item in items:
-                pending.append(_submit(item, folder, pool))
+                pending.append(_submit(item, folder, pool, may_make))
                 if len(pending) >= _AHEAD:
                     yield pending.popleft().wait()
             while pending:
@@ -50,10 +57,14 @@ def with_thumbnails(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def make_thumbnail(folder: Path, file: str, *, sha256: str | None = None) -> str | None:
+def make_thumbnail(
+    folder: Path, file: str, *, sha256: str | None = None, may_make: Callable[[], bool] = lambda: True
+) -> str | None:
     """The thumbnail of one image, relative to `folder`; None where there is no sound image of a sane size."""
-    source = contained(folder, file)
     try:
+        if not may_make():
+            return _existing(folder, sha256)
+        source = contained(folder, file)
         if source is None or source.stat().st_size > MAX_BYTES:
             return None
         name = _name(sha256 or hashlib.sha256(source.read_bytes()).hexdigest())
@@ -64,6 +75,11 @@ def make_thumbnail(folder: Path, file: str, *, sha256: str | None = None) -> str
     except Exception:  # noqa: BLE001
         return None
     return name
+
+
+def _existing(folder: Path, sha256: str | None) -> str | None:
+    name = _name(sha256) if sha256 else None
+    return name if name and (folder / name).is_file() else None
 
 
 def contained(folder: Path, file: str) -> Path | None:
@@ -91,11 +107,11 @@ class _Pending:
         return replace(self.item, thumbnail=self.current.result() if self.current else None, earlier=earlier)
 
 
-def _submit(item: GalleryItem, folder: Path, pool: ThreadPoolExecutor) -> _Pending:
+def _submit(item: GalleryItem, folder: Path, pool: ThreadPoolExecutor, may_make: Callable[[], bool]) -> _Pending:
     def submit(version: GalleryItem | EarlierVersion) -> Future[str | None] | None:
         if version.file is None:
             return None
-        return pool.submit(make_thumbnail, folder, version.file, sha256=version.sha256)
+        return pool.submit(make_thumbnail, folder, version.file, sha256=version.sha256, may_make=may_make)
 
     return _Pending(item, submit(item), tuple(map(submit, item.earlier)))
 

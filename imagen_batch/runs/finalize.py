@@ -31,6 +31,9 @@ from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
 
+WritePage = Callable[[Storage], bool]
+"""Writes the page that shows the tables' images; returns whether it did. Raises nothing."""
+
 _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("summary.md", to_markdown),
     ("summary.json", to_json_text),
@@ -45,11 +48,13 @@ def finalize(
     *,
     started: datetime,
     began: tuple[int, Charges] | None = None,
+    write_page: WritePage | None = None,
 ) -> Summary:
     """Write tables and summary from the ledger on disk; returns the summary.
 
     `history` is the ledger as it was last read, and is read on here. `began` are the attempts and charges when the
-    run began. A file that can't be written does not keep the others from being written; the summary names it.
+    run began. `write_page` is called once the tables are in place. A file that can't be written does not keep the
+    others from being written; the summary names it.
     """
     settings, storage = plan.settings, context.store.storage
     try:
@@ -65,9 +70,12 @@ def finalize(
         builder, unwritten = write_tables(results, since=started.timestamp())
     except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
+        write_page = None  # it would show the images of an earlier manifest
         builder = SummaryBuilder(group_by=settings.group_by, since=started.timestamp())
         for row in results.recorded_rows():
             builder.add(row)
+    is_current = all(file.name != "manifest.parquet" for file in unwritten)
+    has_gallery = write_page is not None and is_current and write_page(storage)
     charges = history.charges(settings.provider)
     before = began[1].cost if began else None
     facts = RunFacts(
@@ -85,6 +93,7 @@ def finalize(
         run_usd=None if before is None else charges.cost.spent - before.spent,
         run_attempts=None if began is None else history.attempts - began[0],
         older_images=count_older_images(history, storage, shown=builder.ok),
+        has_gallery=has_gallery,
         unwritten=unwritten,
     )
     return write_summary(builder, facts, storage)

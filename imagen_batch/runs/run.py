@@ -50,6 +50,7 @@ from imagen_batch.storage import LEDGER, Storage, check_location, explain_storag
 
 if TYPE_CHECKING:
     from imagen_batch.reports.summary import Summary
+    from imagen_batch.runs.finalize import WritePage
 
 OnResults = Callable[[tuple[SampleResult, ...]], None]
 
@@ -103,8 +104,8 @@ class Run:
         """Make the images of a shard."""
         generate_shard(shard, self.context, threads=self.threads)
 
-    def finish(self) -> Summary:
-        """Close the ledger, write all tables and the summary. May be called again."""
+    def finish(self, *, write_page: WritePage | None = None) -> Summary:
+        """Close the ledger, write all tables, the page to look at and the summary. May be called again."""
         from imagen_batch.runs.finalize import finalize  # noqa: PLC0415 - imports Arrow, which sending does not need
 
         if self.summary is None:
@@ -116,6 +117,7 @@ class Run:
                 self.history,
                 started=self.started,
                 began=self.began,
+                write_page=write_page,
             )
         return self.summary
 

@@ -71,7 +71,7 @@ def open_value(page, facet, value):
 def test_the_page_opens_from_disk_without_network_and_without_complaints(page, book):
     opened(page, book)
     assert page.run("document.querySelector('#progress-text').textContent") == "0 of 160 decided"
-    assert page.run("document.querySelector('#found').textContent") == "160 images"
+    assert page.run("document.querySelector('#found').textContent") == "160 samples"
     page.wait_for("[...document.querySelectorAll('.tile img')].every(image => image.complete && image.naturalWidth)")
     assert all(url.startswith(book.as_uri()) or url == "data:," for url in page.requested())
     assert page.complaints() == []
@@ -129,7 +129,7 @@ def test_a_mark_does_not_filter_again_under_the_users_hands(page, book):
     assert page.run(ACTIVE) == 3
     page.click("#reapply")
     assert shown(page)[0] == 3
-    assert page.run("document.querySelector('#found').textContent") == "157 of 160 images"
+    assert page.run("document.querySelector('#found').textContent") == "157 of 160 samples"
     assert page.run(ACTIVE) == 3
 
 
@@ -213,32 +213,32 @@ def test_filters_include_and_exclude(page, book):
     found = "document.querySelector('#found').textContent"
     refused = open_value(page, "Status", "refused")
     page.click(refused)
-    assert page.run(found) == "8 of 160 images"
+    assert page.run(found) == "8 of 160 samples"
     assert page.run(f"document.querySelector({json.dumps(refused)}).dataset.state") == "include"
     page.click(refused)
-    assert page.run(found) == "152 of 160 images"
+    assert page.run(found) == "152 of 160 samples"
     page.click(refused)
-    assert page.run(found) == "160 images"
+    assert page.run(found) == "160 samples"
     page.click(open_value(page, "Reason", "violence"))
-    assert page.run(found) == "8 of 160 images"
+    assert page.run(found) == "8 of 160 samples"
     page.click("#clear-filters")
     page.click(open_value(page, "Model", "imagen-4.0"))
-    assert page.run(found) == "80 of 160 images"
+    assert page.run(found) == "80 of 160 samples"
     page.run("document.querySelector('.facet[aria-label=chapter]').scrollIntoView()")
     page.click(open_value(page, "chapter", "1 The River"))
-    assert page.run(found) == "8 of 160 images"
+    assert page.run(found) == "8 of 160 samples"
 
 
 def test_search_finds_words_in_any_order_and_says_when_nothing_matches(page, book):
     opened(page, book)
     page.press("/")
     page.type("NUMBER 17 hedgehog")
-    page.wait_for("document.querySelector('#found').textContent === '4 of 160 images'")
+    page.wait_for("document.querySelector('#found').textContent === '4 of 160 samples'")
     page.type(" unicorn")
     page.wait_for("!document.querySelector('#empty').hidden")
     page.press("Escape")
     page.click("#clear-filters")
-    assert page.run("document.querySelector('#found').textContent") == "160 images"
+    assert page.run("document.querySelector('#found').textContent") == "160 samples"
 
 
 def test_caps_lock_and_other_alphabets_press_the_same_keys(page, book):

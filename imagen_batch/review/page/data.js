@@ -6,7 +6,7 @@ const run = JSON.parse(find("run").textContent);
 const NUMBER_COLUMNS = ["row", "sample", "version", "width", "height", "seed", "cost_usd", "new_seed"];
 const TEXT_COLUMNS = [
   "id", "key", "status", "file", "thumbnail", "prompt", "input_prompt", "model", "provider", "reason", "category",
-  "decision", "edited_prompt", "note",
+  "advice", "decision", "edited_prompt", "note",
 ];
 
 const texts = [null]; // every different text once; columns hold numbers into it
@@ -99,6 +99,17 @@ function wordOfStatus(status) {
 
 function statusWord(item) {
   return wordOfStatus(text("status", item));
+}
+
+const WARNING_WORDS = {
+  aspect_ratio: "other aspect ratio",
+  duplicate_bytes: "same bytes as another",
+  flat_color: "flat color",
+  extra_image: "further image dropped",
+};
+
+function warningWords(name) {
+  return Object.hasOwn(WARNING_WORDS, name) ? WARNING_WORDS[name] : words(name);
 }
 
 function words(name) {

@@ -1,5 +1,5 @@
 // Which items are shown. A filter value has three states: any, include, exclude. Included values of one facet are
-// alternatives; facets add up. The list is made anew only when the user changes a filter, never by a mark.
+// alternatives; facets add up. The list changes only when the user changes a filter, never by a mark.
 
 const MAX_VALUES = 24; // a user column with more different values is searched, not filtered
 
@@ -80,7 +80,7 @@ function buildFacets() {
       ["", "approve", "reject", "redo"]),
     facetOf("status", "Status", (item) => [text("status", item)], wordOfStatus),
     facetOf("category", "Reason", (item) => listed(text("category", item)), words),
-    facetOf("warning", "Warning", (item) => items.warnings.get(item) || [], words),
+    facetOf("warning", "Warning", (item) => items.warnings.get(item) || [], warningWords),
     facetOf("model", "Model", (item) => listed(text("model", item)), String),
     facetOf("history", "History", (item) => (items.earlier.has(item) ? ["earlier"] : []), () => "has earlier versions"),
   ];
@@ -135,13 +135,13 @@ function facetButton(facet, entry) {
     const state = filters.state(facet, entry.value);
     element.dataset.state = state;
     element.firstChild.textContent = { any: "", include: "+", exclude: "\u2212" }[state];
-    element.setAttribute("aria-label", `${facet.title} ${entry.label}: ${state}, ${count(entry.total, "image")}`);
+    element.setAttribute("aria-label", `${facet.title} ${entry.label}: ${state}, ${count(entry.total, "sample")}`);
   };
   element.addEventListener("click", (event) => {
     const state = filters.cycle(facet, entry.value, event.shiftKey);
     show();
     applyFilters();
-    announce(`${facet.title} ${entry.label}: ${state}. ${count(grid.order.length, "image")}.`, { show: false });
+    announce(`${facet.title} ${entry.label}: ${state}. ${count(grid.order.length, "sample")}.`, { show: false });
   });
   entry.show = show;
   show();

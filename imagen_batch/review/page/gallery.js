@@ -90,7 +90,7 @@ function showProgress() {
 function showFound() {
   const all = items.count;
   const found = grid.order.length;
-  find("found").textContent = found === all ? count(all, "image") : `${found.toLocaleString("en-US")} of ${count(all, "image")}`;
+  find("found").textContent = found === all ? count(all, "sample") : `${found.toLocaleString("en-US")} of ${count(all, "sample")}`;
   find("clear-filters").hidden = !filters.active;
   find("reapply").hidden = true;
   find("filters-toggle").classList.toggle("on", filters.states.size > 0);
@@ -353,6 +353,10 @@ function showRest() {
 }
 
 applyTheme(preference("theme", "system"));
+if (run.notice) {
+  find("notice").textContent = run.notice;
+  find("notice").hidden = false;
+}
 review.listeners.push(onMarked);
 showFirst();
 listen();

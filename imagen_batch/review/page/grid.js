@@ -194,7 +194,14 @@ function reasonElement(item) {
   return make("div", { class: "missing" },
     make("b", { text: category ? `${statusWord(item)}: ${words(category)}` : statusWord(item) }),
     make("span", { class: "why", text: shorten(text("reason", item)) }),
-    make("span", { class: "said", text: shorten(text("prompt", item), 600) }));
+    text("advice", item) ? make("span", { class: "advice", text: text("advice", item) }) : null,
+    make("span", { class: "said", text: shorten(text("prompt", item), 600) }),
+    button("Edit the prompt", (event) => {
+      event.stopPropagation();
+      clearSelection(item);
+      focusItem(item, { scroll: false });
+      act("edit");
+    }, { class: "edit", tabindex: -1 }));
 }
 
 function captionElement(item) {
@@ -204,7 +211,8 @@ function captionElement(item) {
     make("span", { class: "sample", text: String(number("sample", item)) }),
     versions > 1 ? make("span", { class: "tag", text: `v${versions}` }) : null,
     text("status", item) === "ok" ? null : make("span", { class: "tag", text: statusWord(item) }),
-    warnings.length ? make("span", { class: "tag warn", text: warnings.map(words).join(", ") }) : null,
+    warnings.length ? make("span", { class: "tag warn", text: warnings.map(warningWords).join(", "),
+      title: warnings.map(warningWords).join(", ") }) : null,
     make("span", { class: "mark" }));
 }
 

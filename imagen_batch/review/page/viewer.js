@@ -78,16 +78,40 @@ function showVersion(version) {
     .map(address).filter((source) => source);
   const alt = version ? `Version ${version.version} of ${alternativeText(item)}` : alternativeText(item);
   if (sources.length) viewer.surface.show(sources, alt);
-  else viewer.surface.clear(bigReason(item, version));
+  else viewer.surface.clear(version ? bigReason(item, version) : missingWithEditor(item));
   showFacts();
 }
 
 function bigReason(item, version) {
   const category = version ? null : text("category", item);
   const status = version ? wordOfStatus(version.status) : statusWord(item);
-  return make("div", { class: "missing big" },
+  const panel = make("div", { class: "missing big" },
     make("b", { text: category ? `${status}: ${words(category)}` : status }),
     make("span", { text: (version ? version.reason : text("reason", item)) || "" }));
+  if (!version && text("advice", item)) panel.append(make("span", { class: "advice", text: text("advice", item) }));
+  return panel;
+}
+
+// The reason with a box for another prompt. Its pointer events do not reach the surface, which would zoom.
+function missingWithEditor(item) {
+  const panel = bigReason(item, null);
+  const box = make("textarea", { rows: 5, id: "viewer-prompt", dir: "auto", spellcheck: "true", "aria-label": "Prompt for the redo" });
+  box.value = review.get(item).prompt || text("prompt", item) || "";
+  const save = () => {
+    const edited = box.value.trim() && box.value !== text("prompt", item) ? box.value : null;
+    find("viewer").querySelector(".stage").focus({ preventScroll: true });
+    mark([item], { decision: "redo", prompt: edited }, "Marked for redo");
+  };
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); save(); }
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // leaves the box, not the view
+    find("viewer").querySelector(".stage").focus({ preventScroll: true });
+  });
+  panel.append(box, make("div", { class: "sheet-buttons" },
+    button("Save and redo", save, { class: "strong", id: "viewer-save", title: "Ctrl+Enter" })));
+  for (const kind of ["pointerdown", "dblclick", "wheel"]) panel.addEventListener(kind, (event) => event.stopPropagation());
+  return panel;
 }
 
 function showFacts() {
@@ -103,7 +127,6 @@ function showFacts() {
     mark.note ? passage("Note", mark.note) : "",
     passage("Prompt", (viewer.version && viewer.version.prompt) || text("prompt", item) || ""),
     text("input_prompt", item) ? passage("As written in the row", text("input_prompt", item)) : "",
-    text("reason", item) && text("file", item) === null ? passage("Reason", text("reason", item)) : "",
     historyElement(item),
     factList(item));
 }
@@ -146,7 +169,7 @@ function factList(item) {
   const cost = number("cost_usd", item);
   const facts = [
     ["Status", statusWord(item)],
-    ["Warnings", (items.warnings.get(item) || []).map(words).join(", ") || null],
+    ["Warnings", (items.warnings.get(item) || []).map(warningWords).join(", ") || null],
     ["Size", size],
     ["Model", text("model", item)],
     ["Provider", text("provider", item)],

@@ -1,0 +1,168 @@
+"""The page at the end of a run: bounded in time and size, and never a reason for a run to fail."""
+
+import json
+import os
+import re
+
+import pytest
+
+from imagen_batch.cli.arguments import make_parser
+from imagen_batch.orchestration.execution import Execution
+from imagen_batch.planning.pending import count_pending
+from imagen_batch.planning.plan import make_plan
+from imagen_batch.reports.render import to_terminal
+from imagen_batch.review import gallery, write_gallery
+from imagen_batch.review.items import GalleryItem
+from imagen_batch.review.run_gallery import write_run_gallery
+from imagen_batch.runs.run import open_run
+from imagen_batch.settings import make_settings
+from imagen_batch.storage import Folder, open_storage
+from tests.review.run_folders import image_bytes, key_of, run_folder
+from tests.support.runs import TODAY, prompts
+from tests.support.scripted_service import answering, gemini_reply
+
+GEMINI = "gemini-nano-banana-2.1"
+
+
+def refuse(text):
+    pytest.fail(text)
+
+
+def page_items(folder):
+    """How many items the page has."""
+    blocks = re.findall(rb'class="items">(.*?)</script>', (folder / "gallery.html").read_bytes())
+    return sum(json.loads(block)["count"] for block in blocks)
+
+
+def thumbnails(folder):
+    return list(folder.glob(".imagen-batch/thumbs/*/*.webp"))
+
+
+def test_the_page_is_written_with_thumbnails_while_there_is_time(tmp_path):
+    folder = run_folder(tmp_path / "run", rows=4)
+    assert write_run_gallery(Folder(folder), warn=refuse)
+    assert page_items(folder) == 16
+    assert len(thumbnails(folder)) == 15
+
+
+def test_no_thumbnail_is_begun_after_half_a_second_and_under_a_millisecond_an_image(tmp_path):
+    folder = run_folder(tmp_path / "run", rows=4)
+    ticks = iter([0.0, *[0.1] * 3, *[0.6] * 100])
+    assert write_run_gallery(Folder(folder), warn=refuse, clock=lambda: next(ticks))
+    assert len(thumbnails(folder)) == 3
+    assert page_items(folder) == 16
+    assert b'"thumbnail"' in (folder / "gallery.html").read_bytes()
+
+
+def test_an_interrupted_run_makes_no_thumbnails_and_uses_those_that_exist(tmp_path):
+    folder = run_folder(tmp_path / "run", rows=2)
+    assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
+    assert thumbnails(folder) == []
+    assert write_run_gallery(Folder(folder), warn=refuse)
+    made = (folder / "gallery.html").read_bytes()
+    assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
+    assert (folder / "gallery.html").read_bytes() == made
+
+
+def test_a_page_of_too_many_samples_shows_the_first_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "MAX_ITEMS", 10)
+    folder = run_folder(tmp_path / "run", rows=4)
+    assert write_run_gallery(Folder(folder), warn=refuse)
+    assert page_items(folder) == 10
+    notice = b"This page shows the first 10 of 16 samples. manifest.csv has all of them."
+    assert notice in (folder / "gallery.html").read_bytes()
+
+
+def test_the_size_of_a_page_is_bounded(tmp_path):
+    """100,000 samples take about 100 bytes each."""
+    items = (
+        GalleryItem(row=row, sample=1, status="failed", prompt=f"A fox number {row}", key=key_of(row % 7))
+        for row in range(5_000)
+    )
+    with (tmp_path / "gallery.html").open("wb") as target:
+        write_gallery(items, target, title="many", run="r")
+    assert (tmp_path / "gallery.html").stat().st_size < 5_000 * 120 + 120_000
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "not a manifest", "a folder in its place", "no right to write"])
+def test_whatever_is_wrong_with_the_page_is_said_and_nothing_raised(tmp_path, damage):
+    folder = run_folder(tmp_path / "run", rows=1)
+    if damage == "no manifest":
+        (folder / "manifest.parquet").unlink()
+    elif damage == "not a manifest":
+        (folder / "manifest.parquet").write_bytes(b"PAR1 something else PAR1")
+    elif damage == "a folder in its place":
+        (folder / "gallery.html").mkdir()
+        (folder / "gallery.html/x").touch()
+    elif os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    else:
+        folder.chmod(0o500)
+    said = []
+    assert not write_run_gallery(Folder(folder), warn=said.append)
+    folder.chmod(0o700)
+    assert len(said) == 1
+    assert "gallery.html could not be written" in said[0]
+    assert "The images and tables are complete." in said[0]
+
+
+def test_a_bucket_gets_the_page_without_thumbnails(tmp_path):
+    pytest.importorskip("fsspec")
+    folder = run_folder(tmp_path / "run", rows=2)
+    storage = open_storage("memory://bucket/gallery-test")
+    with storage.write("manifest.parquet") as target:
+        target.write((folder / "manifest.parquet").read_bytes())
+    assert write_run_gallery(storage, warn=refuse)
+    page = storage.read("gallery.html")
+    assert b"images/000001_01" in page
+    assert b".webp" not in page
+
+
+def finished(source, service, **settings):
+    """A run as the command and the flow execute it, and the warnings that it gave."""
+    folder = source.parent / "out"
+    chosen = {
+        "prompts": str(source),
+        "out": str(folder),
+        "provider": "simulator",
+        "base_url": service.url,
+        **settings,
+    }
+    plan = make_plan(make_settings({"model": GEMINI, "wait_initial": 0.0, **chosen}), today=TODAY)
+    said = []
+    with open_run(plan, env={}) as opened:
+        summary = Execution(opened, count_pending(plan, opened.history)).complete(say=said.append)
+    return summary, folder, said
+
+
+def test_a_run_writes_the_page_and_its_summary_lists_it(tmp_path):
+    with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
+        summary, folder, said = finished(prompts(tmp_path, "a fox"), service)
+    assert (page_items(folder), len(thumbnails(folder)), said) == (1, 1, [])
+    assert "[gallery.html](gallery.html)" in (folder / "summary.md").read_text()
+    assert f"{folder}/gallery.html" in to_terminal(summary, color=False)
+
+
+def test_a_run_writes_no_page_where_that_is_turned_off(tmp_path):
+    with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
+        summary, folder, _ = finished(prompts(tmp_path, "a fox"), service, gallery=False)
+    assert not (folder / "gallery.html").exists()
+    assert not (folder / ".imagen-batch/thumbs").exists()
+    assert "gallery.html" not in (folder / "summary.md").read_text() + to_terminal(summary, color=False)
+
+
+def test_a_page_that_cannot_be_written_changes_neither_state_nor_exit_code(tmp_path):
+    (tmp_path / "out/gallery.html/x").mkdir(parents=True)
+    (tmp_path / "out/.imagen-batch").mkdir()
+    (tmp_path / "out/.imagen-batch/settings.json").write_text("{}")
+    with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
+        summary, folder, said = finished(prompts(tmp_path, "a fox"), service)
+    assert (summary.state, summary.exit_code) == ("finished", 0)
+    assert len(said) == 1
+    assert said[0].startswith("warning: gallery.html could not be written")
+    assert "gallery.html" not in (folder / "summary.md").read_text()
+
+
+def test_the_option_is_on_the_command_line():
+    assert vars(make_parser().parse_args(["run", "book.csv", "--no-gallery"]))["gallery"] is False
+    assert "gallery" not in vars(make_parser().parse_args(["run", "book.csv"]))
