@@ -37,10 +37,10 @@ from imagen_batch.choices import (
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts import cells
 from imagen_batch.prompts.reference_cells import references
-from imagen_batch.prompts.sources import is_unicode, is_unnamed_stream, read_small
+from imagen_batch.prompts.sources import is_unnamed_stream, read_small
 from imagen_batch.records import Options
 from imagen_batch.system.addresses import cluster_address, web_address
-from imagen_batch.text import did_you_mean
+from imagen_batch.text import did_you_mean, is_unicode
 
 CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"

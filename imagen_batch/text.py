@@ -119,3 +119,8 @@ def _encodable(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_encodable(each) for each in value]
     return value
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether `text` can be encoded as UTF-8: names of files and in the environment may contain any bytes."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -9,8 +9,8 @@ from functools import partial
 from imagen_batch.cli.arguments import COMMANDS, parse
 from imagen_batch.cli.exit_codes import end_at_signal_with, exit_code_of
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.prompts.sources import is_unicode
 from imagen_batch.system.streams import flush_stdout, secure_streams
+from imagen_batch.text import is_unicode
 
 
 def main(argv: Sequence[str] | None = None) -> int:

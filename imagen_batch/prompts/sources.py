@@ -85,11 +85,6 @@ def stream_blocks(
         os.close(descriptor)
 
 
-def is_unicode(text: str) -> bool:
-    """Return whether `text` can be encoded as UTF-8: names of files and in the environment may contain any bytes."""
-    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
 def check_readable(path: Path) -> None:
     """Raise Unreadable for devices and sockets; other problems show when the path is opened."""
     try:
