@@ -1,8 +1,8 @@
 """Writes the gallery at the end of a run, in bounded time and without ever failing the run.
 
 Thumbnails are made for at most three seconds, first those of the first rows; `imagen-batch gallery` makes the others,
-and the page shows the images themselves until then. In a bucket the page is written without any: it shows its images where the folder is
-copied to a local disk.
+and the page shows the images themselves until then. In a bucket the page is written without any: it shows its images
+where the folder is copied to a local disk.
 """
 
 from __future__ import annotations
