@@ -4,7 +4,8 @@
 
 Writes a gallery with a thumbnail file for every image, opens it from disk in a headless Chromium, and prints how long
 until the first cards are there, until everything is read, how long a filter, a search and a mark take, and what the
-page's memory is. Needs Chromium and the packages of the browser tests.
+page's memory is. Also how long the page delays the end of a run, and how large the page of a million samples is.
+Needs Chromium and the packages of the browser tests.
 """
 
 from __future__ import annotations
@@ -18,8 +19,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from benchmarks.support.figures import Figure, at_most, report_and_exit
+from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.review import GalleryItem, with_thumbnails, write_gallery
+from imagen_batch.review.run_gallery import write_run_gallery
+from imagen_batch.storage import Folder
 from tests.review.browser import CTRL, Chromium, Page
 from tests.review.run_folders import image_bytes
 
@@ -28,12 +35,13 @@ FIRST_VIEW_S = {10_000: 1.0, 100_000: 1.0}
 COMPLETE_S = {10_000: 1.5, 100_000: 6.0}
 ACTION_S, MARK_MS, HEAP_MB, ALL_S = 0.5, 50.0, 250, 2.0
 _RUNS = 3
+_PART = 10_000  # samples of a row group
 _FILES = 400  # different thumbnails; the others are hard links, which the browser loads as files of their own
 
 
 def main() -> None:
     """Measure and print."""
-    figures = [_thumbnail_speed()]
+    figures = [_thumbnail_speed(), *_end_of_run(1_000), *_end_of_run(10_000), *_end_of_run(1_000_000)]
     for images in map(int, sys.argv[1:] or ("10000", "100000")):
         figures += _measure(images)
     report_and_exit(figures)
@@ -158,6 +166,51 @@ def _thumbnail_speed() -> Figure:
         began = time.perf_counter()
         made = sum(item.thumbnail is not None for item in with_thumbnails(items, folder))
         return Figure("thumbnails of 1024 px, a second", f"{made / (time.perf_counter() - began):.0f}")
+
+
+def _end_of_run(samples: int) -> list[Figure]:
+    """What `run` waits for at its end, with 1024-pixel PNGs of which none has a thumbnail yet."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
+        folder = Path(home) / "run"
+        _write_manifest(folder, samples)
+        began = time.perf_counter()
+        if not write_run_gallery(Folder(folder), warn=print):
+            raise SystemExit("the page was not written")
+        seconds = time.perf_counter() - began
+        thumbnails = sum(1 for _ in folder.glob(".imagen-batch/thumbs/*/*.webp"))
+        size = Figure(
+            f"end of a run of {samples:,}: page, thumbnails", f"{_mb(folder / 'gallery.html'):.1f} MB, {thumbnails:,}"
+        )
+        return [at_most(f"end of a run of {samples:,}: delay", seconds, 1 + samples / 1000, " s"), size]
+
+
+def _write_manifest(folder: Path, samples: int) -> None:
+    """Samples that share 60 files, each with a checksum of its own."""
+    (folder / "images").mkdir(parents=True)
+    for number in range(60):
+        (folder / f"images/{number}.png").write_bytes(image_bytes(number, size=(1024, 1024)))
+    table = pa.schema([(column.name, column.type) for column in manifest_columns(())])
+    with pq.ParquetWriter(folder / "manifest.parquet", table) as writer:
+        for start in range(0, samples, _PART):
+            part = [_record(number) for number in range(start, min(start + _PART, samples))]
+            writer.write_table(pa.Table.from_pylist(part, schema=table))
+
+
+def _record(number: int) -> dict[str, object]:
+    row = number // VARIANTS + 1
+    return {
+        "row": row,
+        "sample": number % VARIANTS + 1,
+        "status": "ok",
+        "file": f"images/{number % 60}.png",
+        "prompt": f"A hedgehog with lantern {row}, ink and watercolor, soft light, storybook spread",
+        "model": "imagen-4.0",
+        "provider": "simulator",
+        "sha256": hashlib.sha256(f"{number}".encode()).hexdigest(),
+        "key": hashlib.sha256(f"row {row}".encode()).hexdigest(),
+        "width": 1024,
+        "height": 1024,
+    }
 
 
 def _write(folder: Path, images: int) -> Path:

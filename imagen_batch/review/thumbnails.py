@@ -111,9 +111,17 @@ def _submit(item: GalleryItem, folder: Path, pool: ThreadPoolExecutor, may_make:
     def submit(version: GalleryItem | EarlierVersion) -> Future[str | None] | None:
         if version.file is None:
             return None
+        if not may_make():
+            return _finished(_existing(folder, version.sha256))
         return pool.submit(make_thumbnail, folder, version.file, sha256=version.sha256, may_make=may_make)
 
     return _Pending(item, submit(item), tuple(map(submit, item.earlier)))
+
+
+def _finished(name: str | None) -> Future[str | None]:
+    future: Future[str | None] = Future()
+    future.set_result(name)
+    return future
 
 
 def _name(sha256: str) -> str:

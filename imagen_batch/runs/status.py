@@ -36,6 +36,7 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
         for row in Results(plan, history, storage, in_flight=in_flight).rows():
             builder.add(row)
         older_images = count_older_images(history, storage, shown=builder.ok)
+        has_gallery = storage.size("gallery.html") is not None
         started, finished = _times(storage, began, running=running)
     provider = plan.settings.provider
     charges = history.charges(provider)
@@ -51,6 +52,7 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
             money=charges.cost,
             running=running,
             older_images=older_images,
+            has_gallery=has_gallery,
             lost_attempts=charges.lost_attempts - _open_attempts(history, since=began if running else None),
         )
     )

@@ -45,11 +45,11 @@ def test_the_page_is_written_with_thumbnails_while_there_is_time(tmp_path):
     assert len(thumbnails(folder)) == 15
 
 
-def test_no_thumbnail_is_begun_after_half_a_second_and_under_a_millisecond_an_image(tmp_path):
+def test_no_thumbnail_is_begun_after_half_a_second_and_a_moment_for_each_image(tmp_path):
     folder = run_folder(tmp_path / "run", rows=4)
-    ticks = iter([0.0, *[0.1] * 3, *[0.6] * 100])
-    assert write_run_gallery(Folder(folder), warn=refuse, clock=lambda: next(ticks))
-    assert len(thumbnails(folder)) == 3
+    clock = lambda: 0.0 if len(thumbnails(folder)) < 3 else 0.6  # noqa: E731
+    assert write_run_gallery(Folder(folder), warn=refuse, clock=clock)
+    assert 3 <= len(thumbnails(folder)) <= 3 + 4  # each thread of the pool may have begun one more
     assert page_items(folder) == 16
     assert b'"thumbnail"' in (folder / "gallery.html").read_bytes()
 

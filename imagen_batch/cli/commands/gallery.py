@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from imagen_batch.cli.parser import Subparsers
 
 
+_PROGRESS_EVERY = 2000  # samples
+
+
 def add_parser(commands: Subparsers) -> None:
     """Add the command and its options to the command line."""
     gallery = commands.add_parser(
@@ -41,12 +44,26 @@ def run(args: Namespace) -> int:
     if args.serve:
         serve_gallery(folder, announce=lambda address: print_message(f"gallery: {address} (Ctrl-C ends it)"))
         return 0
-    summary = build_gallery(folder)
+    summary = build_gallery(folder, progress=_show_progress)
     for problem in summary.problems:
         print_message(f"warning: review.csv: {problem.message}")
     page = folder / "gallery.html"
     if args.as_json:
-        print_result(json.dumps({"schema_version": 1, "page": str(page), "samples": summary.items}))
-    else:
-        print_result(f"{page}: {plural(summary.items, 'sample')}. Open it in a browser.")
+        facts = {"page": str(page), "samples": summary.items, "of": summary.total}
+        print_result(json.dumps({"schema_version": 1, **facts, "unreadable": summary.without_thumbnail}))
+        return 0
+    shown = plural(summary.items, "sample")
+    if summary.total > summary.items:
+        shown = f"the first {summary.items:,} of {plural(summary.total, 'sample')}"
+    print_result(f"{page}: {shown}. Open it in a browser.")
+    if summary.without_thumbnail:
+        print_message(
+            f"warning: {plural(summary.without_thumbnail, 'image')} can't be read: the page shows no thumbnail"
+        )
     return 0
+
+
+def _show_progress(done: int) -> None:
+    """Say how far it is: thousands of thumbnails take minutes."""
+    if done % _PROGRESS_EVERY == 0:
+        print_message(f"{done:,} samples")
