@@ -22,7 +22,9 @@ def book(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "book.csv", ROWS)
 
 
-def test_the_column_is_kept_with_the_run_and_can_be_changed_in_status(shell: Shell, book: Path, tmp_path: Path) -> None:
+def test_the_column_is_kept_with_the_run_and_can_be_changed_in_status(
+    shell: Shell, book: Path, tmp_path: Path
+) -> None:
     """`resume` shows the same division again; what this run cost stands beside what the folder cost."""
     with Simulator() as sim:
         service = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
