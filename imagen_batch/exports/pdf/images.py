@@ -101,7 +101,7 @@ class _Embedded(pdfdoc.PDFImageXObject):  # type: ignore[misc]
         self._encoded: Encoded | None = encoded
 
     def format(self, document: Any) -> bytes:
-        """The object's bytes in the file. It is written once; the image is then released, to hold one copy in memory."""
+        """The object's bytes in the file, where it is written once. Then the image is released."""
         encoded, self._encoded = self._encoded, None
         assert encoded is not None
         stream = pdfdoc.PDFStream(content=encoded.data)

@@ -94,8 +94,8 @@ class Typeface:
         for name, glyphs in self._fonts:
             if ord(char) in glyphs:
                 return name, char
-        if char not in self.missing and (name := self._fallback(char)) is not None:
-            return name, char
+        if char not in self.missing and (other := self._fallback(char)) is not None:
+            return other, char
         self.missing.add(char)
         return self.font, _MISSING
 
