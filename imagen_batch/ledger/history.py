@@ -416,4 +416,9 @@ def _trace(record: DoneRecord) -> RequestTrace:
         latency_s=record.latency,
         sent_at=record.sent_at,
         finished_at=record.at,
+        model_version=record.model_version,
+        response_id=record.response_id,
+        prompt_tokens=record.prompt_tokens,
+        output_tokens=record.output_tokens,
+        run_id=record.run_id,
     )

@@ -72,6 +72,11 @@ class DoneRecord(msgspec.Struct, tag="done", tag_field="t", gc=False):
     at: float | None
     samples: tuple[SampleRecord, ...]
     maybe_usd: float = 0.0
+    model_version: str | None = None
+    response_id: str | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    run_id: str | None = None
 
 
 class KeptMove(msgspec.Struct, rename={"source": "from"}):

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import PurePosixPath
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.disk_space import DiskSpace
@@ -267,4 +268,5 @@ def _sending_context(
         governors=Governors(settings, stop),
         previous_attempts=history.previous_attempts,
         on_results=on_results,
+        run_id=PurePosixPath(ledger.name).stem,
     )

@@ -28,11 +28,13 @@ CONTRACT = [
     *("safetyAttributes", "width", "height", "bytes", "sha256", "c2pa", "aspect_ratio", "image_size"),
     *("person_generation", "negative_prompt", "seed", "key", "attempts", "http_status", "error"),
     *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at"),
+    *("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id"),
 ]
 TYPES = {
     **dict.fromkeys(
         ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status"), pa.int64()
     ),
+    **dict.fromkeys(("prompt_tokens", "output_tokens"), pa.int64()),
     **dict.fromkeys(("latency_s", "cost_usd"), pa.float64()),
     "c2pa": pa.bool_(),
     **dict.fromkeys(("sent_at", "finished_at"), pa.timestamp("ms", tz="UTC")),

@@ -79,8 +79,18 @@ _SERVICE_TEXT = frozenset(
         "finishReason",
         "safetyAttributes",
         "error",
+        "model_version",
+        "response_id",
     }
 )
+
+LATER_COLUMNS = frozenset(
+    {
+        *("input_prompt", "version", "review", "warnings", "references", "references_sha256"),
+        *("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id", "split"),
+    }
+)
+"""Columns that runs of earlier versions did not write."""
 
 # Other programs rely on these names: add new ones at the end, and never rename one.
 _OWN = (
@@ -121,4 +131,9 @@ _OWN = (
     column("cost_is", TEXT, "sample.cost_is"),
     column("sent_at", TIMESTAMP, "trace.sent_at"),
     column("finished_at", TIMESTAMP, "trace.finished_at"),
+    column("model_version", TEXT, "trace.model_version"),
+    column("response_id", TEXT, "trace.response_id"),
+    column("prompt_tokens", INT, "trace.prompt_tokens"),
+    column("output_tokens", INT, "trace.output_tokens"),
+    column("run_id", TEXT, "trace.run_id"),
 )
