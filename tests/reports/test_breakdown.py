@@ -64,7 +64,8 @@ def test_the_terminal_and_the_page_show_it_without_tables() -> None:
     assert "    River   2 of 2 images, $1.00, $0.50 of it in this run\n" in shown
     page = to_markdown(_summary(BOOK))
     assert (
-        "## By chapter\n\n- River 2 of 2 images, $1.00, $0.50 of it in this run\n- Wood 1 of 2 images, $0.75" in page
+        "## By chapter\n\n- River: 2 of 2 images, $1.00, $0.50 of it in this run\n- Wood: 1 of 2 images, $0.75"
+        in page
     )
     assert not [line for line in page.splitlines() if line.startswith("|")]
     assert "## By model" not in to_markdown(_summary(BOOK[:2]))
@@ -76,9 +77,26 @@ def test_the_page_links_each_image_and_names_what_is_missing() -> None:
     odd = replace(odd, sample=replace(odd.sample, file="images/a (b) <i>é#1.png"))
     page = to_markdown(_summary([*BOOK, odd]))
     assert "- row 2: [1](images/000002_01.png)\n" in page
-    assert "- row 4: 1 filtered\n" in page
+    assert "- row 4: filtered\n" in page
     assert "(images/a%20%28b%29%20%3Ci%3E%C3%A9%231.png)" in page
     assert "[cover](" not in page
+
+
+def test_rows_that_were_not_sent_are_not_listed() -> None:
+    """The reason stands above, once for all of them; a row with some images names the others."""
+    rows = [
+        *(replace(_made(1, "x", number=number), row=_made(1, "x").row) for number in (1, 2)),
+        _made(2, "x", status="not_attempted"),
+        *(_made(3, "x", number=number, status="filtered") for number in (1, 2)),
+        _made(4, "x", number=1),
+        _made(4, "x", number=2, status="unknown"),
+    ]
+    page = to_markdown(_summary(rows)).partition("## Images\n\n")[2]
+    assert page.startswith(
+        "- row 1: [1](images/000001_01.png), [2](images/000001_02.png)\n"
+        "- row 3: all 2 filtered\n"
+        "- row 4: [1](images/000004_01.png), 2 unknown\n\n"
+    )
 
 
 def test_the_list_of_images_is_bounded() -> None:
