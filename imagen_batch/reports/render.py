@@ -76,7 +76,7 @@ def _disclosure(summary: Summary) -> dict[str, Any]:
     return {
         "images": facts.images,
         "models": dict(facts.models),
-        "edited": False,
+        "edited": facts.edited,
         "c2pa": facts.with_c2pa,
         "simulated": facts.simulated,
         "text": facts.text,

@@ -1,4 +1,4 @@
-"""An audit compares what failures.csv says about the run, not the advice, which a later version may word otherwise."""
+"""An audit compares what failures.csv says about the run, not the advice, which may be worded otherwise later."""
 
 from __future__ import annotations
 
