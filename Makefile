@@ -30,10 +30,11 @@ fuzz: $(DEV)
 	for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --numprocesses 2 -q -m "not browser and not prefect" \
 		$$(grep -rlE "^@given|@given\(" tests) || exit 1; done
 
-# Opens each export with the library that people load it with; installs some hundred megabytes.
+# Opens each export with the library that people load it with, and verifies provenance data; installs some hundred
+# megabytes.
 test-exports: $(DEV)
-	$(INSTALL) --editable ".[datasets,pdf,exports-test]"
-	$(BIN)/python -m pytest tests/exports
+	$(INSTALL) --editable ".[c2pa,datasets,pdf,exports-test]"
+	$(BIN)/python -m pytest tests/exports tests/audit/test_provenance.py
 
 # Clicks through the gallery in a headless Chromium, which the system has to provide.
 test-browser: $(DEV)

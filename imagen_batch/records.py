@@ -181,6 +181,7 @@ class Reply:
     model_version: str | None = None
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
     spare: tuple[Picture, ...] = ()  # images beyond the requested ones; they are paid for as well
+    response_id: str | None = None
 
 
 @value
@@ -220,6 +221,11 @@ class RequestTrace:
     latency_s: float | None = None  # of the last attempt
     sent_at: float | None = None  # of the first attempt
     finished_at: float | None = None
+    model_version: str | None = None  # as the last reply states it
+    response_id: str | None = None
+    prompt_tokens: int | None = None  # of the request
+    output_tokens: int | None = None  # image, text and thoughts
+    run_id: str | None = None  # the run that sent the last attempt
 
 
 @value

@@ -73,6 +73,11 @@ class DoneRecord(msgspec.Struct, tag="done", tag_field="t", gc=False):
     at: float | None
     samples: tuple[SampleRecord, ...]
     maybe_usd: float = 0.0
+    model_version: str | None = None
+    response_id: str | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    run_id: str | None = None
 
     @property
     def trace(self) -> RequestTrace:
@@ -84,6 +89,11 @@ class DoneRecord(msgspec.Struct, tag="done", tag_field="t", gc=False):
             latency_s=self.latency,
             sent_at=self.sent_at,
             finished_at=self.at,
+            model_version=self.model_version,
+            response_id=self.response_id,
+            prompt_tokens=self.prompt_tokens,
+            output_tokens=self.output_tokens,
+            run_id=self.run_id,
         )
 
 

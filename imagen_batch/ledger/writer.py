@@ -32,6 +32,7 @@ from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.storage import LEDGER, Storage
 
 SAMPLE_FIELDS = tuple(field.name for field in fields(SampleResult))
+TRACE_FACTS = ("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id")
 
 
 class ResultOwner(Protocol):
@@ -183,7 +184,8 @@ def _done_record(
         "at": trace.finished_at,
         "samples": [_without_defaults(sample) for sample in samples],
     }
-    return record | ({"maybe_usd": maybe_usd} if maybe_usd else {})
+    facts = {name: value for name in TRACE_FACTS if (value := getattr(trace, name)) is not None}
+    return record | facts | ({"maybe_usd": maybe_usd} if maybe_usd else {})
 
 
 def _struct_fields(record: ReviewedVersion | OrderedVersion) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _UNIQUE = 16  # characters; no other text equals a key of this length, in any le
 _SERVICE_TEXTS: dict[type, tuple[str, ...]] = {
     Picture: ("mime_type", "finish_reason", "safety", "note"),
     NoImage: ("reason", "category", "codes", "finish_reason", "safety"),
-    Reply: ("model_version", "prompt_safety"),
+    Reply: ("model_version", "prompt_safety", "response_id"),
 }
 _JSON = ("safety", "prompt_safety")
 

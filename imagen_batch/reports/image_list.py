@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ from imagen_batch.text import one_line
 
 _MOST_ROWS = 100
 _MOST_SAMPLES = 12  # of a row
+_UNSENT: Set[Outcome] = frozenset({"not_attempted", "skipped_budget"})
 
 
 @dataclass(slots=True)
@@ -50,11 +51,20 @@ class ImageList:
 
 
 def row_lines(rows: list[ListedRow]) -> Iterator[tuple[str, str]]:
-    """For each row its name as plain text, and its samples as Markdown."""
+    """For each row its name as plain text, and its samples as Markdown. Rows that were not sent are passed over."""
     for row in rows:
+        statuses = {status for _, status, _ in row.samples}
+        if statuses <= _UNSENT:
+            continue
         name = f"row {row.row}" + (f" ({one_line(row.id, 40)})" if row.id else "")
-        samples = [_sample(*sample) for sample in row.samples]
-        yield name, ", ".join(samples) + (f" and {row.more:,} more" if row.more else "")
+        yield name, _samples(row, statuses) + (f" and {row.more:,} more" if row.more else "")
+
+
+def _samples(row: ListedRow, statuses: Set[Outcome]) -> str:
+    if len(statuses) == 1 and "ok" not in statuses:
+        (status,) = statuses
+        return status if len(row.samples) == 1 else f"all {len(row.samples)} {status}"
+    return ", ".join(_sample(*sample) for sample in row.samples)
 
 
 def _sample(number: int, status: Outcome, file: str | None) -> str:

@@ -104,7 +104,8 @@ def _setting(refusal: Refusal, names: list[str]) -> tuple[str | None, str]:
         if takes_person_generation(refusal.provider, refusal.dialect):
             return "person_generation", "person_generation=allow_adult lets the model draw adults."
         return None, "person_generation would allow people, but the Gemini API does not take it with this model."
-    if refusal.dialect == "generate_content" and any(name in _THRESHOLDS for name in names):
+    thresholds = _THRESHOLDS | (_VERTEX_THRESHOLDS if refusal.provider == "vertex" else frozenset())
+    if refusal.dialect == "generate_content" and any(name in thresholds for name in names):
         harm = next((name for name in names if name.startswith("HARM_CATEGORY_")), "each category of harm")
         return "safety_settings", f"safety_settings has a threshold for {harm}; BLOCK_ONLY_HIGH refuses less."
     return None, "No setting changes that."
@@ -143,7 +144,9 @@ _VAGUE = frozenset({"other", "unknown", "OTHER"})
 _AGAIN = frozenset({"IMAGE_SAFETY", "IMAGE_RECITATION"})  # (api: 8.4)
 # (api: 8.1) Reasons of the filters whose thresholds a request can choose.
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT", "CIVIC_INTEGRITY", "JAILBREAK")
+_IMAGE_HARMS = ("IMAGE_HATE", "IMAGE_DANGEROUS_CONTENT", "IMAGE_HARASSMENT", "IMAGE_SEXUALLY_EXPLICIT")
 _THRESHOLDS = frozenset({"SAFETY", *(f"HARM_CATEGORY_{name}" for name in _HARMS)})
+_VERTEX_THRESHOLDS = frozenset(f"HARM_CATEGORY_{name}" for name in _IMAGE_HARMS)
 
 _WORDS: Mapping[str, str] = {
     "child": "a child",

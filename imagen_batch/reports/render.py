@@ -79,7 +79,7 @@ def _disclosure(summary: Summary) -> dict[str, Any]:
     return {
         "images": facts.images,
         "models": dict(facts.models),
-        "edited": False,
+        "edited": facts.edited,
         "c2pa": facts.with_c2pa,
         "simulated": facts.simulated,
         "text": facts.text,
@@ -97,7 +97,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     facts = (*_endings(summary), _counts(summary), *_older_images(summary), cost(summary), *_earlier_cost(summary))
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for title, shares in _breakdowns(summary):
-        lines += ["", f"  {title}", *(f"    {line}" for line in _share_lines(summary, shares))]
+        lines += ["", f"  {title}", *(f"    {line}" for line in _aligned(list(_share_facts(summary, shares))))]
     for group, _ in summary.causes[:_MAX_CAUSES]:
         lines += ["", *_cause_lines(group, paint)]
     lines += [f"\n  {more}" for more in _more_causes(summary, _MAX_CAUSES)]
@@ -134,7 +134,7 @@ def to_markdown(summary: Summary) -> str:
 def _markdown_breakdowns(summary: Summary) -> Iterator[str]:
     for title, shares in _breakdowns(summary):
         yield f"## {_escaped(_capitalized(title))}"
-        yield "\n".join(f"- {_escaped(' '.join(line.split()))}" for line in _share_lines(summary, shares))
+        yield "\n".join(f"- {_escaped(f'{name}: {fact}')}" for name, fact in _share_facts(summary, shares))
 
 
 def _markdown_disclosure(summary: Summary) -> Iterator[str]:
@@ -160,17 +160,20 @@ def _breakdowns(summary: Summary) -> Iterator[tuple[str, tuple[Share, ...]]]:
         yield f"by {one_line(summary.group_by, 60)}", summary.groups
 
 
-def _share_lines(summary: Summary, shares: tuple[Share, ...]) -> Iterator[str]:
-    """Aligned lines: name, images, cost in the folder and in this run."""
-    shown = shares[:_MAX_SHARES]
-    names = [one_line(share.name, 60) or "(empty)" for share in shown]
-    width = max(map(len, names))
-    for name, share in zip(names, shown, strict=True):
+def _share_facts(summary: Summary, shares: tuple[Share, ...]) -> Iterator[tuple[str, str]]:
+    """Name, and images with their cost in the folder and in this run, of each share."""
+    for share in shares[:_MAX_SHARES]:
         run = f", {_usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
         images = f"{share.images:,} of {plural(share.samples, 'image')}"
-        yield f"{name:<{width}}   {images}, {_usd(share.usd)}{run if share.run_usd != share.usd else ''}"
-    if len(shares) > len(shown):
-        yield f"and {len(shares) - len(shown):,} more: see summary.json"
+        name = one_line(share.name, 60) or "(empty)"
+        yield name, f"{images}, {_usd(share.usd)}{run if share.run_usd != share.usd else ''}"
+    if len(shares) > _MAX_SHARES:
+        yield f"{len(shares) - _MAX_SHARES:,} more", "see summary.json"
+
+
+def _aligned(pairs: list[tuple[str, str]]) -> Iterator[str]:
+    width = max(len(name) for name, _ in pairs)
+    yield from (f"{name:<{width}}   {fact}" for name, fact in pairs)
 
 
 def _markdown_files(summary: Summary) -> str:

@@ -131,8 +131,13 @@ class Results:
             error_kind="over_budget" if budget else "interrupted",
             cost_is="unknown" if unknown else None,
         )
-        times = {"sent_at": failed.sent_at, "finished_at": failed.at}
-        return sample, RequestTrace(failed.key, attempts=failed.attempt, http_status=failed.http_status, **times)
+        return sample, RequestTrace(
+            failed.key,
+            attempts=failed.attempt,
+            http_status=failed.http_status,
+            sent_at=failed.sent_at,
+            finished_at=failed.at,
+        )
 
 
 def _as_kept(

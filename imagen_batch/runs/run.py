@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
@@ -284,4 +285,5 @@ def _sending_context(
         governors=Governors(settings, stop),
         previous_attempts=history.previous_attempts,
         on_results=on_results,
+        run_id=PurePosixPath(ledger.name).stem,
     )

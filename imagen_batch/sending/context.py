@@ -92,6 +92,7 @@ class SendingContext:
     governors: Governors
     previous_attempts: Callable[[ImageRequest], int] = lambda _request: 0
     on_results: Callable[[tuple[SampleResult, ...]], None] = lambda _samples: None
+    run_id: str | None = None
     clock: Callable[[], float] = time.time
     rng: Callable[[], float] = random.random
     in_flight: InFlight = field(default_factory=InFlight)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -89,7 +90,7 @@ class RetryingRequest:
         self._counted = 0.0  # attempts that count against max_attempts
         self._empty_answers = 0
         self._token_renewed = False
-        self.trace = RequestTrace(key=request.key, attempts=context.previous_attempts(request))
+        self.trace = RequestTrace(key=request.key, attempts=context.previous_attempts(request), run_id=context.run_id)
 
     def run(self) -> Answer:
         """Send the request until it is answered, and return the answer.
@@ -172,7 +173,8 @@ class RetryingRequest:
         return NoImage("failed", kind="transient_exhausted", reason=reason)
 
     def _count_attempt(self, at: float) -> None:
-        self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=self.trace.sent_at or at)
+        began = self.trace.sent_at or at
+        self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=began, **_NO_FACTS)
 
     def _post(self, images: Sequence[InputImage]) -> RawReply:
         request, provider = self._request, self._context.provider
@@ -184,7 +186,9 @@ class RetryingRequest:
     def _read(self, raw: RawReply) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)
         with self._context.decode_slots:
-            return self._check(self._decode(raw))
+            reply = self._decode(raw)
+            self.trace = replace(self.trace, **_reply_facts(reply))
+            return self._check(reply)
 
     def _decode(self, raw: RawReply) -> Reply:
         """The service's reply, with the key redacted wherever the service repeats it."""
@@ -278,3 +282,20 @@ class RetryingRequest:
         settings = self._context.settings
         doubled = settings.wait_initial * 2.0 ** min(state.attempt_number - 1, _MOST_DOUBLINGS)
         return float(min(doubled, settings.wait_max) * (0.5 + self._context.rng()))
+
+
+_MAX_TOKENS = 2**53  # a larger count is no count, and does not fit into the tables
+_NO_FACTS: Mapping[str, Any] = dict.fromkeys(("model_version", "response_id", "prompt_tokens", "output_tokens"))
+
+
+def _reply_facts(reply: Reply) -> dict[str, Any]:
+    """What a reply says about itself, as the fields of a trace."""
+    usage = reply.usage
+    counts = (None, None) if usage is None else (usage.prompt, usage.image + usage.text)
+    prompt, output = (None if count is None or count > _MAX_TOKENS else count for count in counts)
+    return {
+        "model_version": reply.model_version,
+        "response_id": reply.response_id,
+        "prompt_tokens": prompt,
+        "output_tokens": output,
+    }

@@ -236,6 +236,7 @@ def _sending_context(
             past.previous_attempts(request) or task.previous_attempts.get(request.key, 0)
         ),
         on_results=on_results,
+        run_id=task.job.id,
     )
 
 

@@ -20,6 +20,12 @@ pikepdf = pytest.importorskip("pikepdf", reason="belongs to the extra `exports-t
 pdfium = pytest.importorskip("pypdfium2", reason="belongs to the extra `exports-test`")
 
 
+@pytest.fixture
+def no_other_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with no fonts but those of the program."""
+    monkeypatch.setattr("imagen_batch.exports.pdf.system_fonts.system_fonts", lambda: iter(()))
+
+
 def _text(path: Path) -> list[str]:
     """The text of each page."""
     document = pdfium.PdfDocument(path)
@@ -97,11 +103,11 @@ def test_a_refused_sample_has_its_place_with_reason_and_prompt(tmp_path: Path) -
     export(run, to="pdf", out=tmp_path / "out")
     text = " ".join(_text(tmp_path / "out" / "contact-sheet.pdf")).replace("\r\n", " ")
     assert text.count("No image") == 2
-    assert "Refused by the service: The prompt was refused." in text
+    assert "Refused for violence." in text
     assert "a fox in scene 5" in text
 
 
-def test_hostile_prompts_are_text_of_at_most_a_few_lines(tmp_path: Path) -> None:
+def test_hostile_prompts_are_text_of_at_most_a_few_lines(tmp_path: Path, no_other_fonts: None) -> None:
     """No script, no link, no direction override; what the font does not have is said."""
     run = book(tmp_path / "book", prompts=HOSTILE, rows=0)
     done = export(run, to="pdf", out=tmp_path / "out", per_page=4, title=HOSTILE[2])
@@ -111,13 +117,13 @@ def test_hostile_prompts_are_text_of_at_most_a_few_lines(tmp_path: Path) -> None
     assert "\x1b" not in text
     assert len(text) < 5_000
     assert "give a TrueType font" in done.warnings[0]
-    assert "1 caption with right-to-left text" in done.warnings[1]
+    assert len(done.warnings) == 1
     with pikepdf.open(tmp_path / "out" / "contact-sheet.pdf") as document:
         names = {str(key) for item in document.objects if isinstance(item, pikepdf.Dictionary) for key in item}
     assert not names & {"/JS", "/JavaScript", "/AA", "/OpenAction", "/URI", "/Launch"}
 
 
-def test_a_font_of_ones_own_supplies_missing_characters(tmp_path: Path) -> None:
+def test_a_font_of_ones_own_supplies_missing_characters(tmp_path: Path, no_other_fonts: None) -> None:
     """Any TrueType font; another file is refused in a sentence."""
     run = book(tmp_path / "book", prompts=["Łódź Ελλάδα Москва"], rows=0)
     assert export(run, to="pdf", out=tmp_path / "out").warnings

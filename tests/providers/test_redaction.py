@@ -222,7 +222,7 @@ def everywhere(text):
 def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
     """In every spelling, and in every field."""
     provider = SimpleNamespace(credential=Credential(key))
-    context = SimpleNamespace(provider=provider, previous_attempts=lambda _request: 0)
+    context = SimpleNamespace(provider=provider, previous_attempts=lambda _request: 0, run_id=None)
     attempts = RetryingRequest(request(dialect=dialect), context)
     for name, text in variants(key).items():
         if name == "small" and len(key) < 16:

@@ -34,6 +34,7 @@ TYPES = {
     **dict.fromkeys(
         ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status"), pa.int64()
     ),
+    **dict.fromkeys(("prompt_tokens", "output_tokens"), pa.int64()),
     **dict.fromkeys(("latency_s", "cost_usd"), pa.float64()),
     "c2pa": pa.bool_(),
     **dict.fromkeys(("sent_at", "finished_at"), pa.timestamp("ms", tz="UTC")),

@@ -53,6 +53,13 @@ def test_a_blocked_prompt_names_the_thresholds_only_where_there_are_some(categor
     assert advice.words == advice.words.strip() != ""
 
 
+def test_the_thresholds_for_images_are_those_of_vertex() -> None:
+    """(api: 8.1) The Gemini API refuses these categories."""
+    hate = {"category": "HARM_CATEGORY_IMAGE_HATE", "stage": "output", "dialect": "generate_content"}
+    assert explain(Refusal(**hate, provider="vertex")).setting == "safety_settings"
+    assert explain(Refusal(**hate, provider="gemini")).setting is None
+
+
 @pytest.mark.parametrize(
     ("category", "prompt", "shown"),
     [

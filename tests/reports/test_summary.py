@@ -262,7 +262,7 @@ def test_the_page_reads_well_as_plain_text() -> None:
         "    imagen-batch resume /b/prompts --retry failed\n\n"
         "## Images\n\n"
         "- row 1: [1](images/000001_01.png)\n"
-        "- row 2: 1 failed\n\n"
+        "- row 2: failed\n\n"
         "## Disclosure\n\n"
         "1 image drawn by the simulator in place of gemini-nano-banana-2.1 (1): placeholders, not for publication.\n"
     )

@@ -25,15 +25,14 @@ def write(job: Job) -> None:
     entries += [missing_entry(row.row, row.reason, group_by) for row in job.left_out()]
     pages = paginate(entries, per_page=job.options.per_page)
     _draw(job, pages, _lines(entries, models))
-    if backward := sum(map(_is_right_to_left, entries)):
+    if unjoined := sum(map(_has_joined_letters, entries)):
         job.warnings.append(
-            f"{plural(backward, 'caption')} with right-to-left text: its characters are printed one by one from left "
-            "to right and are not joined"
+            f"{plural(unjoined, 'caption')} with Arabic letters, which are printed without joining them"
         )
 
 
-def _is_right_to_left(entry: Entry) -> bool:
-    return any(unicodedata.bidirectional(char) in {"R", "AL"} for char in entry.prompt)
+def _has_joined_letters(entry: Entry) -> bool:
+    return any(unicodedata.bidirectional(char) == "AL" for char in entry.prompt)
 
 
 def _check(job: Job) -> None:
@@ -48,9 +47,10 @@ def _check(job: Job) -> None:
 
 def _draw(job: Job, pages: Sequence[Page], lines: Sequence[str]) -> None:
     from imagen_batch.exports.pdf.sheet import Cover, Sheet  # noqa: PLC0415 - reportlab is an extra
+    from imagen_batch.exports.pdf.system_fonts import system_fonts  # noqa: PLC0415
     from imagen_batch.exports.pdf.typeset import typefaces  # noqa: PLC0415
 
-    faces, parts, number = typefaces(job.options.fonts), files(pages), 2
+    faces, parts, number = typefaces(job.options.fonts, tuple(system_fonts())), files(pages), 2
     for place, part in enumerate(parts, 1):
         name = "contact-sheet.pdf" if len(parts) == 1 else f"contact-sheet-{place:02}.pdf"
         with job.target.write(name) as handle:
@@ -63,7 +63,7 @@ def _draw(job: Job, pages: Sequence[Page], lines: Sequence[str]) -> None:
             sheet.save()
     if missing := faces[0].missing | faces[1].missing:
         job.warnings.append(
-            f"{plural(len(missing), 'different character')} are missing in the built-in font and printed as ?: "
+            f"{plural(len(missing), 'different character')} are in no font that was found and are printed as ?: "
             "give a TrueType font that has them with --font FILE"
         )
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from imagen_batch.exports.rows.manifest import RunImage
 from imagen_batch.exports.text import shorten
+from imagen_batch.reports.refusals import explain, refusal_in
 
 _PROMPT_LONGEST = 900
 _FILE_BYTES = 200_000_000  # a PDF is built in memory
 
 _REASONS: Mapping[str, str] = {
-    "filtered": "Refused by the service",
     "failed": "Failed",
     "unknown": "No reply arrived",
     "skipped_budget": "Not requested: the budget was used up",
@@ -62,14 +62,19 @@ def image_entry(image: RunImage, group_by: str | None) -> Entry:
 
 def missing_entry(row: Mapping[str, Any], reason: str, group_by: str | None) -> Entry:
     """The entry of a row without an image."""
-    why = row.get("raiFilteredReason") or row.get("filter_category") or row.get("error") or ""
-    title = _REASONS.get(reason, reason)
-    return _entry(
-        row, group_by, "", None, f"{title}: {shorten(str(why), 160)}" if why and reason in _WITH_CAUSE else title
-    )
+    return _entry(row, group_by, "", None, _sentence(row, reason))
 
 
-_WITH_CAUSE = {"filtered", "failed", "unknown"}
+def _sentence(row: Mapping[str, Any], reason: str) -> str:
+    """Why there is no image; for a refusal also what can be done."""
+    if reason == "filtered":
+        advice = explain(refusal_in(row), row.get("prompt") or "")
+        return f"Refused for {advice.words}. {shorten(advice.hint, 200)}"
+    title, cause = _REASONS.get(reason, reason), str(row.get("error") or "")
+    return f"{title}: {shorten(cause, 160)}" if cause and reason in _WITH_CAUSE else title
+
+
+_WITH_CAUSE = {"failed", "unknown"}
 
 
 def _entry(

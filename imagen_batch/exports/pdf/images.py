@@ -98,17 +98,18 @@ class _Embedded(pdfdoc.PDFImageXObject):  # type: ignore[misc]
 
     def __init__(self, name: str, encoded: Encoded) -> None:
         self.name = name
-        self._encoded = encoded
+        self._encoded: Encoded | None = encoded
 
     def format(self, document: Any) -> bytes:
-        """The object's bytes in the file."""
-        encoded = self._encoded
+        """The object's bytes in the file, where it is written once. Then the image is released."""
+        encoded, self._encoded = self._encoded, None
+        assert encoded is not None
         stream = pdfdoc.PDFStream(content=encoded.data)
         entries = stream.dictionary
         entries["Type"], entries["Subtype"] = pdfdoc.PDFName("XObject"), pdfdoc.PDFName("Image")
         entries["Width"], entries["Height"] = encoded.width, encoded.height
         entries["BitsPerComponent"] = encoded.bits
-        entries["ColorSpace"] = self._color_space()
+        entries["ColorSpace"] = _color_space(encoded)
         entries["Filter"] = pdfdoc.PDFName(encoded.filter)
         if encoded.color == "DeviceCMYK":  # written inverted by everything that writes them
             entries["Decode"] = pdfdoc.PDFArray([1, 0] * 4)
@@ -124,12 +125,12 @@ class _Embedded(pdfdoc.PDFImageXObject):  # type: ignore[misc]
         entries["Length"] = len(encoded.data)
         return bytes(stream.format(document))
 
-    def _color_space(self) -> Any:
-        if self._encoded.color != "Indexed":
-            return pdfdoc.PDFName(self._encoded.color)
-        palette = self._encoded.palette
-        names = [pdfdoc.PDFName("Indexed"), pdfdoc.PDFName("DeviceRGB"), len(palette) // 3 - 1]
-        return pdfdoc.PDFArray([*names, _Hex(palette)])
+
+def _color_space(encoded: Encoded) -> Any:
+    if encoded.color != "Indexed":
+        return pdfdoc.PDFName(encoded.color)
+    names = [pdfdoc.PDFName("Indexed"), pdfdoc.PDFName("DeviceRGB"), len(encoded.palette) // 3 - 1]
+    return pdfdoc.PDFArray([*names, _Hex(encoded.palette)])
 
 
 class _Hex(pdfdoc.PDFObject):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.pdf.direction import visual_order
 
 _OWN = Path(reportlab.__file__).parent / "fonts"
 _MISSING = "?"
@@ -20,8 +21,9 @@ _MISSING = "?"
 class Typeface:
     """One weight of text. `missing` counts drawn characters that no font has."""
 
-    def __init__(self, fonts: Sequence[Path]) -> None:
+    def __init__(self, fonts: Sequence[Path], fallbacks: Iterable[Path] = ()) -> None:
         self._fonts = [_registered(path) for path in fonts]
+        self._fallbacks = iter(fallbacks)  # each is opened when a character is in none of the fonts before it
         self.missing: set[str] = set()
 
     @property
@@ -36,7 +38,7 @@ class Typeface:
     def draw(self, canvas: Any, text: str, *, at: tuple[float, float], size: float) -> None:
         """One line, its baseline starting at a point."""
         line = canvas.beginText(*at)
-        for font, part in self._runs(text):
+        for font, part in self._runs(visual_order(text)):
             line.setFont(font, size)
             line.textOut(part)
         canvas.drawText(line)
@@ -92,13 +94,28 @@ class Typeface:
         for name, glyphs in self._fonts:
             if ord(char) in glyphs:
                 return name, char
+        if char not in self.missing and (other := self._fallback(char)) is not None:
+            return other, char
         self.missing.add(char)
         return self.font, _MISSING
 
+    def _fallback(self, char: str) -> str | None:
+        """The first further font that has the character; those that are opened on the way stay in use."""
+        for path in self._fallbacks:
+            try:
+                name, glyphs = _registered(path)
+            except SettingsInvalid:  # of a kind that cannot be embedded
+                continue
+            self._fonts.append((name, glyphs))
+            if ord(char) in glyphs:
+                return name
+        return None
 
-def typefaces(fonts: Sequence[Path]) -> tuple[Typeface, Typeface]:
-    """Regular and bold: the built-in Latin fonts, then the user's for what those do not have."""
-    return Typeface([_OWN / "Vera.ttf", *fonts]), Typeface([_OWN / "VeraBd.ttf", *fonts])
+
+def typefaces(fonts: Sequence[Path], fallbacks: Sequence[Path] = ()) -> tuple[Typeface, Typeface]:
+    """Regular and bold: the built-in Latin fonts, then the user's and then others for what those do not have."""
+    regular, bold = _OWN / "Vera.ttf", _OWN / "VeraBd.ttf"
+    return Typeface([regular, *fonts], fallbacks), Typeface([bold, *fonts], fallbacks)
 
 
 def _registered(path: Path) -> tuple[str, frozenset[int]]:

@@ -134,7 +134,8 @@ def decode(body: bytes, *, requested: int, http_status: int = 200) -> Reply:
         samples=(sample, *[_NOT_REQUESTED if images else sample] * (requested - 1)),
         http_status=http_status,
         usage=_usage(answer, has_image=bool(images)),
-        model_version=as_text(dig(answer, "modelVersion")),
+        model_version=_name(dig(answer, "modelVersion")),
+        response_id=_name(dig(answer, "responseId")),
         spare=tuple(decoded[:-1]),
     )
 
@@ -240,6 +241,11 @@ def _read_no_image(answer: Json, candidate: Json) -> NoImage:
 
 def _safety(value: object) -> str | None:
     return json_text(dig(value, "safetyRatings"))
+
+
+def _name(value: object) -> str | None:
+    text = as_text(value)
+    return shorten(text, 200) if text else None
 
 
 def _usage(answer: Json, *, has_image: bool) -> TokenUsage | None:

@@ -96,6 +96,8 @@ _SERVICE_TEXT = frozenset(
         "finishReason",
         "safetyAttributes",
         "error",
+        "model_version",
+        "response_id",
     }
 )
 
@@ -146,6 +148,11 @@ _LATER = (
     Column("warnings", TEXT, "sample", _warnings),
     Column("references", TEXT, "entry", _references),
     Column("references_sha256", TEXT, "options", _reference_digests),
+    column("model_version", TEXT, "trace.model_version"),
+    column("response_id", TEXT, "trace.response_id"),
+    column("prompt_tokens", INT, "trace.prompt_tokens"),
+    column("output_tokens", INT, "trace.output_tokens"),
+    column("run_id", TEXT, "trace.run_id"),
 )
 
 _OWN = _FIRST + _LATER
