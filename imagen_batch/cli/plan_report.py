@@ -61,6 +61,7 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ("columns", _describe_columns(plan)),
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
         ("requests", _describe_requests(plan, pending)),
+        *([("stages", _describe_stages(pending))] if len(pending.stages) > 1 else []),
         ("models", models),
         ("price", _describe_price(plan, pending)),
         ("time", _describe_time(plan, pending)),
@@ -100,6 +101,8 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
         "changes": None if changes is None else asdict(changes),
         "samples_made": pending.made,
         "samples_held": pending.held,
+        "samples_waiting": pending.waiting,
+        "stages": [asdict(stage) for stage in pending.stages],
         "columns": {
             "used": dict(plan.file.roles),
             "own": list(plan.file.user_columns),
@@ -157,6 +160,12 @@ def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
     if not pending.requests:
         return f"none; {made}"
     return f"{pending.requests:,} to send, for {plural(pending.samples, 'image')}; {made}"
+
+
+def _describe_stages(pending: PendingTotals) -> str:
+    """Say what is sent in each stage: a row that uses the image of another one comes after it."""
+    texts = (f"{plural(stage.requests, 'request')}, at most ${stage.usd:.2f}" for stage in pending.stages)
+    return f"{len(pending.stages)}, as rows use images of other rows: {'; then '.join(texts)}"
 
 
 def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:

@@ -132,6 +132,11 @@ def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> 
         return _over_budget(group, run)
     if group.status == "unknown":
         return _Advice(_UNKNOWN, run.resume_command("unknown" if run.holds_unknown else ""))
+    if group.error_kind == "reference_refused":
+        return _Advice(_REFUSED_REFERENCE, run.edited_command, run.edited_name)
+    if group.error_kind in _WAITING:
+        retry: RetryChoice = "failed" if group.error_kind == "reference_failed" else ""
+        return _Advice(_WAITING[group.error_kind], run.resume_command(retry))
     if group.status == "not_attempted":
         return _stopped(stopped_for, run)
     return _edit(group, run) or _retry(group, run)
@@ -188,6 +193,24 @@ def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
 
 BEYOND_LIMIT = "beyond_limit"
 """The error kind of samples of rows that `--limit` left out."""
+
+_REFUSED_REFERENCE = (
+    "Not made, as the images of other rows that they need were refused: {images}. Reword those rows in {file}; the "
+    "same command then makes both:"
+)
+_WAITING: dict[str | None, str] = {
+    "reference": "A reference image of {rows} is not the one that the run was planned with. To use it as it is now:",
+    "reference_pending": "Not made, as the images of other rows that they need are not made yet: {images}. To continue:",
+    "reference_failed": "Not made, as the images of other rows that they need failed: {images}. To try again:",
+    "reference_unapproved": (
+        "Not made, as they need a row with several images: {images}. Approve one of each, or name one as in @fox#2, "
+        "then run:"
+    ),
+    "reference_unusable": (
+        "Not made, as the images of other rows that they need can't be sent along: {images}. Change {rows}, then run:"
+    ),
+}
+"""The error kinds of samples that are not sent for want of a reference image."""
 
 _UNKNOWN = (
     "No reply arrived for {images}, which may have been charged. To send them again, possibly for a second charge:"
