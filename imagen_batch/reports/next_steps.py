@@ -132,14 +132,19 @@ def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> 
         return _over_budget(group, run)
     if group.status == "unknown":
         return _Advice(_UNKNOWN, run.resume_command("unknown" if run.holds_unknown else ""))
+    if group.status == "not_attempted":
+        return _waiting(group, run) or _stopped(stopped_for, run)
+    return _edit(group, run) or _retry(group, run)
+
+
+def _waiting(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """The advice for rows without a reference image that they need; None for all others."""
     if group.error_kind == "reference_refused":
         return _Advice(_REFUSED_REFERENCE, run.edited_command, run.edited_name)
-    if group.error_kind in _WAITING:
-        retry: RetryChoice = "failed" if group.error_kind == "reference_failed" else ""
-        return _Advice(_WAITING[group.error_kind], run.resume_command(retry))
-    if group.status == "not_attempted":
-        return _stopped(stopped_for, run)
-    return _edit(group, run) or _retry(group, run)
+    if group.error_kind not in _WAITING:
+        return None
+    retry: RetryChoice = "failed" if group.error_kind == "reference_failed" else ""
+    return _Advice(_WAITING[group.error_kind], run.resume_command(retry))
 
 
 def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:
@@ -200,8 +205,8 @@ _REFUSED_REFERENCE = (
 )
 _WAITING: dict[str | None, str] = {
     "reference": "A reference image of {rows} is not the one that the run was planned with. To use it as it is now:",
-    "reference_pending": "Not made, as the images of other rows that they need are not made yet: {images}. To continue:",
-    "reference_failed": "Not made, as the images of other rows that they need failed: {images}. To try again:",
+    "reference_pending": "Not made, as they need images of other rows that are not made yet: {images}. To continue:",
+    "reference_failed": "Not made, as they need images of other rows that failed: {images}. To try again:",
     "reference_unapproved": (
         "Not made, as they need a row with several images: {images}. Approve one of each, or name one as in @fox#2, "
         "then run:"
