@@ -17,7 +17,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import json_text, plural, printable, span
+from imagen_batch.text import format_bytes, json_text, plural, printable, span
 
 _NAMES = 3
 _MOST_COLUMNS_LISTED = 12
@@ -60,6 +60,7 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         *([("changes", _describe_changes(changes))] if changes is not None else []),
         ("columns", _describe_columns(plan)),
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
+        *([("references", _describe_references(plan))] if plan.references.files.facts else []),
         ("requests", _describe_requests(plan, pending)),
         *([("stages", _describe_stages(pending))] if len(pending.stages) > 1 else []),
         ("models", models),
@@ -69,7 +70,8 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ("out", settings.folder),
         ("names", _describe_names(plan, pending)),
     ]
-    return "\n".join(f"{label:<9} {printable(text)}" for label, text in lines) + "\nNothing was sent."
+    width = max(9, *(len(label) for label, _ in lines))
+    return "\n".join(f"{label:<{width}} {printable(text)}" for label, text in lines) + "\nNothing was sent."
 
 
 def plan_json(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> str:
@@ -102,6 +104,10 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
         "samples_made": pending.made,
         "samples_held": pending.held,
         "samples_waiting": pending.waiting,
+        "references": {
+            "files": len(plan.references.files.facts),
+            "bytes": sum(facts.bytes for facts in plan.references.files.facts.values()),
+        },
         "stages": [asdict(stage) for stage in pending.stages],
         "columns": {
             "used": dict(plan.file.roles),
@@ -160,6 +166,12 @@ def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
     if not pending.requests:
         return f"none; {made}"
     return f"{pending.requests:,} to send, for {plural(pending.samples, 'image')}; {made}"
+
+
+def _describe_references(plan: RunPlan) -> str:
+    facts = plan.references.files.facts
+    size = format_bytes(sum(each.bytes for each in facts.values()))
+    return f"{plural(len(facts), 'image file')}, {size}"
 
 
 def _describe_stages(pending: PendingTotals) -> str:
