@@ -1,7 +1,6 @@
 """Whole runs with reference images: what is on the wire, what is made again, and what is not sent."""
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
+import orjson
 import pytest
 
 from imagen_batch.audit.audit import audit
@@ -117,6 +117,25 @@ def test_a_file_that_changes_after_the_plan_is_not_sent(tmp_path, sim):
     assert parts_sent(sim)[-1] == [image_bytes("red"), "a"]
 
 
+def test_a_file_that_changes_hides_no_possible_charge(tmp_path, sim):
+    """An attempt whose reply was lost stays unknown, and its cost possible, when the next one can't be made."""
+    write_image(tmp_path / "fox.png")
+    source = book(tmp_path, {"a [[sim:reset]]": "fox.png"})
+    lost = run(source, sim, max_attempts=1)
+    assert lost.statuses == ["unknown"]
+    load = ReferenceLoader.load
+
+    def load_changed(self, references, storage):
+        write_image(tmp_path / "fox.png", "red")
+        return load(self, references, storage)
+
+    with patch.object(ReferenceLoader, "load", load_changed):
+        again = run(source, sim)
+    assert again.statuses == ["unknown"]
+    assert again.summary.cost_high_usd == lost.summary.cost_high_usd
+    assert len(sim.requests) == 1
+
+
 def test_a_run_continues_from_any_folder_with_the_files_of_its_prompt_file(tmp_path, sim, monkeypatch):
     """Relative paths keep their meaning; a stored run is read as it was, whatever became of the files."""
     fox = write_image(tmp_path / "fox.png")
@@ -173,6 +192,22 @@ def test_rows_of_another_folder_are_added_with_their_own_images(tmp_path, sim):
     assert reload_plan(ran.folder).references.folder == str(tmp_path)
 
 
+def test_a_run_of_an_earlier_version_goes_on_without_images(tmp_path, sim):
+    """Its column of that name was the user's own: nothing is made again until the file is run again."""
+    write_image(tmp_path / "fox.png")
+    source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "notes": "fox.png"}, {"prompt": "b", "notes": ""}])
+    ran = run(source, sim)
+    state = ran.folder / ".imagen-batch"
+    stored = state / "input.csv"
+    stored.write_text(stored.read_text().replace("notes", "references"))
+    record = orjson.loads((state / "run.json").read_bytes())
+    del record["origin"]["folder"]
+    (state / "run.json").write_bytes(orjson.dumps(record))
+    assert resume(ran.folder, sim).statuses == ["ok", "ok"]
+    assert len(sim.requests) == 2
+    assert run_status(ran.folder).counts["ok"] == 2
+
+
 _CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -203,7 +238,7 @@ def test_a_kill_in_any_stage_pays_nothing_twice(tmp_path, sim, after):
     ]
     source = write_csv(tmp_path / "p.csv", rows)
     command = [sys.executable, "-c", _CHILD, str(source), sim.url, str(after)]
-    killed = subprocess.run(command, check=False, timeout=60, cwd=os.getcwd())
+    killed = subprocess.run(command, check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert run_status(tmp_path / "out").counts["ok"] == after
     assert run(source, sim).statuses == ["ok"] * 4
