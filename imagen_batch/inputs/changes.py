@@ -32,7 +32,6 @@ class Changes:
 
 def count_dropped_rows(current: RunPlan, history: History, new: RunPlan) -> DroppedRows:
     """Count what the tables would lose if `new` became the folder's input."""
-    _follow(current, new, history)
     kept = {base for base, _ in new.index}
     rows = images = rows_with_images = 0
     for base, samples in current.index:
@@ -46,7 +45,6 @@ def count_dropped_rows(current: RunPlan, history: History, new: RunPlan) -> Drop
 
 def compare_inputs(current: RunPlan, history: History, new: RunPlan) -> Changes:
     """The difference between two inputs, as a person who edited the file would count it."""
-    _follow(current, new, history)
     before = [base for base, _ in current.index]
     after = [base for base, _ in new.index]
     kept = set(after) | {move.source for move in new.moves}
@@ -58,12 +56,6 @@ def compare_inputs(current: RunPlan, history: History, new: RunPlan) -> Changes:
     dropped = ((base, samples) for base, samples in current.index if base not in kept)
     images = sum(_count_images(base, samples, history) for base, samples in dropped)
     return Changes(added, changed, gone, images)
-
-
-def _follow(current: RunPlan, new: RunPlan, history: History) -> None:
-    """Bring the keys of both inputs in line with the images that rows refer to."""
-    current.index.follow(history)
-    new.index.follow(history)
 
 
 def _count_images(base: str, samples: int, history: History) -> int:
