@@ -76,6 +76,11 @@ class Reference:
     uri: str | None = None  # read by the service itself
 
     @property
+    def is_row_image(self) -> bool:
+        """Whether it is the image of another row."""
+        return self.text.startswith("@")
+
+    @property
     def identity(self) -> str:
         """What decides the image that is made with it: the content, or the URI."""
         return self.sha256 or self.uri or self.text

@@ -25,7 +25,9 @@ _ORDER: Final = [("row", "ascending"), ("sample", "ascending")]
 _BATCH: Final = 10_000
 _CSV_BLOCK: Final = 32 * 2**20  # must hold a whole row, and a prompt may be long
 _NOT_SENT: Final = frozenset({"not_attempted", "skipped_budget"})  # the ledger has a record of neither
-_REASONS_OF_A_RUN: Final = frozenset({None, "", "not_named", "beyond_limit"})  # why one run did not send a sample
+_REASONS_OF_A_RUN: Final = frozenset(
+    {None, "", "not_named", "beyond_limit", "reference_pending"}
+)  # why one run did not send a sample
 _LABELS: Final = ("file", "file_name", "sha256", "mimeType", "prompt", "key")  # these identify the image
 _OF_FILE: Final = frozenset(
     {"file", "mimeType", "width", "height", "bytes", "sha256", "c2pa", "error", "error_kind"}

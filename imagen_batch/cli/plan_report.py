@@ -20,7 +20,7 @@ from imagen_batch.providers.pixels import expected_pixels
 from imagen_batch.review.of_run import review_of_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import json_text, plural, printable, span
+from imagen_batch.text import format_bytes, json_text, plural, printable, span
 
 _NAMES = 3
 _SHAPES = 6
@@ -67,7 +67,9 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         *([("changes", _describe_changes(changes))] if changes is not None else []),
         ("columns", _describe_columns(plan)),
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
+        *([("references", _describe_references(plan))] if plan.references.files.facts else []),
         ("requests", _describe_requests(plan, pending)),
+        *([("stages", _describe_stages(pending))] if len(pending.stages) > 1 else []),
         ("models", models),
         ("pixels", _describe_pixels(plan)),
         ("price", _describe_price(plan, pending)),
@@ -76,7 +78,8 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ("out", settings.folder),
         ("names", _describe_names(plan, pending)),
     ]
-    return "\n".join(f"{label:<9} {printable(text)}" for label, text in lines) + "\nNothing was sent."
+    width = max(9, *(len(label) for label, _ in lines))
+    return "\n".join(f"{label:<{width}} {printable(text)}" for label, text in lines) + "\nNothing was sent."
 
 
 def plan_json(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> str:
@@ -109,6 +112,12 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
         "samples_made": pending.made,
         "samples_held": pending.held,
         "samples_redone": pending.redone,
+        "samples_waiting": pending.waiting,
+        "references": {
+            "files": len(plan.references.files.facts),
+            "bytes": sum(facts.bytes for facts in plan.references.files.facts.values()),
+        },
+        "stages": [asdict(stage) for stage in pending.stages],
         "columns": {
             "used": dict(plan.file.roles),
             "own": list(plan.file.user_columns),
@@ -189,6 +198,18 @@ def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
         return f"none; {made}"
     redone = f" ({describe_redone(plan, pending)})" if pending.redone else ""
     return f"{pending.requests:,} to send, for {plural(pending.samples, 'image')}{redone}; {made}"
+
+
+def _describe_references(plan: RunPlan) -> str:
+    facts = plan.references.files.facts
+    size = format_bytes(sum(each.bytes for each in facts.values()))
+    return f"{plural(len(facts), 'image file')}, {size}"
+
+
+def _describe_stages(pending: PendingTotals) -> str:
+    """Say what is sent in each stage: a row that uses the image of another one comes after it."""
+    texts = (f"{plural(stage.requests, 'request')}, at most ${stage.usd:.2f}" for stage in pending.stages)
+    return f"{len(pending.stages)}, as rows use images of other rows: {'; then '.join(texts)}"
 
 
 def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:

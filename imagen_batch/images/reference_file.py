@@ -45,6 +45,11 @@ class FileFacts:
     bytes: int
 
 
+def is_taken(mime_type: str) -> bool:
+    """Return whether image models take images of a type as input."""
+    return mime_type in _TAKEN
+
+
 def read_file(path: str, *, most: int) -> bytes:
     """Return the content of a file of at most `most` bytes. Raises ReferenceUnusable."""
     try:

@@ -36,6 +36,7 @@ from imagen_batch.inputs.snapshot import (
     references_of,
     reload_plan,
 )
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion, review_record
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan
@@ -102,7 +103,16 @@ def count_changes(plan: RunPlan, *, today: date) -> Changes | None:
     place = plan.settings.folder
     if not holds_run(place):
         return None
-    return compare_inputs(reload_plan(place, today=today), load_history(place), plan)
+    return compare_inputs(*_stored(plan, today=today), plan)
+
+
+def _stored(new: RunPlan, *, today: date) -> tuple[RunPlan, History]:
+    """The folder's input and history, with the keys of both inputs brought in line with the ledger."""
+    place = new.settings.folder
+    current, history = reload_plan(place, today=today), load_history(place)
+    current.index.follow(history)
+    new.index.follow(history)
+    return current, history
 
 
 def _choose_input(plan: RunPlan, *, today: date, confirm: Confirm | None) -> RunPlan:
@@ -135,8 +145,7 @@ def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """The plan, with a notice if the file was edited and images leave the tables."""
     begins_to_send = origin.folder is None and bool(plan.references.files.facts)
     if plan.source is not None and (begins_to_send or origin.sha256 != file_sha256(plan.source)):
-        place = plan.settings.folder
-        dropped = count_dropped_rows(reload_plan(place, today=today), load_history(place), plan)
+        dropped = count_dropped_rows(*_stored(plan, today=today), plan)
         if dropped.rows:
             rows, images = plural(dropped.rows, "row"), plural(dropped.images, "image")
             notice = f"{rows} with {images} changed in {plan.source}: these images leave the tables, their files stay"
@@ -194,8 +203,7 @@ def _stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
 
 
 def _other_file(plan: RunPlan, origin: Origin | None, *, today: date, confirm: Confirm | None) -> RunPlan:
-    place = plan.settings.folder
-    dropped = count_dropped_rows(reload_plan(place, today=today), load_history(place), plan)
+    dropped = count_dropped_rows(*_stored(plan, today=today), plan)
     same_file = dropped.rows * 2 <= dropped.rows_with_images and not (origin and origin.added)
     if not dropped.rows or same_file:
         return plan

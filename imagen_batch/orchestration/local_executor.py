@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from queue import Empty, SimpleQueue
 
 from imagen_batch.planning.requests import shard_size
@@ -50,17 +51,19 @@ class LocalExecutor:
         window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
         in_flight = 0
         with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
-            for number, shard in enumerate(self._run.shards(), start=1):
-                work = ShardWork(number, len(shard))
-                self._on_start(work)
-                threads.submit(self._run_shard, work, shard)
-                in_flight += 1
-                while in_flight >= window:
+            numbers = count(1)
+            for stage in self._run.stages():
+                for shard in stage:
+                    work = ShardWork(next(numbers), len(shard))
+                    self._on_start(work)
+                    threads.submit(self._run_shard, work, shard)
+                    in_flight += 1
+                    while in_flight >= window:
+                        in_flight -= self._wait()
+                        yield
+                while in_flight:
                     in_flight -= self._wait()
                     yield
-            while in_flight:
-                in_flight -= self._wait()
-                yield
 
     def _run_shard(self, work: ShardWork, shard: Sequence[ImageRequest]) -> None:
         try:

@@ -15,6 +15,7 @@ import orjson
 
 from imagen_batch.records import Options
 
+_PREFIX = 12  # bytes of a digest: 96 bits are enough, and a million rows have to fit into memory
 _OPTION_NAMES = tuple(sorted(field.name for field in fields(Options)))
 
 FAMILIES = {"gemini": "google", "vertex": "google", "simulator": "simulator"}
@@ -58,9 +59,13 @@ class RowKeys:
         plain = _digest(self._family, model, prompt, replace(options, references=None))
         return with_references(plain, options.references)
 
-    def numbered(self, content: bytes) -> str:
-        """Return the key of a row with this content, and count the occurrence."""
-        return _numbered_key(content, self._seen)
+    def occurrences(self, content: bytes) -> int:
+        """Return how many rows with this content have got a key."""
+        return self._seen.get(content[:_PREFIX], 0)
+
+    def plain(self, *, model: str, prompt: str, options: Options) -> bytes:
+        """Return the digest of what a row asks for without its reference images."""
+        return self.content(model=model, prompt=prompt, options=replace(options, references=None))
 
 
 def with_references(plain: bytes, identities: Sequence[str]) -> bytes:
@@ -85,9 +90,14 @@ def request_key(base: str, first: int, samples: int) -> str:
 
 def _numbered_key(content: bytes, seen: dict[bytes, int]) -> str:
     """Return the key of this content, a different one for each time that it occurs."""
-    prefix = content[:12]  # 96 bits are enough, and a million rows have to fit into memory
+    prefix = content[:_PREFIX]
     occurrence = seen.get(prefix, 0) + 1
     seen[prefix] = occurrence
+    return key_of_occurrence(content, occurrence)
+
+
+def key_of_occurrence(content: bytes, occurrence: int) -> str:
+    """Return the key of a row, given how many rows up to it have the same content."""
     if occurrence == 1:
         return content.hex()
     return sha256(content + b"#%d" % occurrence).hexdigest()

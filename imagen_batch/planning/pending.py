@@ -13,6 +13,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.records import OrderedVersion, kept_record, review_record, versions_record
 from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.plan_builder import is_selected
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.rows import PlannedRow
@@ -22,6 +23,15 @@ from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage
 
 _MAX_FIRST_ROWS = 3  # rows that the text of a plan names
+
+
+@dataclass(slots=True)
+class StageTotals:
+    """What is sent before the next rows have the images that they need; see `PendingTotals`."""
+
+    requests: int = 0
+    samples: int = 0
+    usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +47,10 @@ class PendingTotals:
     smallest: int = 0  # images of the request that asks for fewest
     made: int = 0  # samples with an image
     held: int = 0  # samples without one that are sent again only with --retry
+    waiting: int = 0  # samples that wait for the image of another row, and which this run can't make
     first: tuple[PendingRow, ...] = ()  # the first pending rows
     redone: int = 0  # of the samples, further versions of samples that were answered before
+    stages: tuple[StageTotals, ...] = ()  # where rows need images that this run makes first
 
 
 def count_pending(
@@ -50,20 +62,23 @@ def count_pending(
     """
     history = history or _read_history(plan)
     index = plan.index
-    index.adopt_earlier_keys(history)
+    index.follow(history)
     requests = samples = unpriced = redone = 0
     usd = dearest = 0.0
     cheapest, smallest = inf, 0
     counter = _MadeCounter(history)
     first: list[PendingRow] = []
+    stages = _Stages(index)
     for pending in _pending_rows_of(plan, history, settings or plan.settings, counter=counter):
         row, _, numbers, versions = pending
-        if len(first) < _MAX_FIRST_ROWS:
+        if len(first) < _MAX_FIRST_ROWS and index.waiting(row) is None:
             first.append(pending)
         per_request = index.per_request(row)
         requests += request_count(numbers, per_request) + len(versions)
         samples += len(numbers) + len(versions)
         redone += len(versions)
+        worst = (index.price(row) or 0.0) * len(numbers) + sum(each.usd or 0.0 for each in versions)
+        stages.add(row, request_count(numbers, per_request) + len(versions), len(numbers) + len(versions), worst)
         prices = [(each.usd, 1, 1) for each in versions]
         if numbers:
             prices.append((index.price(row), len(numbers), per_request))
@@ -85,9 +100,11 @@ def count_pending(
         cheapest=cheapest if requests else 0.0,
         smallest=smallest,
         made=counter.made,
-        held=max(0, plan.selected_samples - counter.made - samples + redone - counter.settled),
+        held=max(0, plan.selected_samples - counter.made - samples + redone - counter.settled - counter.waiting),
+        waiting=counter.waiting,
         first=tuple(first),
         redone=redone,
+        stages=stages.totals,
     )
 
 
@@ -110,7 +127,7 @@ def remaining_requests(
 def nothing_to_send(pending: PendingTotals) -> str:
     """Say why a run sends nothing."""
     made = f"{pending.made:,} made"
-    if not pending.held:
+    if not pending.held and not pending.waiting:
         return f"Nothing to send: all {made}."
     return f"Nothing to send: {made}{describe_held(pending)}."
 
@@ -125,10 +142,14 @@ def describe_redone(plan: RunPlan, pending: PendingTotals) -> str:
 
 def describe_held(pending: PendingTotals) -> str:
     """Say how many samples are sent again only on request; empty where there are none."""
-    if not pending.held:
-        return ""
-    verb = "is" if pending.held == 1 else "are"
-    return f"; {pending.held:,} refused or failed {verb} tried again only with --retry"
+    text = ""
+    if pending.held:
+        verb = "is" if pending.held == 1 else "are"
+        text += f"; {pending.held:,} refused or failed {verb} tried again only with --retry"
+    if pending.waiting:
+        verb = "waits" if pending.waiting == 1 else "wait"
+        text += f"; {pending.waiting:,} {verb} for the image of another row"
+    return text
 
 
 def pending_rows(
@@ -216,15 +237,53 @@ def _pending_rows_of(
             _count_others(plan.index, plan.lost, counter)
         return _still_lost(plan.lost, history)
     if isinstance(history, History):
-        plan.index.adopt_earlier_keys(history)
+        plan.index.follow(history)
     known: History | _AnsweredSince | _WithoutMissingFiles = history
     if isinstance(history, History) and (only is not None or {"failed", "missing"}.intersection(settings.retry)):
         storage = open_storage(settings.folder)
         known = _WithoutMissingFiles(history, set(_samples_without_file(plan.index, history, storage)))
     if counter is None:
-        return pending_rows(plan.index, known, settings=settings, only=only)
+        rows = pending_rows(plan.index, known, settings=settings, only=only)
+        return (pending for pending in rows if plan.index.waiting(pending.row) is None)
     counter.history = known
-    return pending_rows(plan.index, counter, settings=settings, only=only)
+    rows = pending_rows(plan.index, counter, settings=settings, only=only)
+    return _without_hopeless(rows, plan.index, known, settings=settings, counter=counter, only=only)
+
+
+def _without_hopeless(
+    rows: Iterator[PendingRow],
+    index: RowIndex,
+    known: SampleHistory,
+    *,
+    settings: Settings,
+    counter: _MadeCounter,
+    only: frozenset[int] | None,
+) -> Iterator[PendingRow]:
+    """Leave out rows that wait for an image which this run does not make. Counts their samples."""
+    images = index.images
+    if images is None or not images.waiting:
+        yield from rows
+        return
+    is_pending = _pending_statuses(settings, selected=only is not None)
+    promising: dict[int, bool] = {}
+
+    def is_promising(row: int) -> bool:
+        if row not in promising:
+            base, numbers = index.row_key(row), range(1, index.samples(row) + 1)
+            statuses = [known.status(base, number) for number in numbers]
+            selected = is_selected(row, limit=settings.limit, only=only)
+            sent = selected and any(map(is_pending, statuses))
+            waits = row in images.waiting
+            promising[row] = (sent and images.promising(row, is_promising)) if waits else (sent or "ok" in statuses)
+        return promising[row]
+
+    for row in images.order:  # in an order in which the images of other rows come first: no deep recursion
+        is_promising(row)
+    for pending in rows:
+        if pending.row not in images.waiting or is_promising(pending.row):
+            yield pending
+        else:
+            counter.waiting += len(pending.numbers)
 
 
 def _count_others(index: RowIndex, lost: Iterable[PendingRow], counter: _MadeCounter) -> None:
@@ -260,9 +319,33 @@ def _samples_without_file(index: RowIndex, history: History, storage: Storage) -
         yield from ((base, number) for base, number, _ in compress(batch, missing))
 
 
+class _Stages:
+    """Adds up what is sent in each stage."""
+
+    def __init__(self, index: RowIndex) -> None:
+        self._stage_of = index.images.stages() if index.images else {}
+        self._totals: dict[int, StageTotals] = {}
+
+    def add(self, row: int, requests: int, samples: int, usd: float) -> None:
+        """Count a pending row."""
+        if self._stage_of:
+            total = self._totals.setdefault(self._stage_of.get(row, 0), StageTotals())
+            total.requests += requests
+            total.samples += samples
+            total.usd += usd
+
+    @property
+    def totals(self) -> tuple[StageTotals, ...]:
+        """The stages in their order; none where nothing waits."""
+        return tuple(self._totals[stage] for stage in sorted(self._totals))
+
+
 @dataclass(slots=True)
 class _MadeCounter:
-    """A history that counts the images among the samples that are looked up. Each sample is looked up once."""
+    """A history that counts the images among the samples that are looked up. Each sample is looked up once.
+
+    `waiting` counts the samples that wait for the image of another row.
+    """
 
     history: History | _AnsweredSince | _WithoutMissingFiles
     made: int = 0
@@ -272,6 +355,8 @@ class _MadeCounter:
     def reviews(self) -> Reviews:
         """The decisions about samples."""
         return self.history.reviews
+
+    waiting: int = 0
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None when nothing is known of it."""

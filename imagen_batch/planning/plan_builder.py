@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from imagen_batch.planning.filenames import split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
+from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
+from imagen_batch.planning.references.row_images import RowImages, Waiting
+from imagen_batch.planning.references.row_links import Dependent, link, order
 from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.row_index import RowIndex
 from imagen_batch.planning.rows import PlannedRow, RowPlanner
@@ -75,7 +78,11 @@ class PlanBuilder:
         self.index = RowIndex()
         self.totals = RowTotals()
         self.problems: list[Problem] = []
-        self.planner = RowPlanner(settings, catalogue, references)
+        self._references = references or RunReferences()
+        self._dependents: dict[int, Dependent] = {}  # rows that refer to images of other rows
+        self._default_samples = settings.samples
+        self._provider = settings.provider
+        self.planner = RowPlanner(settings, catalogue, self._references)
         self._catalogue = catalogue
         self._limit = settings.limit
         self._only = only
@@ -97,6 +104,24 @@ class PlanBuilder:
                 self._add(row)
             if len(self.problems) >= _MAX_PROBLEMS:
                 break
+        if self._dependents:
+            self._link(file)
+
+    def _link(self, file: PromptFile) -> None:
+        """Find the rows whose images others refer to, and the order in which they are made."""
+        if self.problems:  # a row that is wrong itself might be the one that is named
+            return
+        rows = (row for row in file.rows() if isinstance(row, PromptRow))
+        unlinked = link(self._dependents, rows, default_samples=self._default_samples)
+        self.problems += unlinked
+        ordered, circles = order(self._dependents)
+        self.problems += circles
+        self.problems.sort(key=lambda problem: problem.line or 0)
+        images = RowImages(self._dependents, ordered, self._keys.occurrences, {}, {})
+        images.waiting.update(
+            dict.fromkeys(self._dependents, Waiting("reference_pending", "an image is not made yet"))
+        )
+        self.index.images = self._references.images = images
 
     def _add(self, row: PromptRow) -> None:
         planned, problems, issues = self.planner.plan_row(row)
@@ -125,6 +150,8 @@ class PlanBuilder:
             options=identity_options(planned.options, dialect=planned.model.dialect),
             earlier_prompt=planned.earlier_prompt if planned.row.style else None,
         )
+        if any(reference.is_row_image for reference in planned.references):
+            self._add_dependent(planned, base)
         per_request, price, totals = planned.model.samples_per_request, planned.price, self.totals
         self.index.add(base, planned.samples, per_request=per_request, price=price, earlier=earlier)
         totals.samples += planned.samples
@@ -146,6 +173,19 @@ class PlanBuilder:
             totals.worst_usd += price * planned.samples
         if len(totals.names) < _MAX_NAMES:
             totals.names.append(planned.stem)
+
+    def _add_dependent(self, planned: PlannedRow, placeholder: str) -> None:
+        model, prompt = planned.model, planned.prompt
+        options = identity_options(planned.options, dialect=model.dialect)
+        self._dependents[planned.row.row] = Dependent(
+            row=planned.row.row,
+            line=planned.row.line,
+            samples=planned.samples,
+            plain=self._keys.plain(model=model.id, prompt=prompt, options=options),
+            placeholder=placeholder,
+            references=planned.references,
+            room=REQUEST_BYTES[self._provider] - request_bytes(planned.references, prompt),
+        )
 
     def _count_successor(self, planned: PlannedRow, successor_id: str) -> None:
         successor = self._catalogue.get(successor_id)

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from math import isnan, nan
 from typing import NamedTuple, Protocol
 
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion
 from imagen_batch.ledger.reviews import Reviews
+from imagen_batch.planning.references.row_images import RowImages, Waiting
 from imagen_batch.records import Outcome
 
 _KEY = 32  # bytes
@@ -39,6 +41,7 @@ class RowIndex:
         self._earlier = bytearray()  # reaches to the last row that has an earlier key
         self._adopted: set[int] = set()
         self._adopted_for: SampleHistory | None = None
+        self.images: RowImages | None = None  # where rows refer to images of other rows
 
     def add(
         self, base: str, samples: int, *, per_request: int, price: float | None, earlier: str | None = None
@@ -54,6 +57,28 @@ class RowIndex:
         self._samples.append(samples)
         self._per_request.append(per_request)
         self._prices.append(nan if price is None else price)
+
+    def set_key(self, row: int, key: str) -> None:
+        """Give a row another key."""
+        self._keys[(row - 1) * _KEY : row * _KEY] = bytes.fromhex(key)
+
+    def follow(self, history: History, *, refresh: bool = False) -> None:
+        """Bring the keys in line with the ledger: those of earlier versions, and those that images decide.
+
+        `refresh`: look for keys of earlier versions again, because the same history has grown.
+        """
+        self.adopt_earlier_keys(history, refresh=refresh)
+        if self.images is not None:
+            self.images.resolve(self, history)
+
+    def waiting(self, row: int) -> Waiting | None:
+        """Return why nothing can be sent for a row; None where nothing keeps it."""
+        return None if self.images is None else self.images.waiting.get(row)
+
+    @property
+    def waiting_rows(self) -> frozenset[int]:
+        """The rows that wait for images of others."""
+        return frozenset() if self.images is None else frozenset(self.images.waiting)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Yield row key and number of samples of each row."""

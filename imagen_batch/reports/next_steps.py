@@ -134,7 +134,7 @@ def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> 
     if group.status == "unknown":
         return _Advice(_UNKNOWN, run.resume_command("unknown" if run.holds_unknown else ""))
     if group.status == "not_attempted":
-        return _stopped(stopped_for, run)
+        return _waiting(group, run) or _stopped(stopped_for, run)
     return _edit(group, run) or _retry(group, run)
 
 
@@ -148,6 +148,16 @@ def _redo(group: FailureGroup, run: Continuation) -> _Advice:
     return _Advice(
         "The earlier images of {rows} stay. To make the marked versions:", run.resume_command(more=("--redo",))
     )
+
+
+def _waiting(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """The advice for rows without a reference image that they need; None for all others."""
+    if group.error_kind == "reference_refused":
+        return _Advice(_REFUSED_REFERENCE, run.edited_command, run.edited_name)
+    if group.error_kind not in _WAITING:
+        return None
+    retry: RetryChoice = "failed" if group.error_kind == "reference_failed" else ""
+    return _Advice(_WAITING[group.error_kind], run.resume_command(retry))
 
 
 def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:
@@ -201,6 +211,24 @@ def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
 
 BEYOND_LIMIT = "beyond_limit"
 """The error kind of samples of rows that `--limit` left out."""
+
+_REFUSED_REFERENCE = (
+    "Not made, as the images of other rows that they need were refused: {images}. Reword those rows in {file}; the "
+    "same command then makes both:"
+)
+_WAITING: dict[str | None, str] = {
+    "reference": "A reference image of {rows} is not the one that the run was planned with. To use it as it is now:",
+    "reference_pending": "Not made, as they need images of other rows that are not made yet: {images}. To continue:",
+    "reference_failed": "Not made, as they need images of other rows that failed: {images}. To try again:",
+    "reference_unapproved": (
+        "Not made, as they need a row with several images: {images}. Approve one of each, or name one as in @fox#2, "
+        "then run:"
+    ),
+    "reference_unusable": (
+        "Not made, as the images of other rows that they need can't be sent along: {images}. Change {rows}, then run:"
+    ),
+}
+"""The error kinds of samples that are not sent for want of a reference image."""
 
 _UNKNOWN = (
     "No reply arrived for {images}, which may have been charged. To send them again, possibly for a second charge:"

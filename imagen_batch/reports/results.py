@@ -51,9 +51,9 @@ class Results:
     def recorded_rows(self) -> Iterator[ManifestRow]:
         """The same rows from the ledger alone, without a look at the files."""
         provider = self.plan.settings.provider
-        self.plan.index.adopt_earlier_keys(self.history)
         duplicates = self.history.duplicates()
         reviews = self.history.reviews
+        self.plan.index.follow(self.history)
         for order in self.plan.planned_rows():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
@@ -87,9 +87,7 @@ class Results:
             return SampleResult(number, "not_attempted", error_kind=IN_FLIGHT), self._open_trace(base, number, key)
         left_out = self._left_out(row)
         if left_out is not None and self.history.status(base, number) != "unknown":
-            return SampleResult(
-                number=number, status="not_attempted", error_kind=left_out[0], error=left_out[1]
-            ), RequestTrace(key)
+            return _not_sent(number, *left_out), RequestTrace(key)
         failed = self.history.last_failed(base, number)
         if failed is not None:
             return self._given_up(base, number, failed)
@@ -113,10 +111,12 @@ class Results:
         """Why this run leaves a row out: error kind and message; None where it does not."""
         limit, only = self.plan.settings.limit, self.plan.only
         if only is not None:
-            return None if row in only else ("not_named", "not sent: the file of this run does not have the row")
-        if limit is not None and row > limit:
+            if row not in only:
+                return "not_named", "not sent: the file of this run does not have the row"
+        elif limit is not None and row > limit:
             return BEYOND_LIMIT, f"not sent: beyond --limit {limit}"
-        return None
+        waiting = self.plan.index.waiting(row)
+        return None if waiting is None else (waiting.kind, f"not sent: {waiting.why}")
 
     def _given_up(self, base: str, number: int, failed: Failed) -> tuple[SampleResult, RequestTrace]:
         """A sample whose last attempt failed, and which the run could not attempt again."""
@@ -138,6 +138,10 @@ class Results:
             sent_at=failed.sent_at,
             finished_at=failed.at,
         )
+
+
+def _not_sent(number: int, kind: str, why: str) -> SampleResult:
+    return SampleResult(number, "not_attempted", error_kind=kind, error=why)
 
 
 def _as_kept(

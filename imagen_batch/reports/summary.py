@@ -258,5 +258,5 @@ def _rounded(usd: float) -> float:
 RETRY_LATER = 75
 """The exit code of a run that the same command continues later."""
 
-_LEFT_OUT = (BEYOND_LIMIT, "not_named")
+_LEFT_OUT = (BEYOND_LIMIT, "not_named", "reference_refused", "reference_failed", "reference_unapproved")
 _UNWRITTEN = "{}. Run the same command again once that is fixed; nothing is paid for twice."

@@ -1,8 +1,9 @@
 """Carries out one run, from opening its folder to its summary, without Prefect.
 
 with open_run(plan, env=os.environ) as run:
-    for shard in run.shards():
-        run.generate_shard(shard)
+    for stage in run.stages():
+        for shard in stage:
+            run.generate_shard(shard)
     summary = run.finish()
 """
 
@@ -88,6 +89,25 @@ class Run:
     def abort(self) -> None:
         """End all attempts in flight."""
         self.context.transport.abort_all()
+
+    def stages(self) -> Iterator[Iterator[list[ImageRequest]]]:
+        """The pending requests as shards, stage by stage: a stage needs images of the one before.
+
+        All shards of a stage must have ended before the next stage is taken.
+        """
+        yield self.shards()
+        while self.advance():
+            yield self.shards(retry_round=True)
+
+    def advance(self) -> bool:
+        """Look for new images that rows are waiting for; return whether there are requests that use them."""
+        waiting = self.plan.index.waiting_rows
+        if not waiting or self.context.stop.is_set:
+            return False
+        self.context.ledger.flush()
+        self.history.read_folder(self.context.store.storage.logs(LEDGER))
+        self.plan.index.follow(self.history)
+        return self.plan.index.waiting_rows < waiting
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
         """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
@@ -179,7 +199,7 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            plan.index.adopt_earlier_keys(history)
+            plan.index.follow(history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -248,7 +268,7 @@ def _recover(
         notify(message)
     if recovery.images:
         history.read_folder(store.storage.logs(LEDGER))
-        plan.index.adopt_earlier_keys(history, refresh=True)
+        plan.index.follow(history, refresh=True)
 
 
 def _record_orders(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:

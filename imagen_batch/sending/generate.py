@@ -55,8 +55,9 @@ def _run_once(request: ImageRequest, damages: Mapping[str, int], context: Sendin
     except (Interrupted, OverBudget):
         return []
     except ReferenceUnusable as error:
-        samples = tuple(reference_unusable(number, error) for number in request.numbers)
-        _record(request, samples, retrying.trace, context)
+        if not retrying.trace.attempts:  # a result would end earlier attempts, which may have been charged
+            samples = tuple(reference_unusable(number, error) for number in request.numbers)
+            _record(request, samples, retrying.trace, context)
         return []
     except OSError as error:
         context.stop.fail(storage_failure(error))

@@ -23,7 +23,7 @@ class ReferenceLoader:
     """The reference images that a process has read last, by the SHA-256 of their content."""
 
     def __init__(self, *, cache_bytes: int = _CACHE_BYTES) -> None:
-        self._room = cache_bytes
+        self._capacity = self._room = cache_bytes
         self._cached: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -49,7 +49,7 @@ class ReferenceLoader:
 
     def _keep(self, digest: str, data: bytes) -> None:
         with self._lock:
-            if len(data) > self._room or digest in self._cached:
+            if len(data) > self._capacity or digest in self._cached:
                 return
             self._cached[digest] = data
             self._room -= len(data)

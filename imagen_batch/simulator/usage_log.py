@@ -47,6 +47,7 @@ class Bill:
 
 
 _REMEMBERED = 20_000
+_REMEMBERED_BYTES = 256 * 2**20  # requests with reference images are large
 
 
 def _latest() -> deque[Any]:
@@ -57,12 +58,13 @@ def _latest() -> deque[Any]:
 class UsageLog:
     """Thread-safe counters. Counts include everything; `requests` and `delivered` hold only the latest."""
 
-    requests: deque[ReceivedRequest] = field(default_factory=_latest)
+    requests: deque[ReceivedRequest] = field(default_factory=deque)
     delivered: deque[DeliveredImage] = field(default_factory=_latest)
     attempts: Counter[int] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)  # by model
     undelivered: Counter[str] = field(default_factory=Counter)  # by model
     faults: Counter[str] = field(default_factory=Counter)
+    remembered_bytes: int = 0  # of the bodies in `requests`
     in_flight: int = 0
     in_flight_most: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -71,7 +73,7 @@ class UsageLog:
     def attempt(self, received: ReceivedRequest) -> Iterator[None]:
         """Count a request as in flight from its arrival to the end of its reply."""
         with self._lock:
-            self.requests.append(received)
+            self._remember(received)
             self.in_flight += 1
             self.in_flight_most = max(self.in_flight_most, self.in_flight)
         try:
@@ -79,6 +81,14 @@ class UsageLog:
         finally:
             with self._lock:
                 self.in_flight -= 1
+
+    def _remember(self, received: ReceivedRequest) -> None:
+        self.requests.append(received)
+        self.remembered_bytes += len(received.body)
+        while len(self.requests) > _REMEMBERED or (
+            self.remembered_bytes > _REMEMBERED_BYTES and len(self.requests) > 1
+        ):
+            self.remembered_bytes -= len(self.requests.popleft().body)
 
     def answered(self, status: int, *, fault: str | None, pictures: Iterable[DeliveredImage]) -> None:
         """Count a reply; status 0 means that no byte was sent."""

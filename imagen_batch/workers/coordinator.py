@@ -154,15 +154,23 @@ class Coordinator:
         return ShardTask(self._job, self._number, tuple(shard), limits, self._share, previous_attempts)
 
     def _next_round(self) -> list[ImageRequest] | None:
-        """The first shard of what dead workers and exhausted limits left out, once no shard is in flight."""
-        if self._allocator.in_flight or not self._needs_round:
+        """The first shard of a further round, once no shard is in flight.
+
+        It has what dead workers and exhausted limits left out, else what uses images that were just made.
+        """
+        if self._allocator.in_flight:
             return None
+        if not self._needs_round:
+            return self._start_round() if self._run.advance() else None
         self._needs_round = False
         if self._run.finished_samples == self._settled:
             self._run.stop.fail(_no_progress())
             return None
         self._settled = self._run.finished_samples
         self._run.history.read_folder(self._run.context.store.storage.logs(LEDGER))
+        return self._start_round()
+
+    def _start_round(self) -> list[ImageRequest] | None:
         self._shards = self._run.shards(retry_round=True)
         self._next = next(self._shards, None)
         return self._next

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from imagen_batch.simulator import Simulator
 from tests.support.http import GEMINI, VERTEX, Heard, ask, generate
+from tests.support.reference_files import image_bytes
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PRO = "gemini-3-pro-image"
@@ -173,3 +177,16 @@ def test_a_signature_is_as_large_as_asked_for(sim: Simulator) -> None:
     """The real ones weigh more than their pictures."""
     part = generate(sim, "x [[sim:thought_signature 400000]]").json["candidates"][0]["content"]["parts"][-1]
     assert len(part["thoughtSignature"]) == 400_000
+
+
+def test_the_drawn_picture_shows_its_references_small(sim: Simulator) -> None:
+    """In their order, so that a rehearsal shows which sheet went with which prompt."""
+    parts = [
+        {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(image_bytes(color)).decode()}}
+        for color in ("red", "blue")
+    ]
+    reply = post(sim, parts=parts).json["candidates"][0]["content"]["parts"][-1]["inlineData"]["data"]
+    drawn = Image.open(io.BytesIO(base64.b64decode(reply))).convert("RGB")
+    strip = [drawn.getpixel((x, round(drawn.height * 0.16) + 20)) for x in range(0, drawn.width, 8)]
+    hues = ["red" if r > 200 > g + b else "blue" if b > 200 > r + g else "" for r, g, b in strip]
+    assert list(dict.fromkeys(filter(None, hues))) == ["red", "blue"]

@@ -78,6 +78,7 @@ def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = 
     }
     plan = make_plan(make_settings(settings), today=TODAY)
     with open_run(plan, env=env or {}) as opened:
-        for shard in opened.shards():
-            opened.generate_shard(shard)
+        for stage in opened.stages():
+            for shard in stage:
+                opened.generate_shard(shard)
         return Ran(opened.finish(), folder)

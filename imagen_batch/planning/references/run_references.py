@@ -12,6 +12,7 @@ from imagen_batch.errors import InputInvalid, ReferenceUnusable
 from imagen_batch.images.reference_file import FileFacts
 from imagen_batch.planning.references.files import ReferenceFiles
 from imagen_batch.planning.references.limits import COLUMN, REQUEST_BYTES, largest_file
+from imagen_batch.planning.references.row_images import RowImages
 from imagen_batch.prompts.reference_cells import is_uri
 from imagen_batch.records import Problem, PromptRow, Reference
 from imagen_batch.settings import Settings
@@ -48,12 +49,15 @@ class RunReferences:
         self.folder = os.path.abspath(folder)  # noqa: PTH100 - links are kept as the user made them
         self.files = ReferenceFiles(stored)
         self.ignored = ignored
+        self.images: RowImages | None = None
         self._found: dict[str, Reference | str] = {}
 
     def of_row(self, row: PromptRow, of_run: Sequence[str]) -> RowReferences:
         """Return the references of the run and then those of the row, in the order in which they are sent."""
         if self.ignored:
             return RowReferences()
+        if self.images is not None and row.row in self.images.found:
+            return RowReferences(self.images.found[row.row])
         found: list[Reference] = []
         problems: list[Problem] = []
         for line, text in [*((None, text) for text in of_run), *((row.line, text) for text in row.references)]:
@@ -94,7 +98,10 @@ class RunReferences:
     def _find(self, text: str) -> Reference | str:
         """Return the reference, or why it can't be used."""
         if text not in self._found:
-            self._found[text] = _uri_reference(text) if is_uri(text) else self._file_reference(text)
+            if text.startswith("@"):  # the image of another row, which may not be made yet
+                self._found[text] = Reference(text)
+            else:
+                self._found[text] = _uri_reference(text) if is_uri(text) else self._file_reference(text)
         return self._found[text]
 
     def _file_reference(self, text: str) -> Reference | str:

@@ -1,0 +1,134 @@
+"""Finds the rows whose images other rows refer to, and the order in which they have to be made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from imagen_batch.planning.references.limits import COLUMN
+from imagen_batch.prompts.reference_cells import RowImage, row_image
+from imagen_batch.records import Problem, PromptRow, Reference
+from imagen_batch.text import did_you_mean, plural
+
+
+class Target(NamedTuple):
+    """A row that another row refers to: its number, its id, and the sample where one is named."""
+
+    row: int
+    id: str
+    sample: int | None
+
+
+@dataclass(slots=True)
+class Dependent:
+    """A row that refers to images of other rows.
+
+    `plain` is the digest of what it asks for without references, `placeholder` its row key while an image is
+    missing. `room` is how many bytes of a request are left for these images, as base64.
+    """
+
+    row: int
+    line: int
+    samples: int
+    plain: bytes
+    placeholder: str
+    references: tuple[Reference, ...]
+    room: int
+    targets: dict[int, Target] = field(default_factory=dict)  # by position among the references
+
+
+class _Named(NamedTuple):
+    row: int
+    line: int
+    samples: int
+
+
+def link(
+    dependents: Mapping[int, Dependent], rows: Iterable[PromptRow], *, default_samples: int
+) -> Iterator[Problem]:
+    """Set the targets of each dependent; yields a problem for each reference that leads to no single row.
+
+    `rows` are all rows of the input.
+    """
+    names = {image.id for each in dependents.values() for image in _row_images(each).values()}
+    named: defaultdict[str, list[_Named]] = defaultdict(list)
+    near: list[str] = []  # ids that a misspelled reference may mean
+    for row in rows:
+        if row.id in names:
+            named[row.id].append(_Named(row.row, row.line, row.samples or default_samples))
+        elif row.id and len(near) < _MOST_NEAR:
+            near.append(row.id)
+    for dependent in dependents.values():
+        for position, (name, sample) in ((at, (each.id, each.sample)) for at, each in _row_images(dependent).items()):
+            why = _why_not(dependent, name, sample, named.get(name, []), near)
+            if why is None:
+                dependent.targets[position] = Target(named[name][0].row, name, sample)
+            else:
+                yield Problem(dependent.line, COLUMN, dependent.references[position].text, why)
+
+
+def order(dependents: Mapping[int, Dependent]) -> tuple[list[int], list[Problem]]:
+    """Return the rows so that each comes after those it refers to, and a problem for each circle."""
+    ordered: list[int] = []
+    open_targets = {row: _dependent_targets(each, dependents) for row, each in dependents.items()}
+    users: defaultdict[int, list[int]] = defaultdict(list)
+    for row, targets in open_targets.items():
+        for target in targets:
+            users[target].append(row)
+    ready = [row for row, targets in open_targets.items() if not targets]
+    while ready:
+        row = ready.pop()
+        ordered.append(row)
+        for user in users[row]:
+            open_targets[user].discard(row)
+            if not open_targets[user]:
+                ready.append(user)
+    in_circles = {row: targets for row, targets in open_targets.items() if targets}
+    return ordered, list(_circles(in_circles, dependents))
+
+
+_MOST_NEAR = 10_000
+
+
+def _row_images(dependent: Dependent) -> dict[int, RowImage]:
+    images = ((position, row_image(each.text)) for position, each in enumerate(dependent.references))
+    return {position: image for position, image in images if image is not None}
+
+
+def _why_not(dependent: Dependent, name: str, sample: int | None, named: list[_Named], near: list[str]) -> str | None:
+    """Return why a reference does not lead to one row; None where it does."""
+    if not named:
+        return f"no row has the id {name!r}{did_you_mean(name, near)}"
+    if len(named) > 1:
+        lines = ", ".join(str(each.line) for each in named[:3])
+        return f"{len(named)} rows have the id {name!r} (lines {lines}); give each an id of its own"
+    if named[0].row == dependent.row:
+        return "the row refers to itself"
+    if sample is not None and sample > named[0].samples:
+        return (
+            f"row {named[0].row} ({name}) asks for {plural(named[0].samples, 'image')}; there is no number {sample}"
+        )
+    return None
+
+
+def _dependent_targets(dependent: Dependent, dependents: Mapping[int, Dependent]) -> set[int]:
+    return {target.row for target in dependent.targets.values() if target.row in dependents}
+
+
+def _circles(remaining: Mapping[int, set[int]], dependents: Mapping[int, Dependent]) -> Iterator[Problem]:
+    """Yield a problem for each circle, at its first row."""
+    visited: set[int] = set()
+    for start in sorted(remaining):
+        path: list[int] = []
+        row = start
+        while row not in visited:
+            visited.add(row)
+            path.append(row)
+            row = min(remaining[row])
+        if row in path:
+            circle = path[path.index(row) :]
+            names = " -> ".join(str(each) for each in [*circle, circle[0]])
+            dependent = dependents[min(circle)]
+            yield Problem(dependent.line, COLUMN, None, f"rows refer to each other in a circle: {names}")
