@@ -154,6 +154,9 @@ class Settings(BaseModel):
     encoding: str | None = None
     delimiter: str | None = None
     join_extra: bool = False
+    template: str | None = Field(None, description="file with a Jinja template of prompts")
+    styles: str | None = Field(None, description="file of style presets: TOML, or A1111's styles.csv")
+    characters: str | None = Field(None, description="file of characters: CSV or TOML")
     format: FileFormat | None = None
     sheet: str | None = Field(None, description="sheet of a spreadsheet; the first one otherwise")
     api_key_file: str | None = None

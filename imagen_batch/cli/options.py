@@ -64,6 +64,9 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add("--encoding", metavar="E", help="default: from the content")
     add("--delimiter", metavar="D", help="default: from the header")
     add("--join-extra", action="store_true", help="join the parts of a prompt with unquoted commas")
+    add("--template", metavar="FILE", help="Jinja template that makes each prompt from the columns of its row")
+    add("--styles", metavar="FILE", help="style presets for the column style: TOML, or A1111's styles.csv")
+    add("--characters", metavar="FILE", help="descriptions of the names in the column characters: CSV or TOML")
     add("--name-template", metavar="T", help='file names, such as "{chapter}/{row:03}-{slug}"')
 
 

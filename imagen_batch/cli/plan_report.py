@@ -17,10 +17,11 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import json_text, plural, printable, span
+from imagen_batch.text import json_text, one_line, plural, printable, span
 
 _NAMES = 3
 _MOST_COLUMNS_LISTED = 12
+_PROMPT_SHOWN = 400  # characters
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ("rows", _selected(plan, plan.rows, plan.selected_rows)),
         *([("changes", _describe_changes(changes))] if changes is not None else []),
         ("columns", _describe_columns(plan)),
+        *([("prompt", one_line(first, _PROMPT_SHOWN))] if (first := plan.totals.first_prompt) else []),
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
         ("requests", _describe_requests(plan, pending)),
         ("models", models),
@@ -105,6 +107,7 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
             "own": list(plan.file.user_columns),
             "misspelt": _misspelt_columns(plan),
         },
+        "first_prompt": plan.totals.first_prompt,
     }
 
 

@@ -29,9 +29,12 @@ from imagen_batch.storage import STATE, Storage, open_storage
 
 SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
+_EXPANSION_FILES: Final = f"{STATE}/expansion"
 _INPUT: Final = f"{STATE}/input."
 READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet")
 """Settings that say how a prompt file is read."""
+EXPANSION: Final = ("template", "styles", "characters")
+"""Settings that name files which change rows before they are planned; a run stores their content."""
 
 
 def save_snapshot(
@@ -55,6 +58,7 @@ def save_snapshot(
         "prompts": os.fsencode(origin.source or "-").decode(errors="replace"),
         "other_input": None,
         **_absolute_paths(plan.settings),
+        **_store_expansion(plan, storage),
         **(pinned or {}),
     }
     settings = plan.settings.model_copy(update=reading | changes)
@@ -66,6 +70,7 @@ def save_snapshot(
     for older in _copies(storage):
         if older != copy:
             storage.remove(older)
+    _remove_other_expansions(changes, storage)
     copied = plan.reading_copy(storage.local(copy), plan.settings.model_copy(update=reading))
     plan.delete_spool()
     return replace(copied, spool=None)
@@ -92,7 +97,7 @@ def load_settings_snapshot(place: str | Path) -> Settings:
     if not copies:
         raise SettingsInvalid(f"{place}: the copy of the prompt file is missing from {STATE}")
     copy = storage.local(copies[-1])
-    paths = {"prompts": str(copy), "format": copy.suffix[1:], "out": str(place)}
+    paths = {**_local_expansion(stored, storage), "prompts": str(copy), "format": copy.suffix[1:], "out": str(place)}
     return make_settings({**stored, **_recorded_reading(storage, copy), **paths})
 
 
@@ -214,6 +219,32 @@ def _record(origin: Origin, argv: Sequence[str], *, copy: Mapping[str, object] |
 def _absolute_paths(settings: Settings) -> dict[str, object]:
     key_file = settings.api_key_file
     return {} if key_file is None else {"api_key_file": os.path.abspath(key_file)}  # noqa: PTH100 - links are kept
+
+
+def _store_expansion(plan: RunPlan, storage: Storage) -> dict[str, object]:
+    """Store template, styles and characters; return the settings that name them below the run's folder."""
+    names: dict[str, object] = {}
+    for setting, (name, content) in plan.expansion.stored_files().items():
+        names[setting] = f"{_EXPANSION_FILES}/{name}"
+        with storage.write(f"{_EXPANSION_FILES}/{name}") as target:
+            target.write(content)
+    return names
+
+
+def _remove_other_expansions(stored: Mapping[str, object], storage: Storage) -> None:
+    used = {stored.get(setting) for setting in EXPANSION}
+    for name in [name for name, _ in storage.sizes(_EXPANSION_FILES) if name not in used]:
+        storage.remove(name)
+
+
+def _local_expansion(stored: Mapping[str, Any], storage: Storage) -> dict[str, str]:
+    """The paths of the stored template, styles and characters on this machine."""
+    named = {setting: stored.get(setting) for setting in EXPANSION}
+    return {
+        setting: str(storage.local(name))
+        for setting, name in named.items()
+        if isinstance(name, str) and name.startswith(f"{_EXPANSION_FILES}/")
+    }
 
 
 def _copies(storage: Storage) -> list[str]:

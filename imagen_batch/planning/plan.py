@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.expansion import Expansion, load_expansion
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
@@ -52,6 +53,7 @@ class RunPlan:
     basis: bytes | None = None  # of the folder's run.json when this was made from its input
     notices: tuple[str, ...] = ()  # about a file that this was made from
     taken: str | None = None  # SHA-256 of the failures.csv that this was made from
+    expansion: Expansion = field(default_factory=Expansion)
 
     @property
     def rows(self) -> int:
@@ -130,7 +132,7 @@ class RunPlan:
         original = self.file.path
         if _fingerprint(original) != self.fingerprint and not copy.samefile(original):
             raise SettingsInvalid(f"{original} was changed while it was read: nothing was sent; start again")
-        return replace(self, file=open_prompt_file(copy, settings, format=self.file.format))
+        return replace(self, file=self.expansion.apply_to(_open_file(copy, settings, format=self.file.format)))
 
     def delete_spool(self) -> None:
         """Delete the temporary input, if there is one."""
@@ -154,7 +156,8 @@ def make_plan(
     path = spool.path if spool else Path(settings.prompts)
     try:
         fingerprint = _fingerprint(path)
-        file = open_prompt_file(path, settings)
+        expansion = read_expansion(settings)
+        file = expansion.apply_to(_open_file(path, settings))
         catalogue = load_catalogue(settings.models)
         builder = _checked_rows(file, settings, catalogue, only)
         if not allow_retired:
@@ -177,11 +180,21 @@ def make_plan(
         spool=spool,
         source=None if spool else Path(os.path.abspath(path)),  # noqa: PTH100 - links are kept as the user made them
         only=only,
+        expansion=expansion,
     )
 
 
-def open_prompt_file(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+def open_prompt_file(path: Path, settings: Settings) -> PromptFile:
     """Open a prompt file, to be read as the settings say."""
+    return read_expansion(settings).apply_to(_open_file(path, settings))
+
+
+def read_expansion(settings: Settings) -> Expansion:
+    """Read the files that change rows before they are planned."""
+    return load_expansion(template=settings.template, styles=settings.styles, characters=settings.characters)
+
+
+def _open_file(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
     return open_prompts(
         path,
         encoding=settings.encoding,

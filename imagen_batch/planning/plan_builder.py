@@ -53,6 +53,7 @@ class RowTotals:
     successor_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Model -> worst case in USD if its successor made its images."""
     names: list[str] = field(default_factory=list)  # the first few
+    first_prompt: str | None = None  # as sent, where it is not the row's own text
     has_names: bool = False  # whether the user chose names for images
 
 
@@ -130,6 +131,8 @@ class PlanBuilder:
             totals.unpriced += planned.samples
         else:
             totals.worst_usd += price * planned.samples
+        if totals.first_prompt is None and planned.row.input_prompt is not None:
+            totals.first_prompt = planned.prompt
         if len(totals.names) < _MAX_NAMES:
             totals.names.append(planned.stem)
 

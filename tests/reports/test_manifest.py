@@ -27,7 +27,7 @@ CONTRACT = [
     *("raiFilteredReason", "filter_stage", "filter_category", "filter_codes", "finishReason"),
     *("safetyAttributes", "width", "height", "bytes", "sha256", "c2pa", "aspect_ratio", "image_size"),
     *("person_generation", "negative_prompt", "seed", "key", "attempts", "http_status", "error"),
-    *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at"),
+    *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at", "input_prompt"),
 ]
 TYPES = {
     **dict.fromkeys(

@@ -121,4 +121,5 @@ _OWN = (
     column("cost_is", TEXT, "sample.cost_is"),
     column("sent_at", TIMESTAMP, "trace.sent_at"),
     column("finished_at", TIMESTAMP, "trace.finished_at"),
+    column("input_prompt", TEXT, "row.input_prompt"),
 )
