@@ -52,6 +52,10 @@ def _split_words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 def _parse_aspect_ratio(value: object) -> object:
     return cells.aspect_ratio(value.strip()) if isinstance(value, str) else value
 
@@ -157,6 +161,9 @@ class Settings(BaseModel):
     template: str | None = Field(None, description="file with a Jinja template of prompts")
     styles: str | None = Field(None, description="file of style presets: TOML, or A1111's styles.csv")
     characters: str | None = Field(None, description="file of characters: CSV or TOML")
+    matrix: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = Field(
+        (), description="variants of each row, such as style=ink,watercolor"
+    )
     format: FileFormat | None = None
     sheet: str | None = Field(None, description="sheet of a spreadsheet; the first one otherwise")
     api_key_file: str | None = None

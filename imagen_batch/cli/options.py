@@ -67,6 +67,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add("--template", metavar="FILE", help="Jinja template that makes each prompt from the columns of its row")
     add("--styles", metavar="FILE", help="style presets for the column style: TOML, or A1111's styles.csv")
     add("--characters", metavar="FILE", help="descriptions of the names in the column characters: CSV or TOML")
+    add("--matrix", action="append", metavar="NAME=A,B", help="a variant of each row for each value; repeatable")
     add("--name-template", metavar="T", help='file names, such as "{chapter}/{row:03}-{slug}"')
 
 

@@ -58,6 +58,7 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
     models = ", ".join(f"{model} ({plural(count, 'image')})" for model, count in plan.images_by_model.most_common())
     lines = [
         ("rows", _selected(plan, plan.rows, plan.selected_rows)),
+        *([("variants", matrix.describe(plan.rows))] if (matrix := plan.expansion.matrix) else []),
         *([("changes", _describe_changes(changes))] if changes is not None else []),
         ("columns", _describe_columns(plan)),
         *([("prompt", one_line(first, _PROMPT_SHOWN))] if (first := plan.totals.first_prompt) else []),
@@ -107,6 +108,7 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
             "own": list(plan.file.user_columns),
             "misspelt": _misspelt_columns(plan),
         },
+        "variants_of_each_row": matrix.variants if (matrix := plan.expansion.matrix) else 1,
         "first_prompt": plan.totals.first_prompt,
     }
 

@@ -17,6 +17,7 @@ from imagen_batch.expansion.characters import (
     add_descriptions,
     load_characters,
 )
+from imagen_batch.expansion.matrix import Matrix, read_matrix
 from imagen_batch.expansion.names import UnknownName, split_names
 from imagen_batch.expansion.styles import Style, Styles, load_styles
 from imagen_batch.expansion.tables import read_text
@@ -38,11 +39,20 @@ class Expansion:
     template: PromptTemplate | None = None
     styles: Styles | None = None
     characters: Characters | None = None
+    matrix: Matrix | None = None
+
+    @property
+    def matrix_options(self) -> tuple[str, ...]:
+        """The axes of the matrix as options that need no files."""
+        return tuple(axis.text() for axis in self.matrix.axes) if self.matrix else ()
 
     def apply_to(self, file: PromptFile) -> PromptFile:
         """Return the file with expanded rows. Raises SettingsInvalid for a template that does not fit its columns."""
+        if self.matrix:
+            file = self.matrix.apply_to(file)
         if not (self.template or self.styles or self.characters):
             return file
+        variants = file.expand or iter
         columns = _Columns.of(file)
         if self.template:
             self.template.check_variables((*_ALWAYS, *columns.names, *(_OF_TABLES if self.characters else ())))
@@ -51,7 +61,7 @@ class Expansion:
             file,
             columns=(*file.columns, *self._added_columns(file)),
             warnings=warnings,
-            expand=lambda rows: self.rows(rows, columns),
+            expand=lambda rows: self.rows(variants(rows), columns),
         )
 
     def rows(self, rows: Iterator[PromptRow | Problem], columns: _Columns) -> Iterator[PromptRow | Problem]:
@@ -153,12 +163,15 @@ class _Columns:
         return values
 
 
-def load_expansion(*, template: str | None, styles: str | None, characters: str | None) -> Expansion:
+def load_expansion(
+    *, template: str | None, styles: str | None, characters: str | None, matrix: Sequence[str] = ()
+) -> Expansion:
     """Read the files with these names. Raises SettingsInvalid."""
     return Expansion(
         template=_load_template(Path(template)) if template else None,
         styles=load_styles(Path(styles)) if styles else None,
         characters=load_characters(Path(characters)) if characters else None,
+        matrix=read_matrix(matrix),
     )
 
 

@@ -219,6 +219,7 @@ def _plan_merged(
         "encoding": "utf-8",
         "join_extra": False,
         "sheet": None,
+        "matrix": (),  # the rows are variants already
     }
     try:
         merged = make_plan(settings.model_copy(update=reading), today=today, only=only)

@@ -31,7 +31,7 @@ SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
 _EXPANSION_FILES: Final = f"{STATE}/expansion"
 _INPUT: Final = f"{STATE}/input."
-READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet")
+READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet", "matrix")
 """Settings that say how a prompt file is read."""
 EXPANSION: Final = ("template", "styles", "characters")
 """Settings that name files which change rows before they are planned; a run stores their content."""
@@ -59,6 +59,7 @@ def save_snapshot(
         "other_input": None,
         **_absolute_paths(plan.settings),
         **_store_expansion(plan, storage),
+        "matrix": plan.expansion.matrix_options,
         **(pinned or {}),
     }
     settings = plan.settings.model_copy(update=reading | changes)
@@ -184,7 +185,7 @@ def file_sha256(path: Path) -> str | None:
 
 
 def _origin(plan: RunPlan) -> Origin:
-    reading = {name: getattr(plan.settings, name) for name in READING}
+    reading = {name: getattr(plan.settings, name) for name in READING} | {"matrix": plan.expansion.matrix_options}
     if plan.source is None:
         return Origin(reading=reading)
     return Origin(str(plan.source), file_sha256(plan.source), reading)

@@ -191,7 +191,12 @@ def open_prompt_file(path: Path, settings: Settings) -> PromptFile:
 
 def read_expansion(settings: Settings) -> Expansion:
     """Read the files that change rows before they are planned."""
-    return load_expansion(template=settings.template, styles=settings.styles, characters=settings.characters)
+    return load_expansion(
+        template=settings.template,
+        styles=settings.styles,
+        characters=settings.characters,
+        matrix=settings.matrix,
+    )
 
 
 def _open_file(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002

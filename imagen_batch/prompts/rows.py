@@ -103,6 +103,11 @@ def row_reader(columns: Columns, *, width: RecordWidth | None) -> RowReader:
     )
 
 
+def parse_role(role: str, text: str) -> Any:
+    """Return the value of a cell's text in a column with this role. Raises ValueError, which says what is allowed."""
+    return {**_OF_ROW, **_OF_OPTIONS}[role](text)
+
+
 def _cell_parsers(columns: Columns, parsers: dict[str, Parser]) -> Iterable[CellParser]:
     for role, parse in parsers.items():
         if role in columns.roles:

@@ -83,8 +83,10 @@ def test_template_style_and_characters_together(typed, book):
     assert result.code == 0, result.err
     assert sent(book / "out") == {
         "one": (
-            "the river bank. Mole: a small mole in a black waistcoat. Rat: a brown water rat. Chapter 1., "
-            "loose ink lines",
+            (
+                "the river bank. Mole: a small mole in a black waistcoat. Rat: a brown water rat. Chapter 1., "
+                "loose ink lines"
+            ),
             "the river bank",
         ),
         "two": ("the open road. Toad: a stout toad in tweed! Chapter 2.", "the open road"),
