@@ -67,6 +67,7 @@ class PromptRow:
     model: str | None = None
     samples: int | None = None
     style: str | None = None
+    shape: str | None = None  # a named shape; the column stays the user's own
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column except secrets, by its header
     user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that have no meaning for us

@@ -45,7 +45,7 @@ CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
-_TABLES = ("parameters", "models")
+_TABLES = ("parameters", "models", "shapes")
 
 
 def _split_words(value: object) -> object:
@@ -119,6 +119,10 @@ class Settings(BaseModel):
     samples: int = Field(1, ge=1, le=10_000)
     aspect_ratio: Annotated[str | None, BeforeValidator(_parse_aspect_ratio)] = None
     image_size: Annotated[str | None, BeforeValidator(_parse_image_size)] = None
+    shape: str | None = Field(None, description="named shape of rows that name none")
+    shapes: dict[str, dict[str, Any]] = Field(default_factory=dict, description="the user's own shapes")
+    trim: str | None = Field(None, description="size of a printed page, such as 8.5x8.5in")
+    bleed: str | None = Field(None, description="what is cut off at each edge of the page, such as 0.125in")
     person_generation: Annotated[PersonGeneration | None, BeforeValidator(_parse_person_generation)] = None
     negative_prompt: str | None = None
     seed: int | None = Field(None, ge=0, le=2**32 - 1)

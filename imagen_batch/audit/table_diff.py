@@ -16,6 +16,7 @@ from pyarrow import csv
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
+from imagen_batch.reports.tables.manifest import ADDED_LATER
 from imagen_batch.text import plural
 
 Row = Mapping[str, Any]
@@ -58,7 +59,7 @@ def table_findings(stored: Path, expected: Path, *, reported: Collection[SampleI
 
 
 def _column_findings(name: str, ours: Sequence[str], theirs: Sequence[str]) -> Iterator[Finding]:
-    missing = [column for column in ours if column not in theirs]
+    missing = [column for column in ours if column not in theirs and column not in ADDED_LATER]
     extra = [column for column in theirs if column not in ours]
     if missing:
         yield Finding("stale", f"columns are missing: {', '.join(missing)}", name)

@@ -21,6 +21,7 @@ from imagen_batch.text import json_text, one_line, plural, printable, span
 
 _NAMES = 3
 _MOST_COLUMNS_LISTED = 12
+_MAX_SHAPES = 20
 _PROMPT_SHOWN = 400  # characters
 
 
@@ -65,6 +66,10 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
         ("requests", _describe_requests(plan, pending)),
         ("models", models),
+        *(
+            ("shape", f"{line} ({plural(count, 'image')})")
+            for line, count in plan.totals.shapes.most_common(_MAX_SHAPES)
+        ),
         ("price", _describe_price(plan, pending)),
         ("time", _describe_time(plan, pending)),
         ("disk", f"up to about {_format_size(plan.disk_bytes * pending.samples / max(1, plan.samples))}"),
@@ -109,6 +114,7 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
             "misspelt": _misspelt_columns(plan),
         },
         "variants_of_each_row": matrix.variants if (matrix := plan.expansion.matrix) else 1,
+        "shapes": dict(plan.totals.shapes),
         "first_prompt": plan.totals.first_prompt,
     }
 

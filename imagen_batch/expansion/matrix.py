@@ -18,7 +18,7 @@ from typing import Any, Final
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.tables import read_text
 from imagen_batch.prompts import PromptFile
-from imagen_batch.prompts.column_names import ALIASES, fold, looks_secret
+from imagen_batch.prompts.column_names import ALIASES, SHAPE_COLUMN, fold, looks_secret
 from imagen_batch.prompts.rows import parse_role
 from imagen_batch.records import Options, Problem, PromptRow
 from imagen_batch.text import plural
@@ -187,11 +187,13 @@ def _check_value(name: str, role: str, value: str) -> None:
 
 def _change(combination: Sequence[tuple[str | None, str, str, str]]) -> _Change:
     parsed = {role: parse_role(role, value) for role, _, value, _ in combination if role}
+    shapes = [value for _, header, value, _ in combination if fold(header) == SHAPE_COLUMN]
+    shape = {SHAPE_COLUMN: shapes[0]} if shapes else {}
     return _Change(
         id="-".join(shown for *_, shown in combination),
         cells={header: value for _, header, value, _ in combination},
         user={header: value for role, header, value, _ in combination if not role},
-        of_row={role: value for role, value in parsed.items() if role not in _OPTIONS},
+        of_row={role: value for role, value in parsed.items() if role not in _OPTIONS} | shape,
         options={role: value for role, value in parsed.items() if role in _OPTIONS},
     )
 

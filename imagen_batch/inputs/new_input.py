@@ -33,7 +33,7 @@ from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 
 # Settings that a row may have in a cell; that would change every row; and that describe the given file.
 _CELLS = ("model", "samples", "aspect_ratio", "image_size", "person_generation", "negative_prompt", "seed")
-_FIXED = ("provider", "dialect", "parameters", "name_template")
+_FIXED = ("provider", "dialect", "parameters", "name_template", "shape", "shapes", "trim", "bleed")
 _OF_THE_FILE = (*READING, *EXPANSION, "prompts", "out", "limit", "retry", "other_input")
 
 

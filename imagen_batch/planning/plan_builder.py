@@ -53,6 +53,7 @@ class RowTotals:
     successor_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Model -> worst case in USD if its successor made its images."""
     names: list[str] = field(default_factory=list)  # the first few
+    shapes: Counter[str] = field(default_factory=Counter)  # a line about each shape and model -> images
     first_prompt: str | None = None  # as sent, where it is not the row's own text
     has_names: bool = False  # whether the user chose names for images
 
@@ -123,6 +124,8 @@ class PlanBuilder:
         totals.selected_samples += planned.samples
         totals.requests += -(-planned.samples // per_request)
         totals.images_by_model[planned.model.id] += planned.samples
+        if planned.shape is not None:
+            totals.shapes[planned.shape] += planned.samples
         image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
         totals.disk_bytes += planned.samples * image_bytes
         if planned.model.successor:

@@ -20,6 +20,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "seed": ("seed",),
     "style": ("style",),
 }
+# A column of the user's own in which named shapes have a meaning; see planning/shapes.py.
+SHAPE_COLUMN = "shape"
 # The columns that our own failures.csv adds behind the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
 # The last column of a failures.csv, which identifies the row of the run's input; see reports/failures.py.

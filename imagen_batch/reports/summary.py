@@ -12,9 +12,11 @@ from datetime import datetime
 from typing import Literal
 
 from imagen_batch.ledger.costs import Cost
+from imagen_batch.planning.shapes import Shapes
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.causes import FailureGroup, FailureGroups
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step, next_steps
+from imagen_batch.reports.print_quality import PrintQuality, ShapePrint
 from imagen_batch.reports.tables.table_file import UnwrittenFile, describe_unwritten
 
 State = Literal[
@@ -78,6 +80,7 @@ class Summary:
     causes: tuple[tuple[FailureGroup, NextStep], ...]  # each with its own next step
     next_steps: tuple[NextStep, ...] = ()  # the same, with one step for all groups that have the same remedy
     in_flight: int = 0  # samples that are being made, counted among those not attempted
+    prints: tuple[ShapePrint, ...] = ()  # how fine the images of each shape print
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
     @property
@@ -95,7 +98,8 @@ class Summary:
 class SummaryBuilder:
     """Counts the manifest's rows. Memory grows neither with their number nor with that of their messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shapes: Shapes | None = None) -> None:
+        self._prints = PrintQuality(shapes or Shapes())
         self._counts: Counter[str] = Counter()
         self._causes = FailureGroups()
         self._money = Cost()
@@ -116,6 +120,7 @@ class SummaryBuilder:
         """Count the next row, in input order."""
         sample = entry.sample
         self._counts[sample.status] += 1
+        self._prints.add(entry)
         if sample.error_kind == "in_flight":
             self._in_flight += 1
         elif sample.status != "ok":
@@ -152,6 +157,7 @@ class SummaryBuilder:
             causes=tuple((group, next_step(group, run=run, stopped_for=stopped_for)) for group in groups),
             next_steps=next_steps(groups, run=run, stopped_for=stopped_for),
             in_flight=self._in_flight,
+            prints=tuple(self._prints.shapes()),
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
         )
 

@@ -10,6 +10,7 @@ from imagen_batch.errors import storage_failure
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.records import ManifestRow, Outcome
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.render import to_json_text, to_markdown
@@ -65,7 +66,7 @@ def finalize(
         builder, unwritten = write_tables(results)
     except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
-        builder = SummaryBuilder()
+        builder = SummaryBuilder(shapes=read_shapes(settings))
         for row in results.recorded_rows():
             builder.add(row)
     charges = history.charges(settings.provider)
@@ -134,7 +135,7 @@ def count_older_images(history: History, storage: Storage, *, shown: int) -> int
 def write_tables(results: Results) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:
     """Write the tables and count their rows. Tables that fail are tried once more, under another name or alone."""
     protect_edits(results.storage)
-    builder = SummaryBuilder()
+    builder = SummaryBuilder(shapes=read_shapes(results.plan.settings))
     tables = _fill_tables(results, builder.add)
     unwritten = {file.name: file for file in tables.unwritten}
     for targets in tables.further_attempts:

@@ -10,6 +10,7 @@ import orjson
 
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
+from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
@@ -22,7 +23,8 @@ def run_status(place: str | Path) -> Summary:
 
     During a run, attempts without a reply are in flight; those that an earlier run left open stay unknown.
     """
-    storage, plan, builder = open_storage(place), reload_plan(place), SummaryBuilder()
+    storage, plan = open_storage(place), reload_plan(place)
+    builder = SummaryBuilder(shapes=read_shapes(plan.settings))
     with explain_storage_errors(place, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))

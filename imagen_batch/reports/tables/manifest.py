@@ -82,6 +82,9 @@ _SERVICE_TEXT = frozenset(
     }
 )
 
+ADDED_LATER = frozenset({"input_prompt"})
+"""Columns that manifests of earlier versions do not have."""
+
 # Other programs rely on these names: add new ones at the end, and never rename one.
 _OWN = (
     column("row", INT, "row.row"),
