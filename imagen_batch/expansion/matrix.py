@@ -51,7 +51,7 @@ class Axis:
     def text(self) -> str:
         """Return the axis as an option without a file, for storing it with a run."""
         line = io.StringIO(newline="")
-        csv.writer(line, lineterminator="").writerow(self.values)
+        csv.writer(line, lineterminator="", quoting=csv.QUOTE_ALL).writerow(self.values)  # "@home" is no file
         return f"{self.name}={line.getvalue()}"
 
     def ids(self) -> list[str]:

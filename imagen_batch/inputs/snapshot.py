@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
@@ -30,6 +31,7 @@ from imagen_batch.storage import STATE, Storage, open_storage
 SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
 _EXPANSION_FILES: Final = f"{STATE}/expansion"
+_EXPANSION_FILE: Final = re.compile(rf"{re.escape(_EXPANSION_FILES)}/[a-z]+-[0-9a-f]{{16}}\.(?:txt|json)")
 _INPUT: Final = f"{STATE}/input."
 READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet", "matrix")
 """Settings that say how a prompt file is read."""
@@ -238,13 +240,18 @@ def _remove_other_expansions(stored: Mapping[str, object], storage: Storage) -> 
         storage.remove(name)
 
 
-def _local_expansion(stored: Mapping[str, Any], storage: Storage) -> dict[str, str]:
-    """The paths of the stored template, styles and characters on this machine."""
-    named = {setting: stored.get(setting) for setting in EXPANSION}
+def _local_expansion(stored: Mapping[str, Any], storage: Storage) -> dict[str, str | None]:
+    """The paths of the stored template, styles and characters on this machine.
+
+    A folder from a stranger must not make prompts of other files, so any other path is ignored, and a list in a file
+    is refused.
+    """
+    if any(str(option).partition("=")[2].lstrip().startswith("@") for option in stored.get("matrix") or ()):
+        raise SettingsInvalid(f"{storage.location}: {SETTINGS} is damaged: its matrix names a file")
+    named = {setting: str(stored.get(setting) or "") for setting in EXPANSION}
     return {
-        setting: str(storage.local(name))
+        setting: str(storage.local(name)) if _EXPANSION_FILE.fullmatch(name) else None
         for setting, name in named.items()
-        if isinstance(name, str) and name.startswith(f"{_EXPANSION_FILES}/")
     }
 
 

@@ -167,6 +167,20 @@ def test_resume_does_not_need_the_files(shell, typed, book, sim):
     assert shell.type("audit", book / "moved").code == 0
 
 
+def test_a_folder_from_a_stranger_makes_no_prompt_of_other_files(shell, typed, book, sim):
+    """Its settings name only what the run has stored."""
+    (book / "secret.txt").write_text("a secret")
+    assert typed(*all_files(book), "--limit", 1).code == 3
+    path = book / "out" / ".imagen-batch" / "settings.json"
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "matrix": [f"a=@{book / 'secret.txt'}"]}))
+    assert shell.type("resume", book / "out").code == 2
+    for name in (str(book / "secret.txt"), ".imagen-batch/expansion/../../../secret.txt"):
+        path.write_text(json.dumps({**stored, "template": name}))
+        shell.type("resume", book / "out", "--limit", 9)
+        assert "a secret" not in str(sent(book / "out"))
+
+
 def test_a_changed_template_makes_exactly_the_changed_rows_again(typed, book, sim):
     """The other rows keep their images."""
     assert typed(*all_files(book)).code == 0

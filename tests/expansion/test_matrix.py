@@ -169,7 +169,7 @@ def test_a_wrong_matrix_is_refused_in_a_sentence(options, message):
 
 def test_an_axis_survives_being_stored():
     """Also with commas and quotes."""
-    matrix = read_matrix(['style="ink, fine",say ""hi"",x', "seed=1..3"])
+    matrix = read_matrix(['style="ink, fine",say ""hi"",x', "seed=1..3", 'at="@home",b'])
     assert matrix is not None
     again = read_matrix([axis.text() for axis in matrix.axes])
     assert again == matrix
