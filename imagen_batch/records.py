@@ -108,9 +108,11 @@ class PromptRow:
     samples: int | None = None
     style: str | None = None
     references: tuple[str, ...] = ()  # as written: paths, URIs, @id of other rows
+    shape: str | None = None  # a named shape; the column stays the user's own
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column except secrets, by its header
     user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that have no meaning for us
+    input_prompt: str | None = None  # the row's own text, where a template or a style replaced it
     mark: str | None = None  # in a failures.csv that a run wrote: identifies the row of the run's input
 
 

@@ -46,7 +46,7 @@ CONFIG_FILE = "imagen-batch.toml"
 ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
-_TABLES = ("parameters", "models")
+_TABLES = ("parameters", "models", "shapes")
 
 
 def _split_words(value: object) -> object:
@@ -55,6 +55,10 @@ def _split_words(value: object) -> object:
 
 def _split_references(value: object) -> object:
     return references(value.strip()) if isinstance(value, str) and value.strip() else value or ()
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
 
 
 def _parse_aspect_ratio(value: object) -> object:
@@ -120,6 +124,10 @@ class Settings(BaseModel):
     samples: int = Field(1, ge=1, le=10_000)
     aspect_ratio: Annotated[str | None, BeforeValidator(_parse_aspect_ratio)] = None
     image_size: Annotated[str | None, BeforeValidator(_parse_image_size)] = None
+    shape: str | None = Field(None, description="named shape of rows that name none")
+    shapes: dict[str, dict[str, Any]] = Field(default_factory=dict, description="the user's own shapes")
+    trim: str | None = Field(None, description="size of a printed page, such as 8.5x8.5in")
+    bleed: str | None = Field(None, description="what is cut off at each edge of the page, such as 0.125in")
     person_generation: Annotated[PersonGeneration | None, BeforeValidator(_parse_person_generation)] = None
     negative_prompt: str | None = None
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
@@ -169,6 +177,12 @@ class Settings(BaseModel):
     encoding: str | None = None
     delimiter: str | None = None
     join_extra: bool = False
+    template: str | None = Field(None, description="file with a Jinja template of prompts")
+    styles: str | None = Field(None, description="file of style presets: TOML, or A1111's styles.csv")
+    characters: str | None = Field(None, description="file of characters: CSV or TOML")
+    matrix: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = Field(
+        (), description="variants of each row, such as style=ink,watercolor"
+    )
     format: FileFormat | None = None
     sheet: str | None = Field(None, description="sheet of a spreadsheet; the first one otherwise")
     api_key_file: str | None = None

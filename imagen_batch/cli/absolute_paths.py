@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-_PATH_ARGUMENTS = ("prompts", "out", "config", "api_key_file", "folder")
+_PATH_ARGUMENTS = ("prompts", "out", "config", "api_key_file", "folder", "template", "styles", "characters")
 
 
 def with_absolute_paths(argv: Sequence[str], parsed: argparse.Namespace) -> list[str]:

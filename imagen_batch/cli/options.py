@@ -43,6 +43,9 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     add("--samples", type=int, metavar="N", help="images for each row (default 1)")
     add("--aspect-ratio", metavar="R", help="such as 16:9")
     add("--image-size", metavar="S", help="512, 1K, 2K or 4K")
+    add("--shape", metavar="NAME", help="cover, full-page, spread, spot or one of your own: ratio and size follow")
+    add("--trim", metavar="WxH", help="size of a printed page, such as 8.5x8.5in or 210x297mm: adds dots an inch")
+    add("--bleed", metavar="L", help="what is cut off at each edge of the page, such as 0.125in")
     add("--person-generation", metavar="P", help="dont_allow, allow_adult or allow_all")
     add("--negative-prompt", metavar="T", help="what the image must not show")
     add("--seed", type=int, metavar="N", help="start of the service's random numbers")
@@ -72,6 +75,10 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add("--delimiter", metavar="D", help="default: from the header")
     add("--join-extra", action="store_true", help="join the parts of a prompt with unquoted commas")
     add("--no-gallery", action="store_false", dest="gallery", help="do not write gallery.html at the end")
+    add("--template", metavar="FILE", help="Jinja template that makes each prompt from the columns of its row")
+    add("--styles", metavar="FILE", help="style presets for the column style: TOML, or A1111's styles.csv")
+    add("--characters", metavar="FILE", help="descriptions of the names in the column characters: CSV or TOML")
+    add("--matrix", action="append", metavar="NAME=A,B", help="a variant of each row for each value; repeatable")
     add("--name-template", metavar="T", help='file names, such as "{chapter}/{row:03}-{slug}"')
 
 

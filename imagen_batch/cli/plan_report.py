@@ -20,11 +20,13 @@ from imagen_batch.providers.pixels import expected_pixels
 from imagen_batch.review.of_run import review_of_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import format_bytes, json_text, plural, printable, span
+from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span
 
 _NAMES = 3
 _SHAPES = 6
 _MOST_COLUMNS_LISTED = 12
+_MAX_SHAPES = 20
+_PROMPT_SHOWN = 400  # characters
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,20 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
     models = ", ".join(f"{model} ({plural(count, 'image')})" for model, count in plan.images_by_model.most_common())
     lines = [
         ("rows", _selected(plan, plan.rows, plan.selected_rows)),
+        *([("variants", matrix.describe(plan.rows))] if (matrix := plan.expansion.matrix) else []),
         *([("changes", _describe_changes(changes))] if changes is not None else []),
         ("columns", _describe_columns(plan)),
+        *([("prompt", one_line(first, _PROMPT_SHOWN))] if (first := plan.totals.first_prompt) else []),
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
         *([("references", _describe_references(plan))] if plan.references.files.facts else []),
         ("requests", _describe_requests(plan, pending)),
         *([("stages", _describe_stages(pending))] if len(pending.stages) > 1 else []),
         ("models", models),
         ("pixels", _describe_pixels(plan)),
+        *(
+            ("shape", f"{line} ({plural(count, 'image')})")
+            for line, count in plan.totals.shapes.most_common(_MAX_SHAPES)
+        ),
         ("price", _describe_price(plan, pending)),
         ("time", _describe_time(plan, pending)),
         ("disk", f"up to about {_format_size(plan.disk_bytes * pending.samples / max(1, plan.samples))}"),
@@ -124,6 +132,9 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
             "misspelt": _misspelt_columns(plan),
         },
         "pixels": [asdict(shape) for shape in planned_shapes(plan)],
+        "variants_of_each_row": matrix.variants if (matrix := plan.expansion.matrix) else 1,
+        "shapes": dict(plan.totals.shapes),
+        "first_prompt": plan.totals.first_prompt,
     }
 
 

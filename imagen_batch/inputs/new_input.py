@@ -18,6 +18,7 @@ from imagen_batch.inputs.failures_patch import match_rows, rows_of
 from imagen_batch.inputs.image_moves import find_moves, samples_with_images
 from imagen_batch.inputs.merge import Cells, Merge, column_for_role, match_columns, write_merged
 from imagen_batch.inputs.snapshot import (
+    EXPANSION,
     READING,
     file_sha256,
     load_origin,
@@ -40,8 +41,8 @@ from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 
 # Settings that a row may have in a cell; that would change every row; and that describe the given file.
 _CELLS = ("model", "samples", "aspect_ratio", "image_size", "person_generation", "negative_prompt", "seed")
-_FIXED = ("provider", "dialect", "parameters", "name_template", "references")
-_OF_THE_FILE = (*READING, "prompts", "out", "limit", "retry", "other_input")
+_FIXED = ("provider", "dialect", "parameters", "name_template", "references", "shape", "shapes", "trim", "bleed")
+_OF_THE_FILE = (*READING, *EXPANSION, "prompts", "out", "limit", "retry", "other_input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class _Folder:
 def patch_input(patch: RunPlan, *, today: date) -> RunPlan:
     """The folder's input with the lines of a failures.csv in it. The plan sends only the rows of those lines."""
     folder = _open_folder(patch.settings.folder, today=today)
+    _require_same_expansion(patch, folder.current)
     patch = _reread_as_saved(patch, folder, today=today)
     stored = folder.current.settings
     overrides = _overrides(patch, stored)
@@ -96,6 +98,7 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
     """The folder's input, followed by those rows of another file that it does not have yet."""
     folder = _open_folder(new.settings.folder, today=today)
     stored = folder.current.settings
+    new = _expanded_like(folder.current, new, today=today)
     overrides = _overrides(new, stored)
     names = match_columns(new.file.columns, folder.current.file.columns)
     existing = Counter(_content_hash(order) for order in folder.orders)
@@ -121,6 +124,27 @@ def _with_absolute_references(cells: Cells, row: PromptRow, new: RunPlan, folder
         return cells
     column = column_for_role("references", list(cells))
     return {**cells, column: ";".join(new.references.absolute(text) for text in row.references)}
+
+
+def _require_same_expansion(given: RunPlan, current: RunPlan) -> None:
+    """Raise SettingsInvalid for a template, styles or characters that are not those of the run's other rows."""
+    ours, theirs = current.expansion.stored_files(), given.expansion.stored_files()
+    for setting, file in theirs.items():
+        if ours.get(setting) != file:
+            raise SettingsInvalid(
+                f"--{setting} differs from that of the run in {given.settings.folder}, which applies to all of its "
+                f"rows. Leave it out, or run the whole prompt file with it."
+            )
+
+
+def _expanded_like(current: RunPlan, new: RunPlan, *, today: date) -> RunPlan:
+    """The plan of the new file, with the template, styles and characters of the run."""
+    _require_same_expansion(new, current)
+    stored = {setting: getattr(current.settings, setting) for setting in EXPANSION}
+    if all(getattr(new.settings, setting) == path for setting, path in stored.items()):
+        return new
+    expanded = make_plan(new.settings.model_copy(update={**stored, "prompts": str(new.file.path)}), today=today)
+    return replace(expanded, spool=new.spool, source=new.source, settings=new.settings)
 
 
 def _reread_as_saved(patch: RunPlan, folder: _Folder, *, today: date) -> RunPlan:
@@ -212,6 +236,7 @@ def _plan_merged(
         "encoding": "utf-8",
         "join_extra": False,
         "sheet": None,
+        "matrix": (),  # the rows are variants already
     }
     try:
         references = references_of(settings.folder)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
@@ -31,12 +32,16 @@ from imagen_batch.storage import STATE, Storage, open_storage
 
 SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
+_EXPANSION_FILES: Final = f"{STATE}/expansion"
+_EXPANSION_FILE: Final = re.compile(rf"{re.escape(_EXPANSION_FILES)}/[a-z]+-[0-9a-f]{{16}}\.(?:txt|json)")
 _INPUT: Final = f"{STATE}/input."
 ONE_RUN: Final[Mapping[str, Any]] = {"retry": (), "redo": False, "upgrade": None}
 """Settings that apply to one run only, with the values that a later run begins with."""
 
-READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet")
+READING: Final = ("format", "delimiter", "encoding", "prompt_column", "join_extra", "sheet", "matrix")
 """Settings that say how a prompt file is read."""
+EXPANSION: Final = ("template", "styles", "characters")
+"""Settings that name files which change rows before they are planned; a run stores their content."""
 
 
 def save_snapshot(
@@ -63,6 +68,8 @@ def save_snapshot(
         "redo": False,
         "upgrade": None,
         **_absolute_paths(plan.settings),
+        **_store_expansion(plan, storage),
+        "matrix": plan.expansion.matrix_options,
         **(pinned or {}),
     }
     settings = plan.settings.model_copy(update=reading | changes)
@@ -74,6 +81,7 @@ def save_snapshot(
     for older in _copies(storage):
         if older != copy:
             storage.remove(older)
+    _remove_other_expansions(changes, storage)
     copied = plan.reading_copy(storage.local(copy), plan.settings.model_copy(update=reading))
     plan.delete_spool()
     return replace(copied, spool=None)
@@ -100,7 +108,7 @@ def load_settings_snapshot(place: str | Path) -> Settings:
     if not copies:
         raise SettingsInvalid(f"{place}: the copy of the prompt file is missing from {STATE}")
     copy = storage.local(copies[-1])
-    paths = {"prompts": str(copy), "format": copy.suffix[1:], "out": str(place)}
+    paths = {**_local_expansion(stored, storage), "prompts": str(copy), "format": copy.suffix[1:], "out": str(place)}
     return make_settings({**stored, **_recorded_reading(storage, copy), **paths})
 
 
@@ -194,8 +202,8 @@ def file_sha256(path: Path) -> str | None:
 
 
 def _origin(plan: RunPlan) -> Origin:
-    reading = {name: getattr(plan.settings, name) for name in READING}
     folder = plan.references.folder
+    reading = {name: getattr(plan.settings, name) for name in READING} | {"matrix": plan.expansion.matrix_options}
     if plan.source is None:
         return Origin(reading=reading, folder=folder)
     return Origin(str(plan.source), file_sha256(plan.source), reading, folder=folder)
@@ -230,6 +238,37 @@ def _record(origin: Origin, argv: Sequence[str], *, copy: Mapping[str, object] |
 def _absolute_paths(settings: Settings) -> dict[str, object]:
     key_file = settings.api_key_file
     return {} if key_file is None else {"api_key_file": os.path.abspath(key_file)}  # noqa: PTH100 - links are kept
+
+
+def _store_expansion(plan: RunPlan, storage: Storage) -> dict[str, object]:
+    """Store template, styles and characters; return the settings that name them below the run's folder."""
+    names: dict[str, object] = {}
+    for setting, (name, content) in plan.expansion.stored_files().items():
+        names[setting] = f"{_EXPANSION_FILES}/{name}"
+        with storage.write(f"{_EXPANSION_FILES}/{name}") as target:
+            target.write(content)
+    return names
+
+
+def _remove_other_expansions(stored: Mapping[str, object], storage: Storage) -> None:
+    used = {stored.get(setting) for setting in EXPANSION}
+    for name in [name for name, _ in storage.sizes(_EXPANSION_FILES) if name not in used]:
+        storage.remove(name)
+
+
+def _local_expansion(stored: Mapping[str, Any], storage: Storage) -> dict[str, str | None]:
+    """The paths of the stored template, styles and characters on this machine.
+
+    A folder from a stranger must not make prompts of other files, so any other path is ignored, and a list in a file
+    is refused.
+    """
+    if any(str(option).partition("=")[2].lstrip().startswith("@") for option in stored.get("matrix") or ()):
+        raise SettingsInvalid(f"{storage.location}: {SETTINGS} is damaged: its matrix names a file")
+    named = {setting: str(stored.get(setting) or "") for setting in EXPANSION}
+    return {
+        setting: str(storage.local(name)) if _EXPANSION_FILE.fullmatch(name) else None
+        for setting, name in named.items()
+    }
 
 
 def _copies(storage: Storage) -> list[str]:

@@ -39,7 +39,7 @@ from imagen_batch.inputs.snapshot import (
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion, review_record
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.plan import RunPlan, make_plan, read_expansion
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.tables.failures import MARK
 from imagen_batch.settings import Settings
@@ -134,7 +134,8 @@ def _choose_input(plan: RunPlan, *, today: date, confirm: Confirm | None) -> Run
 def _known_or_other_file(plan: RunPlan, *, today: date, confirm: Confirm | None) -> RunPlan:
     origin = load_origin(plan.settings.folder)
     if origin is not None and plan.source is not None and origin.source == str(plan.source):
-        if origin.evolved and origin.sha256 == file_sha256(Path(str(origin.source))):
+        same_matrix = list(plan.expansion.matrix_options) == (origin.reading.get("matrix") or [])
+        if origin.evolved and same_matrix and origin.sha256 == file_sha256(Path(str(origin.source))):
             return _stored_input(plan, origin, today=today)
         if not origin.added:
             return _with_notice(plan, origin, today=today)
@@ -144,13 +145,21 @@ def _known_or_other_file(plan: RunPlan, *, today: date, confirm: Confirm | None)
 def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """The plan, with a notice if the file was edited and images leave the tables."""
     begins_to_send = origin.folder is None and bool(plan.references.files.facts)
-    if plan.source is not None and (begins_to_send or origin.sha256 != file_sha256(plan.source)):
+    edited = begins_to_send or origin.sha256 != file_sha256(plan.source) if plan.source is not None else False
+    if edited or (plan.source is not None and _is_expanded_otherwise(plan)):
         dropped = count_dropped_rows(*_stored(plan, today=today), plan)
         if dropped.rows:
             rows, images = plural(dropped.rows, "row"), plural(dropped.images, "image")
             notice = f"{rows} with {images} changed in {plan.source}: these images leave the tables, their files stay"
             return replace(plan, notices=(*plan.notices, notice))
     return plan
+
+
+def _is_expanded_otherwise(plan: RunPlan) -> bool:
+    """Whether the folder's run has another template, other styles, characters or variants."""
+    stored = read_expansion(load_settings_snapshot(plan.settings.folder))
+    given = plan.expansion
+    return (stored.stored_files(), stored.matrix_options) != (given.stored_files(), given.matrix_options)
 
 
 def _with_local_file(settings: Settings) -> Settings:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.expansion import Expansion, load_expansion
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
@@ -57,6 +58,7 @@ class RunPlan:
     notices: tuple[str, ...] = ()  # about a file that this was made from
     references: RunReferences = field(default_factory=RunReferences)
     taken: str | None = None  # SHA-256 of the failures.csv that this was made from
+    expansion: Expansion = field(default_factory=Expansion)
 
     @property
     def rows(self) -> int:
@@ -135,7 +137,7 @@ class RunPlan:
         original = self.file.path
         if _fingerprint(original) != self.fingerprint and not copy.samefile(original):
             raise SettingsInvalid(f"{original} was changed while it was read: nothing was sent; start again")
-        return replace(self, file=open_prompt_file(copy, settings, format=self.file.format))
+        return replace(self, file=self.expansion.apply_to(_open_file(copy, settings, format=self.file.format)))
 
     def delete_spool(self) -> None:
         """Delete the temporary input, if there is one."""
@@ -164,7 +166,8 @@ def make_plan(
     try:
         settings = references.with_absolute_paths(settings)
         fingerprint = _fingerprint(path)
-        file = open_prompt_file(path, settings)
+        expansion = read_expansion(settings)
+        file = expansion.apply_to(_open_file(path, settings))
         catalogue = load_catalogue(settings.models)
         builder = _checked_rows(file, settings, catalogue, only, references)
         if not allow_retired:
@@ -188,11 +191,26 @@ def make_plan(
         source=None if spool else Path(os.path.abspath(path)),  # noqa: PTH100 - links are kept as the user made them
         only=only,
         references=references,
+        expansion=expansion,
     )
 
 
-def open_prompt_file(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
+def open_prompt_file(path: Path, settings: Settings) -> PromptFile:
     """Open a prompt file, to be read as the settings say."""
+    return read_expansion(settings).apply_to(_open_file(path, settings))
+
+
+def read_expansion(settings: Settings) -> Expansion:
+    """Read the files that change rows before they are planned."""
+    return load_expansion(
+        template=settings.template,
+        styles=settings.styles,
+        characters=settings.characters,
+        matrix=settings.matrix,
+    )
+
+
+def _open_file(path: Path, settings: Settings, *, format: str | None = None) -> PromptFile:  # noqa: A002
     return open_prompts(
         path,
         encoding=settings.encoding,

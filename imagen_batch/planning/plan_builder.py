@@ -62,6 +62,8 @@ class RowTotals:
     """Model -> worst case in USD if its successor made its images."""
     images_by_shape: Counter[Shape] = field(default_factory=Counter)
     names: list[str] = field(default_factory=list)  # the first few
+    shapes: Counter[str] = field(default_factory=Counter)  # a line about each shape and model -> images
+    first_prompt: str | None = None  # as sent, where it is not the row's own text
     has_names: bool = False  # whether the user chose names for images
 
 
@@ -163,6 +165,8 @@ class PlanBuilder:
         totals.images_by_model[planned.model.id] += planned.samples
         shape = (planned.model.id, planned.options.aspect_ratio, planned.options.image_size)
         totals.images_by_shape[shape] += planned.samples
+        if planned.shape is not None:
+            totals.shapes[planned.shape] += planned.samples
         image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
         totals.disk_bytes += planned.samples * image_bytes
         if planned.model.successor:
@@ -171,6 +175,8 @@ class PlanBuilder:
             totals.unpriced += planned.samples
         else:
             totals.worst_usd += price * planned.samples
+        if totals.first_prompt is None and planned.row.input_prompt is not None:
+            totals.first_prompt = planned.prompt
         if len(totals.names) < _MAX_NAMES:
             totals.names.append(planned.stem)
 

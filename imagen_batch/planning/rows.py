@@ -20,6 +20,7 @@ from imagen_batch.planning.filenames import (
 )
 from imagen_batch.planning.references.limits import RequestSize, check_references
 from imagen_batch.planning.references.run_references import RunReferences
+from imagen_batch.planning.shapes import PRINT_DPI, UnknownShape, read_shapes
 from imagen_batch.planning.styling import with_comma, with_style
 from imagen_batch.providers.capabilities import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model
@@ -47,6 +48,7 @@ class PlannedRow:
     has_custom_name: bool  # the user chose the name
     stem_for_sample: Callable[[int], str] | None = None  # where the user's template contains the sample number
     references: tuple[Reference, ...] = ()
+    shape: str | None = None  # a line about the named shape and its fit
     shares_name: bool = False  # an earlier row has the same name, on some disks at least: part of the key is added
 
     @property
@@ -96,21 +98,28 @@ class RowPlanner:
         self._by_sample = "sample" in (template_fields(self._template) if self._template else ())
         self._names = TakenNames()
         self._resolve_cached = lru_cache(maxsize=1024)(self._resolve)
+        self._shapes = read_shapes(settings)
+        self._shaped = lru_cache(maxsize=1024)(self._shape_options)
 
     def plan_row(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
         """Return the planned row (None if it has problems), its problems, and its warnings."""
-        resolved = self._resolve_cached(row.model or self._settings.model, row.options)
+        try:
+            options, shape, shape_issues = self._shaped(row.model or self._settings.model, row.options, row.shape)
+        except UnknownShape as error:
+            return None, [Problem(row.line, "shape", error.name, str(error))], []
+        resolved = self._resolve_cached(row.model or self._settings.model, options)
         if resolved is None:
             return None, [self._unknown_model(row)], []
         model = resolved.model
         samples = row.samples or self._settings.samples
         prompt = with_style(row.prompt, row.style)
-        issues = resolved.issues + check_row(model, samples=samples, prompt=prompt)
+        issues = shape_issues + resolved.issues + check_row(model, samples=samples, prompt=prompt)
         problems = [_problem(row, issue) for issue in issues if issue.level == "error"]
         warnings = [issue for issue in issues if issue.level == "warning"]
         planned = PlannedRow(row, model, prompt, samples, resolved.sent, default_stem(row.row), has_custom_name=False)
         if row.references or self._settings.references:
             problems += self._add_references(planned)
+        planned.shape = shape
         if self._template is not None or row.filename:
             try:
                 self._name(planned)
@@ -133,6 +142,42 @@ class RowPlanner:
         if name not in self._models:
             self._models[name] = self._corrected_model(name)
         return self._models[name]
+
+    def _shape_options(
+        self, model_name: str, options: Options, name: str | None
+    ) -> tuple[Options, str | None, tuple[OptionIssue, ...]]:
+        """Return a row's options with ratio and size of its shape, a line about it, and its issues."""
+        model = self.find_model(model_name)
+        try:
+            shape = self._shapes.find(name)
+        except UnknownShape as error:
+            if error.certain:
+                raise
+            return (
+                options,
+                None,
+                (OptionIssue("warning", "shape", error.name, f"{error}; it is your own column here"),),
+            )
+        if shape is None or model is None:
+            return options, None, ()
+        run = self._run_options
+        ratio, size = (
+            options.aspect_ratio or (None if name else run.aspect_ratio),
+            options.image_size or run.image_size,
+        )
+        chosen = name or self._shapes.default
+        if not chosen:  # only the page is known: nothing is changed for it
+            ratio, size = ratio or model.default_ratio, size or model.default_size
+        fit = self._shapes.fit(shape, model, image_size=size, ratio=ratio)
+        line = self._shapes.describe(shape, fit)
+        if chosen:
+            options = replace(options, aspect_ratio=fit.aspect_ratio, image_size=fit.image_size)
+        if fit.dpi is None or round(fit.dpi) >= PRINT_DPI:
+            return options, line, ()
+        message = f"{line}: below {PRINT_DPI} dpi, {model.id} has nothing larger for it"
+        if fit.image_size and model.sizes and fit.image_size != model.sizes[-1]:
+            message = f"{line}: below {PRINT_DPI} dpi"
+        return options, line, (OptionIssue("warning", "shape", shape.name, message),)
 
     def _resolve(self, model_name: str, row_options: Options) -> ResolvedOptions | None:
         model = self.find_model(model_name)

@@ -21,6 +21,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "style": ("style",),
     "references": ("references", "reference_images", "ref_images"),
 }
+# A column of the user's own in which named shapes have a meaning; see planning/shapes.py.
+SHAPE_COLUMN = "shape"
 # The columns that our own failures.csv adds behind the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
 # The column of a failures.csv that identifies the row of the run's input; see reports/tables/failures.py.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from imagen_batch.prompts.spreadsheets.archive import spreadsheet_kind
 from imagen_batch.prompts.spreadsheets.sheet import SheetRows, open_sheet
 from imagen_batch.records import Problem, PromptRow
 
+Expand = Callable[[Iterator[PromptRow | Problem]], Iterator[PromptRow | Problem]]
 Source = Table | PlainLines | JsonLines | SheetRows
 _SPREADSHEETS = ("xlsx", "ods")
 
@@ -53,6 +54,7 @@ class PromptFile:
     failures: bool  # whether this is the failures.csv of a run
     _source: Source
     _reader: RowReader
+    expand: Expand | None = None  # changes the rows after they are read
 
     def copy_to(self, target: BinaryIO) -> bool:
         """Write the file to `target` without its secrets. Return True if that recoded it as UTF-8."""
@@ -60,6 +62,9 @@ class PromptFile:
 
     def rows(self) -> Iterator[PromptRow | Problem]:
         """Yield each row in file order, or its problems. Only one row is in memory at a time."""
+        return self.expand(self._own_rows()) if self.expand else self._own_rows()
+
+    def _own_rows(self) -> Iterator[PromptRow | Problem]:
         number = 0
         for record in self._source.records():
             if isinstance(record, Problem):

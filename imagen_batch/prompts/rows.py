@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from imagen_batch.prompts import cells
+from imagen_batch.prompts.column_names import SHAPE_COLUMN, fold
 from imagen_batch.prompts.columns import Columns
 from imagen_batch.prompts.formats.delimited import Record
 from imagen_batch.prompts.formats.record_width import RecordWidth
@@ -56,6 +57,7 @@ class RowReader:
     own: tuple[tuple[str, int], ...]
     of_row: tuple[CellParser, ...]
     of_options: tuple[CellParser, ...]
+    shape: int | None  # position
 
     def read(self, number: int, record: Record) -> PromptRow | list[Problem]:
         """Return the row in `record`, the file's `number`th, or all of its problems."""
@@ -84,6 +86,7 @@ class RowReader:
             options=_options(**options),
             cells={name: texts[position] for name, position in self.kept},
             user={name: texts[position] for name, position in self.own},
+            shape=None if self.shape is None else texts[self.shape].strip() or None,
             mark=None if self.columns.mark is None else texts[self.columns.mark].strip(),
             **values,
         )
@@ -104,7 +107,13 @@ def row_reader(columns: Columns, *, width: RecordWidth | None) -> RowReader:
         own=tuple((columns.names[position], position) for position in columns.own),
         of_row=tuple(_cell_parsers(columns, _OF_ROW)),
         of_options=tuple(_cell_parsers(columns, _OF_OPTIONS)),
+        shape=next((position for position in columns.own if fold(columns.names[position]) == SHAPE_COLUMN), None),
     )
+
+
+def parse_role(role: str, text: str) -> Any:
+    """Return the value of a cell's text in a column with this role. Raises ValueError, which says what is allowed."""
+    return {**_OF_ROW, **_OF_OPTIONS}[role](text)
 
 
 def _cell_parsers(columns: Columns, parsers: dict[str, Parser]) -> Iterable[CellParser]:

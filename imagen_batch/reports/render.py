@@ -83,6 +83,16 @@ def _disclosure(summary: Summary) -> dict[str, Any]:
         "c2pa": facts.with_c2pa,
         "simulated": facts.simulated,
         "text": facts.text,
+        "prints": [
+            {
+                "shape": each.shape,
+                "images": each.images,
+                "inches": [round(side, 4) for side in each.printed],
+                "lowest_dpi": round(each.lowest_dpi, 1),
+                "below_300_dpi": each.below,
+            }
+            for each in summary.prints
+        ],
     }
 
 
@@ -94,7 +104,14 @@ def to_json_text(summary: Summary) -> str:
 def to_terminal(summary: Summary, *, color: bool) -> str:
     """A few aligned lines. `color` adds ANSI sequences and changes nothing else."""
     paint = _painted if color else _plain
-    facts = (*_endings(summary), _counts(summary), *_older_images(summary), cost(summary), *_earlier_cost(summary))
+    facts = (
+        *_endings(summary),
+        _counts(summary),
+        *_older_images(summary),
+        cost(summary),
+        *_earlier_cost(summary),
+        *_prints(summary),
+    )
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for title, shares in _breakdowns(summary):
         lines += ["", f"  {title}", *(f"    {line}" for line in _aligned(list(_share_facts(summary, shares))))]
@@ -119,7 +136,7 @@ def to_markdown(summary: Summary) -> str:
         *map(_escaped, _endings(summary)),
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
-        *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary))),
+        *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary), *_prints(summary))),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),
@@ -309,6 +326,10 @@ def _older_images(summary: Summary) -> Iterator[str]:
 def _earlier_cost(summary: Summary) -> Iterator[str]:
     if summary.earlier_usd:
         yield f"{_usd(summary.earlier_usd)} of the cost is for earlier prompts, or rows no longer in this file"
+
+
+def _prints(summary: Summary) -> Iterator[str]:
+    yield from (one_line(each.sentence(), 300) for each in summary.prints)
 
 
 def _counts(summary: Summary, *, between: str = "   ") -> str:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from imagen_batch.ledger.costs import Cost
+from imagen_batch.planning.shapes import Shapes
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.breakdown import Breakdown, Share
 from imagen_batch.reports.causes import FailureGroup, FailureGroups
@@ -19,6 +20,7 @@ from imagen_batch.reports.disclosure import Disclosure, DisclosureCounter
 from imagen_batch.reports.image_list import ImageList, ListedRow
 from imagen_batch.reports.image_warnings import in_known_order
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, NextStep, next_step, next_steps
+from imagen_batch.reports.print_quality import PrintQuality, ShapePrint
 from imagen_batch.reports.reviewed_rows import redo_status
 from imagen_batch.reports.tables.table_file import UnwrittenFile, describe_unwritten
 
@@ -86,6 +88,7 @@ class Summary:
     image_warnings: Mapping[str, int] = field(default_factory=dict)  # images by what was not requested about them
     in_flight: int = 0  # samples that are being made, counted among those not attempted
     open_redos: int = 0  # images whose redo brought no image; the earlier image stays
+    prints: tuple[ShapePrint, ...] = ()  # how fine the images of each shape print
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
     models: tuple[Share, ...] = ()
@@ -113,7 +116,10 @@ class SummaryBuilder:
     `since` is when this run began, in seconds since the epoch; None where no run is reported.
     """
 
-    def __init__(self, *, group_by: str | None = None, since: float | None = None) -> None:
+    def __init__(
+        self, *, group_by: str | None = None, since: float | None = None, shapes: Shapes | None = None
+    ) -> None:
+        self._prints = PrintQuality(shapes or Shapes())
         self._breakdown = Breakdown(group_by=group_by, since=since)
         self._disclosure = DisclosureCounter()
         self._images = ImageList()
@@ -143,6 +149,7 @@ class SummaryBuilder:
         self._counts[sample.status] += 1
         if sample.warnings:
             self._image_warnings.update(sample.warnings)
+        self._prints.add(entry)
         if sample.error_kind == "in_flight":
             self._in_flight += 1
         elif (status := redo_status(sample)) is not None:
@@ -186,6 +193,7 @@ class SummaryBuilder:
             image_warnings=in_known_order(self._image_warnings),
             in_flight=self._in_flight,
             open_redos=self._open_redos,
+            prints=tuple(self._prints.shapes()),
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
             models=self._breakdown.models,
             group_by=self._breakdown.group_by,

@@ -10,6 +10,7 @@ import orjson
 
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
+from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.results import Results
@@ -27,7 +28,7 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
     """
     storage, plan = open_storage(place), reload_plan(place)
     column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else plan.settings.group_by
-    builder = SummaryBuilder(group_by=column)
+    builder = SummaryBuilder(group_by=column, shapes=read_shapes(plan.settings))
     with explain_storage_errors(place, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))

@@ -66,6 +66,16 @@ def test_the_same_rows_have_the_same_requests_in_every_kind_of_file(tmp_path: Pa
     assert keys(written(tmp_path / "wide.csv", delimiter="\t", encoding="utf-16")) == expected
 
 
+def test_a_spreadsheet_is_recognized_by_its_content(tmp_path: Path) -> None:
+    """As from a pipe, which has no name."""
+    for write in (write_xlsx, text_ods):
+        path = write(tmp_path / "nameless", [HEADER, *FORTY])
+        assert len(prompts(open_prompts(path))) == 40
+    with (tmp_path / "nameless").open("rb") as stream:
+        settings = make_settings({"prompts": "-", "provider": "simulator"})
+        assert make_plan(settings, today=TODAY, stdin=stream).rows == 40
+
+
 def test_the_tsv_of_google_sheets_has_the_same_requests_for_cells_of_one_line(tmp_path: Path) -> None:
     """Google replaces the line ends inside cells, so only other cells can be equal."""
     flat = [[cell.replace("\n", " ") for cell in row] for row in FORTY]

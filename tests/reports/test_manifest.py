@@ -28,7 +28,7 @@ CONTRACT = [
     *("safetyAttributes", "width", "height", "bytes", "sha256", "c2pa", "aspect_ratio", "image_size"),
     *("person_generation", "negative_prompt", "seed", "key", "attempts", "http_status", "error"),
     *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at"),
-    *("version", "review", "warnings", "references", "references_sha256"),
+    *("input_prompt", "version", "review", "warnings", "references", "references_sha256"),
 ]
 TYPES = {
     **dict.fromkeys(

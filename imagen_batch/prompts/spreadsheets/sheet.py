@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-import orjson
-
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.column_names import ALIASES, fold, looks_secret
 from imagen_batch.prompts.formats.delimited import Record
@@ -51,7 +49,7 @@ class SheetRows:
         width = len(self.header)
         with self._spool.path.open("rb") as file:
             for line in file:
-                number, texts = orjson.loads(line)
+                number, texts = json.loads(line)
                 if number in self.problems:
                     yield from self.problems[number]
                 else:
@@ -142,7 +140,7 @@ class _Conversion:
             if not self.header_line:
                 self._take_header(number, cells)
             elif self.problem_count < _MAX_PROBLEMS:
-                yield orjson.dumps((number, self._texts(number, cells))) + b"\n"
+                yield json.dumps((number, self._texts(number, cells))).encode() + b"\n"
 
     def _take_header(self, number: int, cells: list[Cell]) -> None:
         self.header_line = number

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import ZipFile
 
 import openpyxl
@@ -43,20 +43,21 @@ class _Scan:
 
 def read_xlsx(path: Path, sheet: str | None) -> tuple[SheetNotes, Iterator[tuple[int, list[Cell]]]]:
     """Return what there is to know about a sheet, and its rows with their numbers. `sheet` None is the first one."""
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+    file = path.open("rb")  # a path without a suffix, as of a copied stream, is refused by the library
     try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
         name = choose_sheet([each.title for each in book.worksheets], sheet)
         chosen = book[name]
         scan = _scan(path, chosen._worksheet_path)
         scan.notes.names, scan.notes.name = tuple(each.title for each in book.worksheets), name
     except BaseException:
-        book.close()
+        file.close()
         raise
-    return scan.notes, _rows(book, chosen, scan)
+    return scan.notes, _rows(file, chosen, scan)
 
 
-def _rows(book: Any, sheet: Any, scan: _Scan) -> Iterator[tuple[int, list[Cell]]]:
-    with closing(book):
+def _rows(file: BinaryIO, sheet: Any, scan: _Scan) -> Iterator[tuple[int, list[Cell]]]:
+    with closing(file):
         sheet.reset_dimensions()
         for number, row in enumerate(sheet.iter_rows(max_row=MAX_ROWS), 1):
             filled = any(cell.value is not None for cell in row)

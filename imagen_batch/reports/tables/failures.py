@@ -109,7 +109,7 @@ def parse_mark(mark: str) -> tuple[int, str] | None:
 
 def original_cells(row: PromptRow) -> dict[str, str]:
     """The cells of a row by header. A row of a text file has no cells, only its prompt."""
-    return dict(row.cells) or {"prompt": row.prompt}
+    return dict(row.cells) or {"prompt": row.input_prompt or row.prompt}
 
 
 def _folded(header: str) -> str:

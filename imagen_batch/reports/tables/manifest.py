@@ -143,6 +143,7 @@ _FIRST = (
 )
 
 _LATER = (
+    column("input_prompt", TEXT, "row.input_prompt"),
     column("version", INT, "entry.version"),
     column("review", TEXT, "entry.review"),
     Column("warnings", TEXT, "sample", _warnings),

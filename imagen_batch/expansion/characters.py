@@ -1,0 +1,114 @@
+"""Characters: names in a cell or a template that stand for descriptions and reference images."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.expansion.names import find_name, split_names
+from imagen_batch.expansion.sandbox import Expression
+from imagen_batch.expansion.tables import read_table
+
+_ENDS_SENTENCE = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
+_REFERENCES = ("references", "reference_images", "ref_images", "reference")
+
+
+@dataclass(frozen=True, slots=True)
+class Character(Expression):
+    """A character. In a template its text is the description."""
+
+    name: str
+    description: str
+    references: tuple[str, ...] = ()  # paths, addresses, or @id of a row
+
+    def __str__(self) -> str:
+        """Return the text for a template."""
+        return self.description
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Expression):
+    """The characters of a row. In a template its text describes all of them, in sentences."""
+
+    members: tuple[Character, ...]
+
+    def __str__(self) -> str:
+        """Return the text for a template."""
+        return " ".join(_sentence(f"{each.name}: {each.description}") for each in self.members)
+
+    def __iter__(self) -> Iterator[Character]:
+        """Yield the characters in the order of the cell."""
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.members)
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """The characters of a file, by name."""
+
+    table: Mapping[str, Character]
+    file: str
+
+    def find(self, name: str) -> Character:
+        """Return a character. Raises UnknownName, with the nearest one."""
+        return self.table[find_name(name, self.table, kind="character", file=self.file)]
+
+    def cast(self, cell: str) -> Cast:
+        """Return the characters in a cell. Raises UnknownName."""
+        return Cast(tuple(map(self.find, split_names(cell))))
+
+
+@dataclass(slots=True)
+class CharacterAccess:
+    """What a template sees as `char`: `char.Mole`, `char["Water Rat"]`. Remembers who was used."""
+
+    _characters: Characters
+    used: list[Character] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> Character:
+        """Return a character. Raises UnknownName."""
+        found = self._characters.find(str(name))
+        self.used.append(found)
+        return found
+
+
+def add_descriptions(prompt: str, cast: Cast) -> str:
+    """Return a prompt followed by the descriptions of its characters."""
+    return f"{_sentence(prompt)} {cast}" if cast.members else prompt
+
+
+def load_characters(path: Path) -> Characters:
+    """Read a file of characters. Raises SettingsInvalid. Paths of references are relative to the file."""
+    table = {}
+    for name, entry in read_table(path, option="--characters", text="description").items():
+        description = entry.get("description", "")
+        if not isinstance(description, str):
+            raise SettingsInvalid(f"--characters {path}: {name!r}: the description is a text")
+        table[name] = Character(name, " ".join(description.split()), _references(name, entry, path))
+    return Characters(table, path.name)
+
+
+def _references(name: str, entry: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    value = next((entry[key] for key in _REFERENCES if entry.get(key)), ())
+    listed: Sequence[Any] = split_names(value) if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise SettingsInvalid(f"--characters {path}: {name!r}: references are a list of texts")
+    return tuple(_located(each, path.parent) for each in listed)
+
+
+def _located(reference: str, folder: Path) -> str:
+    if reference.startswith("@") or "://" in reference:
+        return reference
+    return os.path.abspath(folder / reference)  # noqa: PTH100 - links are kept as the user made them
+
+
+def _sentence(text: str) -> str:
+    return text if _ENDS_SENTENCE.search(text) else f"{text}."

@@ -1,0 +1,279 @@
+"""Limits Jinja to what prompt templates need: no files, no attributes of Python, bounded time and memory.
+
+A template comes from the user, but it may have been downloaded. Each loop, call and joined text counts against the
+limits of one rendering.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Final
+
+from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.filters import FILTERS
+from jinja2.runtime import LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+
+MAX_TEXT: Final = 100_000
+"""Characters of a rendered prompt, and of any text on the way to it."""
+_MAX_STEPS: Final = 20_000  # of loops and calls in one rendering
+_MAX_REPEATED: Final = 10_000_000  # characters of template text that loops may repeat
+_MAX_RANGE: Final = 10_000
+_MAX_SECONDS: Final = 2.0
+_MAX_BITS: Final = 4096  # of a whole number
+
+_SYNTAX = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.For, nodes.If, nodes.CondExpr),
+    *(
+        nodes.Assign,
+        nodes.AssignBlock,
+        nodes.With,
+        nodes.Filter,
+        nodes.Test,
+        nodes.Getattr,
+        nodes.Getitem,
+        nodes.Slice,
+    ),
+    *(nodes.Call, nodes.Keyword, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair, nodes.Concat, nodes.Compare),
+    *(nodes.Operand, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
+    *(nodes.Not, nodes.And, nodes.Or),
+)
+_NAMES = {
+    nodes.Include: "include",
+    nodes.Import: "import",
+    nodes.FromImport: "import",
+    nodes.Extends: "extends",
+    nodes.Block: "block",
+    nodes.Macro: "macro",
+    nodes.CallBlock: "call",
+    nodes.FilterBlock: "filter ... endfilter",
+    nodes.Pow: "**",
+    nodes.NSRef: "namespace",
+}
+_TEXT_FILTERS = ("upper", "lower", "title", "capitalize", "trim", "truncate", "wordcount", "int", "float")
+_LIST_FILTERS = ("first", "last", "length", "count", "list", "sort", "unique", "reverse", "min", "max", "abs")
+_OTHER_FILTERS = ("default", "d", "select", "reject", "map", "items")
+_STR_METHODS = frozenset(
+    {
+        *("upper", "lower", "title", "capitalize", "strip", "lstrip", "rstrip", "split", "startswith", "endswith"),
+        *("removeprefix", "removesuffix", "splitlines", "count", "find", "isdigit", "isupper", "islower"),
+    }
+)
+_DICT_METHODS = frozenset({"items", "keys", "values", "get"})
+
+
+class TooMuch(Exception):
+    """A template exceeds a limit; the message says which."""
+
+
+class Limits(threading.local):
+    """What one rendering has used. Each thread has its own."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.most = _MAX_STEPS
+        self.until = 0.0
+
+    def start(self, source_length: int) -> None:
+        """Begin a rendering of a template with this many characters."""
+        self.steps = 0
+        self.most = min(_MAX_STEPS, max(100, _MAX_REPEATED // max(1, source_length)))
+        self.until = time.monotonic() + _MAX_SECONDS
+
+    def step(self) -> None:
+        """Count a loop's pass or a call."""
+        self.steps += 1
+        if self.steps > self.most:
+            raise TooMuch(f"its loops take more than {self.most:,} steps for one row")
+        if time.monotonic() > self.until:
+            raise TooMuch(f"it takes more than {_MAX_SECONDS:g} seconds for one row")
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    """Jinja with the limits of this module."""
+
+    intercepted_binops = frozenset({"+", "*", "%"})
+
+    def __init__(self) -> None:
+        self.limits = Limits()
+        super().__init__(
+            undefined=StrictUndefined,
+            autoescape=False,
+            optimized=False,
+            finalize=check_text,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.globals = {"range": self._range}
+        self.filters = self._filters()
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Allow our range, a loop's functions, and a few methods of texts and tables."""
+        owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        if owner is self or isinstance(owner, LoopContext):
+            return name in ("_range", "cycle", "changed")
+        return (type(owner) is str and name in _STR_METHODS) or (type(owner) is dict and name in _DICT_METHODS)
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in Jinja
+        __self.limits.step()
+        return super().call(__context, __obj, *args, **kwargs)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Add, multiply or take the remainder, if the result stays small."""
+        self.limits.step()
+        if operator == "%" and isinstance(left, str):
+            raise SecurityError("a text has no remainder: join texts with ~")
+        if operator == "*":
+            _check_product(left, right)
+        if operator == "+" and _length(left) + _length(right) > MAX_TEXT:
+            raise TooMuch(_too_long())
+        return super().call_binop(context, operator, left, right)
+
+    def _range(self, *bounds: int) -> range:
+        numbers = range(*bounds)
+        if len(numbers) > _MAX_RANGE:
+            raise TooMuch(f"range() has more than {_MAX_RANGE:,} numbers")
+        return numbers
+
+    def _filters(self) -> dict[str, Callable[..., Any]]:
+        own: dict[str, Callable[..., Any]] = {
+            "join": self._join,
+            "replace": _replace,
+            "round": _round,
+            "string": check_text,
+            "_concat": partial(self._join, separator=""),
+            "_each": self._each,
+            "_scalar": check_text,
+        }
+        text = {name: _of_text(FILTERS[name]) for name in _TEXT_FILTERS}
+        return {name: FILTERS[name] for name in (*_LIST_FILTERS, *_OTHER_FILTERS)} | text | own
+
+    def _each(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self.limits.step()
+            yield item
+
+    def _join(self, items: Iterable[Any], separator: str = "") -> str:
+        texts, length = [], 0
+        for item in items:
+            text = str(check_text(item))
+            length += len(text) + len(separator)
+            if length > MAX_TEXT:
+                raise TooMuch(_too_long())
+            texts.append(text)
+        return separator.join(texts)
+
+
+class Expression:
+    """Base of our own objects that a template may put into its text."""
+
+    __slots__ = ()
+
+
+def check_text(value: Any) -> Any:
+    """Return a value that has a text: lists of lists have one of any length, and None is a mistake."""
+    if isinstance(value, str | int | float | Expression | Undefined):
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise TooMuch(_too_long())
+        return value
+    if value is None:
+        raise SecurityError("there is no value to put into the text")
+    raise SecurityError(f"a {type(value).__name__} is no text: use |join(', ')")
+
+
+def limit_syntax(tree: nodes.Template, environment: TemplateEnvironment) -> nodes.Template:
+    """Return the tree with counted loops and joins. Raises SecurityError for syntax that prompts do not need."""
+    for node in tree.find_all(nodes.Node):
+        if not isinstance(node, _SYNTAX) and not isinstance(node, nodes.EvalContext | nodes.Helper):
+            name = next(
+                (name for kind, name in _NAMES.items() if isinstance(node, kind)), type(node).__name__.lower()
+            )
+            raise SecurityError(f"line {node.lineno}: {name!r} can't be used in a prompt template")
+        if isinstance(node, nodes.For) and node.recursive:
+            raise SecurityError(f"line {node.lineno}: a recursive loop can't be used in a prompt template")
+        if isinstance(node, nodes.Call) and (node.dyn_args is not None or node.dyn_kwargs is not None):
+            raise SecurityError(f"line {node.lineno}: * and ** can't be used in a prompt template")
+    limited: nodes.Template = _Limiter().visit(tree)
+    limited.set_environment(environment)
+    return limited
+
+
+class _Limiter(NodeTransformer):
+    """Puts our filters around what loops over items and what builds lists and texts."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        self.generic_visit(node)
+        node.iter = _filter(node.iter, "_each")
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        self.generic_visit(node)
+        return _filter(nodes.List(node.nodes, lineno=node.lineno), "_concat")
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        self.generic_visit(node)
+        node.items = [_filter(item, "_scalar") for item in node.items]
+        return node
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        self.generic_visit(node)
+        if node.ctx == "load":
+            node.items = [_filter(item, "_scalar") for item in node.items]
+        return node
+
+    def visit_Pair(self, node: nodes.Pair) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
+        self.generic_visit(node)
+        node.value = _filter(node.value, "_scalar")
+        return node
+
+
+def _filter(node: Any, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that refuses lists. Jinja passes some filters its environment first; a mark says which."""
+    mark = getattr(function, "jinja_pass_arg", None)
+    place = 0 if mark is None else 1
+
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check_text(args[place])
+        return function(*args, **kwargs)
+
+    if mark is not None:
+        checked.jinja_pass_arg = mark  # type: ignore[attr-defined]
+    return checked
+
+
+def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
+    source = str(check_text(text))
+    if len(source) + (source.count(old) if old else len(source) + 1) * len(new) > MAX_TEXT:
+        raise TooMuch(_too_long())
+    return source.replace(old, new, count)
+
+
+def _round(value: float, precision: int = 0) -> float:
+    return round(value, max(-15, min(int(precision), 15)))
+
+
+def _check_product(left: Any, right: Any) -> None:
+    if isinstance(left, int) and isinstance(right, int):
+        if left.bit_length() + right.bit_length() > _MAX_BITS:
+            raise TooMuch("a number is too large")
+    else:
+        times = max([each for each in (left, right) if isinstance(each, int)], default=1)
+        if max(_length(left), _length(right)) * times > MAX_TEXT:
+            raise TooMuch(_too_long())
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | tuple | range) else 0
+
+
+def _too_long() -> str:
+    return f"it makes a text of more than {MAX_TEXT:,} characters"

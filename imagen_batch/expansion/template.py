@@ -1,0 +1,91 @@
+"""Compiles a prompt template and renders it for a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Template, TemplateError, UndefinedError, meta, nodes
+from jinja2.exceptions import SecurityError
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.expansion.sandbox import MAX_TEXT, TemplateEnvironment, TooMuch, limit_syntax
+from imagen_batch.text import did_you_mean, one_line
+
+_MAX_SOURCE = 1 << 16  # characters
+
+
+class RenderFailed(ValueError):
+    """A row for which the template makes no prompt; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTemplate:
+    """A compiled template and the variables that it uses."""
+
+    name: str  # of its file, for messages
+    source: str
+    variables: frozenset[str]
+    required: frozenset[str]  # those that are not only tested for being there
+    _compiled: Template
+    _environment: TemplateEnvironment
+
+    def check_variables(self, known: Iterable[str]) -> None:
+        """Raise SettingsInvalid for a variable that no row has."""
+        names = set(known)
+        if unknown := sorted(self.required - names):
+            hint = did_you_mean(unknown[0], names) or "."
+            listed = ", ".join(sorted(names)[:50])
+            raise SettingsInvalid(
+                f"--template {self.name}: the prompt file has no column {unknown[0]!r}{hint} Known: {listed}"
+            )
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """Return the text for one row, without blanks at its ends. Raises RenderFailed."""
+        self._environment.limits.start(len(self.source))
+        try:
+            return "".join(_bounded(self._compiled.generate(variables))).strip()
+        except (TemplateError, TooMuch) as error:
+            raise RenderFailed(_sentence(error)) from error
+        except Exception as error:  # what the user's expressions raise: division by zero, a wrong type, ...
+            raise RenderFailed(one_line(str(error) or type(error).__name__, 200)) from error
+
+
+def _bounded(parts: Iterable[str]) -> Iterator[str]:
+    length = 0
+    for part in parts:
+        length += len(part)
+        if length > MAX_TEXT:
+            raise TooMuch(f"it makes a text of more than {MAX_TEXT:,} characters")
+        yield part
+
+
+def compile_template(source: str, *, name: str) -> PromptTemplate:
+    """Compile a template. Raises SettingsInvalid with the line of a mistake."""
+    if len(source) > _MAX_SOURCE:
+        raise SettingsInvalid(f"--template {name}: it has more than {_MAX_SOURCE:,} characters")
+    environment = TemplateEnvironment()
+    try:
+        tree = environment.parse(source)
+        variables = meta.find_undeclared_variables(tree)
+        required = variables - _optional(tree)
+        compiled = environment.from_string(limit_syntax(tree, environment))
+    except (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        place = f", line {line}" if line and not isinstance(error, SecurityError) else ""
+        raise SettingsInvalid(f"--template {name}{place}: {one_line(str(error), 300)}") from error
+    return PromptTemplate(name, source, frozenset(variables), frozenset(required), compiled, environment)
+
+
+def _optional(tree: nodes.Template) -> set[str]:
+    """Return the names that the template tests with `is defined`, or gives a default."""
+    tests = [test.node for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")]
+    defaults = [filter_.node for filter_ in tree.find_all(nodes.Filter) if filter_.name in ("default", "d")]
+    return {node.name for node in (*tests, *defaults) if isinstance(node, nodes.Name)}
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, UndefinedError):
+        return f"a name in it has no value: {one_line(str(error.message), 200)}"
+    return one_line(str(error), 300)
