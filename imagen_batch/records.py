@@ -199,6 +199,7 @@ class ManifestRow:
     charged_usd: float | None = None  # by all attempts, where that differs from the sample's own record
     version: int = 1
     review: str | None = None  # "approved", "rejected", "redo"
+    replaced: bool = False  # without an image, and --accept has enough others of the row
 
     @property
     def cost_usd(self) -> float | None:

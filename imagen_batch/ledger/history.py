@@ -119,7 +119,9 @@ class History:
     def cost(self, base: str, number: int) -> float | None:
         """All charges for a sample in USD, in all versions; None where that is what its own record says."""
         if versions := self.reviews.versions(base, number):
-            return sum(self._slot_cost(_slot(key, number)) for key in (base, *(each.key for each in versions)))
+            return round(
+                sum(self._slot_cost(_slot(key, number)) for key in (base, *(each.key for each in versions))), 9
+            )
         return self._costs.get(_slot(base, number)) if self._costs else None
 
     def open_since(self, moment: float) -> set[tuple[str, int]]:
@@ -139,6 +141,10 @@ class History:
     def status(self, base: str, number: int) -> Outcome | None:
         """The outcome of a sample's current version; None when nothing is known of it."""
         return self.recorded_status(self._current(base, number), number)
+
+    def approved(self, base: str, samples: int) -> int | None:
+        """The first approved sample of a row, whose approved image `details` returns; None where none is approved."""
+        return self.reviews.approved(base, samples)
 
     def recorded_status(self, key: str, number: int) -> Outcome | None:
         """The outcome of the version of a sample that has this row key; None when nothing is known of it."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from queue import Empty, SimpleQueue
 
 from imagen_batch.planning.requests import shard_size
@@ -42,19 +43,28 @@ class LocalExecutor:
         """Make all shards, a window of them at a time; yields now and then. Raises what is a bug."""
         size = shard_size(self._run.plan.requests)
         window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
-        in_flight = 0
+        numbers = count(1)
         with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
-            for number, shard in enumerate(self._run.shards(), start=1):
-                work = ShardWork(number, len(shard))
-                self._on_start(work)
-                threads.submit(self._run_shard, work, shard)
-                in_flight += 1
-                while in_flight >= window:
-                    in_flight -= self._wait()
-                    yield
-            while in_flight:
+            pending: Iterator[list[ImageRequest]] | None = self._run.shards()
+            while pending is not None:
+                yield from self._run_round(pending, threads, numbers, window)
+                pending = self._run.next_round()
+
+    def _run_round(
+        self, pending: Iterator[list[ImageRequest]], threads: ThreadPoolExecutor, numbers: Iterator[int], window: int
+    ) -> Iterator[None]:
+        in_flight = 0
+        for shard in pending:
+            work = ShardWork(next(numbers), len(shard))
+            self._on_start(work)
+            threads.submit(self._run_shard, work, shard)
+            in_flight += 1
+            while in_flight >= window:
                 in_flight -= self._wait()
                 yield
+        while in_flight:
+            in_flight -= self._wait()
+            yield
 
     def _run_shard(self, work: ShardWork, shard: Sequence[ImageRequest]) -> None:
         try:

@@ -50,7 +50,7 @@ def count_pending(
     """
     history = history or _read_history(plan)
     index = plan.index
-    index.adopt_earlier_keys(history)
+    plan.follow(history)
     requests = samples = unpriced = redone = 0
     usd = dearest = 0.0
     cheapest, smallest = inf, 0
@@ -85,10 +85,16 @@ def count_pending(
         cheapest=cheapest if requests else 0.0,
         smallest=smallest,
         made=counter.made,
-        held=max(0, plan.selected_samples - counter.made - samples + redone - counter.settled),
+        held=max(0, _selected_samples(plan) - counter.made - samples + redone - counter.settled),
         first=tuple(first),
         redone=redone,
     )
+
+
+def _selected_samples(plan: RunPlan) -> int:
+    if plan.settings.accept is None:
+        return plan.selected_samples
+    return sum(samples for row, (_, samples) in enumerate(plan.index, 1) if plan.selects(row))
 
 
 def first_requests(plan: RunPlan, pending: PendingTotals) -> Iterator[ImageRequest]:
@@ -215,8 +221,7 @@ def _pending_rows_of(
         if counter is not None:
             _count_others(plan.index, plan.lost, counter)
         return _still_lost(plan.lost, history)
-    if isinstance(history, History):
-        plan.index.adopt_earlier_keys(history)
+    plan.follow(history if isinstance(history, History) else history.history)
     known: History | _AnsweredSince | _WithoutMissingFiles = history
     if isinstance(history, History) and (only is not None or {"failed", "missing"}.intersection(settings.retry)):
         storage = open_storage(settings.folder)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import ReviewedVersion
+from imagen_batch.planning.accepting import samples_to_ask
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
@@ -114,7 +116,18 @@ class RunPlan:
             assert planned is not None
             if self.index.uses_earlier_key(row.row):
                 planned.prompt = planned.earlier_prompt or planned.prompt
+            planned.samples = self.index.samples(row.row)
             yield planned
+
+    def follow(self, history: History, *, refresh: bool = False) -> None:
+        """Give rows the keys and the numbers of samples that they have in the ledger."""
+        self.index.adopt_earlier_keys(history, refresh=refresh)
+        if self.settings.accept is None:
+            return
+        for row, (base, samples) in enumerate(self.index, 1):
+            asked = samples_to_ask(base, self.index.wanted(row), history, self.settings)
+            if asked != samples:
+                self.index.widen(row, asked)
 
     def selects(self, row: int) -> bool:
         """Return whether this run sends anything for a row of its input."""

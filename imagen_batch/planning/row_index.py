@@ -36,6 +36,7 @@ class RowIndex:
         self._samples = array("I")
         self._per_request = array("I")
         self._prices = array("d")
+        self._wanted: dict[int, int] = {}  # samples that the input asks for, of rows with more
         self._earlier = bytearray()  # reaches to the last row that has an earlier key
         self._adopted: set[int] = set()
         self._adopted_for: SampleHistory | None = None
@@ -67,6 +68,15 @@ class RowIndex:
     def samples(self, row: int) -> int:
         """Return the number of samples of a row."""
         return self._samples[row - 1]
+
+    def wanted(self, row: int) -> int:
+        """Return the number of samples that the input asks for."""
+        return self._wanted.get(row, self._samples[row - 1])
+
+    def widen(self, row: int, samples: int) -> None:
+        """Ask for another number of samples of a row than its input does."""
+        self._wanted.setdefault(row, self._samples[row - 1])
+        self._samples[row - 1] = samples
 
     def per_request(self, row: int) -> int:
         """Return how many samples of a row fit into one request."""

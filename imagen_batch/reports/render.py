@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from imagen_batch.reports.tables.table_file import describe_unwritten
 from imagen_batch.text import json_text, one_line, plural, printable
 
 _MAX_CAUSES = 10
+_SHORT_SHOWN = 10
 _MAX_CAUSES_ON_PAGE = 50
 _FILES = ("manifest.csv", "failures.csv", "summary.md")
 _COLORS = {"ok": "32", "filtered": "33", "failed": "31", "unknown": "35", "bold": "1", "dim": "2"}
@@ -48,6 +50,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "older_images": summary.facts.older_images,
         "lost_attempts": summary.lost_attempts,
         "open_redos": summary.open_redos,
+        "short": [asdict(row) for row in summary.short],
         "unwritten": [
             {"file": file.name, "reason": file.reason, "beside": file.alternate} for file in summary.facts.unwritten
         ],
@@ -62,7 +65,14 @@ def to_json_text(summary: Summary) -> str:
 def to_terminal(summary: Summary, *, color: bool) -> str:
     """A few aligned lines. `color` adds ANSI sequences and changes nothing else."""
     paint = _painted if color else _plain
-    facts = (*_endings(summary), _counts(summary), *_older_images(summary), cost(summary), *_earlier_cost(summary))
+    facts = (
+        *_endings(summary),
+        _counts(summary),
+        *_short(summary),
+        *_older_images(summary),
+        cost(summary),
+        *_earlier_cost(summary),
+    )
     lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for group, _ in summary.causes[:_MAX_CAUSES]:
         lines += ["", *_cause_lines(group, paint)]
@@ -83,6 +93,7 @@ def to_markdown(summary: Summary) -> str:
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
         *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary))),
+        *map(_escaped, _short(summary, most=len(summary.short))),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_warnings(summary),
@@ -200,10 +211,19 @@ def _endings(summary: Summary) -> Iterator[str]:
         yield one_line(unwritten, 600)
 
 
+def _short(summary: Summary, *, most: int = _SHORT_SHOWN) -> Iterator[str]:
+    """The rows that are short of the images that --accept wants."""
+    if not summary.short:
+        return
+    listed = "; ".join(one_line(str(row), 80) for row in summary.short[:most])
+    more = f"; and {len(summary.short) - most:,} more" if len(summary.short) > most else ""
+    yield f"{plural(len(summary.short), 'row')} short of --accept: {listed}{more}"
+
+
 def _older_images(summary: Summary) -> Iterator[str]:
     if summary.facts.older_images:
         older = plural(summary.facts.older_images, "older image")
-        yield f"{older} kept: earlier prompts, or rows no longer in this file"
+        yield f"{older} kept: earlier prompts or versions, or rows no longer in this file"
 
 
 def _earlier_cost(summary: Summary) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
 from imagen_batch.ledger.history import Failed, History
+from imagen_batch.planning.accepting import usable_samples
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import requests_for
@@ -48,12 +49,13 @@ class Results:
     def recorded_rows(self) -> Iterator[ManifestRow]:
         """The same rows from the ledger alone, without a look at the files."""
         provider = self.plan.settings.provider
-        self.plan.index.adopt_earlier_keys(self.history)
+        self.plan.follow(self.history)
         reviews = self.history.reviews
         for order in self.plan.planned_rows():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
             keys = _Keys(order, base)
+            complete = self._is_complete(row.row, base, order.samples)
             for number in range(1, order.samples + 1):
                 result = self.history.final_result(base, number)
                 sample, trace = result or self._without_result(row.row, base, number, keys)
@@ -68,7 +70,14 @@ class Results:
                     entry = ManifestRow(
                         row, sample, trace, model.id, provider, model.dialect, prompt, options, charged
                     )
-                yield with_review(entry, base, self.history, self.storage) if reviews else entry
+                entry = with_review(entry, base, self.history, self.storage) if reviews else entry
+                yield replace(entry, replaced=True) if complete and entry.sample.status != "ok" else entry
+
+    def _is_complete(self, row: int, base: str, samples: int) -> bool:
+        """Whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""
+        if self.plan.settings.accept is None:
+            return False
+        return usable_samples(base, samples, self.history) >= self.plan.index.wanted(row)
 
     def _without_result(self, row: int, base: str, number: int, keys: _Keys) -> tuple[SampleResult, RequestTrace]:
         version = self.history.reviews.current(base, number)

@@ -37,7 +37,7 @@ def list_review(location: str) -> list[Reviewed]:
     plan = reload_plan(location)
     with explain_storage_errors(location, to="be read"):
         history = read_history(open_storage(location).logs(LEDGER))
-    plan.index.adopt_earlier_keys(history)
+    plan.follow(history)
     return list(_reviewed(plan, history))
 
 

@@ -38,7 +38,7 @@ def change_review(location: str, make: MakeChanges) -> Changes:
         storage = open_storage(location)
         with storage.hold_lock():
             history = read_history(storage.logs(LEDGER))
-            plan.index.adopt_earlier_keys(history)
+            plan.follow(history)
             changes = make(plan, history)
             if changes.decisions:
                 _record(changes, storage, history)
@@ -70,7 +70,7 @@ def pending_changes(location: str) -> tuple[Changes, bytes] | None:
     if data == _read(storage, APPLIED):
         return None
     plan, history = reload_plan(location), read_history(storage.logs(LEDGER))
-    plan.index.adopt_earlier_keys(history)
+    plan.follow(history)
     review = read_review(storage.local(REVIEW_FILE))
     return changes_of_review(review, plan, history, applied=read_applied(storage)), data
 

@@ -65,7 +65,7 @@ def finalize(
         builder, unwritten = write_tables(results)
     except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
-        builder = SummaryBuilder()
+        builder = SummaryBuilder(accept=settings.accept)
         for row in results.recorded_rows():
             builder.add(row)
     charges = history.charges(settings.provider)
@@ -134,7 +134,7 @@ def count_older_images(history: History, storage: Storage, *, shown: int) -> int
 def write_tables(results: Results) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:
     """Write the tables and count their rows. Tables that fail are tried once more, under another name or alone."""
     protect_edits(results.storage)
-    builder = SummaryBuilder()
+    builder = SummaryBuilder(accept=results.plan.settings.accept)
     tables = _fill_tables(results, builder.add)
     unwritten = {file.name: file for file in tables.unwritten}
     for targets in tables.further_attempts:

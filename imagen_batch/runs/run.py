@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.disk_space import DiskSpace
@@ -66,6 +67,7 @@ class Run:
     counter: ResultCounter
     summary: Summary | None = None
     began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
+    _finished_before: int = 0  # results when the last round began
 
     @property
     def stop(self) -> Stop:
@@ -97,6 +99,18 @@ class Run:
             if self.context.stop.is_set:
                 return
             yield shard
+
+    def next_round(self) -> Iterator[list[ImageRequest]] | None:
+        """The pending requests after those of this run were answered: with --accept, more samples of some rows."""
+        progress = self.finished_samples != self._finished_before
+        self._finished_before = self.finished_samples
+        if self.plan.settings.accept is None or not progress or self.stop.is_set or self.context.budget.is_exhausted:
+            return None
+        self.context.ledger.flush()
+        self.history.read_folder(self.context.store.storage.logs(LEDGER))
+        pending = self.shards(retry_round=True)
+        first = next(pending, None)
+        return None if first is None else chain([first], pending)
 
     def generate_shard(self, shard: Sequence[ImageRequest]) -> None:
         """Make the images of a shard."""
@@ -173,7 +187,7 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            plan.index.adopt_earlier_keys(history)
+            plan.follow(history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -242,7 +256,7 @@ def _recover(
         notify(message)
     if recovery.images:
         history.read_folder(store.storage.logs(LEDGER))
-        plan.index.adopt_earlier_keys(history, refresh=True)
+        plan.follow(history, refresh=True)
 
 
 def _record_orders(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:

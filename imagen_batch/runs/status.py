@@ -22,7 +22,8 @@ def run_status(place: str | Path) -> Summary:
 
     During a run, attempts without a reply are in flight; those that an earlier run left open stay unknown.
     """
-    storage, plan, builder = open_storage(place), reload_plan(place), SummaryBuilder()
+    storage, plan = open_storage(place), reload_plan(place)
+    builder = SummaryBuilder(accept=plan.settings.accept)
     with explain_storage_errors(place, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))

@@ -27,11 +27,12 @@ CONTRACT = [
     *("raiFilteredReason", "filter_stage", "filter_category", "filter_codes", "finishReason"),
     *("safetyAttributes", "width", "height", "bytes", "sha256", "c2pa", "aspect_ratio", "image_size"),
     *("person_generation", "negative_prompt", "seed", "key", "attempts", "http_status", "error"),
-    *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at"),
+    *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at", "version", "review"),
 ]
 TYPES = {
     **dict.fromkeys(
-        ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status"), pa.int64()
+        ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status", "version"),
+        pa.int64(),
     ),
     **dict.fromkeys(("latency_s", "cost_usd"), pa.float64()),
     "c2pa": pa.bool_(),
