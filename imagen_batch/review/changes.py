@@ -66,7 +66,7 @@ def changes_of_review(
     """
     before, images = set(), set()
     for each in applied:
-        before.add(_line_facts(each))
+        before.add(line_facts(each))
         images.add(each.image)
     decided: dict[tuple[str, int, int], ReviewedVersion] = {}
     problems: list[Problem] = []
@@ -75,7 +75,7 @@ def changes_of_review(
     for line in review:
         if line.decision is None and line.image not in images:
             continue  # never decided about
-        if _line_facts(line) in before:
+        if line_facts(line) in before:
             known += line.decision is not None
             continue
         found = finder.find(line)
@@ -128,7 +128,8 @@ def _key_of(base: str, number: int, version: int, history: History) -> str:
     return next(keys, base)
 
 
-def _line_facts(line: Decision) -> tuple[object, ...]:
+def line_facts(line: Decision) -> tuple[object, ...]:
+    """What tells two lines of a review.csv apart."""
     return (line.image, line.decision, line.prompt, line.seed, line.note)
 
 
