@@ -15,7 +15,7 @@ from imagen_batch.inputs.take_input import count_changes, take_input
 from imagen_batch.planning.pending import PendingTotals, count_pending, describe_held, describe_redone, first_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
-from imagen_batch.review.of_run import review_of_run
+from imagen_batch.review.decisions.of_run import review_of_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
 from imagen_batch.text import json_text, plural, printable, span

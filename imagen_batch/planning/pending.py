@@ -16,7 +16,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.planning.versions import order_versions, version_request
+from imagen_batch.planning.samples.versions import order_versions, version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage

@@ -16,13 +16,13 @@ from typing import IO
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import ReviewedVersion
-from imagen_batch.planning.accepting import samples_to_ask
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
 from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
+from imagen_batch.planning.samples.accepting import samples_to_ask
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.providers.catalogue import Catalogue, Model, load_catalogue

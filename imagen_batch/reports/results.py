@@ -13,12 +13,12 @@ from typing import Any
 
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
 from imagen_batch.ledger.history import Failed, History
-from imagen_batch.planning.accepting import usable_samples
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.planning.versions import options_from
+from imagen_batch.planning.samples.accepting import usable_samples
+from imagen_batch.planning.samples.versions import options_from
 from imagen_batch.records import ManifestRow, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.next_steps import BEYOND_LIMIT
 from imagen_batch.reports.reviewed_rows import with_review

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
+from imagen_batch.review.decisions.ledger_items import read_ledger_items
 from imagen_batch.review.items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
-from imagen_batch.review.ledger_items import read_ledger_items
 from imagen_batch.review.review_csv import Decision
 
 MANIFEST = "manifest.parquet"
@@ -33,13 +33,13 @@ def items_from_manifest(
     Where the manifest has several versions of a sample, the newest becomes the item and the others its history.
     """
     ledger = read_ledger_items(folder)
-    known = _Decisions([*ledger.decisions, *ledger.unapplied(decisions)])
+    new, known = _Decisions(ledger.unapplied(decisions)), _Decisions(ledger.decisions)
     rows = _rows(folder)
     for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):
         *older, item = sorted(versions, key=lambda each: each.version)
         earlier = (*(history or {}).get((row, sample), ()), *map(_earlier, older))
         item = ledger.show_newest(replace(item, earlier=earlier) if earlier else item)
-        decided = known.find(item)
+        decided = new.find(item) or known.find(item)
         yield _with_decision(item, decided) if decided else item
 
 

@@ -31,7 +31,7 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
-from imagen_batch.planning.versions import models_of, order_versions
+from imagen_batch.planning.samples.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult

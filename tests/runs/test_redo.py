@@ -16,11 +16,11 @@ from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.review.changes import Choice, decide
-from imagen_batch.review.of_run import review_of_run
-from imagen_batch.review.record import apply_review, change_review, remember_applied
+from imagen_batch.review.decisions.changes import Choice, decide
+from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.record import apply_review, change_review, remember_applied
+from imagen_batch.review.decisions.targets import find_targets
 from imagen_batch.review.review_csv import Decision, write_review
-from imagen_batch.review.targets import find_targets
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
 from imagen_batch.settings import make_settings

@@ -10,9 +10,9 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import ReviewedVersion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Problem
+from imagen_batch.review.decisions.targets import Target
 from imagen_batch.review.items import ReviewDecision
 from imagen_batch.review.review_csv import Decision
-from imagen_batch.review.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

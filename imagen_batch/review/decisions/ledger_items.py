@@ -11,9 +11,9 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.reader import ReviewedVersion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import RequestTrace, SampleResult
-from imagen_batch.review.changes import line_facts
+from imagen_batch.review.decisions.changes import line_facts
+from imagen_batch.review.decisions.record import read_applied
 from imagen_batch.review.items import EarlierVersion, GalleryItem
-from imagen_batch.review.record import read_applied
 from imagen_batch.review.review_csv import Decision
 from imagen_batch.storage import LEDGER, Folder
 
@@ -25,14 +25,20 @@ class LedgerItems:
     """Decisions and versions by row and sample number. Samples with one version and no decision are not in it."""
 
     decisions: tuple[Decision, ...] = ()
-    applied: frozenset[tuple[object, ...]] = frozenset()  # lines of review.csv that are in the ledger already
+    applied: tuple[Decision, ...] = ()  # lines of review.csv that are in the ledger already
     earlier: dict[tuple[int, int], tuple[EarlierVersion, ...]] = field(default_factory=dict)  # oldest first
     newer: dict[tuple[int, int], tuple[SampleResult, RequestTrace, EarlierVersion]] = field(default_factory=dict)
     """Images that are newer than the approved one, which the manifest has."""
 
     def unapplied(self, lines: Iterable[Decision]) -> list[Decision]:
         """The lines of a review.csv that the ledger does not know yet."""
-        return [line for line in lines if line_facts(line) not in self.applied]
+        known = {line_facts(line) for line in self.applied}
+        images = {line.image for line in self.applied}
+        return [
+            line
+            for line in lines
+            if line_facts(line) not in known and (line.decision is not None or line.image in images)
+        ]
 
     def show_newest(self, item: GalleryItem) -> GalleryItem:
         """The item with its newest image, so that one can decide about it, and with its earlier versions."""
@@ -64,9 +70,7 @@ def read_ledger_items(folder: Path) -> LedgerItems:
         return LedgerItems()
     plan = reload_plan(folder)
     plan.follow(history)
-    items = LedgerItems(
-        tuple(_decisions(plan, history)), frozenset(line_facts(each) for each in read_applied(storage))
-    )
+    items = LedgerItems(tuple(_decisions(plan, history)), tuple(read_applied(storage)))
     for row, base, number, prompt in _samples_with_versions(plan, history):
         _add_versions(items, (row, number), base, prompt, history)
     return items
