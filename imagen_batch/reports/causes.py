@@ -19,7 +19,7 @@ _MAX_MESSAGE = 500
 _MAX_ID = 40
 _VARYING = re.compile(r"(?<![0-9a-z-])(?=[0-9a-f-]*[0-9])[0-9a-f-]{8,}(?![0-9a-z])|\d+", re.IGNORECASE)
 # Messages of these kinds differ with every sample: a model's own remark, the name of a file.
-_GROUPED_BY_KIND = ("no_image", "file_missing")
+_GROUPED_BY_KIND = ("no_image", "file_missing", "approved_missing")
 _DEFAULT_MESSAGES: dict[Outcome, str] = {
     "unknown": "sent, but the result is not known; it may have been charged",
     "skipped_budget": "not sent: it did not fit into the budget",

@@ -199,8 +199,10 @@ def _headline(summary: Summary) -> str:
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
     if summary.state == "running":
         return f"running: {ok:,} of {plural(asked, 'image')}{simulated} so far"
-    without = f", {asked - ok:,} missing" if asked > ok else ""
-    return f"{summary.state}: {ok:,} of {plural(asked, 'image')}{simulated}{without}"
+    images = summary.missing - summary.open_redos  # not those that --accept replaced
+    without = f", {images:,} missing" if images else ""
+    redos = f", {plural(summary.open_redos, 'redo')} not made" if summary.open_redos else ""
+    return f"{summary.state}: {ok:,} of {plural(asked, 'image')}{simulated}{without}{redos}"
 
 
 def _endings(summary: Summary) -> Iterator[str]:

@@ -21,7 +21,7 @@ from imagen_batch.planning.samples.accepting import usable_samples
 from imagen_batch.planning.samples.versions import options_from
 from imagen_batch.records import ManifestRow, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.next_steps import BEYOND_LIMIT
-from imagen_batch.reports.reviewed_rows import with_review
+from imagen_batch.reports.reviewed_rows import as_locked, with_review
 from imagen_batch.storage import Storage
 from imagen_batch.text import plural
 
@@ -44,7 +44,7 @@ class Results:
         while batch := list(islice(recorded, FILES_PER_LOOKUP)):
             samples = current_state([row.sample for row in batch], self.storage)
             for row, sample in zip(batch, samples, strict=True):
-                yield row if sample is row.sample else replace(row, sample=sample)
+                yield row if sample is row.sample else replace(row, sample=as_locked(sample, row.review))
 
     def recorded_rows(self) -> Iterator[ManifestRow]:
         """The same rows from the ledger alone, without a look at the files."""

@@ -167,6 +167,8 @@ def test_an_approved_sample_is_locked(book, sim):
     for chosen in ({"redo": True}, {"retry": ("missing", "failed", "filtered")}):
         _, prompts = sent(sim, lambda chosen=chosen: go(book, sim, **chosen))
         assert "a cover" not in prompts
+    [group] = [group for group, _ in run_status(folder).causes if group.error_kind == "approved_missing"]
+    assert group.rows == [1]
     assert [finding.kind for finding in audit(folder).findings] == ["missing"]
     assert repair(folder).lost == ()
 
