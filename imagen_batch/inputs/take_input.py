@@ -84,7 +84,10 @@ def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
     history = load_history(place)
     history.fold(review_record(plan.decisions), where=0)
     basis = read_run_record(open_storage(place))
-    moves = find_approved_moves(reload_plan(place, today=today), history, plan)
+    before = reload_plan(place, today=today)
+    if before.settings.accept is not None:
+        before.follow(history)
+    moves = find_approved_moves(before, history, plan)
     if not moves:
         return plan
     images = plural(len(moves), "approved image")

@@ -158,8 +158,10 @@ def pending_rows(
             orders = [order for number in range(1, samples + 1) if (order := reviews.order(base, number))]
             ordered = {order.number for order in orders}
             numbers = [each for each in numbers if each not in ordered and not reviews.is_settled(base, each)]
-            numbers, versions = _split_versions(base, numbers, reviews)
+            numbers, versions = _split_versions(base, numbers[: index.missing(row)], reviews)
             versions += tuple(each for each in orders if of_orders(history.status(each.key, each.number)))
+        elif settings.accept is not None:
+            numbers = numbers[: index.missing(row)]
         if numbers or versions:
             yield PendingRow(row, base, numbers, versions)
 

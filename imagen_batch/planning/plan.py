@@ -22,7 +22,7 @@ from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_select
 from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
-from imagen_batch.planning.samples.accepting import samples_to_ask
+from imagen_batch.planning.samples.accepting import samples_to_ask, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.providers.catalogue import Catalogue, Model, load_catalogue
@@ -128,6 +128,7 @@ class RunPlan:
             asked = samples_to_ask(base, self.index.wanted(row), history, self.settings)
             if asked != samples:
                 self.index.widen(row, asked)
+            self.index.set_missing(row, self.index.wanted(row) - usable_samples(base, asked, history))
 
     def selects(self, row: int) -> bool:
         """Return whether this run sends anything for a row of its input."""

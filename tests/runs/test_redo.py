@@ -452,3 +452,35 @@ def test_no_sequence_of_runs_and_decisions_pays_twice_or_changes_a_file(steps, s
         for version in past.reviews.versions(base, number):
             details = past.recorded_details(version.key, number)
             assert details is None or (book.folder / details[0].file).is_file()
+
+
+def test_an_edited_row_keeps_approved_replacements_where_a_number_is_wanted(tmp_path, sim):
+    """A sample beyond the wanted number is in the tables like any other."""
+    source, folder = write_csv(tmp_path / "book.csv", [{"id": "fox", "prompt": "a fox"}]), tmp_path / "out"
+    go(source, sim, accept=1, max_tries=4)
+    review(folder, "reject", "fox:1")
+    go(source, sim, accept=1, max_tries=4)
+    review(folder, "approve", "fox:2")
+    write_csv(source, [{"id": "fox", "prompt": "a vixen"}])
+    ran, prompts = sent(sim, lambda: go(source, sim, accept=1, max_tries=4))
+    assert [(row["sample"], row["review"], row["prompt"]) for row in ran.rows if row["review"]] == [
+        (2, "approved", "a fox")
+    ]
+    assert prompts == []  # the row has what is wanted
+
+
+def test_one_sample_of_a_request_with_several_is_made_again_alone(tmp_path, sim):
+    """Samples that share a request have the same key in review.csv; the line's sample number tells them apart."""
+    source, folder = write_csv(tmp_path / "book.csv", [{"id": "fox", "prompt": "a fox"}]), tmp_path / "out"
+    chosen = {"model": "imagen-4.0-generate-001", "samples": 4}
+    rows = go(source, sim, **chosen).rows
+    assert len({row["key"] for row in rows}) == 1
+    lines = [Decision(row=9, sample=n, key=rows[0]["key"], decision=d) for n, d in ((3, "redo"), (2, "approve"))]
+    with (folder / "review.csv").open("w", newline="", encoding="utf-8-sig") as text:
+        write_review(lines, text)
+    before = len(sim.requests)
+    ran = go(source, sim, redo=True, **chosen)
+    [request] = sim.requests[before:]
+    assert json.loads(request.body)["parameters"]["sampleCount"] == 1
+    assert [(row["version"], row["review"]) for row in ran.rows] == [(1, None), (1, "approved"), (2, None), (1, None)]
+    assert audit(folder).clean
