@@ -223,7 +223,9 @@ def _pending_rows_of(
         if counter is not None:
             _count_others(plan.index, plan.lost, counter)
         return _still_lost(plan.lost, history)
-    plan.follow(history if isinstance(history, History) else history.history)
+    recorded = history.history if isinstance(history, _AnsweredSince) else history
+    if isinstance(recorded, History):
+        plan.follow(recorded)
     known: History | _AnsweredSince | _WithoutMissingFiles = history
     if isinstance(history, History) and (only is not None or {"failed", "missing"}.intersection(settings.retry)):
         storage = open_storage(settings.folder)
