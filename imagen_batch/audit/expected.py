@@ -42,7 +42,7 @@ class ExpectedSample:
 
 def expected_samples(plan: RunPlan, history: History) -> Iterator[ExpectedSample]:
     """Yield every sample of the input, in order, whatever the state of its file."""
-    plan.index.follow(history)
+    plan.follow(history)
     for row, (base, samples) in enumerate(plan.index, 1):
         for number in range(1, samples + 1):
             status = history.status(base, number) or "not_attempted"

@@ -70,7 +70,8 @@ def _write_expected(
     folder: Path, plan: RunPlan, history: History, storage: Storage, plausibility: PlausibilityCheck
 ) -> Mapping[str, Any]:
     """Write the tables from the ledger alone; returns the summary."""
-    builder, file, provider = SummaryBuilder(shapes=read_shapes(plan.settings)), plan.file, plan.settings.provider
+    builder = SummaryBuilder(shapes=read_shapes(plan.settings), accept=plan.settings.accept)
+    file, provider = plan.file, plan.settings.provider
     with TableWriter(
         Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider
     ) as tables:

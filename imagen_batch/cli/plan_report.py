@@ -17,7 +17,7 @@ from imagen_batch.planning.pending import PendingTotals, count_pending, describe
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
 from imagen_batch.providers.pixels import expected_pixels
-from imagen_batch.review.of_run import review_of_run
+from imagen_batch.review.decisions.of_run import review_of_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
 from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span

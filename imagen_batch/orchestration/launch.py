@@ -28,8 +28,8 @@ from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.reports.summary import Summary
-from imagen_batch.review.of_run import review_of_run
-from imagen_batch.review.record import remember_applied
+from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.console import Console
 from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run

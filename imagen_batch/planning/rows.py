@@ -111,7 +111,7 @@ class RowPlanner:
         if resolved is None:
             return None, [self._unknown_model(row)], []
         model = resolved.model
-        samples = row.samples or self._settings.samples
+        samples = row.samples or self._settings.accept or self._settings.samples
         prompt = with_style(row.prompt, row.style)
         issues = shape_issues + resolved.issues + check_row(model, samples=samples, prompt=prompt)
         problems = [_problem(row, issue) for issue in issues if issue.level == "error"]

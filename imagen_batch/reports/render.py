@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from imagen_batch.reports.tables.table_file import describe_unwritten
 from imagen_batch.text import json_text, one_line, plural, printable
 
 _MAX_CAUSES = 10
+_SHORT_SHOWN = 10
 _MAX_CAUSES_ON_PAGE = 50
 _MAX_SHARES = 50
 _FILES = ("manifest.csv", "failures.csv", "summary.md")
@@ -53,6 +55,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "older_images": summary.facts.older_images,
         "lost_attempts": summary.lost_attempts,
         "open_redos": summary.open_redos,
+        "short": [asdict(row) for row in summary.short],
         "unwritten": [
             {"file": file.name, "reason": file.reason, "beside": file.alternate} for file in summary.facts.unwritten
         ],
@@ -107,6 +110,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     facts = (
         *_endings(summary),
         _counts(summary),
+        *_short(summary),
         *_older_images(summary),
         cost(summary),
         *_earlier_cost(summary),
@@ -137,6 +141,7 @@ def to_markdown(summary: Summary) -> str:
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
         *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary), *_prints(summary))),
+        *map(_escaped, _short(summary, most=len(summary.short))),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),
@@ -305,8 +310,10 @@ def _headline(summary: Summary) -> str:
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
     if summary.state == "running":
         return f"running: {ok:,} of {plural(asked, 'image')}{simulated} so far"
-    without = f", {asked - ok:,} missing" if asked > ok else ""
-    return f"{summary.state}: {ok:,} of {plural(asked, 'image')}{simulated}{without}"
+    images = summary.missing - summary.open_redos  # not those that --accept replaced
+    without = f", {images:,} missing" if images else ""
+    redos = f", {plural(summary.open_redos, 'redo')} not made" if summary.open_redos else ""
+    return f"{summary.state}: {ok:,} of {plural(asked, 'image')}{simulated}{without}{redos}"
 
 
 def _endings(summary: Summary) -> Iterator[str]:
@@ -317,10 +324,19 @@ def _endings(summary: Summary) -> Iterator[str]:
         yield one_line(unwritten, 600)
 
 
+def _short(summary: Summary, *, most: int = _SHORT_SHOWN) -> Iterator[str]:
+    """The rows that are short of the images that --accept wants."""
+    if not summary.short:
+        return
+    listed = "; ".join(one_line(str(row), 80) for row in summary.short[:most])
+    more = f"; and {len(summary.short) - most:,} more" if len(summary.short) > most else ""
+    yield f"{plural(len(summary.short), 'row')} short of --accept: {listed}{more}"
+
+
 def _older_images(summary: Summary) -> Iterator[str]:
     if summary.facts.older_images:
         older = plural(summary.facts.older_images, "older image")
-        yield f"{older} kept: earlier prompts, or rows no longer in this file"
+        yield f"{older} kept: earlier prompts or versions, or rows no longer in this file"
 
 
 def _earlier_cost(summary: Summary) -> Iterator[str]:

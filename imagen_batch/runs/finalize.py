@@ -142,7 +142,9 @@ def count_older_images(history: History, storage: Storage, *, shown: int) -> int
 
 
 def _summary_builder(settings: Settings, *, since: float | None) -> SummaryBuilder:
-    return SummaryBuilder(group_by=settings.group_by, since=since, shapes=read_shapes(settings))
+    return SummaryBuilder(
+        group_by=settings.group_by, since=since, shapes=read_shapes(settings), accept=settings.accept
+    )
 
 
 def write_tables(results: Results, *, since: float | None = None) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:

@@ -32,7 +32,7 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
-from imagen_batch.planning.versions import models_of, order_versions
+from imagen_batch.planning.samples.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
@@ -70,6 +70,7 @@ class Run:
     counter: ResultCounter
     summary: Summary | None = None
     began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
+    _finished_before: int = 0  # results when the last round began
 
     @property
     def stop(self) -> Stop:
@@ -91,12 +92,12 @@ class Run:
         self.context.transport.abort_all()
 
     def stages(self) -> Iterator[Iterator[list[ImageRequest]]]:
-        """The pending requests as shards, stage by stage: a stage needs images of the one before.
+        """The pending requests as shards, stage by stage: a stage needs results of the one before.
 
         All shards of a stage must have ended before the next stage is taken.
         """
         yield self.shards()
-        while self.advance():
+        while self.advance() or self._accepts_more():
             yield self.shards(retry_round=True)
 
     def advance(self) -> bool:
@@ -104,10 +105,13 @@ class Run:
         waiting = self.plan.index.waiting_rows
         if not waiting or self.context.stop.is_set:
             return False
+        self._read_new_results()
+        return self.plan.index.waiting_rows < waiting
+
+    def _read_new_results(self) -> None:
         self.context.ledger.flush()
         self.history.read_folder(self.context.store.storage.logs(LEDGER))
-        self.plan.index.follow(self.history)
-        return self.plan.index.waiting_rows < waiting
+        self.plan.follow(self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
         """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
@@ -120,6 +124,15 @@ class Run:
             if self.context.stop.is_set:
                 return
             yield shard
+
+    def _accepts_more(self) -> bool:
+        """Whether --accept may want more samples of some rows, since the last shards brought results."""
+        progress = self.finished_samples != self._finished_before
+        self._finished_before = self.finished_samples
+        if self.plan.settings.accept is None or not progress or self.stop.is_set or self.context.budget.is_exhausted:
+            return False
+        self._read_new_results()
+        return True
 
     def generate_shard(self, shard: Sequence[ImageRequest]) -> None:
         """Make the images of a shard."""
@@ -199,7 +212,7 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            plan.index.follow(history)
+            plan.follow(history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -268,7 +281,7 @@ def _recover(
         notify(message)
     if recovery.images:
         history.read_folder(store.storage.logs(LEDGER))
-        plan.index.follow(history, refresh=True)
+        plan.follow(history, refresh=True)
 
 
 def _record_orders(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:

@@ -87,7 +87,8 @@ class Coordinator:
     def complete(self, task: ShardTask, report: ShardReport) -> None:
         """Take in the report of a shard that ended."""
         self._allocator.release(task.shard, report.used)
-        self._needs_round |= report.budget_exhausted or report.stopped
+        accepting = self._run.plan.settings.accept is not None  # refused samples may be replaced
+        self._needs_round |= report.budget_exhausted or report.stopped or accepting
         self._run.counter(report.samples)
         if (error := report.error) is not None:
             self._run.stop.fail(error)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.keys import RowKeys
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.requests import requests_for, shard_size, shards
@@ -27,6 +28,10 @@ class FakeHistory:
 
     def status(self, base, number):
         return self.statuses.get(number)
+
+    @property
+    def reviews(self):
+        return Reviews(self.status)
 
 
 def _planned(model=IMAGEN, samples=1, **row):
