@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
@@ -28,13 +29,16 @@ from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.runs.console import Console
-from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
+from imagen_batch.storage import LEDGER, is_url
 from imagen_batch.system.addresses import web_address
 from imagen_batch.text import plural
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from imagen_batch.ledger.history import History
     from imagen_batch.reports.summary import Summary
 
 _ASK_ABOVE_USD = 5.0
@@ -52,7 +56,7 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         if server is not None:
             stack.callback(_stop_unless_used, server)
         fault = in_background(find_unreachable_reason, address) if address else _no_fault
-        preload = preload_history(settings.folder)
+        preload = _preload_history(settings.folder)
         plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
         stack.callback(plan.delete_spool)
         plan = replace(plan, lost=lost)
@@ -145,6 +149,15 @@ def _without_user(url: str) -> str:
     """Remove a user name and password from an address."""
     scheme, slashes, rest = url.partition("://")
     return scheme + slashes + rest.rpartition("@")[2]
+
+
+def _preload_history(place: str) -> Future[History] | None:
+    """Begin to read a long ledger; None if there is no ledger, or a short one."""
+    if is_url(place) or not (Path(place) / LEDGER).exists():
+        return None
+    from imagen_batch.runs.history_preload import preload_history  # noqa: PLC0415 - a new run does not need it
+
+    return preload_history(place)
 
 
 def _prefect_address(env: Mapping[str, str]) -> str | None:

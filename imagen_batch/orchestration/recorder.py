@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.25
 _RETRY_S = 1.0
-_LOGIN = {401, 403}
+_FOR_PREFECTS_CLIENT = {301, 302, 307, 308, 401, 403}  # it can log in, and follows
 # Seconds that the end of a run waits: for its own server; until that one must answer; for a given server that does
 # not answer, and for one that answers slowly.
 _OWN_END_S, _OWN_ANSWER_S = 0.7, 3.0
@@ -51,7 +51,8 @@ class Recorder:
     def finish(self, exit_code: int) -> str | None:
         """Give Prefect a bounded time to record the end of the run; return None, or a warning that it did not."""
         try:
-            self._ended.wait(_GIVEN_END_S if self._server is None else _OWN_END_S)
+            if self._server is None or self._server_up.is_set():  # one that still boots would take too long
+                self._ended.wait(_GIVEN_END_S if self._server is None else _OWN_END_S)
             if self._attachment is not None:
                 return self._attachment.finish(exit_code)
             if self._recorded:
@@ -97,16 +98,17 @@ class Recorder:
         self._launched.wait(_OWN_ANSWER_S)
         if kept and server.hand_over(patience=_OWN_ANSWER_S):
             return None
-        return self._describe_loss(server)
+        return self._describe_loss(server, kept=kept)
 
-    def _describe_loss(self, server: OwnServer) -> str:
+    def _describe_loss(self, server: OwnServer, *, kept: bool) -> str:
         ended = not server.is_running
+        later = ". The next run that starts a server records it" if kept else ""
         server.kill()
         if not self._server_up.is_set():
             reason = "its server did not start" if ended else "its server does not answer"
-            return f"Prefect will not show this run: {reason}; its log is {server.log}"
+            return f"Prefect will not show this run: {reason}; its log is {server.log}{later}"
         reason = self._error or ("its server ended" if ended else "its server does not answer")
-        return f"Prefect did not record the end of this run: {reason}. {_HARMLESS}"
+        return f"Prefect did not record the end of this run: {reason}{later}. {_HARMLESS}"
 
     def _keep_story(self, server: OwnServer) -> bool:
         from imagen_batch.orchestration.recording.story import tell  # noqa: PLC0415 - not before the first request
@@ -162,7 +164,7 @@ class Recorder:
                     raise
                 time.sleep(_RETRY_S)
             except Refused as refusal:
-                if refusal.status not in _LOGIN:
+                if refusal.status not in _FOR_PREFECTS_CLIENT:
                     raise
                 self._attachment = Attachment(self._execution, None)
                 return
