@@ -5,6 +5,9 @@ arguments.py   parses the command line; options.py has what several commands sha
 commands/      one module for each command
 """
 
-from imagen_batch.cli.dispatch import main
+try:
+    from imagen_batch.cli.dispatch import main
+except KeyboardInterrupt:  # before there is a handler; nothing was sent
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,10 +21,8 @@ from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.late_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
-from imagen_batch.orchestration.server.attachment import Attachment
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
 from imagen_batch.orchestration.server.own_server import OwnServer
-from imagen_batch.orchestration.server.reachability import find_unreachable_reason, in_background
 from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from imagen_batch.ledger.history import History
+    from imagen_batch.orchestration.server.attachment import Attachment
     from imagen_batch.reports.summary import Summary
 
 _ASK_ABOVE_USD = 5.0
@@ -55,7 +54,7 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         server = None if address else OwnServer(start=settings.runner != "threads")
         if server is not None:
             stack.callback(_stop_unless_used, server)
-        fault = in_background(find_unreachable_reason, address) if address else _no_fault
+        fault = _begin_check(address) if address else _no_fault
         preload = _preload_history(settings.folder)
         plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
         stack.callback(plan.delete_spool)
@@ -76,6 +75,16 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
 
 def _no_fault() -> None:
     return None
+
+
+def _begin_check(address: str) -> Callable[[], str | None]:
+    """Begin to ask the user's server whether it is there; return what waits for the answer."""
+    from imagen_batch.orchestration.server.reachability import (  # noqa: PLC0415 - its own server needs no check
+        find_unreachable_reason,
+        in_background,
+    )
+
+    return in_background(find_unreachable_reason, address)
 
 
 def _prepare_process(settings: Settings) -> None:
@@ -118,6 +127,8 @@ def _start_prefect(execution: Execution, console: Console, server: OwnServer | N
     import_during_first_requests(execution)
     if execution.run.plan.settings.runner == "threads":
         return Recorder(execution, server, notify=console.notify)
+    from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - only for clusters
+
     attachment = Attachment(execution, server)
     try:
         reason = attachment.wait()

@@ -15,12 +15,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.server.attachment import Attachment
 from imagen_batch.orchestration.server.own_server import OwnServer
-from imagen_batch.orchestration.server.reachability import is_reachable
 
 if TYPE_CHECKING:
     from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
+    from imagen_batch.orchestration.server.attachment import Attachment
 
 _TICK_S = 0.25
 _RETRY_S = 1.0
@@ -152,7 +151,7 @@ class Recorder:
 
         url = os.environ["PREFECT_API_URL"]
         if needs_login(url, os.environ):
-            self._attachment = Attachment(self._execution, None)
+            self._use_prefects_client()
             return
         record = FlowRunRecord(PrefectApi(url))
         while not self._recorded:
@@ -166,8 +165,13 @@ class Recorder:
             except Refused as refusal:
                 if refusal.status not in _FOR_PREFECTS_CLIENT:
                     raise
-                self._attachment = Attachment(self._execution, None)
+                self._use_prefects_client()
                 return
+
+    def _use_prefects_client(self) -> None:
+        from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - rarely needed
+
+        self._attachment = Attachment(self._execution, None)
 
     def _record_more(self, record: FlowRunRecord) -> None:
         from imagen_batch.orchestration.recording.story import tell  # noqa: PLC0415
@@ -181,4 +185,6 @@ class Recorder:
             record.update(story)
 
     def _server_answers(self) -> bool:
+        from imagen_batch.orchestration.server.reachability import is_reachable  # noqa: PLC0415 - rarely needed
+
         return is_reachable(os.environ.get("PREFECT_API_URL", ""), timeout=_PROBE_S)
