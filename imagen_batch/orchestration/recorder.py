@@ -27,7 +27,7 @@ _FOR_PREFECTS_CLIENT = {301, 302, 307, 308, 401, 403}  # it can log in, and foll
 # Seconds that the end of a run waits: for its own server; until that one must answer; for a given server that does
 # not answer, and for one that answers slowly.
 _OWN_END_S, _OWN_ANSWER_S = 0.7, 3.0
-_GIVEN_END_S, _GIVEN_SLOW_END_S = 3.0, 30.0
+_GIVEN_END_S, _GIVEN_SLOW_END_S = 2.5, 30.0
 _PROBE_S = 1.0
 _HARMLESS = "Images, manifest and summary do not depend on it."
 
@@ -55,7 +55,7 @@ class Recorder:
             if self._attachment is not None:
                 return self._attachment.finish(exit_code)
             if self._recorded:
-                self._leave()
+                self._leave(interrupted=exit_code > 128)
                 return None
             if self._server is None:
                 return self._finish_given()
@@ -71,8 +71,10 @@ class Recorder:
         if self._server is not None:
             self._server.kill()
 
-    def _leave(self) -> None:
-        if self._server is not None:
+    def _leave(self, *, interrupted: bool) -> None:
+        if self._server is not None and interrupted:  # nothing may stay behind; what was recorded is on disk
+            self._server.kill()
+        elif self._server is not None:
             self._server.leave()
 
     def _finish_given(self) -> str | None:

@@ -13,6 +13,7 @@ from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
 from imagen_batch.orchestration.recording.story import Ending, ShardStory, Story
 from imagen_batch.orchestration.recording.unrecorded import keep_unrecorded, record_unrecorded
 from imagen_batch.system.file_lock import hold_file_lock
+from tests.support.fake_prefect import FakeServer
 
 ENDING = Ending(EndState("COMPLETED", "Completed", "2 ok"), 30.0, "# finished", "file:///x/manifest.csv", [])
 
@@ -30,34 +31,6 @@ def _story(*shards, ending=None, key="k"):
         shards=list(shards),
         ending=ending,
     )
-
-
-class FakeServer:
-    """Keeps what Prefect's server would; fails the calls whose numbers are in `failing`."""
-
-    def __init__(self, failing=(), status=503):
-        self.failing, self.status, self.calls = set(failing), status, 0
-        self.states, self.logs, self.artifacts, self.by_key = {}, [], [], {}
-
-    def post(self, path, body):
-        self.calls += 1
-        if self.calls in self.failing:
-            raise Unavailable("HTTP 503") if self.status >= 500 else Refused(self.status, "no")
-        if path in ("/flow_runs/", "/task_runs/"):
-            key = body.get("idempotency_key") or (body["flow_run_id"], body["dynamic_key"])
-            found = self.by_key.setdefault(key, f"id-{len(self.by_key)}")
-            self.states.setdefault(found, [body["state"]["type"]])
-            return {"id": found, "state_type": self.states[found][-1]}
-        if path.endswith("/set_state"):
-            self.states[path.split("/")[2]].append(body["state"]["type"])
-        if path == "/logs/":
-            self.logs += body
-        if path == "/artifacts/":
-            self.artifacts.append(body)
-        return {"id": f"new-{self.calls}"}
-
-    def patch(self, path, body):
-        self.post(path, body)
 
 
 def test_a_story_survives_a_file():
