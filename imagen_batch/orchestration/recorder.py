@@ -26,7 +26,7 @@ _RETRY_S = 1.0
 _FOR_PREFECTS_CLIENT = {301, 302, 307, 308, 401, 403}  # it can log in, and follows
 # Seconds that the end of a run waits: for its own server; until that one must answer; for a given server that does
 # not answer, and for one that answers slowly.
-_OWN_END_S, _OWN_ANSWER_S = 0.7, 3.0
+_OWN_END_S, _OWN_ANSWER_S = 0.7, 2.0
 _GIVEN_END_S, _GIVEN_SLOW_END_S = 2.5, 30.0
 _PROBE_S = 1.0
 _HARMLESS = "Images, manifest and summary do not depend on it."
