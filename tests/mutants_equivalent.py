@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 EQUIVALENT: dict[str, str] = {
-    "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not in the block",
+    "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
 }
 """Name of the mutant, as `tests.mutants --list` prints it without the line -> why it changes nothing."""

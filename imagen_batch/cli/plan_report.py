@@ -17,7 +17,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import json_text, plural, printable, span
+from imagen_batch.text import json_text, plural, printable, span, usd
 
 _NAMES = 3
 _MOST_COLUMNS_LISTED = 12
@@ -170,7 +170,7 @@ def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:
 
 
 def _describe_price(plan: RunPlan, pending: PendingTotals) -> str:
-    text = f"at most ${pending.usd:.2f} if each request is sent once"
+    text = f"at most {usd(pending.usd)} if each request is sent once"
     if plan.settings.provider == "simulator":
         text += " (Google's price; the simulator is free)"
     if pending.unpriced:

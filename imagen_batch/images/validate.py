@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.boxes import read_avif, read_heic
@@ -18,6 +18,7 @@ from imagen_batch.images.formats.png import read_png
 from imagen_batch.images.formats.rare import read_bmp, read_codestream, read_gif, read_jp2
 from imagen_batch.images.formats.tiff import read_tiff
 from imagen_batch.images.formats.webp import read_webp
+from imagen_batch.records import SampleResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,18 @@ class ImageInfo:
     bytes: int
     sha256: str
     c2pa: bool  # carries a signed statement of its origin; the signature is not verified
+
+    def add_to(self, sample: SampleResult) -> SampleResult:
+        """The sample with these facts about its image."""
+        return replace(
+            sample,
+            mime_type=self.mime_type,
+            width=self.width,
+            height=self.height,
+            bytes=self.bytes,
+            sha256=self.sha256,
+            c2pa=self.c2pa,
+        )
 
 
 @dataclass(frozen=True, slots=True)

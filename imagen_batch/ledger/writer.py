@@ -16,6 +16,7 @@ or `done` is unknown: the attempt may have been charged.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,10 +25,17 @@ from typing import Any, Protocol
 
 import orjson
 
+from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.storage import LEDGER, Storage
 
 SAMPLE_FIELDS = tuple(field.name for field in fields(SampleResult))
+
+
+def open_writer(storage: Storage, *, below: str = LEDGER) -> LedgerWriter:
+    """Start a log that is read after all that are below the same folder."""
+    names = (path.name for path in ledger_files(storage.logs(below)))
+    return LedgerWriter(storage, now=moment_after(names, time.time()), below=below)
 
 
 class ResultOwner(Protocol):

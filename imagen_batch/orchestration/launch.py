@@ -29,7 +29,7 @@ from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.system.addresses import web_address
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 _ASK_ABOVE_USD = 5.0
 
@@ -154,7 +154,7 @@ def _confirm_cost(plan: RunPlan, console: Console) -> None:
     pending = count_pending(plan)
     if pending.usd <= _ASK_ABOVE_USD:
         return
-    if not console.confirm(f"Make {plural(pending.samples, 'image')} for up to ${pending.usd:.2f}?"):
+    if not console.confirm(f"Make {plural(pending.samples, 'image')} for up to {usd(pending.usd)}?"):
         raise SettingsInvalid("not confirmed: nothing was sent (use --yes to skip the question)")
 
 
