@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import types
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Mutant:
     path: str  # below imagen_batch/
     line: int
     index: int
-    change: str  # "Class.function: before -> after"
+    change: str  # "Class.function: before -> after", with a number where a function has several of the same
 
     @property
     def name(self) -> str:
@@ -98,10 +99,13 @@ class Mutant:
 def mutants(path: str) -> Iterator[Mutant]:
     """Every mutant of one file."""
     text = (ROOT / "imagen_batch" / path).read_text(encoding="utf-8")
+    seen: Counter[str] = Counter()
     for index, (function, node) in enumerate(_places(ast.parse(text))):
         before, line = _first_line(node), node.lineno
         _apply(node)
-        yield Mutant(path, line, index, f"{function}: {before} -> {_first_line(node)}")
+        change = f"{function}: {before} -> {_first_line(node)}"
+        seen[change] += 1
+        yield Mutant(path, line, index, change if seen[change] == 1 else f"{change} ({seen[change]})")
 
 
 def mutated(mutant: Mutant) -> types.CodeType:
@@ -310,7 +314,11 @@ def choose(packages: Sequence[str], count: int, seed: int) -> tuple[list[Mutant]
     """A sample of the mutants that are not equivalent, and the number of all of them."""
     paths = [path for package in packages for path in sorted((ROOT / "imagen_batch" / package).rglob("*.py"))]
     names = [str(path.relative_to(ROOT / "imagen_batch")) for path in paths]
-    everything = [mutant for name in names for mutant in mutants(name) if mutant.name not in EQUIVALENT]
+    everything = [mutant for name in names for mutant in mutants(name)]
+    known = {name for name in EQUIVALENT if name.partition("/")[0] in packages}
+    if stale := known - {mutant.name for mutant in everything}:
+        sys.exit(f"mutants_equivalent.py names what is no mutant any more: {', '.join(sorted(stale))}")
+    everything = [mutant for mutant in everything if mutant.name not in known]
     everything.sort(key=lambda mutant: hashlib.sha256(f"{seed} {mutant.name}".encode()).digest())
     return everything[:count], len(everything)
 
