@@ -43,14 +43,19 @@ WANTED = 0.95
 
 _SENDING = tuple(
     f"tests/sending/test_{name}.py"
-    for name in ("attempt", "budget", "governor", "samples", "in_flight", "context", "retry", "generate", "pace")
+    for name in (
+        *("attempt", "budget", "budget_limits", "governor", "samples", "in_flight", "context", "retry", "generate"),
+        *("pace", "pace_after_refusals"),
+    )
 )
 _LEDGER = ("tests/ledger",)
 TESTS: dict[str, tuple[str, ...]] = {
     "ledger": (*_LEDGER, "tests/sending/test_generate.py"),
     "ledger/costs.py": _LEDGER,
     "sending": _SENDING,
+    "sending/budget.py": ("tests/sending/test_budget.py", "tests/sending/test_budget_limits.py"),
     "sending/pace.py": (
+        "tests/sending/test_pace_after_refusals.py",
         "tests/sending/test_pace.py",
         "tests/sending/test_governor.py",
         "tests/workers/test_allocation.py",

@@ -59,3 +59,13 @@ def test_records_near_each_other_are_read_from_one_block(history, monkeypatch):
     for number in [*range(1001, 1400, 2), *range(1399, 1000, -2)]:
         _width(history, number)
     assert len(blocks) <= 2
+
+
+def test_the_samples_of_one_request_are_read_once(history, monkeypatch):
+    """They are looked up one after the other, and a record is parsed for the first of them only."""
+    lookup = history._lookup
+    reads, read = [], lookup._read
+    monkeypatch.setattr(lookup, "_read", lambda where, kind: reads.append(where) or read(where, kind))
+    for number in (11, 11, 11, 13, 13):
+        assert _width(history, number) == number
+    assert len(reads) == 2

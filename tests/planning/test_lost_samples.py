@@ -5,9 +5,11 @@ from dataclasses import replace
 from imagen_batch.planning.pending import count_pending, remaining_requests
 from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.records import SampleResult
+from tests.support.factories import ok
 from tests.support.plans import history_of, record_images, record_result, small_plan
 
 ROWS = [{"prompt": "a", "samples": 2}, {"prompt": "b", "samples": 3}]
+IMAGE = ok(file="images/a.png")
 
 
 def _repair(folder):
@@ -47,3 +49,17 @@ def _image(folder):
     details = history.details(second, 3)
     assert details is not None
     return details[0]
+
+
+def test_samples_beyond_those_of_the_row_are_not_counted(tmp_path):
+    """An earlier version of the file asked for four images of a row that now asks for two."""
+    plan, _ = _repair(tmp_path)
+    (first, _), _ = plan.index
+    record_result(tmp_path, first, *(replace(IMAGE, number=number) for number in (1, 2, 3, 4)))
+    assert count_pending(plan).made == 1  # the second is lost
+    whole = small_plan(tmp_path, ROWS, retry="missing failed")
+    assert [(request.row, list(request.numbers)) for request in remaining_requests(whole, history_of(tmp_path))] == [
+        (1, [1, 2]),
+        (2, [1, 2, 3]),
+    ]
+    assert count_pending(small_plan(tmp_path, ROWS)).made == 2

@@ -1,13 +1,17 @@
 """A plan adds up prices, disk space and names of what it selects."""
 
 import io
+import re
+from datetime import date
 
 import pytest
 
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.planning.plan import make_plan
+from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import make_settings
 from tests.support.plans import small_plan
-from tests.support.runs import TODAY
+from tests.support.runs import IMAGEN, TODAY
 
 NANO = "gemini-nano-banana-2.1"
 
@@ -64,3 +68,44 @@ def test_a_warning_names_its_first_line_and_counts_its_rows(tmp_path):
     assert warning == "style: is added to the end of the prompt (2 rows, first in line 3)"
     (single,) = small_plan(tmp_path, rows[:2]).row_warnings
     assert single == "style: is added to the end of the prompt (line 3)"
+
+
+def test_a_model_that_ends_has_the_price_of_its_successor(tmp_path):
+    """For each image of the selected rows."""
+    catalogue = load_catalogue()
+    model = catalogue.get(IMAGEN)
+    assert model is not None
+    successor = catalogue.get(model.successor or "")
+    assert successor is not None
+    each = successor.worst_price("1K", "a")
+    assert each
+    rows = [{"prompt": "a", "samples": 2}, {"prompt": "a", "samples": 1}, {"prompt": "a", "samples": 9}]
+    totals = small_plan(tmp_path, rows, limit=2).totals
+    assert totals.images_by_model == {IMAGEN: 3}
+    assert totals.successor_usd[IMAGEN] == pytest.approx(3 * each, rel=0.01)
+
+
+def test_a_retired_model_is_refused_with_its_successor_s_price(tmp_path):
+    """Unless another host may still serve it."""
+    rows = [{"prompt": "a", "samples": 3}]
+    with pytest.raises(SettingsInvalid) as refused:
+        small_plan(tmp_path, rows, provider="gemini", today=date(2099, 1, 1))
+    text = str(refused.value)
+    assert "this run asks for 3 images of it" in text
+    assert re.search(r"change to its successor \S+ \(at most \$0\.\d\d+ for these images\)", text)
+    hosted = small_plan(
+        tmp_path, rows, provider="gemini", today=date(2099, 1, 1), base_url="http://127.0.0.1:1", price=1
+    )
+    assert hosted.samples == 3
+
+
+def test_a_limit_in_usd_needs_prices(tmp_path):
+    """Of the selected rows, and for either limit."""
+    rows = [{"prompt": "a", "samples": 2}]
+    for limit in ("max_cost", "max_cost_per_run"):
+        own = {"model": "of-our-own", "dialect": "predict", limit: 1.0}
+        option = f"--{limit.replace('_', '-')}"
+        with pytest.raises(SettingsInvalid, match=f"{option} needs prices, and none is known for 2 images"):
+            small_plan(tmp_path, rows, **own)
+        assert small_plan(tmp_path, rows, **own, price=0.1).totals.unpriced == 0
+    assert small_plan(tmp_path, rows, max_images=1, model="of-our-own", dialect="predict").totals.unpriced == 2

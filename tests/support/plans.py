@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from imagen_batch.ledger.history import History, read_history
@@ -15,11 +16,13 @@ from tests.support.factories import ok, request
 from tests.support.runs import IMAGEN, TODAY, write_csv
 
 
-def small_plan(folder: Path, rows: Sequence[Mapping[str, object]], **chosen: object) -> RunPlan:
+def small_plan(
+    folder: Path, rows: Sequence[Mapping[str, object]], *, today: date = TODAY, **chosen: object
+) -> RunPlan:
     """The plan of a prompt file with these rows, whose run belongs into `folder/out`."""
     source = write_csv(folder / "book.csv", rows)
     values = {"prompts": str(source), "out": str(folder / "out"), "provider": "simulator", "model": IMAGEN}
-    return make_plan(make_settings({**values, **chosen}), today=TODAY)
+    return make_plan(make_settings({**values, **chosen}), today=today)
 
 
 def record_images(folder: Path, plan: RunPlan, *, finished_at: float = 10.5) -> list[list[str]]:
@@ -42,7 +45,11 @@ def record_result(
     folder: Path, base: str, *samples: SampleResult, finished_at: float = 10.5, now: float = 2.0
 ) -> None:
     """Record a result of one row in a new ledger."""
-    writer = LedgerWriter(Folder(folder / "out"), now=now)
+    storage = Folder(folder / "out")
+    for sample in samples:
+        if sample.file:
+            storage.put(sample.file, b"image")
+    writer = LedgerWriter(storage, now=now)
     _record(writer, 99, base, samples, finished_at)
     writer.close()
 
