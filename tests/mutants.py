@@ -41,12 +41,11 @@ TIMEOUT_S = 60.0  # at least
 _SLOWER_THAN_UNCHANGED = 5
 WANTED = 0.95
 
+_SLOW = {"test_limits.py", "test_stop.py", "test_unaccepted_images.py"}
 _SENDING = tuple(
-    f"tests/sending/test_{name}.py"
-    for name in (
-        *("attempt", "budget", "budget_limits", "governor", "samples", "in_flight", "context", "retry", "generate"),
-        *("pace", "pace_after_refusals"),
-    )
+    f"tests/sending/{path.name}"
+    for path in sorted((ROOT / "tests" / "sending").glob("test_*.py"))
+    if path.name not in _SLOW
 )
 _LEDGER = ("tests/ledger",)
 TESTS: dict[str, tuple[str, ...]] = {
@@ -60,7 +59,11 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/sending/test_governor.py",
         "tests/workers/test_allocation.py",
     ),
-    "sending/stop.py": ("tests/sending/test_stop.py", "tests/sending/test_governor.py"),
+    "sending/stop.py": (
+        "tests/sending/test_stop_sleep.py",
+        "tests/sending/test_stop.py",
+        "tests/sending/test_governor.py",
+    ),
     "planning": ("tests/planning",),
 }
 """Package or file -> the tests that have to notice, fastest first."""

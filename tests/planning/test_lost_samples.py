@@ -63,3 +63,14 @@ def test_samples_beyond_those_of_the_row_are_not_counted(tmp_path):
         (2, [1, 2, 3]),
     ]
     assert count_pending(small_plan(tmp_path, ROWS)).made == 2
+
+
+def test_a_row_that_an_earlier_version_made_counts_as_made_during_a_repair(tmp_path):
+    """Its image is recorded under the key of that version."""
+    plan = small_plan(tmp_path, [{"prompt": "A fox.", "style": "ink"}, {"prompt": "b", "style": ""}])
+    ((row, _, earlier, _),) = plan.index.earlier_keys()
+    assert row == 1
+    record_result(tmp_path, earlier, IMAGE)
+    lost = (PendingRow(2, plan.index.row_key(2), [1]),)
+    totals = count_pending(replace(plan, lost=lost))
+    assert (totals.made, totals.samples, totals.held) == (1, 1, 0)

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import make_settings
@@ -109,3 +109,12 @@ def test_a_limit_in_usd_needs_prices(tmp_path):
             small_plan(tmp_path, rows, **own)
         assert small_plan(tmp_path, rows, **own, price=0.1).totals.unpriced == 0
     assert small_plan(tmp_path, rows, max_images=1, model="of-our-own", dialect="predict").totals.unpriced == 2
+
+
+def test_the_copy_of_standard_input_is_deleted_when_the_plan_fails(tmp_path, monkeypatch):
+    """There is no plan that could delete it later."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settings = make_settings({"prompts": "-", "out": str(tmp_path / "out"), "provider": "simulator", "model": NANO})
+    with pytest.raises(InputInvalid):
+        make_plan(settings, today=TODAY, stdin=io.BytesIO(b"prompt,samples\na,x\n"))
+    assert list(tmp_path.iterdir()) == []

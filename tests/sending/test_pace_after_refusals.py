@@ -207,3 +207,16 @@ def test_a_slow_confirmed_pace_counts_starts_instead_of_seconds():
     pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=6)
     pace.record_success(pace.start(900.0), 900.0)
     assert pace.per_minute == pytest.approx(6 * 1.001, rel=1e-5)
+
+
+def test_a_tiny_share_keeps_one_attempt_in_flight():
+    """Replies do not add to it; a share of a tenth begins with one as well, and grows to six."""
+    pace = Pace(per_minute=None, in_flight=16)
+    pace.resize(0.01)
+    _warmed_up(pace, 5)
+    assert _in_flight(pace, 100.0) == 1
+    tenth = Pace(per_minute=None, in_flight=64)
+    tenth.resize(0.1)
+    assert _in_flight(tenth, 0.0) == 1
+    _warmed_up(tenth, 5)
+    assert _in_flight(tenth, 100.0) == 6
