@@ -27,8 +27,10 @@ def test_a_pause_without_end_ends_with_the_run():
         except Interrupted:
             ended.append(True)
 
-    thread = threading.Thread(target=pause)
+    thread = threading.Thread(target=pause, daemon=True)
     thread.start()
+    while not stop._changed._waiters:
+        time.sleep(0.001)
     stop.fail(StopRun("full", cause="disk"))
     thread.join(10)
     assert ended == [True]
