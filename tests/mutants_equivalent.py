@@ -5,6 +5,9 @@ from __future__ import annotations
 EQUIVALENT: dict[str, str] = {
     "ledger/damage.py is_skipped: 20 -> 21": "the mark is at the beginning of a line; the number only saves time",
     "ledger/damage.py is_skipped: if _SKIP_MARK not in text[:20]: -> if False:": "only saves parsing each line",
+    "ledger/folds/charge_totals.py kind_of: provider == 'simulator' -> provider != 'simulator'": (
+        "exchanges two names that are compared with each other only"
+    ),
     "ledger/folds/sample_states.py SampleStates.fail: 0 -> 1": "neither number is greater than one",
     "ledger/folds/sample_states.py slot_of: 4 -> 5": "a longer key of the same sample, in memory only",
     "ledger/record_lookup.py RecordLookup.__init__: 0 -> 1": "an empty block holds no record, wherever it begins",

@@ -74,3 +74,10 @@ def test_a_row_that_an_earlier_version_made_counts_as_made_during_a_repair(tmp_p
     lost = (PendingRow(2, plan.index.row_key(2), [1]),)
     totals = count_pending(replace(plan, lost=lost))
     assert (totals.made, totals.samples, totals.held) == (1, 1, 0)
+
+
+def test_the_first_three_pending_rows_are_known(tmp_path):
+    """The text of a plan names them; a fourth is only counted."""
+    totals = count_pending(small_plan(tmp_path, [{"prompt": letter} for letter in "abcd"]))
+    assert [row for row, _, _ in totals.first] == [1, 2, 3]
+    assert totals.samples == 4

@@ -1,5 +1,8 @@
 """The user's names for images: one for each sample, and a code where two rows have the same."""
 
+import pytest
+
+from imagen_batch.errors import SettingsInvalid
 from tests.support.plans import small_plan
 
 
@@ -56,3 +59,16 @@ def test_a_name_that_looks_like_a_part_of_a_split_is_warned_about(tmp_path):
     (warning,) = small_plan(tmp_path, [{"prompt": "a", "filename": "train"}]).row_warnings
     assert warning.startswith("file name: contains 'train'")
     assert small_plan(tmp_path, [{"prompt": "a", "filename": "trainer"}]).row_warnings == ()
+
+
+def test_a_row_without_a_name_of_its_own_is_named_by_its_number(tmp_path):
+    """With the sample and the beginning of the key, also for a single sample."""
+    plan = small_plan(tmp_path, [{"prompt": "a"}])
+    assert _names(plan) == [["images/000001_01_abababab"]]
+    assert not plan.totals.has_names
+
+
+def test_a_template_with_a_field_that_is_no_column_is_refused(tmp_path):
+    """Before any row is read."""
+    with pytest.raises(SettingsInvalid, match=r"--name-template: \{chapter\} is not a column here"):
+        small_plan(tmp_path, [{"prompt": "a"}], name_template="{chapter}/{row}")

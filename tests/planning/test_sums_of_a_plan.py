@@ -115,6 +115,7 @@ def test_the_copy_of_standard_input_is_deleted_when_the_plan_fails(tmp_path, mon
     """There is no plan that could delete it later."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     settings = make_settings({"prompts": "-", "out": str(tmp_path / "out"), "provider": "simulator", "model": NANO})
-    with pytest.raises(InputInvalid):
+    with pytest.raises(InputInvalid) as caught:
         make_plan(settings, today=TODAY, stdin=io.BytesIO(b"prompt,samples\na,x\n"))
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # while the traceback still holds the plan's variables
+    assert caught.tb is not None

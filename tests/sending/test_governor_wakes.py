@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from imagen_batch.errors import Interrupted, Transient
-from imagen_batch.sending.governor import Governor
+from imagen_batch.errors import Interrupted, StopRun, Transient
+from imagen_batch.sending.governor import FailureCause, Governor
 from imagen_batch.sending.stop import Stop
 
 ENDINGS = {
@@ -48,3 +48,32 @@ def test_a_stopped_run_grants_no_permit():
     governor = Governor(per_minute=None, in_flight=2, outage_limit=60.0, stop=stop)
     with pytest.raises(Interrupted):
         governor.acquire()
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_limits_of_time_are_exceeded_and_not_reached():
+    """Exactly 30 seconds of failures may be those of some rows, exactly the outage limit is still no outage."""
+    clock = Clock()
+    governor = Governor(per_minute=None, in_flight=64, outage_limit=600.0, stop=Stop(), clock=clock)
+    error = Transient("busy", kind="overloaded")
+    for _ in range(20):
+        governor._pace.start(clock.now)
+        governor.record_failure(None, error)
+    causes = []
+    for clock.now in (30.0, 30.5, 600.0):
+        governor._pace.start(clock.now)
+        causes.append(governor.record_failure(None, error))
+    assert causes == [FailureCause.REQUEST, FailureCause.OUTAGE, FailureCause.OUTAGE]
+    clock.now = 600.5
+    governor._pace.start(clock.now)
+    with pytest.raises(StopRun):
+        governor.record_failure(None, error)

@@ -220,3 +220,12 @@ def test_a_tiny_share_keeps_one_attempt_in_flight():
     assert _in_flight(tenth, 0.0) == 1
     _warmed_up(tenth, 5)
     assert _in_flight(tenth, 100.0) == 6
+
+
+def test_nine_failures_of_a_new_pace_are_no_outage_and_ten_are():
+    """None of them was before the run."""
+    pace = Pace(per_minute=None, in_flight=64)
+    for count in range(1, 11):
+        pace.start(0.0)
+        pace.record_failure(0.0)
+        assert pace.outage is (count == 10)
