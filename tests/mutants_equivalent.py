@@ -13,6 +13,7 @@ EQUIVALENT: dict[str, str] = {
     "ledger/record_lookup.py RecordLookup.__init__: 0 -> 1": "an empty block holds no record, wherever it begins",
     "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
+    "planning/pending.py _samples_without_file: 1 -> 2 (2)": "a sample that the row does not have is never looked up",
     "planning/rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "one sample has the same name",
     "sending/pace.py Pace.__init__: False -> True": "before the first refusal the rate is the given one, or unknown",
 }
