@@ -82,18 +82,8 @@ def _write_expected(
     if tables.unwritten:  # for example on a full disk: nothing can be compared
         [failed, *_] = tables.unwritten
         raise OSError(failed.error_number, f"{folder / failed.name}: {failed.reason}")
-    charges = history.charges(provider)
     now = datetime.now(UTC)
-    facts = RunFacts(
-        out=storage.location,
-        started_at=now,
-        finished_at=now,
-        provider=provider,
-        attempts=history.attempts,
-        refused_429=history.refused_429,
-        money=charges.cost,
-        lost_attempts=charges.lost_attempts,
-    )
+    facts = RunFacts.from_ledger(history, out=storage.location, provider=provider, started_at=now, finished_at=now)
     return to_json(builder.build(facts))
 
 

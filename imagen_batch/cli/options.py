@@ -32,6 +32,15 @@ def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
     return add
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run` and `plan`, which have the same."""
+    add_request_options(parser)
+    add_input_options(parser)
+    add_sending_options(parser)
+    add_display_options(parser)
+    add_config_option(parser)
+
+
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     """Add the prompt file and what each request asks for."""
     parser.add_argument(

@@ -20,7 +20,7 @@ from imagen_batch.providers.pixels import expected_pixels
 from imagen_batch.review.decisions.of_run import review_of_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span
+from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span, usd
 
 _NAMES = 3
 _SHAPES = 6
@@ -246,7 +246,7 @@ def _describe_pixels(plan: RunPlan) -> str:
 
 
 def _describe_price(plan: RunPlan, pending: PendingTotals) -> str:
-    text = f"at most ${pending.usd:.2f} if each request is sent once"
+    text = f"at most {usd(pending.usd)} if each request is sent once"
     if plan.settings.provider == "simulator":
         text += " (Google's price; the simulator is free)"
     if pending.unpriced:

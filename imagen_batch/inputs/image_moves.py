@@ -37,15 +37,11 @@ def find_moves(before: RunPlan, history: History, after: RunPlan, *, edited: Con
         source, base = before.index.row_key(row), after.index.row_key(row)
         if source == base:
             continue
-        if _same(old, new):
+        if (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options):
             moves.append(Move(base, source, tuple(range(1, max(old.samples, new.samples) + 1))))
         elif row in edited:
             moves += _kept(old, history, source, base)
     return tuple(moves)
-
-
-def _same(old: PlannedRow, new: PlannedRow) -> bool:
-    return (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options)
 
 
 def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator[Move]:

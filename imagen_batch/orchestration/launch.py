@@ -31,7 +31,7 @@ from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, is_url
 from imagen_batch.system.addresses import web_address
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -212,7 +212,7 @@ def _confirm_cost(plan: RunPlan, console: Console) -> None:
     pending = count_pending(plan)
     if pending.usd <= _ASK_ABOVE_USD:
         return
-    if not console.confirm(f"Make {plural(pending.samples, 'image')} for up to ${pending.usd:.2f}?"):
+    if not console.confirm(f"Make {plural(pending.samples, 'image')} for up to {usd(pending.usd)}?"):
         raise SettingsInvalid("not confirmed: nothing was sent (use --yes to skip the question)")
 
 

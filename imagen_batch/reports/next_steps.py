@@ -16,7 +16,7 @@ from typing import Literal
 from imagen_batch.reports.causes import FailureGroup, merge_rows
 from imagen_batch.reports.reviewed_rows import APPROVED_MISSING, REDO
 from imagen_batch.storage import is_url
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 RetryChoice = Literal["", "failed", "filtered", "unknown", "missing"]
 """The `--retry` choice of a command; empty for one that sends only what is pending."""
@@ -196,7 +196,7 @@ def _retry(group: FailureGroup, run: Continuation) -> _Advice:
 
 
 def _beyond_limit(run: Continuation) -> _Advice:
-    cost = "" if run.beyond_usd is None else f" (up to ${run.beyond_usd:.2f})"
+    cost = "" if run.beyond_usd is None else f" (up to {usd(run.beyond_usd)})"
     limit = () if run.beyond is None else ("--limit", str(run.beyond))
     return _Advice(f"To also make the {{images}} beyond --limit{cost}:", run.resume_command(more=limit))
 
@@ -213,7 +213,7 @@ def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
     elif "--max-cost-per-run" in options:  # raised for the dearest request alone: all of it may take several runs
         text = f"To continue, use {shlex.join(options)}:"
     else:
-        cost = "" if run.whole.usd is None else f" (up to ${run.whole.usd:.2f})"
+        cost = "" if run.whole.usd is None else f" (up to {usd(run.whole.usd)})"
         text = f"To make the other {run.whole.images:,}{cost}, use {shlex.join(options)}:"
     return _Advice(charged + text, run.resume_command(limits=options))
 

@@ -19,7 +19,7 @@ from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.refusals import Advice
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.table_file import describe_unwritten
-from imagen_batch.text import json_text, one_line, plural, printable
+from imagen_batch.text import json_text, one_line, plural, printable, usd
 
 _MAX_CAUSES = 10
 _SHORT_SHOWN = 10
@@ -35,7 +35,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "schema_version": 1,
         "state": summary.state,
         "out": summary.facts.out,
-        "samples": _samples(summary),
+        "samples": {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}},
         "attempts": summary.attempts,
         "refused_429": summary.facts.refused_429,
         "cost_usd": summary.cost_usd,
@@ -185,10 +185,10 @@ def _breakdowns(summary: Summary) -> Iterator[tuple[str, tuple[Share, ...]]]:
 def _share_facts(summary: Summary, shares: tuple[Share, ...]) -> Iterator[tuple[str, str]]:
     """Name, and images with their cost in the folder and in this run, of each share."""
     for share in shares[:_MAX_SHARES]:
-        run = f", {_usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
+        run = f", {usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
         images = f"{share.images:,} of {plural(share.samples, 'image')}"
         name = one_line(share.name, 60) or "(empty)"
-        yield name, f"{images}, {_usd(share.usd)}{run if share.run_usd != share.usd else ''}"
+        yield name, f"{images}, {usd(share.usd)}{run if share.run_usd != share.usd else ''}"
     if len(shares) > _MAX_SHARES:
         yield f"{len(shares) - _MAX_SHARES:,} more", "see summary.json"
 
@@ -240,28 +240,25 @@ def _markdown_cause(group: FailureGroup) -> str:
 
 def cost(summary: Summary) -> str:
     """What the run cost, and how sure that is."""
-    unpriced = f"no price is known for {plural(summary.unpriced, 'image')} or lost attempt{_s(summary.unpriced)}"
+    lost = "lost attempt" if summary.unpriced == 1 else "lost attempts"
+    unpriced = f"no price is known for {plural(summary.unpriced, 'image')} or {lost}"
     if summary.cost_usd is None:
         return f"cost unknown: {unpriced}"
     about = "about " if summary.estimated else ""
     simulated = summary.facts.provider == "simulator"
-    known = f"{'the simulator charges nothing; for real: ' if simulated else 'cost '}{about}{_usd(summary.cost_usd)}"
+    known = f"{'the simulator charges nothing; for real: ' if simulated else 'cost '}{about}{usd(summary.cost_usd)}"
     run_usd = summary.facts.run_usd
     if run_usd is not None and round(run_usd, 6) != summary.cost_usd:
-        known += f", {_usd(run_usd)} of it in this run"
+        known += f", {usd(run_usd)} of it in this run"
     if summary.cost_high_usd is None:
         return f"{known}, and more: {unpriced}"
     if summary.cost_high_usd <= summary.cost_low_usd:
         return known
-    between = f"between {_usd(summary.cost_low_usd)} and {_usd(summary.cost_high_usd)}"
+    between = f"between {usd(summary.cost_low_usd)} and {usd(summary.cost_high_usd)}"
     uncertain = [plural(summary.lost_attempts, "attempt") + " whose reply was lost"] if summary.lost_attempts else []
     uncertain += [f"{plural(summary.in_flight, 'image')} in flight"] if summary.in_flight else []
     what = " and ".join(uncertain) or "attempts whose reply was lost"
     return f"{known} ({between}: {what} may {'be' if summary.in_flight else 'have been'} charged)"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _files(summary: Summary, *, but: str = "") -> Iterator[str]:
@@ -273,10 +270,6 @@ def _files(summary: Summary, *, but: str = "") -> Iterator[str]:
         written = alternates.get(name, name)
         if written is not None and name != but and (name != "failures.csv" or summary.causes):
             yield written
-
-
-def _samples(summary: Summary) -> dict[str, int]:
-    return {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}}
 
 
 def _cause(group: FailureGroup, step: NextStep) -> dict[str, Any]:
@@ -341,7 +334,7 @@ def _older_images(summary: Summary) -> Iterator[str]:
 
 def _earlier_cost(summary: Summary) -> Iterator[str]:
     if summary.earlier_usd:
-        yield f"{_usd(summary.earlier_usd)} of the cost is for earlier prompts, or rows no longer in this file"
+        yield f"{usd(summary.earlier_usd)} of the cost is for earlier prompts, or rows no longer in this file"
 
 
 def _prints(summary: Summary) -> Iterator[str]:
@@ -367,7 +360,7 @@ def _cause_lines(group: FailureGroup, paint: _Paint) -> Iterator[str]:
 def _facts(group: FailureGroup) -> Iterator[str]:
     http = f"HTTP {group.http_status}" if group.http_status else None
     rows = format_rows(group.rows, group.row_count, group.ids)
-    money = f"cost {_usd(group.cost_usd)}" if group.cost_usd else None
+    money = f"cost {usd(group.cost_usd)}" if group.cost_usd else None
     yield from filter(None, (group.error_kind, http, group.filter_category, rows, money))
 
 
@@ -375,11 +368,6 @@ def _more_causes(summary: Summary, shown: int) -> Iterator[str]:
     more = len(summary.causes) - shown
     if more > 0:
         yield f"and {plural(more, 'more cause')}: see summary.json and manifest.csv"
-
-
-def _usd(amount: float) -> str:
-    """Cents, and more digits only where cents would say nothing."""
-    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
 
 
 def _escaped(text: str) -> str:

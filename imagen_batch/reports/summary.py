@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from imagen_batch.ledger.costs import Cost
+from imagen_batch.ledger.history import History
 from imagen_batch.planning.shapes import Shapes
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.acceptance import Acceptance, ShortRow
@@ -67,6 +68,23 @@ class RunFacts:
     run_attempts: int | None = None
     has_gallery: bool = False  # gallery.html was written
     unwritten: tuple[UnwrittenFile, ...] = ()  # tables that could not be written in place
+
+    @classmethod
+    def from_ledger(
+        cls, history: History, *, out: str, provider: str, started_at: datetime, finished_at: datetime | None
+    ) -> RunFacts:
+        """The facts that the ledger has, about all runs in the folder."""
+        charges = history.charges(provider)
+        return cls(
+            out=out,
+            started_at=started_at,
+            finished_at=finished_at,
+            provider=provider,
+            attempts=history.attempts,
+            refused_429=history.refused_429,
+            money=charges.cost,
+            lost_attempts=charges.lost_attempts,
+        )
 
 
 @dataclass(frozen=True, slots=True)

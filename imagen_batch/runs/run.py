@@ -26,9 +26,8 @@ from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapshot
 from imagen_batch.ledger.costs import Charges
-from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History
-from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
@@ -203,7 +202,7 @@ def open_run(
             if plan.lost is None and not plan.moves:
                 plan = save()  # a repair reads the stored input and leaves the stored settings alone
             store = _open_store(settings, storage, stack)
-            ledger = LedgerWriter(storage, now=moment_after(_ledger_names(storage), time.time()))
+            ledger = open_writer(storage)
             history, recovered = _read_history(store, ledger, preloaded)
             if plan.decisions:
                 ledger.record_review(plan.decisions, at=time.time())
@@ -253,10 +252,6 @@ def _open_store(settings: Settings, storage: Storage, stack: ExitStack) -> Image
     room.create_ballast()
     stack.callback(room.release_ballast)
     return ImageStore(storage, room)
-
-
-def _ledger_names(storage: Storage) -> Iterator[str]:
-    return (path.name for path in ledger_files(storage.logs(LEDGER)))
 
 
 def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[History] | None) -> tuple[History, int]:

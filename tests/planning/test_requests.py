@@ -125,3 +125,10 @@ def test_an_edit_re_makes_exactly_what_changed(before, data):
 
     new = set(keys(after)) - set(keys(before))
     assert len(new) == (Counter(after) - Counter(before)).total()
+
+
+def test_a_shard_ends_with_the_request_that_fills_its_bytes(monkeypatch):
+    """Exactly as many bytes as fit are a whole shard."""
+    monkeypatch.setattr("imagen_batch.planning.requests._SHARD_BYTES", 10)
+    requests = [request(number, prompt=prompt) for number, prompt in enumerate(("x" * 4, "x" * 6, "x" * 9, "x"), 1)]
+    assert [len(shard) for shard in shards(requests, 100)] == [2, 2]

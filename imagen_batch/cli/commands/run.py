@@ -9,13 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.absolute_paths import with_absolute_paths
-from imagen_batch.cli.options import (
-    add_config_option,
-    add_display_options,
-    add_input_options,
-    add_request_options,
-    add_sending_options,
-)
+from imagen_batch.cli.options import add_run_options
 from imagen_batch.cli.terminal import make_confirm, use_color
 from imagen_batch.cli.typed_settings import settings_from
 from imagen_batch.system.streams import print_message, print_result
@@ -49,11 +43,7 @@ def add_parser(commands: Subparsers) -> None:
         epilog=_RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_request_options(run)
-    add_input_options(run)
-    add_sending_options(run)
-    add_display_options(run)
-    add_config_option(run)
+    add_run_options(run)
 
 
 def run(args: Namespace) -> int:
