@@ -1,12 +1,13 @@
 """Recognizes a run that has nothing to do and whose tables are current, without reading its rows.
 
-After a run in which every image was made, a record is stored of everything that its tables were made from and of the
-tables themselves. As long as all of it is unchanged, the same command finds the same result. Any difference, doubt or
-error means that the run takes its usual way.
+After a run that has a result for every sample, a record is stored of everything that its tables were made from and of
+the tables themselves. As long as all of it is unchanged, the same command, or `resume`, finds the same result. Any
+difference, doubt or error means that the run takes its usual way.
 
 What is compared: the settings, the digests of the prompt file, of the stored settings and of this program, names and
 sizes of the ledger's files, the tables with their times and inodes, and the times of the image folders, which change
-when a file in them is added, renamed or removed. A file that is changed in place is found by `audit`.
+when a file in them is added, renamed or removed. Up to 50,000 images are compared by name, size and time; where there
+are more, `audit` finds one that was changed in place.
 """
 
 from __future__ import annotations
@@ -19,24 +20,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from imagen_batch.images.store import IMAGES
-from imagen_batch.inputs.snapshot import RUN, SETTINGS, file_sha256
+from imagen_batch.inputs.snapshot import RUN, SETTINGS, file_sha256, load_settings_to_continue
 from imagen_batch.ledger.reader import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD
 from imagen_batch.reports.tables.write import TABLE_FILES
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
-from imagen_batch.text import plural
 
 _RECORD: Final = f"{STATE}/current.json"
 _MAX_BYTES = 2**22
 _MAX_FOLDERS = 5_000
+_MAX_IMAGES = 50_000
 
 File = tuple[int, int, int, int]  # bytes, times of content and inode in ns, inode
 
@@ -46,16 +48,16 @@ class _State:
     """Everything that the tables of a finished run depend on, and the tables."""
 
     program: str
-    settings: str
-    prompts: str
     stored: tuple[str | None, str | None]
     ledger: tuple[tuple[str, int], ...]
     tables: tuple[File | None, ...]
     folders: tuple[tuple[str, int], ...]
+    images: str  # a digest of names, sizes and times; empty where there are too many
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
+    inputs: dict[str, str]  # settings that find this result, with the digest of their prompt file
     state: _State
     summary: Summary
 
@@ -68,13 +70,14 @@ def find_current_summary(settings: Settings) -> Summary | None:
             return None
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=_Record)
         names = [name for name, _ in record.state.folders]
-        if record.state == _state(settings, folder, names):
+        (given, digest), *_ = _inputs(settings).items()
+        if record.inputs.get(given) == digest and record.state == _state(folder, names):
             return _repeated(record.summary)
     return None
 
 
 def record_finished_run(settings: Settings, summary: Summary) -> None:
-    """Store what a later run compares, if every image was made. A failure is ignored."""
+    """Store what a later run compares, if every sample has a result. A failure is ignored."""
     with suppress(OSError, ValueError, TypeError):
         folder = _folder(settings)
         if folder is None or not _is_finished(summary) or not folder.samefile(summary.facts.out):
@@ -82,23 +85,31 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
         names = _folders_below(folder, IMAGES)
         if len(names) > _MAX_FOLDERS:
             return
-        alone = replace(summary, facts=replace(summary.facts, run=None))  # it has no next steps that need it
-        record = _Record(_state(settings, folder, names), alone)
-        with open_storage(settings.folder).write(_RECORD) as target:
-            target.write(msgspec.json.encode(record))
+        alone = replace(summary, facts=replace(summary.facts, run=None))  # next steps have been made from it
+        once = settings.retry or settings.other_input  # the same command would send or add something again
+        again = [load_settings_to_continue(folder, {}), *([] if once else [settings])]
+        record = _Record(_inputs(*again), _state(folder, names), alone)
+        content = msgspec.json.encode(record)
+        if msgspec.json.decode(content, type=_Record) == record:
+            with open_storage(settings.folder).write(_RECORD) as target:
+                target.write(content)
 
 
 def describe_current(summary: Summary) -> str:
     """Say why nothing is done."""
-    return f"Nothing to send: all {plural(summary.counts['ok'], 'image')} made; the tables are current."
+    held = summary.asked - summary.counts["ok"]
+    made = f"all {summary.counts['ok']:,} made" if not held else f"{summary.counts['ok']:,} made"
+    verb = "is" if held == 1 else "are"
+    others = f"; {held:,} refused or failed {verb} tried again only with --retry" if held else ""
+    return f"Nothing to send: {made}{others}. The tables are current."
 
 
 def _is_finished(summary: Summary) -> bool:
-    facts = summary.facts
+    counts, facts = summary.counts, summary.facts
     return (
         summary.state == "finished"
-        and summary.exit_code == 0
-        and summary.counts["ok"] == summary.asked > 0
+        and summary.exit_code in (0, 3, 4)
+        and counts["ok"] + counts["filtered"] + counts["failed"] == summary.asked > 0
         and facts.stop_reason is None
         and not facts.unwritten
     )
@@ -119,19 +130,47 @@ def _folder(settings: Settings) -> Path | None:
     return storage.path
 
 
-def _state(settings: Settings, folder: Path, images: list[str]) -> _State:
-    prompts = file_sha256(Path(settings.prompts))
-    if prompts is None:
-        raise OSError
+def _inputs(*several: Settings) -> dict[str, str]:
+    """The settings with absolute paths, and the digests of their prompt files."""
+    inputs = {}
+    for settings in several:
+        paths = {"prompts": os.path.abspath(settings.prompts), "out": os.path.abspath(settings.folder)}  # noqa: PTH100
+        digest = file_sha256(Path(settings.prompts))
+        if digest is None:
+            raise FileNotFoundError(settings.prompts)
+        inputs[settings.model_copy(update=paths).model_dump_json()] = digest
+    return inputs
+
+
+def _state(folder: Path, images: list[str]) -> _State:
     return _State(
         program=_program(),
-        settings=settings.model_dump_json(),
-        prompts=prompts,
         stored=(file_sha256(folder / SETTINGS), file_sha256(folder / RUN)),
         ledger=tuple((path.name, path.stat().st_size) for path in ledger_files(folder / LEDGER)),
         tables=tuple(_facts(folder / name) for name in (*TABLE_FILES, CARD)),
         folders=tuple((name, (folder / name).stat().st_mtime_ns) for name in images),
+        images=_digest_of_files(folder, images),
     )
+
+
+def _digest_of_files(folder: Path, names: list[str]) -> str:
+    digest, count = sha256(), 0
+    for name in names:
+        with os.scandir(folder / name) as entries:
+            files = sorted(islice((entry for entry in entries if entry.is_file()), _MAX_IMAGES + 1), key=_name_of)
+        count += len(files)
+        if count > _MAX_IMAGES:
+            return ""
+        for entry in files:
+            facts = entry.stat()
+            digest.update(
+                f"{name}/{entry.name} {facts.st_size} {facts.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
+    return digest.hexdigest()
+
+
+def _name_of(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
 def _facts(path: Path) -> File | None:
