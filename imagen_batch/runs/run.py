@@ -44,6 +44,7 @@ from imagen_batch.runs.recovery.recover import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
+from imagen_batch.sending.earlier_pace import earlier_paces
 from imagen_batch.sending.generate import generate_shard
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
@@ -216,6 +217,7 @@ def open_run(
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
         context = _sending_context(plan, provider, ledger, store, history, counter)
+        context.governors.earlier = earlier_paces(settings, env)
         threads = request_threads(settings)
         stack.callback(context.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
