@@ -14,6 +14,7 @@ EQUIVALENT: dict[str, str] = {
     "ledger/record_lookup.py RecordLookup._line: 0 <= start < len(block) -> 0 < start < len(block)": (
         "a record at the beginning of the block is read again"
     ),
+    "ledger/record_lookup.py RecordLookup._line: 0 -> 1": "a record at the beginning of the block is read again",
     "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
     "ledger/writer.py LedgerWriter._append: 1 -> 2": "a record's position is compared with that of others only",
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
