@@ -27,7 +27,8 @@ from typing import Final
 import msgspec
 
 from imagen_batch.images.store import IMAGES
-from imagen_batch.inputs.snapshot import RUN, SETTINGS, file_sha256, load_settings_to_continue
+from imagen_batch.inputs.reference_facts import REFERENCES
+from imagen_batch.inputs.snapshot import EXPANSION_FILES, RUN, SETTINGS, file_sha256, load_settings_to_continue
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD
@@ -82,11 +83,14 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
         folder = _folder(settings)
         if folder is None or not _is_finished(summary) or not folder.samefile(summary.facts.out):
             return
+        if _reads_other_files(folder, settings):
+            return
         names = _folders_below(folder, IMAGES)
         if len(names) > _MAX_FOLDERS:
             return
         alone = replace(summary, facts=replace(summary.facts, run=None))  # next steps have been made from it
-        once = settings.retry or settings.other_input  # the same command would send or add something again
+        # The same command would send or add something again.
+        once = settings.retry or settings.other_input or settings.redo or settings.upgrade
         again = [load_settings_to_continue(folder, {}), *([] if once else [settings])]
         record = _Record(_inputs(*again), _state(folder, names), alone)
         content = msgspec.json.encode(record)
@@ -115,11 +119,20 @@ def _is_finished(summary: Summary) -> bool:
     )
 
 
+def _reads_other_files(folder: Path, settings: Settings) -> bool:
+    """Whether the rows depend on templates or reference images, whose content may change."""
+    named = (settings.template, settings.styles, settings.characters, settings.matrix, settings.references)
+    return any(named) or any((folder / name).exists() for name in (REFERENCES, EXPANSION_FILES))
+
+
 def _repeated(summary: Summary) -> Summary:
     """The summary of a run that did nothing."""
     now = datetime.now(UTC)
     facts = replace(summary.facts, started_at=now, finished_at=now, run_usd=0.0, run_attempts=0)
-    return replace(summary, facts=facts)
+    models, groups = (
+        tuple(replace(share, run_usd=0.0) for share in all_) for all_ in (summary.models, summary.groups)
+    )
+    return replace(summary, facts=facts, models=models, groups=groups)
 
 
 def _folder(settings: Settings) -> Path | None:

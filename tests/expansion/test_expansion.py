@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from imagen_batch.expansion import load_expansion
 from imagen_batch.prompts import open_prompts
@@ -21,7 +22,7 @@ ROWS = [
 ]
 CHARACTERS = (
     "name,description,references\n"
-    "Mole,a small mole in a black waistcoat,sheets/mole.png; @mole\n"
+    "Mole,a small mole in a black waistcoat,sheets/mole.png; a.png\n"
     "Rat,a brown water rat,\nToad,a stout toad in tweed!,\n"
 )
 STYLES = (
@@ -43,6 +44,9 @@ def book(tmp_path):
     (tmp_path / "people.csv").write_text(CHARACTERS, encoding="utf-8")
     (tmp_path / "styles.csv").write_text(STYLES, encoding="utf-8")
     (tmp_path / "scene.txt").write_text("{{ prompt }}. {{ characters }} Chapter {{ chapter }}.\n", encoding="utf-8")
+    (tmp_path / "sheets").mkdir()
+    for name in ("sheets/mole.png", "a.png"):
+        Image.new("RGB", (8, 8), "gray").save(tmp_path / name)
     return tmp_path
 
 
@@ -230,10 +234,12 @@ def test_added_rows_use_the_template_of_the_run(typed, book, sim):
 
 def test_references_of_characters_join_those_of_the_row(book):
     """In the cells, each once, with paths that hold wherever the run is."""
-    write_csv(book / "refs.csv", [{"prompt": "x", "characters": "Mole", "references": "a.png; @mole"}])
+    write_csv(book / "refs.csv", [{"prompt": "x", "characters": "Mole", "references": "b.png; @mole"}])
     expansion = load_expansion(template=None, styles=None, characters=str(book / "people.csv"))
     (row,) = expansion.apply_to(open_prompts(book / "refs.csv")).rows()
-    assert row.cells["references"] == f"a.png; @mole; {book / 'sheets' / 'mole.png'}"
+    assert row.cells["references"] == "; ".join(
+        ["b.png", "@mole", str(book / "sheets" / "mole.png"), str(book / "a.png")]
+    )
 
 
 def test_toml_tables_are_read(typed, book):
