@@ -17,6 +17,7 @@ from imagen_batch.planning.plan_builder import is_selected
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.samples.approved import moves_from_placeholders
 from imagen_batch.planning.samples.versions import order_versions, version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
@@ -231,6 +232,9 @@ def _read_history(plan: RunPlan) -> History:
         history.fold(review_record(plan.decisions), where=0)
     if plan.moves:
         history.fold(kept_record(move.as_record() for move in plan.moves), where=0)
+    plan.follow(history)  # marks are about the keys that rows have in the ledger
+    if moves := moves_from_placeholders(plan, history):
+        history.fold(kept_record(move.as_record() for move in moves), where=0)
     if orders := order_versions(plan, history):
         history.fold(versions_record(orders), where=0)
     return history

@@ -31,6 +31,7 @@ from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
+from imagen_batch.planning.samples.approved import moves_from_placeholders
 from imagen_batch.planning.samples.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
@@ -111,7 +112,7 @@ class Run:
     def _read_new_results(self) -> None:
         self.context.ledger.flush()
         self.history.read_folder(self.context.store.storage.logs(LEDGER))
-        self.plan.follow(self.history)
+        _follow(self.plan, self.context.store.storage, self.context.ledger, self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
         """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
@@ -212,7 +213,7 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            plan.follow(history)
+            _follow(plan, storage, ledger, history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -267,6 +268,14 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     if recovered:
         history.read_folder(store.storage.logs(LEDGER))
     return history, recovered
+
+
+def _follow(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+    """Give rows their keys, and move approved images to those that have got one."""
+    plan.follow(history)
+    if moves := moves_from_placeholders(plan, history):
+        ledger.record_moves([move.as_record() for move in moves], at=time.time())
+        history.read_folder(storage.logs(LEDGER))
 
 
 def _recover(
