@@ -6,6 +6,7 @@ the defaults below. A row's own value, if its column exists, overrides them all.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import tomllib
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ from imagen_batch.prompts import cells
 from imagen_batch.prompts.reference_cells import references
 from imagen_batch.prompts.sources import is_unnamed_stream, read_small
 from imagen_batch.records import Options
+from imagen_batch.schedules.out_template import check_name, expand, fields_in, parse_date
 from imagen_batch.system.addresses import cluster_address, web_address
 from imagen_batch.text import did_you_mean, is_unicode
 
@@ -111,7 +113,15 @@ class Settings(BaseModel):
     _base_url_found_in: str | None = PrivateAttr(None)
 
     prompts: str = Field(description="prompt file, or - for standard input")
-    out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
+    out: str | None = Field(
+        None, description="output folder, or a URL such as s3://bucket/run; may contain {name} and {date}"
+    )
+    name: Annotated[str, AfterValidator(check_name)] | None = Field(
+        None, description="name of the job, {name} in out; the prompt file's name otherwise"
+    )
+    date: Annotated[dt.date | None, BeforeValidator(parse_date)] = Field(
+        None, description="date that the run is for, {date} in out; a date has one folder, so it is paid for once"
+    )
     provider: ProviderName = "gemini"
     base_url: Annotated[str, AfterValidator(web_address)] | None = None
     project: str | None = None
@@ -211,8 +221,16 @@ class Settings(BaseModel):
         """The folder of the run's files, or a URL such as s3://bucket/run."""
         if self.out is not None:
             return self.out
-        name = "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
-        return str(Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name))
+        name = self.job_name
+        folder = Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name)
+        return str(folder if self.date is None else folder / self.date.isoformat())
+
+    @property
+    def job_name(self) -> str:
+        """The name of the job: the given one, else that of the prompt file."""
+        if self.name is not None:
+            return self.name
+        return "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
 
     @property
     def options(self) -> Options:
@@ -243,7 +261,22 @@ def load_settings(
     settings = make_settings(merge(merge(from_file, from_env), typed))
     if config is None and "base_url" in from_file and "base_url" not in {**from_env, **typed}:
         settings._base_url_found_in = str(cwd / CONFIG_FILE)
-    return settings
+    return with_folder_of_date(settings)
+
+
+def with_folder_of_date(settings: Settings) -> Settings:
+    """Fill in `{name}` and `{date}` in the output folder. Raises SettingsInvalid where the template is wrong."""
+    if settings.out is None:
+        return settings
+    try:
+        if settings.date is not None and "date" not in fields_in(settings.out):
+            raise ValueError("--date has no effect without {date}, such as outputs/{name}/{date}")
+        folder = expand(settings.out, name=settings.job_name, date=settings.date)
+    except ValueError as error:
+        raise SettingsInvalid(f"out = {settings.out!r}: {error}") from None
+    expanded = settings.model_copy(update={"out": folder})
+    expanded._base_url_found_in = settings._base_url_found_in
+    return expanded
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,8 +116,11 @@ def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool)
         add(
             "--out",
             metavar="DIR",
-            help="folder or URL such as s3://bucket/run (default outputs/<name of the prompt file>)",
+            help="folder or URL such as s3://bucket/run (default outputs/<name of the prompt file>); "
+            "{name} and {date} are filled in",
         )
+        add("--name", metavar="NAME", help="name of the job: {name} in --out (default: that of the prompt file)")
+        add("--date", metavar="YYYY-MM-DD", help="date that the run is for: {date} in --out; the clock is not used")
         add("--provider", choices=("gemini", "vertex", "simulator"), help="default gemini")
     add("--base-url", metavar="URL", help="another host with the same API as the provider")
     add("--project", help="Google Cloud project, for --provider vertex")
