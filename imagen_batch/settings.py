@@ -41,6 +41,7 @@ from imagen_batch.prompts.reference_cells import references
 from imagen_batch.prompts.sources import is_unnamed_stream, read_small
 from imagen_batch.records import Options
 from imagen_batch.schedules.out_template import check_name, expand, fields_in, parse_date
+from imagen_batch.schedules.time_limit import check_span, check_time, check_timezone
 from imagen_batch.system.addresses import cluster_address, web_address
 from imagen_batch.text import did_you_mean, is_unicode
 
@@ -156,6 +157,16 @@ class Settings(BaseModel):
     outage_limit: float = Field(600.0, gt=0, description="seconds of only failures before the run stops")
     grace: float = Field(30.0, ge=0, description="seconds that attempts in progress get after a signal")
 
+    until: Annotated[str, AfterValidator(check_time)] | None = Field(
+        None, description="time of day, such as 06:00, by which the run has ended; it continues the next time"
+    )
+    max_time: Annotated[str, AfterValidator(check_span)] | None = Field(
+        None, description="duration, such as 2h or 1h30m, after which the run has ended"
+    )
+    timezone: Annotated[str, AfterValidator(check_timezone)] | None = Field(
+        None, description="time zone of until and of the schedule, such as Europe/Paris; the machine's otherwise"
+    )
+
     runner: Runner = "threads"
     dask_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
         None, description="scheduler of a Dask cluster, as tcp://HOST:8786"
@@ -233,6 +244,11 @@ class Settings(BaseModel):
         return "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
 
     @property
+    def has_time_limit(self) -> bool:
+        """Whether the run may end by the clock."""
+        return self.until is not None or self.max_time is not None
+
+    @property
     def options(self) -> Options:
         """The options of rows that have none of their own."""
         parameters = self.parameters.model_dump()
@@ -270,7 +286,7 @@ def with_folder_of_date(settings: Settings) -> Settings:
         return settings
     try:
         if settings.date is not None and "date" not in fields_in(settings.out):
-            raise ValueError("--date has no effect without {date}, such as outputs/{name}/{date}")
+            raise ValueError("--date has no effect without {date}, as in outputs/{name}/{date}")  # noqa: RUF027
         folder = expand(settings.out, name=settings.job_name, date=settings.date)
     except ValueError as error:
         raise SettingsInvalid(f"out = {settings.out!r}: {error}") from None

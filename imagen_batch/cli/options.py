@@ -138,6 +138,9 @@ def _add_rate_options(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
     add("--outage-limit", type=float, metavar="S", help="stop after S seconds of nothing but failures (default 600)")
     add("--grace", type=float, metavar="S", help="seconds that requests in flight get after Ctrl-C (default 30)")
+    add("--until", metavar="HH:MM", help="end by this time of day, with code 75 if something is left")
+    add("--max-time", metavar="T", help="end within this time, such as 2h or 90m, with code 75 if something is left")
+    add("--timezone", metavar="TZ", help="time zone of --until, such as Europe/Paris (default: this machine's)")
 
 
 def _add_execution_options(parser: argparse.ArgumentParser) -> None:

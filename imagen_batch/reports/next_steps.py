@@ -263,6 +263,7 @@ _STOPPED: dict[str, tuple[str, str | None]] = {
     "billing": ("Turn on billing or top up the balance of the key's project, then run:", None),
     # A command that names another model would buy the existing images once more.
     "model_gone": ("The model is no longer served. Choose another one for these rows from:", "imagen-batch models"),
+    "time": ("The next run makes {images}. To continue now:", None),
     "quota_day": ("The daily quota resets at midnight Pacific time. Then run:", None),
     "outage": ("The service does not answer. Try again later:", None),
     "disk": ("Make room in the output folder, then run:", None),

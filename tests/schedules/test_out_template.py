@@ -19,7 +19,9 @@ def _load(**given: object) -> Settings:
 def test_name_and_date_are_filled_in() -> None:
     settings = _load(out="outputs/{name}/{date}", date="2026-10-01")
     assert settings.folder == "outputs/book/2026-10-01"
-    assert _load(out="outputs/{name}/{date}", date="2026-10-01", name="nightly").folder == "outputs/nightly/2026-10-01"
+    assert (
+        _load(out="outputs/{name}/{date}", date="2026-10-01", name="nightly").folder == "outputs/nightly/2026-10-01"
+    )
 
 
 def test_without_out_a_date_has_a_folder_below_the_usual_one() -> None:
