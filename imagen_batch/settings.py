@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +41,8 @@ from imagen_batch.prompts import cells
 from imagen_batch.prompts.reference_cells import references
 from imagen_batch.prompts.sources import is_unnamed_stream, read_small
 from imagen_batch.records import Options
-from imagen_batch.schedules.out_template import check_name, expand, fields_in, parse_date
+from imagen_batch.schedules.out_template import check_name, expand, fields_in, fixed_part, parse_date
+from imagen_batch.schedules.period_limits import check_period_limits
 from imagen_batch.schedules.time_limit import check_span, check_time, check_timezone
 from imagen_batch.system.addresses import cluster_address, web_address
 from imagen_batch.text import did_you_mean, is_unicode
@@ -178,6 +180,10 @@ class Settings(BaseModel):
 
     max_cost: float | None = Field(None, ge=0, description="USD, for all runs into the folder together")
     max_cost_per_run: float | None = Field(None, ge=0, description="USD, for each run into the folder")
+    max_cost_per: Annotated[tuple[str, ...], AfterValidator(check_period_limits), BeforeValidator(_split_words)] = (
+        Field((), description="USD in a rolling period, such as 30d=200, for all runs below budget_root together")
+    )
+    budget_root: str | None = Field(None, description="folder whose runs share max_cost_per")
     max_images: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1, description="only the first rows")
     retry: Annotated[tuple[Retry, ...], BeforeValidator(_split_words)] = ()
@@ -277,7 +283,22 @@ def load_settings(
     settings = make_settings(merge(merge(from_file, from_env), typed))
     if config is None and "base_url" in from_file and "base_url" not in {**from_env, **typed}:
         settings._base_url_found_in = str(cwd / CONFIG_FILE)
-    return with_folder_of_date(settings)
+    return _with_budget_root(with_folder_of_date(settings), template=settings.out)
+
+
+def _with_budget_root(settings: Settings, *, template: str | None) -> Settings:
+    """Fill in the folder whose runs share --max-cost-per: by default what all runs of this job are in."""
+    if not settings.max_cost_per or "://" in settings.folder:
+        return settings
+    if settings.budget_root is not None:
+        root = settings.budget_root
+    elif template is not None:
+        root = fixed_part(template) if fields_in(template) else str(Path(template).parent)
+    else:
+        root = "outputs"
+    changed = settings.model_copy(update={"budget_root": os.path.abspath(root)})  # noqa: PTH100 - links are kept
+    changed._base_url_found_in = settings._base_url_found_in
+    return changed
 
 
 def with_folder_of_date(settings: Settings) -> Settings:
@@ -285,11 +306,15 @@ def with_folder_of_date(settings: Settings) -> Settings:
     if settings.out is None:
         return settings
     try:
-        if settings.date is not None and "date" not in fields_in(settings.out):
-            raise ValueError("--date has no effect without {date}, as in outputs/{name}/{date}")  # noqa: RUF027
+        fields = fields_in(settings.out)
         folder = expand(settings.out, name=settings.job_name, date=settings.date)
     except ValueError as error:
         raise SettingsInvalid(f"out = {settings.out!r}: {error}") from None
+    if settings.date is not None and "date" not in fields:
+        raise SettingsInvalid(
+            f"--date {settings.date} has no effect: --out {settings.out} has no {{date}}. "
+            "Use, for example, --out 'outputs/{name}/{date}'"
+        )
     expanded = settings.model_copy(update={"out": folder})
     expanded._base_url_found_in = settings._base_url_found_in
     return expanded

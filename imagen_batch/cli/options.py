@@ -169,6 +169,13 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         help="stop before total spending for the folder, by all its runs, could exceed this",
     )
     add("--max-cost-per-run", type=float, metavar="USD", help="stop before spending by this run could exceed this")
+    add(
+        "--max-cost-per",
+        action="append",
+        metavar="PERIOD=USD",
+        help="limit of all runs below --budget-root together in a rolling period, such as 30d=200; repeatable",
+    )
+    add("--budget-root", metavar="DIR", help="default: the folder of --out before its first {name} or {date}")
     add("--max-images", type=int, metavar="N", help="stop before the folder could have more than N paid images")
     add("--price", type=float, metavar="USD", help="price of an image, if the catalogue has none")
     add(
