@@ -28,7 +28,7 @@ from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapsho
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
-from imagen_batch.planning.pending import remaining_requests
+from imagen_batch.planning.pending import count_pending, remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
 from imagen_batch.planning.samples.approved import moves_from_placeholders
@@ -47,6 +47,7 @@ from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.earlier_pace import earlier_paces
 from imagen_batch.sending.generate import generate_shard
+from imagen_batch.sending.period.grant import period_grant
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, check_location, explain_storage_errors, open_storage
@@ -217,7 +218,9 @@ def open_run(
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
+        grant = stack.enter_context(period_grant(settings, wanted=lambda: count_pending(plan, history).usd))
         context = _sending_context(plan, provider, ledger, store, history, counter)
+        context.budget.period = grant
         context.governors.earlier = earlier_paces(settings, env)
         threads = request_threads(settings)
         stack.callback(context.close)
