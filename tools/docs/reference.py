@@ -1,7 +1,7 @@
 """Writes `docs/reference/`: the pages whose content the program knows.
 
-`python -m tools.docs.reference` writes them. `tests/test_generated_docs.py` fails when one is out of date. The meanings
-of settings and columns are read from the tables of `docs/reference.md`, so each is written once.
+`python -m tools.docs.reference` writes them, and `tests/test_generated_docs.py` fails when one is out of date. The
+meanings of settings and columns are read from the tables of `docs/reference.md`, so that each is written once.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def commands_page() -> str:
 
 def _help_texts(parser: Parser) -> Iterator[tuple[str, str]]:
     yield parser.prog, parser.format_help()
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public list of subcommands
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
             for command in dict.fromkeys(action.choices.values()):
                 yield from _simulator_help(command) if command.prog.endswith(" simulate") else _help_texts(command)
 
@@ -96,7 +96,7 @@ def _options_by_setting() -> dict[str, list[str]]:
     found: dict[str, dict[str, None]] = {}
     names = {"parameter": "parameters"}
     for command in (make_parser().commands or {}).values():
-        for action in command._actions:  # noqa: SLF001
+        for action in command._actions:
             shown = [option for option in action.option_strings if option.startswith("--")]
             if action.help != argparse.SUPPRESS:
                 found.setdefault(names.get(action.dest, action.dest), {}).update(dict.fromkeys(shown))
