@@ -72,10 +72,8 @@ class PeriodGrant:
     def describe(self, spent: float) -> str:
         """Say which limit was reached and what counts against it. `spent` is what this run spent itself."""
         limit = self.reached or self._limits[0]
-        return (
-            f"{usd(self.counted + spent)} of --max-cost-per {limit.text} is spent, possibly charged or reserved by runs "
-            f"below {self._root}"
-        )
+        counted = usd(self.counted + spent)
+        return f"{counted} of --max-cost-per {limit.text} is spent, possibly charged or reserved below {self._root}"
 
     def _take(self, more: float) -> None:
         with _locked(self._root):
