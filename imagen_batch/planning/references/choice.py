@@ -186,7 +186,8 @@ class ImageChoice:
 
 def content_with(dependent: Dependent, references: Sequence[Reference]) -> bytes:
     """Return the digest of what a row asks for with these reference images."""
-    return with_references(dependent.plain, [each.identity for each in references])
+    identities = [each.identity for each in references]
+    return with_references(dependent.plain, identities) if identities else dependent.plain
 
 
 def _missing(name: str, statuses: Sequence[Outcome | None]) -> Waiting:
