@@ -108,6 +108,7 @@ class PromptRow:
     samples: int | None = None
     style: str | None = None
     references: tuple[str, ...] = ()  # as written: paths, URIs, @id of other rows
+    of_characters: int = 0  # how many of them, at the end, come from the row's characters and not from its cells
     shape: str | None = None  # a named shape; the column stays the user's own
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column except secrets, by its header

@@ -88,12 +88,19 @@ def _skip_damaged_lines(storage: Storage, say: Callable[[str], None]) -> None:
 
 def _record_found_images(storage: Storage, say: Callable[[str], None]) -> None:
     """Record images without a record, as a run does when it starts."""
-    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
+    plan, history = _as_recorded(storage)
     store = ImageStore(storage, DiskSpace(storage, in_flight=1))
     with closing(open_writer(storage)) as ledger:
         recover_staged_images(store, history, ledger)
         for message in recover_unrecorded(plan, store, history, ledger).messages():
             say(message)
+
+
+def _as_recorded(storage: Storage) -> tuple[RunPlan, History]:
+    """The plan and the history of the folder, with the keys that rows have in the ledger."""
+    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
+    plan.follow(history)
+    return plan, history
 
 
 def _write_tables(before: Audit, storage: Storage) -> None:
@@ -104,7 +111,7 @@ def _write_tables(before: Audit, storage: Storage) -> None:
 
 
 def _price_lost(audit: Audit, storage: Storage) -> Repaired:
-    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
+    plan, history = _as_recorded(storage)
     rows = tuple(_pending_rows([*audit.lost, *audit.of("paid_undelivered")], plan, history))
     usd, unpriced = 0.0, 0
     for row, base, numbers, _ in rows:

@@ -7,7 +7,7 @@ read back from disk when the manifest is written, so memory stays small.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ class History:
         self._totals = ChargeTotals()
         self._samples = SampleStates()
         self._digests = ImageDigests()
+        self._replaced: dict[
+            bytes, list[int]
+        ] = {}  # where images are recorded that were made again as they were lost
         self._costs: dict[bytes, float] = {}  # USD of samples with charges beside those of one image
         self._lookup = RecordLookup()
         self._ends: dict[str, int] = {}  # how far each file was read, by its name
@@ -164,6 +167,11 @@ class History:
         [result] = [sample for sample in record.samples if sample.number == number]
         return as_sample(result), record.trace
 
+    def replaced_images(self, key: str, number: int) -> Iterator[SampleResult]:
+        """The images of a version of a sample that was lost and made again, the latest first."""
+        for where in reversed(self._replaced.get(slot_of(key, number), ()) if self._replaced else ()):
+            yield from (as_sample(each) for each in self._lookup.done(where).samples if each.number == number)
+
     def final_result(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The same as `details`, but None where the outcome is unknown, also because of a later attempt."""
         return None if self.status(base, number) in {None, "unknown"} else self.details(base, number)
@@ -243,6 +251,8 @@ class History:
             slot = slot_of(record.base, sample.number)
             if slot in self._costs or self._samples.has_result(slot):
                 self._add_cost(slot, sample.number, sample.cost_usd or 0.0)
+            if sample.status == "ok" and self._samples.status(slot) == "ok":
+                self._replaced.setdefault(slot, []).append(self._samples.where(slot) or 0)
             self._samples.finish(slot, sample.status, where)
             if sample.status == "ok" and sample.sha256:
                 self._digests.add(sample.sha256, where=where)

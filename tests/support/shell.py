@@ -26,8 +26,9 @@ def launch_bare(settings, console, *, lost=None):
     plan = replace(plan, lost=lost)
     with open_run(plan, env=os.environ, command=console.command, notify=console.notify) as run:
         if count_pending(run.plan, run.history).requests:
-            for shard in run.shards():
-                run.generate_shard(shard)
+            for stage in run.stages():
+                for shard in stage:
+                    run.generate_shard(shard)
         return run.finish()
 
 

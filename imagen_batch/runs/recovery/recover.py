@@ -39,6 +39,7 @@ class Recovery:
     images: int = 0
     rescued: int = 0
     unproven: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)  # where the images are that were kept
 
     def messages(self) -> Iterator[str]:
         """What the user should know, one sentence each."""
@@ -56,14 +57,31 @@ class Recovery:
 
 
 def recover_unrecorded(plan: RunPlan, store: ImageStore, history: History, ledger: LedgerWriter) -> Recovery:
-    """Record every image in the folder that the run would otherwise pay for again."""
+    """Record every image in the folder that the run would otherwise pay for again. The plan follows the history.
+
+    An image that is found gives the rows that use it their keys, and their images are found in the next pass.
+    """
+    recovery = Recovery()
+    while True:
+        found, waiting = recovery.images, plan.index.waiting_rows
+        recovery.unproven.clear()
+        _recover_once(plan, store, history, ledger, recovery)
+        if recovery.images == found or not waiting:
+            return recovery
+        history.read_folder(store.storage.logs(LEDGER))
+        plan.follow(history, refresh=True)
+        if plan.index.waiting_rows == waiting:
+            return recovery
+
+
+def _recover_once(
+    plan: RunPlan, store: ImageStore, history: History, ledger: LedgerWriter, recovery: Recovery
+) -> None:
     clues = [read_clue(name) for name, _ in store.storage.sizes(STAGING)]
     if _is_unfinished(plan, history):
         clues += find_unexplained(plan, history, store.storage)
-    recovery = Recovery()
     if clues:
         _Search(plan, store, history, ledger, recovery).run(clues)
-    return recovery
 
 
 @dataclass(slots=True)
@@ -90,6 +108,7 @@ class _Search:
             elif info.sha256 not in digests:
                 self._keep(clue, owner, info.extension)
         self._record(matches)
+        self.recovery.rescued -= len(self.recovery.kept.intersection(clue.file for clue, _ in matches.values()))
         self.recovery.unproven += self._pending_names({clue.file for clue in clues if not clue.key} - recorded)
         for clue in clues:
             if clue.is_staged:
@@ -113,7 +132,9 @@ class _Search:
     def _keep(self, clue: Clue, owner: Owner | None, extension: str) -> None:
         """Keep an image that can't be recorded: move it out of staging, or report it."""
         if clue.is_staged:
-            self.store.storage.link(clue.file, f"{RESCUED}/{PurePosixPath(clue.file).name}{extension}")
+            place = f"{RESCUED}/{PurePosixPath(clue.file).name}{extension}"
+            self.store.storage.link(clue.file, place)
+            self.recovery.kept.add(place)
             self.recovery.rescued += 1
         elif owner is None:
             self.recovery.unproven.append(clue.file)
