@@ -73,8 +73,8 @@ class PeriodGrant:
         """Say which limit was reached and what counts against it. `spent` is what this run spent itself."""
         limit = self.reached or self._limits[0]
         return (
-            f"{usd(self.counted + spent)} of --max-cost-per {limit.text} is spent, possibly charged or reserved by the runs "
-            f"below {self._root}"
+            f"{usd(self.counted + spent)} of --max-cost-per {limit.text} is spent, possibly charged or reserved by "
+            f"the runs below {self._root}"
         )
 
     def _take(self, more: float) -> None:
