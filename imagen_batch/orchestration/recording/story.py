@@ -79,7 +79,7 @@ def tell(execution: Execution, key: str) -> Story:
     finished_before = run.plan.selected_samples - execution.pending.samples
     return Story(
         key=key,
-        title=run.plan.settings.prompts,
+        title=run.plan.settings.run_name,
         name=PurePosixPath(run.plan.settings.folder).name,
         parameters={"settings": run.plan.settings.model_dump(mode="json")},
         started=run.started.timestamp(),
