@@ -1,8 +1,8 @@
 """Runs every command of the documentation against the simulator and reports those that fail.
 
 `python -m tools.docs.commands [PAGE ...]`. Each page gets a folder of its own with the files that its commands name
-and a finished run in `outputs/book`, one row of which was refused. What can't run here is listed as skipped, with its
-reason.
+and a finished run in `outputs/book`, one row of which was refused; for a page with `cd prompts/NAME` it is a copy
+of that folder. What can't run here is listed as skipped, with its reason.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -63,14 +64,19 @@ def main() -> None:
 
 def _run_page(page: Path) -> int:
     """Run a page's commands in their order and return how many failed."""
-    commands = list(_commands(page.read_text(encoding="utf-8")))
+    text = page.read_text(encoding="utf-8")
+    commands = list(_commands(text))
     if not commands:
         return 0
     with tempfile.TemporaryDirectory() as name, Simulator(faults=_FAULTS) as simulator, _bucket() as bucket:
         folder = Path(name)
         environment = {**os.environ, **bucket, "IMAGEN_BATCH_BASE_URL": simulator.url, "GOOGLE_API_KEY": "simulated"}
         environment["XDG_STATE_HOME"] = name
-        _prepare(folder, environment)
+        project = re.search(r"^cd (prompts/\S+)$", text, re.MULTILINE)
+        if project:
+            shutil.copytree(ROOT / project[1], folder, dirs_exist_ok=True)
+        else:
+            _prepare(folder, environment)
         with _background() as servers:
             return sum(not _run(page, command, folder, environment, servers) for command in commands)
 
@@ -122,6 +128,7 @@ def _prepare(folder: Path, environment: Mapping[str, str]) -> None:
     book.save(folder / "book.xlsx")
     run = _program("imagen-batch run book.csv --quiet")
     subprocess.run(run, cwd=folder, env=environment, capture_output=True, check=False, timeout=300)
+    (folder / "outputs/book/review.csv").write_text("row,sample,decision\n1,2,approve\n", encoding="utf-8")
     approve = _program("imagen-batch review approve outputs/book badger")
     subprocess.run(approve, cwd=folder, env=environment, capture_output=True, check=True, timeout=60)
 
