@@ -86,7 +86,7 @@ def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
     if origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source):
         return plan
     history = load_history(place)
-    history.fold(review_record(plan.decisions), where=0)
+    history.fold(review_record(plan.decisions), position=0)
     basis = read_run_record(open_storage(place))
     before = reload_plan(place, today=today)
     if before.settings.accept is not None:

@@ -10,7 +10,7 @@ from imagen_batch.errors import ReferenceUnusable
 from imagen_batch.images.reference_file import examine, read_file
 from tests.support.reference_files import image_bytes, write_image
 
-MOST = 10_000_000
+MAX_BYTES = 10_000_000
 
 
 def heif(brand: bytes) -> bytes:
@@ -45,13 +45,13 @@ def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path, name):
     elif name == "loop":
         path.symlink_to(path)
     with pytest.raises(ReferenceUnusable):
-        read_file(str(path), most=MOST)
+        read_file(str(path), max_bytes=MAX_BYTES)
 
 
 def test_a_nul_in_a_path_is_a_problem_and_no_crash():
     """Whatever the system says about it."""
     with pytest.raises(ReferenceUnusable):
-        read_file("a\0b", most=MOST)
+        read_file("a\0b", max_bytes=MAX_BYTES)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -59,7 +59,7 @@ def test_the_content_decides_the_type(tmp_path, kind):
     """Not the name."""
     path = tmp_path / "fox.txt"
     data = write_image(path, kind=kind)
-    facts = examine(read_file(str(path), most=MOST))
+    facts = examine(read_file(str(path), max_bytes=MAX_BYTES))
     assert (facts.mime_type, facts.bytes) == (f"image/{kind.lower()}", len(data))
 
 
@@ -80,4 +80,4 @@ def test_a_missing_file_is_answered_with_the_nearest_name(tmp_path):
     """Another type or another case is the usual mistake."""
     write_image(tmp_path / "fox.jpg", kind="JPEG")
     with pytest.raises(ReferenceUnusable, match=r"did you mean fox\.jpg"):
-        read_file(str(tmp_path / "Fox.png"), most=MOST)
+        read_file(str(tmp_path / "Fox.png"), max_bytes=MAX_BYTES)

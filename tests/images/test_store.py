@@ -107,5 +107,5 @@ def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(store):
 def test_publishing_again_after_a_kill_changes_nothing(store):
     """The name was given already: it is the same picture."""
     name, _ = store.save(b"one", key=KEY, number=1, name="images/a.png")
-    assert store.publish(store.staged_name(KEY, 1), key=KEY, name="images/a.png", again=True) == name
+    assert store.publish(store.staged_name(KEY, 1), key=KEY, name="images/a.png", may_exist=True) == name
     assert _names(store) == ["images/a.png"]

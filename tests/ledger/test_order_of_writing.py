@@ -2,7 +2,7 @@
 
 import pytest
 
-from imagen_batch.ledger.files import ledger_files, moment_after
+from imagen_batch.ledger.files import ledger_files, time_after
 from imagen_batch.ledger.reader import read_records
 from imagen_batch.ledger.records import OtherRecord
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
@@ -90,9 +90,9 @@ def test_records_that_a_full_disk_did_not_take_are_written_first_later(tmp_path,
 
 def test_a_new_log_is_named_a_millisecond_after_the_latest(tmp_path, storage):
     """Where a clock that was ahead made that; otherwise by the time."""
-    assert moment_after([], 5.0) == 5.0
-    assert moment_after(["x/0000000007.500-ab.jsonl", "0000000006.000-cd.jsonl"], 5.0) == pytest.approx(7.501)
-    assert moment_after(["x/0000000004.000-ab.jsonl", "odd-name.jsonl"], 5.0) == 5.0
+    assert time_after([], 5.0) == 5.0
+    assert time_after(["x/0000000007.500-ab.jsonl", "0000000006.000-cd.jsonl"], 5.0) == pytest.approx(7.501)
+    assert time_after(["x/0000000004.000-ab.jsonl", "odd-name.jsonl"], 5.0) == 5.0
     ahead = LedgerWriter(storage, now=99_999_999_999.0)
     ahead.close()
     later = open_writer(storage)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.ledger.files import moment_after
+from imagen_batch.ledger.files import time_after
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import SampleResult
@@ -213,7 +213,7 @@ def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
 )
 def test_a_new_ledger_comes_after_all_that_are_there(names, now):
     """Clocks of machines differ, but a result is never read before its attempt."""
-    moment = moment_after(names, now)
+    moment = time_after(names, now)
     assert moment >= now
     assert all(
         f"{moment:015.3f}" > name[2:17] for name in names if name != "b/odd.jsonl" and float(name[2:17]) >= now

@@ -49,7 +49,7 @@ def looked(deadlines):
 def watched(monkeypatch):
     """Deadlines with a fake clock, which count how often they check it."""
     clock = Clock()
-    monkeypatch.setattr(deadlines_module, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(deadlines_module, "_CHECK_EVERY_S", 0.01)
     monkeypatch.setattr(Deadlines, "looks", 0, raising=False)
     original = Deadlines._abort_overdue
 

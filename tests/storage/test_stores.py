@@ -8,7 +8,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.http_status import http_status, is_no_access
 from imagen_batch.storage.lease import NAME, Lease
 from imagen_batch.storage.object_store import ObjectStore, open_object_store
-from imagen_batch.storage.retry import may_pass, retry_policy
+from imagen_batch.storage.retry import is_temporary, retry_policy
 
 
 class Store:
@@ -202,9 +202,9 @@ def test_a_store_that_lets_nobody_in_is_not_waited_for():
     lacking.__cause__ = NoCredentialsError()
     for error in (lacking, refused(403), refused(401), OSError("Forbidden: b/x\nno access")):
         assert is_no_access(error)
-        assert not may_pass(error)
-    assert may_pass(refused(503))
-    assert may_pass(OSError("connection reset"))
+        assert not is_temporary(error)
+    assert is_temporary(refused(503))
+    assert is_temporary(OSError("connection reset"))
 
 
 def test_the_status_is_found_behind_any_library_s_error():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import NamedTuple, Protocol
 
-from imagen_batch.images.reference_file import TYPES, is_taken
+from imagen_batch.images.reference_file import TYPES, is_supported
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import key_of_occurrence, with_references
 from imagen_batch.planning.references.row_links import Dependent, Target
@@ -135,7 +135,7 @@ class _Lookup:
         images = [self._image(base, number) for number in numbers if self._history.status(base, number) == "ok"]
         if not images:
             return self._missing(name, [self._history.status(base, number) for number in numbers])
-        if unsuitable := next((image for image in images if not is_taken(image.mime_type)), None):
+        if unsuitable := next((image for image in images if not is_supported(image.mime_type)), None):
             return Waiting(
                 "reference_unusable", f"the image of {name} is {unsuitable.mime_type}; a reference image is {TYPES}"
             )
