@@ -34,9 +34,9 @@ def test_a_run_is_recorded_when_the_command_ends(tmp_path):
         out, err = child.communicate(timeout=60)
     assert child.returncode == 3, err
     assert json.loads(out)["samples"]["ok"] == 1
-    assert list(prefect.kept.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
-    assert [artifact["type"] for artifact in prefect.kept.artifacts] == ["progress", "markdown", "markdown", "table"]
-    assert prefect.kept.logs[-1]["message"] == "1 ok, 1 filtered"
+    assert list(prefect.store.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
+    assert [artifact["type"] for artifact in prefect.store.artifacts] == ["progress", "markdown", "markdown", "table"]
+    assert prefect.store.logs[-1]["message"] == "1 ok, 1 filtered"
     assert "warning" not in err
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from imagen_batch.simulator import FAULTS, Simulator
 from imagen_batch.simulator.faults.rules import RuleInvalid
-from tests.support.http import KEY, Heard, ask, generate, predict
+from tests.support.http import KEY, Reply, generate, predict, send
 
 INSTEAD = [name for name, fault in FAULTS.items() if fault.instead and not fault.carry]
 FINISHES = [name for name in FAULTS if name.startswith("finish_")]
@@ -32,15 +32,15 @@ def sim() -> Iterator[Simulator]:
         yield running
 
 
-def filters(heard: Heard) -> list[str]:
+def filters(reply: Reply) -> list[str]:
     """The reasons in place of pictures."""
-    return [item["raiFilteredReason"] for item in heard.json["predictions"] if "raiFilteredReason" in item]
+    return [item["raiFilteredReason"] for item in reply.json["predictions"] if "raiFilteredReason" in item]
 
 
 @pytest.mark.parametrize("name", INSTEAD)
 def test_an_error_comes_in_both_dialects(sim: Simulator, name: str) -> None:
     """With the status that its name or its table row tells."""
-    statuses = {ask(sim, f"p [[sim:{name}]]").status for ask in (predict, generate)}
+    statuses = {send(sim, f"p [[sim:{name}]]").status for send in (predict, generate)}
     assert len(statuses) == 1
     digits = [part for part in name.split("_") if part.isdecimal()]
     assert not digits or statuses == {int(digits[0])}
@@ -87,8 +87,8 @@ def test_some_pictures_of_a_request_are_filtered() -> None:
         each, summed, silent = (
             predict(sim, f"[[sim:{name} 3]]", **four) for name in ("partial", "partial_summary", "partial_silent")
         )
-        assert [len(heard.pictures) for heard in (each, summed, silent)] == [1, 1, 1]
-        assert [len(filters(heard)) for heard in (each, summed, silent)] == [3, 1, 0]
+        assert [len(reply.pictures) for reply in (each, summed, silent)] == [1, 1, 1]
+        assert [len(filters(reply)) for reply in (each, summed, silent)] == [3, 1, 0]
         assert sim.bill.total == 3
 
 
@@ -167,9 +167,9 @@ def test_a_reply_trickles() -> None:
 
 def test_a_reply_unpacks_to_more_than_it_was(sim: Simulator) -> None:
     """32 MB within a few kilobytes."""
-    heard = generate(sim, "[[sim:gzip_bomb 32]]")
-    assert heard.headers["content-encoding"] == "gzip"
-    assert len(heard.body) < 2**20 < len(gzip.decompress(heard.body)) == 32 * 2**20
+    reply = generate(sim, "[[sim:gzip_bomb 32]]")
+    assert reply.headers["content-encoding"] == "gzip"
+    assert len(reply.body) < 2**20 < len(gzip.decompress(reply.body)) == 32 * 2**20
 
 
 def test_a_body_without_end_ends_when_the_client_hangs_up(sim: Simulator) -> None:
@@ -200,17 +200,17 @@ def test_a_marker_counts_for_its_own_prompt(sim: Simulator) -> None:
 def test_two_markers_follow_each_other(sim: Simulator) -> None:
     """When the first is used up, the next has its turn."""
     prompt = "[[sim:internal_500*1]] [[sim:quota_minute 30*1]]"
-    heard = [generate(sim, prompt) for _ in range(3)]
-    assert [one.status for one in heard] == [500, 429, 200]
-    assert heard[1].json["error"]["details"][-1]["retryDelay"] == "30s"
+    reply = [generate(sim, prompt) for _ in range(3)]
+    assert [one.status for one in reply] == [500, 429, 200]
+    assert reply[1].json["error"]["details"][-1]["retryDelay"] == "30s"
 
 
 @pytest.mark.parametrize("marker", ["no_such", "reset_midway 3", "quota_minute soon", "partial"])
 def test_a_marker_that_means_nothing_is_refused(sim: Simulator, marker: str) -> None:
     """Loudly: a rehearsal that tests nothing would be worse."""
-    heard = generate(sim, f"[[sim:{marker}]]")
-    assert heard.status == 400
-    assert marker.partition(" ")[0] in heard.message
+    reply = generate(sim, f"[[sim:{marker}]]")
+    assert reply.status == 400
+    assert marker.partition(" ")[0] in reply.message
 
 
 def test_rules_match_prompts(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_client_that_hangs_up_disturbs_nobody(sim: Simulator) -> None:
     where = urlsplit(sim.url)
     with socket.create_connection((where.hostname, where.port or 0), timeout=5) as client:
         client.sendall(b"POST /v1/models/sim-x:predict HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
-    assert ask(sim, "/v1/models").status == 200
+    assert send(sim, "/v1/models").status == 200
 
 
 def test_every_fault_has_a_section_and_a_line() -> None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from imagen_batch.simulator import Simulator
-from tests.support.http import GEMINI, VERTEX, Heard, ask, generate
+from tests.support.http import GEMINI, VERTEX, Reply, generate, send
 from tests.support.reference_files import image_bytes
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -27,11 +27,11 @@ def sim() -> Iterator[Simulator]:
 
 def post(
     sim: Simulator, *, vertex: bool = False, parts: list[Any] | None = None, model: str = GEMINI, **more: Any
-) -> Heard:
+) -> Reply:
     """A generateContent request with more fields at its top level."""
     body = {"contents": [{"role": "user", "parts": [{"text": "a cat"}, *(parts or [])]}], **more}
     root = VERTEX if vertex else "/v1beta"
-    return ask(sim, f"{root}/models/{model}:generateContent", body)
+    return send(sim, f"{root}/models/{model}:generateContent", body)
 
 
 def test_vertex_has_no_field_for_store(sim: Simulator) -> None:
@@ -131,8 +131,8 @@ def test_a_talk_goes_on(sim: Simulator) -> None:
         first,
         {"role": "user", "parts": [{"text": ", now blue"}]},
     ]
-    heard = ask(sim, f"/v1beta/models/{GEMINI}:generateContent", {"contents": contents})
-    assert heard.status == 200
+    reply = send(sim, f"/v1beta/models/{GEMINI}:generateContent", {"contents": contents})
+    assert reply.status == 200
     assert sim.pictures[-1].prompt == "a cat, now blue"
 
 

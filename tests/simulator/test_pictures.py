@@ -82,7 +82,7 @@ def test_the_same_request_gets_the_same_bytes(sim: Simulator) -> None:
         generate(sim, "b"),
         generate(sim, config={"seed": 4}),
     ]
-    assert len({heard.pictures[0] for heard in different}) == 4
+    assert len({reply.pictures[0] for reply in different}) == 4
 
 
 def test_samples_are_numbered_through_all_requests_of_a_row(sim: Simulator) -> None:

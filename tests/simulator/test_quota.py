@@ -53,13 +53,13 @@ def test_a_day_ends_at_midnight_in_california() -> None:
 
 
 @pytest.mark.parametrize(("ask", "model"), [(predict, IMAGEN), (generate, GEMINI)])
-def test_a_refusal_names_quota_limit_and_wait(ask: object, model: str) -> None:
+def test_a_refusal_names_quota_limit_and_wait(send: object, model: str) -> None:
     """Everything a client can pace itself by."""
     clock = Clock()
     with Simulator(requests_per_minute=4, burst=1, clock=clock) as sim:
-        assert callable(ask)
-        assert ask(sim).status == 200
-        error = ask(sim).json["error"]
+        assert callable(send)
+        assert send(sim).status == 200
+        error = send(sim).json["error"]
         assert sim.bill.total == 1
     violation = error["details"][0]["violations"][0]
     assert violation["quotaId"] == "GenerateRequestsPerMinutePerProjectPerModel"

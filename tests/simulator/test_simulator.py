@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from imagen_batch.simulator import Simulator, read_stamp
-from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, ask, generate, predict
+from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, generate, predict, send
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def test_both_dialects_answer_on_the_paths_of_both_hosts(sim: Simulator, root: s
 
 def test_predict_leaves_the_count_to_the_service_when_none_is_given(sim: Simulator) -> None:
     """Four pictures, as the Gemini API made."""
-    heard = ask(sim, f"/v1beta/models/{IMAGEN}:predict", {"instances": [{"prompt": "a"}]})
-    assert [read_stamp(data)["sample"] for data in heard.pictures] == [1, 2, 3, 4]
+    reply = send(sim, f"/v1beta/models/{IMAGEN}:predict", {"instances": [{"prompt": "a"}]})
+    assert [read_stamp(data)["sample"] for data in reply.pictures] == [1, 2, 3, 4]
 
 
 def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None:
@@ -62,29 +62,29 @@ def test_thoughts_come_before_the_picture_when_asked_for(sim: Simulator) -> None
 
 def test_a_request_without_a_credential_is_refused(sim: Simulator) -> None:
     """403 on the Gemini API, 401 on Vertex."""
-    assert ask(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={}).status == 403
-    assert ask(sim, f"{VERTEX}/models/{IMAGEN}:predict", {}, headers={}).json["error"]["status"] == "UNAUTHENTICATED"
+    assert send(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={}).status == 403
+    assert send(sim, f"{VERTEX}/models/{IMAGEN}:predict", {}, headers={}).json["error"]["status"] == "UNAUTHENTICATED"
 
 
 def test_a_token_opens_vertex_only(sim: Simulator) -> None:
     """A Bearer token is nothing to the Gemini API's paths."""
     token = {"Authorization": "Bearer t"}
     body = {"instances": [{"prompt": "a"}]}
-    assert ask(sim, f"{VERTEX}/models/{IMAGEN}:predict", body, headers=token).status == 200
-    assert ask(sim, f"/v1/models/{IMAGEN}:predict", body, headers=token).status == 403
+    assert send(sim, f"{VERTEX}/models/{IMAGEN}:predict", body, headers=token).status == 200
+    assert send(sim, f"/v1/models/{IMAGEN}:predict", body, headers=token).status == 403
 
 
 def test_the_key_called_invalid_is(sim: Simulator) -> None:
     """With the reason that Google gives."""
-    heard = ask(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={"x-goog-api-key": "invalid"})
-    assert heard.status == 400
-    assert heard.json["error"]["details"][0]["reason"] == "API_KEY_INVALID"
+    reply = send(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={"x-goog-api-key": "invalid"})
+    assert reply.status == 400
+    assert reply.json["error"]["details"][0]["reason"] == "API_KEY_INVALID"
 
 
 def test_a_key_in_the_url_works_and_can_be_seen(sim: Simulator) -> None:
     """So that a test can tell that a client never does it."""
-    heard = ask(sim, f"/v1beta/models/{IMAGEN}:predict?key=k", {"instances": [{"prompt": "a"}]}, headers={})
-    assert heard.status == 200
+    reply = send(sim, f"/v1beta/models/{IMAGEN}:predict?key=k", {"instances": [{"prompt": "a"}]}, headers={})
+    assert reply.status == 200
     assert "key=k" in sim.requests[0].path
 
 
@@ -98,9 +98,9 @@ def test_a_key_in_the_url_works_and_can_be_seen(sim: Simulator) -> None:
 )
 def test_an_unknown_model_or_verb_is_not_found(sim: Simulator, path: str, words: str) -> None:
     """404 in the words of the host."""
-    heard = ask(sim, path, {"instances": [{"prompt": "a"}]})
-    assert (heard.status, heard.json["error"]["status"]) == (404, "NOT_FOUND")
-    assert words in heard.message
+    reply = send(sim, path, {"instances": [{"prompt": "a"}]})
+    assert (reply.status, reply.json["error"]["status"]) == (404, "NOT_FOUND")
+    assert words in reply.message
 
 
 def test_models_can_be_added_and_listed() -> None:
@@ -108,17 +108,17 @@ def test_models_can_be_added_and_listed() -> None:
     with Simulator(models=["house-model"]) as sim:
         assert generate(sim, model="house-model").status == 200
         assert predict(sim, model="sim-x").status == 200
-        names = [model["name"] for model in ask(sim, "/v1beta/models").json["models"]]
+        names = [model["name"] for model in send(sim, "/v1beta/models").json["models"]]
         assert {"models/house-model", f"models/{GEMINI}"} <= set(names)
-        methods = ask(sim, f"/v1/models/{GEMINI}").json["supportedGenerationMethods"]
+        methods = send(sim, f"/v1/models/{GEMINI}").json["supportedGenerationMethods"]
         assert methods == ["generateContent"]
-        assert ask(sim, "/v1/models/other").status == 404
+        assert send(sim, "/v1/models/other").status == 404
 
 
 def test_a_wrong_path_gets_a_page(sim: Simulator) -> None:
     """HTML, as a wrong location does."""
-    heard = ask(sim, "/v1beta/nothing", {})
-    assert (heard.status, heard.headers["content-type"]) == (404, "text/html; charset=UTF-8")
+    reply = send(sim, "/v1beta/nothing", {})
+    assert (reply.status, reply.headers["content-type"]) == (404, "text/html; charset=UTF-8")
 
 
 def test_a_connection_serves_many_requests(sim: Simulator) -> None:
@@ -152,7 +152,7 @@ def test_the_bill_counts_pictures_that_were_answered(sim: Simulator) -> None:
     generate(sim)
     assert sim.bill.pictures == {IMAGEN: 3, GEMINI: 1}
     assert sim.bill.attempts == {200: 2, 400: 1}
-    stats = ask(sim, "/_sim/stats").json
+    stats = send(sim, "/_sim/stats").json
     assert (stats["pictures_made"], len(stats["pictures"])) == (4, 4)
     assert len(sim.requests) == 3
 
@@ -181,7 +181,7 @@ def test_only_loopback_is_served() -> None:
 def test_a_record_holds_every_exchange_and_no_credential(tmp_path: Path) -> None:
     """Neither from the header nor from the URL."""
     with Simulator(record=tmp_path / "log") as sim:
-        ask(sim, f"/v1/models/{IMAGEN}:predict?key=SECRET", {}, headers={"x-goog-api-key": "SECRET"})
+        send(sim, f"/v1/models/{IMAGEN}:predict?key=SECRET", {}, headers={"x-goog-api-key": "SECRET"})
         predict(sim)
     text = (tmp_path / "log" / "exchanges.jsonl").read_text("utf-8")
     assert "SECRET" not in text

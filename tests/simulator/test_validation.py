@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagen_batch.simulator import Simulator
-from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, ask, generate, predict
+from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, generate, predict, send
 
 ULTRA, FAST = "imagen-4.0-ultra-generate-001", "imagen-4.0-fast-generate-001"
 IMAGEN_3, NANO_1, LITE = "imagen-3.0-generate-002", "gemini-2.5-flash-image", "gemini-3.1-flash-lite-image"
@@ -86,8 +86,8 @@ def test_vertex_wants_no_seed_beside_a_watermark(sim: Simulator) -> None:
 )
 def test_a_body_of_another_shape_is_refused(sim: Simulator, body: bytes) -> None:
     """Whatever it is, it is a 400 and not a broken connection."""
-    assert ask(sim, f"/v1/models/{IMAGEN}:predict", body).status == 400
-    assert ask(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 400
+    assert send(sim, f"/v1/models/{IMAGEN}:predict", body).status == 400
+    assert send(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 400
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_generate_content_reads_snake_case(sim: Simulator) -> None:
     config = {"image_config": {"aspect_ratio": "16:9"}, "thinking_config": {"thinking_level": "HIGH"}}
     safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ONLY_HIGH"}]
     body = {"contents": contents, "generation_config": config, "safety_settings": safety, "store": False}
-    assert ask(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 200
+    assert send(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 200
 
 
 def test_some_fields_are_vertex_own(sim: Simulator) -> None:
@@ -142,4 +142,4 @@ def test_the_sample_header_is_a_number(sim: Simulator) -> None:
     body = {"instances": [{"prompt": "a"}]}
     for value in ("0", "-1", "one", "²"):
         headers = {**KEY, "x-imagen-batch-sample": value.encode().decode("latin-1")}
-        assert ask(sim, f"/v1/models/{IMAGEN}:predict", body, headers=headers).status == 400
+        assert send(sim, f"/v1/models/{IMAGEN}:predict", body, headers=headers).status == 400
