@@ -68,7 +68,7 @@ def fail_to_wait(_seconds):
 
 
 def test_images_in_flight_have_their_space_before_more_is_sent(tmp_path):
-    """Two fit. The third fail_to_wait until one is stored and turns out smaller; then it fits, too."""
+    """Two fit. The third waits until one is stored and turns out smaller; then it fits, too."""
     disk = Disk(2**20 + 3_100_000)
     space = DiskSpace(Folder(tmp_path), in_flight=8, free=disk)
     space.reserve("a", images=1, kind=KIND)
