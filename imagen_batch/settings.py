@@ -1,4 +1,4 @@
-"""The settings of a run, validated once.
+"""Defines and validates the settings of a run.
 
 The command line overrides the environment (`IMAGEN_BATCH_*`), which overrides `imagen-batch.toml`, which overrides
 the defaults below. A row's own value, if its column exists, overrides them all.
@@ -370,7 +370,7 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
-        raise SettingsInvalid("\n".join(_sentence(details) for details in error.errors())) from None
+        raise SettingsInvalid("\n".join(_format_error(details) for details in error.errors())) from None
 
 
 def _from_file(config: Path | None, cwd: Path) -> dict[str, Any]:
@@ -394,10 +394,10 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     if unknown := sorted(variables - {ENV_PREFIX + name.upper() for name in names}):
         raise SettingsInvalid(f"unknown setting in the environment: {', '.join(unknown)}")
     values = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
-    return {name: _table(name, value) if name in _TABLES else value for name, value in values.items() if value}
+    return {name: _parse_table(name, value) if name in _TABLES else value for name, value in values.items() if value}
 
 
-def _table(name: str, value: str) -> object:
+def _parse_table(name: str, value: str) -> object:
     """Parse a table from the environment, where it is a JSON object."""
     try:
         table = json.loads(value)
@@ -408,7 +408,7 @@ def _table(name: str, value: str) -> object:
     return table
 
 
-def _sentence(error: Any) -> str:
+def _format_error(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = Parameters if name.startswith("parameters.") else Settings

@@ -29,7 +29,6 @@ from imagen_batch.orchestration.deployments.slot import (
     with_date,
 )
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.local_executor import MOST_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
 from imagen_batch.orchestration.server.watch import final_state, watch
 from imagen_batch.planning.pending import count_pending
@@ -42,7 +41,7 @@ from imagen_batch.settings import Settings, load_settings
 
 _JOIN_WATCHER_S = 5.0
 
-_shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MOST_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
+_shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MAX_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
 _as_flow: Callable[[Callable[[Settings], State[Any]]], Flow[[Settings], State[Any]]] = flow(
     name="imagen-batch",
     flow_run_name="{settings.run_name}",
@@ -56,13 +55,13 @@ _as_flow: Callable[[Callable[[Settings], State[Any]]], Flow[[Settings], State[An
 def generate_images(settings: Settings) -> State[Any]:
     """Make the images of a prompt file. The final state says what is missing; the result is the summary as a dict.
 
-    What `settings` leaves out comes from IMAGEN_BATCH_* and imagen-batch.toml, as on the command line.
+    Settings that are not set come from IMAGEN_BATCH_* and imagen-batch.toml, as on the command line.
     """
     return _execute(settings)  # Dask pickles this function with every global that it names: only functions
 
 
 def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
-    """Return the same flow for an execution that this process has already started: it only shows it."""
+    """Return the same flow for an execution that this process has already started; it only shows that execution."""
 
     @_as_flow
     def generate_images(settings: Settings) -> State[Any]:  # noqa: ARG001 - shown as the parameter of the flow run
@@ -77,8 +76,8 @@ def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
 
 def complete_settings(settings: Settings) -> Settings:
     """Fill in what `settings` leave out from environment and file. None counts as left out: forms send it."""
-    given = settings.model_dump(exclude_unset=True, exclude_none=True)
-    return load_settings(given, env=os.environ)
+    values = settings.model_dump(exclude_unset=True, exclude_none=True)
+    return load_settings(values, env=os.environ)
 
 
 def _execute(settings: Settings) -> State[Any]:
@@ -122,11 +121,11 @@ def _make(complete: Settings) -> Summary:
             remember_applied(run.context.store.storage, review)
         execution = Execution(run, count_pending(plan, run.history), context=copy_context())
         with _watched(execution):
-            return execution.complete(say=log.warning)
+            return execution.complete(notify=log.warning)
 
 
 def _refuse(error: Exception, message: str) -> State[Any]:
-    """Log everything that is wrong and put it into the error that a caller of the flow catches."""
+    """Log the whole message and put it into the error that a caller of the flow catches."""
     for line in message.splitlines():
         get_run_logger().error(line)
     error.args = (message,)

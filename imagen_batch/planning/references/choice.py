@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain, islice, product
 from typing import NamedTuple, Protocol
 
-from imagen_batch.images.reference_file import TYPES, is_taken
+from imagen_batch.images.reference_file import TYPES, is_supported
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import with_references
 from imagen_batch.planning.references.row_links import Dependent, Target
@@ -136,7 +136,7 @@ class ImageChoice:
             for number, status in zip(numbers, statuses, strict=True)
             if status == "ok"
         )
-        if unsuitable := next((image for image in now if not is_taken(image.mime_type)), None):
+        if unsuitable := next((image for image in now if not is_supported(image.mime_type)), None):
             why = f"the image of {name} is {unsuitable.mime_type}; a reference image is {TYPES}"
             return _Images((), waiting=Waiting("reference_unusable", why))
         waiting = _undecided(target, name, statuses) if now else _missing(name, statuses)
@@ -158,7 +158,7 @@ class ImageChoice:
         for number in [target.sample] if target.sample else range(1, self._rows.samples(target.row) + 1):
             keys = [base, *(each.key for each in self._history.reviews.versions(base, number))]
             for image in chain.from_iterable(self._recorded(key, number) for key in reversed(keys)):
-                if image.sha256 not in known and is_taken(image.mime_type):
+                if image.sha256 not in known and is_supported(image.mime_type):
                     known.add(image.sha256)
                     yield image
 
