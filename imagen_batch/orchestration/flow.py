@@ -29,6 +29,7 @@ from imagen_batch.orchestration.deployments.slot import (
     with_date,
 )
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.orchestration.local_executor import MAX_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
 from imagen_batch.orchestration.server.watch import final_state, watch
 from imagen_batch.planning.pending import count_pending
