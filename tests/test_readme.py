@@ -58,7 +58,7 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each `--flag` on any page is one of ours."""
     known: set[str] = {"--help", "--version"}
-    for command in ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models"):
+    for command in ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models", "doctor"):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))

@@ -32,10 +32,13 @@ def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
     return add
 
 
-def add_request_options(parser: argparse.ArgumentParser) -> None:
-    """Add the prompt file and what each request asks for."""
+def add_request_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add the prompt file, which may be `optional`, and what each request asks for."""
     parser.add_argument(
-        "prompts", metavar="PROMPTS", help="CSV, TSV, .txt, JSONL, .xlsx or .ods file; - for standard input"
+        "prompts",
+        metavar="PROMPTS",
+        nargs="?" if optional else None,
+        help="CSV, TSV, .txt, JSONL, .xlsx or .ods file; - for standard input",
     )
     add = setting_adder(parser.add_argument_group("Request options", "A row's own value takes precedence."))
     add("--model", metavar="ID", help="see imagen-batch models")
