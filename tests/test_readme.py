@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from imagen_batch.cli.arguments import parse
+from imagen_batch.cli.arguments import COMMANDS, parse
 from imagen_batch.cli.dispatch import main
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
@@ -58,7 +58,7 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each `--flag` on any page is one of ours."""
     known: set[str] = {"--help", "--version"}
-    for command in ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models", "doctor"):
+    for command in COMMANDS:
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))

@@ -16,6 +16,7 @@ from imagen_batch.cli.commands import (
     resume,
     review,
     run,
+    runs,
     simulate,
     status,
 )
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, Command] = {
     "plan": plan,
     "resume": resume,
     "status": status,
+    "runs": runs,
     "audit": audit,
     "gallery": gallery,
     "review": review,
