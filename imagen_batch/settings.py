@@ -27,6 +27,7 @@ from imagen_batch.choices import (
     DialectName,
     FileFormat,
     MimeType,
+    NotifyOn,
     OnUnknown,
     PersonGeneration,
     ProviderName,
@@ -47,10 +48,17 @@ ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
 _TABLES = ("parameters", "models")
+_SECRET = ("notify", "heartbeat")
+WATCHING = ("notify", "notify_file", "notify_on", "heartbeat")
+"""Settings about one start of a run, which are not stored with it."""
 
 
 def _split_words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+def _split_addresses(value: object) -> object:
+    return tuple(value.split()) if isinstance(value, str) else value
 
 
 def _split_references(value: object) -> object:
@@ -174,6 +182,15 @@ class Settings(BaseModel):
     api_key_file: str | None = None
     gallery: bool = Field(default=True, description="write gallery.html at the end of each run")
 
+    # These concern one start of the run, and their addresses hold secrets: they are not stored with it, not shown
+    # and not passed to other processes.
+    notify: Annotated[tuple[str, ...], BeforeValidator(_split_addresses)] = Field(
+        (), exclude=True, repr=False, description="addresses of apprise that get a message at the end"
+    )
+    notify_file: str | None = Field(None, exclude=True, repr=False, description="a file with such addresses")
+    notify_on: NotifyOn = Field("partial", exclude=True)
+    heartbeat: Annotated[str, AfterValidator(web_address)] | None = Field(None, exclude=True, repr=False)
+
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         for runner in ("dask", "ray"):
@@ -191,6 +208,10 @@ class Settings(BaseModel):
         approved = self.model_copy()
         approved._base_url_found_in = None
         return approved
+
+    def without_watching(self) -> Self:
+        """Return these settings without those about one start of the run: they stay in this process."""
+        return self.model_copy(update={name: Settings.model_fields[name].default for name in WATCHING})
 
     @property
     def folder(self) -> str:
@@ -232,6 +253,13 @@ def load_settings(
     return settings
 
 
+def load_watching(*, env: Mapping[str, str], cwd: Path = Path()) -> dict[str, Any]:
+    """Return the settings about one start of a run that environment and file have, for a run that is continued."""
+    chosen = {name: env[name] for name in (ENV_PREFIX + field.upper() for field in WATCHING) if name in env}
+    values = merge(_from_file(None, cwd), _from_env(chosen))
+    return {name: value for name, value in values.items() if name in WATCHING}
+
+
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two layers: a key of `above` overrides that of `below`, and a table in both is merged likewise."""
     both = {**below, **above}
@@ -244,6 +272,8 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def make_settings(values: Mapping[str, Any]) -> Settings:
     """Return settings from plain values. Raises SettingsInvalid, which names every wrong setting."""
     for name, value in values.items():
+        if name in _SECRET:
+            continue
         if isinstance(value, str) and not is_unicode(value):
             raise SettingsInvalid(f"{name} = {value!r} contains bytes that are not UTF-8")
         if isinstance(value, tuple | list) and not all(is_unicode(item) for item in value if isinstance(item, str)):
@@ -298,4 +328,6 @@ def _sentence(error: Any) -> str:
         hint = did_you_mean(name.rpartition(".")[2], known.model_fields)
         return f"unknown setting {name!r}{hint or '.'} Known: {', '.join(sorted(known.model_fields))}"
     message = error["msg"].removeprefix("Value error, ")
+    if name.partition(".")[0] in _SECRET:
+        return f"{name.partition('.')[0]}: {message.lower()}; its value is not shown"
     return f"{name} = {error['input']!r}: {message.lower()}" if name else message

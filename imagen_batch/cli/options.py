@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
+NOTIFY_ON = ("failure", "partial", "always")
 RETRIES = ("failed", "filtered", "unknown", "missing")
 
 
@@ -95,6 +96,7 @@ def add_sending_options(parser: argparse.ArgumentParser, *, with_output: bool = 
     _add_budget_options(parser)
     add = setting_adder(parser.add_argument_group("Summary"))
     add("--group-by", metavar="COLUMN", help="also count images and cost for each value of a column")
+    _add_watching_options(parser)
 
 
 def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool) -> None:
@@ -165,6 +167,19 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         choices=("resend", "hold"),
         help="requests without a reply, possibly charged: send again or not (default resend)",
     )
+
+
+def _add_watching_options(parser: argparse.ArgumentParser) -> None:
+    add = setting_adder(parser.add_argument_group("Watching", "Not stored with the run. Addresses are never shown."))
+    add(
+        "--notify",
+        action="append",
+        metavar="URL",
+        help="send one message at the end to this apprise address; repeatable; better IMAGEN_BATCH_NOTIFY or a file",
+    )
+    add("--notify-file", metavar="FILE", help="a file with such addresses, one a line")
+    add("--notify-on", choices=NOTIFY_ON, help="which ends of a run are worth a message (default partial)")
+    add("--heartbeat", metavar="URL", help="ping URL/start, then URL or URL/fail")
 
 
 def add_display_options(parser: argparse.ArgumentParser) -> None:

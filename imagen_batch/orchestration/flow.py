@@ -17,6 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
+from imagen_batch.monitoring.watch import watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MOST_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import shorten_message
@@ -24,7 +25,7 @@ from imagen_batch.orchestration.server.watch import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.problems import problems_text
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import Settings, load_settings
+from imagen_batch.settings import WATCHING, Settings, load_settings
 
 _JOIN_WATCHER_S = 5.0
 
@@ -64,17 +65,22 @@ def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
 def complete_settings(settings: Settings) -> Settings:
     """Fill in what `settings` leave out from environment and file. None counts as left out: forms send it."""
     given = settings.model_dump(exclude_unset=True, exclude_none=True)
-    return load_settings(given, env=os.environ)
+    watching = {
+        name: value for name in WATCHING if name in settings.model_fields_set and (value := getattr(settings, name))
+    }
+    return load_settings({**given, **watching}, env=os.environ)
 
 
 def _execute(settings: Settings) -> State[Any]:
     log = get_run_logger()
     try:
-        plan = take_input(complete_settings(settings), today=datetime.now(UTC).date())
-        with open_run(plan, env=os.environ, notify=log.warning) as run:
-            execution = Execution(run, count_pending(plan, run.history), context=copy_context())
-            with _watched(execution):
-                summary = execution.complete(say=log.warning)
+        complete = complete_settings(settings)
+        with watch_run(complete, log.warning) as reported:
+            plan = take_input(complete.without_watching(), today=datetime.now(UTC).date())
+            with open_run(plan, env=os.environ, notify=log.warning) as run:
+                execution = Execution(run, count_pending(plan, run.history), context=copy_context())
+                with _watched(execution):
+                    summary = reported.summary = execution.complete(say=log.warning)
     except InputInvalid as error:
         return _refuse(error, problems_text(error.problems))
     except (SettingsInvalid, FolderBusy) as error:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
+from imagen_batch.monitoring.watch import watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.late_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
@@ -48,6 +49,12 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
 
     With `lost` only these samples are made, again.
     """
+    with watch_run(settings, console.notify) as watch:
+        watch.summary = _launch(settings.without_watching(), console, lost=lost)
+    return watch.summary
+
+
+def _launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...] | None) -> Summary:
     _prepare_process(settings)
     with ExitStack() as stack:
         address = _prefect_address(os.environ)

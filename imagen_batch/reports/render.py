@@ -95,7 +95,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     """A few aligned lines. `color` adds ANSI sequences and changes nothing else."""
     paint = _painted if color else _plain
     facts = (*_endings(summary), _counts(summary), *_older_images(summary), cost(summary), *_earlier_cost(summary))
-    lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
+    lines = [paint(headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for title, shares in _breakdowns(summary):
         lines += ["", f"  {title}", *(f"    {line}" for line in _share_lines(summary, shares))]
     for group, _ in summary.causes[:_MAX_CAUSES]:
@@ -115,7 +115,7 @@ def to_markdown(summary: Summary) -> str:
     """The same as `summary.md` and for Prefect's page: short paragraphs that also read well in a plain editor."""
     attempts = f"{plural(summary.attempts, 'attempt')}, {summary.facts.refused_429:,} refused by a rate limit (429)"
     paragraphs = [
-        f"# {_escaped(_headline(summary))}",
+        f"# {_escaped(headline(summary))}",
         *map(_escaped, _endings(summary)),
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
@@ -280,7 +280,8 @@ def _iso(moment: datetime | None) -> str | None:
     )
 
 
-def _headline(summary: Summary) -> str:
+def headline(summary: Summary) -> str:
+    """The state and how many images there are."""
     asked, ok = summary.asked, summary.counts["ok"]
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
     if summary.state == "running":

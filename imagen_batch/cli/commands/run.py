@@ -8,7 +8,7 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imagen_batch.cli.absolute_paths import with_absolute_paths
+from imagen_batch.cli.absolute_paths import with_absolute_paths, without_addresses
 from imagen_batch.cli.options import (
     add_config_option,
     add_display_options,
@@ -74,7 +74,7 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
         notify=(lambda _text: None) if args.quiet else print_message,
         progress=partial(make_progress, mode=mode, verbose=args.verbose > 0),
         confirm=make_confirm(args),
-        command=shlex.join(["imagen-batch", *with_absolute_paths(args.argv, args)]),
+        command=shlex.join(["imagen-batch", *without_addresses(with_absolute_paths(args.argv, args))]),
     )
     summary = launch(settings, console, lost=lost)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
