@@ -49,7 +49,7 @@ DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
 _TABLES = ("parameters", "models")
 _SECRET = ("notify", "heartbeat")
-WATCHING = ("notify", "notify_file", "notify_on", "heartbeat")
+WATCHING = ("notify", "notify_file", "notify_on", "heartbeat", "log_format", "log_prompts")
 """Settings about one start of a run, which are not stored with it."""
 
 
@@ -190,6 +190,8 @@ class Settings(BaseModel):
     notify_file: str | None = Field(None, exclude=True, repr=False, description="a file with such addresses")
     notify_on: NotifyOn = Field("partial", exclude=True)
     heartbeat: Annotated[str, AfterValidator(web_address)] | None = Field(None, exclude=True, repr=False)
+    log_format: Literal["text", "json"] = Field("text", exclude=True)
+    log_prompts: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

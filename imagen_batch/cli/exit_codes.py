@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from imagen_batch.cli.parser import UsageInvalid
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.monitoring.json_log import JsonLog
 from imagen_batch.system.streams import print_message, print_result, results_printed
 
 BUG, USAGE, FINDINGS, INVALID, LATER, INTERRUPTED = 1, 2, 3, 5, 75, 130
@@ -44,7 +45,7 @@ class Failure(NamedTuple):
     json: str  # for standard output
 
 
-def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
+def exit_code_of(command: Callable[[], int], *, as_json: bool, log: JsonLog | None = None) -> int:
     """Run `command` and return its exit code; print the reason if it fails.
 
     The SystemExit that argparse raises after --help passes through.
@@ -55,7 +56,11 @@ def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
             return command()
         except (Exception, KeyboardInterrupt, Signaled) as error:  # noqa: BLE001 - the last handler there is
             failure = _describe(error)
-        print_message(failure.message)
+            problems = error.problems if isinstance(error, InputInvalid) else ()
+        if log is not None and log.active and problems:
+            log.problems(problems)
+        else:
+            print_message(failure.message)
         if as_json and results_printed() == printed_before:
             print_result(failure.json)
         return failure.code

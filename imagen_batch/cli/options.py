@@ -180,6 +180,12 @@ def _add_watching_options(parser: argparse.ArgumentParser) -> None:
     add("--notify-file", metavar="FILE", help="a file with such addresses, one a line")
     add("--notify-on", choices=NOTIFY_ON, help="which ends of a run are worth a message (default partial)")
     add("--heartbeat", metavar="URL", help="ping URL/start, then URL or URL/fail")
+    add(
+        "--log-format",
+        choices=("text", "json"),
+        help="messages as text or as JSON objects, one a line (default text)",
+    )
+    add("--log-prompts", action="store_true", help="with JSON, also names of images and the words of the service")
 
 
 def add_display_options(parser: argparse.ArgumentParser) -> None:

@@ -126,7 +126,7 @@ def _start_prefect(execution: Execution, console: Console, server: OwnServer | N
     """Let Prefect show the execution. A cluster's tasks are Prefect's own: they wait for its flow run."""
     import_during_first_requests(execution)
     if execution.run.plan.settings.runner == "threads":
-        return Recorder(execution, server, notify=console.notify)
+        return Recorder(execution, server, notify=console.notify, key=console.run_id, on_flow_run=console.on_flow_run)
     attachment = Attachment(execution, server)
     try:
         reason = attachment.wait()

@@ -275,6 +275,8 @@ def test_the_help_has_a_group_for_each_kind_of_option(tmp_path):
         "Rate and retries",
         "Execution",
         "Budget and resending",
+        "Summary",
+        "Watching",
         "Display",
         "examples",
     ]

@@ -18,6 +18,7 @@ from imagen_batch.cli.options import (
 )
 from imagen_batch.cli.terminal import make_confirm, use_color
 from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.monitoring.json_log import current_log
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ def run(args: Namespace) -> int:
 
 def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:
     """Run the job, print its summary and return its exit code. With `lost` only these samples are made."""
+    log = current_log()
+    if settings.log_format == "json":
+        log.with_prompts = settings.log_prompts
+        log.activate()
     settings = _with_agreed_host(settings, args)
     from imagen_batch.cli.progress import make_progress  # noqa: PLC0415
     from imagen_batch.orchestration.launch import launch  # noqa: PLC0415
@@ -72,11 +77,15 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
     mode = "none" if args.quiet else args.progress
     console = Console(
         notify=(lambda _text: None) if args.quiet else print_message,
-        progress=partial(make_progress, mode=mode, verbose=args.verbose > 0),
+        progress=partial(make_progress, mode=mode, verbose=args.verbose > 0, log=log if log.active else None),
         confirm=make_confirm(args),
         command=shlex.join(["imagen-batch", *without_addresses(with_absolute_paths(args.argv, args))]),
+        run_id=log.run_id,
+        on_flow_run=log.note_flow_run,
     )
     summary = launch(settings, console, lost=lost)
+    if log.active and not args.quiet:
+        log.end(summary)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
     return summary.exit_code
 
