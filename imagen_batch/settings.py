@@ -49,7 +49,7 @@ DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
 _TABLES = ("parameters", "models")
 _SECRET = ("notify", "heartbeat")
-WATCHING = ("notify", "notify_file", "notify_on", "heartbeat", "log_format", "log_prompts")
+WATCHING = ("notify", "notify_file", "notify_on", "heartbeat", "log_format", "log_prompts", "metrics")
 """Settings about one start of a run, which are not stored with it."""
 
 
@@ -192,6 +192,7 @@ class Settings(BaseModel):
     heartbeat: Annotated[str, AfterValidator(web_address)] | None = Field(None, exclude=True, repr=False)
     log_format: Literal["text", "json"] = Field("text", exclude=True)
     log_prompts: bool = Field(default=False, exclude=True)
+    metrics: str | None = Field(None, exclude=True, description="an OpenMetrics file, written at the end")
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

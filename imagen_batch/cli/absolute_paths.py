@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-_PATH_ARGUMENTS = ("prompts", "out", "config", "api_key_file", "folder", "notify_file")
+_PATH_ARGUMENTS = ("prompts", "out", "config", "api_key_file", "folder", "notify_file", "metrics")
 _SECRET_OPTIONS = ("--notify", "--heartbeat")
 
 

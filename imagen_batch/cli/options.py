@@ -180,6 +180,7 @@ def _add_watching_options(parser: argparse.ArgumentParser) -> None:
     add("--notify-file", metavar="FILE", help="a file with such addresses, one a line")
     add("--notify-on", choices=NOTIFY_ON, help="which ends of a run are worth a message (default partial)")
     add("--heartbeat", metavar="URL", help="ping URL/start, then URL or URL/fail")
+    add("--metrics", metavar="FILE", help="write the figures of the run as an OpenMetrics file")
     add(
         "--log-format",
         choices=("text", "json"),

@@ -90,7 +90,7 @@ class JsonLog:
 
     def end(self, summary: Summary) -> None:
         """Write how the run ended."""
-        facts = {
+        facts: dict[str, Any] = {
             "state": summary.state,
             "exit_code": summary.exit_code,
             "samples": {"asked": summary.asked, **summary.counts},

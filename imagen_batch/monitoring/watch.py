@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from imagen_batch.monitoring.heartbeat import Heartbeat
 from imagen_batch.monitoring.message import Message, describe_error, describe_summary
@@ -36,10 +37,25 @@ def watch_run(settings: Settings, say: Say) -> Iterator[Watch]:
     try:
         yield watch
     except BaseException as error:
-        _report(describe_error(error, settings.folder), settings, addresses, heartbeat, say)
+        message = describe_error(error, settings.folder)
+        _save_metrics(settings, settings.folder, message, None, say)
+        _report(message, settings, addresses, heartbeat, say)
         raise
     if watch.summary is not None:
-        _report(describe_summary(watch.summary), settings, addresses, heartbeat, say)
+        message = describe_summary(watch.summary)
+        _save_metrics(settings, watch.summary.facts.out, message, watch.summary, say)
+        _report(message, settings, addresses, heartbeat, say)
+
+
+def _save_metrics(settings: Settings, folder: str, message: Message, summary: Summary | None, say: Say) -> None:
+    if settings.metrics is None:
+        return
+    from imagen_batch.monitoring.metrics import write_metrics  # noqa: PLC0415 - imports Arrow
+
+    try:
+        write_metrics(Path(settings.metrics), folder, exit_code=message.exit_code, summary=summary)
+    except OSError as error:
+        say(f"warning: {settings.metrics} can't be written: {error.strerror or error}. The run is not affected.")
 
 
 def _report(
