@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from imagen_batch.cli.commands import (
     audit,
+    diff,
     doctor,
     export,
     gallery,
@@ -44,6 +45,7 @@ COMMANDS: Mapping[str, Command] = {
     "resume": resume,
     "status": status,
     "runs": runs,
+    "diff": diff,
     "audit": audit,
     "gallery": gallery,
     "review": review,
