@@ -47,7 +47,7 @@ def examine(
     need = _read_input(settings) if has_prompts else Need((settings.model,), None, ())
     place = settings.folder if has_prompts or settings.out else "outputs"
     base_url = settings.base_url or GEMINI_HOST
-    lifecycle = partial(check_lifecycle, catalogue, need.models, provider=settings.provider)
+    lifecycle = partial(check_lifecycle, catalogue, need.models, settings=settings)
     checks: dict[str, Check] = {
         "service": partial(check_service, settings, catalogue, need.models, env=env),
         "lifecycle": partial(lifecycle, today=datetime.now(UTC).date()),

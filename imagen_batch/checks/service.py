@@ -11,11 +11,11 @@ from imagen_batch.checks.finding import Finding, ok, problem, warning
 from imagen_batch.errors import AttemptError, Fatal, SettingsInvalid
 from imagen_batch.providers.catalogue import Catalogue, Model
 from imagen_batch.providers.endpoints import Provider, make_provider
+from imagen_batch.providers.hosts import is_google_host
 from imagen_batch.providers.model_lookup import ModelReply, look_up_model
 from imagen_batch.settings import Settings
 from imagen_batch.text import one_line, plural
 
-_NOTICE_DAYS = 30
 _CLOCK_WARNING_S, _CLOCK_PROBLEM_S = 60, 600
 _MOST_MODELS = 5
 _VERBS = {"predict": "predict", "generate_content": "generateContent"}
@@ -39,7 +39,9 @@ def check_service(
         yield from _check_models(provider, catalogue, models, source=_key_source(settings, env))
 
 
-def check_lifecycle(catalogue: Catalogue, models: Sequence[str], *, provider: str, today: date) -> Iterator[Finding]:
+def check_lifecycle(
+    catalogue: Catalogue, models: Sequence[str], *, settings: Settings, today: date
+) -> Iterator[Finding]:
     """Check the announced end of each model in the catalogue."""
     for name in models[:_MOST_MODELS]:
         model = catalogue.get(name)
@@ -50,16 +52,18 @@ def check_lifecycle(catalogue: Catalogue, models: Sequence[str], *, provider: st
                 "set --price USD so that --max-cost works",
             )
         else:
-            yield _lifecycle(model, provider=provider, today=today)
+            yield _lifecycle(model, settings, today)
 
 
-def _lifecycle(model: Model, *, provider: str, today: date) -> Finding:
-    end = model.shutdowns.get(provider)
+def _lifecycle(model: Model, settings: Settings, today: date) -> Finding:
+    end = model.shutdowns.get(settings.provider)
     successor = f"use --model {model.successor}" if model.successor else "see imagen-batch models"
     if end is not None and end <= today:
-        return problem("lifecycle", f"{model.id} was shut down on {end}", successor)
-    if end is not None and (end - today).days <= _NOTICE_DAYS:
-        return warning("lifecycle", f"{model.id} ends on {end}, in {plural((end - today).days, 'day')}", successor)
+        if is_google_host(settings.base_url):
+            return problem("lifecycle", f"{model.id} was shut down by Google on {end}", successor)
+        return ok("lifecycle", f"{model.id} was shut down by Google on {end}; another host may still serve it")
+    if (notice := model.end_notice(settings.provider, today)) is not None:
+        return warning("lifecycle", notice.partition(":")[0], successor)
     if end is not None:
         return ok("lifecycle", f"{model.id} ends on {end}")
     if model.deprecated:

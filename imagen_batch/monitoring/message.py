@@ -51,6 +51,7 @@ def describe_summary(summary: Summary, *, host: str | None = None) -> Message:
     for group, _ in summary.causes[:_MOST_CAUSES]:
         reason = group.filter_category or group.error_kind or "no reason"
         lines.append(f"missing: {group.count:,} {group.status.replace('_', ' ')} ({one_line(str(reason), 60)})")
+    lines += [f"warning: {one_line(notice, 300)}" for notice in summary.facts.notices]
     for step in summary.next_steps[:_MOST_STEPS]:
         lines += ["", f"next: {printable(step.text)}", printable(step.command)]
     return Message(f"imagen-batch {name}: {headline(summary)}", "\n".join(lines), summary.exit_code)

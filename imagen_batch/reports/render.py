@@ -61,6 +61,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "group_by": summary.group_by,
         "groups": list(map(_share, summary.groups)),
         "disclosure": _disclosure(summary),
+        "notices": list(summary.facts.notices),
     }
 
 
@@ -104,6 +105,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     lines += [
         f"\n  {paint('warning', 'filtered')}  {text}" for text in describe_image_warnings(summary.image_warnings)
     ]
+    lines += [f"\n  {paint('warning', 'filtered')}  {one_line(notice, 300)}" for notice in summary.facts.notices]
     for step in summary.next_steps:
         lines += ["", f"  {paint('next', 'bold')}  {printable(step.text)}", f"{_INDENT}{printable(step.command)}"]
     files = [f"{printable(summary.facts.out)}/{name}" for name in _files(summary)]
@@ -120,6 +122,7 @@ def to_markdown(summary: Summary) -> str:
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
         *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary))),
+        *(f"**{_escaped(one_line(notice, 300))}.**" for notice in summary.facts.notices),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),

@@ -64,6 +64,7 @@ class RunFacts:
     run_attempts: int | None = None
     has_gallery: bool = False  # gallery.html was written
     unwritten: tuple[UnwrittenFile, ...] = ()  # tables that could not be written in place
+    notices: tuple[str, ...] = ()  # about models that end soon
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,9 +142,18 @@ def test_an_announced_end_is_a_warning_30_days_ahead(days, level):
     """And a problem from the first day without the model."""
     today = date(2026, 11, 26)
     own = {"m": {"dialect": "predict", "shutdowns": {"gemini": today + timedelta(days=days)}, "successor": "n"}}
-    (found,) = check_lifecycle(load_catalogue(own), ["m"], provider="gemini", today=today)
+    settings = make_settings(NO_PROMPTS)
+    (found,) = check_lifecycle(load_catalogue(own), ["m"], settings=settings, today=today)
     assert found.level == level
     assert level == "ok" or "--model n" in found.advice
+
+
+def test_a_model_that_google_shut_down_is_no_problem_at_another_host():
+    """A run may send there."""
+    settings = make_settings({**NO_PROMPTS, "base_url": "https://gateway.example"})
+    own = {"m": {"dialect": "predict", "shutdowns": {"gemini": date(2026, 1, 1)}}}
+    (found,) = check_lifecycle(load_catalogue(own), ["m"], settings=settings, today=date(2026, 11, 26))
+    assert found.level == "ok"
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
