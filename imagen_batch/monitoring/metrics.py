@@ -128,7 +128,7 @@ def _cost(run: str, summary: Summary) -> Metric:
     amounts = {"low": summary.cost_low_usd, "high": summary.cost_high_usd, "last_run": summary.facts.run_usd}
     simulated = "true" if summary.facts.provider == "simulator" else "false"
     values = [
-        ({"run": run, "of": name, "simulated": simulated}, float(amount))
+        ({"run": run, "of": name, "simulated": simulated}, round(float(amount), 6))
         for name, amount in amounts.items()
         if amount is not None
     ]
@@ -149,7 +149,7 @@ def _histogram(run: str, latencies: Latencies) -> Metric:
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
 
     family = HistogramMetricFamily(
-        f"{_PREFIX}_latency_seconds", "Duration of the last attempt of each request", labels=["run"]
+        f"{_PREFIX}_latency_seconds", "Duration of the last attempt of each request, with its wait for the rate", labels=["run"]
     )
     family.add_metric([run], latencies.buckets, latencies.seconds)
     return family
