@@ -64,7 +64,7 @@ def _shadows(here: Path, path: list[str]) -> Iterator[str]:
         if name is None:
             continue
         hides_flows = name == _OWN_FLOWS and not _is_this_project(here)
-        if hides_flows or name in sys.stdlib_module_names or _exists(name, elsewhere, but=entry):
+        if hides_flows or _exists(name, elsewhere, but=entry):
             yield entry.name
 
 

@@ -149,7 +149,7 @@ def _histogram(run: str, latencies: Latencies) -> Metric:
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
 
     family = HistogramMetricFamily(
-        f"{_PREFIX}_latency_seconds", "Duration of the last attempt of each request, with its wait for the rate", labels=["run"]
+        f"{_PREFIX}_latency_seconds", "Last attempt of each request, with its wait for the rate", labels=["run"]
     )
     family.add_metric([run], latencies.buckets, latencies.seconds)
     return family

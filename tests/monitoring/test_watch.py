@@ -81,6 +81,18 @@ def test_a_message_is_sent_for_the_ends_that_were_chosen(notify_on, wanted):
     assert [message.is_wanted(notify_on) for message in (ALL_GOOD, PARTIAL, FAILED)] == wanted
 
 
+@pytest.mark.parametrize(("notify_on", "messages"), [("always", 1), ("partial", 0)])
+def test_a_complete_run_sends_no_message_unless_all_are_wanted(tmp_path, notify_on, messages):
+    """The default is silent about good nights."""
+    with Simulator() as sim:
+        ran = run(prompts(tmp_path, "a fox"), sim)
+    with listen() as listener:
+        settings = make_settings({"prompts": "x.csv", "notify": f"json://{listener.host}/", "notify_on": notify_on})
+        with watch_run(settings, print) as watch:
+            watch.summary = ran.summary
+        assert len(listener.bodies) == messages
+
+
 def test_a_refused_input_is_a_failure_that_quotes_no_cell():
     """The number of problems is enough."""
     problem = Problem(2, "prompt", "a secret plan", "is a secret plan")

@@ -141,6 +141,23 @@ def test_pipes_and_links_are_not_read(tmp_path):
     assert states(tmp_path) == {"piped": "damaged", "linked": "damaged"}
 
 
+def test_a_summary_behind_a_link_is_not_that_of_the_folder(tmp_path):
+    """The link may lead to any file."""
+    good = make_run(tmp_path / "good")
+    (make_run(tmp_path / "linked", summary="") / "summary.json").symlink_to(good / "summary.json")
+    assert states(tmp_path) == {"good": "finished", "linked": "damaged"}
+
+
+def test_the_simulators_prices_are_not_added_up(tmp_path):
+    """Nobody paid them."""
+    make_run(tmp_path / "real", cost_usd=0.5)
+    make_run(tmp_path / "rehearsal", cost_usd=9.0, provider="simulator")
+    entries = list_runs(tmp_path)
+    assert "$0.50 without the simulator's" in runs_text(entries, tmp_path)
+    assert "$9" not in runs_text(entries, tmp_path)
+    assert "$9" not in calendar_text(entries, tmp_path)
+
+
 def test_hostile_folder_names_are_shown_harmlessly_in_80_columns(tmp_path):
     """No escape sequence, no line of its own, no wide text that breaks the table."""
     for name in ("\x1b[31mred", "two\nlines", "x" * 200, "図" * 60, "\u202egnp.exe"):
