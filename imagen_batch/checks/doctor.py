@@ -14,6 +14,7 @@ from textwrap import wrap
 import orjson
 
 from imagen_batch.checks.finding import LEVELS, LIMIT_S, Check, Finding, ok, problem, run_checks
+from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.place import check_place
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.service import check_lifecycle, check_service
@@ -55,6 +56,7 @@ def examine(
         "prefect": partial(check_prefect, env),
         "proxy": partial(check_proxy, base_url),
         "folder": partial(check_shadows, here),
+        "notify": partial(check_notifications, settings),
         "environment": partial(settings_in_environment, env),
     }
     return [*need.findings, *run_checks(checks, limit=limit)]

@@ -20,7 +20,6 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.monitoring.message import Message
 from imagen_batch.prompts.sources import read_small
 from imagen_batch.system.child_env import child_environment
-from imagen_batch.text import plural
 
 LIMIT_S = 10.0
 """What a notification may cost a run at most."""
@@ -84,7 +83,8 @@ def send(
     if child.returncode == 0:
         return None
     failed = child.returncode - 100
-    return f"{plural(failed, 'address')} refused it" if 0 < failed <= len(addresses) else "apprise failed"
+    addressees = "1 address" if failed == 1 else f"{failed} addresses"
+    return f"{addressees} refused it" if 0 < failed <= len(addresses) else "apprise failed"
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

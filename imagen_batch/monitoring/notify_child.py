@@ -1,5 +1,7 @@
 """Is the program that sends one message. It reads a JSON object from standard input and prints nothing.
 
+Without a title the addresses are only read, and nothing is sent.
+
 The exit code is 0, or 100 and the number of addresses that failed.
 """
 
@@ -22,8 +24,10 @@ def main() -> int:
     failed = 0
     for url in job["urls"]:
         service = apprise.Apprise()
-        sent = service.add(url) and service.notify(title=job["title"], body=job["body"], body_format="text")
-        failed += not sent
+        understood = service.add(url)
+        if job["title"]:
+            understood = understood and service.notify(title=job["title"], body=job["body"], body_format="text")
+        failed += not understood
     return 100 + min(failed, _MOST) if failed else 0
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from imagen_batch.checks.doctor import exit_code, findings_text
 from imagen_batch.checks.finding import ok, run_checks, warning
+from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.place import check_place
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.service import check_lifecycle, check_service
@@ -240,6 +241,19 @@ def test_without_a_server_the_run_starts_its_own(tmp_path):
     (found,) = check_prefect({"PREFECT_HOME": str(tmp_path / "home")})
     assert found.level == "ok"
     (tmp_path / "file").write_text("")
+
+
+def test_addresses_of_notifications_are_checked_without_a_message():
+    """None of them is shown."""
+    with server(lambda _request: (500, {}, b"")) as url:
+        good = f"json://{url.partition('://')[2]}/{KEY}"
+        (found,) = check_notifications(make_settings({**NO_PROMPTS, "notify": good}))
+        assert (found.level, found.text) == ("ok", "1 address understood by apprise; no message was sent")
+    for level, addresses in (("warning", ["json://ok/", f"nosuchservice://{KEY}"]), ("problem", [KEY])):
+        (found,) = check_notifications(make_settings({**NO_PROMPTS, "notify": addresses}))
+        assert found.level == level
+        assert KEY not in str(found)
+    assert list(check_notifications(make_settings(NO_PROMPTS))) == []
 
 
 def test_a_check_that_hangs_costs_its_limit_and_hides_no_other():
