@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from imagen_batch.inputs.take_input import take_input
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.providers.endpoints import GEMINI_HOST
+from imagen_batch.reports.problems import problems_text
 from imagen_batch.settings import Settings
 from imagen_batch.text import json_text, one_line, plural, usd
 
@@ -71,7 +73,8 @@ def findings_text(findings: Sequence[Finding]) -> str:
     """Format the findings for a terminal of 80 columns."""
     counts = Counter(finding.level for finding in findings)
     lines = [line for finding in findings for line in _lines(finding)]
-    total = ", ".join(f"{counts[level]} {level}" for level in LEVELS)
+    warnings, problems = plural(counts["warning"], "warning"), plural(counts["problem"], "problem")
+    total = f"{counts['ok']} ok, {warnings}, {problems}"
     return "\n".join([*lines, "", f"{total}. No generation was sent; this cost nothing."])
 
 
@@ -105,8 +108,10 @@ def _read_input(settings: Settings) -> Need:
         plan = take_input(settings, today=datetime.now(UTC).date(), confirm=lambda _question: True)
     except InputInvalid as error:
         count = plural(len(error.problems), "problem")
-        text = f"{count} in {one_line(settings.prompts, 200)}: {one_line(str(error.problems[0]), 300)}"
-        return Need(fallback, None, (problem("prompts", text, "see all of them: imagen-batch plan with this file"),))
+        first = problems_text(error.problems[:1]).splitlines()[0]
+        text = f"{count} in {one_line(settings.prompts, 200)}: {one_line(first, 300)}"
+        command = one_line(shlex.join(["imagen-batch", "plan", settings.prompts]), 300)
+        return Need(fallback, None, (problem("prompts", text, f"see all of them: {command}"),))
     except (SettingsInvalid, OSError) as error:
         finding = problem("prompts", one_line(str(error), 400), "correct that, then try again")
         return Need(fallback, None, (finding,))

@@ -48,7 +48,7 @@ def check_shadows(here: Path, *, path: list[str] | None = None) -> Iterator[Find
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     yield warning(
         "folder",
-        f"in the current folder, {shown}{more} would be imported instead of the package of that name",
+        f"in the current folder, {shown}{more} would be imported before any other module of that name",
         "imagen-batch itself is not affected; rename it, or start your own programs from here with python -P",
     )
 

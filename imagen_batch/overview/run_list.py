@@ -113,7 +113,8 @@ def _read_run(folder: Path, root: Path) -> RunEntry:
         folder=folder,
         name=str(folder.relative_to(root)) if folder != root else folder.absolute().name,
         state=state,
-        started_at=moment_of(facts.get("started_at")) if is_current else began,
+        # A repair writes a new summary, and began no run.
+        started_at=began or (moment_of(facts.get("started_at")) if is_current else None),
         finished_at=finished if is_current else None,
         samples=samples,
         cost_usd=amount_of(facts.get("cost_usd")),

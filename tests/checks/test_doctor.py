@@ -299,6 +299,8 @@ def test_the_command_names_a_missing_key_and_a_bad_file_at_once(shell, tmp_path,
     (tmp_path / "bad.csv").write_text("prompt,samples\na fox,many\n")
     ended = shell.type("doctor", tmp_path / "bad.csv", "--json")
     assert ended.code == 2
-    problems = {finding["name"] for finding in ended.json["findings"] if finding["level"] == "problem"}
-    assert problems == {"prompts", "key"}
+    problems = {f["name"]: f for f in ended.json["findings"] if f["level"] == "problem"}
+    assert set(problems) == {"prompts", "key"}
+    assert "line 2: samples: must be a whole number" in problems["prompts"]["text"]
+    assert problems["prompts"]["advice"].endswith(f"imagen-batch plan {tmp_path / 'bad.csv'}")
     assert list(shell.here.iterdir()) == []

@@ -94,6 +94,14 @@ def test_the_state_tells_running_killed_and_finished_apart(tmp_path):
     assert found == {"finished": "finished", "killed": "killed", "first killed": "killed", "busy": "running"}
 
 
+def test_a_repair_that_writes_a_new_summary_is_no_later_run(tmp_path):
+    """The run keeps its date."""
+    later = (START + timedelta(days=9)).isoformat()
+    make_run(tmp_path / "repaired", started_at=later, finished_at=later)
+    (entry,) = list_runs(tmp_path)
+    assert (entry.started_at, entry.state) == (START, "finished")
+
+
 def test_a_killed_run_is_shown_with_the_command_that_continues_it(tmp_path):
     """It can be pasted."""
     make_run(tmp_path / "a b", began_after=True)
