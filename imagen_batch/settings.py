@@ -48,9 +48,6 @@ ENV_PREFIX = "IMAGEN_BATCH_"
 DEFAULT_MODEL = "gemini-nano-banana-2.1"
 
 _TABLES = ("parameters", "models")
-_SECRET = ("notify", "heartbeat")
-WATCHING = ("notify", "notify_file", "notify_on", "heartbeat", "log_format", "log_prompts", "metrics")
-"""Settings about one start of a run, which are not stored with it."""
 
 
 def _split_words(value: object) -> object:
@@ -84,6 +81,11 @@ def _parse_image_size(value: object) -> object:
 
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
+
+
+_SECRET = ("notify", "heartbeat")
+WATCHING = ("notify", "notify_file", "notify_on", "heartbeat", "log_format", "log_prompts", "metrics")
+"""Settings about one start of a run, which are not stored with it."""
 
 
 class Parameters(BaseModel):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imagen_batch.choices import NotifyOn
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
-from imagen_batch.reports.render import cost, headline
+from imagen_batch.reports.render import cost, to_terminal
 from imagen_batch.reports.summary import Summary
 from imagen_batch.storage import is_url
 from imagen_batch.text import one_line, plural, printable
@@ -41,8 +41,9 @@ class Message:
 def describe_summary(summary: Summary, *, host: str | None = None) -> Message:
     """Describe a run that wrote a summary."""
     name = _name(summary.facts.out)
+    headline = to_terminal(summary, color=False).partition("\n")[0]
     lines = [
-        headline(summary),
+        headline,
         *([one_line(summary.stopped_by, 300)] if summary.stopped_by and summary.exit_code else []),
         "   ".join(f"{outcome} {count:,}" for outcome, count in summary.counts.items() if count or outcome == "ok"),
         cost(summary),
@@ -51,10 +52,10 @@ def describe_summary(summary: Summary, *, host: str | None = None) -> Message:
     for group, _ in summary.causes[:_MOST_CAUSES]:
         reason = group.filter_category or group.error_kind or "no reason"
         lines.append(f"missing: {group.count:,} {group.status.replace('_', ' ')} ({one_line(str(reason), 60)})")
-    lines += [f"warning: {one_line(notice, 300)}" for notice in summary.facts.notices]
+    lines += [f"warning: {one_line(notice, 300)}" for notice in summary.notices]
     for step in summary.next_steps[:_MOST_STEPS]:
         lines += ["", f"next: {printable(step.text)}", printable(step.command)]
-    return Message(f"imagen-batch {name}: {headline(summary)}", "\n".join(lines), summary.exit_code)
+    return Message(f"imagen-batch {name}: {headline}", "\n".join(lines), summary.exit_code)
 
 
 def describe_error(error: BaseException, folder: str, *, host: str | None = None) -> Message:

@@ -61,7 +61,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "group_by": summary.group_by,
         "groups": list(map(_share, summary.groups)),
         "disclosure": _disclosure(summary),
-        "notices": list(summary.facts.notices),
+        "notices": list(summary.notices),
     }
 
 
@@ -96,7 +96,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     """A few aligned lines. `color` adds ANSI sequences and changes nothing else."""
     paint = _painted if color else _plain
     facts = (*_endings(summary), _counts(summary), *_older_images(summary), cost(summary), *_earlier_cost(summary))
-    lines = [paint(headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
+    lines = [paint(_headline(summary), "bold"), *(f"  {fact}" for fact in facts)]
     for title, shares in _breakdowns(summary):
         lines += ["", f"  {title}", *(f"    {line}" for line in _share_lines(summary, shares))]
     for group, _ in summary.causes[:_MAX_CAUSES]:
@@ -105,7 +105,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     lines += [
         f"\n  {paint('warning', 'filtered')}  {text}" for text in describe_image_warnings(summary.image_warnings)
     ]
-    lines += [f"\n  {paint('warning', 'filtered')}  {one_line(notice, 300)}" for notice in summary.facts.notices]
+    lines += [f"\n  {paint('warning', 'filtered')}  {one_line(notice, 300)}" for notice in summary.notices]
     for step in summary.next_steps:
         lines += ["", f"  {paint('next', 'bold')}  {printable(step.text)}", f"{_INDENT}{printable(step.command)}"]
     files = [f"{printable(summary.facts.out)}/{name}" for name in _files(summary)]
@@ -117,16 +117,16 @@ def to_markdown(summary: Summary) -> str:
     """The same as `summary.md` and for Prefect's page: short paragraphs that also read well in a plain editor."""
     attempts = f"{plural(summary.attempts, 'attempt')}, {summary.facts.refused_429:,} refused by a rate limit (429)"
     paragraphs = [
-        f"# {_escaped(headline(summary))}",
+        f"# {_escaped(_headline(summary))}",
         *map(_escaped, _endings(summary)),
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
         *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary))),
-        *(f"**{_escaped(one_line(notice, 300))}.**" for notice in summary.facts.notices),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),
         *_markdown_breakdowns(summary),
+        *_markdown_notices(summary),
         *_markdown_images(summary),
         *_markdown_disclosure(summary),
         *_markdown_warnings(summary),
@@ -138,6 +138,12 @@ def _markdown_breakdowns(summary: Summary) -> Iterator[str]:
     for title, shares in _breakdowns(summary):
         yield f"## {_escaped(_capitalized(title))}"
         yield "\n".join(f"- {_escaped(' '.join(line.split()))}" for line in _share_lines(summary, shares))
+
+
+def _markdown_notices(summary: Summary) -> Iterator[str]:
+    if summary.notices:
+        yield "## Models that end soon"
+        yield "\n".join(f"- {_escaped(one_line(notice, 300))}" for notice in summary.notices)
 
 
 def _markdown_disclosure(summary: Summary) -> Iterator[str]:
@@ -283,8 +289,7 @@ def _iso(moment: datetime | None) -> str | None:
     )
 
 
-def headline(summary: Summary) -> str:
-    """The state and how many images there are."""
+def _headline(summary: Summary) -> str:
     asked, ok = summary.asked, summary.counts["ok"]
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
     if summary.state == "running":

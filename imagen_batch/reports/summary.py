@@ -64,7 +64,6 @@ class RunFacts:
     run_attempts: int | None = None
     has_gallery: bool = False  # gallery.html was written
     unwritten: tuple[UnwrittenFile, ...] = ()  # tables that could not be written in place
-    notices: tuple[str, ...] = ()  # about models that end soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,11 @@ class Summary:
     def asked(self) -> int:
         """How many samples the input requests."""
         return sum(self.counts.values())
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What there is to know about models that end soon, one sentence each."""
+        return self.facts.run.notices if self.facts.run else ()
 
     @property
     def stopped_by(self) -> str | None:

@@ -81,7 +81,6 @@ def finalize(
     facts = RunFacts(
         out=storage.location,
         run=continuation(plan, history),
-        notices=plan.end_notices,
         started_at=started,
         finished_at=datetime.now(UTC),
         stop_reason=stop_reason(context.stop) or budget_stop_reason(context.budget, settings, history),

@@ -45,7 +45,6 @@ def _run_facts(plan: RunPlan, history: History, storage: Storage, *, shown: int)
     return RunFacts(
         out=storage.location,
         run=continuation(plan, history),
-        notices=plan.end_notices,
         started_at=now,
         finished_at=now,
         provider=settings.provider,

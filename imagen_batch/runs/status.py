@@ -44,7 +44,6 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
         RunFacts(
             out=storage.location,
             run=continuation(plan, history),
-            notices=plan.end_notices,
             started_at=started,
             finished_at=finished,
             provider=provider,

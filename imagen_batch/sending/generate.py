@@ -11,11 +11,12 @@ from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transie
 from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests import single_sample
-from imagen_batch.records import CostIs, ImageRequest, Picture, SampleResult
+from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, SampleResult
 from imagen_batch.sending.attempt import OverBudget
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
 from imagen_batch.sending.samples import attempts_exhausted, not_generated, reference_unusable, saved
+from imagen_batch.sending.tracing import RequestSpan
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its images were paid for and could not be used, by kind of damage."""
@@ -50,22 +51,26 @@ def generate(request: ImageRequest, context: SendingContext) -> None:
 def _run_once(request: ImageRequest, damages: Mapping[str, int], context: SendingContext) -> list[_Pending]:
     """Send one request until it has a result. Returns requests for the samples that are worth another purchase."""
     with context.tracing.request(request, context.provider) as span:
-        retrying = RetryingRequest(request, context, damages=damages, span=span)
-        try:
-            return _attempt_and_record(request, retrying, context)
-        except (Interrupted, OverBudget) as stopped:
-            span.record_stop(stopped)
-            return []
-        except ReferenceUnusable as error:
-            samples = tuple(reference_unusable(number, error) for number in request.numbers)
-            _record(request, samples, retrying, context)
-            return []
-        except OSError as error:
-            span.record_stop(error)
-            context.stop.fail(storage_failure(error))
-            return []
-        finally:
-            context.store.disk_space.release(request.key)
+        return _run_within(span, request, damages, context)
+
+
+def _run_within(
+    span: RequestSpan, request: ImageRequest, damages: Mapping[str, int], context: SendingContext
+) -> list[_Pending]:
+    retrying = RetryingRequest(request, context, damages=damages, span=span)
+    try:
+        return _attempt_and_record(request, retrying, context)
+    except (Interrupted, OverBudget):
+        return []
+    except ReferenceUnusable as error:
+        samples = tuple(reference_unusable(number, error) for number in request.numbers)
+        _record(request, samples, retrying.trace, context)
+        return []
+    except OSError as error:
+        context.stop.fail(storage_failure(error))
+        return []
+    finally:
+        context.store.disk_space.release(request.key)
 
 
 def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, context: SendingContext) -> list[_Pending]:
@@ -76,22 +81,24 @@ def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, contex
         samples = tuple(
             attempts_exhausted(number, error, retrying.trace, uncertain=uncertain) for number in request.numbers
         )
-        _record(request, samples, retrying, context)
+        _record(request, samples, retrying.trace, context)
+        retrying.span.record_samples(samples, retrying.trace)
         return []
-    _record(request, _samples(request, answer, context), retrying, context)
+    samples = _samples(request, answer, context)
+    _record(request, samples, retrying.trace, context)
+    retrying.span.record_samples(samples, retrying.trace)
     return [(single_sample(request, damaged.number), retrying.damages) for damaged in answer.damaged]
 
 
 def _record(
-    request: ImageRequest, samples: tuple[SampleResult, ...], retrying: RetryingRequest, context: SendingContext
+    request: ImageRequest, samples: tuple[SampleResult, ...], trace: RequestTrace, context: SendingContext
 ) -> None:
     try:
-        context.ledger.record_result(request, samples, retrying.trace)
+        context.ledger.record_result(request, samples, trace)
     except OSError as error:
         context.store.disk_space.release_ballast()
         context.stop.fail(storage_failure(error))
         context.ledger.flush()
-    retrying.span.record_samples(samples, retrying.trace)
     context.store.clear_staging(request.key, [sample.number for sample in samples if sample.file])
     context.on_results(samples)
 

@@ -34,6 +34,7 @@ class RequestSpan:
 
     def __init__(self, span: Span | None = None) -> None:
         self._span = span
+        self._has_result = False
 
     def add_attempt(self, trace: RequestTrace, error: BaseException | None) -> None:
         """Record an attempt that ended, with the kind of its error."""
@@ -52,6 +53,7 @@ class RequestSpan:
         """Record what the request brought."""
         if self._span is None:
             return
+        self._has_result = True
         missing = [sample for sample in samples if sample.status != "ok"]
         facts: dict[str, Any] = {
             "imagen_batch.images": len(samples) - len(missing),
@@ -66,12 +68,15 @@ class RequestSpan:
             if any(sample.status != "filtered" for sample in missing):
                 self._fail()
 
-    def record_stop(self, error: BaseException) -> None:
-        """Record that the request ended without a result."""
+    def end(self) -> None:
+        """End the span; a request that brought no result was not finished."""
         if self._span is not None:
             with suppress(Exception):
-                self._span.set_attribute("error.type", _kind(error))
-                self._fail()
+                if not self._has_result:
+                    self._span.set_attribute("error.type", "unfinished")
+                    self._fail()
+            with suppress(Exception):
+                self._span.end()
 
     def _fail(self) -> None:
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415 - only with an SDK
@@ -94,12 +99,11 @@ class Tracing:
         if self.tracer is not None:
             with suppress(Exception):
                 span = self._start(self.tracer, request, provider)
+        recorded = RequestSpan(span)
         try:
-            yield RequestSpan(span)
+            yield recorded
         finally:
-            if span is not None:
-                with suppress(Exception):
-                    span.end()
+            recorded.end()
 
     def _start(self, tracer: Tracer, request: ImageRequest, provider: Provider) -> Span:
         from opentelemetry.trace import SpanKind  # noqa: PLC0415 - only with an SDK

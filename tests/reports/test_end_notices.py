@@ -50,7 +50,7 @@ def test_status_names_the_end_as_of_today(tmp_path):
     options = {"provider": "gemini", "model": "painter-1", "models": own_model(today + timedelta(days=14))}
     with Simulator(models=["painter-1"]) as sim:
         run(prompts(tmp_path, "a fox"), sim, env=KEY, **options)
-    (notice,) = run_status(tmp_path / "out").facts.notices
+    (notice,) = run_status(tmp_path / "out").notices
     assert notice.startswith(f"painter-1 ends on {today + timedelta(days=14)}")
 
 

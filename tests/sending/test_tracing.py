@@ -79,7 +79,7 @@ def test_a_run_that_stops_ends_the_span(tmp_path, exporter):
     (span,) = spans_of(tmp_path, exporter, Fatal("no", kind="bad_key", cause="auth", http_status=400))
     assert span.end_time is not None
     assert span.status.status_code is StatusCode.ERROR
-    assert span.attributes["error.type"] == "interrupted"
+    assert span.attributes["error.type"] == "unfinished"
 
 
 def test_a_span_has_no_content(tmp_path, exporter):
