@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
 
@@ -244,3 +246,18 @@ def test_the_stored_command_line_has_no_address():
     """In either spelling."""
     typed = ["run", "book.csv", "--notify", SECRET, f"--notify={SECRET}", "--heartbeat", SECRET, "--max-cost", "5"]
     assert without_addresses(typed) == ["run", "book.csv", "--max-cost", "5"]
+
+
+def test_a_run_without_reports_imports_nothing_for_them():
+    """It begins as soon as before."""
+    program = "\n".join(
+        (
+            "import sys",
+            "from imagen_batch.monitoring.watch import watch_run",
+            "from imagen_batch.settings import make_settings",
+            "with watch_run(make_settings({'prompts': 'x.csv'}), print): pass",
+            "print([name for name in sys.modules if name.startswith(('imagen_batch.monitoring.', 'apprise'))])",
+        )
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "['imagen_batch.monitoring.watch']"
