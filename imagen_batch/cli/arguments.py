@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from imagen_batch.cli.commands import (
     audit,
+    backfill,
     deploy,
     deployments,
     export,
@@ -51,6 +52,7 @@ COMMANDS: Mapping[str, Command] = {
     "deploy": deploy,
     "deployments": deployments,
     "serve": serve,
+    "backfill": backfill,
     "simulate": simulate,
     "models": models,
 }

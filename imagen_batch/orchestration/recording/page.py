@@ -21,6 +21,14 @@ def artifact_key(kind: str, name: str) -> str:
     return f"imagen-batch-{kind}-{folded or 'run'}"[:200].rstrip("-")
 
 
+DESCRIPTIONS = {
+    "summary": "what was made, what is missing and why, what it cost, and what to do next",
+    "manifest": "the table with a row for each requested image, in the folder of the run",
+    "causes": "why images are missing, most frequent first",
+}
+"""Descriptions of the artifacts of a run, by kind."""
+
+
 def link_to_manifest(place: str) -> str:
     """Return the address of the manifest in the folder or bucket `place`."""
     return f"{place}/manifest.csv" if is_url(place) else (Path(place) / "manifest.csv").resolve().as_uri()
