@@ -59,6 +59,7 @@ def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each `--flag` on any page is one of ours."""
     known: set[str] = {"--help", "--version"}
     commands = ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models", "review redo")
+    commands += ("deploy", "backfill")
     for command in commands:
         with pytest.raises(SystemExit):
             main([*command.split(), "--help"])
