@@ -11,7 +11,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -303,6 +303,11 @@ class Settings(BaseModel):
         if self.name is None and self.date is None:
             return self.prompts
         return " ".join(str(part) for part in (self.job_name, self.date) if part)
+
+    @property
+    def shown_name(self) -> str:
+        """The name under which Prefect collects what runs show: that of the folder, or of a job with dates."""
+        return self.job_name if self.date is not None else PurePosixPath(self.folder).name
 
     @property
     def has_time_limit(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from imagen_batch.cli.commands import (
     audit,
+    backfill,
     deploy,
     deployments,
     diff,
@@ -57,6 +58,7 @@ COMMANDS: Mapping[str, Command] = {
     "deployments": deployments,
     "serve": serve,
     "doctor": doctor,
+    "backfill": backfill,
     "simulate": simulate,
     "models": models,
 }

@@ -17,6 +17,7 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 from imagen_batch.orchestration.recording.page import (
+    DESCRIPTIONS,
     artifact_key,
     describe_progress,
     link_to_manifest,
@@ -66,12 +67,20 @@ class ProgressArtifact:
 
 def show_summary(name: str, summary: Summary) -> None:
     """Publish the summary as text, a link to the manifest, and the causes as a table."""
-    _call_safely(create_markdown_artifact, to_markdown(summary), key=artifact_key("summary", name))
+    _call_safely(
+        create_markdown_artifact,
+        to_markdown(summary),
+        key=artifact_key("summary", name),
+        description=DESCRIPTIONS["summary"],
+    )
     _call_safely(
         create_link_artifact,
         link_to_manifest(summary.facts.out),
         link_text="manifest.csv",
         key=artifact_key("manifest", name),
+        description=DESCRIPTIONS["manifest"],
     )
     if causes := top_causes(summary):
-        _call_safely(create_table_artifact, causes, key=artifact_key("causes", name))
+        _call_safely(
+            create_table_artifact, causes, key=artifact_key("causes", name), description=DESCRIPTIONS["causes"]
+        )

@@ -12,14 +12,14 @@ from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Failed
+from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
 from imagen_batch.monitoring.watch import watch_run
 from imagen_batch.orchestration.deployments.catch_up import make_up
-from imagen_batch.orchestration.deployments.run_context import environment_with_key, name_run
+from imagen_batch.orchestration.deployments.run_context import end_by_signal, environment_with_key, name_run
 from imagen_batch.orchestration.deployments.slot import (
     Skip,
     Slot,
@@ -111,9 +111,9 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
             summary = _make(complete)
     except (Skip, FolderBusy) as error:
         log.info(str(error))
-        return Cancelled(name="Skipped", message=shorten_message(str(error)))
+        return Completed(name="Skipped", message=shorten_message(str(error)), data={"state": "skipped"})
     if summary.state == "interrupted":
-        return Cancelled(message=describe_end(summary).message)
+        end_by_signal(summary.exit_code - 128, log=log.info, message=describe_end(summary).message)
     return final_state(summary)
 
 

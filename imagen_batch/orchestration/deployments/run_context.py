@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Callable, Mapping
 from zoneinfo import ZoneInfo
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.deployments.slot import Slot
 from imagen_batch.settings import Settings
+
+_LOGS_S = 5.0  # for the last lines of the log
 
 
 def name_run(settings: Settings, slot: Slot) -> None:
@@ -36,3 +40,18 @@ def environment_with_key(settings: Settings, env: Mapping[str, str] = os.environ
             f"--api-key-block {settings.api_key_block}: Prefect has no such Secret block ({type(error).__name__})"
         ) from None
     return {**env, "GOOGLE_API_KEY": str(key)}
+
+
+def end_by_signal(number: int, *, log: Callable[[str], None], message: str) -> None:
+    """End this process by the signal that stopped its run, now that everything is written.
+
+    Whoever canceled the run in Prefect then sees it as canceled. Any state that the flow itself returned would be
+    shown as an error, or hide the cancellation.
+    """
+    from prefect.logging.handlers import APILogWorker  # noqa: PLC0415 - imports Prefect
+
+    log(message)
+    APILogWorker.drain_all(timeout=_LOGS_S)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imagen_batch.reports.summary import Summary
+from imagen_batch.text import usd
 
 _MAX_CHARS = 20_000  # of the message of a state
 
@@ -21,6 +22,8 @@ class EndState:
 def describe_end(summary: Summary) -> EndState:
     """Return the state for these counts. Only a run with every image gets the plain state Completed."""
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
+    cost = "cost unknown" if summary.cost_usd is None else usd(summary.cost_usd)
+    counts = f"{counts or '0 images'}; {cost}; {summary.facts.out}"
     warnings = "".join(f"\nwarning: {warning}" for warning in summary.facts.warnings)
     if summary.exit_code == 0:
         return EndState("COMPLETED", "Completed", shorten_message(counts + warnings))

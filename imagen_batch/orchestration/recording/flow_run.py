@@ -12,6 +12,7 @@ from typing import Any
 
 from imagen_batch.orchestration.recording.api import PrefectApi
 from imagen_batch.orchestration.recording.page import (
+    DESCRIPTIONS,
     artifact_key,
     describe_progress,
     describe_shard_end,
@@ -78,6 +79,7 @@ class FlowRunRecord:
                 "name": story.title,
                 "parameters": story.parameters,
                 "idempotency_key": story.key,
+                "tags": [FLOW],
                 "state": {"type": "PENDING"},
             },
         )
@@ -140,10 +142,14 @@ class FlowRunRecord:
         self._progress_at = now
 
     def _publish(self, name: str, ending: Ending) -> None:
-        self._create_artifact("markdown", artifact_key("summary", name), ending.markdown)
-        self._create_artifact("markdown", artifact_key("manifest", name), f"[manifest.csv]({ending.manifest})")
+        self._create_artifact(
+            "markdown", artifact_key("summary", name), ending.markdown, description=DESCRIPTIONS["summary"]
+        )
+        link = f"[manifest.csv]({ending.manifest})"
+        self._create_artifact("markdown", artifact_key("manifest", name), link, description=DESCRIPTIONS["manifest"])
         if ending.causes:
-            self._create_artifact("table", artifact_key("causes", name), json.dumps(ending.causes))
+            causes = json.dumps(ending.causes)
+            self._create_artifact("table", artifact_key("causes", name), causes, description=DESCRIPTIONS["causes"])
 
     def _create_artifact(self, kind: str, key: str, data: Any, *, description: str | None = None) -> str:
         artifact = self._api.post(

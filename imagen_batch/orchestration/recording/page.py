@@ -26,6 +26,14 @@ def link_to_manifest(location: str) -> str:
     return f"{location}/manifest.csv" if is_url(location) else (Path(location) / "manifest.csv").resolve().as_uri()
 
 
+DESCRIPTIONS = {
+    "summary": "what was made, what is missing and why, what it cost, and what to do next",
+    "manifest": "the table with a row for each requested image, in the folder of the run",
+    "causes": "why images are missing, most frequent first",
+}
+"""Descriptions of the artifacts of a run, by kind."""
+
+
 def top_causes(summary: Summary) -> list[dict[str, Any]]:
     """Return the rows of the table of causes."""
     causes: list[dict[str, Any]] = to_json(summary)["causes"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any
 
 from imagen_batch.orchestration.execution import Execution
@@ -80,7 +79,7 @@ def describe_execution(execution: Execution, key: str) -> Story:
     return Story(
         key=key,
         title=run.plan.settings.run_name,
-        name=PurePosixPath(run.plan.settings.folder).name,
+        name=run.plan.settings.shown_name,
         parameters={"settings": run.plan.settings.model_dump(mode="json")},
         started=run.started.timestamp(),
         images=run.plan.selected_samples,

@@ -22,6 +22,13 @@ QUIET = {
 }
 
 
+KEEP_90_DAYS = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(90 * 86_400),
+}
+"""Each start of a run's own server removes flow runs that ended more than 90 days ago, with their logs."""
+
+
 def set_quiet_defaults(env: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables that `env` does not have."""
     for name, value in QUIET.items():

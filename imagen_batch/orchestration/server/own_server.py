@@ -20,7 +20,7 @@ from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.server.child import ACCEPTED, RECORD, STOP, serve
-from imagen_batch.orchestration.server.environment import QUIET
+from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET
 from imagen_batch.system.child_env import child_environment
 
 _BOOT_TIMEOUT_S = 120.0
@@ -67,6 +67,7 @@ class OwnServer:
                 stderr=log,
                 start_new_session=True,
                 env={
+                    **KEEP_90_DAYS,
                     **child_environment(prefixes=("PREFECT_",)),
                     **QUIET,
                     "PREFECT_HOME": str(self.home),

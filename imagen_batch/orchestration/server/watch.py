@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any
 
 from prefect import task
@@ -49,7 +48,7 @@ def watch(execution: Execution) -> None:
     for warning in run.plan.warnings:
         get_run_logger().warning(warning)
     finished_before = run.plan.selected_samples - execution.pending.samples
-    name = PurePosixPath(run.plan.settings.folder).name
+    name = run.plan.settings.shown_name
     progress = ProgressArtifact(name, run.plan.selected_samples, run.started.timestamp())
     for work in execution.shards():
         if work is not None:
