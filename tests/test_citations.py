@@ -16,7 +16,12 @@ CITATION = re.compile(r"\(api: (\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)*)\)")
 # This matches anything similar to a citation: `api: 4`, `api.md 4`, `api-update W9`.
 ANY_CITATION = re.compile(r"\bapi(?:-update)?(?:\.md)?:? W?\d|(?<!service-)\bapi(?:-update)?\.md\b|\bapi-update\b")
 DOCUMENT = re.compile(r"[\w./-]*[\w-]\.md\b")
-OWN_DOCUMENTS = {"README.md", "CHANGELOG.md", "summary.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))}
+OWN_DOCUMENTS = {
+    "README.md",
+    "CHANGELOG.md",
+    "summary.md",
+    *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")),
+}
 THIS = Path(__file__)
 
 
