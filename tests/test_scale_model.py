@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scale_model.assumptions import Given, Machines, Service, Store
+from benchmarks.scale_model.assumptions import Assumptions, Machines, Service, Store
 from benchmarks.scale_model.ceilings import operations, rates, sizes
 from benchmarks.scale_model.fleet import fleet, resume_s
 from benchmarks.scale_model.traffic import PartedLedger, Traffic, flow
 
-WORLD = Given()
+WORLD = Assumptions()
 FLOWING = flow(WORLD, pictures=500)
 IMMORTAL = replace(WORLD, machines=Machines(deaths_a_day=0.0))
 
@@ -102,9 +102,9 @@ def test_operations_are_proportional_to_the_rows() -> None:
 
 def test_ceilings_are_sorted_and_follow_their_assumptions() -> None:
     """A store with twice the puts allows twice the pictures."""
-    assert all(one.most > 0 for one in [*rates(WORLD), *sizes(WORLD)])
+    assert all(one.limit > 0 for one in [*rates(WORLD), *sizes(WORLD)])
     wider = replace(WORLD, store=Store(puts_a_second=7000.0))
-    before, after = ({one.part: one.most for one in rates(world)} for world in (WORLD, wider))
+    before, after = ({one.part: one.limit for one in rates(world)} for world in (WORLD, wider))
     assert list(before.values()) == sorted(before.values())
     assert {part: after[part] / most for part, most in before.items() if after[part] != most} == {
         "puts below a prefix": 2.0
