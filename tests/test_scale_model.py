@@ -42,9 +42,9 @@ def test_no_more_is_sent_than_the_quota_allows(
 def test_slots_are_filled_as_in_the_law_of_little() -> None:
     """It is the number of starts per second, times the seconds of each."""
     still = replace(WORLD, service=Service(transient=0.0))
-    made = flow(still)
+    result = flow(still)
     stays = still.service.latency_s + still.store.picture_s + 3 * still.store.part_s
-    assert made.slots == pytest.approx(made.a_second * stays, rel=0.02)
+    assert result.slots == pytest.approx(result.a_second * stays, rel=0.02)
 
 
 def test_the_same_seed_has_the_same_result() -> None:

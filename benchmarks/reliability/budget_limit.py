@@ -1,4 +1,4 @@
-"""Checks that the budget limit is never exceeded, whatever the threads do and whenever the process dies.
+"""Checks that the budget limit is never exceeded under any schedule of threads and kills.
 
     python -m benchmarks.reliability.budget_limit [SCHEDULES=10000] [SEED=1]
 

@@ -1,4 +1,4 @@
-"""Checks that no reply reaches the wrong request, and that none has to be requested twice, whatever its framing.
+"""Checks that no reply reaches the wrong request, and that none is requested twice, in any framing.
 
     python -m benchmarks.reliability.random_framings [EXCHANGES=10000] [SEED=1] [CLIENTS=48]
 

@@ -2,7 +2,7 @@
 
 measured   by us: with the named benchmark, or in November 2026 on 2 vCPU with Python 3.11 by a small run
 read       from our own code
-told       by the service's or the store's documentation, or by its users
+documented by the service's or the store's documentation, or by its users
 assumed    without a source: try other values
 """
 
