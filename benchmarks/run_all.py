@@ -71,7 +71,7 @@ def _processor() -> str:
 
 
 def _run(command: tuple[str, ...]) -> list[Figure]:
-    """Run a benchmark; return its figures, and a line for a benchmark that broke a law or has no figures."""
+    """Run a benchmark; return its figures, and a line for a benchmark that failed a check or has no figures."""
     print(f"\n{' '.join(command)}", flush=True)
     with tempfile.NamedTemporaryFile() as file:
         module = [sys.executable, "-m", f"benchmarks.{command[0]}", *command[1:]]
@@ -79,7 +79,7 @@ def _run(command: tuple[str, ...]) -> list[Figure]:
         exit_code = subprocess.run(module, cwd=ROOT, env=env, check=False).returncode
         figures = [Figure(**orjson.loads(line)) for line in file.read().splitlines()]
     if not figures or (exit_code and all(figure.holds is not False for figure in figures)):
-        figures.append(Figure(command[0], "its own laws", "all hold", exit_code == 0))
+        figures.append(Figure(command[0], "its own checks", "all passed", exit_code == 0))
     return figures
 
 

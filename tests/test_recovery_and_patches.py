@@ -133,8 +133,8 @@ def test_the_command_that_a_repair_suggests_can_be_pasted_anywhere(shell, tmp_pa
     """It has the whole path of the folder, quoted."""
     out, _ = run_with_torn_images(shell, tmp_path, sim)
     strange = out.rename(tmp_path / "it's here")
-    found = shell.type("audit", strange)
-    assert f"imagen-batch audit {shlex.quote(str(strange))} --repair" in found.out
+    result = shell.type("audit", strange)
+    assert f"imagen-batch audit {shlex.quote(str(strange))} --repair" in result.out
     message = shell.type("audit", strange, "--repair").err
     assert f"imagen-batch audit {shlex.quote(str(strange))} --repair --yes --max-cost" in message
 

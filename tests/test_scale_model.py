@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scale_model.assumptions import Given, Machines, Service, Store
+from benchmarks.scale_model.assumptions import Assumptions, Machines, Service, Store
 from benchmarks.scale_model.ceilings import operations, rates, sizes
 from benchmarks.scale_model.fleet import fleet, resume_s
 from benchmarks.scale_model.traffic import PartedLedger, Traffic, flow
 
-WORLD = Given()
+WORLD = Assumptions()
 FLOWING = flow(WORLD, pictures=500)
 IMMORTAL = replace(WORLD, machines=Machines(deaths_a_day=0.0))
 
@@ -42,9 +42,9 @@ def test_no_more_is_sent_than_the_quota_allows(
 def test_slots_are_filled_as_in_the_law_of_little() -> None:
     """It is the number of starts per second, times the seconds of each."""
     still = replace(WORLD, service=Service(transient=0.0))
-    made = flow(still)
+    result = flow(still)
     stays = still.service.latency_s + still.store.picture_s + 3 * still.store.part_s
-    assert made.slots == pytest.approx(made.a_second * stays, rel=0.02)
+    assert result.slots == pytest.approx(result.a_second * stays, rel=0.02)
 
 
 def test_the_same_seed_has_the_same_result() -> None:
@@ -102,9 +102,9 @@ def test_operations_are_proportional_to_the_rows() -> None:
 
 def test_ceilings_are_sorted_and_follow_their_assumptions() -> None:
     """A store with twice the puts allows twice the pictures."""
-    assert all(one.most > 0 for one in [*rates(WORLD), *sizes(WORLD)])
+    assert all(one.limit > 0 for one in [*rates(WORLD), *sizes(WORLD)])
     wider = replace(WORLD, store=Store(puts_a_second=7000.0))
-    before, after = ({one.part: one.most for one in rates(world)} for world in (WORLD, wider))
+    before, after = ({one.part: one.limit for one in rates(world)} for world in (WORLD, wider))
     assert list(before.values()) == sorted(before.values())
     assert {part: after[part] / most for part, most in before.items() if after[part] != most} == {
         "puts below a prefix": 2.0

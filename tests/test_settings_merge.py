@@ -60,9 +60,9 @@ def test_models_are_merged_as_deeply(tmp_path: Path) -> None:
     """One price of one model, and another model, leave everything else unchanged."""
     table = json.dumps({"gemini-nano-banana-2.1": {"prices": {"2K": 0.05}}, "third": {"dialect": "predict"}})
     catalogue = load_catalogue(load(tmp_path, IMAGEN_BATCH_MODELS=table).models)
-    found = catalogue.get("gemini-nano-banana-2.1")
-    assert found is not None
-    assert dict(found.prices) == {"1K": 0.04, "2K": 0.05}
+    model = catalogue.get("gemini-nano-banana-2.1")
+    assert model is not None
+    assert dict(model.prices) == {"1K": 0.04, "2K": 0.05}
     assert catalogue.get("our-model")
     assert catalogue.get("third")
 

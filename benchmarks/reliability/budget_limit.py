@@ -1,4 +1,4 @@
-"""Checks that the budget limit is never exceeded, whatever the threads do and whenever the process dies.
+"""Checks that the budget limit is never exceeded under any schedule of threads and kills.
 
     python -m benchmarks.reliability.budget_limit [SCHEDULES=10000] [SEED=1]
 
@@ -26,7 +26,7 @@ STEPS = 8  # of a thread's life
 
 
 class Cashier:
-    """Counts the money of one job independently, over all lives of its process."""
+    """Counts the money of a job independently, over all lives of its process."""
 
     def __init__(self, dice: random.Random) -> None:
         self.limit = dice.choice((0.12, 0.35, 1.0))
@@ -53,7 +53,7 @@ class Cashier:
             self.crossed_pictures |= self.made + self._held_pictures > self.most_pictures
 
     def end(self, reservation: Reservation, *, spent: float, made: int) -> None:
-        """Count the used part of a reservation, before the budget is told and may grant the rest to others."""
+        """Count the used part of a reservation before the budget may grant the rest to others."""
         with self._lock:
             self._held -= reservation.cost
             self._held_pictures -= reservation.images
@@ -63,8 +63,8 @@ class Cashier:
 
 def main() -> None:
     """Run the schedules and print what was tried."""
-    given = [int(argument) for argument in sys.argv[1:]]
-    schedules, seed = (*given, *(10_000, 1)[len(given) :])
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    schedules, seed = (*arguments, *(10_000, 1)[len(arguments) :])
     sys.setswitchinterval(1e-5)  # threads take turns often
     began = time.monotonic()
     cashiers = [_schedule(random.Random(f"{seed} {number}")) for number in range(schedules)]
@@ -90,7 +90,7 @@ def _schedule(dice: random.Random) -> Cashier:
 
 
 class _Life:
-    """One process. Reservations that earlier ones left open count as spent."""
+    """One process of the job. Open reservations of earlier processes count as spent."""
 
     def __init__(self, cashier: Cashier) -> None:
         self._cashier = cashier

@@ -75,14 +75,14 @@ class BillCounter:
 def main() -> None:
     """Run each job with rising limits."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    laws = {}
+    checks = {}
     print(f"{'':<16}{'limit':>8}{'low':>10}{'bill':>10}{'high':>10}{'ok':>6}{'attempts':>10}{'exit':>6}")
     for name, chosen in JOBS.items():
-        whole = rows * WORST_CALL[chosen["model"]]
+        full_price = rows * WORST_CALL[chosen["model"]]
         with tempfile.TemporaryDirectory() as folder, Simulator(faults=_rules(name)) as sim:
             counter = _count_bill(sim)
             source = prompt_file(Path(folder), rows)
-            for limit in (whole / 4, whole / 2, 2 * whole):
+            for limit in (full_price / 4, full_price / 2, 2 * full_price):
                 summary = job(source, sim.url, max_cost=limit, concurrency=16, **chosen).summary
                 low, high = summary.cost_low_usd, summary.cost_high_usd or 0.0
                 print(
@@ -90,9 +90,9 @@ def main() -> None:
                     f"{summary.counts['ok']:>6}{summary.attempts:>10}{summary.exit_code:>6}"
                 )
                 label = f"{name}, limit {limit:.2f}"
-                laws[f"{label}: the bill is within the bounds"] = low - ROUNDING <= counter.usd <= high + ROUNDING
-                laws[f"{label}: the bill is below the limit"] = counter.usd <= limit + ROUNDING
-    close(laws)
+                checks[f"{label}: the bill is within the bounds"] = low - ROUNDING <= counter.usd <= high + ROUNDING
+                checks[f"{label}: the bill is below the limit"] = counter.usd <= limit + ROUNDING
+    close(checks)
 
 
 def _rules(name: str) -> list[dict[str, Any]]:

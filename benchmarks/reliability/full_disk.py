@@ -31,7 +31,7 @@ INSIDE = "FULL_DISK_INSIDE"  # set once this process has its own mounts
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system in memory, and what another program does to it once a third of the images is made."""
+    """A file system in memory, and what another program does to it after a third of the images."""
 
     size: str = "64m"
     names: str = "10000"
@@ -48,18 +48,18 @@ DISKS = {
 
 
 def main() -> None:
-    """Fill each disk, make room, continue."""
+    """Fill each disk, free space, and continue."""
     _enter_own_mounts()
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    laws: dict[str, bool] = {}
+    checks: dict[str, bool] = {}
     print(f"{'':<17}{'paid':>6}{'late':>6}{'on disk':>9}{'unknown':>9}{'records':>9}{'exit':>6}", end="")
     print(f"{'then: paid':>14}{'right':>7}{'twice':>7}{'exit':>6}")
     for name, disk in DISKS.items():
         with tempfile.TemporaryDirectory() as folder, Simulator(latency=LATENCY_S) as sim:
             source, place = prompt_file(Path(folder), requests), Path(folder) / "disk"
             with _mounted(disk, place):
-                laws |= _proof(name, disk, place, source, sim)
-    close(laws)
+                checks |= _check(name, disk, place, source, sim)
+    close(checks)
 
 
 def _enter_own_mounts() -> None:
@@ -87,9 +87,9 @@ def _mounted(disk: Disk, place: Path) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", place], check=True)
 
 
-def _proof(name: str, disk: Disk, place: Path, source: Path, sim: Simulator) -> dict[str, bool]:
+def _check(name: str, disk: Disk, place: Path, source: Path, sim: Simulator) -> dict[str, bool]:
     chosen, requests = {"out": str(place / "out"), "concurrency": CONCURRENCY}, source.read_text().count("picture")
-    with _filled(disk, place, sim, after=requests // 3) as full_at:
+    with _filling(disk, place, sim, after=requests // 3) as full_at:
         stopped = job(source, sim.url, **chosen)
     paid, counts, code = sim.bill.total, stopped.summary.counts, stopped.summary.exit_code
     records = sum(len(one) for one in ledgers(stopped.folder))
@@ -118,7 +118,7 @@ def _grow(place: Path) -> None:
 
 
 @contextmanager
-def _filled(disk: Disk, place: Path, sim: Simulator, after: int) -> Iterator[list[int]]:
+def _filling(disk: Disk, place: Path, sim: Simulator, after: int) -> Iterator[list[int]]:
     """Fill the disk from another thread once `after` images are made; a greedy one also takes released space.
 
     Yields a list that receives the number of images made when the disk was full.

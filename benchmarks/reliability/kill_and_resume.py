@@ -39,7 +39,7 @@ _processes.set_forkserver_preload(
 
 
 @dataclass(slots=True)
-class Toll:
+class KillCount:
     """The number of kills, and the attempts they interrupted, as seen by the service."""
 
     kills: int = 0
@@ -49,15 +49,15 @@ class Toll:
 
 def main() -> None:
     """Kill the job, let it finish, compare it with the simulator's bill."""
-    given = [int(argument) for argument in sys.argv[1:]]
-    kills, requests = (*given, *(200, 400)[len(given) :])
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    kills, requests = (*arguments, *(200, 400)[len(arguments) :])
     with tempfile.TemporaryDirectory() as name, Simulator(latency=LATENCY_S) as sim:
         source = prompt_file(Path(name), requests)
-        toll = _killed(source, sim, kills, _answers(sim))
-        _judge(job(source, sim.url, **CHOSEN), sim, toll, requests)
+        kill_count = _kill_repeatedly(source, sim, kills, _record_reply_times(sim))
+        _check(job(source, sim.url, **CHOSEN), sim, kill_count, requests)
 
 
-def _answers(sim: Simulator) -> deque[float]:
+def _record_reply_times(sim: Simulator) -> deque[float]:
     """Record the times of the latest replies in place of the simulator's journal."""
     moments: deque[float] = deque(maxlen=100)
     server = sim._server
@@ -65,10 +65,10 @@ def _answers(sim: Simulator) -> deque[float]:
     return moments
 
 
-def _killed(source: Path, sim: Simulator, kills: int, answers: deque[float]) -> Toll:
+def _kill_repeatedly(source: Path, sim: Simulator, kills: int, answers: deque[float]) -> KillCount:
     """Kill the job `kills` times, or until it ends by itself."""
-    moments, toll = random.Random(3), Toll()
-    while toll.kills < kills:
+    moments, kill_count = random.Random(3), KillCount()
+    while kill_count.kills < kills:
         life = _processes.Process(target=job, args=(source, sim.url), kwargs=CHOSEN, daemon=True)
         seen = len(sim.requests)
         life.start()
@@ -81,10 +81,10 @@ def _killed(source: Path, sim: Simulator, kills: int, answers: deque[float]) -> 
         if life.exitcode == 0:
             break
         assert life.exitcode == -signal.SIGKILL, "the job ended by itself, with an error"
-        toll.kills += 1
-        toll.in_service += in_service
-        toll.on_the_way += on_the_way
-    return toll
+        kill_count.kills += 1
+        kill_count.in_service += in_service
+        kill_count.on_the_way += on_the_way
+    return kill_count
 
 
 def _wait(life: BaseProcess, sim: Simulator, seen: int, moments: random.Random) -> None:
@@ -97,17 +97,17 @@ def _wait(life: BaseProcess, sim: Simulator, seen: int, moments: random.Random) 
     time.sleep(moments.uniform(0, LIFE_S))
 
 
-def _judge(ran: Ran, sim: Simulator, toll: Toll, requests: int) -> None:
+def _check(ran: Ran, sim: Simulator, kill_count: KillCount, requests: int) -> None:
     summary = ran.summary
     answered = sum(sim.bill.attempts.values())
     surplus, lost = answered - requests, _without_record(ran.folder)
     low, high = summary.cost_low_usd, summary.cost_high_usd or 0.0
     doubtful, billed = round((high - low) / PRICE), sim.bill.total * PRICE
     right, stray = summary.counts["ok"] - len(wrong_pictures(ran, sim)), strays(ran)
-    print(f"{toll.kills} kills, {requests} requests, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
+    print(f"{kill_count.kills} kills, {requests} requests, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
     print(f"{'attempts that the service answered':<44}{answered:>6}, {surplus} more than requests")
-    print(f"{'in the service at the kills':<44}{toll.in_service:>6}")
-    print(f"{f'answered in the last {TO_DISK_S * 1000:g} ms before them':<44}{toll.on_the_way:>6}")
+    print(f"{'in the service at the kills':<44}{kill_count.in_service:>6}")
+    print(f"{f'answered in the last {TO_DISK_S * 1000:g} ms before them':<44}{kill_count.on_the_way:>6}")
     print(f"{'sent and without a record at the kills':<44}{sum(lost):>6}, at most {max(lost)} at once")
     print(f"{'possibly charged, by the summary':<44}{doubtful:>6}")
     print(f"{'bill':<44}{billed:>6.2f}, the summary says {low:.2f} to {high:.2f}")
@@ -115,7 +115,8 @@ def _judge(ran: Ran, sim: Simulator, toll: Toll, requests: int) -> None:
     print(f"{'files without a row':<44}{len(stray):>6} {' '.join(stray[:3])}")
     close(
         {
-            "a kill costs no more than the attempts in flight": surplus <= toll.in_service + toll.on_the_way,
+            "a kill costs no more than the attempts in flight": surplus
+            <= kill_count.in_service + kill_count.on_the_way,
             "a recorded request is not sent again": surplus <= sum(lost),
             "no more is in flight than the concurrency allows": max(lost) <= CONCURRENCY,
             "each extra attempt is reported as possibly charged": surplus <= doubtful,

@@ -55,25 +55,25 @@ _processes = multiprocessing.get_context("forkserver")
 
 def main() -> None:
     """Kill the job, let it finish, audit it; then count the operations of a run without kills."""
-    given = [int(argument) for argument in sys.argv[1:]]
-    kills, requests = (*given, *(10, 300)[len(given) :])
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    kills, requests = (*arguments, *(10, 300)[len(arguments) :])
     with tempfile.TemporaryDirectory() as name, _s3(Path(name) / "s3.log") as log:
         source = prompt_file(Path(name), requests)
         with Simulator(latency=LATENCY_S) as sim:
-            killed = _killed(source, sim, kills)
+            killed = _kill_repeatedly(source, sim, kills)
             summary = job(source, sim.url, out=PLACE, **CHOSEN).summary
-            laws = _judged(summary, sim, killed, requests)
+            checks = _check(summary, sim, killed, requests)
         with Simulator(latency=LATENCY_S) as sim:
             for when in ("a run without kills", "once more, with nothing to send"):
                 before = _operations(log)
                 job(source, sim.url, out=PLACE + "-undisturbed", **CHOSEN)
                 _print_operations(_operations(log) - before, requests, when)
-    close(laws)
+    close(checks)
 
 
 @contextmanager
 def _s3(log: Path) -> Iterator[Path]:
-    """Run an S3 server that the environment names; yields the log file with its operations."""
+    """Run an S3 server that the environment names; yield the log file with its operations."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     os.environ.update(keys)
     with log.open("wb") as noted:
@@ -88,8 +88,8 @@ def _s3(log: Path) -> Iterator[Path]:
             server.communicate()
 
 
-def _killed(source: Path, sim: Simulator, kills: int) -> int:
-    """Kill the job `kills` times, or until it ends by itself; returns the number of kills."""
+def _kill_repeatedly(source: Path, sim: Simulator, kills: int) -> int:
+    """Kill the job `kills` times, or until it ends by itself; return the number of kills."""
     moments = random.Random(5)
     for killed in range(kills):
         seen = len(sim.requests)
@@ -109,10 +109,10 @@ def _killed(source: Path, sim: Simulator, kills: int) -> int:
 def _operations(log: Path) -> Counter[str]:
     """Count the operations so far, by verb and kind of object."""
     found = _OPERATION.findall(log.read_bytes())
-    return Counter(f"{verb.decode()} {_about(path)}" for verb, path in found)
+    return Counter(f"{verb.decode()} {_kind_of_object(path)}" for verb, path in found)
 
 
-def _about(path: bytes) -> str:
+def _kind_of_object(path: bytes) -> str:
     if b"list-type" in path:
         return "list"
     return next((what for what in ("images", "ledger", "incoming", "lock") if what.encode() in path), "other")
@@ -123,10 +123,10 @@ def _print_operations(operations: Counter[str], requests: int, when: str) -> Non
     print(f"{when}: {operations.total() / requests:.2f} operations an image ({text})")
 
 
-def _judged(summary: Summary, sim: Simulator, killed: int, requests: int) -> dict[str, bool]:
+def _check(summary: Summary, sim: Simulator, killed: int, requests: int) -> dict[str, bool]:
     storage, sent = open_storage(PLACE), {picture.sha256 for picture in sim.pictures if picture.whole}
     rows = pq.read_table(storage.local("manifest.parquet")).to_pylist()
-    right = sum(_right(row, storage.read(row["file"]), sent) for row in rows if row["file"])
+    right = sum(_is_correct(row, storage.read(row["file"]), sent) for row in rows if row["file"])
     low, high, billed = summary.cost_low_usd, summary.cost_high_usd or 0.0, sim.bill.total
     surplus, doubtful, found = billed - requests, round((high - low) / PRICE), audit(PLACE).findings
     print(f"{requests} requests, killed {killed} times, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
@@ -142,7 +142,7 @@ def _judged(summary: Summary, sim: Simulator, killed: int, requests: int) -> dic
     }
 
 
-def _right(row: dict[str, Any], data: bytes, sent: set[str]) -> bool:
+def _is_correct(row: dict[str, Any], data: bytes, sent: set[str]) -> bool:
     digest, stamp = hashlib.sha256(data).hexdigest(), read_stamp(data)
     return digest == row["sha256"] and digest in sent and stamp["prompt"] == row["prompt"]
 

@@ -34,10 +34,10 @@ _WHOLE_S = 8.5  # from the first reply: 6 s of requests, then Prefect's shutdown
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended whose server was lost at that moment."""
+    """The result of a run whose server was lost at that moment."""
 
     moment: str
-    hit: bool  # the run was still going
+    was_running: bool  # the run was still going
     code: int
     ok: int  # from the summary; -1 without one
     after_reply: float  # seconds from the last reply to the end of the process
@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """Whether the run kept all its promises."""
+        """Return whether the run met all requirements."""
         return self.code == 0 and self.ok == PROMPTS and self.after_reply < LIMIT_S
 
 
@@ -57,15 +57,15 @@ def main() -> None:
     for index in range(moments):
         booting = moments // 4
         if index < booting:
-            outcome = _tried(_BOOT_S * index / booting, number, from_first_reply=False)
+            outcome = _try_moment(_BOOT_S * index / booting, number, from_first_reply=False)
         else:
-            outcome = _tried(_WHOLE_S * (index - booting) / (moments - booting), number, from_first_reply=True)
+            outcome = _try_moment(_WHOLE_S * (index - booting) / (moments - booting), number, from_first_reply=True)
         outcomes.append(outcome)
-        said = next((line for line in outcome.lines if "Prefect" in line and "starting" not in line), "")
+        message = next((line for line in outcome.lines if "Prefect" in line and "starting" not in line), "")
         print(
             f"{outcome.moment}  exit {outcome.code}  {outcome.ok} ok  "
             f"{outcome.after_reply:4.1f} s after the last reply  "
-            f"{len(outcome.lines)} lines  {'' if outcome.hit else '(had ended) '}{said[:150]}",
+            f"{len(outcome.lines)} lines  {'' if outcome.was_running else '(had ended) '}{message[:150]}",
             flush=True,
         )
     worst = max(one.after_reply for one in outcomes)
@@ -76,7 +76,7 @@ def main() -> None:
         sys.exit("a run did not survive the loss of Prefect's server")
 
 
-def _tried(at: float, number: signal.Signals, *, from_first_reply: bool) -> Outcome:
+def _try_moment(at: float, number: signal.Signals, *, from_first_reply: bool) -> Outcome:
     last: list[float] = []
     with tempfile.TemporaryDirectory() as name, Simulator(latency=LATENCY_S) as sim:
         threading.Thread(target=_note_replies, args=(sim, last), daemon=True).start()
@@ -90,13 +90,13 @@ def _tried(at: float, number: signal.Signals, *, from_first_reply: bool) -> Outc
         while from_first_reply and not last:
             time.sleep(0.02)
         time.sleep(at)
-        hit = _strike(child.pid, number)
+        was_running = _signal_server(child.pid, number)
         out, err = child.communicate(timeout=300)
         ended = time.monotonic()
         ok = json.loads(out)["samples"]["ok"] if out.strip() else -1
         assert sim.bill.total <= PROMPTS, "an image was paid twice"
         moment = f"{at:4.1f} s from the {'first reply' if from_first_reply else 'start':<11}"
-        return Outcome(moment, hit, child.returncode, ok, ended - last[-1], err.splitlines())
+        return Outcome(moment, was_running, child.returncode, ok, ended - last[-1], err.splitlines())
 
 
 def _note_replies(sim: Simulator, last: list[float]) -> None:
@@ -108,7 +108,7 @@ def _note_replies(sim: Simulator, last: list[float]) -> None:
         time.sleep(0.02)
 
 
-def _strike(parent: int, number: signal.Signals) -> bool:
+def _signal_server(parent: int, number: signal.Signals) -> bool:
     """Signal the server process of `parent` as soon as it exists; returns False if the run ends before."""
     while command_line(parent):
         for pid in children(parent):

@@ -36,7 +36,7 @@ class Body:
 
     @property
     def passes(self) -> bool:
-        """Whether the run continues after a while."""
+        """Return whether the run continues after a while."""
         return self.exit_code == 0
 
 
@@ -54,9 +54,9 @@ BODIES = {
 
 def main() -> None:
     """Run a job for each body."""
-    given = [int(argument) for argument in sys.argv[1:]]
-    good, concurrency = (*given, *(40, 16)[len(given) :])
-    laws = {}
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    good, concurrency = (*arguments, *(40, 16)[len(arguments) :])
+    checks = {}
     print(f"{'':<24}{'in flight':>10}{'answered after':>16}{'429s':>6}{'exit':>6}{'ok':>6}{'time':>8}  ended by")
     for name, body in BODIES.items():
         with tempfile.TemporaryDirectory() as folder, _simulator(name, body, good) as sim:
@@ -68,10 +68,10 @@ def main() -> None:
             f"{name:<24}{in_flight:>10}{after:>16}{refused:>6}{summary.exit_code:>6}{summary.counts['ok']:>6}"
             f"{ran.seconds:>7.1f}s  {said:.60}"
         )
-        laws[f"{name}: no more is answered than was in flight"] = after <= in_flight
-        laws[f"{name}: the exit code tells what to do"] = summary.exit_code == body.exit_code
-        laws[f"{name}: no sample is given up"] = summary.counts["failed"] == summary.counts["unknown"] == 0
-    close(laws)
+        checks[f"{name}: no more is answered than was in flight"] = after <= in_flight
+        checks[f"{name}: the exit code tells what to do"] = summary.exit_code == body.exit_code
+        checks[f"{name}: no sample is given up"] = summary.counts["failed"] == summary.counts["unknown"] == 0
+    close(checks)
 
 
 @contextmanager

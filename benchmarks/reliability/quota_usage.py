@@ -33,7 +33,7 @@ CHOSEN = {"concurrency": 64, "model": "gemini-3.1-flash-image", "image_size": "5
 
 @dataclass(frozen=True)
 class Scenario:
-    """`least` and `refused` are the laws: ideal over actual time, 429s over attempts."""
+    """`least` and `refused` are the limits: ideal over actual time, 429s over attempts."""
 
     given: bool = False
     named: bool = True
@@ -54,7 +54,7 @@ SCENARIOS = {
 def main() -> None:
     """Run the scenarios and print a line for each."""
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    laws = {}
+    checks = {}
     print(f"{requests} requests{'':<12}{'ideal':>8}{'actual':>8}{'used':>8}{'429s':>6}{'share':>8}{'right':>7}")
     for name in sys.argv[2:] or SCENARIOS:
         scenario = SCENARIOS[name]
@@ -64,14 +64,14 @@ def main() -> None:
         print(
             f"{name:<24}{ideal:>7.1f}s{ran.seconds:>7.1f}s{used:>8.1%}{refused:>6}{share:>8.2%}{made:>7}", flush=True
         )
-        laws[f"{name}: at least {scenario.least:.0%} of the rate is used"] = used >= scenario.least
-        laws[f"{name}: at most {scenario.refused:.0%} are refused"] = share <= scenario.refused
-        laws[f"{name}: every image is made"] = made == requests
-    close(laws)
+        checks[f"{name}: at least {scenario.least:.0%} of the rate is used"] = used >= scenario.least
+        checks[f"{name}: at most {scenario.refused:.0%} are refused"] = share <= scenario.refused
+        checks[f"{name}: every image is made"] = made == requests
+    close(checks)
 
 
 def _run(scenario: Scenario, requests: int) -> tuple[Ran, int]:
-    """Run the scenario; returns the run and the number of 429s."""
+    """Run the scenario; return the run and the number of 429s."""
     chosen: dict[str, Any] = {**CHOSEN, "requests_per_minute": RATE * 60 if scenario.given else None}
     with (
         tempfile.TemporaryDirectory() as name,

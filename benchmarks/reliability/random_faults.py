@@ -41,8 +41,8 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Run the job and count its results."""
-    given = [int(argument) for argument in sys.argv[1:]]
-    requests, most = (*given, *(1000, 5)[len(given) :])
+    arguments = [int(argument) for argument in sys.argv[1:]]
+    requests, most = (*arguments, *(1000, 5)[len(arguments) :])
     watchdog = threading.Timer(HUNG_AFTER_S, _hung)
     watchdog.daemon = True
     watchdog.start()

@@ -1,4 +1,4 @@
-"""Checks that no reply reaches the wrong request, and that none has to be requested twice, whatever its framing.
+"""Checks that no reply reaches the wrong request, and that none is requested twice, in any framing.
 
     python -m benchmarks.reliability.random_framings [EXCHANGES=10000] [SEED=1] [CLIENTS=48]
 
@@ -229,7 +229,7 @@ FRAMES: tuple[Frame, ...] = (
 
 
 class FramingServer:
-    """Answers each prompt in the way that `choose` names. Serves until it is closed."""
+    """Sends each reply in the framing that `choose` names, until it is closed."""
 
     def __init__(self, choose: Callable[[str], tuple[Frame, random.Random]], *, latency: float = 0.001) -> None:
         self._choose = choose
@@ -303,7 +303,7 @@ class Count:
     exchanges: int = 0
     answered: int = 0
     wrong: list[str] = field(default_factory=list)
-    again: list[str] = field(default_factory=list)  # complete replies that would be requested again
+    repeated: list[str] = field(default_factory=list)  # complete replies that would be requested again
     errors: Counter[str] = field(default_factory=Counter)
 
     def exchange(self, sender: Transport, server: FramingServer, prompt: str) -> None:
@@ -311,18 +311,18 @@ class Count:
         self.exchanges += 1
         try:
             raw = sender.post(server.url, json.dumps({"prompt": prompt}).encode())
-            got = prompt_of(raw.body)
+            answered_prompt = prompt_of(raw.body)
         except (Transient, ValueError, KeyError) as error:
             self.errors[getattr(error, "kind", "not JSON")] += 1
-            self.again += [prompt] if server.whole.get(prompt) else []
+            self.repeated += [prompt] if server.whole.get(prompt) else []
             return
         self.answered += 1
-        self.wrong += [prompt] if got != prompt else []
+        self.wrong += [prompt] if answered_prompt != prompt else []
 
 
 @contextmanager
 def serving(seed: int, frames: Sequence[Frame] = FRAMES) -> Iterator[FramingServer]:
-    """A server that chooses among `frames` by seed and prompt."""
+    """Run a server that chooses among `frames` by seed and prompt."""
 
     def choose(prompt: str) -> tuple[Frame, random.Random]:
         dice = random.Random(f"{seed} {prompt}")
@@ -356,8 +356,8 @@ def _pause(prompt: str) -> float:
 
 def main() -> None:
     """Run the exchanges and print the results."""
-    given = [int(text) for text in sys.argv[1:]]
-    exchanges, seed, clients = [*given, *(10_000, 1, 48)[len(given) :]]
+    arguments = [int(text) for text in sys.argv[1:]]
+    exchanges, seed, clients = [*arguments, *(10_000, 1, 48)[len(arguments) :]]
     prompts = [str(number) for number in range(exchanges)]
     shares = [prompts[at : at + _EXCHANGES_OF_A_CLIENT] for at in range(0, exchanges, _EXCHANGES_OF_A_CLIENT)]
     total = Count()
@@ -367,17 +367,17 @@ def main() -> None:
             total.exchanges += count.exchanges
             total.answered += count.answered
             total.wrong += count.wrong
-            total.again += count.again
+            total.repeated += count.repeated
             total.errors += count.errors
         print(f"{total.exchanges} exchanges on {server.connections} connections, {time.monotonic() - began:.0f} s")
     print(f"answered                                       {total.answered}")
     print(f"failed                                         {dict(total.errors)}")
     print(f"images under a wrong prompt                    {len(total.wrong)}")
-    print(f"second requests for complete replies           {len(total.again)}")
+    print(f"second requests for complete replies           {len(total.repeated)}")
     report(
         {
             "no image under a wrong prompt": not total.wrong,
-            "no second request for a complete reply": not total.again,
+            "no second request for a complete reply": not total.repeated,
         }
     )
 

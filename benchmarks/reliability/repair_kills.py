@@ -43,13 +43,13 @@ def main() -> None:
         while done < kills:
             moment += 1
             folder, lost = copy_damaged(finished, home / f"copy{moment}")
-            here = _killed(folder, at=moment)
+            here = _repair_until_killed(folder, at=moment)
             if not here:  # the repair has no such operation: start over with the first one
                 moment = 0
             done += here
-            while here and dice.random() < 0.4 and _killed(folder, at=dice.randrange(1, 80)):
+            while here and dice.random() < 0.4 and _repair_until_killed(folder, at=dice.randrange(1, 80)):
                 done += 1
-            bought = _paid(folder, repair(folder), sim)
+            bought = _pay_for_lost(folder, repair(folder), sim)
             bought_too_much += bought != len(lost)
             unclean += bool({one.kind for one in audit(folder).findings} - {"foreign", "duplicated"})
             shutil.rmtree(folder.parent, ignore_errors=True)
@@ -64,18 +64,18 @@ def main() -> None:
     )
 
 
-def _killed(folder: Path, *, at: int) -> bool:
-    """Repair in a process that kills itself at operation `at`; returns False if it ends before that."""
+def _repair_until_killed(folder: Path, *, at: int) -> bool:
+    """Repair in a process that kills itself at operation `at`; return False if it ends before that."""
     child = os.fork()
     if not child:
-        with each_change(_bomb(at)):
+        with each_change(_kill_at(at)):
             repair(folder)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
 
 
-def _bomb(at: int) -> Callable[[], None]:
+def _kill_at(at: int) -> Callable[[], None]:
     left = [at]
 
     def happens() -> None:
@@ -86,8 +86,8 @@ def _bomb(at: int) -> Callable[[], None]:
     return happens
 
 
-def _paid(folder: Path, repaired: Repaired, sim: Simulator) -> int:
-    """Buy the images that the repair reports as lost; returns how many were bought."""
+def _pay_for_lost(folder: Path, repaired: Repaired, sim: Simulator) -> int:
+    """Pay for the images that the repair reports as lost; return their number."""
     before = sim.bill.total
     settings = load_settings_snapshot(folder).model_copy(update={"base_url": sim.url})
     plan = make_plan(settings, today=datetime.now(UTC).date())

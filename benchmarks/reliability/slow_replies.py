@@ -30,18 +30,18 @@ def main() -> None:
     """Run each case and print how long the attempts took."""
     at_once = int(sys.argv[1]) if len(sys.argv) > 1 else 32
     timeout = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
-    laws = {}
+    checks = {}
     print(f"{'':<20}{'attempts':>9}{'at once':>9}{'median':>9}{'longest':>9}{'all':>9}{'unknown':>9}")
     for name, rule in WAYS.items():
         ran, most, lasted = _run(rule, at_once, timeout)
         unknown = ran.summary.counts["unknown"]
         middle, longest = statistics.median(lasted), max(lasted)
         print(f"{name:<20}{len(lasted):>9}{most:>9}{middle:>8.2f}s{longest:>8.2f}s{ran.seconds:>8.2f}s{unknown:>9}")
-        laws[f"{name}: each attempt ends in time"] = longest <= timeout + TOLERANCE_S
+        checks[f"{name}: each attempt ends in time"] = longest <= timeout + TOLERANCE_S
         # All requests start together, one probe may follow, then the run stops for an outage.
-        laws[f"{name}: the run ends in time"] = ran.seconds <= 2 * (timeout + TOLERANCE_S)
-        laws[f"{name}: every sample is reported as unknown"] = unknown == at_once
-    close(laws)
+        checks[f"{name}: the run ends in time"] = ran.seconds <= 2 * (timeout + TOLERANCE_S)
+        checks[f"{name}: every sample is reported as unknown"] = unknown == at_once
+    close(checks)
 
 
 def _run(rule: dict[str, Any], at_once: int, timeout: float) -> tuple[Ran, int, list[float]]:

@@ -45,10 +45,10 @@ def main() -> None:
     ):
         source = prompt_file(Path(name), requests)
         run = subprocess.Popen([*COMMAND, str(source), *_asked(Path(name), sim, address)], stdout=subprocess.PIPE)
-        _when(lambda: sim.bill.total >= requests // 4)
+        _wait_until(lambda: sim.bill.total >= requests // 4)
         workers[0].send_signal(signal.SIGKILL)
-        told, _ = run.communicate(timeout=300)
-        _judge(orjson.loads(told), run.returncode, Path(name) / "out", sim, requests)
+        output, _ = run.communicate(timeout=300)
+        _check(orjson.loads(output), run.returncode, Path(name) / "out", sim, requests)
 
 
 def _asked(folder: Path, sim: Simulator, address: str) -> list[str]:
@@ -59,18 +59,18 @@ def _asked(folder: Path, sim: Simulator, address: str) -> list[str]:
 
 @contextmanager
 def _cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Start a scheduler and two workers; yields its address and the workers."""
+    """Start a scheduler and two workers; yield its address and the workers."""
     note = folder / "scheduler.json"
     common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(note)]
     with ExitStack() as stack, (folder / "dask.log").open("wb") as log:
-        _started(["scheduler", *common, "--port", "0"], log, stack)
-        _when(note.exists)
+        _start(["scheduler", *common, "--port", "0"], log, stack)
+        _wait_until(note.exists)
         worker = ["worker", *common, "--no-nanny", "--nthreads", str(SLOTS)]
-        workers = [_started(worker, log, stack) for _ in range(2)]
+        workers = [_start(worker, log, stack) for _ in range(2)]
         yield orjson.loads(note.read_bytes())["address"], workers
 
 
-def _started(words: list[str], log: Any, stack: ExitStack) -> subprocess.Popen[bytes]:
+def _start(words: list[str], log: Any, stack: ExitStack) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.dask_{words[0]}", *words[1:]],
         stdout=log,
@@ -82,14 +82,14 @@ def _started(words: list[str], log: Any, stack: ExitStack) -> subprocess.Popen[b
     return process
 
 
-def _when(true: Any, seconds: float = 120.0) -> None:
+def _wait_until(true: Any, seconds: float = 120.0) -> None:
     ends = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < ends, "the condition did not become true in time"
         time.sleep(0.02)
 
 
-def _judge(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, requests: int) -> None:
+def _check(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, requests: int) -> None:
     ran = Ran(summary, folder, 0.0)  # type: ignore[arg-type] # only its folder is used
     billed, most = sim.bill.total, int(sim.stats["in_flight_max"])
     refused = sim.bill.attempts.get(429, 0)

@@ -2,7 +2,7 @@
 
 measured   by us: with the named benchmark, or in November 2026 on 2 vCPU with Python 3.11 by a small run
 read       from our own code
-told       by the service's or the store's documentation, or by its users
+documented by the service's or the store's documentation, or by its users
 assumed    without a source: try other values
 """
 
@@ -18,17 +18,19 @@ MONTH_DAYS = 30.0
 class Service:
     """The image service, for one project."""
 
-    per_minute: float = 595.0  # told: at most 200 USD in 10 minutes (tier 3); its limits of requests are not public
-    usd_month: float = 20_000.0  # told: what tier 3 may spend at first
+    per_minute: float = (
+        595.0  # documented: at most 200 USD in 10 minutes (tier 3); its limits of requests are not public
+    )
+    usd_month: float = 20_000.0  # documented: what tier 3 may spend at first
     spread: float = 0.5  # assumed: projects have from this much less to this much more than `per_minute`
-    latency_s: float = 13.5  # told: users say 12 to 15 s for a picture of 1K; a mean
+    latency_s: float = 13.5  # documented: users say 12 to 15 s for a picture of 1K; a mean
     latency_sigma: float = 0.5  # assumed: of the logarithm, as in the laboratory that sized our shards
     transient: float = 0.01  # assumed: attempts that end with a 503 or without a reply
     lost: float = 0.1  # assumed: of these, the share that was charged anyway
     refused: float = 0.0  # assumed: 429s within the rate, as where others share the quota; more are tried
     refused_s: float = 0.3  # assumed: time until a 429 arrives
     hold_s: float = 1.0  # assumed: the requested pause
-    usd: float = 0.0336  # told: the catalogue's price of a picture of 1K
+    usd: float = 0.0336  # documented: the catalogue's price of a picture of 1K
     picture_bytes: float = 1.4e6  # measured: a PNG of 1K (costs of the steps)
     reply_bytes: float = 1.9e6  # measured: the same as base64 in JSON
 
@@ -40,13 +42,13 @@ class Store:
     part_s: float = 0.03  # assumed: to put a part of a ledger from the same region
     picture_s: float = 0.12  # assumed: to put a picture
     far_s: float = 0.15  # assumed: either takes so much longer from another region
-    puts_a_second: float = 3500.0  # told: of one prefix
-    gets_a_second: float = 5500.0  # told: of one prefix
-    page: float = 1000.0  # told: names in one answer to LIST
-    usd_put: float = 5e-6  # told: PUT, LIST
-    usd_get: float = 4e-7  # told: GET, HEAD; DELETE is free
-    usd_gb_month: float = 0.023  # told
-    usd_gb_moved: float = 0.02  # told: from one region to another
+    puts_a_second: float = 3500.0  # documented: of one prefix
+    gets_a_second: float = 5500.0  # documented: of one prefix
+    page: float = 1000.0  # documented: names in one answer to LIST
+    usd_put: float = 5e-6  # documented: PUT, LIST
+    usd_get: float = 4e-7  # documented: GET, HEAD; DELETE is free
+    usd_gb_month: float = 0.023  # documented
+    usd_gb_moved: float = 0.02  # documented: from one region to another
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Machines:
 
 
 @dataclass(frozen=True)
-class Given:
+class Assumptions:
     """All figures together."""
 
     prompts: int = 100_000_000

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Given
+from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Assumptions
 from benchmarks.scale_model.traffic import Flow
 from imagen_batch.planning.requests import shard_size
 
 WEEK_S = 7 * DAY_S
 RESUME_S = 600.0  # longer is too long
-SHEET_ROWS = 2**20  # what a spreadsheet opens
+SHEET_ROWS = 2**20  # the limit of a spreadsheet
 TASKS = 1000  # a run is meant to have hundreds
 PUTS = 3  # for a picture: itself, `sent`, `done`
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """`most` is in images a second, or in rows; `why` explains the limit, `change` says how to raise it."""
+    """`limit` is in images a second, or in rows; `why` explains the limit, `change` says how to raise it."""
 
     part: str
-    most: float
+    limit: float
     why: str
     change: str
 
@@ -39,16 +39,16 @@ class Operations:
 
     @property
     def total(self) -> float:
-        """The sum of all operations."""
+        """Return the sum of all operations."""
         return self.put + self.list + self.get
 
 
-def rates(given: Given) -> list[Ceiling]:
+def rates(assumed: Assumptions) -> list[Ceiling]:
     """Return the images a second that each part of one run allows, the narrowest first."""
-    service, store, tool, machines = given.service, given.store, given.tool, given.machines
+    service, store, tool, machines = assumed.service, assumed.store, assumed.tool, assumed.machines
     slot_s = service.latency_s + 3 * store.part_s + store.picture_s  # a record often waits for another part's end
     shards = tool.prefect_tasks_a_second
-    size = shard_size(given.prompts)
+    size = shard_size(assumed.prompts)
     moved = service.reply_bytes + service.picture_bytes
     return _narrowest_first(
         ("spending limit of a month", service.usd_month / service.usd / MONTH_DAYS / DAY_S, "tier 3's first", "ask"),
@@ -63,15 +63,15 @@ def rates(given: Given) -> list[Ceiling]:
     )
 
 
-def sizes(given: Given) -> list[Ceiling]:
+def sizes(assumed: Assumptions) -> list[Ceiling]:
     """Return the rows at which each part of one run reaches its limit, the smallest first."""
-    service, tool, machines = given.service, given.tool, given.machines
+    service, tool, machines = assumed.service, assumed.tool, assumed.machines
     memory, disk = machines.memory_bytes - tool.idle_bytes, machines.disk_bytes
     again_s = tool.row_s + tool.ledger_bytes / machines.fetch_bytes_s
     on_disk = 2 * tool.input_bytes + tool.ledger_bytes + tool.csv_bytes + tool.parquet_bytes
     return _narrowest_first(
         ("manifest.csv", SHEET_ROWS, "no spreadsheet opens it", "Parquet only"),
-        ("Prefect's pages", TASKS * shard_size(given.prompts), f"over {TASKS:,} shards", "a flow run for each run"),
+        ("Prefect's pages", TASKS * shard_size(assumed.prompts), f"over {TASKS:,} shards", "a flow run for each run"),
         ("quota", service.per_minute / 60 * WEEK_S, "over a week", "a run for each project"),
         ("resume", RESUME_S / again_s, "over 10 minutes", "smaller runs; ledgers folded in parallel"),
         ("memory of the plan", memory / tool.row_bytes, f"over {machines.memory_bytes / 1e9:.0f} GB", "smaller runs"),
@@ -79,13 +79,13 @@ def sizes(given: Given) -> list[Ceiling]:
     )
 
 
-def operations(given: Given, rows: int, flowing: Flow, *, resumes: int = 0) -> Operations:
+def operations(assumed: Assumptions, rows: int, flowing: Flow, *, resumes: int = 0) -> Operations:
     """Return the operations of runs with `rows` rows in total, and the bytes they store."""
-    store, tool, service = given.store, given.tool, given.service
+    store, tool, service = assumed.store, assumed.tool, assumed.service
     seconds = rows / flowing.a_second
     merged = rows * flowing.parts / tool.merge_after
     renewed, spoken = seconds / tool.lease_every_s, seconds / tool.control_every_s
-    workers = given.workers if given.workers > 1 else 0  # one alone is told nothing and asked nothing
+    workers = assumed.workers if assumed.workers > 1 else 0  # a single worker exchanges no messages
     return Operations(
         put=rows * (1 + flowing.parts) + merged + renewed + (spoken if workers else 0),
         list=(rows + merged * (1 + resumes)) / store.page + spoken * workers * tool.claims,
@@ -94,20 +94,20 @@ def operations(given: Given, rows: int, flowing: Flow, *, resumes: int = 0) -> O
     )
 
 
-def planning_bytes(given: Given, rows: int) -> float:
+def planning_bytes(assumed: Assumptions, rows: int) -> float:
     """Return the memory of the process that plans and keeps account."""
-    return given.tool.idle_bytes + rows * given.tool.row_bytes
+    return assumed.tool.idle_bytes + rows * assumed.tool.row_bytes
 
 
-def making_bytes(given: Given) -> float:
+def making_bytes(assumed: Assumptions) -> float:
     """Return the memory of a process that makes images."""
-    return given.tool.idle_bytes + given.slots / given.workers * given.tool.slot_bytes
+    return assumed.tool.idle_bytes + assumed.slots / assumed.workers * assumed.tool.slot_bytes
 
 
-def workers_at_most(given: Given) -> float:
+def workers_at_most(assumed: Assumptions) -> float:
     """Return the number of workers of one run whose polling alone uses up the requests of a prefix."""
-    return given.store.gets_a_second * given.tool.control_every_s / (1 + given.tool.claims)
+    return assumed.store.gets_a_second * assumed.tool.control_every_s / (1 + assumed.tool.claims)
 
 
 def _narrowest_first(*found: tuple[str, float, str, str]) -> list[Ceiling]:
-    return sorted((Ceiling(*one) for one in found), key=lambda one: one.most)
+    return sorted((Ceiling(*one) for one in found), key=lambda one: one.limit)

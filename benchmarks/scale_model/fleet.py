@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.scale_model.assumptions import DAY_S, Given
+from benchmarks.scale_model.assumptions import DAY_S, Assumptions
 from benchmarks.scale_model.traffic import Flow
 
 _START_S = 10.0  # Prefect's server, the store, the first connections
@@ -30,16 +30,16 @@ class Job:
     twice: int  # images that may have been paid for twice
 
 
-def fleet(given: Given, runs: Sequence[int], flowing: Flow, *, seed: int = 1) -> Job:
+def fleet(assumed: Assumptions, runs: Sequence[int], flowing: Flow, *, seed: int = 1) -> Job:
     """Simulate all runs; `runs` has the number of rows of each."""
-    dice, service = random.Random(seed), given.service
-    least, most = (service.per_minute / 60 * (1 + side * service.spread) for side in (-1, 1))
-    quotas = [dice.uniform(least, most) for _ in range(given.projects)]
-    free = [(0.0, project) for project in range(given.projects)]
+    dice, service = random.Random(seed), assumed.service
+    slowest, fastest = (service.per_minute / 60 * (1 + side * service.spread) for side in (-1, 1))
+    quotas = [dice.uniform(slowest, fastest) for _ in range(assumed.projects)]
+    free = [(0.0, project) for project in range(assumed.projects)]
     lives = []
     for rows in runs:
         now, project = free[0]
-        life = _life(given, rows, quotas[project] * flowing.used, dice)
+        life = _life(assumed, rows, quotas[project] * flowing.used, dice)
         heapq.heapreplace(free, (now + life.seconds, project))
         lives.append(life)
     lost = sum(runs) * service.transient * service.lost
@@ -52,9 +52,9 @@ def fleet(given: Given, runs: Sequence[int], flowing: Flow, *, seed: int = 1) ->
     )
 
 
-def resume_s(given: Given, rows: int) -> float:
+def resume_s(assumed: Assumptions, rows: int) -> float:
     """Return the seconds from a failure to the next request, which include reading the ledger again."""
-    tool, machines = given.tool, given.machines
+    tool, machines = assumed.tool, assumed.machines
     fetched = rows * tool.ledger_bytes / machines.fetch_bytes_s
     return machines.replaced_s + tool.takeover_s + _START_S + fetched + rows * tool.row_s
 
@@ -68,19 +68,19 @@ class _Life(NamedTuple):
     twice: int
 
 
-def _life(given: Given, rows: int, a_second: float, dice: random.Random) -> _Life:
+def _life(assumed: Assumptions, rows: int, a_second: float, dice: random.Random) -> _Life:
     sending = rows / a_second
-    ends = list(_ends(given, sending, dice))
-    idle = sum(resume_s(given, int(rows * end / sending)) for end in ends)
-    elsewhere = given.workers if given.workers > 1 else 0  # machines whose work others take over
-    others = sum(1 for _ in range(elsewhere) for _ in _ends(given, sending, dice))
-    twice = given.slots * len(ends) + given.slots * others // given.workers
-    return _Life(_START_S + rows * given.tool.row_s + sending + idle, len(ends) + others, idle, twice)
+    ends = list(_ends(assumed, sending, dice))
+    idle = sum(resume_s(assumed, int(rows * end / sending)) for end in ends)
+    other_machines = assumed.workers if assumed.workers > 1 else 0  # machines whose work others take over
+    others = sum(1 for _ in range(other_machines) for _ in _ends(assumed, sending, dice))
+    twice = assumed.slots * len(ends) + assumed.slots * others // assumed.workers
+    return _Life(_START_S + rows * assumed.tool.row_s + sending + idle, len(ends) + others, idle, twice)
 
 
-def _ends(given: Given, seconds: float, dice: random.Random) -> Sequence[float]:
+def _ends(assumed: Assumptions, seconds: float, dice: random.Random) -> Sequence[float]:
     """Return the times at which a machine and its successors fail."""
-    rate = given.machines.deaths_a_day / DAY_S
+    rate = assumed.machines.deaths_a_day / DAY_S
     ends: list[float] = []
     while rate and (end := (ends[-1] if ends else 0.0) + dice.expovariate(rate)) < seconds:
         ends.append(end)

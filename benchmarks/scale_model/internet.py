@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Given
+from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Assumptions
 from benchmarks.scale_model.ceilings import making_bytes, operations, planning_bytes, rates, sizes, workers_at_most
 from benchmarks.scale_model.fleet import fleet, resume_s
 from benchmarks.scale_model.traffic import Flow, flow
@@ -31,42 +31,42 @@ def main() -> None:
     """Print the tables."""
     asked = [int(argument) for argument in sys.argv[1:]]
     prompts, projects, regions, seed = (*asked, *(100_000_000, 100, 4, 1)[len(asked) :])
-    given = Given(prompts=prompts, projects=projects, regions=regions)
-    flowing = flow(given, seed=seed)
-    _show(f"one run, as it flows: {given.service.per_minute:.0f} requests a minute", _flows(given, seed))
-    _show("one run with one project, as the tool is today", _one_run(given, flowing, seed))
-    _show("what each part of one run carries", _rates(given))
-    _show("where each part of one run ends", _sizes(given))
-    _show(f"{prompts:,} prompts in many runs, {projects} projects", _many_runs(given, flowing, seed))
-    _show("what they cost, and with 4 workers for each project", _bill(given, seed))
-    _show("machines", _machines(given, flowing))
+    assumed = Assumptions(prompts=prompts, projects=projects, regions=regions)
+    flowing = flow(assumed, seed=seed)
+    _show(f"one run, as it flows: {assumed.service.per_minute:.0f} requests a minute", _flows(assumed, seed))
+    _show("one run with one project, as the tool is today", _one_run(assumed, flowing, seed))
+    _show("what each part of one run carries", _rates(assumed))
+    _show("where each part of one run ends", _sizes(assumed))
+    _show(f"{prompts:,} prompts in many runs, {projects} projects", _many_runs(assumed, flowing, seed))
+    _show("what they cost, and with 4 workers for each project", _bill(assumed, seed))
+    _show("machines", _machines(assumed, flowing))
 
 
-def _flows(given: Given, seed: int) -> Rows:
+def _flows(assumed: Assumptions, seed: int) -> Rows:
     yield "", "quota used", "pictures/s", "attempts", "parts", "slots busy"
-    for name, one, far in _ways(given):
-        got = flow(one, far=far, seed=seed)
-        per_picture = f"{got.attempts:.3f}", f"{got.parts:.2f}"
-        yield name, f"{got.used:.1%}", f"{got.a_second:.2f}", *per_picture, f"{got.slots:.0f}"
+    for name, one, far in _variants(assumed):
+        flow_result = flow(one, far=far, seed=seed)
+        per_picture = f"{flow_result.attempts:.3f}", f"{flow_result.parts:.2f}"
+        yield name, f"{flow_result.used:.1%}", f"{flow_result.a_second:.2f}", *per_picture, f"{flow_result.slots:.0f}"
 
 
-def _ways(given: Given) -> Iterator[tuple[str, Given, bool]]:
-    service, most = given.service, given.tool.most_slots
-    yield f"{given.tool.slots} slots (default)", replace(given, slots=given.tool.slots), False
-    yield f"{given.slots} slots", given, False
-    yield f"{given.slots} slots, store in another region", given, True
-    yield f"{given.slots} slots, 4 workers", replace(given, workers=4), False
+def _variants(assumed: Assumptions) -> Iterator[tuple[str, Assumptions, bool]]:
+    service, most = assumed.service, assumed.tool.most_slots
+    yield f"{assumed.tool.slots} slots (default)", replace(assumed, slots=assumed.tool.slots), False
+    yield f"{assumed.slots} slots", assumed, False
+    yield f"{assumed.slots} slots, store in another region", assumed, True
+    yield f"{assumed.slots} slots, 4 workers", replace(assumed, workers=4), False
     large = replace(service, per_minute=10 * service.per_minute)
-    yield f"{most} slots, 10 times the quota", replace(given, service=large, slots=most), False
+    yield f"{most} slots, 10 times the quota", replace(assumed, service=large, slots=most), False
     for refused in REFUSED:
         yield (
-            f"{given.slots} slots, {refused:.2%} 429",
-            replace(given, service=replace(service, refused=refused)),
+            f"{assumed.slots} slots, {refused:.2%} 429",
+            replace(assumed, service=replace(service, refused=refused)),
             False,
         )
 
 
-def _one_run(given: Given, flowing: Flow, seed: int) -> Rows:
+def _one_run(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
     yield (
         "rows",
         "days",
@@ -80,7 +80,7 @@ def _one_run(given: Given, flowing: Flow, seed: int) -> Rows:
         "too much",
     )
     for rows in SWEEP:
-        alone = replace(given, prompts=rows, projects=1, service=replace(given.service, spread=0.0))
+        alone = replace(assumed, prompts=rows, projects=1, service=replace(assumed.service, spread=0.0))
         job = fleet(alone, [rows], flowing, seed=seed)
         asked = operations(alone, rows, flowing, resumes=job.deaths)
         yield (
@@ -89,78 +89,84 @@ def _one_run(given: Given, flowing: Flow, seed: int) -> Rows:
             f"{-(-rows // shard_size(rows)):,}",
             f"{planning_bytes(alone, rows) / 1e9:.1f} GB",
             f"{resume_s(alone, rows) / 60:.0f} min",
-            f"{rows * given.tool.csv_bytes / 1e9:.2f} GB",
+            f"{rows * assumed.tool.csv_bytes / 1e9:.2f} GB",
             _short(asked.total),
-            f"{_usd(given, asked.put, asked.list, asked.get):,.0f}",
-            f"{rows * given.service.usd:,.0f}",
-            ", ".join(one.part for one in sizes(given) if one.most < rows),
+            f"{_usd(assumed, asked.put, asked.list, asked.get):,.0f}",
+            f"{rows * assumed.service.usd:,.0f}",
+            ", ".join(one.part for one in sizes(assumed) if one.limit < rows),
         )
 
 
-def _rates(given: Given) -> Rows:
+def _rates(assumed: Assumptions) -> Rows:
     yield "part", "pictures/s", "a day", "that is", "what moves it"
-    for one in rates(given):
-        yield one.part, f"{one.most:,.1f}", _short(one.most * DAY_S), one.why, one.change
+    for one in rates(assumed):
+        yield one.part, f"{one.limit:,.1f}", _short(one.limit * DAY_S), one.why, one.change
 
 
-def _sizes(given: Given) -> Rows:
+def _sizes(assumed: Assumptions) -> Rows:
     yield "part", "rows", "then", "what moves it"
-    for one in sizes(given):
-        yield one.part, _short(one.most), one.why, one.change
+    for one in sizes(assumed):
+        yield one.part, _short(one.limit), one.why, one.change
 
 
-def _many_runs(given: Given, flowing: Flow, seed: int) -> Rows:
+def _many_runs(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
     yield "rows of a run", "runs", "days", "quota used", "memory", "resume", "deaths", "idle", "twice", "task runs"
     for rows in ROWS_OF_A_RUN:
-        whole, rest = divmod(given.prompts, rows)
+        whole, rest = divmod(assumed.prompts, rows)
         runs = [rows] * whole + [rest] * bool(rest)
-        job = fleet(given, runs, flowing, seed=seed)
+        job = fleet(assumed, runs, flowing, seed=seed)
         tasks = len(runs) * -(-rows // shard_size(rows))
         yield (
             _short(rows),
             f"{len(runs):,}",
             f"{job.days:.2f}",
             f"{job.used:.1%}",
-            f"{planning_bytes(given, rows) / 1e9:.2f} GB",
-            f"{resume_s(given, rows) / 60:.1f} min",
+            f"{planning_bytes(assumed, rows) / 1e9:.2f} GB",
+            f"{resume_s(assumed, rows) / 60:.1f} min",
             f"{job.deaths}",
             f"{job.idle_s / 3600:.1f} h",
             f"{job.twice:,}",
-            f"{_short(tasks)}: {tasks / job.days / DAY_S:.1f}/s, {tasks * given.tool.prefect_db_bytes / 1e9:.1f} GB",
+            (
+                f"{_short(tasks)}: {tasks / job.days / DAY_S:.1f}/s, "
+                f"{tasks * assumed.tool.prefect_db_bytes / 1e9:.1f} GB"
+            ),
         )
 
 
-def _bill(given: Given, seed: int) -> Rows:
+def _bill(assumed: Assumptions, seed: int) -> Rows:
     yield "", "how many", "USD", "of the pictures'", "with 4", "USD"
-    service, store = given.service, given.store
-    one, four = (operations(way, given.prompts, flow(way, seed=seed)) for way in (given, replace(given, workers=4)))
-    pictures = given.prompts * service.usd
-    yield "pictures", _short(given.prompts), f"{pictures:,.0f}", "", "", ""
+    service, store = assumed.service, assumed.store
+    one, four = (
+        operations(variant, assumed.prompts, flow(variant, seed=seed))
+        for variant in (assumed, replace(assumed, workers=4))
+    )
+    pictures = assumed.prompts * service.usd
+    yield "pictures", _short(assumed.prompts), f"{pictures:,.0f}", "", "", ""
     for name, price in {"put": store.usd_put, "list": store.usd_put, "get": store.usd_get}.items():
         first, second = getattr(one, name), getattr(four, name)
         share = f"{first * price / pictures:.3%}"
         yield name.upper(), _short(first), f"{first * price:,.0f}", share, _short(second), f"{second * price:,.0f}"
-    moved = given.prompts * service.picture_bytes * (1 - 1 / given.regions)
+    moved = assumed.prompts * service.picture_bytes * (1 - 1 / assumed.regions)
     for name, size, price in (
         (f"kept {MONTH_DAYS:.0f} days", one.kept_bytes, store.usd_gb_month),
-        (f"moved, were one store for {given.regions} regions", moved, store.usd_gb_moved),
+        (f"moved, were one store for {assumed.regions} regions", moved, store.usd_gb_moved),
     ):
         usd = size / 1e9 * price
         yield name, f"{size / 1e12:.0f} TB", f"{usd:,.0f}", f"{usd / pictures:.3%}", "", ""
 
 
-def _machines(given: Given, flowing: Flow) -> Rows:
-    carries = min(one.most for one in rates(given) if one.part.endswith("of a machine"))
-    needed = math.ceil(given.projects * flowing.a_second / carries)
-    yield "a process that makes pictures, at most", f"{making_bytes(given) / 1e9:.2f} GB"
-    yield f"one of 4, {given.slots // 4} slots each", f"{making_bytes(replace(given, workers=4)) / 1e9:.2f} GB"
+def _machines(assumed: Assumptions, flowing: Flow) -> Rows:
+    carries = min(one.limit for one in rates(assumed) if one.part.endswith("of a machine"))
+    needed = math.ceil(assumed.projects * flowing.a_second / carries)
+    yield "a process that makes pictures, at most", f"{making_bytes(assumed) / 1e9:.2f} GB"
+    yield f"one of 4, {assumed.slots // 4} slots each", f"{making_bytes(replace(assumed, workers=4)) / 1e9:.2f} GB"
     yield "projects that a machine carries", f"{carries / flowing.a_second:.1f}"
-    yield f"machines for {given.projects} projects", f"{needed} of {given.machines.cores} cores"
-    yield "workers of one run, until looking is all they do", f"{workers_at_most(given):,.0f}"
+    yield f"machines for {assumed.projects} projects", f"{needed} of {assumed.machines.cores} cores"
+    yield "workers of one run, until looking is all they do", f"{workers_at_most(assumed):,.0f}"
 
 
-def _usd(given: Given, put: float, listed: float, got: float) -> float:
-    return (put + listed) * given.store.usd_put + got * given.store.usd_get
+def _usd(assumed: Assumptions, put: float, listed: float, flow_result: float) -> float:
+    return (put + listed) * assumed.store.usd_put + flow_result * assumed.store.usd_get
 
 
 def _short(count: float) -> str:

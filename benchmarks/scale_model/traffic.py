@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from benchmarks.scale_model.assumptions import Given
+from benchmarks.scale_model.assumptions import Assumptions
 from imagen_batch.sending.pace import Pace, Permit
 
 _WARM = 0.2  # share of the images, before counting starts
@@ -33,15 +33,15 @@ class Flow:
     slots: float
 
 
-def flow(given: Given, *, pictures: int = 50_000, far: bool = False, seed: int = 1) -> Flow:
-    """Simulate `pictures` images with a project's quota; `far`: the store is in another region."""
-    traffic = Traffic(given, far=far, dice=random.Random(seed))
+def flow(assumed: Assumptions, *, pictures: int = 50_000, far: bool = False, seed: int = 1) -> Flow:
+    """Simulate `pictures` images with a project's quota; with `far` the store is in another region."""
+    traffic = Traffic(assumed, far=far, dice=random.Random(seed))
     before = traffic.run(int(_WARM * pictures))
     after = traffic.run(pictures)
     count, seconds = after.made - before.made, after.now - before.now
     return Flow(
         a_second=count / seconds,
-        used=count / seconds / (given.service.per_minute / 60),
+        used=count / seconds / (assumed.service.per_minute / 60),
         attempts=(after.attempts - before.attempts) / count,
         parts=(after.parts - before.parts) / count,
         slots=(after.busy_s - before.busy_s) / seconds,
@@ -83,24 +83,24 @@ class PartedLedger:
 class _Worker:
     """One process: its part of the rate and of the requests in flight, and a ledger for each of its shards."""
 
-    def __init__(self, given: Given, part_s: float) -> None:
-        self.pace = Pace(per_minute=given.service.per_minute, in_flight=given.slots)
-        self.pace.resize(1 / given.workers)
-        self.free = given.slots  # threads
-        self.logs = [PartedLedger(part_s) for _ in range(1 if given.workers == 1 else given.tool.claims)]
-        self.looks_at = math.inf  # the next time to try an attempt
+    def __init__(self, assumed: Assumptions, part_s: float) -> None:
+        self.pace = Pace(per_minute=assumed.service.per_minute, in_flight=assumed.slots)
+        self.pace.resize(1 / assumed.workers)
+        self.free = assumed.slots  # threads
+        self.logs = [PartedLedger(part_s) for _ in range(1 if assumed.workers == 1 else assumed.tool.claims)]
+        self.retry_at = math.inf  # the next time to try an attempt
 
 
 class Traffic:
-    """The simulation. Attempts go from `_send` to `_refused`, `_failed` or `_answered`, then to `_freed`."""
+    """The simulation: attempts go from `_send` to `_on_refusal`, `_on_failure` or `_on_reply`, to `_free_slot`."""
 
-    def __init__(self, given: Given, *, far: bool, dice: random.Random) -> None:
-        store, service = given.store, given.service
-        self._given = given
+    def __init__(self, assumed: Assumptions, *, far: bool, dice: random.Random) -> None:
+        store, service = assumed.store, assumed.service
+        self._assumed = assumed
         self._dice = dice
         self._picture_s = store.picture_s + far * store.far_s
         self._mu = math.log(service.latency_s) - service.latency_sigma**2 / 2
-        self._workers = [_Worker(given, store.part_s + far * store.far_s) for _ in range(given.workers)]
+        self._workers = [_Worker(assumed, store.part_s + far * store.far_s) for _ in range(assumed.workers)]
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._number = 0
         self._made = self._attempts = 0
@@ -110,72 +110,72 @@ class Traffic:
         """Run until `until` images are made."""
         now = 0.0
         if not self._events:
-            self._let_all_in()
+            self._start_all_workers()
         while self._made < until:
             now, _, happen = heapq.heappop(self._events)
             happen(now)
         parts = sum(log.parts for worker in self._workers for log in worker.logs)
-        in_flight = sum(self._given.slots - worker.free for worker in self._workers)
+        in_flight = sum(self._assumed.slots - worker.free for worker in self._workers)
         return Count(now, self._made, self._attempts, parts, self._busy_s + in_flight * now)
 
-    def _let_all_in(self) -> None:
+    def _start_all_workers(self) -> None:
         for worker in self._workers:
-            self._let_in(worker, 0.0)
+            self._start_attempts(worker, 0.0)
 
-    def _let_in(self, worker: _Worker, now: float) -> None:
+    def _start_attempts(self, worker: _Worker, now: float) -> None:
         """Start all attempts that may start, and schedule the next try."""
         while worker.free and (wait := worker.pace.wait(now)) < math.inf:
             if wait <= 0:
                 self._send(worker, now)
                 continue
-            if now + wait < worker.looks_at:
-                worker.looks_at = now + wait
-                self._at(worker.looks_at, partial(self._look, worker))
+            if now + wait < worker.retry_at:
+                worker.retry_at = now + wait
+                self._schedule(worker.retry_at, partial(self._retry_start, worker))
             return
 
-    def _look(self, worker: _Worker, now: float) -> None:
-        if now == worker.looks_at:
-            worker.looks_at = math.inf
-        self._let_in(worker, now)
+    def _retry_start(self, worker: _Worker, now: float) -> None:
+        if now == worker.retry_at:
+            worker.retry_at = math.inf
+        self._start_attempts(worker, now)
 
     def _send(self, worker: _Worker, now: float) -> None:
-        service, permit = self._given.service, worker.pace.start(now)
+        service, permit = self._assumed.service, worker.pace.start(now)
         log = worker.logs[self._attempts % len(worker.logs)]
         worker.free -= 1
         self._busy_s -= now
         self._attempts += 1
-        sent, lot = log.stored(now), self._dice.random()
+        sent, chance = log.stored(now), self._dice.random()
         replied = sent + self._dice.lognormvariate(self._mu, service.latency_sigma)
-        if lot < service.refused:
-            self._at(sent + service.refused_s, partial(self._refused, worker, permit))
-        elif lot < service.refused + service.transient:
-            self._at(replied, partial(self._failed, worker))
+        if chance < service.refused:
+            self._schedule(sent + service.refused_s, partial(self._on_refusal, worker, permit))
+        elif chance < service.refused + service.transient:
+            self._schedule(replied, partial(self._on_failure, worker))
         else:
-            self._at(replied, partial(self._answered, worker, permit, log))
+            self._schedule(replied, partial(self._on_reply, worker, permit, log))
 
-    def _refused(self, worker: _Worker, permit: Permit, now: float) -> None:
-        worker.pace.record_limit(permit, now, retry_after=self._given.service.hold_s, per_minute=None)
-        self._freed(worker, now)
+    def _on_refusal(self, worker: _Worker, permit: Permit, now: float) -> None:
+        worker.pace.record_limit(permit, now, retry_after=self._assumed.service.hold_s, per_minute=None)
+        self._free_slot(worker, now)
 
-    def _failed(self, worker: _Worker, now: float) -> None:
+    def _on_failure(self, worker: _Worker, now: float) -> None:
         worker.pace.record_failure(now)
-        self._at(now + _AGAIN_S, partial(self._freed, worker))
-        self._let_in(worker, now)
+        self._schedule(now + _AGAIN_S, partial(self._free_slot, worker))
+        self._start_attempts(worker, now)
 
-    def _answered(self, worker: _Worker, permit: Permit, log: PartedLedger, now: float) -> None:
+    def _on_reply(self, worker: _Worker, permit: Permit, log: PartedLedger, now: float) -> None:
         worker.pace.record_success(permit, now)
-        self._at(now + self._picture_s, partial(self._kept, worker, log))
-        self._let_in(worker, now)
+        self._schedule(now + self._picture_s, partial(self._store_record, worker, log))
+        self._start_attempts(worker, now)
 
-    def _kept(self, worker: _Worker, log: PartedLedger, now: float) -> None:
+    def _store_record(self, worker: _Worker, log: PartedLedger, now: float) -> None:
         self._made += 1
-        self._at(log.stored(now), partial(self._freed, worker))
+        self._schedule(log.stored(now), partial(self._free_slot, worker))
 
-    def _freed(self, worker: _Worker, now: float) -> None:
+    def _free_slot(self, worker: _Worker, now: float) -> None:
         worker.free += 1
         self._busy_s += now
-        self._let_in(worker, now)
+        self._start_attempts(worker, now)
 
-    def _at(self, when: float, happen: Callable[[float], None]) -> None:
+    def _schedule(self, when: float, happen: Callable[[float], None]) -> None:
         self._number += 1
         heapq.heappush(self._events, (when, self._number, happen))

@@ -105,13 +105,13 @@ class Bench:
 
 
 def _has_sdk() -> bool:
-    asked = [OTHER_PYTHON, "-I", "-c", "from google import genai; print(genai.__version__)"]
+    command = [OTHER_PYTHON, "-I", "-c", "from google import genai; print(genai.__version__)"]
     try:
-        said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         print(f"google-genai is skipped: {OTHER_PYTHON} does not have it (make bench installs it)")
         return False
-    print(f"google-genai {said.strip()}")
+    print(f"google-genai {version.strip()}")
     return True
 
 

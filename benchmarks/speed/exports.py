@@ -42,7 +42,7 @@ _EXPORT = (
 
 
 def main() -> None:
-    """Each format at both sizes."""
+    """Measure each format at both sizes."""
     large = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as place:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def make_run(folder: Path, count: int) -> Path:
-    """A finished run whose images are links to a few."""
+    """Create a finished run whose images are links to a few."""
     images = [_image(number) for number in range(DIFFERENT)]
     (folder / "images").mkdir(parents=True)
     for number, data in enumerate(images):
@@ -79,7 +79,7 @@ def make_run(folder: Path, count: int) -> Path:
 
 
 def measure(run: Path, to: str, out: Path, report: str) -> tuple[float, float]:
-    """Seconds and peak MB of one export, which reads its own peak: a child's `ru_maxrss` begins with its parent's."""
+    """Return seconds and peak MB of one export. It reads its own peak: `ru_maxrss` begins with that of the parent."""
     started = time.monotonic()
     command = [sys.executable, "-c", _EXPORT, run, to, out, report]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=900)

@@ -1,4 +1,4 @@
-"""How quickly does a gallery of 10,000 or 100,000 images open, and how much memory does it take?
+"""Measures how quickly a gallery of 10,000 or 100,000 images opens, and its memory.
 
     python -m benchmarks.speed.gallery [IMAGES...]
 
@@ -71,13 +71,13 @@ def _measure(images: int) -> list[Figure]:
 
 
 def _renderer_mb(chromium: Chromium) -> float:
-    """Resident memory of the largest of the browser's processes that draw pages."""
+    """Return the memory of the largest browser process that draws pages."""
     statuses = [Path(f"/proc/{pid}/status").read_text() for pid in chromium.renderers()]
     return max(int(status.split("VmRSS:")[1].split()[0]) for status in statuses) / 1024
 
 
 def _open(chromium: Chromium, page_file: Path) -> tuple[float, float]:
-    """Seconds from the start of the navigation until the first cards are painted, and until all is read."""
+    """Return the seconds from the start of the navigation to the first cards, and to the end of reading."""
     with chromium.page() as page:
         page.open(page_file.as_uri())
         marks = "performance.getEntriesByType('{}').find(entry => entry.name === '{}')?.startTime"
@@ -131,7 +131,7 @@ _SCROLL = """new Promise(async done => {
 
 
 def _timed(page: Page, prepare: str, element: str, event: str, wait_s: float) -> float:
-    """Seconds until the list has changed, without the pause that the page waits for more typing."""
+    """Return the seconds until the list has changed, without the pause of the page for more typing."""
     milliseconds = page.run(
         f"new Promise(done => {{ {prepare} const start = performance.now();"
         " new MutationObserver(() => { document.body.offsetHeight; done(performance.now() - start); })"
@@ -142,7 +142,7 @@ def _timed(page: Page, prepare: str, element: str, event: str, wait_s: float) ->
 
 
 def _press(page: Page, key: str) -> float:
-    """Seconds that the page's own work on a key takes, with layout."""
+    """Return the seconds of the page's work on a key, with layout."""
     return float(
         page.run(
             "(() => { const start = performance.now(); document.activeElement.dispatchEvent("
@@ -154,7 +154,7 @@ def _press(page: Page, key: str) -> float:
 
 
 def _thumbnail_speed() -> Figure:
-    """Thumbnails of 1024-pixel PNGs, by the pool as it is."""
+    """Measure thumbnails of 1024-pixel PNGs, made by the pool as it is."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         (folder / "images").mkdir()
@@ -169,7 +169,7 @@ def _thumbnail_speed() -> Figure:
 
 
 def _end_of_run(samples: int) -> list[Figure]:
-    """What `run` waits for at its end, with 1024-pixel PNGs of which none has a thumbnail yet."""
+    """Measure the delay at the end of `run`, with 1024-pixel PNGs without thumbnails."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as home:
         folder = Path(home) / "run"
         _write_manifest(folder, samples)
@@ -185,7 +185,7 @@ def _end_of_run(samples: int) -> list[Figure]:
 
 
 def _write_manifest(folder: Path, samples: int) -> None:
-    """Samples that share 60 files, each with a checksum of its own."""
+    """Write samples that share 60 files, each with its own checksum."""
     (folder / "images").mkdir(parents=True)
     for number in range(60):
         (folder / f"images/{number}.png").write_bytes(image_bytes(number, size=(1024, 1024)))

@@ -76,7 +76,7 @@ def _without_checks(data: bytes) -> Callable[[], object]:
 
 
 def _duplicates() -> Figure:
-    """The search for equal bytes among a million images, once at the end of a run."""
+    """Measure the search for equal bytes among a million images, once at the end of a run."""
     digests = ImageDigests()
     for number in range(1_000_000):
         digests.add(f"{number * 2654435761 % 2**64:016x}", position=number)
@@ -96,7 +96,7 @@ def _cpu_ms(work: Callable[[], object]) -> float:
 
 
 def _photo(kind: str, **options: object) -> bytes:
-    """A gradient with the noise of paper: as large as a service's image."""
+    """Draw a gradient with the noise of paper: as large as an image of a service."""
     rng = np.random.default_rng(1)
     y, x = np.mgrid[0:1024, 0:1024]
     levels = np.stack([x / 4, y / 4, (x + y) / 8], -1) + rng.normal(0, 2.5, (1024, 1024, 3))

@@ -20,7 +20,7 @@ from benchmarks.support.replay_server import replay
 
 IMAGES, AT_ONCE, LATENCY_S = 2000, 64, 0.2
 IDEAL_S = IMAGES / AT_ONCE * LATENCY_S
-LEAST = 0.93
+MIN_SHARE = 0.93
 WAYS = {"no rate given": (), "a high rate given": ("--requests-per-minute", "60000")}
 
 
@@ -38,7 +38,7 @@ def main() -> None:
                 source = write_prompts(Path(place) / f"{run} {name}", IMAGES)
                 cost_of(run_command(source, service.url, "--concurrency", str(AT_ONCE), *options))
                 used[name].append(IDEAL_S / service.tally().seconds)
-    report_and_exit([at_least(f"latency hidden, {name}", statistics.median(used[name]), LEAST) for name in WAYS])
+    report_and_exit([at_least(f"latency hidden, {name}", statistics.median(used[name]), MIN_SHARE) for name in WAYS])
 
 
 if __name__ == "__main__":

@@ -28,13 +28,13 @@ from benchmarks.support.figures import Figure, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, prefect_server, run_command
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
-NOBODY = "http://127.0.0.1:9"  # a request sent there would fail and appear in the summary
+UNREACHABLE_URL = "http://127.0.0.1:9"  # a request sent there would fail and appear in the summary
 PROMPT = "a mole and a rat in a blue rowing boat on a calm river, ink and watercolor, number"
 TODAY = date(2026, 11, 24)
 
-MOST_SECONDS = {10_000: 1.0, 1_000_000: 40.0}  # the first beyond start-up
-MOST_MB = 400
-MOST_AGAIN_S = 2.0
+MAX_SECONDS = {10_000: 1.0, 1_000_000: 40.0}  # the first beyond start-up
+MAX_MB = 400
+MAX_REPEATED_S = 2.0
 PARTS = ("read, plan", "ledger", "left", "tables, summary")
 
 
@@ -61,28 +61,28 @@ def main() -> None:
                 flush=True,
             )
             figures += _figures(rows, seconds, seconds - base_seconds, peak_mb - base_mb)
-            figures.append(at_most(f"a run of {rows:,} rows with current tables", again, MOST_AGAIN_S, " s"))
+            figures.append(at_most(f"a run of {rows:,} rows with current tables", again, MAX_REPEATED_S, " s"))
     report_and_exit(figures)
 
 
 def _figures(rows: int, seconds: float, beyond: float, more_mb: float) -> list[Figure]:
     """Return the figures of one number of rows, with their targets."""
-    name, most = f"resume of {rows:,} finished rows", MOST_SECONDS.get(rows)
+    name, most = f"resume of {rows:,} finished rows", MAX_SECONDS.get(rows)
     if most is None:
         return [Figure(name, f"{seconds:.2f} s")]
-    if rows < max(MOST_SECONDS):
+    if rows < max(MAX_SECONDS):
         return [at_most(f"{name}, beyond start-up", beyond, most, " s")]
-    return [at_most(name, seconds, most, " s"), at_most(f"{name}, memory above the first", more_mb, MOST_MB, " MB")]
+    return [at_most(name, seconds, most, " s"), at_most(f"{name}, memory above the first", more_mb, MAX_MB, " MB")]
 
 
 def _measure(place: Path, rows: int) -> tuple[dict[str, float], float, float, float]:
     """Return the seconds of each part, the peak in MB, and the seconds of the whole command and of its repetition."""
     _run_child("make_run", place, rows)
     result = orjson.loads(_run_child("resume_run", place, rows))
-    command = run_command(place / "prompts.csv", NOBODY)
+    command = run_command(place / "prompts.csv", UNREACHABLE_URL)
     record = place / "out" / ".imagen-batch" / "current.json"
     commands = []
-    for _ in range(3 if rows < max(MOST_SECONDS) else 1):
+    for _ in range(3 if rows < max(MAX_SECONDS) else 1):
         record.unlink(missing_ok=True)
         commands.append(cost_of(command).seconds)
     again = min(cost_of(command).seconds for _ in range(3))
@@ -90,7 +90,7 @@ def _measure(place: Path, rows: int) -> tuple[dict[str, float], float, float, fl
 
 
 def _run_child(function: str, place: Path, rows: int) -> bytes:
-    """Run a function of this file in its own process; returns what it prints."""
+    """Run a function of this file in its own process; return what it prints."""
     command = [
         sys.executable,
         "-c",
@@ -156,7 +156,7 @@ def _plan(source: Path) -> Any:
     from imagen_batch.settings import make_settings  # noqa: PLC0415
 
     folder = str(source.parent / "out")
-    chosen = {"prompts": str(source), "out": folder, "provider": "simulator", "base_url": NOBODY}
+    chosen = {"prompts": str(source), "out": folder, "provider": "simulator", "base_url": UNREACHABLE_URL}
     return make_plan(make_settings(chosen), today=TODAY)
 
 

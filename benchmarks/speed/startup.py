@@ -24,7 +24,7 @@ from benchmarks.support.figures import Figure, at_most, report_and_exit
 from benchmarks.support.processes import COMMAND, cost_of, prefect_server, run_command, write_prompts
 from imagen_batch.simulator import Simulator
 
-YARDSTICK = [sys.executable, "-c", "import requests, pyarrow, pydantic"]
+BASELINE = [sys.executable, "-c", "import requests, pyarrow, pydantic"]
 FIRST_RATIO, HELP_S = 1.3, 0.4
 LAST_S = {"own server": 1.0, "PREFECT_API_URL set": 0.6}
 SHORT_S = 4.5  # half of what it took when the first request waited for Prefect
@@ -53,15 +53,15 @@ def main() -> None:
 
 
 def _measure(name: str, env: Mapping[str, str], runs: int) -> list[Figure]:
-    yardsticks, times = [], []
+    baselines, times = [], []
     for _ in range(runs):
-        yardsticks.append(cost_of(YARDSTICK).seconds)
+        baselines.append(cost_of(BASELINE).seconds)
         times.append(_once(env, 10, 0.2))
-    yardstick, first = statistics.median(yardsticks), _median(times, lambda one: one.first)
+    baseline, first = statistics.median(baselines), _median(times, lambda one: one.first)
     return [
         Figure(f"first request, {name}", f"{first:.2f} s"),
         at_most(
-            f"the same, relative to importing requests, pyarrow, pydantic ({name})", first / yardstick, FIRST_RATIO
+            f"the same, relative to importing requests, pyarrow, pydantic ({name})", first / baseline, FIRST_RATIO
         ),
         at_most(f"last reply to exit, {name}", _median(times, lambda one: one.last), LAST_S[name], " s"),
     ]

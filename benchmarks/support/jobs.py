@@ -39,7 +39,7 @@ class Ran:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the manifest."""
+        """Return the rows of the manifest."""
         return list(pq.read_table(self.folder / "manifest.parquet").to_pylist())
 
 
@@ -65,7 +65,7 @@ def job(source: Path, url: str, **chosen: Any) -> Ran:
 def wrong_pictures(ran: Ran, sim: Simulator) -> list[str]:
     """Return the images that are not, byte for byte, what the simulator sent for their prompt."""
     sent = {picture.sha256 for picture in sim.pictures if picture.whole}
-    return [row["file"] for row in ran.rows if row["status"] == "ok" and not _right(row, ran.folder, sent)]
+    return [row["file"] for row in ran.rows if row["status"] == "ok" and not _is_correct(row, ran.folder, sent)]
 
 
 def strays(ran: Ran) -> list[str]:
@@ -83,14 +83,18 @@ def ledgers(folder: Path) -> list[list[dict[str, Any]]]:
     return [[orjson.loads(line) for line in path.read_bytes().rpartition(b"\n")[0].splitlines()] for path in paths]
 
 
-def close(laws: Mapping[str, bool]) -> None:
-    """Print the laws that do not hold and exit, with 1 if there is one."""
-    broken = [law for law, holds in laws.items() if not holds]
-    print(*(f"BROKEN: {law}" for law in broken), f"{len(laws) - len(broken)} of {len(laws)} laws hold", sep="\n")
-    sys.exit(bool(broken))
+def close(checks: Mapping[str, bool]) -> None:
+    """Print the checks that failed and exit, with 1 if there is one."""
+    failed = [check for check, holds in checks.items() if not holds]
+    print(
+        *(f"FAILED: {check}" for check in failed),
+        f"{len(checks) - len(failed)} of {len(checks)} checks passed",
+        sep="\n",
+    )
+    sys.exit(bool(failed))
 
 
-def _right(row: Mapping[str, Any], folder: Path, sent: set[str]) -> bool:
+def _is_correct(row: Mapping[str, Any], folder: Path, sent: set[str]) -> bool:
     path = folder / row["file"]
     if not path.is_file():
         return False

@@ -35,11 +35,11 @@ def cost_of(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     began = time.monotonic()
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         assert child.stderr
-        said = child.stderr.read()
+        errors = child.stderr.read()
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        sys.stderr.buffer.write(said)
+        sys.stderr.buffer.write(errors)
         raise subprocess.CalledProcessError(child.returncode, command)
     return Cost(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import orjson
 
-LEAST_A_SECOND = 500
+MIN_PER_SECOND = 500
 _CLIENTS = 4
 _BACKLOG = 512
 _SEND_BUFFER_BYTES = 2**22  # the kernel takes a whole reply at once
@@ -188,11 +188,11 @@ def main() -> None:
         counted = service.tally().replies
     rate = counted / seconds
     print(f"{counted} replies of {sum(sizes) / counted / 1e6:.2f} MB: {rate:.0f} a second")
-    close({f"at least {LEAST_A_SECOND} replies a second": rate >= LEAST_A_SECOND})
+    close({f"at least {MIN_PER_SECOND} replies a second": rate >= MIN_PER_SECOND})
 
 
 def _received(address: tuple[str, int], count: int) -> int:
-    """Receive `count` replies on one connection; returns their bytes."""
+    """Receive `count` replies on one connection; return their bytes."""
     asking = f"POST {_PATH} HTTP/1.1\r\nHost: replay\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     buffer = bytearray(2**22)
     size = 0
@@ -204,7 +204,7 @@ def _received(address: tuple[str, int], count: int) -> int:
 
 
 def _whole(connection: socket.socket, buffer: bytearray) -> int:
-    """Receive one reply; returns its size."""
+    """Receive one reply; return its size."""
     view, got, ends = memoryview(buffer), 0, 0
     while not ends or got < ends:
         got += connection.recv_into(view[got:])

@@ -53,7 +53,7 @@ class NoProgress:
 
 
 class VerboseProgress:
-    """Also prints the outcome of each sample."""
+    """A progress printer that shows the outcome of each sample as well."""
 
     def __init__(self, inner: Progress, stream: IO[str]) -> None:
         self._inner = inner

@@ -79,6 +79,6 @@ def _mark_missing(sample: SampleResult) -> SampleResult:
     )
 
 
-# No image can have such a name. A file that is only unreadable now (permissions, a bad block) must not be bought
+# No image can have such a name. A file that is only unreadable now (permissions, a bad block) must not be paid for
 # again.
 _UNUSABLE_NAME = {errno.ELOOP, errno.ENAMETOOLONG}

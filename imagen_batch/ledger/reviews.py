@@ -90,7 +90,7 @@ class Reviews:
         return decided is not None and decided.decision == "reject"
 
     def is_settled(self, base: str, number: int) -> bool:
-        """Whether a sample is not to be made again, whatever happened to it or its file."""
+        """Return whether a decision forbids another image of a sample, regardless of its state or file."""
         return bool(self._samples) and (self.is_approved(base, number) or self.is_rejected(base, number))
 
     def approved(self, base: str, samples: int) -> int | None:

@@ -24,7 +24,7 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """As in --provider."""
+        """Return the name as in --provider."""
 
     @property
     def vertex(self) -> bool:

@@ -28,8 +28,8 @@ def test_after_a_patch_of_one_row_an_audit_is_clean(shell, tmp_path, simulator, 
     with (out / "failures.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, first])
     assert shell.type("run", out / "failures.csv", *options).code in {0, 3}
-    found = audit(out)
-    assert found.clean, [str(finding) for finding in found.findings]
+    report = audit(out)
+    assert report.clean, [str(finding) for finding in report.findings]
 
 
 def test_added_rows_are_not_cut_by_the_limit_of_an_earlier_run(shell, tmp_path, simulator):

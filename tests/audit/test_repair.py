@@ -186,8 +186,8 @@ def test_edits_of_the_failures_are_kept(tmp_path, finished):
     shutil.copytree(finished, tmp_path / "out")
     (tmp_path / "out" / "failures.csv").write_text("my edits")
     repair(tmp_path / "out")
-    kept = (tmp_path / "out" / STATE / "set-aside").glob("*failures.csv")
-    assert [path.read_text() for path in kept] == ["my edits"]
+    quarantined = (tmp_path / "out" / STATE / "set-aside").glob("*failures.csv")
+    assert [path.read_text() for path in quarantined] == ["my edits"]
     assert audit(tmp_path / "out").findings == ()
 
 

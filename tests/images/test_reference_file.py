@@ -49,7 +49,7 @@ def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path, name):
 
 
 def test_a_nul_in_a_path_is_a_problem_and_no_crash():
-    """Any error of the system would be."""
+    """So is any other error of the system."""
     with pytest.raises(ReferenceUnusable):
         read_file("a\0b", max_bytes=MAX_BYTES)
 

@@ -63,7 +63,7 @@ def test_possible_charges_are_counted():
 
 
 def test_an_open_attempt_is_a_possible_charge(ledger):
-    """Also for the number of images."""
+    """This includes the number of its images."""
     ledger.sent(PAIR)
     history = ledger.history
     assert history.charges() == Charges(Cost(0.0, 0.08, 0), 0, 2, 1)

@@ -28,8 +28,8 @@ def test_every_damaged_line_is_found_with_its_place(tmp_path):
     """An incomplete last line is not one."""
     path = tmp_path / "1.jsonl"
     path.write_bytes(CLAIM + b"{}\n" + CLAIM + b"null\n" + b"{")
-    found = [(damage.line, damage.offset, line) for damage, line in damaged_lines(tmp_path)]
-    assert found == [(2, len(CLAIM), b"{}\n"), (4, 2 * len(CLAIM) + 3, b"null\n")]
+    places = [(damage.line, damage.offset, line) for damage, line in damaged_lines(tmp_path)]
+    assert places == [(2, len(CLAIM), b"{}\n"), (4, 2 * len(CLAIM) + 3, b"null\n")]
 
 
 def test_a_skip_record_of_the_run_holds_for_a_worker_s_file(tmp_path):

@@ -106,11 +106,11 @@ def test_an_incomplete_last_line_does_not_count(tmp_path_factory, cut):
         writer.record_result(request(number), (ok(),), trace(request(number).key))
     writer.close()
     data = (folder / writer.name).read_bytes()
-    kept = data[: max(0, len(data) - cut)]
-    (folder / writer.name).write_bytes(kept)
+    complete = data[: max(0, len(data) - cut)]
+    (folder / writer.name).write_bytes(complete)
     history = read_history(folder / LEDGER)
     statuses = [history.status(request(number).base, 1) for number in (1, 2, 3)]
-    assert statuses.count("ok") == kept.count(b"\n")
+    assert statuses.count("ok") == complete.count(b"\n")
 
 
 def test_threads_that_append_together_lose_nothing(tmp_path, ledger):

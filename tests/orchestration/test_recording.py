@@ -174,8 +174,8 @@ def test_at_most_a_hundred_runs_are_kept_if_no_server_ever_starts(tmp_path):
     for number in range(103):
         path = keep_unrecorded(tmp_path, _story(ending=ENDING, key=f"{number:03}"))
         os.utime(path, (number, number))
-    kept = sorted(path.stem for path in (tmp_path / "imagen-batch-unrecorded").iterdir())
-    assert (len(kept), kept[0], kept[-1]) == (100, "003", "102")
+    stored_ids = sorted(path.stem for path in (tmp_path / "imagen-batch-unrecorded").iterdir())
+    assert (len(stored_ids), stored_ids[0], stored_ids[-1]) == (100, "003", "102")
     assert json.loads((tmp_path / "imagen-batch-unrecorded" / "102.json").read_text())["title"] == "book.csv"
 
 

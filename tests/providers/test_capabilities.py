@@ -31,8 +31,8 @@ def issues(
     model: str | Model, provider: str, *, prompt: str = "a cat", samples: int = 1, **options: Any
 ) -> tuple[OptionIssue, ...]:
     model = known(model) if isinstance(model, str) else model
-    asked = Options(**options)
-    return check_options(model, asked, provider=provider) + check_row(model, samples=samples, prompt=prompt)
+    requested = Options(**options)
+    return check_options(model, requested, provider=provider) + check_row(model, samples=samples, prompt=prompt)
 
 
 def effective(model: Model, options: Options, *, provider: str) -> Options:
@@ -107,8 +107,8 @@ def test_options_of_imagen_that_only_vertex_accepts(option: str, value: Any) -> 
         return [issue.level for issue in issues(IMAGEN_3, provider, **options) if issue.option == option]
 
     assert (levels("gemini"), levels("simulator"), levels("vertex")) == (["error"], ["warning"], [])
-    asked = Options(**options)
-    assert effective(known(IMAGEN_3), asked, provider="simulator") == asked
+    requested = Options(**options)
+    assert effective(known(IMAGEN_3), requested, provider="simulator") == requested
 
 
 def test_imagen_4_accepts_no_negative_prompt_anywhere() -> None:
@@ -169,8 +169,8 @@ def test_options_that_gemini_models_lack_are_dropped_with_a_warning(options: dic
     issue = only(NANO, provider, **options)
     assert (issue.level, issue.dropped) == ("warning", True)
     assert issue.message.startswith("not sent: ")
-    asked = Options(**options)
-    assert effective(known(NANO), asked, provider=provider) == Options()
+    requested = Options(**options)
+    assert effective(known(NANO), requested, provider=provider) == Options()
 
 
 def test_labels_of_gemini_models_are_for_vertex() -> None:
@@ -214,8 +214,8 @@ def test_a_negative_prompt_for_a_gemini_model_stays() -> None:
     issue = only(NANO, "gemini", negative_prompt="rain")
     assert (issue.level, issue.dropped) == ("warning", False)
     assert "Without:" in issue.message
-    asked = Options(negative_prompt="rain")
-    assert effective(known(NANO), asked, provider="gemini") == asked
+    requested = Options(negative_prompt="rain")
+    assert effective(known(NANO), requested, provider="gemini") == requested
 
 
 def test_safety_thresholds_of_one_dialect_are_not_those_of_the_other() -> None:
@@ -235,7 +235,7 @@ def test_block_none_is_for_vertex() -> None:
 
 
 def test_the_picture_type_can_be_chosen_for_imagen_and_on_vertex() -> None:
-    """On the Gemini API a Gemini model decides itself."""
+    """On the Gemini API, a Gemini model chooses the type."""
     jpeg: dict[str, Any] = {"output_mime_type": "image/jpeg", "compression_quality": 80}
     assert issues(IMAGEN_4, "gemini", **jpeg) == ()
     assert issues(NANO, "vertex", **jpeg) == ()
@@ -326,8 +326,8 @@ def test_dropping_twice_drops_no_more(model: Model, options: Options, provider: 
     once = effective(model, options, provider=provider)
     assert effective(model, once, provider=provider) == once
 
-    def errors(asked: Options) -> set[str]:
-        issues_found = check_options(model, asked, provider=provider)
+    def errors(requested: Options) -> set[str]:
+        issues_found = check_options(model, requested, provider=provider)
         return {issue.option for issue in issues_found if issue.level == "error"}
 
     assert errors(once) <= errors(options)

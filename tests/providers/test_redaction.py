@@ -116,7 +116,7 @@ def test_this_machine_has_many_names(host):
     ],
 )
 def test_a_host_that_only_looks_like_this_machine_is_another(host):
-    """For some of them it depends on the parser."""
+    """Some of them are parsed differently by different libraries."""
     assert not is_loopback(host)
 
 
@@ -230,10 +230,10 @@ def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
         pages = [f"<html><title>{text}</title>", text]
         for body in [*everywhere(text), *pages]:
             try:
-                made = repr(attempts._decode(RawReply(status, {}, body.encode())))
+                text_of_result = repr(attempts._decode(RawReply(status, {}, body.encode())))
             except AttemptError as error:
-                made = str(error)
-            assert not any(shown in made for shown in variants(key).values()), body
+                text_of_result = str(error)
+            assert not any(shown in text_of_result for shown in variants(key).values()), body
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -269,7 +269,7 @@ def test_only_the_services_words_are_redacted():
 
 
 def test_an_error_keeps_its_facts():
-    """Only the message changes."""
+    """Redaction changes only the message."""
     error = RateLimited(f"you sent {KEY}", kind="quota_minute", retry_after=3.0, per_minute=5.0)
     redact_error(error, Credential(KEY).redact)
     assert str(error) == "you sent [key]"
@@ -359,7 +359,7 @@ def test_prefects_child_has_no_key(with_secrets, started, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path, monkeypatch):
-    """Nor is one in what the system shows of its environment."""
+    """The environment that the system shows has none either."""
     shown = []
 
     class Watched(ahead.ProcessPoolExecutor):
@@ -393,15 +393,15 @@ def test_a_host_from_a_settings_file_found_here_needs_consent(tmp_path):
     path = toml(tmp_path, base_url="https://gateway.example")
     typed, env = {"prompts": "p.csv"}, {"GOOGLE_API_KEY": "k" * 20}
 
-    def made(**load):
+    def resolved_url(**load):
         settings = load_settings(**{"typed": typed, "env": {}, "cwd": tmp_path, **load})
         return make_provider(settings, base_url=settings.base_url, env=env).base_url
 
     with pytest.raises(SettingsInvalid, match=r"gateway\.example.*nothing was sent.*--yes"):
-        made()
-    assert made(config=path) == "https://gateway.example"
-    assert made(typed={**typed, "base_url": "https://other.example"}) == "https://other.example"
-    assert made(env={"IMAGEN_BATCH_BASE_URL": "https://other.example"}) == "https://other.example"
+        resolved_url()
+    assert resolved_url(config=path) == "https://gateway.example"
+    assert resolved_url(typed={**typed, "base_url": "https://other.example"}) == "https://other.example"
+    assert resolved_url(env={"IMAGEN_BATCH_BASE_URL": "https://other.example"}) == "https://other.example"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://generativelanguage.googleapis.com"])

@@ -1,4 +1,4 @@
-"""Images in the folder are recorded and not bought again, whatever part of the ledger is lost."""
+"""Images in the folder are recorded and not paid for again if any part of the ledger is lost."""
 
 import hashlib
 import shutil

@@ -248,9 +248,9 @@ def test_an_image_of_a_killed_redo_is_recovered(book, sim):
     row = by_name(go(book, sim, redo=True))["boat", 1]
     ledger = max((folder / LEDGER).iterdir())
     lines = ledger.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if not (b'"t":"done"' in line and row["key"].encode() in line)]
-    assert len(kept) == len(lines) - 1
-    ledger.write_bytes(b"".join(kept))
+    remaining = [line for line in lines if not (b'"t":"done"' in line and row["key"].encode() in line)]
+    assert len(remaining) == len(lines) - 1
+    ledger.write_bytes(b"".join(remaining))
     (folder / row["file"]).rename(folder / ".imagen-batch" / "incoming" / f"{row['key']}_1")
     ran, prompts = sent(sim, lambda: go(book, sim))
     assert prompts == []
@@ -261,10 +261,10 @@ def test_limits_apply_to_further_versions(book, sim):
     """A budget for one of two: the other is left, the run exits with 6 and a later run makes it."""
     folder = book.parent / "out"
     review(folder, "redo", "boat")
-    made = read_history(folder / LEDGER).images_recorded
-    ran, prompts = sent(sim, lambda: go(book, sim, redo=True, max_images=made + 1, concurrency=1))
+    images_recorded = read_history(folder / LEDGER).images_recorded
+    ran, prompts = sent(sim, lambda: go(book, sim, redo=True, max_images=images_recorded + 1, concurrency=1))
     assert (len(prompts), ran.summary.exit_code) == (1, 6)
-    ran, prompts = sent(sim, lambda: go(book, sim, max_images=made + 2))
+    ran, prompts = sent(sim, lambda: go(book, sim, max_images=images_recorded + 2))
     assert len(prompts) == 1
 
 

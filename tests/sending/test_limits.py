@@ -15,7 +15,7 @@ from imagen_batch.workers.allocation import Allocator, Limits
 from tests.support.factories import request
 from tests.support.runs import TODAY, prompts, run, write_csv
 from tests.support.shell import manifest
-from tests.support.workers import many, run_in_threads
+from tests.support.workers import many_prompts, run_in_threads
 
 STEPS = st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "hold"]), st.booleans()))
 
@@ -68,9 +68,9 @@ def test_the_next_run_continues_after_a_limit_per_run(tmp_path, sim):
     """The folder's limit stops all runs; the exit code is 6, and the limit is named both times."""
     source = prompts(tmp_path, *"abcdef")
     typed = {"model": "imagen-4.0-generate-001", "max_cost_per_run": 0.09, "max_cost": 0.21}
-    for made, option in ((2, "--max-cost-per-run 0.09"), (4, "--max-cost-per-run 0.09"), (5, "--max-cost 0.21")):
+    for images, option in ((2, "--max-cost-per-run 0.09"), (4, "--max-cost-per-run 0.09"), (5, "--max-cost 0.21")):
         summary = run(source, sim, **typed).summary
-        assert sim.bill.total == summary.counts["ok"] == made
+        assert sim.bill.total == summary.counts["ok"] == images
         assert summary.exit_code == 6
         assert option in summary.stopped_by
     assert run(source, sim, **typed).summary.counts["ok"] == 5
@@ -127,17 +127,17 @@ def test_an_interrupted_retry_keeps_its_error(tmp_path):
 @pytest.mark.parametrize("limits", [{"max_cost_per_run": 0.31}, {"max_cost_per_run": 0.31, "max_cost": 9.0}])
 def test_workers_keep_to_the_limit_of_the_run(tmp_path, sim, limits):
     """The next run has the whole limit again."""
-    source = many(tmp_path)
-    for made in (10, 20, 23):
+    source = many_prompts(tmp_path)
+    for images in (10, 20, 23):
         ran = run_in_threads(source, sim, slots=3, price=0.03, **limits)
-        assert ran.statuses.count("ok") == sim.bill.total == made
-        assert ran.summary.exit_code == (0 if made == 23 else 6)
-        assert made == 23 or "--max-cost-per-run 0.31" in ran.summary.stopped_by
+        assert ran.statuses.count("ok") == sim.bill.total == images
+        assert ran.summary.exit_code == (0 if images == 23 else 6)
+        assert images == 23 or "--max-cost-per-run 0.31" in ran.summary.stopped_by
 
 
 def test_the_limit_that_stopped_workers_is_named(tmp_path, sim):
     """It is the lower one, as it was when the run began."""
-    source = many(tmp_path)
+    source = many_prompts(tmp_path)
     ran = run_in_threads(source, sim, slots=3, price=0.03, max_cost=0.31, max_cost_per_run=9.0)
     assert "--max-cost 0.31" in ran.summary.stopped_by
     ran = run_in_threads(source, sim, slots=3, max_images=12)

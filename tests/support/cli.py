@@ -32,5 +32,5 @@ def command(
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment without variables that would change a run, plus `env`."""
     prefixes = ("IMAGEN_BATCH_", "GOOGLE_", "GEMINI_", "PREFECT_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    return {**kept, "PREFECT_API_URL": NO_SERVER, **(env or {})}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    return {**variables, "PREFECT_API_URL": NO_SERVER, **(env or {})}

@@ -47,8 +47,10 @@ class DamagedRun:
         key = self.rows[row - 1]["key"]
         for ledger in (self.folder / STATE / "ledger").iterdir():
             lines = ledger.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if (record := orjson.loads(line))["key"] != key or record["t"] != "done"]
-            ledger.write_bytes(b"".join(kept))
+            remaining = [
+                line for line in lines if (record := orjson.loads(line))["key"] != key or record["t"] != "done"
+            ]
+            ledger.write_bytes(b"".join(remaining))
 
     def edit(self, name: str, change: Callable[[list[Row]], object]) -> None:
         """Change the rows of a manifest."""

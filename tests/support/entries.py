@@ -21,7 +21,7 @@ def entry(
 ) -> ManifestRow:
     """Return a manifest row; further arguments are fields of its sample."""
     own = dict(user or {})
-    made = {"file": f"images/{row:06d}_{number:02d}.png", "mime_type": "image/png"} if status == "ok" else {}
+    image_fields = {"file": f"images/{row:06d}_{number:02d}.png", "mime_type": "image/png"} if status == "ok" else {}
     return ManifestRow(
         row=PromptRow(
             row=row,
@@ -30,7 +30,7 @@ def entry(
             cells={"prompt": prompt, **own} if cells is None else cells,
             user=own,
         ),
-        sample=SampleResult(number=number, status=status, **(made | sample)),
+        sample=SampleResult(number=number, status=status, **(image_fields | sample)),
         trace=RequestTrace(**{"key": f"{row:064x}", "attempts": 1, "http_status": 200, **(trace or {})}),
         model="gemini-nano-banana-2.1",
         provider="simulator",

@@ -156,10 +156,10 @@ def _webp_ways(name: str, data: bytes, dice: random.Random) -> Iterator[tuple[st
     yield "its first chunk's name zeroed", _zeroed(data, 12, 4)
     yield "its first chunk's length zeroed", _zeroed(data, 16, 4)
     yield "its first chunk's length too great", data[:16] + struct.pack("<I", len(data)) + data[20:]
-    yield "cut, and the file's length mended", _riff(data[8 : len(data) // 2])
+    yield "cut, and the file's length corrected", _riff(data[8 : len(data) // 2])
     if name in {"webp lossy", "webp lossless"}:
         half = data[20 : 20 + len(data) // 4 * 2]
-        yield "cut, and all lengths mended", _riff(data[8:16] + struct.pack("<I", len(half)) + half)
+        yield "cut, and all lengths corrected", _riff(data[8:16] + struct.pack("<I", len(half)) + half)
         yield "its picture's header zeroed", _zeroed(data, 20, 10)
         yield "0 x 0", _zeroed(data, 26, 4) if name == "webp lossy" else data[:30]
 

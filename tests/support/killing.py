@@ -67,14 +67,14 @@ def damage(folder: Path) -> set[int]:
 def forget(folder: Path, keys: dict[str, str]) -> None:
     """Remove ledger lines of some keys, or damage them."""
     for path in (folder / LEDGER).iterdir():
-        kept = []
+        remaining = []
         for line in path.read_bytes().splitlines(keepends=True):
             record = orjson.loads(line)
             action = keys.get(record["key"])
             if action == "all" or (action == "done" and record["t"] == "done"):
                 continue
-            kept.append(b"{}\n" if action == "damage" and record["t"] == "done" else line)
-        path.write_bytes(b"".join(kept))
+            remaining.append(b"{}\n" if action == "damage" and record["t"] == "done" else line)
+        path.write_bytes(b"".join(remaining))
 
 
 def copy_damaged(finished: Path, home: Path) -> tuple[Path, set[int]]:

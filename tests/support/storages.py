@@ -14,7 +14,7 @@ import pytest
 from tests.support.store_servers import SCHEMES, SERVERS, NotInstalled
 
 STORE = os.environ.get("TEST_STORE", "moto")
-"""Which server the tests of stores are held against; see `make test-stores`."""
+"""The server that the tests of stores use; see `make test-stores`."""
 
 KINDS = ("folder", "memory", "s3") if STORE == "moto" else (STORE,)
 

@@ -17,7 +17,7 @@ from imagen_batch.workers.worker import run_shard
 from tests.support.runs import TODAY, Ran, prompts
 
 
-def many(tmp_path: Path, count: int = 23) -> Path:
+def many_prompts(tmp_path: Path, count: int = 23) -> Path:
     """Write a prompt file of several shards."""
     return prompts(tmp_path, *(f"prompt {number}" for number in range(count)))
 

@@ -27,7 +27,7 @@ from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask
 from imagen_batch.workers.worker import run_shard
 from tests.support.runs import Ran
 from tests.support.storages import new_place
-from tests.support.workers import many, plan, run_all_shards, run_in_threads
+from tests.support.workers import many_prompts, plan, run_all_shards, run_in_threads
 
 _processes = multiprocessing.get_context("forkserver")
 SMALL = 5  # requests in a shard
@@ -48,11 +48,11 @@ def sim():
 
 def test_a_run_is_divided_among_workers(tmp_path, sim):
     """Each shard has a ledger of its own; a second run sends nothing."""
-    ran = run_in_threads(many(tmp_path), sim)
+    ran = run_in_threads(many_prompts(tmp_path), sim)
     assert ran.statuses == ["ok"] * 23
     ledgers = list((ran.folder / ".imagen-batch" / "ledger").rglob("*.jsonl"))
     assert len(ledgers) == 1 + 5
-    again = run_in_threads(many(tmp_path), sim)
+    again = run_in_threads(many_prompts(tmp_path), sim)
     assert len(sim.requests) == 23
     assert again.rows == ran.rows
 
@@ -61,14 +61,14 @@ def test_a_run_is_divided_among_workers(tmp_path, sim):
 def test_workers_and_run_can_share_a_bucket(tmp_path, sim, request, kind):
     """Images, ledgers and the heartbeat are in it."""
     place = new_place(kind, tmp_path, request)
-    summary = run_in_threads(many(tmp_path, 8), sim, out=place).summary
+    summary = run_in_threads(many_prompts(tmp_path, 8), sim, out=place).summary
     assert summary.counts["ok"] == 8
 
 
 def test_an_error_that_stops_one_worker_stops_the_run(tmp_path):
     """The summary names the error, and the other rows stay pending."""
     with Simulator(faults=[{"match": "prompt 7", "fault": "prepay_empty"}]) as sim:
-        summary = run_in_threads(many(tmp_path), sim, concurrency=2).summary
+        summary = run_in_threads(many_prompts(tmp_path), sim, concurrency=2).summary
     assert summary.exit_code == 2
     assert "balance" in summary.stopped_by or "credit" in summary.stopped_by
     assert summary.counts["not_attempted"] > 0
@@ -77,7 +77,7 @@ def test_an_error_that_stops_one_worker_stops_the_run(tmp_path):
 @pytest.mark.parametrize("limit", [{"max_images": 9}, {"max_cost": 0.31, "price": 0.03}])
 def test_workers_together_keep_to_the_limits_of_the_run(tmp_path, sim, limit):
     """What one shard does not need goes to the next one; the exit code is that of an exhausted budget."""
-    ran = run_in_threads(many(tmp_path), sim, slots=3, **limit)
+    ran = run_in_threads(many_prompts(tmp_path), sim, slots=3, **limit)
     most = 9 if "max_images" in limit else 10
     assert ran.statuses.count("ok") == sim.bill.total == most
     assert ran.statuses.count("skipped_budget") == 23 - most
@@ -87,14 +87,14 @@ def test_workers_together_keep_to_the_limits_of_the_run(tmp_path, sim, limit):
 def test_the_budget_of_refused_prompts_is_used_in_another_round(tmp_path):
     """Refused prompts cost nothing, so other prompts get what their shard held."""
     with Simulator(faults=[{"match": {"regex": "prompt [0-4]$"}, "fault": "prompt_refused_400"}]) as sim:
-        ran = run_in_threads(many(tmp_path), sim, max_images=18)
+        ran = run_in_threads(many_prompts(tmp_path), sim, max_images=18)
     assert ran.statuses.count("ok") == 18
 
 
 def test_another_round_does_not_resend_lost_replies_of_this_run(tmp_path):
     """One row lost its replies, one shard its worker: only the shard is generated again by this run."""
     faults = [{"match": "prompt 7", "fault": "reset"}]
-    with Simulator(faults=faults) as sim, open_run(plan(many(tmp_path), sim, max_attempts=2), env={}) as run:
+    with Simulator(faults=faults) as sim, open_run(plan(many_prompts(tmp_path), sim, max_attempts=2), env={}) as run:
         with coordinating(run, slots=lambda: 1) as coordinator:
             (first,) = coordinator.next_tasks()
             coordinator.reclaim(first)
@@ -110,7 +110,7 @@ class Killed(BaseException):
 
 def test_images_that_a_dead_worker_had_received_are_not_paid_for_again(tmp_path, sim, monkeypatch):
     """They are on disk without a record: the coordinator recovers them first."""
-    with open_run(plan(many(tmp_path, 12), sim), env={}) as run:
+    with open_run(plan(many_prompts(tmp_path, 12), sim), env={}) as run:
         with coordinating(run, slots=lambda: 1, sleep=lambda _: None) as coordinator:
             (first,) = coordinator.next_tasks()
             with monkeypatch.context() as patch:
@@ -131,7 +131,7 @@ def _killed(*_args, **_kwargs):
 def test_a_worker_that_takes_over_does_not_resend_lost_replies_of_this_run(tmp_path):
     """All attempts for a row were lost: the next worker skips the row, as the next round would."""
     with Simulator(faults=[{"match": "prompt 3", "fault": "reset"}]) as sim:
-        with open_run(plan(many(tmp_path, 5), sim, max_attempts=2), env={}) as run:
+        with open_run(plan(many_prompts(tmp_path, 5), sim, max_attempts=2), env={}) as run:
             with coordinating(run, slots=lambda: 1) as coordinator:
                 (task,) = coordinator.next_tasks()
                 run_shard(task, env={})
@@ -166,7 +166,10 @@ class Worker:
 @pytest.mark.parametrize("reassigned", [True, False], ids=["its shard goes to another worker", "its shard is lost"])
 def test_a_worker_that_is_killed_loses_nothing(tmp_path, reassigned):
     """Only its attempts in flight may be paid for again, and they are reported as possibly charged."""
-    with Simulator(latency=0.15) as sim, open_run(plan(many(tmp_path, 40), sim, concurrency=4), env={}) as run:
+    with (
+        Simulator(latency=0.15) as sim,
+        open_run(plan(many_prompts(tmp_path, 40), sim, concurrency=4), env={}) as run,
+    ):
         workers = [Worker(), Worker()]
         with coordinating(run, slots=lambda: len(workers)) as coordinator:
             _drive(coordinator, workers, sim, reassigned)
@@ -230,8 +233,8 @@ def test_a_worker_in_another_folder_refuses_to_work(tmp_path, sim):
 
 def _task_of_unknown_run(tmp_path, sim):
     """Return a task of a run that has no heartbeat here."""
-    made = plan(many(tmp_path), sim)
-    return ShardTask(JobSpec("unknown", made.settings, sim.url, made.models()), 1, (), Limits(), 1.0)
+    run_plan = plan(many_prompts(tmp_path), sim)
+    return ShardTask(JobSpec("unknown", run_plan.settings, sim.url, run_plan.models()), 1, (), Limits(), 1.0)
 
 
 def test_workers_read_what_the_run_publishes(tmp_path):
@@ -280,7 +283,7 @@ def test_the_next_run_waits_until_the_workers_of_a_dead_run_have_stopped(tmp_pat
 def test_a_worker_that_lost_its_shard_sends_nothing_more(tmp_path, monkeypatch):
     """Another worker has taken over: there is another ledger beside its own."""
     monkeypatch.setattr("imagen_batch.workers.worker.EVERY_S", 0.05)
-    with Simulator(latency=0.2) as sim, open_run(plan(many(tmp_path, 40), sim, concurrency=2), env={}) as run:
+    with Simulator(latency=0.2) as sim, open_run(plan(many_prompts(tmp_path, 40), sim, concurrency=2), env={}) as run:
         with coordinating(run, slots=lambda: 1) as coordinator:
             (task,) = coordinator.next_tasks()
             reports = []

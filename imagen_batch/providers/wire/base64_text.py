@@ -28,7 +28,7 @@ _MARK = secrets.token_hex(16)
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Where a long text begins and ends, without its quotes."""
+    """The position of a long text, without its quotes."""
 
     start: int
     end: int

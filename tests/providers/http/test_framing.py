@@ -340,10 +340,10 @@ def test_replies_over_tls_stay_with_their_requests(tls):
 @pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
 def test_replies_through_a_proxy_stay_with_their_requests(tls, monkeypatch, interim):
     """The client uses TLS after CONNECT. If the proxy frames its own reply oddly, the attempt fails unsent."""
-    asked = []
+    targets = []
 
     def tunnel(connection):
-        asked.append(connection.recv(2**16))
+        targets.append(connection.recv(2**16))
         connection.sendall(interim + b"HTTP/1.1 200 Connection established\r\n\r\n")
         with tls(connection) as inner:
             interim_then_answer(inner)
@@ -359,7 +359,7 @@ def test_replies_through_a_proxy_stay_with_their_requests(tls, monkeypatch, inte
             for number in range(5):
                 assert prompt_of(post("https://example.test/", str(number)).body) == str(number)
     assert len(taken) == 5
-    assert all(line.startswith(b"CONNECT example.test:443") and KEY.encode() not in line for line in asked)
+    assert all(line.startswith(b"CONNECT example.test:443") and KEY.encode() not in line for line in targets)
 
 
 def test_a_request_that_was_interrupted_right_after_sending_may_be_charged(monkeypatch):

@@ -112,8 +112,8 @@ def test_other_json_is_no_answer(body: bytes) -> None:
 def test_time_is_linear_in_the_length_of_a_body(body: bytes) -> None:
     """Megabytes of the oddest input take a moment."""
     began = time.process_time()
-    found = parse_object(body)
-    image_bytes((found or {}).get("data"))
+    parsed = parse_object(body)
+    image_bytes((parsed or {}).get("data"))
     assert time.process_time() - began < 3
 
 

@@ -30,7 +30,7 @@ def walk(value: Any) -> Iterator[Any]:
 # Nonsense is most dangerous in the service's own vocabulary.
 RECORDED = [json.loads(path.read_text("utf-8")).get("body") for path in REPLIES.rglob("*.json")]
 NAMES = st.sampled_from(sorted({name for value in walk(RECORDED) if isinstance(value, dict) for name in value}))
-WORDS = st.text(max_size=12) | st.sampled_from(sorted({it for it in walk(RECORDED) if isinstance(it, str)}))
+WORDS = st.text(max_size=12) | st.sampled_from(sorted({value for value in walk(RECORDED) if isinstance(value, str)}))
 PICTURES = st.sampled_from(["YQ==", "YWI=", "", "*", "é"])
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), WORDS, PICTURES)
@@ -120,8 +120,8 @@ def test_no_picture_gives_way_to_a_refusal(items: list[str | None], requested: i
         {"bytesBase64Encoded": item} if item else {"raiFilteredReason": "Support codes: 1"} for item in items
     ]
     reply = DIALECTS["predict"].decode(json.dumps({"predictions": answer}).encode(), requested=requested)
-    kept = [sample.data for sample in reply.samples if isinstance(sample, Picture)]
-    assert kept == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:requested]
+    pictures = [sample.data for sample in reply.samples if isinstance(sample, Picture)]
+    assert pictures == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:requested]
 
 
 def check(reply: Reply, *, requested: int) -> None:

@@ -69,7 +69,7 @@ def test_a_damaged_reply_is_read_as_without_skipping(dialect):
 
 
 def test_a_draft_among_the_thoughts_is_not_decoded():
-    """Only the image of the answer itself is."""
+    """Only the image of the final answer is decoded."""
     with (
         patch.object(base64_text, "_LONG_BYTES", 20),
         patch.object(generate_content, "image_bytes", wraps=generate_content.image_bytes) as decode,
