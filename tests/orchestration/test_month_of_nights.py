@@ -31,7 +31,7 @@ OUTAGE, SLEPT = dt.date(2026, 10, 7), {dt.date(2026, 10, 12), dt.date(2026, 10, 
 def _make(settings: Settings) -> Summary:
     plan = take_input(settings, today=dt.date(2026, 11, 23))
     with open_run(plan, env=os.environ) as run:
-        return Execution(run, count_pending(plan, run.history)).complete(say=lambda _text: None)
+        return Execution(run, count_pending(plan, run.history)).complete(notify=lambda _text: None)
 
 
 class _Job:

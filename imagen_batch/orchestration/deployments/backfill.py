@@ -112,7 +112,7 @@ class Backfill:
             try:
                 if self._stop.signal is not None:
                     run.stop.interrupt(self._stop.signal)
-                return Execution(run, count_pending(plan, run.history)).complete(say=self._say)
+                return Execution(run, count_pending(plan, run.history)).complete(notify=self._say)
             finally:
                 with self._lock:
                     self._running[:] = [each for each in self._running if each is not run]
