@@ -18,7 +18,7 @@ EQUIVALENT: dict[str, str] = {
     "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
     "ledger/writer.py LedgerWriter._append: 1 -> 2": "a record's position is compared with that of others only",
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
-    "planning/pending.py _samples_without_file: 1 -> 2 (2)": "a sample that the row does not have is never looked up",
+    "planning/pending/of_plan.py _samples_without_file: 1 -> 2 (2)": "a sample that no row has is never looked up",
     "planning/requests.py _ranges: 0 -> 1": "the first number replaces it before it is used",
     "planning/rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "one sample has the same name",
     "sending/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",

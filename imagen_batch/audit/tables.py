@@ -25,7 +25,6 @@ from imagen_batch.audit.table_diff import table_findings
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.reports.render import to_json
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
@@ -70,7 +69,7 @@ def _write_expected(
     folder: Path, plan: RunPlan, history: History, storage: Storage, plausibility: PlausibilityCheck
 ) -> Mapping[str, Any]:
     """Write the tables from the ledger alone; returns the summary."""
-    builder = SummaryBuilder(shapes=read_shapes(plan.settings), accept=plan.settings.accept)
+    builder = SummaryBuilder.of_run(plan.settings)
     file, provider = plan.file, plan.settings.provider
     with TableWriter(
         Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider

@@ -71,8 +71,8 @@ class Results:
                 charged = self.history.cost(base, number)
                 if charged is not None and sample.cost_is is None:
                     sample = replace(sample, cost_is="estimate")
-                is_version = reviews.current(base, number) is not None
-                kept = self.history.kept(base, number) if result or is_version else None
+                version = reviews.current(base, number)
+                kept = self.history.kept(base, number) if result or version is not None else None
                 if kept is not None:
                     entry = _as_kept(row, sample, trace, kept, provider, charged)
                     entry = replace(entry, references=self._kept_references(kept, references))
@@ -83,7 +83,9 @@ class Results:
                 entry = with_review(entry, base, self.history, self.storage) if reviews else entry
                 if complete and entry.sample.status != "ok":
                     entry = replace(entry, replaced=True)
-                yield with_warnings(entry, is_duplicate=duplicates.has(base, number))
+                yield with_warnings(
+                    entry, is_duplicate=duplicates.has(base if version is None else version.key, number)
+                )
 
     def _references(self, order: PlannedRow) -> tuple[str, ...]:
         return self._shown([reference.text for reference in order.references])

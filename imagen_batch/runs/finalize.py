@@ -10,7 +10,6 @@ from imagen_batch.errors import storage_failure
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.records import ManifestRow, Outcome
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.render import to_json_text, to_markdown
@@ -72,7 +71,7 @@ def finalize(
     except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
         write_page = None  # it would show the images of an earlier manifest
-        builder = _summary_builder(settings, since=started.timestamp())
+        builder = SummaryBuilder.of_run(settings, since=started.timestamp())
         for row in results.recorded_rows():
             builder.add(row)
     is_current = all(file.name != "manifest.parquet" for file in unwritten)
@@ -142,19 +141,13 @@ def count_older_images(history: History, storage: Storage, *, shown: int) -> int
     return min(recorded, max(0, existing - shown))
 
 
-def _summary_builder(settings: Settings, *, since: float | None) -> SummaryBuilder:
-    return SummaryBuilder(
-        group_by=settings.group_by, since=since, shapes=read_shapes(settings), accept=settings.accept
-    )
-
-
 def write_tables(results: Results, *, since: float | None = None) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:
     """Write the tables and count their rows. Tables that fail are tried once more, under another name or alone.
 
     `since` is when this run began, in seconds since the epoch.
     """
     protect_edits(results.storage)
-    builder = _summary_builder(results.plan.settings, since=since)
+    builder = SummaryBuilder.of_run(results.plan.settings, since=since)
     tables = _fill_tables(results, builder.add)
     unwritten = {file.name: file for file in tables.unwritten}
     for targets in tables.further_attempts:

@@ -12,7 +12,6 @@ import orjson
 
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import read_history
-from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.reports.continuation import continuation
 from imagen_batch.reports.results import Results
@@ -31,8 +30,8 @@ def run_status(location: str | Path, *, group_by: str | None = None) -> Summary:
     During a run, attempts without a reply are in flight; those that an earlier run left open stay unknown.
     """
     storage, plan = open_storage(location), reload_plan(location)
-    column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else plan.settings.group_by
-    builder = SummaryBuilder(group_by=column, shapes=read_shapes(plan.settings), accept=plan.settings.accept)
+    column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else None
+    builder = SummaryBuilder.of_run(plan.settings, group_by=column)
     with explain_storage_errors(location, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))

@@ -165,8 +165,8 @@ def test_an_impossible_environment_is_refused(here, capsys, monkeypatch, name):
 
 
 def test_a_bug_is_a_traceback_and_an_object(here, capsys, monkeypatch):
-    """A program that reads the output is informed too."""
-    monkeypatch.setattr("imagen_batch.cli.plan_report.take_input", lambda *_, **__: 1 / 0)
+    """A program that reads the output learns of it too."""
+    monkeypatch.setattr("imagen_batch.cli.plan_report.preview.take_input", lambda *_, **__: 1 / 0)
     monkeypatch.chdir(here)
     assert cli.main(["plan", "p.csv", "--json"]) == 1
     printed = capsys.readouterr()

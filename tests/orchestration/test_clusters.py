@@ -46,7 +46,7 @@ class VanishingCluster:
 
 def test_a_scheduler_that_dies_pauses_the_run(tmp_path, monkeypatch):
     """Nothing that workers recorded is lost, and nothing more is sent."""
-    monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: 3)
+    monkeypatch.setattr("imagen_batch.runs.run.run.shard_size", lambda _requests: 3)
     monkeypatch.setattr(cluster_executor, "coordinating", partial(coordinating, sleep=lambda _: None))
     monkeypatch.setattr(cluster_executor, "open_cluster", lambda _settings: nullcontext(VanishingCluster()))
     with Simulator() as sim:

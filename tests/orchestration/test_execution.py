@@ -51,7 +51,7 @@ def test_a_bug_in_a_shard_ends_the_run_with_its_tables_written(tmp_path, monkeyp
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError("broken")
 
-    monkeypatch.setattr("imagen_batch.runs.run.generate_shard", broken)
+    monkeypatch.setattr("imagen_batch.runs.run.run.generate_shard", broken)
     with Simulator() as sim, _open(prompts(tmp_path, *"abc"), sim) as run:
         execution = _make_execution(run)
         with pytest.raises(ZeroDivisionError):

@@ -10,7 +10,7 @@ import pytest
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.breakdown import OTHERS, Breakdown
+from imagen_batch.reports.counters.breakdown import OTHERS, Breakdown
 from imagen_batch.reports.render import to_json, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from tests.support.entries import entry

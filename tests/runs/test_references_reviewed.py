@@ -221,3 +221,39 @@ def test_an_approved_image_stays_when_an_option_of_the_run_changes(tmp_path, sim
     assert sent == [["an owl"]]
     assert rows_of(ran)["fox"]["aspect_ratio"] is None
     assert is_whole(ran, sim)
+
+
+def test_a_redo_of_a_row_that_waits_for_its_sheet_is_made_after_it(tmp_path, sim):
+    """The mark is kept; nothing is sent without the image, and the other rows are made."""
+    source = write_csv(tmp_path / "p.csv", [FOX, DEN])
+    ran = go(source, sim)
+    review(ran.folder, "approve", "den")
+    write_csv(source, [{**FOX, "prompt": "an old fox"}, DEN])
+    go(source, sim, max_images=2)
+    review(ran.folder, "redo", "den", prompt="the new den")
+    _, sent = parts_of(sim, lambda: go(source, sim, redo=True))
+    assert sent[0][-1] == "an old fox"
+    ran, later = parts_of(sim, lambda: go(source, sim, redo=True))
+    fox, den = ran.rows
+    made = [parts for parts in [*sent, *later] if parts[-1] != "an old fox"]
+    assert [parts[0] for parts in made] == [ran.picture(fox)]
+    assert den["status"] == "ok"
+    assert parts_of(sim, lambda: go(source, sim, redo=True))[1] == []
+
+
+def test_limits_hold_across_stages_and_versions(tmp_path, sim):
+    """A redo and the stage after it share the budget of the run; a later run makes the rest once."""
+    source = write_csv(tmp_path / "p.csv", [DEN, FOX, OWL])
+    ran = go(source, sim)
+    price = max(row["cost_usd"] for row in ran.rows) * 1.05
+    review(ran.folder, "redo", "owl", prompt="a big owl")
+    write_csv(source, [DEN, {**FOX, "prompt": "a blue fox"}, OWL])
+    before = len(sim.requests)
+    ran = go(source, sim, redo=True, max_cost_per_run=price * 2)
+    assert ran.summary.exit_code == 6
+    assert len(sim.requests) - before <= 2
+    assert ran.summary.facts.run_usd <= price * 2
+    ran = go(source, sim)
+    assert len(sim.requests) - before == 3
+    assert ran.statuses == ["ok"] * 3
+    assert is_whole(ran, sim)

@@ -36,7 +36,7 @@ SMALL = 5  # requests in a shard
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     """Make several shards of few prompts."""
-    monkeypatch.setattr("imagen_batch.runs.run.shard_size", lambda _requests: SMALL)
+    monkeypatch.setattr("imagen_batch.runs.run.run.shard_size", lambda _requests: SMALL)
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def _wishes(plan: RunPlan, history: History) -> dict[int, list[_Wish]]:
     if not reviews or not (settings.redo or settings.upgrade):
         return wishes
     for row, (base, samples) in enumerate(plan.index, 1):
-        if not plan.selects(row):
+        if not plan.selects(row) or _has_no_references_yet(plan, row):
             continue
         for number in range(1, samples + 1):
             mark = reviews.mark(base, number) if settings.redo else None
@@ -122,6 +122,12 @@ def _wishes(plan: RunPlan, history: History) -> dict[int, list[_Wish]]:
             elif settings.upgrade and _can_grow(base, number, history, settings.upgrade):
                 wishes[row].append(_Wish(number, image_size=settings.upgrade))
     return wishes
+
+
+def _has_no_references_yet(plan: RunPlan, row: int) -> bool:
+    """Whether a row waits for an image of another row; what is marked of it is made once it has that image."""
+    images = plan.index.images
+    return images is not None and row in images.waiting and row not in images.found
 
 
 def _can_grow(base: str, number: int, history: History, size: str) -> bool:

@@ -1,41 +1,27 @@
-"""Carries out one run, from opening its folder to its summary, without Prefect.
-
-with open_run(plan, env=os.environ) as run:
-    for stage in run.stages():
-        for shard in stage:
-            run.generate_shard(shard)
-    summary = run.finish()
-"""
+"""Opens a run: locks its folder, reads its ledger, records what is missing from it, and prepares sending."""
 
 from __future__ import annotations
 
 import shlex
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapshot
-from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
-from imagen_batch.planning.pending import count_pending, remaining_requests
+from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.requests import shard_size, shards
-from imagen_batch.planning.samples.approved import moves_from_placeholders
 from imagen_batch.planning.samples.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
-from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.reports.tables.edited_failures import protect_edits
 from imagen_batch.reports.tables.names import TABLE_FILES
 from imagen_batch.runs.heartbeat import wait_for_orphaned_workers
@@ -43,137 +29,16 @@ from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.malloc import keep_large_blocks
 from imagen_batch.runs.recovery.recover import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
+from imagen_batch.runs.run.following import follow
+from imagen_batch.runs.run.result_counter import OnResults, ResultCounter
+from imagen_batch.runs.run.run import Run
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.earlier_pace import earlier_paces
-from imagen_batch.sending.generate import generate_shard
 from imagen_batch.sending.period.grant import period_grant
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, check_location, explain_storage_errors, open_storage
-
-if TYPE_CHECKING:
-    from imagen_batch.reports.summary import Summary
-    from imagen_batch.runs.finalize import WritePage
-
-OnResults = Callable[[tuple[SampleResult, ...]], None]
-
-
-@dataclass
-class Run:
-    """A run that holds its folder's lock."""
-
-    plan: RunPlan
-    context: SendingContext
-    history: History
-    threads: ThreadPoolExecutor
-    started: datetime
-    recovered: int  # images that an interrupted run had received
-    counter: ResultCounter
-    summary: Summary | None = None
-    began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
-    _finished_before: int = 0  # results when the last round began
-
-    @property
-    def stop(self) -> Stop:
-        """The signal that ends the run early."""
-        return self.context.stop
-
-    @property
-    def finished_samples(self) -> int:
-        """The number of samples that got a result since the run was opened."""
-        return self.counter.finished
-
-    @property
-    def in_flight(self) -> int:
-        """The number of images that this process is requesting."""
-        return self.context.in_flight.images
-
-    def abort(self) -> None:
-        """End all attempts in flight."""
-        self.context.transport.abort_all()
-
-    def stages(self) -> Iterator[Iterator[list[ImageRequest]]]:
-        """Yield the pending requests as shards, stage by stage: a stage needs results of the one before.
-
-        All shards of a stage must have ended before the next stage is taken.
-        """
-        yield self.shards()
-        while self.advance() or self._needs_more_samples():
-            yield self.shards(retry_round=True)
-
-    def advance(self) -> bool:
-        """Read new results, for rows that wait for images; return whether there are requests that use them."""
-        waiting = self.plan.index.waiting_rows
-        if not waiting or self.context.stop.is_set:
-            return False
-        self._read_new_results()
-        return self.plan.index.waiting_rows < waiting
-
-    def _read_new_results(self) -> None:
-        self.context.ledger.flush()
-        self.history.read_folder(self.context.store.storage.logs(LEDGER))
-        _follow(self.plan, self.context.store.storage, self.context.ledger, self.history)
-
-    def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
-        """Yield the pending requests, in input order and in slices for the scheduler; stops early when the run does.
-
-        A `retry_round` leaves out what this run has sent and got an answer for, with any result.
-        """
-        since = self.started.timestamp() if retry_round else None
-        pending = remaining_requests(self.plan, self.history, answered_since=since)
-        for shard in shards(pending, shard_size(self.plan.requests)):
-            if self.context.stop.is_set:
-                return
-            yield shard
-
-    def _needs_more_samples(self) -> bool:
-        """Whether --accept may need more samples of some rows, since the last shards brought results."""
-        progress = self.finished_samples != self._finished_before
-        self._finished_before = self.finished_samples
-        if self.plan.settings.accept is None or not progress or self.stop.is_set or self.context.budget.is_exhausted:
-            return False
-        self._read_new_results()
-        return True
-
-    def generate_shard(self, shard: Sequence[ImageRequest]) -> None:
-        """Make the images of a shard."""
-        generate_shard(shard, self.context, threads=self.threads)
-
-    def finish(self, *, write_page: WritePage | None = None) -> Summary:
-        """Close the ledger, write all tables, the gallery page and the summary. May be called again."""
-        from imagen_batch.runs.finalize import finalize  # noqa: PLC0415 - imports Arrow, which sending does not need
-
-        if self.summary is None:
-            self.context.store.disk_space.release_ballast()  # ledger and tables may need it
-            self.context.close()
-            self.summary = finalize(
-                self.plan,
-                self.context,
-                self.history,
-                started=self.started,
-                began=self.began,
-                write_page=write_page,
-            )
-        return self.summary
-
-
-class ResultCounter:
-    """Counts samples that have a result, and passes them on to `on_results`."""
-
-    def __init__(self) -> None:
-        self.finished = 0
-        self.on_results: OnResults = lambda _samples: None
-        self._lock = threading.Lock()
-
-    def __call__(self, samples: tuple[SampleResult, ...]) -> None:
-        """Count samples, from any thread."""
-        with self._lock:
-            self.finished += len(samples)
-        try:
-            self.on_results(samples)
-        except OSError:  # the terminal or pipe that shows them is gone; the run continues
-            self.on_results = lambda _samples: None
 
 
 @contextmanager
@@ -214,7 +79,7 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            _follow(plan, storage, ledger, history)
+            follow(plan, storage, ledger, history)
             _recover(plan, store, ledger, history, notify)
             _record_versions(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -271,14 +136,6 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     if recovered:
         history.read_folder(store.storage.logs(LEDGER))
     return history, recovered
-
-
-def _follow(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
-    """Give rows their keys, and move approved images to those that have got one."""
-    plan.follow(history)
-    if moves := moves_from_placeholders(plan, history):
-        ledger.record_moves([move.as_record() for move in moves], at=time.time())
-        history.read_folder(storage.logs(LEDGER))
 
 
 def _recover(

@@ -1,0 +1,56 @@
+"""Works out what a run would do, without sending or writing anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from imagen_batch.inputs.changes import Changes
+from imagen_batch.inputs.take_input import count_changes, take_input
+from imagen_batch.planning.pending import PendingTotals, count_pending
+from imagen_batch.planning.plan import RunPlan
+from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.sending.earlier_pace import EarlierPace, earlier_paces
+from imagen_batch.settings import Settings
+from imagen_batch.storage import check_location
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do. `questions` are those that it would ask first."""
+
+    plan: RunPlan
+    pending: PendingTotals
+    changes: Changes | None
+    questions: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # about the review
+    paces: Mapping[str, EarlierPace] = field(default_factory=dict)  # that earlier runs found, by model
+
+
+@contextmanager
+def open_preview(settings: Settings, *, env: Mapping[str, str] = os.environ) -> Iterator[Preview]:
+    """Work out what a run with these settings would do. Sends and writes nothing."""
+    today = datetime.now(UTC).date()
+    questions: list[str] = []
+
+    def agree(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    notes: list[str] = []
+    decisions, _ = review_of_run(settings, notes.append)
+    plan = take_input(settings, today=today, confirm=agree, decisions=decisions)
+    try:
+        check_location(plan.settings.folder)
+        changes, paces = count_changes(plan, today=today), _earlier_paces(plan, env)
+        yield Preview(plan, count_pending(plan), changes, tuple(questions), tuple(notes), paces)
+    finally:
+        plan.delete_spool()
+
+
+def _earlier_paces(plan: RunPlan, env: Mapping[str, str]) -> dict[str, EarlierPace]:
+    paces = earlier_paces(plan.settings, env)
+    return {model: pace for model in plan.images_by_model if (pace := paces.of(model)) is not None}

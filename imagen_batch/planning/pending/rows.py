@@ -1,0 +1,80 @@
+"""Yields the rows for which a run has to send something, and their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator
+
+from imagen_batch.choices import Retry
+from imagen_batch.ledger.records import OrderedVersion
+from imagen_batch.ledger.reviews import Reviews
+from imagen_batch.planning.requests import requests_for
+from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
+from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.samples.versions import version_request
+from imagen_batch.records import ImageRequest, Outcome
+from imagen_batch.settings import Settings
+
+
+def pending_rows(
+    index: RowIndex, history: SampleHistory, *, settings: Settings, only: Container[int] | None = None
+) -> Iterator[PendingRow]:
+    """Yield the rows for which the run has to send something, in input order.
+
+    `only` selects rows; samples of these rows that failed or were refused are sent again as well.
+    """
+    is_pending = pending_statuses(settings, selected=only is not None)
+    of_orders = _pending_orders(settings, selected=only is not None)
+    reviews = history.reviews
+    for row, (base, samples) in enumerate(index, 1):
+        if only is None and settings.limit is not None and row > settings.limit:
+            return
+        if only is not None and row not in only:
+            continue
+        numbers = [number for number in range(1, samples + 1) if is_pending(history.status(base, number))]
+        versions: tuple[OrderedVersion, ...] = ()
+        if reviews:
+            orders = [order for number in range(1, samples + 1) if (order := reviews.order(base, number))]
+            ordered = {order.number for order in orders}
+            numbers = [each for each in numbers if each not in ordered and not reviews.is_settled(base, each)]
+            numbers, versions = split_versions(base, numbers[: index.missing(row)], reviews)
+            versions += tuple(each for each in orders if of_orders(history.status(each.key, each.number)))
+        elif settings.accept is not None:
+            numbers = numbers[: index.missing(row)]
+        if numbers or versions:
+            yield PendingRow(row, base, numbers, versions)
+
+
+def pending_requests(rows: Iterable[PlannedRow], pending: Iterable[PendingRow]) -> Iterator[ImageRequest]:
+    """Yield the requests for pending rows. `rows` is read only as far as the last of them."""
+    planned_rows = iter(rows)
+    for row, base, numbers, versions in pending:
+        if not numbers:  # an order needs nothing of its row
+            yield from (version_request(row, order) for order in versions)
+            continue
+        planned = next(planned for planned in planned_rows if planned.row.row == row)
+        yield from requests_for(planned, base, numbers)
+        yield from (version_request(row, order) for order in versions)
+
+
+def split_versions(
+    base: str, numbers: Iterable[int], reviews: Reviews
+) -> tuple[list[int], tuple[OrderedVersion, ...]]:
+    """Separate the samples that a further version stands for: that version is sent again, and not the first one."""
+    current = {number: reviews.current(base, number) for number in numbers}
+    versions = tuple(version for version in current.values() if version is not None)
+    return [number for number, version in current.items() if version is None], versions
+
+
+def pending_statuses(settings: Settings, *, selected: bool) -> Callable[[Outcome | None], bool]:
+    pending: set[str | None] = {None, "not_attempted", "skipped_budget", *settings.retry}
+    if selected:
+        pending |= {"failed", "filtered"}
+    if settings.on_unknown == "resend":
+        pending.add("unknown")
+    return pending.__contains__
+
+
+def _pending_orders(settings: Settings, *, selected: bool) -> Callable[[Outcome | None], bool]:
+    """What has to be sent of the versions that were ordered: --redo also tries failed ones again."""
+    retry: tuple[Retry, ...] = ("failed", *settings.retry) if settings.redo else settings.retry
+    return pending_statuses(settings.model_copy(update={"retry": retry}), selected=selected)
