@@ -27,6 +27,8 @@ from imagen_batch.records import SampleResult
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.problems import problems_text
 from imagen_batch.reports.summary import Summary
+from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.storage import explain_storage_errors, open_storage
@@ -60,11 +62,14 @@ def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **
             "imagen-batch run, or imagen_batch.orchestration.generate_images"
         )
     with _listing_problems():
-        checked = take_input(chosen, today=datetime.now(UTC).date())
+        decisions, review = review_of_run(chosen, _log.info)
+        checked = take_input(chosen, today=datetime.now(UTC).date(), decisions=decisions)
     for warning in checked.warnings:
         _log.warning(warning)
     command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])
     with open_run(checked, env=os.environ, command=command, notify=_log.warning) as opened:
+        if review is not None:
+            remember_applied(opened.context.store.storage, review)
         if on_results is not None:
             opened.counter.on_results = on_results
         return _complete(Execution(opened, count_pending(checked, opened.history)))
@@ -76,7 +81,7 @@ def plan(prompts: str | PathLike[str], **settings: Any) -> dict[str, Any]:
     Needs no key, sends nothing and writes nothing.
     """
     with _listing_problems(), open_preview(_load(prompts, settings)) as preview:
-        return plan_facts(preview.plan, preview.pending, preview.changes)
+        return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces)
 
 
 def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:

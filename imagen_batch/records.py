@@ -251,6 +251,7 @@ class ManifestRow:
     references: tuple[str, ...] = ()  # of the run and of the row, as written
     version: int = 1
     review: str | None = None  # "approved", "rejected", "redo"
+    replaced: bool = False  # without an image, and --accept has enough others of the row
 
     @property
     def cost_usd(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -33,8 +34,13 @@ def span(seconds: float) -> str:
 
 
 def usd(amount: float) -> str:
-    """Format an amount of money: "$12.40", and four decimals below ten cents: "$0.0336"."""
-    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
+    """Format an amount of money: "$12.40", and parts of a cent below ten cents: "$0.0336", "$0.04"."""
+    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}".removesuffix("00")
+
+
+def round_up_to_cents(amount: float) -> str:
+    """Format an amount for an option that limits costs, rounded up to whole cents: "0.04" for 0.0336."""
+    return f"{math.ceil(amount * 100 - 1e-6) / 100:.2f}"
 
 
 def format_bytes(count: int) -> str:

@@ -15,6 +15,14 @@ settings.register_profile("fuzz", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_home(tmp_path_factory):
+    """A state folder of the tests' own, so that they neither use nor change what a user's runs remember."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session", name="store_server")
 def _store_server():
     """The store that TEST_STORE names, in the environment of all tests that need it."""

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 EQUIVALENT: dict[str, str] = {
-    "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number says that the block is without it",
+    "ledger/damage.py is_skipped: 20 -> 21": "the mark is at the beginning of a line; the number only saves time",
+    "ledger/damage.py is_skipped: if _SKIP_MARK not in text[:20]: -> if False:": "only saves parsing each line",
+    "ledger/folds/charge_totals.py kind_of: provider == 'simulator' -> provider != 'simulator'": (
+        "exchanges two names that are compared with each other only"
+    ),
+    "ledger/folds/sample_states.py SampleStates.fail: 0 -> 1": "neither number is greater than one",
+    "ledger/folds/sample_states.py slot_of: 4 -> 5": "a longer key of the same sample, in memory only",
+    "ledger/record_lookup.py RecordLookup.__init__: 0 -> 1": "an empty block holds no record, wherever it begins",
+    "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
+    "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
+    "planning/pending.py _samples_without_file: 1 -> 2 (2)": "a sample that the row does not have is never looked up",
+    "planning/rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "one sample has the same name",
+    "sending/pace.py Pace.__init__: False -> True": "before the first refusal the rate is the given one, or unknown",
 }
 """Name of the mutant, as `tests.mutants --list` prints it without the line -> why it changes nothing."""

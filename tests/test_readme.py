@@ -58,9 +58,10 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each `--flag` on any page is one of ours."""
     known: set[str] = {"--help", "--version"}
-    for command in ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models"):
+    commands = ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models", "review redo")
+    for command in commands:
         with pytest.raises(SystemExit):
-            main([command, "--help"])
+            main([*command.split(), "--help"])
         known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     for name, page in PAGES.items():
         assert set(re.findall(r"--[a-z][a-z-]+", page)) <= known, name

@@ -40,7 +40,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, explain_storage_errors, open_storage
 from imagen_batch.storage.regular_files import file_names, irregularity
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 _INPUT_COPIES = tuple(f"{STATE}/input.{suffix}" for suffix in ("csv", "tsv", "txt", "jsonl"))
 
@@ -205,7 +205,7 @@ def _unrecorded_finding(image: UnrecordedImage, row: int | None) -> Finding:
 
 
 def _undelivered_finding(sample: ExpectedSample, risk: Risk) -> Finding:
-    usd = None if risk.unpriced else round(risk.usd, 6)
-    bound = "an unknown price" if usd is None else f"at most ${usd:.2f}"
+    price = None if risk.unpriced else round(risk.usd, 6)
+    bound = "an unknown price" if price is None else f"at most {usd(price)}"
     detail = f"{plural(risk.attempts, 'attempt')} returned no image and may have been charged, {bound}"
-    return Finding("paid_undelivered", detail, None, sample.row, sample.number, usd=usd)
+    return Finding("paid_undelivered", detail, None, sample.row, sample.number, usd=price)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imagen_batch.ledger.folds.open_attempts import OpenAttempts
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import read_records
 from imagen_batch.ledger.records import BackRecord, DoneRecord, Record, SentRecord
@@ -42,7 +43,7 @@ class ExpectedSample:
 
 def expected_samples(plan: RunPlan, history: History) -> Iterator[ExpectedSample]:
     """Yield every sample of the input, in order, whatever the state of its file."""
-    plan.index.follow(history)
+    plan.follow(history)
     for row, (base, samples) in enumerate(plan.index, 1):
         for number in range(1, samples + 1):
             status = history.status(base, number) or "not_attempted"
@@ -69,18 +70,18 @@ class LedgerTotals:
 
     files: dict[str, bytes] = field(default_factory=dict)  # path below the folder -> recorded SHA-256
     risks: dict[SampleKey, Risk] = field(default_factory=dict)
-    _open: dict[tuple[str, int], SentRecord] = field(default_factory=dict)
+    _attempts: OpenAttempts = field(default_factory=OpenAttempts)
 
     def add(self, record: Record) -> None:
         """Add one record."""
         if isinstance(record, SentRecord):
-            self._open[record.key, record.attempt] = record
+            self._attempts.begin(record)
         elif isinstance(record, BackRecord):
-            sent = self._open.pop((record.key, record.attempt), None)
+            sent = self._attempts.fail(record)
             if sent is not None and record.charged in {"maybe", "yes"}:
                 self._add_risk(sent)
         elif isinstance(record, DoneRecord):
-            self._open.pop((record.key, record.attempt), None)
+            self._attempts.finish(record)
             for sample in record.samples:
                 if sample.status == "ok" and sample.file and sample.sha256:
                     self.files[sample.file] = bytes.fromhex(sample.sha256)
@@ -88,9 +89,9 @@ class LedgerTotals:
 
     def finish(self) -> None:
         """Count every attempt that is still open as lost; call this after the last record."""
-        for sent in self._open.values():
+        for sent in self._attempts.open.values():
             self._add_risk(sent)
-        self._open.clear()
+        self._attempts = OpenAttempts()
 
     def _add_risk(self, sent: SentRecord) -> None:
         for number in sent.numbers:

@@ -71,12 +71,12 @@ def check_images(expected: Iterable[ExpectedSample], storage: Storage, *, known:
 
 def image_findings(checks: ImageChecks, untracked: Mapping[bytes, str]) -> Iterator[Finding]:
     """Yield the findings about recorded images. `untracked`: SHA-256 -> path of files that are not recorded."""
-    elsewhere = {
+    paths = {
         check.actual: check.path for check in checks.bad if check.actual and check.kind in {"altered", "irregular"}
     }
-    elsewhere |= untracked
+    paths |= untracked
     for check in checks.bad:
-        kind, detail, found_at = check.kind, check.detail, elsewhere.get(check.recorded)
+        kind, detail, found_at = check.kind, check.detail, paths.get(check.recorded)
         if check.path in checks.owners:
             owner = "row {}, sample {}".format(*checks.owners[check.path])
             kind, detail, found_at = "duplicated", f"has no file of its own; this one belongs to {owner}", None

@@ -6,7 +6,6 @@ is continued by starting it again: it never buys an image that is on disk.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -21,9 +20,8 @@ from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.damage import damaged_lines, skip_record
-from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.ledger.writer import open_writer
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.runs.recovery.recover import recover_unrecorded
@@ -82,22 +80,17 @@ def _skip_damaged_lines(storage: Storage, say: Callable[[str], None]) -> None:
     damaged = list(damaged_lines(storage.logs(LEDGER)))
     if not damaged:
         return
-    with closing(_open_ledger(storage)) as ledger:
+    with closing(open_writer(storage)) as ledger:
         for damage, line in damaged:
             ledger.record_skip(skip_record(damage, line))
             say(f"{damage.path.name}, line {damage.line}: skipped from now on ({damage.reason})")
-
-
-def _open_ledger(storage: Storage) -> LedgerWriter:
-    names = (path.name for path in ledger_files(storage.logs(LEDGER)))
-    return LedgerWriter(storage, now=moment_after(names, time.time()))
 
 
 def _record_found_images(storage: Storage, say: Callable[[str], None]) -> None:
     """Record images without a record, as a run does when it starts."""
     plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
     store = ImageStore(storage, DiskSpace(storage, in_flight=1))
-    with closing(_open_ledger(storage)) as ledger:
+    with closing(open_writer(storage)) as ledger:
         recover_staged_images(store, history, ledger)
         for message in recover_unrecorded(plan, store, history, ledger).messages():
             say(message)

@@ -49,7 +49,7 @@ def table_findings(stored: Path, expected: Path, *, reported: Collection[SampleI
         return
     yield from _column_findings(name, ours.column_names, theirs.column_names)
     common = [column for column in ours.column_names if column in theirs.column_names]
-    different = [column for column in common if not _are_equal(ours[column], theirs[column])]
+    different = [column for column in common if not ours[column].equals(theirs[column])]
     if not different and ours.num_rows == theirs.num_rows:
         return
     identifying = [column for column in common if column in {"row", "sample", "status", *_LABELS}]
@@ -93,10 +93,6 @@ def _read(path: Path) -> pa.Table:
 
 _CSV: Final = csv.ParseOptions(newlines_in_values=True)
 _BLOCKS: Final = csv.ReadOptions(block_size=_CSV_BLOCK)
-
-
-def _are_equal(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> bool:
-    return len(ours) == len(theirs) and bool(ours.equals(theirs))
 
 
 def _rows(table: pa.Table) -> Iterator[Row]:

@@ -70,7 +70,8 @@ def _write_expected(
     folder: Path, plan: RunPlan, history: History, storage: Storage, plausibility: PlausibilityCheck
 ) -> Mapping[str, Any]:
     """Write the tables from the ledger alone; returns the summary."""
-    builder, file, provider = SummaryBuilder(shapes=read_shapes(plan.settings)), plan.file, plan.settings.provider
+    builder = SummaryBuilder(shapes=read_shapes(plan.settings), accept=plan.settings.accept)
+    file, provider = plan.file, plan.settings.provider
     with TableWriter(
         Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider
     ) as tables:
@@ -81,18 +82,8 @@ def _write_expected(
     if tables.unwritten:  # for example on a full disk: nothing can be compared
         [failed, *_] = tables.unwritten
         raise OSError(failed.error_number, f"{folder / failed.name}: {failed.reason}")
-    charges = history.charges(provider)
     now = datetime.now(UTC)
-    facts = RunFacts(
-        out=storage.location,
-        started_at=now,
-        finished_at=now,
-        provider=provider,
-        attempts=history.attempts,
-        refused_429=history.refused_429,
-        money=charges.cost,
-        lost_attempts=charges.lost_attempts,
-    )
+    facts = RunFacts.from_ledger(history, out=storage.location, provider=provider, started_at=now, finished_at=now)
     return to_json(builder.build(facts))
 
 

@@ -5,6 +5,16 @@ arguments.py   parses the command line; options.py has what several commands sha
 commands/      one module for each command
 """
 
-from imagen_batch.cli.dispatch import main
+import sys
+
+try:
+    from imagen_batch.cli.dispatch import main
+except KeyboardInterrupt:  # before there is a handler; nothing was sent
+    sys.stderr.write("interrupted\n")
+    if "--json" in sys.argv:
+        sys.stdout.write(
+            '{"schema_version": 1, "state": "interrupted", "message": "interrupted: run again to continue"}\n'
+        )
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

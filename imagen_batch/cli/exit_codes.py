@@ -12,13 +12,13 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple
 
 from imagen_batch.cli.parser import UsageInvalid
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.system.signal_handlers import signal_handlers
 from imagen_batch.system.streams import print_message, print_result, results_printed
 
 BUG, USAGE, FINDINGS, INVALID, LATER, INTERRUPTED = 1, 2, 3, 5, 75, 130
@@ -50,7 +50,9 @@ def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
     The SystemExit that argparse raises after --help passes through.
     """
     printed_before = results_printed()
-    with _raising_on_signals():
+    # Signals that would end the process raise instead, so that temporary files and locks are cleaned up.
+    # A run installs handlers of its own.
+    with signal_handlers((signal.SIGINT, *_SIGNALS), _RaisingHandler()):
         try:
             return command()
         except (Exception, KeyboardInterrupt, Signaled) as error:  # noqa: BLE001 - the last handler there is
@@ -99,25 +101,6 @@ def _json(state: str, message: str) -> str:
 def _describe_os_error(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     return f"{error.filename}: {reason}" if error.filename is not None else reason
-
-
-@contextmanager
-def _raising_on_signals() -> Iterator[None]:
-    """Make signals that would end the process raise instead, so that temporary files and locks are cleaned up.
-
-    A run installs handlers of its own. A signal that the parent process ignored (nohup) stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = _RaisingHandler()
-    handled = [number for number in (signal.SIGINT, *_SIGNALS) if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in handled}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 class _RaisingHandler:

@@ -32,6 +32,15 @@ def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
     return add
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `run` and `plan`, which have the same."""
+    add_request_options(parser)
+    add_input_options(parser)
+    add_sending_options(parser)
+    add_display_options(parser)
+    add_config_option(parser)
+
+
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     """Add the prompt file and what each request asks for."""
     parser.add_argument(
@@ -162,6 +171,8 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         choices=RETRIES,
         help="send these again as well; several may follow (missing: images whose files are gone)",
     )
+    add("--accept", type=int, metavar="N", help="ask for a row until N of its samples have an image")
+    add("--max-tries", type=int, metavar="N", help="with --accept: samples of a row to ask for (default 2 N)")
     add("--redo", action="store_true", help="make again what the review marked for a redo")
     add("--upgrade", choices=("approved",), help="make approved images again in the size of --image-size")
     add(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,16 +18,18 @@ from imagen_batch.planning.pending import PendingTotals, count_pending, describe
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.prompts.suspicious_columns import misspelt_role
 from imagen_batch.providers.pixels import expected_pixels
-from imagen_batch.review.of_run import review_of_run
+from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.sending.earlier_pace import EarlierPace, earlier_paces
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
-from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span
+from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span, usd
 
 _NAMES = 3
 _SHAPES = 6
 _MOST_COLUMNS_LISTED = 12
 _MAX_SHAPES = 20
 _PROMPT_SHOWN = 400  # characters
+_NONE: Mapping[str, EarlierPace] = {}
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,11 @@ class Preview:
     changes: Changes | None
     questions: tuple[str, ...]
     notes: tuple[str, ...] = ()  # about the review
+    paces: Mapping[str, EarlierPace] = field(default_factory=dict)  # that earlier runs found, by model
 
 
 @contextmanager
-def open_preview(settings: Settings) -> Iterator[Preview]:
+def open_preview(settings: Settings, *, env: Mapping[str, str] = os.environ) -> Iterator[Preview]:
     """Work out what a run with these settings would do. Sends and writes nothing."""
     today = datetime.now(UTC).date()
     questions: list[str] = []
@@ -55,12 +59,20 @@ def open_preview(settings: Settings) -> Iterator[Preview]:
     plan = take_input(settings, today=today, confirm=agree, decisions=decisions)
     try:
         check_location(plan.settings.folder)
-        yield Preview(plan, count_pending(plan), count_changes(plan, today=today), tuple(questions), tuple(notes))
+        changes, paces = count_changes(plan, today=today), _earlier_paces(plan, env)
+        yield Preview(plan, count_pending(plan), changes, tuple(questions), tuple(notes), paces)
     finally:
         plan.delete_spool()
 
 
-def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> str:
+def _earlier_paces(plan: RunPlan, env: Mapping[str, str]) -> dict[str, EarlierPace]:
+    paces = earlier_paces(plan.settings, env)
+    return {model: pace for model in plan.images_by_model if (pace := paces.of(model)) is not None}
+
+
+def plan_text(
+    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+) -> str:
     """Format the plan for people, in aligned lines."""
     settings = plan.settings
     models = ", ".join(f"{model} ({plural(count, 'image')})" for model, count in plan.images_by_model.most_common())
@@ -82,6 +94,7 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
         ),
         ("price", _describe_price(plan, pending)),
         ("time", _describe_time(plan, pending)),
+        *([("pace", _describe_paces(paces))] if paces and pending.requests else []),
         ("disk", f"up to about {_format_size(plan.disk_bytes * pending.samples / max(1, plan.samples))}"),
         ("out", settings.folder),
         ("names", _describe_names(plan, pending)),
@@ -90,12 +103,16 @@ def plan_text(plan: RunPlan, pending: PendingTotals, changes: Changes | None = N
     return "\n".join(f"{label:<{width}} {printable(text)}" for label, text in lines) + "\nNothing was sent."
 
 
-def plan_json(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> str:
+def plan_json(
+    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+) -> str:
     """Format the plan for programs, as one JSON object."""
-    return json_text(plan_facts(plan, pending, changes), option=orjson.OPT_INDENT_2)
+    return json_text(plan_facts(plan, pending, changes, paces), option=orjson.OPT_INDENT_2)
 
 
-def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = None) -> dict[str, Any]:
+def plan_facts(
+    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+) -> dict[str, Any]:
     """Collect the values of the JSON object."""
     minutes = _minutes(plan, pending)
     return {
@@ -135,6 +152,7 @@ def plan_facts(plan: RunPlan, pending: PendingTotals, changes: Changes | None = 
         "variants_of_each_row": matrix.variants if (matrix := plan.expansion.matrix) else 1,
         "shapes": dict(plan.totals.shapes),
         "first_prompt": plan.totals.first_prompt,
+        "earlier_pace": {model: asdict(pace) for model, pace in paces.items()},
     }
 
 
@@ -246,7 +264,7 @@ def _describe_pixels(plan: RunPlan) -> str:
 
 
 def _describe_price(plan: RunPlan, pending: PendingTotals) -> str:
-    text = f"at most ${pending.usd:.2f} if each request is sent once"
+    text = f"at most {usd(pending.usd)} if each request is sent once"
     if plan.settings.provider == "simulator":
         text += " (Google's price; the simulator is free)"
     if pending.unpriced:
@@ -266,6 +284,13 @@ def _describe_time(plan: RunPlan, pending: PendingTotals) -> str:
         return "depends on your quota"
     per_minute = plan.settings.requests_per_minute
     return f"at least {span(minutes * 60)} at {per_minute:g} {'request' if per_minute == 1 else 'requests'} a minute"
+
+
+def _describe_paces(paces: Mapping[str, EarlierPace]) -> str:
+    now = datetime.now(UTC).timestamp()
+    if len(paces) == 1:
+        return next(iter(paces.values())).describe(now)
+    return "; ".join(f"{model} {pace.describe(now)}" for model, pace in paces.items())
 
 
 def _minutes(plan: RunPlan, pending: PendingTotals) -> float | None:

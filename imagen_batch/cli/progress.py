@@ -11,7 +11,7 @@ from typing import IO
 
 from imagen_batch.records import SampleResult
 from imagen_batch.runs.console import Progress
-from imagen_batch.text import one_line
+from imagen_batch.text import one_line, usd
 
 _LINE_EVERY_S = 30.0
 _LINE_EVERY_SHARE = 0.05
@@ -97,7 +97,7 @@ class ProgressCounter:
             f", {count} {outcome}" for outcome, count in sorted(self.outcomes.items()) if outcome != "ok"
         )
         pace = "stopping" if self.stopping else f"{rate:.1f}/s  {_format_seconds(seconds_left)} left"
-        return f"{self.finished}/{self.total}  {self.outcomes['ok']} ok{others}  {pace}  ${self.usd:.2f}"
+        return f"{self.finished}/{self.total}  {self.outcomes['ok']} ok{others}  {pace}  {usd(self.usd)}"
 
 
 class LineProgress:
@@ -116,7 +116,8 @@ class LineProgress:
         with self._lock:
             self._counter.add(samples)
             new = self._counter.finished - self._last_finished
-            if new >= self._counter.total * _LINE_EVERY_SHARE or self._overdue():
+            waited = self._clock() - self._last_time
+            if new >= self._counter.total * _LINE_EVERY_SHARE or waited >= _LINE_EVERY_S:
                 self._print()
 
     def stopping(self) -> None:
@@ -129,9 +130,6 @@ class LineProgress:
         with self._lock:
             if self._counter.finished != self._last_finished:
                 self._print()
-
-    def _overdue(self) -> bool:
-        return self._clock() - self._last_time >= _LINE_EVERY_S
 
     def _print(self) -> None:
         self._last_time, self._last_finished = self._clock(), self._counter.finished

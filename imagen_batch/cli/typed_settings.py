@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from imagen_batch.errors import SettingsInvalid
@@ -12,6 +13,7 @@ from imagen_batch.errors import SettingsInvalid
 if TYPE_CHECKING:
     from imagen_batch.settings import Settings
 
+_NO_PLUGINS = "PYDANTIC_DISABLE_PLUGINS"
 NOT_SETTINGS = {
     "command",
     "argv",
@@ -29,7 +31,8 @@ NOT_SETTINGS = {
 
 def settings_from(args: Namespace) -> Settings:
     """Combine what was typed with the environment and the settings file."""
-    from imagen_batch.settings import load_settings  # noqa: PLC0415
+    with _without_pydantics_plugins():
+        from imagen_batch.settings import load_settings  # noqa: PLC0415
 
     given: dict[str, Any] = {name: value for name, value in vars(args).items() if name not in NOT_SETTINGS}
     if "parameter" in args:
@@ -46,6 +49,19 @@ def with_upgrade(given: dict[str, Any]) -> dict[str, Any]:
     if size is None:
         raise SettingsInvalid("--upgrade approved needs the larger size: add --image-size 2K or 4K")
     return {**given, "upgrade": size}
+
+
+@contextmanager
+def _without_pydantics_plugins(env: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Keep pydantic from reading the metadata of every installed package, which takes longer than our model."""
+    if _NO_PLUGINS in env:
+        yield
+        return
+    env[_NO_PLUGINS] = "__all__"
+    try:
+        yield
+    finally:
+        del env[_NO_PLUGINS]
 
 
 def _parse_parameters(pairs: Sequence[str]) -> dict[str, str]:

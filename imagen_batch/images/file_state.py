@@ -45,18 +45,8 @@ def _mark_edited(sample: SampleResult, storage: Storage) -> SampleResult | None:
         info = validate(storage.read(sample.file))
     except (InvalidImage, FileNotFoundError):
         return None
-    return replace(
-        sample,
-        mime_type=info.mime_type,
-        width=info.width,
-        height=info.height,
-        bytes=info.bytes,
-        sha256=info.sha256,
-        c2pa=info.c2pa,
-        error="the file was edited after it was received",
-        error_kind="edited",
-        warnings=("flat_color",) if info.flat_color else (),
-    )
+    edited = replace(sample, error="the file was edited after it was received", error_kind="edited")
+    return info.add_to(edited)
 
 
 def _sizes(files: Sequence[str], storage: Storage) -> Sequence[int | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.flat_color import is_flat_color
@@ -19,6 +19,7 @@ from imagen_batch.images.formats.png import read_png
 from imagen_batch.images.formats.rare import read_bmp, read_codestream, read_gif, read_jp2
 from imagen_batch.images.formats.tiff import read_tiff
 from imagen_batch.images.formats.webp import read_webp
+from imagen_batch.records import SampleResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,19 @@ class ImageInfo:
     sha256: str
     c2pa: bool  # carries a signed statement of its origin; the signature is not verified
     flat_color: bool = False  # the whole image is of one color
+
+    def add_to(self, sample: SampleResult) -> SampleResult:
+        """The sample with these facts about its image."""
+        return replace(
+            sample,
+            mime_type=self.mime_type,
+            width=self.width,
+            height=self.height,
+            bytes=self.bytes,
+            sha256=self.sha256,
+            c2pa=self.c2pa,
+            warnings=("flat_color",) if self.flat_color else (),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def find_approved_moves(before: RunPlan, history: History, after: RunPlan) -> tu
         source, base = before.index.row_key(old), after.index.row_key(new)
         numbers = [
             number
-            for number in range(1, after.index.samples(new) + 1)
+            for number in range(1, max(before.index.samples(old), after.index.samples(new)) + 1)
             if history.reviews.is_approved(source, number) and history.status(source, number) == "ok"
         ]
         for number in numbers:

@@ -14,7 +14,7 @@ from imagen_batch.records import Move
 
 def samples_with_images(plan: RunPlan, history: History) -> dict[int, tuple[int, ...]]:
     """For each row with images the numbers of the samples that have one."""
-    plan.index.follow(history)
+    plan.follow(history)
     numbers = {}
     for row, (base, samples) in enumerate(plan.index, 1):
         ok = tuple(number for number in range(1, samples + 1) if history.status(base, number) == "ok")
@@ -29,23 +29,19 @@ def find_moves(before: RunPlan, history: History, after: RunPlan, *, edited: Con
     An edited row keeps its images but not its failures. A row whose key changed because an equal row was edited
     keeps everything that the ledger has for it.
     """
-    before.index.follow(history)
-    after.index.follow(history)
+    before.follow(history)
+    after.follow(history)
     moves: list[Move] = []
     for old, new in zip(before.planned_rows(), after.planned_rows(), strict=False):
         row = old.row.row
         source, base = before.index.row_key(row), after.index.row_key(row)
         if source == base:
             continue
-        if _same(old, new):
+        if (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options):
             moves.append(Move(base, source, tuple(range(1, max(old.samples, new.samples) + 1))))
         elif row in edited:
             moves += _kept(old, history, source, base)
     return tuple(moves)
-
-
-def _same(old: PlannedRow, new: PlannedRow) -> bool:
-    return (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options)
 
 
 def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator[Move]:

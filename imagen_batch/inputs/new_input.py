@@ -254,8 +254,10 @@ def _content_hash(order: PlannedRow) -> int:
 
 def _open_folder(place: str, *, today: date) -> _Folder:
     basis = read_run_record(open_storage(place))
-    current = reload_plan(place, today=today)
-    return _Folder(current, load_history(place), load_origin(place) or Origin(), basis)
+    current, history = reload_plan(place, today=today), load_history(place)
+    if current.settings.accept is not None:  # rows have the samples that were asked for, not those of the input
+        current.follow(history)
+    return _Folder(current, history, load_origin(place) or Origin(), basis)
 
 
 def load_history(place: str) -> History:

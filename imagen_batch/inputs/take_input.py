@@ -88,7 +88,10 @@ def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
     history = load_history(place)
     history.fold(review_record(plan.decisions), where=0)
     basis = read_run_record(open_storage(place))
-    moves = find_approved_moves(reload_plan(place, today=today), history, plan)
+    before = reload_plan(place, today=today)
+    if before.settings.accept is not None:
+        before.follow(history)
+    moves = find_approved_moves(before, history, plan)
     if not moves:
         return plan
     images = plural(len(moves), "approved image")
@@ -110,8 +113,8 @@ def _stored(new: RunPlan, *, today: date) -> tuple[RunPlan, History]:
     """The folder's input and history, with the keys of both inputs brought in line with the ledger."""
     place = new.settings.folder
     current, history = reload_plan(place, today=today), load_history(place)
-    current.index.follow(history)
-    new.index.follow(history)
+    current.follow(history)
+    new.follow(history)
     return current, history
 
 

@@ -13,6 +13,7 @@ from imagen_batch.ledger.parsing import parse, parse_other
 from imagen_batch.ledger.records import Record
 
 _SKIP_MARK: Final = b'"t":"skip"'
+_BLOCK: Final = 1 << 20  # bytes in which lines are counted at once
 
 
 def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
@@ -37,7 +38,7 @@ def damage_at(path: Path, offset: int, reason: str) -> LedgerDamaged:
     """The error for the line that begins at `offset`. Counts the lines before it."""
     with path.open("rb") as file:
         line, remaining = 1, offset
-        while remaining and (block := file.read(min(remaining, 1 << 20))):
+        while remaining and (block := file.read(min(remaining, _BLOCK))):
             line += block.count(b"\n")
             remaining -= len(block)
     return LedgerDamaged(path, line, offset, reason)

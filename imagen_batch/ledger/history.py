@@ -97,9 +97,10 @@ class History:
         """All charges for a sample in USD, in all versions; None where that is what its own record says."""
         if versions := self.reviews.versions(base, number):
             slots = (slot_of(key, number) for key in (base, *(each.key for each in versions)))
-            return sum(
+            costs = (
                 self._costs[slot] if slot in self._costs else self._recorded_cost(slot, number) for slot in slots
             )
+            return round(sum(costs), 9)
         return self._costs.get(slot_of(base, number)) if self._costs else None
 
     def open_since(self, moment: float) -> set[tuple[str, int]]:
@@ -129,6 +130,10 @@ class History:
     def status(self, base: str, number: int) -> Outcome | None:
         """The outcome of a sample's current version; None when nothing is known of it."""
         return self.recorded_status(self._current(base, number), number)
+
+    def approved(self, base: str, samples: int) -> int | None:
+        """The first approved sample of a row, whose approved image `details` returns; None where none is approved."""
+        return self.reviews.approved(base, samples)
 
     def recorded_status(self, key: str, number: int) -> Outcome | None:
         """The outcome of the version of a sample that has this row key; None when nothing is known of it."""
@@ -243,6 +248,9 @@ class History:
         if slot not in self._costs:
             self._costs[slot] = self._recorded_cost(slot, number)
         self._costs[slot] += usd
+
+    def _slot_cost(self, slot: bytes, number: int) -> float:
+        return self._costs[slot] if slot in self._costs else self._recorded_cost(slot, number)
 
     def _recorded_cost(self, slot: bytes, number: int) -> float:
         where = self._samples.where(slot)

@@ -18,6 +18,7 @@ or `done` is unknown: the attempt may have been charged.
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -27,12 +28,19 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
+from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.records import OrderedVersion, ReviewedVersion
 from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.storage import LEDGER, Storage
 
 SAMPLE_FIELDS = tuple(field.name for field in fields(SampleResult))
 TRACE_FACTS = ("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id")
+
+
+def open_writer(storage: Storage, *, below: str = LEDGER) -> LedgerWriter:
+    """Start a log that is read after all that are below the same folder."""
+    names = (path.name for path in ledger_files(storage.logs(below)))
+    return LedgerWriter(storage, now=moment_after(names, time.time()), below=below)
 
 
 class ResultOwner(Protocol):

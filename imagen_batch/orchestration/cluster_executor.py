@@ -61,7 +61,11 @@ class ClusterExecutor:
                 if not in_flight:
                     return
                 for future in cluster.wait(list(in_flight), _POLL_S):
-                    self._collect(coordinator, in_flight.pop(future), cluster.result(future))
+                    shard, report = in_flight.pop(future), cluster.result(future)
+                    if report is None:
+                        coordinator.reclaim(shard)
+                    else:
+                        coordinator.complete(shard, ShardReport.from_bytes(report))
                 if in_flight and self._has_lost_all_workers(cluster):
                     coordinator.reclaim(*in_flight.values())
                     in_flight.clear()
@@ -94,9 +98,3 @@ class ClusterExecutor:
             return False
         stop.fail(StopRun("there are no workers any more", cause="outage", exit_code=75))
         return True
-
-    def _collect(self, coordinator: Coordinator, shard: ShardTask, report: bytes | None) -> None:
-        if report is None:
-            coordinator.reclaim(shard)
-        else:
-            coordinator.complete(shard, ShardReport.from_bytes(report))

@@ -23,6 +23,8 @@ from imagen_batch.orchestration.recording.end_state import shorten_message
 from imagen_batch.orchestration.server.watch import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.problems import problems_text
+from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import Settings, load_settings
 
@@ -70,8 +72,12 @@ def complete_settings(settings: Settings) -> Settings:
 def _execute(settings: Settings) -> State[Any]:
     log = get_run_logger()
     try:
-        plan = take_input(complete_settings(settings), today=datetime.now(UTC).date())
+        complete = complete_settings(settings)
+        decisions, review = review_of_run(complete, log.info)
+        plan = take_input(complete, today=datetime.now(UTC).date(), decisions=decisions)
         with open_run(plan, env=os.environ, notify=log.warning) as run:
+            if review is not None:
+                remember_applied(run.context.store.storage, review)
             execution = Execution(run, count_pending(plan, run.history), context=copy_context())
             with _watched(execution):
                 summary = execution.complete(say=log.warning)

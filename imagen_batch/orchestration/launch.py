@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
@@ -20,24 +21,24 @@ from imagen_batch.inputs.take_input import take_input
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.late_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
-from imagen_batch.orchestration.server.attachment import Attachment
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
 from imagen_batch.orchestration.server.own_server import OwnServer
-from imagen_batch.orchestration.server.reachability import find_unreachable_reason, in_background
 from imagen_batch.planning.pending import count_pending, nothing_to_send
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
-from imagen_batch.reports.summary import Summary
-from imagen_batch.review.of_run import review_of_run
-from imagen_batch.review.record import remember_applied
 from imagen_batch.runs.console import Console
-from imagen_batch.runs.history_preload import preload_history
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
+from imagen_batch.storage import LEDGER, is_url
 from imagen_batch.system.addresses import web_address
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from imagen_batch.ledger.history import History
+    from imagen_batch.ledger.records import ReviewedVersion
+    from imagen_batch.orchestration.server.attachment import Attachment
     from imagen_batch.reports.summary import Summary
 
 _ASK_ABOVE_USD = 5.0
@@ -54,9 +55,9 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         server = None if address else OwnServer(start=settings.runner != "threads")
         if server is not None:
             stack.callback(_stop_unless_used, server)
-        fault = in_background(find_unreachable_reason, address) if address else _no_fault
-        preload = preload_history(settings.folder)
-        decisions, review = review_of_run(settings, console.notify)
+        fault = _begin_check(address) if address else _no_fault
+        preload = _preload_history(settings.folder)
+        decisions, review = _read_review(settings, console)
         plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm, decisions=decisions)
         stack.callback(plan.delete_spool)
         plan = replace(plan, lost=lost)
@@ -69,15 +70,40 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
             open_run(plan, env=os.environ, command=console.command, preloaded=preload, notify=console.notify)
         )
         if review is not None:
-            remember_applied(run.context.store.storage, review)
+            _remember_applied(run, review)
         _announce_start(run, console, server)
         if (reason := fault()) is not None:
             _refuse_unreachable(os.environ["PREFECT_API_URL"], reason)
         return _execute(run, console, server)
 
 
+def _read_review(settings: Settings, console: Console) -> tuple[tuple[ReviewedVersion, ...], bytes | None]:
+    """The decisions that a run with --redo or --upgrade takes over; other runs do not import what reads them."""
+    if not (settings.redo or settings.upgrade):
+        return (), None
+    from imagen_batch.review.decisions.of_run import review_of_run  # noqa: PLC0415
+
+    return review_of_run(settings, console.notify)
+
+
+def _remember_applied(run: Run, review: bytes) -> None:
+    from imagen_batch.review.decisions.record import remember_applied  # noqa: PLC0415
+
+    remember_applied(run.context.store.storage, review)
+
+
 def _no_fault() -> None:
     return None
+
+
+def _begin_check(address: str) -> Callable[[], str | None]:
+    """Begin to ask the user's server whether it is there; return what waits for the answer."""
+    from imagen_batch.orchestration.server.reachability import (  # noqa: PLC0415 - its own server needs no check
+        find_unreachable_reason,
+        in_background,
+    )
+
+    return in_background(find_unreachable_reason, address)
 
 
 def _prepare_process(settings: Settings) -> None:
@@ -120,6 +146,8 @@ def _start_prefect(execution: Execution, console: Console, server: OwnServer | N
     import_during_first_requests(execution)
     if execution.run.plan.settings.runner == "threads":
         return Recorder(execution, server, notify=console.notify)
+    from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - only for clusters
+
     attachment = Attachment(execution, server)
     try:
         reason = attachment.wait()
@@ -153,6 +181,15 @@ def _without_user(url: str) -> str:
     return scheme + slashes + rest.rpartition("@")[2]
 
 
+def _preload_history(place: str) -> Future[History] | None:
+    """Begin to read a long ledger; None if there is no ledger, or a short one."""
+    if is_url(place) or not (Path(place) / LEDGER).exists():
+        return None
+    from imagen_batch.runs.history_preload import preload_history  # noqa: PLC0415 - a new run does not need it
+
+    return preload_history(place)
+
+
 def _prefect_address(env: Mapping[str, str]) -> str | None:
     """Return the address of the user's server; None if there is none. Raises SettingsInvalid if it is not valid."""
     address = env.get("PREFECT_API_URL")
@@ -175,7 +212,7 @@ def _confirm_cost(plan: RunPlan, console: Console) -> None:
     pending = count_pending(plan)
     if pending.usd <= _ASK_ABOVE_USD:
         return
-    if not console.confirm(f"Make {plural(pending.samples, 'image')} for up to ${pending.usd:.2f}?"):
+    if not console.confirm(f"Make {plural(pending.samples, 'image')} for up to {usd(pending.usd)}?"):
         raise SettingsInvalid("not confirmed: nothing was sent (use --yes to skip the question)")
 
 

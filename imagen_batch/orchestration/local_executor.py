@@ -49,9 +49,8 @@ class LocalExecutor:
         """Make all shards, a window of them at a time; yields now and then. Raises what is a bug."""
         size = shard_size(self._run.plan.requests)
         window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
-        in_flight = 0
+        numbers, in_flight = count(1), 0
         with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
-            numbers = count(1)
             for stage in self._run.stages():
                 for shard in stage:
                     work = ShardWork(next(numbers), len(shard))

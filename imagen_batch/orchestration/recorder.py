@@ -15,20 +15,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.server.attachment import Attachment
 from imagen_batch.orchestration.server.own_server import OwnServer
-from imagen_batch.orchestration.server.reachability import is_reachable
 
 if TYPE_CHECKING:
     from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
+    from imagen_batch.orchestration.server.attachment import Attachment
 
 _TICK_S = 0.25
 _RETRY_S = 1.0
-_LOGIN = {401, 403}
+_FOR_PREFECTS_CLIENT = {301, 302, 307, 308, 401, 403}  # it can log in, and follows
 # Seconds that the end of a run waits: for its own server; until that one must answer; for a given server that does
 # not answer, and for one that answers slowly.
-_OWN_END_S, _OWN_ANSWER_S = 0.7, 3.0
-_GIVEN_END_S, _GIVEN_SLOW_END_S = 3.0, 30.0
+_OWN_END_S, _OWN_ANSWER_S = 0.7, 2.0
+_GIVEN_END_S, _GIVEN_SLOW_END_S = 2.5, 30.0
 _PROBE_S = 1.0
 _HARMLESS = "Images, manifest and summary do not depend on it."
 
@@ -51,11 +50,12 @@ class Recorder:
     def finish(self, exit_code: int) -> str | None:
         """Give Prefect a bounded time to record the end of the run; return None, or a warning that it did not."""
         try:
-            self._ended.wait(_GIVEN_END_S if self._server is None else _OWN_END_S)
+            if self._server is None or self._server_up.is_set():  # one that still boots would take too long
+                self._ended.wait(_GIVEN_END_S if self._server is None else _OWN_END_S)
             if self._attachment is not None:
                 return self._attachment.finish(exit_code)
             if self._recorded:
-                self._leave()
+                self._leave(interrupted=exit_code > 128)
                 return None
             if self._server is None:
                 return self._finish_given()
@@ -71,8 +71,10 @@ class Recorder:
         if self._server is not None:
             self._server.kill()
 
-    def _leave(self) -> None:
-        if self._server is not None:
+    def _leave(self, *, interrupted: bool) -> None:
+        if self._server is not None and interrupted:  # nothing may stay behind; what was recorded is on disk
+            self._server.kill()
+        elif self._server is not None:
             self._server.leave()
 
     def _finish_given(self) -> str | None:
@@ -97,16 +99,17 @@ class Recorder:
         self._launched.wait(_OWN_ANSWER_S)
         if kept and server.hand_over(patience=_OWN_ANSWER_S):
             return None
-        return self._describe_loss(server)
+        return self._describe_loss(server, kept=kept)
 
-    def _describe_loss(self, server: OwnServer) -> str:
+    def _describe_loss(self, server: OwnServer, *, kept: bool) -> str:
         ended = not server.is_running
+        later = ". The next run that starts a server records it" if kept else ""
         server.kill()
         if not self._server_up.is_set():
             reason = "its server did not start" if ended else "its server does not answer"
-            return f"Prefect will not show this run: {reason}; its log is {server.log}"
+            return f"Prefect will not show this run: {reason}; its log is {server.log}{later}"
         reason = self._error or ("its server ended" if ended else "its server does not answer")
-        return f"Prefect did not record the end of this run: {reason}. {_HARMLESS}"
+        return f"Prefect did not record the end of this run: {reason}{later}. {_HARMLESS}"
 
     def _keep_story(self, server: OwnServer) -> bool:
         from imagen_batch.orchestration.recording.story import tell  # noqa: PLC0415 - not before the first request
@@ -150,7 +153,7 @@ class Recorder:
 
         url = os.environ["PREFECT_API_URL"]
         if needs_login(url, os.environ):
-            self._attachment = Attachment(self._execution, None)
+            self._use_prefects_client()
             return
         record = FlowRunRecord(PrefectApi(url))
         while not self._recorded:
@@ -162,10 +165,15 @@ class Recorder:
                     raise
                 time.sleep(_RETRY_S)
             except Refused as refusal:
-                if refusal.status not in _LOGIN:
+                if refusal.status not in _FOR_PREFECTS_CLIENT:
                     raise
-                self._attachment = Attachment(self._execution, None)
+                self._use_prefects_client()
                 return
+
+    def _use_prefects_client(self) -> None:
+        from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - rarely needed
+
+        self._attachment = Attachment(self._execution, None)
 
     def _record_more(self, record: FlowRunRecord) -> None:
         from imagen_batch.orchestration.recording.story import tell  # noqa: PLC0415
@@ -179,4 +187,6 @@ class Recorder:
             record.update(story)
 
     def _server_answers(self) -> bool:
+        from imagen_batch.orchestration.server.reachability import is_reachable  # noqa: PLC0415 - rarely needed
+
         return is_reachable(os.environ.get("PREFECT_API_URL", ""), timeout=_PROBE_S)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 import orjson
 
@@ -104,10 +105,10 @@ def key_of_occurrence(content: bytes, occurrence: int) -> str:
 
 
 def _digest(family: str, model: str, prompt: str, options: Options) -> bytes:
-    return sha256(orjson.dumps([family, model, prompt, _set_options(options)])).digest()
+    return sha256(orjson.dumps([family, model, prompt, set_options(options)])).digest()
 
 
 @lru_cache(maxsize=1024)  # most rows of a file ask for the same
-def _set_options(options: Options) -> dict[str, object]:
-    """Return the options that are set. Others leave no trace, so a new option of a later version changes no key."""
+def set_options(options: Options) -> dict[str, Any]:
+    """Return the options that are set, by name. New ones of a later version change no key."""
     return {name: value for name in _OPTION_NAMES if (value := getattr(options, name)) is not None}

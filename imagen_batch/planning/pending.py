@@ -17,7 +17,7 @@ from imagen_batch.planning.plan_builder import is_selected
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.planning.versions import order_versions, version_request
+from imagen_batch.planning.samples.versions import order_versions, version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage
@@ -62,7 +62,7 @@ def count_pending(
     """
     history = history or _read_history(plan)
     index = plan.index
-    index.follow(history)
+    plan.follow(history)
     requests = samples = unpriced = redone = 0
     usd = dearest = 0.0
     cheapest, smallest = inf, 0
@@ -100,12 +100,18 @@ def count_pending(
         cheapest=cheapest if requests else 0.0,
         smallest=smallest,
         made=counter.made,
-        held=max(0, plan.selected_samples - counter.made - samples + redone - counter.settled - counter.waiting),
+        held=max(0, _selected_samples(plan) - counter.made - samples + redone - counter.settled - counter.waiting),
         waiting=counter.waiting,
         first=tuple(first),
         redone=redone,
         stages=stages.totals,
     )
+
+
+def _selected_samples(plan: RunPlan) -> int:
+    if plan.settings.accept is None:
+        return plan.selected_samples
+    return sum(samples for row, (_, samples) in enumerate(plan.index, 1) if plan.selects(row))
 
 
 def first_requests(plan: RunPlan, pending: PendingTotals) -> Iterator[ImageRequest]:
@@ -173,8 +179,10 @@ def pending_rows(
             orders = [order for number in range(1, samples + 1) if (order := reviews.order(base, number))]
             ordered = {order.number for order in orders}
             numbers = [each for each in numbers if each not in ordered and not reviews.is_settled(base, each)]
-            numbers, versions = _split_versions(base, numbers, reviews)
+            numbers, versions = _split_versions(base, numbers[: index.missing(row)], reviews)
             versions += tuple(each for each in orders if of_orders(history.status(each.key, each.number)))
+        elif settings.accept is not None:
+            numbers = numbers[: index.missing(row)]
         if numbers or versions:
             yield PendingRow(row, base, numbers, versions)
 
@@ -236,8 +244,9 @@ def _pending_rows_of(
         if counter is not None:
             _count_others(plan.index, plan.lost, counter)
         return _still_lost(plan.lost, history)
-    if isinstance(history, History):
-        plan.index.follow(history)
+    recorded = history.history if isinstance(history, _AnsweredSince) else history
+    if isinstance(recorded, History):
+        plan.follow(recorded)
     known: History | _AnsweredSince | _WithoutMissingFiles = history
     if isinstance(history, History) and (only is not None or {"failed", "missing"}.intersection(settings.retry)):
         storage = open_storage(settings.folder)

@@ -15,6 +15,7 @@ from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.expansion import Expansion, load_expansion
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.filenames import check_template
 from imagen_batch.planning.origin import Origin
@@ -23,6 +24,7 @@ from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
+from imagen_batch.planning.samples.accepting import samples_to_ask, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
@@ -119,7 +121,19 @@ class RunPlan:
             assert planned is not None
             if self.index.uses_earlier_key(row.row):
                 planned.prompt = planned.earlier_prompt or planned.prompt
+            planned.samples = self.index.samples(row.row)
             yield planned
+
+    def follow(self, history: History, *, refresh: bool = False) -> None:
+        """Give rows the keys and the numbers of samples that they have in the ledger."""
+        self.index.follow(history, refresh=refresh)
+        if self.settings.accept is None:
+            return
+        for row, (base, samples) in enumerate(self.index, 1):
+            asked = samples_to_ask(base, self.index.wanted(row), history, self.settings)
+            if asked != samples:
+                self.index.widen(row, asked)
+            self.index.set_missing(row, self.index.wanted(row) - usable_samples(base, asked, history))
 
     def selects(self, row: int) -> bool:
         """Return whether this run sends anything for a row of its input."""

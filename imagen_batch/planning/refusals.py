@@ -9,7 +9,7 @@ from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals
 from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.hosts import is_google_host
 from imagen_batch.settings import Settings
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 
 def refuse_retired_models(builder: PlanBuilder, settings: Settings, today: date) -> None:
@@ -29,7 +29,7 @@ def refuse_retired_models(builder: PlanBuilder, settings: Settings, today: date)
 def refuse_unpriced_limits(totals: RowTotals, settings: Settings) -> None:
     """Raise SettingsInvalid if a limit in USD is set and some images have no known price."""
     limits = {"--max-cost": settings.max_cost, "--max-cost-per-run": settings.max_cost_per_run}
-    option = next((option for option, usd in limits.items() if usd is not None), None)
+    option = next((option for option, limit in limits.items() if limit is not None), None)
     if option and totals.unpriced:
         raise SettingsInvalid(
             f"{option} needs prices, and none is known for {plural(totals.unpriced, 'image')}: give --price USD"
@@ -40,6 +40,6 @@ def _retirement(model: Model, ended: date, totals: RowTotals) -> str:
     images = plural(totals.images_by_model[model.id], "image")
     message = f"{model.id} was shut down by Google on {ended} (this run asks for {images} of it):"
     if model.successor:
-        usd = totals.successor_usd[model.id]
-        message += f" change to its successor {model.successor} (at most ${usd:.2f} for these images), or"
+        most = usd(totals.successor_usd[model.id])
+        message += f" change to its successor {model.successor} (at most {most} for these images), or"
     return f"{message} send to a host that still serves it with --base-url. Nothing was sent."

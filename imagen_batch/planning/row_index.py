@@ -38,6 +38,8 @@ class RowIndex:
         self._samples = array("I")
         self._per_request = array("I")
         self._prices = array("d")
+        self._wanted: dict[int, int] = {}  # samples that the input asks for, of rows with more
+        self._missing = array("I")  # usable images that --accept still wants; empty without it
         self._earlier = bytearray()  # reaches to the last row that has an earlier key
         self._adopted: set[int] = set()
         self._adopted_for: SampleHistory | None = None
@@ -92,6 +94,25 @@ class RowIndex:
     def samples(self, row: int) -> int:
         """Return the number of samples of a row."""
         return self._samples[row - 1]
+
+    def wanted(self, row: int) -> int:
+        """Return the number of samples that the input asks for."""
+        return self._wanted.get(row, self._samples[row - 1])
+
+    def missing(self, row: int) -> int:
+        """Return how many samples of a row may be requested now."""
+        return self._missing[row - 1] if self._missing else self._samples[row - 1]
+
+    def set_missing(self, row: int, samples: int) -> None:
+        """Note how many usable images of a row --accept still wants."""
+        if not self._missing:
+            self._missing = array("I", self._samples)
+        self._missing[row - 1] = max(0, samples)
+
+    def widen(self, row: int, samples: int) -> None:
+        """Ask for another number of samples of a row than its input does."""
+        self._wanted.setdefault(row, self._samples[row - 1])
+        self._samples[row - 1] = samples
 
     def per_request(self, row: int) -> int:
         """Return how many samples of a row fit into one request."""

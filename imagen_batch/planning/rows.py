@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from imagen_batch.planning.filenames import (
     stem_from_template,
     template_fields,
 )
+from imagen_batch.planning.keys import set_options
 from imagen_batch.planning.references.limits import RequestSize, check_references
 from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.shapes import PRINT_DPI, UnknownShape, read_shapes
@@ -28,7 +29,6 @@ from imagen_batch.records import Options, Problem, PromptRow, Reference
 from imagen_batch.settings import Settings
 from imagen_batch.text import did_you_mean
 
-_OPTION_NAMES = tuple(field.name for field in fields(Options))
 TEMPLATE_FIELDS = ("row", "id", "slug", "model", "sample")
 """What a name template may use besides the user's own columns."""
 
@@ -111,7 +111,7 @@ class RowPlanner:
         if resolved is None:
             return None, [self._unknown_model(row)], []
         model = resolved.model
-        samples = row.samples or self._settings.samples
+        samples = row.samples or self._settings.accept or self._settings.samples
         prompt = with_style(row.prompt, row.style)
         issues = shape_issues + resolved.issues + check_row(model, samples=samples, prompt=prompt)
         problems = [_problem(row, issue) for issue in issues if issue.level == "error"]
@@ -230,5 +230,5 @@ def _stem_from_template(template: str, row: PromptRow, model: str, sample: int) 
 
 
 def _override(run: Options, row: Options) -> Options:
-    values = {name: value for name in _OPTION_NAMES if (value := getattr(row, name)) is not None}
+    values = set_options(row)
     return replace(run, **values) if values else run

@@ -84,7 +84,8 @@ class Transport:
                 raise
         # Returned only when it is no longer watched, because another attempt may use it at once.
         reply.release()
-        return RawReply(reply.status, self._clean_headers(reply.headers), body)
+        headers = CaseInsensitiveDict((name, self._credential.redact(text)) for name, text in reply.headers.items())
+        return RawReply(reply.status, headers, body)
 
     def abort_all(self) -> None:
         """Abort every attempt in progress."""
@@ -126,9 +127,6 @@ class Transport:
         )
         assert isinstance(reply, PooledReply)
         return reply
-
-    def _clean_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
-        return CaseInsensitiveDict({name: self._credential.redact(value) for name, value in headers.items()})
 
 
 def _route(url: str, adapter: WatchedAdapter) -> _Route:

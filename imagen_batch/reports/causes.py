@@ -21,7 +21,7 @@ _MAX_ID = 40
 _VARYING = re.compile(r"(?<![0-9a-z-])(?=[0-9a-f-]*[0-9])[0-9a-f-]{8,}(?![0-9a-z])|\d+", re.IGNORECASE)
 # Messages of these kinds differ with every sample: a model's own remark, the name of a file.
 _GROUPED_BY_KIND = (
-    *("no_image", "file_missing"),
+    *("no_image", "file_missing", "approved_missing"),
     *("reference", "reference_pending", "reference_refused", "reference_failed", "reference_unapproved"),
 )
 _DEFAULT_MESSAGES: dict[Outcome, str] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from math import ceil
 
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.pending import PendingTotals, count_pending
@@ -12,6 +11,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import CENT_FRACTION
 from imagen_batch.reports.next_steps import Continuation, LimitRaise, RetryChoice, make_absolute
 from imagen_batch.settings import Settings
+from imagen_batch.text import round_up_to_cents
 
 
 def continuation(plan: RunPlan, history: History) -> Continuation:
@@ -97,14 +97,10 @@ def _limits(settings: Settings, history: History, pending: PendingTotals, wanted
     spent, images = history.cost_bounds().upper_bound, history.max_images_made()
     limits: tuple[str, ...] = ()
     if settings.max_cost is not None and spent + wanted.usd > settings.max_cost + CENT_FRACTION:
-        limits += ("--max-cost", _round_up(spent + pending.usd))
+        limits += ("--max-cost", round_up_to_cents(spent + pending.usd))
     per_run = settings.max_cost_per_run
     if per_run is not None and wanted.dearest > per_run + CENT_FRACTION:
-        limits += ("--max-cost-per-run", _round_up(pending.dearest))
+        limits += ("--max-cost-per-run", round_up_to_cents(pending.dearest))
     if settings.max_images is not None and images + wanted.samples > settings.max_images:
         limits += ("--max-images", str(images + pending.samples))
     return limits
-
-
-def _round_up(usd: float) -> str:
-    return f"{ceil(usd * 100 - 1e-6) / 100:.2f}"

@@ -14,9 +14,9 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from imagen_batch.reports.causes import FailureGroup, merge_rows
-from imagen_batch.reports.reviewed_rows import REDO
+from imagen_batch.reports.reviewed_rows import APPROVED_MISSING, REDO
 from imagen_batch.storage import is_url
-from imagen_batch.text import plural
+from imagen_batch.text import plural, usd
 
 RetryChoice = Literal["", "failed", "filtered", "unknown", "missing"]
 """The `--retry` choice of a command; empty for one that sends only what is pending."""
@@ -125,8 +125,8 @@ def next_steps(
 
 
 def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
-    if (group.error_kind or "").startswith(REDO):
-        return _redo(group, run)
+    if (of_review := _of_review(group, run)) is not None:
+        return of_review
     if group.error_kind == BEYOND_LIMIT:
         return _beyond_limit(run)
     if group.error_kind == "over_budget" or group.status == "skipped_budget":
@@ -136,6 +136,15 @@ def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> 
     if group.status == "not_attempted":
         return _waiting(group, run) or _stopped(stopped_for, run)
     return _edit(group, run) or _retry(group, run)
+
+
+def _of_review(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """The advice about images that were decided about; None for all other groups."""
+    if (group.error_kind or "").startswith(REDO):
+        return _redo(group, run)
+    if group.error_kind == APPROVED_MISSING:
+        return _Advice(_LOCKED, shlex.join(["imagen-batch", "review", "clear", run.folder, *map(str, group.rows)]))
+    return None
 
 
 def _redo(group: FailureGroup, run: Continuation) -> _Advice:
@@ -187,7 +196,7 @@ def _retry(group: FailureGroup, run: Continuation) -> _Advice:
 
 
 def _beyond_limit(run: Continuation) -> _Advice:
-    cost = "" if run.beyond_usd is None else f" (up to ${run.beyond_usd:.2f})"
+    cost = "" if run.beyond_usd is None else f" (up to {usd(run.beyond_usd)})"
     limit = () if run.beyond is None else ("--limit", str(run.beyond))
     return _Advice(f"To also make the {{images}} beyond --limit{cost}:", run.resume_command(more=limit))
 
@@ -204,7 +213,7 @@ def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
     elif "--max-cost-per-run" in options:  # raised for the dearest request alone: all of it may take several runs
         text = f"To continue, use {shlex.join(options)}:"
     else:
-        cost = "" if run.whole.usd is None else f" (up to ${run.whole.usd:.2f})"
+        cost = "" if run.whole.usd is None else f" (up to {usd(run.whole.usd)})"
         text = f"To make the other {run.whole.images:,}{cost}, use {shlex.join(options)}:"
     return _Advice(charged + text, run.resume_command(limits=options))
 
@@ -232,6 +241,10 @@ _WAITING: dict[str | None, str] = {
 
 _UNKNOWN = (
     "No reply arrived for {images}, which may have been charged. To send them again, possibly for a second charge:"
+)
+_LOCKED = (
+    "Approved images are never made again. Put the missing files of {rows} back; or take the approval back and then "
+    "use --retry missing:"
 )
 _ALLOW_PEOPLE = (
     "The model may not draw people here. In {file}, put allow_adult into a person_generation column of {rows} "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from imagen_batch.records import Problem
-from imagen_batch.text import json_text, plural, printable
+from imagen_batch.text import json_text, plural, printable, shorten
 
 _FOUND_SHOWN = 80
 
@@ -31,9 +31,5 @@ def _line(problem: Problem) -> str:
         return f"{problem.found}: {problem.message}"
     line = "" if problem.line is None else f"line {problem.line}: "
     column = "" if problem.column is None else f"{problem.column}: "
-    found = "" if problem.found is None else f" (found {_quoted(problem.found)})"
+    found = "" if problem.found is None else f" (found {shorten(problem.found, _FOUND_SHOWN)!r})"
     return f"{line}{column}{problem.message}{found}"
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= _FOUND_SHOWN else f"{text[:_FOUND_SHOWN]}...")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,9 +19,10 @@ from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.refusals import Advice
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.table_file import describe_unwritten
-from imagen_batch.text import json_text, one_line, plural, printable
+from imagen_batch.text import json_text, one_line, plural, printable, usd
 
 _MAX_CAUSES = 10
+_SHORT_SHOWN = 10
 _MAX_CAUSES_ON_PAGE = 50
 _MAX_SHARES = 50
 _FILES = ("manifest.csv", "failures.csv", "summary.md")
@@ -33,7 +35,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "schema_version": 1,
         "state": summary.state,
         "out": summary.facts.out,
-        "samples": _samples(summary),
+        "samples": {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}},
         "attempts": summary.attempts,
         "refused_429": summary.facts.refused_429,
         "cost_usd": summary.cost_usd,
@@ -53,6 +55,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "older_images": summary.facts.older_images,
         "lost_attempts": summary.lost_attempts,
         "open_redos": summary.open_redos,
+        "short": [asdict(row) for row in summary.short],
         "unwritten": [
             {"file": file.name, "reason": file.reason, "beside": file.alternate} for file in summary.facts.unwritten
         ],
@@ -107,6 +110,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     facts = (
         *_endings(summary),
         _counts(summary),
+        *_short(summary),
         *_older_images(summary),
         cost(summary),
         *_earlier_cost(summary),
@@ -137,6 +141,7 @@ def to_markdown(summary: Summary) -> str:
         f"{_escaped(_counts(summary, between=', '))}.",
         f"{_escaped(_capitalized(cost(summary)))}; {attempts}.",
         *(f"{_escaped(fact)}." for fact in (*_earlier_cost(summary), *_older_images(summary), *_prints(summary))),
+        *map(_escaped, _short(summary, most=len(summary.short))),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),
@@ -180,10 +185,10 @@ def _breakdowns(summary: Summary) -> Iterator[tuple[str, tuple[Share, ...]]]:
 def _share_facts(summary: Summary, shares: tuple[Share, ...]) -> Iterator[tuple[str, str]]:
     """Name, and images with their cost in the folder and in this run, of each share."""
     for share in shares[:_MAX_SHARES]:
-        run = f", {_usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
+        run = f", {usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
         images = f"{share.images:,} of {plural(share.samples, 'image')}"
         name = one_line(share.name, 60) or "(empty)"
-        yield name, f"{images}, {_usd(share.usd)}{run if share.run_usd != share.usd else ''}"
+        yield name, f"{images}, {usd(share.usd)}{run if share.run_usd != share.usd else ''}"
     if len(shares) > _MAX_SHARES:
         yield f"{len(shares) - _MAX_SHARES:,} more", "see summary.json"
 
@@ -235,28 +240,25 @@ def _markdown_cause(group: FailureGroup) -> str:
 
 def cost(summary: Summary) -> str:
     """What the run cost, and how sure that is."""
-    unpriced = f"no price is known for {plural(summary.unpriced, 'image')} or lost attempt{_s(summary.unpriced)}"
+    lost = "lost attempt" if summary.unpriced == 1 else "lost attempts"
+    unpriced = f"no price is known for {plural(summary.unpriced, 'image')} or {lost}"
     if summary.cost_usd is None:
         return f"cost unknown: {unpriced}"
     about = "about " if summary.estimated else ""
     simulated = summary.facts.provider == "simulator"
-    known = f"{'the simulator charges nothing; for real: ' if simulated else 'cost '}{about}{_usd(summary.cost_usd)}"
+    known = f"{'the simulator charges nothing; for real: ' if simulated else 'cost '}{about}{usd(summary.cost_usd)}"
     run_usd = summary.facts.run_usd
     if run_usd is not None and round(run_usd, 6) != summary.cost_usd:
-        known += f", {_usd(run_usd)} of it in this run"
+        known += f", {usd(run_usd)} of it in this run"
     if summary.cost_high_usd is None:
         return f"{known}, and more: {unpriced}"
     if summary.cost_high_usd <= summary.cost_low_usd:
         return known
-    between = f"between {_usd(summary.cost_low_usd)} and {_usd(summary.cost_high_usd)}"
+    between = f"between {usd(summary.cost_low_usd)} and {usd(summary.cost_high_usd)}"
     uncertain = [plural(summary.lost_attempts, "attempt") + " whose reply was lost"] if summary.lost_attempts else []
     uncertain += [f"{plural(summary.in_flight, 'image')} in flight"] if summary.in_flight else []
     what = " and ".join(uncertain) or "attempts whose reply was lost"
     return f"{known} ({between}: {what} may {'be' if summary.in_flight else 'have been'} charged)"
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
 
 
 def _files(summary: Summary, *, but: str = "") -> Iterator[str]:
@@ -268,10 +270,6 @@ def _files(summary: Summary, *, but: str = "") -> Iterator[str]:
         written = alternates.get(name, name)
         if written is not None and name != but and (name != "failures.csv" or summary.causes):
             yield written
-
-
-def _samples(summary: Summary) -> dict[str, int]:
-    return {"asked": summary.asked, **{outcome: summary.counts[outcome] for outcome in OUTCOMES}}
 
 
 def _cause(group: FailureGroup, step: NextStep) -> dict[str, Any]:
@@ -305,8 +303,10 @@ def _headline(summary: Summary) -> str:
     simulated = " (by the simulator)" if summary.facts.provider == "simulator" else ""
     if summary.state == "running":
         return f"running: {ok:,} of {plural(asked, 'image')}{simulated} so far"
-    without = f", {asked - ok:,} missing" if asked > ok else ""
-    return f"{summary.state}: {ok:,} of {plural(asked, 'image')}{simulated}{without}"
+    images = summary.missing - summary.open_redos  # not those that --accept replaced
+    without = f", {images:,} missing" if images else ""
+    redos = f", {plural(summary.open_redos, 'redo')} not made" if summary.open_redos else ""
+    return f"{summary.state}: {ok:,} of {plural(asked, 'image')}{simulated}{without}{redos}"
 
 
 def _endings(summary: Summary) -> Iterator[str]:
@@ -317,15 +317,24 @@ def _endings(summary: Summary) -> Iterator[str]:
         yield one_line(unwritten, 600)
 
 
+def _short(summary: Summary, *, most: int = _SHORT_SHOWN) -> Iterator[str]:
+    """The rows that are short of the images that --accept wants."""
+    if not summary.short:
+        return
+    listed = "; ".join(one_line(str(row), 80) for row in summary.short[:most])
+    more = f"; and {len(summary.short) - most:,} more" if len(summary.short) > most else ""
+    yield f"{plural(len(summary.short), 'row')} short of --accept: {listed}{more}"
+
+
 def _older_images(summary: Summary) -> Iterator[str]:
     if summary.facts.older_images:
         older = plural(summary.facts.older_images, "older image")
-        yield f"{older} kept: earlier prompts, or rows no longer in this file"
+        yield f"{older} kept: earlier prompts or versions, or rows no longer in this file"
 
 
 def _earlier_cost(summary: Summary) -> Iterator[str]:
     if summary.earlier_usd:
-        yield f"{_usd(summary.earlier_usd)} of the cost is for earlier prompts, or rows no longer in this file"
+        yield f"{usd(summary.earlier_usd)} of the cost is for earlier prompts, or rows no longer in this file"
 
 
 def _prints(summary: Summary) -> Iterator[str]:
@@ -351,7 +360,7 @@ def _cause_lines(group: FailureGroup, paint: _Paint) -> Iterator[str]:
 def _facts(group: FailureGroup) -> Iterator[str]:
     http = f"HTTP {group.http_status}" if group.http_status else None
     rows = format_rows(group.rows, group.row_count, group.ids)
-    money = f"cost {_usd(group.cost_usd)}" if group.cost_usd else None
+    money = f"cost {usd(group.cost_usd)}" if group.cost_usd else None
     yield from filter(None, (group.error_kind, http, group.filter_category, rows, money))
 
 
@@ -359,11 +368,6 @@ def _more_causes(summary: Summary, shown: int) -> Iterator[str]:
     more = len(summary.causes) - shown
     if more > 0:
         yield f"and {plural(more, 'more cause')}: see summary.json and manifest.csv"
-
-
-def _usd(amount: float) -> str:
-    """Cents, and more digits only where cents would say nothing."""
-    return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}"
 
 
 def _escaped(text: str) -> str:

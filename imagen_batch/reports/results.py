@@ -19,11 +19,12 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.run_references import shown
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.planning.versions import options_from
+from imagen_batch.planning.samples.accepting import usable_samples
+from imagen_batch.planning.samples.versions import options_from
 from imagen_batch.records import ManifestRow, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.image_warnings import with_warnings
 from imagen_batch.reports.next_steps import BEYOND_LIMIT
-from imagen_batch.reports.reviewed_rows import with_review
+from imagen_batch.reports.reviewed_rows import as_locked, with_review
 from imagen_batch.storage import Storage
 from imagen_batch.text import plural
 
@@ -46,19 +47,23 @@ class Results:
         while batch := list(islice(recorded, FILES_PER_LOOKUP)):
             samples = current_state([row.sample for row in batch], self.storage)
             for row, sample in zip(batch, samples, strict=True):
-                yield row if sample is row.sample else with_warnings(replace(row, sample=sample))
+                if sample is row.sample:
+                    yield row
+                else:
+                    yield with_warnings(replace(row, sample=as_locked(sample, row.review)))
 
     def recorded_rows(self) -> Iterator[ManifestRow]:
         """The same rows from the ledger alone, without a look at the files."""
         provider = self.plan.settings.provider
         duplicates = self.history.duplicates()
+        self.plan.follow(self.history)
         reviews = self.history.reviews
-        self.plan.index.follow(self.history)
         for order in self.plan.planned_rows():
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
             keys = _Keys(order, base)
             references = self._references(row)
+            complete = self._is_complete(row.row, base, order.samples)
             for number in range(1, order.samples + 1):
                 result = self.history.final_result(base, number)
                 sample, trace = result or self._without_result(row.row, base, number, keys)
@@ -74,11 +79,19 @@ class Results:
                         row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
                     )
                 entry = with_review(entry, base, self.history, self.storage) if reviews else entry
+                if complete and entry.sample.status != "ok":
+                    entry = replace(entry, replaced=True)
                 yield with_warnings(entry, is_duplicate=duplicates.has(base, number))
 
     def _references(self, row: PromptRow) -> tuple[str, ...]:
         of_run = self.plan.settings.references
         return tuple(shown((*of_run, *row.references), self.plan.references.folder)) if of_run else row.references
+
+    def _is_complete(self, row: int, base: str, samples: int) -> bool:
+        """Whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""
+        if self.plan.settings.accept is None:
+            return False
+        return usable_samples(base, samples, self.history) >= self.plan.index.wanted(row)
 
     def _without_result(self, row: int, base: str, number: int, keys: _Keys) -> tuple[SampleResult, RequestTrace]:
         version = self.history.reviews.current(base, number)

@@ -13,6 +13,9 @@ from imagen_batch.storage import Storage
 REDO: Final = "redo_"
 """The error kind of an image whose redo brought no image begins with this; the status of the redo follows."""
 
+APPROVED_MISSING: Final = "approved_missing"
+"""The error kind of an approved image whose file is missing."""
+
 _WORDS: Final = {"approve": "approved", "reject": "rejected", "redo": "redo"}
 _ENDINGS: Final[dict[Outcome, str]] = {
     "filtered": "was refused",
@@ -35,6 +38,13 @@ def with_review(entry: ManifestRow, base: str, history: History, storage: Storag
     elif sample.status == "ok" and order is not None:
         sample = _with_open_redo(sample, order, history)
     return replace(entry, sample=sample, version=1 if version is None else version.version, review=word)
+
+
+def as_locked(sample: SampleResult, review: str | None) -> SampleResult:
+    """An approved image whose file is missing is not made again, so it is told apart from others."""
+    if review != "approved" or sample.error_kind != "file_missing":
+        return sample
+    return replace(sample, error_kind=APPROVED_MISSING)
 
 
 def redo_status(sample: SampleResult) -> Outcome | None:

@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Literal
 
 from imagen_batch.ledger.costs import Cost
+from imagen_batch.ledger.history import History
 from imagen_batch.planning.shapes import Shapes
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
+from imagen_batch.reports.acceptance import Acceptance, ShortRow
 from imagen_batch.reports.breakdown import Breakdown, Share
 from imagen_batch.reports.causes import FailureGroup, FailureGroups
 from imagen_batch.reports.disclosure import Disclosure, DisclosureCounter
@@ -67,6 +69,23 @@ class RunFacts:
     has_gallery: bool = False  # gallery.html was written
     unwritten: tuple[UnwrittenFile, ...] = ()  # tables that could not be written in place
 
+    @classmethod
+    def from_ledger(
+        cls, history: History, *, out: str, provider: str, started_at: datetime, finished_at: datetime | None
+    ) -> RunFacts:
+        """The facts that the ledger has, about all runs in the folder."""
+        charges = history.charges(provider)
+        return cls(
+            out=out,
+            started_at=started_at,
+            finished_at=finished_at,
+            provider=provider,
+            attempts=history.attempts,
+            refused_429=history.refused_429,
+            money=charges.cost,
+            lost_attempts=charges.lost_attempts,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -89,6 +108,8 @@ class Summary:
     in_flight: int = 0  # samples that are being made, counted among those not attempted
     open_redos: int = 0  # images whose redo brought no image; the earlier image stays
     prints: tuple[ShapePrint, ...] = ()  # how fine the images of each shape print
+    missing: int = 0  # images and redos that are missing; with --accept those short of the wanted number
+    short: tuple[ShortRow, ...] = ()  # rows with fewer usable images than --accept wants
     earlier_usd: float = 0.0  # part of the cost that belongs to no row of this input
 
     models: tuple[Share, ...] = ()
@@ -106,7 +127,7 @@ class Summary:
     @property
     def stopped_by(self) -> str | None:
         """What ended the run early, in a sentence."""
-        reason = _stop_reason(self.facts, self.counts, open_redos=self.open_redos)
+        reason = _stop_reason(self.facts, self.missing)
         return reason.message if reason else None
 
 
@@ -117,12 +138,19 @@ class SummaryBuilder:
     """
 
     def __init__(
-        self, *, group_by: str | None = None, since: float | None = None, shapes: Shapes | None = None
+        self,
+        *,
+        group_by: str | None = None,
+        since: float | None = None,
+        shapes: Shapes | None = None,
+        accept: int | None = None,
     ) -> None:
+        self._acceptance = None if accept is None else Acceptance(accept)
         self._prints = PrintQuality(shapes or Shapes())
         self._breakdown = Breakdown(group_by=group_by, since=since)
         self._disclosure = DisclosureCounter()
         self._images = ImageList()
+
         self._counts: Counter[str] = Counter()
         self._causes = FailureGroups()
         self._money = Cost()
@@ -150,12 +178,14 @@ class SummaryBuilder:
         if sample.warnings:
             self._image_warnings.update(sample.warnings)
         self._prints.add(entry)
+        if self._acceptance is not None:
+            self._acceptance.add(entry)
         if sample.error_kind == "in_flight":
             self._in_flight += 1
         elif (status := redo_status(sample)) is not None:
             self._open_redos += 1
             self._causes.add(replace(entry, sample=replace(sample, status=status)))
-        elif sample.status != "ok":
+        elif sample.status != "ok" and not entry.replaced:
             self._causes.add(entry)
             self._left_out += sample.error_kind in _LEFT_OUT
         self._add_request(entry)
@@ -169,16 +199,18 @@ class SummaryBuilder:
         """The summary of the rows so far."""
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         money = facts.money or self._money
-        reason = _stop_reason(facts, counts, open_redos=self._open_redos)
+        short = () if self._acceptance is None else self._acceptance.short_rows()
+        missing = self._open_redos + (
+            sum(counts.values()) - counts["ok"] if self._acceptance is None else sum(row.missing for row in short)
+        )
+        reason = _stop_reason(facts, missing)
         stopped_for = reason.cause if reason else None
         run = facts.run or Continuation(facts.out)
         # During a run, samples that have not been attempted yet need no reason and no next step.
         groups = [group for group in self._causes.ranked() if not (facts.running and group.status == "not_attempted")]
         return Summary(
-            state="running"
-            if facts.running
-            else _state(counts, reason, left_out=self._left_out, open_redos=self._open_redos),
-            exit_code=exit_code(counts, reason, open_redos=self._open_redos),
+            state="running" if facts.running else _state(counts, reason, left_out=self._left_out, missing=missing),
+            exit_code=exit_code(counts, reason, missing=missing),
             facts=facts,
             counts=counts,
             attempts=self._attempts if facts.attempts is None else facts.attempts,
@@ -194,6 +226,8 @@ class SummaryBuilder:
             in_flight=self._in_flight,
             open_redos=self._open_redos,
             prints=tuple(self._prints.shapes()),
+            missing=missing,
+            short=short,
             earlier_usd=max(0.0, _rounded(_rounded(money.spent) - _rounded(self._money.spent))),
             models=self._breakdown.models,
             group_by=self._breakdown.group_by,
@@ -215,12 +249,15 @@ class SummaryBuilder:
             self._lost += entry.sample.cost_is == "unknown" and entry.sample.status != "ok"
 
 
-def exit_code(counts: Mapping[Outcome, int], reason: StopReason | None, *, open_redos: int = 0) -> int:
+def exit_code(counts: Mapping[Outcome, int], reason: StopReason | None, *, missing: int | None = None) -> int:
     """0 every sample ok, 3 some without an image, 4 no image at all, 6 the budget; else the code of `reason`.
 
-    A redo that brought no image counts like a sample without an image.
+    `missing` counts what is not there, by default the samples without an image. A redo that brought no image counts
+    as missing; a sample that --accept replaced does not.
     """
-    if _is_complete(counts, open_redos) and not _stopped_by_error(reason):
+    if missing is None:
+        missing = sum(counts.values()) - counts["ok"]
+    if not missing and not _stopped_by_error(reason):
         return 0
     if reason is not None:
         return reason.exit_code
@@ -229,14 +266,9 @@ def exit_code(counts: Mapping[Outcome, int], reason: StopReason | None, *, open_
     return 3 if counts["ok"] else 4
 
 
-def _is_complete(counts: Mapping[Outcome, int], open_redos: int) -> bool:
-    return counts["ok"] == sum(counts.values()) and not open_redos
-
-
-def _stop_reason(facts: RunFacts, counts: Mapping[Outcome, int], *, open_redos: int = 0) -> StopReason | None:
+def _stop_reason(facts: RunFacts, missing: int) -> StopReason | None:
     """What ended the run. Tables that could not be written count like a full disk, unless something stopped it."""
-    complete = _is_complete(counts, open_redos)
-    if facts.unwritten and (facts.stop_reason is None or (complete and not _stopped_by_error(facts.stop_reason))):
+    if facts.unwritten and (facts.stop_reason is None or (not missing and not _stopped_by_error(facts.stop_reason))):
         return StopReason("paused", RETRY_LATER, _UNWRITTEN.format(describe_unwritten(facts.unwritten)), "disk")
     return facts.stop_reason
 
@@ -246,10 +278,8 @@ def _stopped_by_error(reason: StopReason | None) -> bool:
     return reason is not None and reason.state not in ("interrupted", "budget")
 
 
-def _state(
-    counts: Mapping[Outcome, int], reason: StopReason | None, *, left_out: int = 0, open_redos: int = 0
-) -> State:
-    if _is_complete(counts, open_redos) and not _stopped_by_error(reason):
+def _state(counts: Mapping[Outcome, int], reason: StopReason | None, *, left_out: int = 0, missing: int) -> State:
+    if not missing and not _stopped_by_error(reason):
         return "finished"
     if reason is not None:
         return reason.state

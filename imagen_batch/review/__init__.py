@@ -9,6 +9,7 @@ gallery.py        the page itself: `gallery.html`
 run_gallery.py    the page at the end of a run
 review_csv.py     decisions as `review.csv`, the contract between the page, spreadsheets and the next run
 server.py         the same page on loopback, where each decision is saved at once
+decisions/        decisions in the run's ledger, and the versions that were made for them
 page/             the page's markup, style and scripts
 """
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.review.advice import advise, category_in_words
+from imagen_batch.review.decisions.ledger_items import read_ledger_items
 from imagen_batch.review.items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
 from imagen_batch.review.review_csv import Decision
 
@@ -32,19 +33,20 @@ def items_from_manifest(
     decisions: Iterable[Decision] = (),
     history: History | None = None,
 ) -> Iterator[GalleryItem]:
-    """Each sample of the run, with its decision from the manifest or, where they name it, from `decisions`.
+    """Each sample of the run, with its decision from the manifest, the ledger or, where they name it, `decisions`.
 
     `manifest` is the file, if it is not in `folder`.
 
     Where the manifest has several versions of a sample, the newest becomes the item and the others its history.
     """
-    known = _Decisions(decisions)
+    ledger = read_ledger_items(folder)
+    new, known = _Decisions(ledger.unapplied(decisions)), _Decisions(ledger.decisions)
     rows = _rows(manifest or folder / MANIFEST)
     for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):
         *older, item = sorted(versions, key=lambda each: each.version)
         earlier = (*(history or {}).get((row, sample), ()), *map(_earlier, older))
-        decided = known.find(item)
-        item = replace(item, earlier=earlier) if earlier else item
+        item = ledger.show_newest(replace(item, earlier=earlier) if earlier else item)
+        decided = new.find(item) or known.find(item)
         yield _with_decision(item, decided) if decided else item
 
 

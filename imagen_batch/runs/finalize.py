@@ -77,21 +77,19 @@ def finalize(
             builder.add(row)
     is_current = all(file.name != "manifest.parquet" for file in unwritten)
     has_gallery = write_page is not None and is_current and write_page(storage)
-    charges = history.charges(settings.provider)
-    before = began[1].cost if began else None
-    facts = RunFacts(
+    facts = RunFacts.from_ledger(
+        history,
         out=storage.location,
-        run=continuation(plan, history),
+        provider=settings.provider,
         started_at=started,
         finished_at=datetime.now(UTC),
+    )
+    facts = replace(
+        facts,
+        run=continuation(plan, history),
         stop_reason=stop_reason(context.stop) or budget_stop_reason(context.budget, settings, history),
-        provider=settings.provider,
-        attempts=history.attempts,
-        refused_429=history.refused_429,
         warnings=tuple(plan.warnings),
-        money=charges.cost,
-        lost_attempts=charges.lost_attempts,
-        run_usd=None if before is None else charges.cost.spent - before.spent,
+        run_usd=None if began is None else history.charges(settings.provider).cost.spent - began[1].cost.spent,
         run_attempts=None if began is None else history.attempts - began[0],
         older_images=count_older_images(history, storage, shown=builder.ok),
         has_gallery=has_gallery,
@@ -142,7 +140,9 @@ def count_older_images(history: History, storage: Storage, *, shown: int) -> int
 
 
 def _summary_builder(settings: Settings, *, since: float | None) -> SummaryBuilder:
-    return SummaryBuilder(group_by=settings.group_by, since=since, shapes=read_shapes(settings))
+    return SummaryBuilder(
+        group_by=settings.group_by, since=since, shapes=read_shapes(settings), accept=settings.accept
+    )
 
 
 def write_tables(results: Results, *, since: float | None = None) -> tuple[SummaryBuilder, tuple[UnwrittenFile, ...]]:

@@ -7,8 +7,9 @@ once the lock is held, since reading a ledger continues where it stopped.
 from __future__ import annotations
 
 import signal
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from imagen_batch.ledger.files import ledger_files
@@ -29,9 +30,6 @@ def preload_history(place: str) -> Future[History] | None:
     ledger = Path(place) / LEDGER
     if sum(path.stat().st_size for path in ledger_files(ledger)) < _MIN_BYTES:
         return None
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - a short ledger does not need it
-    from multiprocessing import get_context  # noqa: PLC0415
-
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the run handles Ctrl-C
     process = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ignore)
     with reduced_environment():  # this starts the process, which needs no API key

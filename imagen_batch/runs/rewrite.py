@@ -41,17 +41,12 @@ def pending_status(storage: Storage) -> Outcome:
 
 def _run_facts(plan: RunPlan, history: History, storage: Storage, *, shown: int) -> RunFacts:
     now = datetime.now(UTC)
-    settings, charges = plan.settings, history.charges(plan.settings.provider)
-    return RunFacts(
-        out=storage.location,
+    facts = RunFacts.from_ledger(
+        history, out=storage.location, provider=plan.settings.provider, started_at=now, finished_at=now
+    )
+    return replace(
+        facts,
         run=continuation(plan, history),
-        started_at=now,
-        finished_at=now,
-        provider=settings.provider,
-        attempts=history.attempts,
-        refused_429=history.refused_429,
         warnings=tuple(plan.warnings),
-        money=charges.cost,
-        lost_attempts=charges.lost_attempts,
         older_images=count_older_images(history, storage, shown=shown),
     )

@@ -26,13 +26,12 @@ from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapshot
 from imagen_batch.ledger.costs import Charges
-from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History
-from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
-from imagen_batch.planning.versions import models_of, order_versions
+from imagen_batch.planning.samples.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
@@ -45,6 +44,7 @@ from imagen_batch.runs.recovery.recover import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
+from imagen_batch.sending.earlier_pace import earlier_paces
 from imagen_batch.sending.generate import generate_shard
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
@@ -70,6 +70,7 @@ class Run:
     counter: ResultCounter
     summary: Summary | None = None
     began: tuple[int, Charges] | None = None  # attempts and charges of the folder when the run was opened
+    _finished_before: int = 0  # results when the last round began
 
     @property
     def stop(self) -> Stop:
@@ -91,12 +92,12 @@ class Run:
         self.context.transport.abort_all()
 
     def stages(self) -> Iterator[Iterator[list[ImageRequest]]]:
-        """The pending requests as shards, stage by stage: a stage needs images of the one before.
+        """The pending requests as shards, stage by stage: a stage needs results of the one before.
 
         All shards of a stage must have ended before the next stage is taken.
         """
         yield self.shards()
-        while self.advance():
+        while self.advance() or self._accepts_more():
             yield self.shards(retry_round=True)
 
     def advance(self) -> bool:
@@ -104,10 +105,13 @@ class Run:
         waiting = self.plan.index.waiting_rows
         if not waiting or self.context.stop.is_set:
             return False
+        self._read_new_results()
+        return self.plan.index.waiting_rows < waiting
+
+    def _read_new_results(self) -> None:
         self.context.ledger.flush()
         self.history.read_folder(self.context.store.storage.logs(LEDGER))
-        self.plan.index.follow(self.history)
-        return self.plan.index.waiting_rows < waiting
+        self.plan.follow(self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
         """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
@@ -120,6 +124,15 @@ class Run:
             if self.context.stop.is_set:
                 return
             yield shard
+
+    def _accepts_more(self) -> bool:
+        """Whether --accept may want more samples of some rows, since the last shards brought results."""
+        progress = self.finished_samples != self._finished_before
+        self._finished_before = self.finished_samples
+        if self.plan.settings.accept is None or not progress or self.stop.is_set or self.context.budget.is_exhausted:
+            return False
+        self._read_new_results()
+        return True
 
     def generate_shard(self, shard: Sequence[ImageRequest]) -> None:
         """Make the images of a shard."""
@@ -190,7 +203,7 @@ def open_run(
             if plan.lost is None and not plan.moves:
                 plan = save()  # a repair reads the stored input and leaves the stored settings alone
             store = _open_store(settings, storage, stack)
-            ledger = LedgerWriter(storage, now=moment_after(_ledger_names(storage), time.time()))
+            ledger = open_writer(storage)
             history, recovered = _read_history(store, ledger, preloaded)
             if plan.decisions:
                 ledger.record_review(plan.decisions, at=time.time())
@@ -199,11 +212,12 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            plan.index.follow(history)
+            plan.follow(history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
         context = _sending_context(plan, provider, ledger, store, history, counter)
+        context.governors.earlier = earlier_paces(settings, env)
         threads = request_threads(settings)
         stack.callback(context.close)
         stack.callback(threads.shutdown, wait=True, cancel_futures=True)
@@ -242,10 +256,6 @@ def _open_store(settings: Settings, storage: Storage, stack: ExitStack) -> Image
     return ImageStore(storage, room)
 
 
-def _ledger_names(storage: Storage) -> Iterator[str]:
-    return (path.name for path in ledger_files(storage.logs(LEDGER)))
-
-
 def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[History] | None) -> tuple[History, int]:
     """The history up to now, and how many staged images had to be recorded in it."""
     try:
@@ -268,7 +278,7 @@ def _recover(
         notify(message)
     if recovery.images:
         history.read_folder(store.storage.logs(LEDGER))
-        plan.index.follow(history, refresh=True)
+        plan.follow(history, refresh=True)
 
 
 def _record_orders(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:

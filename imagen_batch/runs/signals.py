@@ -17,6 +17,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from imagen_batch.sending.stop import Stop
+from imagen_batch.system.signal_handlers import signal_handlers
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECOND_SIGNAL_AFTER_S = 1.0
@@ -53,14 +54,10 @@ def handle_signals(
 
     watching = threading.Thread(target=_watch, args=(arrivals, grace, abort, announce), name="signals", daemon=True)
     watching.start()
-    # A signal that nohup or a shell has disabled stays disabled.
-    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, on_signal) for number in handled}
     try:
-        yield
+        with signal_handlers(_SIGNALS, on_signal):
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         arrivals.put(None)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 
 from imagen_batch.inputs.snapshot import reload_plan
-from imagen_batch.ledger.history import History, read_history
+from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.shapes import read_shapes
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.reports.continuation import continuation
@@ -29,6 +31,7 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
     storage, plan = open_storage(place), reload_plan(place)
     column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else plan.settings.group_by
     builder = SummaryBuilder(group_by=column, shapes=read_shapes(plan.settings))
+    builder = SummaryBuilder(accept=plan.settings.accept)
     with explain_storage_errors(place, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))
@@ -40,21 +43,19 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
         has_gallery = storage.size("gallery.html") is not None
         started, finished = _times(storage, began, running=running)
     provider = plan.settings.provider
-    charges = history.charges(provider)
+    facts = RunFacts.from_ledger(
+        history, out=storage.location, provider=provider, started_at=started, finished_at=finished
+    )
+    since = began if running and began is not None else math.inf
+    in_flight_attempts = sum(attempt.at >= since for attempt in history.open.values())
     return builder.build(
-        RunFacts(
-            out=storage.location,
+        replace(
+            facts,
             run=continuation(plan, history),
-            started_at=started,
-            finished_at=finished,
-            provider=provider,
-            attempts=history.attempts,
-            refused_429=history.refused_429,
-            money=charges.cost,
             running=running,
             older_images=older_images,
             has_gallery=has_gallery,
-            lost_attempts=charges.lost_attempts - _open_attempts(history, since=began if running else None),
+            lost_attempts=history.charges(provider).lost_attempts - in_flight_attempts,
         )
     )
 
@@ -71,10 +72,6 @@ def _moment(name: str) -> float | None:
         return float(name.partition("-")[0])
     except ValueError:
         return None
-
-
-def _open_attempts(history: History, *, since: float | None) -> int:
-    return 0 if since is None else sum(attempt.at >= since for attempt in history.open.values())
 
 
 def _times(storage: Storage, began: float | None, *, running: bool) -> tuple[datetime, datetime | None]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from imagen_batch.records import CENT_FRACTION, Limit
 from imagen_batch.sending.stop import Stop
 
+_LONGEST_NAP_S = 0.5  # a stop can't notify: check for it this often
+
 
 class Budget:
     """The limits of a run: `max_cost` and `max_cost_per_run` in USD, `max_images` in images; None is no limit.
@@ -51,7 +53,7 @@ class Budget:
                     self.limit = self.limit or limit
                     return None
                 stop.check()
-                self._changed.wait(0.5)
+                self._changed.wait(_LONGEST_NAP_S)
             self._cost += cost
             self._images += images
             self._outstanding += 1

@@ -17,6 +17,7 @@ from imagen_batch.providers.endpoints import Provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.sending.budget import Budget
+from imagen_batch.sending.earlier_pace import EarlierPaces
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.in_flight import InFlight
 from imagen_batch.sending.references import ReferenceLoader
@@ -36,9 +37,13 @@ def request_threads(settings: Settings) -> ThreadPoolExecutor:
 
 
 class Governors:
-    """The governors of a process, one for each model. `share` is the process's part of rate and concurrency."""
+    """The governors of a process, one for each model. `share` is the process's part of rate and concurrency.
+
+    They begin with what `earlier` runs found.
+    """
 
     def __init__(self, settings: Settings, stop: Stop, *, share: float = 1.0) -> None:
+        self.earlier: EarlierPaces | None = None
         self._settings = settings
         self._stop = stop
         self._share = share
@@ -49,7 +54,7 @@ class Governors:
         """The governor of all requests to `model`."""
         with self._lock:
             if model not in self._by_model:
-                self._by_model[model] = self._create()
+                self._by_model[model] = self._create(model)
             return self._by_model[model]
 
     def resize(self, share: float) -> None:
@@ -61,7 +66,13 @@ class Governors:
             for governor in self._by_model.values():
                 governor.resize(share)
 
-    def _create(self) -> Governor:
+    def remember(self) -> None:
+        """Store what the service allowed, for later runs."""
+        if self.earlier is not None:
+            with self._lock:
+                self.earlier.record({model: governor.observed for model, governor in self._by_model.items()})
+
+    def _create(self, model: str) -> Governor:
         governor = Governor(
             per_minute=self._settings.requests_per_minute,
             images_per_minute=self._settings.images_per_minute,
@@ -69,6 +80,8 @@ class Governors:
             outage_limit=self._settings.outage_limit,
             stop=self._stop,
         )
+        if earlier := self.earlier and self.earlier.of(model):
+            governor.begin_as(earlier)
         governor.resize(self._share)
         return governor
 
@@ -105,6 +118,7 @@ class SendingContext:
         return self.governors.of(model)
 
     def close(self) -> None:
-        """Close the connections, then flush and close the ledger."""
+        """Close the connections, flush and close the ledger, and store the pace that was found."""
         self.transport.close()
         self.ledger.close()
+        self.governors.remember()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from imagen_batch.errors import RateLimited, StopRun, Transient
+from imagen_batch.sending.earlier_pace import EarlierPace
 from imagen_batch.sending.pace import Pace, Permit
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import span
@@ -41,7 +42,10 @@ class Governor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pace = Pace(
-            per_minute=per_minute, in_flight=in_flight, images_per_minute=images_per_minute, now=clock()
+            per_minute=per_minute,
+            in_flight=in_flight,
+            images_per_minute=images_per_minute,
+            now=clock(),
         )
         self._outage_limit = outage_limit
         self._stop = stop
@@ -89,6 +93,17 @@ class Governor:
         with self._changed:
             self._pace.record_cancellation()
             self._changed.notify()
+
+    def begin_as(self, earlier: EarlierPace) -> None:
+        """Begin with what an earlier run found, unless a rate is given."""
+        with self._changed:
+            self._pace.begin_as(earlier)
+
+    @property
+    def observed(self) -> EarlierPace | None:
+        """What the service allowed, for a later run; None where too little was seen."""
+        with self._changed:
+            return self._pace.observed
 
     def resize(self, share: float) -> None:
         """Use this part of the account's rate and concurrency from now on; other processes use the rest."""

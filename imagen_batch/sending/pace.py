@@ -3,10 +3,14 @@
 Pure: time comes in as a number and nothing waits here, so a simulated day runs in a second. Threads wait in
 `governor.py`.
 
-Without a given rate, none is assumed. The number of attempts in flight grows with each reply. At the first refusal
-the pace takes the limit that the service names, or else a rate a little below that of the replies so far. Then it
-creeps up again. A burst of refusals counts once: attempts that were in flight when the first one came are no new
-evidence.
+Without a given rate, none is assumed. A few attempts wait for the first reply; then all places fill within the time
+that it took (`opening.py`). At the first refusal the pace takes the limit that the service names, or else a rate a
+little below that of the replies so far. Then it creeps up again. A burst of refusals counts once: attempts that were
+in flight when the first one came are no new evidence.
+
+A single refusal may be a quota that others share, and says little about the rate. So after a refusal that contradicts
+a rate which held before, the pace returns to that rate quickly, and gives up half of the difference with each further
+refusal on the way.
 """
 
 from __future__ import annotations
@@ -14,17 +18,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from imagen_batch.sending.earlier_pace import EarlierPace
+from imagen_batch.sending.opening import Opening
+
 _WINDOW_START = 4  # attempts in flight before the first reply
 _WINDOW_GENTLE = 16  # above this, replies raise it less: everything in flight may be refused at once
 _SLOW_REPLY_S = 1.0  # slower replies cause few starts per second anyway
 _GROWTH_FIRST, _GROWTH_SLOW, _GROWTH_GENTLE = 3.0, 1.0, 0.5  # attempts in flight per reply
-_SLOWER = 0.75
+_SLOWER, _SLOWER_FIRST = 0.75, 0.5
+_SLOWEST_STEP = 0.25
+_BEFORE_OPENING_S = 0.25
 _SLOWEST = 1 / 60  # starts per second: one per minute
-_CREEP_EVERY_S = 1.0
+_CREEP_EVERY_S, _CREEP_EVERY_STARTS = 1.0, 4  # the longer of the two
 _CREEP_SEARCHING = 1.05  # until a second refusal has confirmed the limit
 _CREEP_FOUND = 1.0005
+_CREEP_RETURNING = 1.05  # to a rate that held before a refusal
 _QUIET_S, _QUIET_STARTS = 30.0, 90  # without a refusal until it creeps twice as fast; the longer of the two
 _ENOUGH_STARTS = 10  # for measuring a rate
+_ENOUGH_TO_REMEMBER = 100  # starts without a refusal
 _BELOW = 0.98  # so that small fluctuations cause no refusals
 _PAUSE_FIRST_S = 1.0
 _PAUSE_LIMIT_S = 60.0
@@ -56,10 +67,13 @@ class Pace:
         self._given = None if per_minute is None else per_minute / 60
         self._rate = self._given
         self._found = False
+        self._goal = 0.0  # a rate that held before the last refusal; 0 where there is none
         self._share = 1.0
         self._total_in_flight = self._max_in_flight = in_flight
         self._window = float(in_flight if self._given else min(_WINDOW_START, in_flight))
-        self._in_flight = 0
+        self._opening: Opening | None = None
+        self._was_opened, self._opened_at = self._given is not None, now
+        self._in_flight = self._most_in_flight = 0
         self._next = now
         self._held_until = now
         self._generation = 0
@@ -71,6 +85,16 @@ class Pace:
         self._refused_at = now
         self._refused = Permit(-1, now, 0)  # the latest attempt that was refused
 
+    def begin_as(self, earlier: EarlierPace) -> None:
+        """Begin with what an earlier run found, unless a rate is given."""
+        if self._given is not None:
+            return
+        self._was_opened = True
+        if earlier.per_minute is None:
+            self._window = float(min(earlier.in_flight, self._max_in_flight))
+        else:
+            self._rate, self._window = max(earlier.per_minute / 60, _SLOWEST), float(self._max_in_flight)
+
     def wait(self, now: float) -> float:
         """Seconds until an attempt may start; infinite while too many are in flight."""
         if self._in_flight >= self._allowed():
@@ -80,7 +104,8 @@ class Pace:
     def start(self, now: float, *, images: int = 1) -> Permit:
         """Note that an attempt for this many images starts now."""
         self._in_flight += 1
-        interval = max(1 / self._rate if self._rate else 0.0, images * self._image_s)
+        self._most_in_flight = max(self._most_in_flight, self._in_flight)
+        interval = max(self._interval(now), images * self._image_s)
         if interval:
             self._next = max(self._next, now - _CATCH_UP_SLOTS * interval) + interval
         self._starts += 1
@@ -93,7 +118,7 @@ class Pace:
             self._window = min(_WINDOW_START, self._max_in_flight)  # reopen gently
         self._failures = self._bursts = 0
         self._failing_since = None
-        self._window = min(self._window + self._growth(now - permit.started), self._max_in_flight)
+        self._widen(now - permit.started, now)
         self._creep(now)
 
     def record_limit(
@@ -126,6 +151,7 @@ class Pace:
         factor, self._share = share / self._share, share
         self._given = self._given and self._given * factor
         self._rate = self._rate and self._rate * factor
+        self._goal *= factor
         self._image_s /= factor
         self._max_in_flight = max(1, int(self._total_in_flight * share + 1e-9))
         self._window = min(max(1.0, self._window * factor), self._max_in_flight)
@@ -144,6 +170,17 @@ class Pace:
         """The current rate; None while none is known."""
         return None if self._rate is None else self._rate * 60
 
+    @property
+    def observed(self) -> EarlierPace | None:
+        """What the service allowed, for a later run; None where too little was seen."""
+        if self._given is not None or self._share != 1.0:
+            return None
+        if self._rate is not None:
+            return EarlierPace(self._rate * 60, self._most_in_flight, 0.0)
+        if self._refused.number or self._starts < _ENOUGH_TO_REMEMBER or self._failures:
+            return None
+        return EarlierPace(None, self._most_in_flight, 0.0)
+
     def _allowed(self) -> int:
         return 1 if self.outage else int(self._window)
 
@@ -157,7 +194,11 @@ class Pace:
         # Before the first refusal the measured rate is too high: it includes a burst that the quota had saved up.
         named = None if not per_minute else per_minute / 60 * self._share
         admitted = permit.number - self._refused.number - 1
-        measured = admitted / max(permit.started - self._refused.started, 0.1)
+        since = self._refused.started
+        if self._rate is None:  # the wait for the first reply, in which hardly anything was sent, does not count
+            since = max(since, self._opened_at - _BEFORE_OPENING_S)
+        measured = admitted / max(permit.started - since, 0.1)
+        before, held = self._rate, self._found
         if named is not None and (self._rate is None or named < self._rate):
             slower, self._found = named, True
         elif self._rate is not None and admitted >= _ENOUGH_STARTS:
@@ -165,10 +206,46 @@ class Pace:
         elif self._rate is None and admitted < 1:  # no rate can be measured: halve the window
             self._window = max(1.0, self._window / 2)
             return
+        elif self._rate is None:
+            slower, self._found = measured * _SLOWER_FIRST, False
         else:
-            slower, self._found = (self._rate or measured) * _SLOWER, False
+            slower, self._found = self._rate * max(min(_SLOWER, self._most(admitted, permit)), _SLOWEST_STEP), False
+        self._goal = self._rate_to_return_to(before if held else None, slower) if named is None else 0.0
         self._rate = max(slower, _SLOWEST)
         self._last_change = now
+
+    def _most(self, admitted: int, permit: Permit) -> float:
+        """The most that the limit can be, relative to the rate: a bucket that was empty twice admitted so much."""
+        if self._rate is None or not self._refused.number:
+            return 1.0
+        return (admitted + 1) / max(permit.started - self._refused.started, 0.1) / self._rate
+
+    def _rate_to_return_to(self, before: float | None, slower: float) -> float:
+        """The rate that held until this refusal; on the way back to it, half of the way."""
+        if self._goal > slower:
+            return (self._goal + slower) / 2
+        return (before or 0.0) * _BELOW
+
+    def _interval(self, now: float) -> float:
+        """Seconds between two starts."""
+        if self._rate is not None:
+            return 1 / self._rate
+        if self._opening is None:
+            return 0.0
+        if self._in_flight >= self._max_in_flight:  # it is filled; from now on each reply starts one attempt
+            self._opening = None
+            return 0.0
+        return self._opening.interval(now)
+
+    def _widen(self, latency: float, now: float) -> None:
+        """Allow more attempts in flight after a reply: all of them after the first one, in the opening's rate."""
+        if self._was_opened:
+            self._window = min(self._window + self._growth(latency), self._max_in_flight)
+            return
+        self._was_opened, self._opened_at = True, now
+        self._window = float(self._max_in_flight)
+        self._opening = Opening(now, latency, self._max_in_flight)
+        self._next = max(self._next, now)
 
     def _growth(self, latency: float) -> float:
         if self._window < _WINDOW_GENTLE:
@@ -176,9 +253,11 @@ class Pace:
         return _GROWTH_GENTLE if latency < _SLOW_REPLY_S else _GROWTH_SLOW
 
     def _creep(self, now: float) -> None:
-        if self._rate is None or now - self._last_change < _CREEP_EVERY_S:
+        if self._rate is None or now - self._last_change < max(_CREEP_EVERY_S, _CREEP_EVERY_STARTS / self._rate):
             return
         faster = self._faster(now) if self._found else _CREEP_SEARCHING
+        if self._rate < self._goal:
+            self._rate = min(self._rate * _CREEP_RETURNING, self._goal)
         self._rate = min(self._rate * faster, self._given or math.inf)
         self._last_change = now
 

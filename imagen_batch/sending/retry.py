@@ -111,7 +111,8 @@ class RetryingRequest:
         started = self._context.clock()
         try:
             with begin_attempt(self._request, self._context, number=self.trace.attempts + 1) as attempt:
-                self._count_attempt(attempt.started_at)
+                sent_at = self.trace.sent_at or attempt.started_at
+                self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=sent_at)
                 return self._exchange(attempt)
         except Fatal as error:
             raise self._handle_fatal(error) from error

@@ -10,20 +10,8 @@ from imagen_batch.text import plural
 
 def saved(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
     """The result of a sample whose image is in the folder."""
-    return SampleResult(
-        number=number,
-        status="ok",
-        file=file,
-        mime_type=info.mime_type,
-        width=info.width,
-        height=info.height,
-        bytes=info.bytes,
-        sha256=info.sha256,
-        c2pa=info.c2pa,
-        cost_usd=cost[0],
-        cost_is=cost[1],
-        warnings=("flat_color",) if info.flat_color else (),
-    )
+    usd, certainty = cost
+    return info.add_to(SampleResult(number, "ok", file, cost_usd=usd, cost_is=certainty))
 
 
 def not_generated(number: int, missing: NoImage, *, cost: tuple[float | None, CostIs]) -> SampleResult:

@@ -148,7 +148,8 @@ class _Connection(BaseHTTPRequestHandler):
         with context.usage_log.attempt(received):
             began = time.monotonic()
             answer = context.service.answer(received)
-            if answer.reply.status == 200 and self.server.closing.wait(_remaining(context.latency, began)):
+            remaining = max(0.0, began + context.latency - time.monotonic())
+            if answer.reply.status == 200 and self.server.closing.wait(remaining):
                 self.close_connection = True
                 return
             self._deliver(received, answer)
@@ -181,10 +182,6 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply) -> None:
         self.wfile.write(reply.head(close=self.close_connection) + reply.body)
-
-
-def _remaining(latency: float, began: float) -> float:
-    return max(0.0, latency - (time.monotonic() - began))
 
 
 def _reject_length(length: str) -> Reply:

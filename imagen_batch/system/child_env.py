@@ -22,7 +22,8 @@ _SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # anywhere in a name
 
 def child_environment(env: Mapping[str, str] = os.environ, *, prefixes: tuple[str, ...] = ()) -> dict[str, str]:
     """Select the variables of `env` for a child. `prefixes` begin further names that this child needs."""
-    return {name: value for name, value in env.items() if _is_harmless(name) or _is_requested(name, prefixes)}
+    requested = {name for name in env if name.startswith(prefixes) and not name.endswith("API_KEY")}
+    return {name: value for name, value in env.items() if name in requested or _is_harmless(name)}
 
 
 @contextmanager
@@ -43,7 +44,3 @@ def reduced_environment(env: MutableMapping[str, str] = os.environ) -> Iterator[
 def _is_harmless(name: str) -> bool:
     known = name in _NAMES or name.upper() in _NAMES or name.startswith(_PREFIXES)
     return known and not any(word in name.upper() for word in _SECRETS)
-
-
-def _is_requested(name: str, prefixes: tuple[str, ...]) -> bool:
-    return name.startswith(prefixes) and not name.endswith("API_KEY")

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from imagen_batch.errors import StopRun, storage_failure
-from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.requests import single_sample
 from imagen_batch.records import ImageRequest, Limit
 from imagen_batch.runs.heartbeat import EVERY_S, HeartbeatWriter
@@ -87,7 +86,8 @@ class Coordinator:
     def complete(self, task: ShardTask, report: ShardReport) -> None:
         """Take in the report of a shard that ended."""
         self._allocator.release(task.shard, report.used)
-        self._needs_round |= report.budget_exhausted or report.stopped
+        accepting = self._run.plan.settings.accept is not None  # refused samples may be replaced
+        self._needs_round |= report.budget_exhausted or report.stopped or accepting
         self._run.counter(report.samples)
         if (error := report.error) is not None:
             self._run.stop.fail(error)
@@ -128,8 +128,7 @@ class Coordinator:
     def _claim(self, task: ShardTask) -> LedgerWriter:
         """Claim a shard as a worker would, so that its worker notices if it is alive after all."""
         storage, folder = self._run.context.store.storage, shard_folder(self._job.id, task.shard)
-        ledgers = [path.name for path in ledger_files(storage.logs(folder))]
-        ledger = LedgerWriter(storage, now=moment_after(ledgers, time.time()), below=folder)
+        ledger = open_writer(storage, below=folder)
         ledger.claim(self._job.id, task.shard)
         return ledger
 

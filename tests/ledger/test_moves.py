@@ -82,7 +82,9 @@ def test_an_earlier_text_moves_with_its_image(tmp_path, ledger):
 def test_a_move_without_a_result_empties_its_target(tmp_path, ledger):
     """The row has no image any more."""
     ledger.record_moves([_move(4, 1)], at=1.0)
-    assert _widths(_history(tmp_path)) == [None, 2, 3, None]
+    history = _history(tmp_path)
+    assert _widths(history) == [None, 2, 3, None]
+    assert history.images_made() == 2
 
 
 def test_a_failure_of_the_target_is_forgotten(tmp_path, ledger):
@@ -114,6 +116,16 @@ def test_earlier_texts_of_several_edits_are_kept_apart(tmp_path, ledger):
     ledger.record_moves([_move(2, 3, **other)], at=2.0)
     history = _history(tmp_path)
     assert [history.kept(BASES[number], 1) for number in (4, 3, 4)] == [FACTS, other, FACTS]
+
+
+def test_a_long_record_of_moves_is_read_once(tmp_path, ledger, monkeypatch):
+    """All rows of an edited file are in one record."""
+    ledger.record_moves([_move(1, 4, **FACTS)], at=1.0)
+    history = _history(tmp_path)
+    reads, read = [], history._lookup._read
+    monkeypatch.setattr(history._lookup, "_read", lambda where, kind: reads.append(where) or read(where, kind))
+    assert [history.kept(BASES[4], 1) for _ in range(3)] == [FACTS] * 3
+    assert len(reads) == 1
 
 
 def test_a_ledger_that_changes_while_it_is_read_is_damaged(tmp_path, ledger):

@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from imagen_batch.simulator import Simulator
 from tests.support.cli import COMMAND, environment
+from tests.support.gate import Gate
+from tests.support.prefect_history import artifacts_of, flow_run_of, logs_of, task_runs_of
 from tests.support.processes import is_alive, server_of
 from tests.support.runs import prompts
 
@@ -31,54 +34,104 @@ def _start(source, sim, here, prefect_home, *options):
     )
 
 
+def _warnings(err):
+    assert "Traceback" not in err
+    return [line for line in err.splitlines() if line.startswith("warning")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_run_outlives_a_server_that_goes_away(tmp_path, prefect_home, number):
-    """The server is killed, or stopped so that it accepts connections and never answers."""
-    with Simulator(latency=0.3) as sim:
-        child = _start(prompts(tmp_path, *(f"p {row}" for row in range(IMAGES))), sim, tmp_path, prefect_home)
-        _wait_until(lambda: sim.bill.total >= 2)
+    """It had begun to record the run. It is killed, or stopped so that it accepts connections and never answers."""
+    gate = Gate()
+    with Simulator(clock=gate) as sim:
+        source = prompts(tmp_path, *(f"p {row}" for row in range(IMAGES)))
+        child = _start(source, sim, tmp_path, prefect_home)
+        _wait_until(lambda: flow_run_of(prefect_home, source))
         server = server_of(child.pid)
         os.kill(server, number)
+        gate.open()
         _wait_until(lambda: sim.bill.total == IMAGES)
         last_reply = time.monotonic()
         out, err = child.communicate(timeout=200)
         assert time.monotonic() - last_reply < 20  # on a busy machine too
     assert child.returncode == 0, err
     assert json.loads(out)["samples"]["ok"] == IMAGES
-    missed = [line for line in err.splitlines() if line.startswith("warning")]
-    assert len(missed) == 1
-    assert "Prefect did not record the end of this run: its server " in missed[0]
-    assert "Traceback" not in err
+    (missed,) = _warnings(err)
+    assert "Prefect did not record the end of this run: its server " in missed
     _wait_until(lambda: not is_alive(server))
 
 
-def test_a_run_whose_server_does_not_start_continues_without_it(tmp_path, prefect_home):
-    """It prints one warning."""
-    with Simulator() as sim:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_run_whose_server_does_not_start_continues_without_it(tmp_path, prefect_home, number):
+    """Requests do not wait for it. The run prints one warning, and leaves no process behind."""
+    gate = Gate()
+    with Simulator(clock=gate) as sim:
         child = _start(prompts(tmp_path, *"abc"), sim, tmp_path, prefect_home)
         _wait_until(lambda: server_of(child.pid))
-        os.kill(server_of(child.pid), signal.SIGKILL)
+        server = server_of(child.pid)
+        os.kill(server, number)
+        assert gate.reached.wait(60)
+        gate.open()
         out, err = child.communicate(timeout=200)
     assert child.returncode == 0, err
     assert json.loads(out)["samples"]["ok"] == 3
-    assert "warning: Prefect will not show this run: its server did not start" in err
-    assert "Traceback" not in err
+    (missed,) = _warnings(err)
+    assert "warning: Prefect will not show this run: its server does not answer" in missed or (
+        "warning: Prefect will not show this run: its server did not start" in missed
+    )
+    _wait_until(lambda: not is_alive(server))
 
 
 def test_ctrl_c_while_the_server_boots_ends_at_once(tmp_path, prefect_home):
-    """Nothing is sent, nothing waits for Prefect, and no process stays."""
-    with Simulator() as sim:
-        child = _start(prompts(tmp_path, *"abc"), sim, tmp_path, prefect_home)
-        lines = []
-        while "starting Prefect's server" not in "".join(lines):
-            lines.append(child.stderr.readline())
+    """Images in flight are kept, nothing waits for Prefect, and no process stays."""
+    gate = Gate()
+    with Simulator(clock=gate) as sim:
+        child = _start(prompts(tmp_path, *"abcdef"), sim, tmp_path, prefect_home)
+        _wait_until(lambda: server_of(child.pid))
         server = server_of(child.pid)
+        assert gate.reached.wait(60)
         child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=15)
-        assert sim.bill.total == 0
+        assert "Stopping" in _read_until(child.stderr, "Stopping")
+        gate.open()
+        out, err = child.communicate(timeout=60)
+        assert json.loads(out)["samples"]["ok"] == sim.bill.total < 6
     assert child.returncode == 130
     assert "Traceback" not in err
+    _wait_until(lambda: not is_alive(server), seconds=5)
+
+
+def test_a_run_that_ends_before_its_server_is_up_is_recorded_after_it(tmp_path, prefect_home):
+    """The server's process does that and ends. The log has the true times."""
+    with Simulator() as sim:
+        source = prompts(tmp_path, "a", "b", "c [[sim:finish_IMAGE_SAFETY]]")
+        began = time.time()
+        child = _start(source, sim, tmp_path, prefect_home)
+        _wait_until(lambda: server_of(child.pid))
+        server = server_of(child.pid)
+        _, err = child.communicate(timeout=60)
+        ended = time.time()
+    assert child.returncode == 3
+    assert _warnings(err) == []
     _wait_until(lambda: not is_alive(server))
+    run = flow_run_of(prefect_home, source)
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "PartlyMade")
+    assert task_runs_of(prefect_home, run["id"]) == [{"name": "shard-1", "state_type": "COMPLETED"}]
+    times = [_seconds(line["timestamp"]) for line in logs_of(prefect_home, run["id"])]
+    assert began < min(times) < max(times) < ended
+    kinds = [artifact["key"].split("-")[2] for artifact in artifacts_of(prefect_home, run["id"])]
+    assert sorted(kinds) == ["causes", "manifest", "progress", "summary"]
+    assert list((prefect_home / "imagen-batch-unrecorded").iterdir()) == []
+
+
+def _seconds(timestamp):
+    return datetime.fromisoformat(timestamp).replace(tzinfo=UTC).timestamp()
+
+
+def _read_until(stream, word):
+    text = ""
+    while word not in text and (line := stream.readline()):
+        text += line
+    return text
 
 
 def _wait_until(condition, seconds=200.0):

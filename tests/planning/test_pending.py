@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.pending import count_pending, remaining_requests
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import OUTCOMES
@@ -26,6 +27,10 @@ class FakeHistory:
 
     def status(self, base, number):
         return self.statuses.get((base, number))
+
+    @property
+    def reviews(self):
+        return Reviews(self.status)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.keys import RowKeys
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.requests import requests_for, shard_size, shards
@@ -27,6 +28,10 @@ class FakeHistory:
 
     def status(self, base, number):
         return self.statuses.get(number)
+
+    @property
+    def reviews(self):
+        return Reviews(self.status)
 
 
 def _planned(model=IMAGEN, samples=1, **row):
@@ -120,3 +125,10 @@ def test_an_edit_re_makes_exactly_what_changed(before, data):
 
     new = set(keys(after)) - set(keys(before))
     assert len(new) == (Counter(after) - Counter(before)).total()
+
+
+def test_a_shard_ends_with_the_request_that_fills_its_bytes(monkeypatch):
+    """Exactly as many bytes as fit are a whole shard."""
+    monkeypatch.setattr("imagen_batch.planning.requests._SHARD_BYTES", 10)
+    requests = [request(number, prompt=prompt) for number, prompt in enumerate(("x" * 4, "x" * 6, "x" * 9, "x"), 1)]
+    assert [len(shard) for shard in shards(requests, 100)] == [2, 2]

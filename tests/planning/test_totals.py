@@ -40,7 +40,7 @@ def test_the_totals_of_a_new_run(tmp_path):
     assert left.usd == pytest.approx(0.44)
     assert (left.dearest, left.cheapest, left.smallest) == pytest.approx((0.16, 0.04, 1))
     assert (left.made, left.held) == (0, 0)
-    assert [(row, list(numbers)) for row, _, numbers in left.first] == [
+    assert [(row, list(numbers)) for row, _, numbers, _ in left.first] == [
         (1, [1, 2, 3, 4, 5, 6]),
         (2, [1]),
         (3, [1, 2, 3, 4]),

@@ -32,7 +32,8 @@ CONTRACT = [
 ]
 TYPES = {
     **dict.fromkeys(
-        ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status"), pa.int64()
+        ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status", "version"),
+        pa.int64(),
     ),
     **dict.fromkeys(("prompt_tokens", "output_tokens"), pa.int64()),
     **dict.fromkeys(("latency_s", "cost_usd"), pa.float64()),

@@ -84,7 +84,7 @@ def test_what_earlier_prompts_cost_is_a_figure_of_its_own(tmp_path, sim):
     assert report["run_attempts"] == 1
     for text in (to_terminal(second.summary, color=False), to_markdown(second.summary)):
         assert "of the cost is for earlier prompts" in text
-        assert "1 older image kept: earlier prompts, or rows no longer in this file" in text
+        assert "1 older image kept: earlier prompts or versions, or rows no longer in this file" in text
         assert "of it in this run" in text
 
 

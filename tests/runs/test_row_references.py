@@ -3,10 +3,10 @@
 import pytest
 
 from imagen_batch.audit.audit import audit
+from imagen_batch.cli import main
 from imagen_batch.errors import InputInvalid
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
-from imagen_batch.planning.references import row_images
 from imagen_batch.runs.status import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
@@ -100,16 +100,14 @@ def test_a_row_without_its_reference_is_never_sent(tmp_path, sim, fault, kind):
     assert reworded.statuses == ["ok"] * 4
 
 
-def test_one_of_several_images_has_to_be_approved_or_named(tmp_path, sim, monkeypatch):
+def test_one_of_several_images_has_to_be_approved_or_named(tmp_path, sim):
     """Nothing is sent on a guess. An approval decides; a row that was made keeps its image until then."""
     rows = (("fox", "a fox", "", "2"), ("s1", "scene one", "@fox"), ("s2", "scene two", "@fox#2"))
     ran = run(book(tmp_path, *rows), sim)
     assert ran.statuses == ["ok", "ok", "not_attempted", "ok"]
     assert ran.rows[2]["error_kind"] == "reference_unapproved"
     assert ran.rows[3]["references_sha256"] == ran.rows[1]["sha256"]
-    approved = ran.rows[0]["key"]
-    assert approved
-    monkeypatch.setattr(row_images, "approved_sample", lambda _base: 1)
+    assert main(["review", "approve", str(ran.folder), "fox:1"]) == 0
     ran = run(book(tmp_path, *rows), sim)
     assert ran.statuses == ["ok"] * 4
     assert ran.rows[2]["references_sha256"] == ran.rows[0]["sha256"]

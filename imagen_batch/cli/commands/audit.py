@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from argparse import Namespace
 from pathlib import Path
@@ -16,7 +15,7 @@ from imagen_batch.cli.options import (
 from imagen_batch.cli.terminal import make_confirm
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
-from imagen_batch.text import plural, printable_lines
+from imagen_batch.text import plural, printable_lines, round_up_to_cents, usd
 
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
@@ -124,7 +123,7 @@ def _buy_again(repaired: Repaired, args: Namespace) -> int:
         args.yes = True  # the user has agreed already
         return run_and_print(settings, args, lost=repaired.lost)
     command = shlex.join(["imagen-batch", "audit", make_absolute(args.folder), "--repair", "--yes"])
-    enough = f"{math.ceil(total.usd * 100 - 1e-6) / 100:.2f}"  # in whole cents, rounded up
+    enough = round_up_to_cents(total.usd)
     print_message(f"everything else is repaired; to make them again: {command} --max-cost {enough}")
     _print_audit(repaired.audit, args)
     return FINDINGS
@@ -132,4 +131,4 @@ def _buy_again(repaired: Repaired, args: Namespace) -> int:
 
 def _price(total: Repaired) -> str:
     unpriced = f", and {total.unpriced} without a known price" if total.unpriced else ""
-    return f"at most ${total.usd:.2f}{unpriced}"
+    return f"at most {usd(total.usd)}{unpriced}"

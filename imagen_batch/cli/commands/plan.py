@@ -5,13 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from imagen_batch.cli.options import (
-    add_config_option,
-    add_display_options,
-    add_input_options,
-    add_request_options,
-    add_sending_options,
-)
+from imagen_batch.cli.options import add_run_options
 from imagen_batch.cli.typed_settings import settings_from
 from imagen_batch.system.streams import print_message, print_result
 
@@ -27,11 +21,7 @@ def add_parser(commands: Subparsers) -> None:
         help="show what a run would do and cost; needs no key, sends nothing, writes nothing",
         description="Show what a run would do and cost. Needs no key, sends nothing, writes nothing.",
     )
-    add_request_options(plan)
-    add_input_options(plan)
-    add_sending_options(plan)
-    add_display_options(plan)
-    add_config_option(plan)
+    add_run_options(plan)
 
 
 def run(args: Namespace) -> int:
@@ -40,7 +30,7 @@ def run(args: Namespace) -> int:
 
     with open_preview(settings_from(args)) as preview:
         format_plan = plan_json if args.as_json else plan_text
-        report = format_plan(preview.plan, preview.pending, preview.changes)
+        report = format_plan(preview.plan, preview.pending, preview.changes, preview.paces)
     if not args.quiet:
         for warning in preview.plan.warnings:
             print_message(f"warning: {warning}")

@@ -15,7 +15,7 @@ from imagen_batch.text import json_text, plural
 
 if TYPE_CHECKING:
     from imagen_batch.cli.parser import Subparsers
-    from imagen_batch.review.changes import Changes
+    from imagen_batch.review.decisions.changes import Changes
     from imagen_batch.review.items import ReviewDecision
 
 _EXAMPLES = """\
@@ -89,9 +89,9 @@ def _add_json(action: argparse.ArgumentParser) -> None:
 
 
 def _decide(args: Namespace) -> Changes:
-    from imagen_batch.review.changes import Choice, decide  # noqa: PLC0415
-    from imagen_batch.review.record import change_review  # noqa: PLC0415
-    from imagen_batch.review.targets import find_targets  # noqa: PLC0415
+    from imagen_batch.review.decisions.changes import Choice, decide  # noqa: PLC0415
+    from imagen_batch.review.decisions.record import change_review  # noqa: PLC0415
+    from imagen_batch.review.decisions.targets import find_targets  # noqa: PLC0415
 
     decision, _ = _ACTIONS[args.action]
     seed = getattr(args, "seed", None)
@@ -106,13 +106,13 @@ def _decide(args: Namespace) -> Changes:
 
 
 def _apply(args: Namespace) -> Changes:
-    from imagen_batch.review.record import apply_review  # noqa: PLC0415
+    from imagen_batch.review.decisions.record import apply_review  # noqa: PLC0415
 
     return apply_review(args.folder, args.file)
 
 
 def _list(args: Namespace) -> int:
-    from imagen_batch.review.listing import list_review, review_json, review_text  # noqa: PLC0415
+    from imagen_batch.review.decisions.listing import list_review, review_json, review_text  # noqa: PLC0415
     from imagen_batch.text import printable_lines  # noqa: PLC0415
 
     listed = list_review(args.folder)

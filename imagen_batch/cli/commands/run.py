@@ -9,13 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.absolute_paths import with_absolute_paths
-from imagen_batch.cli.options import (
-    add_config_option,
-    add_display_options,
-    add_input_options,
-    add_request_options,
-    add_sending_options,
-)
+from imagen_batch.cli.options import add_run_options
 from imagen_batch.cli.terminal import make_confirm, use_color
 from imagen_batch.cli.typed_settings import settings_from
 from imagen_batch.system.streams import print_message, print_result
@@ -23,6 +17,7 @@ from imagen_batch.system.streams import print_message, print_result
 if TYPE_CHECKING:
     from imagen_batch.cli.parser import Subparsers
     from imagen_batch.planning.row_index import PendingRow
+    from imagen_batch.reports.summary import Summary
     from imagen_batch.settings import Settings
 
 _RUN_EXAMPLES = """\
@@ -49,11 +44,7 @@ def add_parser(commands: Subparsers) -> None:
         epilog=_RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_request_options(run)
-    add_input_options(run)
-    add_sending_options(run)
-    add_display_options(run)
-    add_config_option(run)
+    add_run_options(run)
 
 
 def run(args: Namespace) -> int:
@@ -64,9 +55,27 @@ def run(args: Namespace) -> int:
 def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:
     """Run the job, print its summary and return its exit code. With `lost` only these samples are made."""
     settings = _with_agreed_host(settings, args)
+    from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
+    from imagen_batch.runs.current_run import (  # noqa: PLC0415
+        describe_current,
+        find_current_summary,
+        record_finished_run,
+    )
+
+    summary = None if lost is not None else find_current_summary(settings)
+    if summary is not None:
+        if not args.quiet:
+            print_message(describe_current(summary))
+    else:
+        summary = _launch(settings, args, lost=lost)
+        record_finished_run(settings, summary)
+    print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
+    return summary.exit_code
+
+
+def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None) -> Summary:
     from imagen_batch.cli.progress import make_progress  # noqa: PLC0415
     from imagen_batch.orchestration.launch import launch  # noqa: PLC0415
-    from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
     from imagen_batch.runs.console import Console  # noqa: PLC0415
 
     mode = "none" if args.quiet else args.progress
@@ -76,9 +85,7 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
         confirm=make_confirm(args),
         command=shlex.join(["imagen-batch", *with_absolute_paths(args.argv, args)]),
     )
-    summary = launch(settings, console, lost=lost)
-    print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
-    return summary.exit_code
+    return launch(settings, console, lost=lost)
 
 
 def _with_agreed_host(settings: Settings, args: Namespace) -> Settings:

@@ -7,7 +7,6 @@ are URLs.
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import quote
 
 from imagen_batch.exports.formats.imagefolder import image_name
@@ -45,7 +44,8 @@ def write(job: Job) -> None:
             job.add(image, name)
             about = metadata(image.row, names)
             data = {**about, "prompt": image.row["prompt"] or "", "split": image.split, "image": _path(job, name)}
-            tasks.write((b",\n" if place else b"\n") + _json({"id": place + 1, "data": data}))
+            task = json.dumps({"id": place + 1, "data": data}, ensure_ascii=False, default=str)
+            tasks.write((b",\n" if place else b"\n") + task.encode(errors="replace"))
         tasks.write(b"]\n")
 
 
@@ -53,7 +53,3 @@ def _path(job: Job, name: str) -> str:
     if is_url(job.target.place):
         return f"{job.target.place.rstrip('/')}/{name}"
     return f"/data/local-files/?d={quote(name)}"
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, default=str).encode(errors="replace")

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.text import shorten
 
 Kind = Literal["text", "number", "truth", "moment", "nothing"]
 
@@ -58,12 +59,12 @@ def compile_where(text: str, schema: pa.Schema) -> pc.Expression:
         term = _Compiler(schema).truth(_parse(text))
         schema.empty_table().filter(term.value)
     except _Wrong as wrong:
-        raise SettingsInvalid(f"--where {_shown(text)}: {wrong}. {_known(schema)}") from None
+        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {wrong}. {_known(schema)}") from None
     except RecursionError:
-        raise SettingsInvalid(f"--where {_shown(text)}: it is nested too deeply. {_known(schema)}") from None
+        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: it is nested too deeply. {_known(schema)}") from None
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise SettingsInvalid(f"--where {_shown(text)}: {reason}. {_known(schema)}") from error
+        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {reason}. {_known(schema)}") from error
     return term.value
 
 
@@ -167,7 +168,9 @@ class _Compiler:
 
 
 def _unsupported(node: ast.expr) -> _Wrong:
-    return _Wrong(f"{_shown(ast.unparse(node))} is not supported; use columns, values, == != < > in, and, or, not")
+    return _Wrong(
+        f"{shorten(ast.unparse(node), 200)!r} is not supported; use columns, values, == != < > in, and, or, not"
+    )
 
 
 def _field(name: str, type_: pa.DataType) -> _Term:
@@ -239,10 +242,6 @@ def _text(term: _Term) -> _Term:
     if term.kind != "text":
         raise _Wrong(f"a {term.kind} is no text")
     return term
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 200 else text[:200] + "...")
 
 
 def _known(schema: pa.Schema) -> str:

@@ -62,7 +62,7 @@ class PrefectApi:
             reply = self._session.request(
                 method, self._url + path, json=body, timeout=_TIMEOUT_S, allow_redirects=False
             )
-            if reply.ok:
+            if 200 <= reply.status_code < 300:
                 return reply.json() if reply.content else None
         except (requests.RequestException, OSError) as error:
             raise Unavailable(type(error).__name__) from error

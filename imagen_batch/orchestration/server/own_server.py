@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import MutableMapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
@@ -56,8 +56,9 @@ class OwnServer:
 
     def start(self) -> None:
         """Start its process."""
-        self._channel, theirs = socket.socketpair()
-        with theirs, self.log.open("ab") as log:
+        ours, theirs = socket.socketpair()
+        with ExitStack() as on_error, theirs, self.log.open("ab") as log:
+            on_error.enter_context(ours)
             self._child = subprocess.Popen(  # noqa: S603 - our own module
                 # -P: do not import packages from the current directory, such as a user's own `prefect` folder.
                 [sys.executable, "-P", "-m", "imagen_batch.orchestration.server.own_server", str(self._port)],
@@ -72,6 +73,8 @@ class OwnServer:
                     "PREFECT_UI_ENABLED": "false",
                 },
             )
+            on_error.pop_all()
+        self._channel = ours
         # Registered before Prefect registers its own exit handlers: what is registered first runs last.
         atexit.register(self.stop)
 

@@ -15,7 +15,6 @@ from typing import NamedTuple, Protocol
 from imagen_batch.images.reference_file import TYPES, is_taken
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import key_of_occurrence, with_references
-from imagen_batch.planning.references.approval import approved_sample
 from imagen_batch.planning.references.row_links import Dependent, Target
 from imagen_batch.records import Reference
 from imagen_batch.text import format_bytes, plural
@@ -143,8 +142,11 @@ class _Lookup:
         return tuple(images)
 
     def _numbers(self, target: Target, base: str) -> Sequence[int]:
-        sample = target.sample or approved_sample(base)
-        return [sample] if sample is not None else range(1, self._index.samples(target.row) + 1)
+        samples = self._index.samples(target.row)
+        sample = target.sample or self._history.approved(base, samples)
+        if sample is not None:
+            return [sample]
+        return [number for number in range(1, samples + 1) if not self._history.reviews.is_rejected(base, number)]
 
     def _missing(self, name: str, statuses: Sequence[str | None]) -> Waiting:
         if "filtered" in statuses:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from imagen_batch.prompts.columns import Columns
 from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.records import Problem
+from imagen_batch.text import plural
 
 _SHOWN = 100  # characters of a joined prompt
 
@@ -35,23 +36,19 @@ class RecordWidth:
 
     def _width_problem(self, record: Record) -> Problem:
         width, found = len(self.columns.names), len(record.cells)
-        message = f"{_cells(found)} where the header has {width}"
+        message = f"{plural(found, 'cell')} where the header has {width}"
         if "\n" in record.text.rstrip("\r\n"):
             message += "; the record spans lines: is a quote in it not closed?"
         elif found > width:
             message += f": put a cell that holds {self.table.delimiter!r} in quotes"
             message += " (--join-extra is for a prompt in the last column)" * self.join_extra
-        return Problem(record.line, None, _cells(found), message)
+        return Problem(record.line, None, plural(found, "cell"), message)
 
     def _unquoted_problem(self, record: Record, joined: str) -> Problem:
         shown = joined if len(joined) <= _SHOWN else f"{joined[:_SHOWN]}..."
         width = len(self.columns.names)
         message = (
-            f"{_cells(len(record.cells))} where the header has {width}: a prompt with an unquoted "
+            f"{plural(len(record.cells), 'cell')} where the header has {width}: a prompt with an unquoted "
             f"{self.table.delimiter!r}? Put it in quotes, or give --join-extra to read: {shown}"
         )
-        return Problem(record.line, self.columns.names[width - 1], _cells(len(record.cells)), message)
-
-
-def _cells(number: int) -> str:
-    return "1 cell" if number == 1 else f"{number} cells"
+        return Problem(record.line, self.columns.names[width - 1], plural(len(record.cells), "cell"), message)

@@ -95,7 +95,7 @@ def _texts(line: str) -> dict[str, str]:
         if value is not None:
             if _depth(value) > _MAX_DEPTH:
                 raise TooDeep(key)
-            texts[key] = _text(value)
+            texts[key] = value if isinstance(value, str) else _json(value)
     if "\\u" in line and any(_SURROGATE.search(text) for text in (*texts, *texts.values())):
         raise ValueError("half of a surrogate pair, which is not a character")
     return texts
@@ -131,10 +131,6 @@ def _object(line: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError('each line must be an object like {"prompt": "a fox"}')  # noqa: TRY004 - input, not a bug
     return value
-
-
-def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str) else _json(value)
 
 
 def _json(value: Any) -> str:

@@ -21,7 +21,7 @@ from imagen_batch.providers.wire.json_body import (
     parse_answer,
     shorten,
 )
-from imagen_batch.providers.wire.option_fields import require_unset, set_fields
+from imagen_batch.providers.wire.option_fields import OUTPUT_OPTIONS, require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import categories, filtered_sample, support_codes
 from imagen_batch.records import ImageRequest, InputImage, NoImage, Options, Picture, Reply, TokenUsage
 
@@ -40,7 +40,6 @@ _UNSUPPORTED = (
 _UNSUPPORTED_OFF_VERTEX = ("output_mime_type", "compression_quality", "labels")
 _PERSON_GENERATION = {"dont_allow": "ALLOW_NONE", "allow_adult": "ALLOW_ADULT", "allow_all": "ALLOW_ALL"}
 _IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
-_OUTPUT_OPTIONS = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
 
 # (api: 8.3) An answer has at least one of these names, or is empty.
 _KNOWN = ("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId")
@@ -157,7 +156,7 @@ def _image_config(options: Options, *, vertex: bool) -> dict[str, object]:
         return config
     if options.person_generation is not None:
         config["personGeneration"] = _PERSON_GENERATION[options.person_generation]
-    if output := set_fields(options, _OUTPUT_OPTIONS):
+    if output := set_fields(options, OUTPUT_OPTIONS):
         config["imageOutputOptions"] = output
     return config
 

@@ -38,14 +38,11 @@ def _decode_leniently(text: bytes) -> bytes | None:
         text = unquote_to_bytes(text) if b"%" in text else text
     plain = text.translate(_URL_ALPHABET, _BREAKS)
     try:
-        pieces = [_decode_piece(piece) for piece in _PADDING.split(plain)]
+        padded = (piece + b"=" * (-len(piece) % 4) for piece in _PADDING.split(plain))
+        pieces = [pybase64.b64decode(piece, validate=True) for piece in padded]
     except binascii.Error:
         return None
     return b"".join(pieces) or None
-
-
-def _decode_piece(piece: bytes) -> bytes:
-    return pybase64.b64decode(piece + b"=" * (-len(piece) % 4), validate=True)
 
 
 def _byte_values(value: object) -> bytes | None:

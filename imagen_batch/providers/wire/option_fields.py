@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from imagen_batch.records import Options
+
+OUTPUT_OPTIONS: Final = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
+"""The options of the image file, which both dialects spell alike."""
 
 
 def set_fields(options: Options, names: Mapping[str, str]) -> dict[str, object]:

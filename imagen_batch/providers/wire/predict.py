@@ -17,7 +17,7 @@ from imagen_batch.providers.wire.json_body import (
     json_text,
     parse_answer,
 )
-from imagen_batch.providers.wire.option_fields import require_unset, set_fields
+from imagen_batch.providers.wire.option_fields import OUTPUT_OPTIONS, require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import filtered_sample, is_code_list
 from imagen_batch.records import ImageRequest, InputImage, NoImage, Picture, Reply
 
@@ -38,7 +38,6 @@ _PARAMETERS = {
     "add_watermark": "addWatermark",
     "enhance_prompt": "enhancePrompt",
 }
-_OUTPUT_OPTIONS = {"output_mime_type": "mimeType", "compression_quality": "compressionQuality"}
 _UNSUPPORTED = ("safety_settings", "thinking_level", "store", "references")
 
 # (api: 3.1) An answer has at least one of these names, or is empty.
@@ -57,7 +56,7 @@ def encode(
     options = request.options
     require_unset(options, _UNSUPPORTED, dialect=name)
     parameters: dict[str, object] = {"sampleCount": request.samples, **set_fields(options, _PARAMETERS)}
-    if output := set_fields(options, _OUTPUT_OPTIONS):
+    if output := set_fields(options, OUTPUT_OPTIONS):
         parameters["outputOptions"] = output
     parameters["includeRaiReason"] = True
     body: dict[str, object] = {"instances": [{"prompt": request.prompt}], "parameters": parameters}

@@ -58,7 +58,7 @@ class Failures:
     def _hold(self, entry: ManifestRow) -> ManifestRow | None:
         """Hold `entry` back; returns the sample to report for an earlier row, which is complete now."""
         held = self._held
-        if entry.sample.status == "ok":
+        if entry.sample.status == "ok" or entry.replaced:
             return None
         if held is None or held.row.row != entry.row.row:
             self._held = entry

@@ -57,7 +57,8 @@ def write(request: ValidRequest, call: Call, pictures: Sequence[bytes]) -> Json:
     signature = {"thoughtSignature": _SIGNATURE} if request.model.thinks else {}
     content = {"role": "model", "parts": [*thoughts, {**part, **signature}]}
     index = {} if request.vertex else {"index": 0}
-    candidate = {**index, "finishReason": "STOP", "content": content, "safetyRatings": _ratings()}
+    ratings = [{"category": f"HARM_CATEGORY_{name}", "probability": "NEGLIGIBLE"} for name in _RATED]
+    candidate = {**index, "finishReason": "STOP", "content": content, "safetyRatings": ratings}
     return envelope(request, [candidate], image_tokens=(request.model.tokens or {})[request.image_size])
 
 
@@ -136,7 +137,3 @@ def _prompt(parts: list[Json]) -> str:
         message = f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({_MAX_TOKENS})."
         raise Refused(invalid(message, field="contents"))
     return prompt
-
-
-def _ratings() -> list[Json]:
-    return [{"category": f"HARM_CATEGORY_{name}", "probability": "NEGLIGIBLE"} for name in _RATED]

@@ -18,7 +18,7 @@ from imagen_batch.ledger.files import ledger_files, moment_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.changes import Changes, changes_of_review
+from imagen_batch.review.decisions.changes import Changes, changes_of_review
 from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review
 from imagen_batch.runs.rewrite import rewrite_tables
 from imagen_batch.storage import LEDGER, STATE, Storage, explain_storage_errors, open_storage
@@ -38,7 +38,7 @@ def change_review(location: str, make: MakeChanges) -> Changes:
         storage = open_storage(location)
         with storage.hold_lock():
             history = read_history(storage.logs(LEDGER))
-            plan.index.adopt_earlier_keys(history)
+            plan.follow(history)
             changes = make(plan, history)
             if changes.decisions:
                 _record(changes, storage, history)
@@ -70,7 +70,7 @@ def pending_changes(location: str) -> tuple[Changes, bytes] | None:
     if data == _read(storage, APPLIED):
         return None
     plan, history = reload_plan(location), read_history(storage.logs(LEDGER))
-    plan.index.adopt_earlier_keys(history)
+    plan.follow(history)
     review = read_review(storage.local(REVIEW_FILE))
     return changes_of_review(review, plan, history, applied=read_applied(storage)), data
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.targets import read_rows
+from imagen_batch.review.decisions.targets import read_rows
 from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 from imagen_batch.text import json_text, one_line
 
@@ -37,7 +37,7 @@ def list_review(location: str) -> list[Reviewed]:
     plan = reload_plan(location)
     with explain_storage_errors(location, to="be read"):
         history = read_history(open_storage(location).logs(LEDGER))
-    plan.index.adopt_earlier_keys(history)
+    plan.follow(history)
     return list(_reviewed(plan, history))
 
 

@@ -10,9 +10,9 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Problem
+from imagen_batch.review.decisions.targets import Target
 from imagen_batch.review.items import ReviewDecision
 from imagen_batch.review.review_csv import Decision
-from imagen_batch.review.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def changes_of_review(
     """
     before, images = set(), set()
     for each in applied:
-        before.add(_line_facts(each))
+        before.add(line_facts(each))
         images.add(each.image)
     decided: dict[tuple[str, int, int], ReviewedVersion] = {}
     problems: list[Problem] = []
@@ -75,7 +75,7 @@ def changes_of_review(
     for line in review:
         if line.decision is None and line.image not in images:
             continue  # never decided about
-        if _line_facts(line) in before:
+        if line_facts(line) in before:
             known += line.decision is not None
             continue
         found = finder.find(line)
@@ -128,7 +128,8 @@ def _key_of(base: str, number: int, version: int, history: History) -> str:
     return next(keys, base)
 
 
-def _line_facts(line: Decision) -> tuple[object, ...]:
+def line_facts(line: Decision) -> tuple[object, ...]:
+    """What tells two lines of a review.csv apart."""
     return (line.image, line.decision, line.prompt, line.seed, line.note)
 
 

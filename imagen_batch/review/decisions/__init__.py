@@ -1,0 +1,1 @@
+"""Decisions about images: how they are named, compared, recorded and listed, and what they ask of a run."""

@@ -1,0 +1,28 @@
+"""Ctrl-C while the command is still being imported ends it like any other Ctrl-C."""
+
+import json
+import subprocess
+import sys
+
+INTERRUPTED = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "imagen_batch.cli.arguments":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["imagen-batch", "run", "book.csv", *sys.argv[1:]]
+import imagen_batch.cli
+"""
+
+
+def test_it_prints_no_traceback_and_ends_with_130():
+    """With --json there is one object, too."""
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-c", INTERRUPTED, *options], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (130, "interrupted\n")
+        assert [json.loads(line)["state"] for line in done.stdout.splitlines()] == ["interrupted"] * len(options)
