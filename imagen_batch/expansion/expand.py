@@ -18,15 +18,15 @@ from imagen_batch.expansion.characters import (
     load_characters,
 )
 from imagen_batch.expansion.matrix import Matrix, read_matrix
-from imagen_batch.expansion.names import UnknownName, split_names
+from imagen_batch.expansion.names import UnknownName
 from imagen_batch.expansion.styles import Style, Styles, load_styles
 from imagen_batch.expansion.tables import read_text
 from imagen_batch.expansion.template import PromptTemplate, RenderFailed, compile_template
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.column_names import fold
+from imagen_batch.prompts.reference_cells import row_image
 from imagen_batch.records import Problem, PromptRow
 
-_REFERENCES = ("references", "reference_images", "ref_images")
 _CHARACTERS = "characters"
 _ALWAYS = ("prompt", "id", "style", "row", "columns")
 _OF_TABLES = (_CHARACTERS, "char")
@@ -59,7 +59,6 @@ class Expansion:
         warnings = (*file.warnings, *self._warnings(file, columns))
         return replace(
             file,
-            columns=(*file.columns, *self._added_columns(file)),
             warnings=warnings,
             expand=lambda rows: self.rows(variants(rows), columns),
         )
@@ -87,12 +86,6 @@ class Expansion:
             }
             files["characters"] = _stored("characters", ".json", orjson.dumps(table))
         return files
-
-    def _added_columns(self, file: PromptFile) -> tuple[str, ...]:
-        """Return the column for references, if characters have some and the file has no such column."""
-        known = any(fold(header) in _REFERENCES for header in file.columns)
-        table = self.characters.table.values() if self.characters else ()
-        return () if known or not any(each.references for each in table) else _REFERENCES[:1]
 
     def _warnings(self, file: PromptFile, columns: _Columns) -> Iterator[str]:
         uses = self.template.variables if self.template else frozenset()
@@ -200,9 +193,14 @@ def _with_style(row: PromptRow, text: str, style: Style | None, *, in_template: 
 
 
 def _with_references(row: PromptRow, references: Sequence[str]) -> PromptRow:
-    """Return the row with the references of its characters behind its own, each once."""
-    if not references:
-        return row
-    column = next((header for header in row.cells if fold(header) in _REFERENCES), "references")
-    listed = dict.fromkeys([*split_names(row.cells.get(column, "")), *references])
-    return replace(row, cells={**row.cells, column: "; ".join(listed)})
+    """Return the row with the references of its characters behind its own, each once.
+
+    A row that makes the image of a character does not refer to itself.
+    """
+    others = [each for each in references if row.id is None or _row_id(each) != row.id]
+    return replace(row, references=tuple(dict.fromkeys([*row.references, *others]))) if references else row
+
+
+def _row_id(reference: str) -> str | None:
+    image = row_image(reference)
+    return image.id if image is not None else None

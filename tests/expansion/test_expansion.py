@@ -229,11 +229,23 @@ def test_added_rows_use_the_template_of_the_run(typed, book, sim):
 
 
 def test_references_of_characters_join_those_of_the_row(book):
-    """In the cells, each once, with paths that hold wherever the run is."""
+    """Each once, with paths that hold wherever the run is."""
     write_csv(book / "refs.csv", [{"prompt": "x", "characters": "Mole", "references": "a.png; @mole"}])
     expansion = load_expansion(template=None, styles=None, characters=str(book / "people.csv"))
     (row,) = expansion.apply_to(open_prompts(book / "refs.csv")).rows()
-    assert row.cells["references"] == f"a.png; @mole; {book / 'sheets' / 'mole.png'}"
+    assert row.references == ("a.png", "@mole", str(book / "sheets" / "mole.png"))
+
+
+def test_the_row_that_makes_a_characters_sheet_does_not_refer_to_itself(book):
+    """Its description is used, and rows without an id are not taken for it."""
+    (book / "cast.toml").write_text('[Mole]\ndescription = "a mole"\nreferences = ["@mole#1", "fur.png"]\n')
+    rows = [{"id": "mole", "prompt": "a sheet", "characters": "Mole"}, {"prompt": "a scene", "characters": "Mole"}]
+    write_csv(book / "sheets.csv", rows)
+    expansion = load_expansion(template=None, styles=None, characters=str(book / "cast.toml"))
+    sheet, scene = expansion.apply_to(open_prompts(book / "sheets.csv")).rows()
+    assert sheet.references == (str(book / "fur.png"),)
+    assert scene.references == ("@mole#1", str(book / "fur.png"))
+    assert "a mole" in sheet.prompt
 
 
 def test_toml_tables_are_read(typed, book):
