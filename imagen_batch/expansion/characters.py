@@ -13,6 +13,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.names import find_name, split_names
 from imagen_batch.expansion.sandbox import Expression
 from imagen_batch.expansion.tables import read_table
+from imagen_batch.prompts.reference_cells import row_image
 
 _ENDS_SENTENCE = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
 _REFERENCES = ("references", "reference_images", "ref_images", "reference")
@@ -101,11 +102,14 @@ def _references(name: str, entry: Mapping[str, Any], path: Path) -> tuple[str, .
     listed: Sequence[Any] = split_names(value) if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
         raise SettingsInvalid(f"--characters {path}: {name!r}: references are a list of texts")
-    return tuple(_located(each, path.parent) for each in listed)
+    try:
+        return tuple(_located(each, path.parent) for each in listed)
+    except ValueError as error:
+        raise SettingsInvalid(f"--characters {path}: {name!r}: {error}") from error
 
 
 def _located(reference: str, folder: Path) -> str:
-    if reference.startswith("@") or "://" in reference:
+    if row_image(reference) is not None or "://" in reference:
         return reference
     return os.path.abspath(folder / reference)  # noqa: PTH100 - links are kept as the user made them
 

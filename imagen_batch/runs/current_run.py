@@ -31,7 +31,7 @@ from imagen_batch.inputs.snapshot import RUN, SETTINGS, file_sha256, load_settin
 from imagen_batch.ledger.reader import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD
-from imagen_batch.reports.tables.write import TABLE_FILES
+from imagen_batch.reports.tables.names import TABLE_FILES
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
 

@@ -248,6 +248,15 @@ def test_the_row_that_makes_a_characters_sheet_does_not_refer_to_itself(book):
     assert "a mole" in sheet.prompt
 
 
+def test_a_reference_of_a_character_that_names_no_row_is_an_error(typed, book):
+    """With the name of the character; nothing is sent."""
+    (book / "cast.toml").write_text('[Mole]\ndescription = "a mole"\nreferences = ["@#2"]\n')
+    result = typed("--characters", book / "cast.toml")
+    assert result.code == 2
+    assert "'Mole'" in result.err
+    assert "'@#2' names no row" in result.err
+
+
 def test_toml_tables_are_read(typed, book):
     """A text alone is a preset or a description."""
     (book / "styles.toml").write_text('ink = "ink"\n[soft]\nprompt = "soft {prompt}"\nnegative_prompt = "photo"\n')
