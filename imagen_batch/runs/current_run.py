@@ -27,8 +27,9 @@ from typing import Final
 import msgspec
 
 from imagen_batch.images.store import IMAGES
+from imagen_batch.inputs.reference_facts import stored_reference_files
 from imagen_batch.inputs.snapshot import RUN, SETTINGS, file_sha256, load_settings_to_continue
-from imagen_batch.ledger.reader import ledger_files
+from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD
 from imagen_batch.reports.tables.names import TABLE_FILES
@@ -36,6 +37,7 @@ from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
 
 _RECORD: Final = f"{STATE}/current.json"
+_REVIEW: Final = "review.csv"  # with --redo its new lines are taken over
 _MAX_BYTES = 2**22
 _MAX_FOLDERS = 5_000
 _MAX_IMAGES = 50_000
@@ -53,11 +55,13 @@ class _State:
     tables: tuple[File | None, ...]
     folders: tuple[tuple[str, int], ...]
     images: str  # a digest of names, sizes and times; empty where there are too many
+    review: File | None
+    references: tuple[tuple[str, File | None], ...]  # files, by their paths
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    inputs: dict[str, str]  # settings that find this result, with the digest of their prompt file
+    inputs: dict[str, str]  # settings that find this result, with the digest of their files
     state: _State
     summary: Summary
 
@@ -131,18 +135,27 @@ def _folder(settings: Settings) -> Path | None:
 
 
 def _inputs(*several: Settings) -> dict[str, str]:
-    """The settings with absolute paths, and the digests of their prompt files."""
+    """The settings with absolute paths, and the digests of their prompt files and of what makes prompts of these."""
     inputs = {}
     for settings in several:
         paths = {"prompts": os.path.abspath(settings.prompts), "out": os.path.abspath(settings.folder)}  # noqa: PTH100
-        digest = file_sha256(Path(settings.prompts))
-        if digest is None:
+        digests = [file_sha256(path) for path in _files(settings)]
+        if None in digests:
             raise FileNotFoundError(settings.prompts)
-        inputs[settings.model_copy(update=paths).model_dump_json()] = digest
+        inputs[settings.model_copy(update=paths).model_dump_json()] = " ".join(map(str, digests))
     return inputs
 
 
+def _files(settings: Settings) -> Iterator[Path]:
+    """Yield the prompt file and the files that change its rows."""
+    lists = (axis.partition("=@")[2] for axis in settings.matrix)
+    for name in (settings.prompts, settings.template, settings.styles, settings.characters, *lists):
+        if name:
+            yield Path(name)
+
+
 def _state(folder: Path, images: list[str]) -> _State:
+    storage = open_storage(str(folder))
     return _State(
         program=_program(),
         stored=(file_sha256(folder / SETTINGS), file_sha256(folder / RUN)),
@@ -150,6 +163,8 @@ def _state(folder: Path, images: list[str]) -> _State:
         tables=tuple(_facts(folder / name) for name in (*TABLE_FILES, CARD)),
         folders=tuple((name, (folder / name).stat().st_mtime_ns) for name in images),
         images=_digest_of_files(folder, images),
+        review=_facts(folder / _REVIEW),
+        references=tuple((path, _facts(Path(path).resolve())) for path in stored_reference_files(storage)),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from imagen_batch.expansion import load_expansion
 from imagen_batch.prompts import open_prompts
 from imagen_batch.simulator import Simulator
+from tests.support.reference_files import parts_sent, write_image
 from tests.support.runs import write_csv
 from tests.support.shell import manifest
 
@@ -21,7 +22,7 @@ ROWS = [
 ]
 CHARACTERS = (
     "name,description,references\n"
-    "Mole,a small mole in a black waistcoat,sheets/mole.png; @mole\n"
+    "Mole,a small mole in a black waistcoat,sheets/mole.png\n"
     "Rat,a brown water rat,\nToad,a stout toad in tweed!,\n"
 )
 STYLES = (
@@ -40,6 +41,7 @@ def sim():
 def book(tmp_path):
     """The files of a small book."""
     write_csv(tmp_path / "book.csv", ROWS)
+    write_image(tmp_path / "sheets" / "mole.png")
     (tmp_path / "people.csv").write_text(CHARACTERS, encoding="utf-8")
     (tmp_path / "styles.csv").write_text(STYLES, encoding="utf-8")
     (tmp_path / "scene.txt").write_text("{{ prompt }}. {{ characters }} Chapter {{ chapter }}.\n", encoding="utf-8")
@@ -234,6 +236,13 @@ def test_references_of_characters_join_those_of_the_row(book):
     expansion = load_expansion(template=None, styles=None, characters=str(book / "people.csv"))
     (row,) = expansion.apply_to(open_prompts(book / "refs.csv")).rows()
     assert row.references == ("a.png", "@mole", str(book / "sheets" / "mole.png"))
+
+
+def test_the_image_of_a_character_is_sent_with_its_rows(typed, book, sim):
+    """Only with those that name the character."""
+    assert typed("--characters", book / "people.csv").code == 0
+    sheet = (book / "sheets" / "mole.png").read_bytes()
+    assert sorted(parts.count(sheet) for parts in parts_sent(sim)) == [0, 0, 1]
 
 
 def test_the_row_that_makes_a_characters_sheet_does_not_refer_to_itself(book):
