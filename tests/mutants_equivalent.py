@@ -11,10 +11,17 @@ EQUIVALENT: dict[str, str] = {
     "ledger/folds/sample_states.py SampleStates.fail: 0 -> 1": "neither number is greater than one",
     "ledger/folds/sample_states.py slot_of: 4 -> 5": "a longer key of the same sample, in memory only",
     "ledger/record_lookup.py RecordLookup.__init__: 0 -> 1": "an empty block holds no record, wherever it begins",
+    "ledger/record_lookup.py RecordLookup._line: 0 <= start < len(block) -> 0 < start < len(block)": (
+        "a record at the beginning of the block is read again"
+    ),
+    "ledger/record_lookup.py RecordLookup._line: 0 -> 1": "a record at the beginning of the block is read again",
     "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
+    "ledger/writer.py LedgerWriter._append: 1 -> 2": "a record's position is compared with that of others only",
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
     "planning/pending.py _samples_without_file: 1 -> 2 (2)": "a sample that the row does not have is never looked up",
+    "planning/requests.py _ranges: 0 -> 1": "the first number replaces it before it is used",
     "planning/rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "one sample has the same name",
+    "sending/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",
     "sending/pace.py Pace.__init__: False -> True": "before the first refusal the rate is the given one, or unknown",
 }
 """Name of the mutant, as `tests.mutants --list` prints it without the line -> why it changes nothing."""

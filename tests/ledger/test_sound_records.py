@@ -105,3 +105,10 @@ def test_an_open_attempt_knows_its_samples_and_the_price_of_each():
     unpriced = _read(SENT | {"usd": None})
     assert isinstance(unpriced, SentRecord)
     assert unpriced.share is None
+
+
+def test_a_move_has_facts_where_a_row_was_edited():
+    """Without a prompt the row says what the image was made from."""
+    plain, edited = _read({"t": "kept", "moves": [MOVE, MOVE | {"prompt": "p", "model": "m", "dialect": "d"}]}).moves
+    assert plain.facts is None
+    assert edited.facts == {"prompt": "p", "model": "m", "dialect": "d", "options": {}}

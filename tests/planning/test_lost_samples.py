@@ -81,3 +81,11 @@ def test_the_first_three_pending_rows_are_known(tmp_path):
     totals = count_pending(small_plan(tmp_path, [{"prompt": letter} for letter in "abcd"]))
     assert [row for row, _, _ in totals.first] == [1, 2, 3]
     assert totals.samples == 4
+
+
+def test_a_row_that_an_earlier_version_made_is_not_sent_again(tmp_path):
+    """Its new text would be another request, for a small difference in commas."""
+    plan = small_plan(tmp_path, [{"prompt": "A fox.", "style": "ink"}, {"prompt": "b", "style": ""}])
+    ((_, _, earlier, _),) = plan.index.earlier_keys()
+    record_result(tmp_path, earlier, IMAGE)
+    assert [request.row for request in remaining_requests(plan, history_of(tmp_path))] == [2]

@@ -132,3 +132,9 @@ def test_a_shard_ends_with_the_request_that_fills_its_bytes(monkeypatch):
     monkeypatch.setattr("imagen_batch.planning.requests._SHARD_BYTES", 10)
     requests = [request(number, prompt=prompt) for number, prompt in enumerate(("x" * 4, "x" * 6, "x" * 9, "x"), 1)]
     assert [len(shard) for shard in shards(requests, 100)] == [2, 2]
+
+
+def test_seeds_stay_within_32_bits():
+    """The one after the highest is zero."""
+    requests = requests_for(_planned(GEMINI, 3, options=Options(seed=2**32 - 2)), "b", range(1, 4))
+    assert [one.options.seed for one in requests] == [2**32 - 2, 2**32 - 1, 0]

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from imagen_batch.errors import Interrupted
+from imagen_batch.records import CENT_FRACTION
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.stop import Stop
 
@@ -121,3 +122,10 @@ def test_one_image_too_many_waits_for_those_in_flight_and_then_does_not_fit():
     held.settle(0.04, 1)
     thread.join(10)
     assert result == [None]
+
+
+@pytest.mark.parametrize("limit", ["max_cost", "max_cost_per_run"])
+def test_an_attempt_that_reaches_the_limit_exactly_fits(limit):
+    """Rounding errors up to a fraction of a cent included."""
+    assert _budget(**{limit: 1.0}).reserve(1.0 + CENT_FRACTION, 1, stop=Stop()) is not None
+    assert _budget(**{limit: 1.0}).reserve(1.0 + 2 * CENT_FRACTION, 1, stop=Stop()) is None

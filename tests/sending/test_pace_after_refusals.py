@@ -229,3 +229,11 @@ def test_nine_failures_of_a_new_pace_are_no_outage_and_ten_are():
         pace.start(0.0)
         pace.record_failure(0.0)
         assert pace.outage is (count == 10)
+
+
+def test_one_admitted_attempt_is_enough_for_a_first_rate():
+    """One in ten seconds, reduced by a quarter."""
+    pace = Pace(per_minute=None, in_flight=64)
+    pace.record_success(pace.start(0.0), 0.0)
+    pace.record_limit(pace.start(10.0), 10.0, retry_after=0.0, per_minute=None)
+    assert pace.per_minute == pytest.approx(4.5)
