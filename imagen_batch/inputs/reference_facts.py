@@ -17,22 +17,17 @@ from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.storage import STATE, Storage
 
-_FACTS: Final = f"{STATE}/references.json"
+REFERENCES: Final = f"{STATE}/references.json"
 
 
 def save_reference_facts(references: RunReferences, storage: Storage) -> None:
     """Store the facts about all files of a plan. A run without reference images stores nothing."""
     facts = references.files.facts
-    if not facts and storage.size(_FACTS) is None:
+    if not facts and storage.size(REFERENCES) is None:
         return
     files = {path: [each.sha256, each.mime_type, each.bytes] for path, each in facts.items()}
-    with storage.write(_FACTS) as target:
+    with storage.write(REFERENCES) as target:
         target.write(orjson.dumps({"schema_version": 1, "files": files}))
-
-
-def stored_reference_files(storage: Storage) -> list[str]:
-    """Return the paths of the files that a run used as references."""
-    return sorted(_read_facts(storage))
 
 
 def stored_references(storage: Storage, origin: Origin | None, *, as_recorded: bool) -> RunReferences:
@@ -53,7 +48,7 @@ def _folder(origin: Origin | None) -> Path:
 
 def _read_facts(storage: Storage) -> dict[str, FileFacts]:
     try:
-        files = orjson.loads(storage.read(_FACTS))["files"]
+        files = orjson.loads(storage.read(REFERENCES))["files"]
         return {path: FileFacts(mime_type, sha256, size) for path, (sha256, mime_type, size) in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or a damaged file: files are read
         return {}

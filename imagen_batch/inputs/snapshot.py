@@ -32,8 +32,8 @@ from imagen_batch.storage import STATE, Storage, open_storage
 
 SETTINGS: Final = f"{STATE}/settings.json"
 RUN: Final = f"{STATE}/run.json"
-_EXPANSION_FILES: Final = f"{STATE}/expansion"
-_EXPANSION_FILE: Final = re.compile(rf"{re.escape(_EXPANSION_FILES)}/[a-z]+-[0-9a-f]{{16}}\.(?:txt|json)")
+EXPANSION_FILES: Final = f"{STATE}/expansion"
+_EXPANSION_FILE: Final = re.compile(rf"{re.escape(EXPANSION_FILES)}/[a-z]+-[0-9a-f]{{16}}\.(?:txt|json)")
 _INPUT: Final = f"{STATE}/input."
 ONE_RUN: Final[Mapping[str, Any]] = {"retry": (), "redo": False, "upgrade": None}
 """Settings that apply to one run only, with the values that a later run begins with."""
@@ -244,15 +244,15 @@ def _store_expansion(plan: RunPlan, storage: Storage) -> dict[str, object]:
     """Store template, styles and characters; return the settings that name them below the run's folder."""
     names: dict[str, object] = {}
     for setting, (name, content) in plan.expansion.stored_files().items():
-        names[setting] = f"{_EXPANSION_FILES}/{name}"
-        with storage.write(f"{_EXPANSION_FILES}/{name}") as target:
+        names[setting] = f"{EXPANSION_FILES}/{name}"
+        with storage.write(f"{EXPANSION_FILES}/{name}") as target:
             target.write(content)
     return names
 
 
 def _remove_other_expansions(stored: Mapping[str, object], storage: Storage) -> None:
     used = {stored.get(setting) for setting in EXPANSION}
-    for name in [name for name, _ in storage.sizes(_EXPANSION_FILES) if name not in used]:
+    for name in [name for name, _ in storage.sizes(EXPANSION_FILES) if name not in used]:
         storage.remove(name)
 
 

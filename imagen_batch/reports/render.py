@@ -64,6 +64,16 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "group_by": summary.group_by,
         "groups": list(map(_share, summary.groups)),
         "disclosure": _disclosure(summary),
+        "prints": [
+            {
+                "shape": each.shape,
+                "images": each.images,
+                "inches": [round(side, 4) for side in each.printed],
+                "lowest_dpi": round(each.lowest_dpi, 1),
+                "below_300_dpi": each.below,
+            }
+            for each in summary.prints
+        ],
     }
 
 
@@ -86,16 +96,6 @@ def _disclosure(summary: Summary) -> dict[str, Any]:
         "c2pa": facts.with_c2pa,
         "simulated": facts.simulated,
         "text": facts.text,
-        "prints": [
-            {
-                "shape": each.shape,
-                "images": each.images,
-                "inches": [round(side, 4) for side in each.printed],
-                "lowest_dpi": round(each.lowest_dpi, 1),
-                "below_300_dpi": each.below,
-            }
-            for each in summary.prints
-        ],
     }
 
 

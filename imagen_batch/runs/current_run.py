@@ -27,8 +27,8 @@ from typing import Final
 import msgspec
 
 from imagen_batch.images.store import IMAGES
-from imagen_batch.inputs.reference_facts import stored_reference_files
-from imagen_batch.inputs.snapshot import RUN, SETTINGS, file_sha256, load_settings_to_continue
+from imagen_batch.inputs.reference_facts import REFERENCES
+from imagen_batch.inputs.snapshot import EXPANSION_FILES, RUN, SETTINGS, file_sha256, load_settings_to_continue
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD
@@ -37,7 +37,6 @@ from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
 
 _RECORD: Final = f"{STATE}/current.json"
-_REVIEW: Final = "review.csv"  # with --redo its new lines are taken over
 _MAX_BYTES = 2**22
 _MAX_FOLDERS = 5_000
 _MAX_IMAGES = 50_000
@@ -55,13 +54,11 @@ class _State:
     tables: tuple[File | None, ...]
     folders: tuple[tuple[str, int], ...]
     images: str  # a digest of names, sizes and times; empty where there are too many
-    review: File | None
-    references: tuple[tuple[str, File | None], ...]  # files, by their paths
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    inputs: dict[str, str]  # settings that find this result, with the digest of their files
+    inputs: dict[str, str]  # settings that find this result, with the digest of their prompt file
     state: _State
     summary: Summary
 
@@ -86,11 +83,14 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
         folder = _folder(settings)
         if folder is None or not _is_finished(summary) or not folder.samefile(summary.facts.out):
             return
+        if _reads_other_files(folder, settings):
+            return
         names = _folders_below(folder, IMAGES)
         if len(names) > _MAX_FOLDERS:
             return
         alone = replace(summary, facts=replace(summary.facts, run=None))  # next steps have been made from it
-        once = settings.retry or settings.other_input  # the same command would send or add something again
+        # The same command would send or add something again.
+        once = settings.retry or settings.other_input or settings.redo or settings.upgrade
         again = [load_settings_to_continue(folder, {}), *([] if once else [settings])]
         record = _Record(_inputs(*again), _state(folder, names), alone)
         content = msgspec.json.encode(record)
@@ -119,11 +119,20 @@ def _is_finished(summary: Summary) -> bool:
     )
 
 
+def _reads_other_files(folder: Path, settings: Settings) -> bool:
+    """Whether the rows depend on templates or reference images, whose content may change."""
+    named = (settings.template, settings.styles, settings.characters, settings.matrix, settings.references)
+    return any(named) or any((folder / name).exists() for name in (REFERENCES, EXPANSION_FILES))
+
+
 def _repeated(summary: Summary) -> Summary:
     """The summary of a run that did nothing."""
     now = datetime.now(UTC)
     facts = replace(summary.facts, started_at=now, finished_at=now, run_usd=0.0, run_attempts=0)
-    return replace(summary, facts=facts)
+    models, groups = (
+        tuple(replace(share, run_usd=0.0) for share in all_) for all_ in (summary.models, summary.groups)
+    )
+    return replace(summary, facts=facts, models=models, groups=groups)
 
 
 def _folder(settings: Settings) -> Path | None:
@@ -135,27 +144,18 @@ def _folder(settings: Settings) -> Path | None:
 
 
 def _inputs(*several: Settings) -> dict[str, str]:
-    """The settings with absolute paths, and the digests of their prompt files and of what makes prompts of these."""
+    """The settings with absolute paths, and the digests of their prompt files."""
     inputs = {}
     for settings in several:
         paths = {"prompts": os.path.abspath(settings.prompts), "out": os.path.abspath(settings.folder)}  # noqa: PTH100
-        digests = [file_sha256(path) for path in _files(settings)]
-        if None in digests:
+        digest = file_sha256(Path(settings.prompts))
+        if digest is None:
             raise FileNotFoundError(settings.prompts)
-        inputs[settings.model_copy(update=paths).model_dump_json()] = " ".join(map(str, digests))
+        inputs[settings.model_copy(update=paths).model_dump_json()] = digest
     return inputs
 
 
-def _files(settings: Settings) -> Iterator[Path]:
-    """Yield the prompt file and the files that change its rows."""
-    lists = (axis.partition("=@")[2] for axis in settings.matrix)
-    for name in (settings.prompts, settings.template, settings.styles, settings.characters, *lists):
-        if name:
-            yield Path(name)
-
-
 def _state(folder: Path, images: list[str]) -> _State:
-    storage = open_storage(str(folder))
     return _State(
         program=_program(),
         stored=(file_sha256(folder / SETTINGS), file_sha256(folder / RUN)),
@@ -163,8 +163,6 @@ def _state(folder: Path, images: list[str]) -> _State:
         tables=tuple(_facts(folder / name) for name in (*TABLE_FILES, CARD)),
         folders=tuple((name, (folder / name).stat().st_mtime_ns) for name in images),
         images=_digest_of_files(folder, images),
-        review=_facts(folder / _REVIEW),
-        references=tuple((path, _facts(Path(path).resolve())) for path in stored_reference_files(storage)),
     )
 
 

@@ -30,8 +30,7 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
     """
     storage, plan = open_storage(place), reload_plan(place)
     column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else plan.settings.group_by
-    builder = SummaryBuilder(group_by=column, shapes=read_shapes(plan.settings))
-    builder = SummaryBuilder(accept=plan.settings.accept)
+    builder = SummaryBuilder(group_by=column, shapes=read_shapes(plan.settings), accept=plan.settings.accept)
     with explain_storage_errors(place, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))

@@ -89,12 +89,15 @@ def book(folder: Path, *, prompts: Iterable[str] = (), rows: int = 12, form: str
     return write_run(folder, samples, user=("chapter", "page"))
 
 
-def add_columns(run: Path, columns: Mapping[str, list[Any]]) -> None:
-    """More columns in a run's manifest, as later versions write them."""
+def set_columns(run: Path, columns: Mapping[str, list[Any] | None]) -> None:
+    """Other values in columns of a run's manifest; None takes a column away, as in tables of earlier versions."""
     path = run / "manifest.parquet"
     table = pq.read_table(path)
     for name, values in columns.items():
-        table = table.append_column(name, pa.array(values))
+        if name in table.column_names:
+            table = table.drop_columns(name)
+        if values is not None:
+            table = table.append_column(name, pa.array(values))
     pq.write_table(table, path)
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from imagen_batch.exports.documents.card import size_category
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, add_columns, book, rows_of
+from tests.exports.runs import HOSTILE, book, rows_of, set_columns
 
 
 def _front(text: str) -> dict[str, object]:
@@ -42,7 +42,7 @@ def test_the_card_has_the_hub_fields_counts_models_prices_and_provenance(to: str
 def test_a_hostile_title_stays_one_value_of_one_line(text: str, tmp_path: Path) -> None:
     """Neither the YAML nor the Markdown breaks."""
     run = book(tmp_path / "book")
-    add_columns(run, {text[:200]: ["x"] * 12})
+    set_columns(run, {text[:200]: ["x"] * 12})
     export(run, to="imagefolder", out=tmp_path / "o", title=text[:500], license=text[:500])
     written = (tmp_path / "o" / "README.md").read_text("utf-8")
     assert set(_front(written)) == {"pretty_name", "license", "task_categories", "size_categories", "tags", "configs"}

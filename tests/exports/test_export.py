@@ -16,7 +16,7 @@ from imagen_batch.exports.export import export
 from imagen_batch.exports.formats import FORMATS
 from imagen_batch.exports.output.target import MARK, open_target
 from imagen_batch.storage import open_storage
-from tests.exports.runs import HOSTILE, add_columns, book, made, picture, rows_of, tree, write_run
+from tests.exports.runs import HOSTILE, book, made, picture, rows_of, set_columns, tree, write_run
 from tests.support.storages import new_place
 
 
@@ -174,7 +174,7 @@ def test_images_are_links_to_the_originals_or_copies(tmp_path: Path) -> None:
 def test_rows_left_out_stand_in_a_side_table_with_their_reasons(tmp_path: Path) -> None:
     """Refusals, rejections of a review, and what --drop removes."""
     run = book(tmp_path / "book", prompts=["a fox"])
-    add_columns(run, {"review": ["approved", "rejected", "redo", *[None] * 9, "approved"]})
+    set_columns(run, {"review": ["approved", "rejected", "redo", *[None] * 9, "approved"]})
     done = export(run, to="imagefolder", out=tmp_path / "out")
     assert done.left_out == {"filtered": 2, "redo": 1, "rejected": 1}
     table = pq.read_table(tmp_path / "out" / "left_out.parquet").to_pylist()
@@ -188,11 +188,12 @@ def test_rows_left_out_stand_in_a_side_table_with_their_reasons(tmp_path: Path) 
 
 
 def test_only_approved_images_are_exported_on_request(tmp_path: Path) -> None:
-    """A run that nobody reviewed is refused in a sentence."""
+    """A manifest of an earlier version, which had no reviews, is refused in a sentence."""
     run = book(tmp_path / "book")
+    set_columns(run, {"review": None})
     with pytest.raises(SettingsInvalid, match="no column 'review'"):
         export(run, to="csv", approved=True)
-    add_columns(run, {"review": ["approved", *[None] * 10, "approved"]})
+    set_columns(run, {"review": ["approved", *[None] * 10, "approved"]})
     done = export(run, to="csv", approved=True, out=tmp_path / "out")
     assert done.images == 2
     assert done.left_out == {"filtered": 2, "not_approved": 8}

@@ -12,7 +12,7 @@ from PIL import Image
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, add_columns, book, made, picture, rows_of, tree, write_run
+from tests.exports.runs import HOSTILE, book, made, picture, rows_of, set_columns, tree, write_run
 from tests.support.images import signed, sound
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
@@ -123,6 +123,6 @@ def test_signed_images_are_never_changed(tmp_path: Path) -> None:
 def test_only_approved_images_are_delivered_on_request(tmp_path: Path) -> None:
     """Rejected ones never are."""
     run = book(tmp_path / "book")
-    add_columns(run, {"review": ["approved", "rejected", *["approved"] * 4, *[None] * 6]})
+    set_columns(run, {"review": ["approved", "rejected", *["approved"] * 4, *[None] * 6]})
     assert export(run, to="folder", out=tmp_path / "out", approved=True).images == 4
     assert export(run, to="folder", out=tmp_path / "out").images == 9

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, add_columns, book, made, picture, rows_of, write_run
+from tests.exports.runs import HOSTILE, book, made, picture, rows_of, set_columns, write_run
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own
 EXTRA = "belongs to the extra `exports-test`"
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Path:
     """Hostile prompts, two refusals, and columns whose types later versions write."""
     folder = book(tmp_path / "test-run", prompts=HOSTILE)
     count = pq.read_metadata(folder / "manifest.parquet").num_rows
-    add_columns(
+    set_columns(
         folder, {"cover_file_name": ["images/none.png"] * count, "rating": [0.5] * count, "image": ["x"] * count}
     )
     return folder
@@ -178,7 +178,7 @@ def test_no_cell_of_an_excel_safe_csv_runs_as_a_formula(tmp_path: Path) -> None:
     """In cells, headers, and the side table."""
     prompts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "fine", "\r=1", "=2"]
     run = book(tmp_path / "run", prompts=["x", *prompts])
-    add_columns(run, {"=cmd|' /C calc'!A0": ["=2"] * 22})
+    set_columns(run, {"=cmd|' /C calc'!A0": ["=2"] * 22})
     export(run, to="csv", out=tmp_path / "out", excel_safe=True)
     for name in ("images.csv", "left_out.csv"):
         data = (tmp_path / "out" / name).read_bytes()

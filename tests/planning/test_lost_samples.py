@@ -79,7 +79,7 @@ def test_a_row_that_an_earlier_version_made_counts_as_made_during_a_repair(tmp_p
 def test_the_first_three_pending_rows_are_known(tmp_path):
     """The text of a plan names them; a fourth is only counted."""
     totals = count_pending(small_plan(tmp_path, [{"prompt": letter} for letter in "abcd"]))
-    assert [row for row, _, _ in totals.first] == [1, 2, 3]
+    assert [pending.row for pending in totals.first] == [1, 2, 3]
     assert totals.samples == 4
 
 

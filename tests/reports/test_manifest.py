@@ -29,6 +29,7 @@ CONTRACT = [
     *("person_generation", "negative_prompt", "seed", "key", "attempts", "http_status", "error"),
     *("error_kind", "latency_s", "cost_usd", "cost_is", "sent_at", "finished_at"),
     *("input_prompt", "version", "review", "warnings", "references", "references_sha256"),
+    *("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id"),
 ]
 TYPES = {
     **dict.fromkeys(

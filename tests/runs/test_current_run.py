@@ -11,7 +11,6 @@ from imagen_batch.runs import current_run
 from imagen_batch.runs.current_run import describe_current, find_current_summary, record_finished_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
-from tests.support.reference_files import write_image
 from tests.support.runs import prompts, run
 
 
@@ -119,36 +118,6 @@ def test_a_change_is_noticed(tmp_path, change):
     assert find_current_summary(settings(tmp_path)) is not None
     change(tmp_path)
     assert find_current_summary(settings(tmp_path)) is None
-
-
-def test_a_change_of_what_makes_prompts_is_noticed(tmp_path, monkeypatch):
-    """The template, tables, lists of the matrix and reference images are files of their own, as is the review."""
-    monkeypatch.chdir(tmp_path)
-    texts = {
-        "scene.txt": "{{ prompt }} {{ animal }}",
-        "styles.toml": 'ink = "ink"',
-        "people.toml": 'Mole = "a mole"',
-        "animals.txt": "fox\nowl\n",
-        "out/review.csv": "row,sample,decision\n",
-    }
-    chosen = {
-        "template": "scene.txt",
-        "styles": "styles.toml",
-        "characters": "people.toml",
-        "matrix": "animal=@animals.txt",
-        "references": ("sheet.png",),
-    }
-    write_image(tmp_path / "sheet.png")
-    for name, text in texts.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    with Simulator() as sim:
-        ran = run(prompts(tmp_path, "one"), sim, **chosen)
-    for name in (*texts, "sheet.png"):
-        record_finished_run(settings(tmp_path, **chosen), ran.summary)
-        assert find_current_summary(settings(tmp_path, **chosen)) is not None, name
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b" ")
-        assert find_current_summary(settings(tmp_path, **chosen)) is None, name
 
 
 def test_of_many_images_only_the_folders_are_compared(tmp_path, monkeypatch):

@@ -56,13 +56,11 @@ def carry_out(chosen, *, kill_after=None):
     with open_run(plan, env={}) as run:
         if review is not None:
             remember_applied(run.context.store.storage, review)
-        pending = run.shards()
-        while pending is not None:
-            for shard in pending:
+        for stage in run.stages():
+            for shard in stage:
                 run.generate_shard(shard[:kill_after])
                 if kill_after is not None:
                     return None
-            pending = run.next_round()
         return Ran(run.finish(), Path(chosen.folder))
 
 

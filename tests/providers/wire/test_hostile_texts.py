@@ -240,7 +240,7 @@ def test_the_words_that_decide_are_found_as_before():
 def test_the_thousandth_attempt_waits_like_the_tenth():
     """Doubling ends before a float overflows."""
     settings = SimpleNamespace(wait_initial=1.0, wait_max=60.0)
-    context = SimpleNamespace(settings=settings, rng=lambda: 0.5, previous_attempts=lambda _request: 0)
+    context = SimpleNamespace(settings=settings, rng=lambda: 0.5, previous_attempts=lambda _request: 0, run_id="")
     attempts = RetryingRequest(request(), context)
     for number in (1, 10, 1025, 10**9):
         state = SimpleNamespace(outcome=None, attempt_number=number)
