@@ -83,14 +83,17 @@ def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
     if plan.moves or not holds_run(place):  # a failures.csv keeps all images of the rows that it edits
         return plan
     origin = load_origin(place)
-    if origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source):
+    same_file = origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source)
+    if same_file and not _reads_other_files(plan):
         return plan
     history = load_history(place)
     history.fold(review_record(plan.decisions), where=0)
+    if not history.reviews:
+        return plan
     basis = read_run_record(open_storage(place))
     before = reload_plan(place, today=today)
-    if before.settings.accept is not None:
-        before.follow(history)
+    before.follow(history)
+    plan.follow(history)
     moves = find_approved_moves(before, history, plan)
     if not moves:
         return plan
@@ -99,6 +102,13 @@ def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
     mark = shlex.join(["imagen-batch", "review", "redo", make_absolute(place)])
     notice = f"{images} of edited rows {verb} as approved. To make {them} from the new text: {mark} ROW:SAMPLE"
     return replace(plan, moves=moves, basis=basis, notices=(*plan.notices, notice))
+
+
+def _reads_other_files(plan: RunPlan) -> bool:
+    """Whether the rows also depend on templates, tables or reference images, which change without the prompt file."""
+    chosen = plan.settings
+    named = (chosen.template, chosen.styles, chosen.characters, chosen.matrix, chosen.references)
+    return any(named) or bool(plan.references.files.facts) or plan.index.images is not None
 
 
 def count_changes(plan: RunPlan, *, today: date) -> Changes | None:

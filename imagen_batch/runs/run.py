@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
@@ -112,6 +114,7 @@ class Run:
         self.context.ledger.flush()
         self.history.read_folder(self.context.store.storage.logs(LEDGER))
         self.plan.follow(self.history)
+        _return_approved(self.plan, self.context.store.storage, self.context.ledger, self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
         """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
@@ -213,6 +216,7 @@ def open_run(
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
             plan.follow(history)
+            _return_approved(plan, storage, ledger, history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -267,6 +271,20 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     if recovered:
         history.read_folder(store.storage.logs(LEDGER))
     return history, recovered
+
+
+def _return_approved(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+    """Give approved images back to edited rows whose references have arrived, and read the new records."""
+    images = plan.index.images
+    if images is not None and (moves := list(images.moves_of_approved(plan.index, history))):
+        decided = (history.reviews.current_decision(move.source, number) for move in moves for number in move.numbers)
+        ledger.record_moves([move.as_record() for move in moves], at=time.time())
+        ledger.record_review(
+            [msgspec.structs.replace(each, decision=None) for each in decided if each], at=time.time()
+        )
+        ledger.flush()
+        history.read_folder(storage.logs(LEDGER))
+        plan.follow(history)
 
 
 def _recover(

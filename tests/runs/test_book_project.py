@@ -114,9 +114,9 @@ class Rehearsal:
         known = {"provider": "simulator", "base_url": self.sim.url, "out": str(self.folder)}
         return imagen_batch.run(self.book, **known, **chosen)
 
-    def decide(self, decision: str, *samples: str) -> None:
+    def decide(self, decision: str, *samples: str, prompt: str | None = None) -> None:
         """Decide about samples as `imagen-batch review` does."""
-        make = lambda plan, history: decide(find_targets(samples, plan, history), Choice(decision), history)  # type: ignore[arg-type]  # noqa: E731
+        make = lambda plan, history: decide(find_targets(samples, plan, history), Choice(decision, prompt), history)  # type: ignore[arg-type]  # noqa: E731
         change_review(str(self.folder), make)
 
 
@@ -168,3 +168,40 @@ def test_another_sheet_makes_exactly_its_scenes_again(rehearsal: Rehearsal, monk
     after = read_manifest(rehearsal.folder).set_index("id")["file"]
     changed = {id_ for id_ in after.index.unique() if not after.loc[[id_]].equals(before.loc[[id_]])}
     assert changed == {*with_boat, "sheet-boat"}
+
+
+def files_of(rehearsal: Rehearsal) -> dict[str, list[tuple[str, str | None]]]:
+    """Return the files and decisions of each row."""
+    manifest = read_manifest(rehearsal.folder)
+    files: dict[str, list[tuple[str, str | None]]] = {}
+    for id_, file, review in zip(manifest["id"], manifest["file"], manifest["review"], strict=True):
+        files.setdefault(id_, []).append((file, review if isinstance(review, str) else None))
+    return files
+
+
+def edit(path: Path, text: str, other: str) -> None:
+    """Replace a text that is in a file of the project."""
+    content = path.read_text(encoding="utf-8")
+    assert text in content
+    path.write_text(content.replace(text, other), encoding="utf-8")
+
+
+def test_an_approved_scene_stays_whatever_is_made_anew(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another sheet, other words in its row, another description: only scenes that nobody approved are made again."""
+    book = rehearsal.book.parent
+    monkeypatch.chdir(book)
+    approved = ["cover", "ch01-mustard", "ch10-pond"]
+    rehearsal.decide("approve", *(f"{id_}:1" for id_ in approved))
+    before, sent = files_of(rehearsal), len(rehearsal.sim.requests)
+    rehearsal.decide("redo", "sheet-boat", prompt="The boat alone, from the side.")
+    rehearsal.run(redo=True)
+    edit(rehearsal.book, "A ladybird climbs the spoon.", "Two ants climb the spoon.")
+    edit(rehearsal.book, "no larger than a grain of rice", "no larger than a caraway seed")
+    rehearsal.run()
+    edit(book / "characters.csv", "large open touring car of 1907, bright red", "large open touring car, dark red")
+    assert rehearsal.run().exit_code == 0
+    after = files_of(rehearsal)
+    assert [after[id_] for id_ in approved] == [before[id_] for id_ in approved]
+    again = {id_ for id_ in after if after[id_] != before[id_]}
+    assert again == {"sheet-boat", "ch01-boat", "ch07-moonrise", "endpapers", "sheet-car", "ch06-steps"}
+    assert len(rehearsal.sim.requests) == sent + len(again)

@@ -7,7 +7,7 @@ placeholder key, for which the ledger never has a record, and nothing is sent fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import NamedTuple, Protocol
@@ -16,7 +16,7 @@ from imagen_batch.images.reference_file import TYPES, is_taken
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import key_of_occurrence, with_references
 from imagen_batch.planning.references.row_links import Dependent, Target
-from imagen_batch.records import Reference
+from imagen_batch.records import Move, Reference, SampleResult
 from imagen_batch.text import format_bytes, plural
 
 _MOST_COMBINATIONS = 256  # of images that a row may have been made with
@@ -74,6 +74,18 @@ class RowImages:
             index.set_key(row, self._key(content, seen[content]))
             seen[content] += 1
 
+    def moves_of_approved(self, index: KeyedRows, history: History) -> Iterator[Move]:
+        """Yield what gives approved images back to rows that were edited while an image of another row was missing.
+
+        Until that image was there they were recorded under the placeholder of the row.
+        """
+        for row in self.found if history.reviews else ():
+            placeholder = self.dependents[row].placeholder
+            for number in range(1, self.dependents[row].samples + 1):
+                if history.reviews.is_approved(placeholder, number):  # the run takes this decision back afterwards
+                    facts = history.kept_first(placeholder, number)
+                    yield Move(index.row_key(row), placeholder, (number,), facts)
+
     def stages(self) -> dict[int, int]:
         """Return for each waiting row how many stages come before it."""
         stages: dict[int, int] = {}
@@ -100,9 +112,48 @@ class _Lookup:
         self._history = history
         self._waiting = waiting
         self._candidates: dict[Target, tuple[Reference, ...] | Waiting] = {}
+        self._images: dict[Target, tuple[Reference, ...]] = {}
 
     def references(self, dependent: Dependent, key: Callable[[bytes, int], str]) -> tuple[Reference, ...] | Waiting:
-        """Return all references of a row with their images, or why it waits."""
+        """Return all references of a row with their images, or why it waits.
+
+        A row with an approved image keeps the images that it was made with, whatever came later.
+        """
+        current = self._current(dependent, key)
+        if not self._history.reviews:
+            return current
+        if not isinstance(current, Waiting) and self._is_approved(dependent, key(_content(dependent, current), 0)):
+            return current
+        return next(self._approved(dependent, key), current)
+
+    def _approved(self, dependent: Dependent, key: Callable[[bytes, int], str]) -> Iterator[tuple[Reference, ...]]:
+        """Yield the images with which an approved image of the row was made."""
+        choices = [
+            (reference,) if target is None else self._every_image(target, reference.text)
+            for reference, target in (
+                (each, dependent.targets.get(at)) for at, each in enumerate(dependent.references)
+            )
+        ]
+        for combination in islice(product(*choices), _MOST_COMBINATIONS):
+            if self._is_approved(dependent, key(_content(dependent, combination), 0)):
+                yield combination
+
+    def _every_image(self, target: Target, text: str) -> tuple[Reference, ...]:
+        """The images of a row, of all its samples and their versions."""
+        if target not in self._images:
+            base = self._index.row_key(target.row)
+            numbers = [target.sample] if target.sample else range(1, self._index.samples(target.row) + 1)
+            keys = ((n, [base, *(each.key for each in self._history.reviews.versions(base, n))]) for n in numbers)
+            made = ((key, n) for n, of_sample in keys for key in of_sample)
+            found = (self._history.recorded_details(key, n) for key, n in made)
+            self._images[target] = tuple(_as_reference(each[0]) for each in found if each and each[0].status == "ok")
+        return tuple(replace(image, text=text) for image in self._images[target])
+
+    def _is_approved(self, dependent: Dependent, base: str) -> bool:
+        return self._history.reviews.approved(base, dependent.samples) is not None
+
+    def _current(self, dependent: Dependent, key: Callable[[bytes, int], str]) -> tuple[Reference, ...] | Waiting:
+        """Return what a row has of the images that other rows have now, or why it waits."""
         choices: list[tuple[Reference, ...]] = []
         ambiguous: Waiting | None = None
         for position, reference in enumerate(dependent.references):
@@ -185,14 +236,17 @@ class _Lookup:
     def _image(self, base: str, number: int) -> Reference:
         details = self._history.details(base, number)
         assert details is not None
-        sample = details[0]
-        return Reference(
-            "",
-            mime_type=sample.mime_type or "",
-            sha256=sample.sha256,
-            bytes=sample.bytes or 0,
-            file=sample.file,
-        )
+        return _as_reference(details[0])
+
+
+def _as_reference(sample: SampleResult) -> Reference:
+    return Reference(
+        "",
+        mime_type=sample.mime_type or "",
+        sha256=sample.sha256,
+        bytes=sample.bytes or 0,
+        file=sample.file,
+    )
 
 
 def _content(dependent: Dependent, references: Sequence[Reference]) -> bytes:
