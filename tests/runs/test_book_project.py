@@ -6,7 +6,7 @@ import csv
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -103,11 +103,12 @@ def test_prompts_number_their_images_as_they_are_sent() -> None:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A finished rehearsal with one variant of each scene."""
+    """A finished rehearsal with one variant of each scene: a run, the approval of the sheets, and another run."""
 
     sim: Simulator
     folder: Path
     book: Path
+    summaries: list[imagen_batch.Summary] = field(default_factory=list)
 
     def run(self, **chosen: object) -> imagen_batch.Summary:
         """Run the book again."""
@@ -133,26 +134,29 @@ def _rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
         writer.writerows(rows)
     with Simulator() as sim, pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        yield Rehearsal(sim, folder / "out", folder / "book.csv")
+        rehearsal = Rehearsal(sim, folder / "out", folder / "book.csv")
+        rehearsal.summaries.append(rehearsal.run())
+        rehearsal.decide("approve", *TWO_VARIANTS)
+        rehearsal.summaries.append(rehearsal.run())
+        yield rehearsal
 
 
-def test_a_rehearsal_makes_all_images(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.xdist_group("willows")
+def test_a_rehearsal_makes_all_images(rehearsal: Rehearsal) -> None:
     """The first run makes what needs no decision, the second the rest; nothing is sent twice."""
-    monkeypatch.chdir(rehearsal.book.parent)
-    first = rehearsal.run()
+    first, second = rehearsal.summaries
     waiting = sum(1 for row in SCENES if not {"Mole", "Rat", "Toad", "Badger"}.isdisjoint(names(row)))
     waiting += sum(
         1 for row in SCENES if {"Washerwoman", "Sea Rat"} & set(names(row)) and not {"Rat"} & set(names(row))
     )
     assert first.exit_code == 3
     assert first.counts["not_attempted"] == waiting + 2  # and the sheets of the washerwoman and the Sea Rat
-    rehearsal.decide("approve", *TWO_VARIANTS)
-    second = rehearsal.run()
     assert (second.exit_code, second.counts["ok"]) == (0, len(SCENES) + 17)
     assert len(rehearsal.sim.requests) == len(SCENES) + 17
     assert second.counts["ok"] == read_manifest(rehearsal.folder)["sha256"].nunique()
 
 
+@pytest.mark.xdist_group("willows")
 def test_another_sheet_makes_exactly_its_scenes_again(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that show the boat."""
     monkeypatch.chdir(rehearsal.book.parent)
@@ -186,6 +190,7 @@ def edit(path: Path, text: str, other: str) -> None:
     path.write_text(content.replace(text, other), encoding="utf-8")
 
 
+@pytest.mark.xdist_group("willows")
 def test_an_approved_scene_stays_whatever_is_made_anew(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another sheet, other words in its row, another description: only scenes that nobody approved are made again."""
     book = rehearsal.book.parent
