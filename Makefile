@@ -14,7 +14,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fuzz mutants test-exports test-browser test-datasets test-ray test-stores bench check format clean
+.PHONY: demo test fuzz mutants test-exports test-browser test-datasets test-ray test-stores bench check docs format clean
 
 # The first chapter of a book: its character sheets, an approved one of each, and the scenes, which use these.
 # Code 3 of the first run: scenes wait for the approval.
@@ -79,13 +79,19 @@ check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Builds the documentation as a site into site/. Every link and heading in it has to exist.
+docs: $(DEV)
+	$(BIN)/python -m tools.docs.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(STORES) .stores .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf site $(VENV) $(BENCH) $(STORES) .stores .prefect .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
 $(UV):
 	$(PYTHON) -m venv $(VENV)
@@ -96,7 +102,7 @@ $(RUN): pyproject.toml constraints.txt | $(UV)
 	touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(UV)
-	$(INSTALL) --editable ".[dev,vertex,s3,dask]"
+	$(INSTALL) --editable ".[dev,docs,vertex,s3,dask]"
 	touch $@ $(RUN)
 
 $(BENCH):

@@ -288,7 +288,7 @@ class Problem:
     message: str  # says what is wrong and what is allowed
 
 
-Limit = Literal["max_cost", "max_cost_per_run", "max_images"]
+Limit = Literal["max_cost", "max_cost_per_run", "max_images", "max_cost_per"]
 """The settings that bound what a run may spend."""
 
 CENT_FRACTION = 1e-9  # sums of prices are floats: a limit of 3 x 0.04 must admit three images

@@ -6,7 +6,9 @@ the defaults below. A row's own value, if its column exists, overrides them all.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +41,9 @@ from imagen_batch.prompts import cells
 from imagen_batch.prompts.reference_cells import references
 from imagen_batch.prompts.sources import is_unnamed_stream, read_small
 from imagen_batch.records import Options
+from imagen_batch.schedules.out_template import check_name, expand, fields_in, fixed_part, parse_date
+from imagen_batch.schedules.period_limits import check_period_limits
+from imagen_batch.schedules.time_limit import check_span, check_time, check_timezone
 from imagen_batch.system.addresses import cluster_address, web_address
 from imagen_batch.text import did_you_mean, is_unicode
 
@@ -111,7 +116,15 @@ class Settings(BaseModel):
     _base_url_found_in: str | None = PrivateAttr(None)
 
     prompts: str = Field(description="prompt file, or - for standard input")
-    out: str | None = Field(None, description="output folder, or a URL such as s3://bucket/run")
+    out: str | None = Field(
+        None, description="output folder, or a URL such as s3://bucket/run; may contain {name} and {date}"
+    )
+    name: Annotated[str, AfterValidator(check_name)] | None = Field(
+        None, description="name of the job, {name} in out; the prompt file's name otherwise"
+    )
+    date: Annotated[dt.date | None, BeforeValidator(parse_date)] = Field(
+        None, description="date that the run is for, {date} in out; a date has one folder, so it is paid for once"
+    )
     provider: ProviderName = "gemini"
     base_url: Annotated[str, AfterValidator(web_address)] | None = None
     project: str | None = None
@@ -146,6 +159,16 @@ class Settings(BaseModel):
     outage_limit: float = Field(600.0, gt=0, description="seconds of only failures before the run stops")
     grace: float = Field(30.0, ge=0, description="seconds that attempts in progress get after a signal")
 
+    until: Annotated[str, AfterValidator(check_time)] | None = Field(
+        None, description="time of day, such as 06:00, by which the run has ended; it continues the next time"
+    )
+    max_time: Annotated[str, AfterValidator(check_span)] | None = Field(
+        None, description="duration, such as 2h or 1h30m, after which the run has ended"
+    )
+    timezone: Annotated[str, AfterValidator(check_timezone)] | None = Field(
+        None, description="time zone of until and of the schedule, such as Europe/Paris; the machine's otherwise"
+    )
+
     runner: Runner = "threads"
     dask_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
         None, description="scheduler of a Dask cluster, as tcp://HOST:8786"
@@ -157,6 +180,10 @@ class Settings(BaseModel):
 
     max_cost: float | None = Field(None, ge=0, description="USD, for all runs into the folder together")
     max_cost_per_run: float | None = Field(None, ge=0, description="USD, for each run into the folder")
+    max_cost_per: Annotated[tuple[str, ...], AfterValidator(check_period_limits), BeforeValidator(_split_words)] = (
+        Field((), description="USD in a rolling period, such as 30d=200, for all runs below budget_root together")
+    )
+    budget_root: str | None = Field(None, description="folder whose runs share max_cost_per")
     max_images: int | None = Field(None, ge=0)
     limit: int | None = Field(None, ge=1, description="only the first rows")
     retry: Annotated[tuple[Retry, ...], BeforeValidator(_split_words)] = ()
@@ -211,8 +238,21 @@ class Settings(BaseModel):
         """The folder of the run's files, or a URL such as s3://bucket/run."""
         if self.out is not None:
             return self.out
-        name = "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
-        return str(Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name))
+        name = self.job_name
+        folder = Path("outputs") / (f"{name}-rehearsal" if self.provider == "simulator" else name)
+        return str(folder if self.date is None else folder / self.date.isoformat())
+
+    @property
+    def job_name(self) -> str:
+        """The name of the job: the given one, else that of the prompt file."""
+        if self.name is not None:
+            return self.name
+        return "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
+
+    @property
+    def has_time_limit(self) -> bool:
+        """Whether the run may end by the clock."""
+        return self.until is not None or self.max_time is not None
 
     @property
     def options(self) -> Options:
@@ -243,7 +283,41 @@ def load_settings(
     settings = make_settings(merge(merge(from_file, from_env), typed))
     if config is None and "base_url" in from_file and "base_url" not in {**from_env, **typed}:
         settings._base_url_found_in = str(cwd / CONFIG_FILE)
-    return settings
+    return _with_budget_root(with_folder_of_date(settings), template=settings.out)
+
+
+def _with_budget_root(settings: Settings, *, template: str | None) -> Settings:
+    """Fill in the folder whose runs share --max-cost-per: by default what all runs of this job are in."""
+    if not settings.max_cost_per or "://" in settings.folder:
+        return settings
+    if settings.budget_root is not None:
+        root = settings.budget_root
+    elif template is not None:
+        root = fixed_part(template) if fields_in(template) else str(Path(template).parent)
+    else:
+        root = "outputs"
+    changed = settings.model_copy(update={"budget_root": os.path.abspath(root)})  # noqa: PTH100 - links are kept
+    changed._base_url_found_in = settings._base_url_found_in
+    return changed
+
+
+def with_folder_of_date(settings: Settings) -> Settings:
+    """Fill in `{name}` and `{date}` in the output folder. Raises SettingsInvalid where the template is wrong."""
+    if settings.out is None:
+        return settings
+    try:
+        fields = fields_in(settings.out)
+        folder = expand(settings.out, name=settings.job_name, date=settings.date)
+    except ValueError as error:
+        raise SettingsInvalid(f"out = {settings.out!r}: {error}") from None
+    if settings.date is not None and "date" not in fields:
+        raise SettingsInvalid(
+            f"--date {settings.date} has no effect: --out {settings.out} has no {{date}}. "
+            "Use, for example, --out 'outputs/{name}/{date}'"
+        )
+    expanded = settings.model_copy(update={"out": folder})
+    expanded._base_url_found_in = settings._base_url_found_in
+    return expanded
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

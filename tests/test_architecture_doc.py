@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = (
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "benchmarks/README.md", "prompts/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 )
 TOP = ("imagen_batch/", "flows/", "tests/", "benchmarks/", "docs/", "prompts/")
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")

@@ -31,11 +31,10 @@ def source(tmp_path, monkeypatch):
     )
 
 
-def test_the_example_of_the_readme_runs(source):
+def test_the_example_of_the_documentation_runs(source):
     """Its eight lines make every image and end with the manifest."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("\n## Use from Python\n")[2].partition("\n## ")[0]
-    (example,) = re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     assert len([line for line in example.splitlines() if line]) == 8
     names = {}
     exec(example, names)

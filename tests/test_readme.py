@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from imagen_batch.cli.arguments import parse
+from imagen_batch.cli.arguments import COMMANDS, parse
 from imagen_batch.cli.dispatch import main
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
@@ -23,7 +23,11 @@ from imagen_batch.simulator.faults.table import FAULTS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+GENERATED = {
+    f"reference/{path.name}": path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md")
+}
+PAGES = {"README.md": README, **DOCS, **GENERATED}
 
 
 def table(header: str, page: str = REFERENCE) -> list[list[str]]:
@@ -58,8 +62,7 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
     """Each `--flag` on any page is one of ours."""
     known: set[str] = {"--help", "--version"}
-    commands = ("run", "plan", "resume", "status", "audit", "gallery", "export", "simulate", "models", "review redo")
-    for command in commands:
+    for command in (*COMMANDS, "review redo"):
         with pytest.raises(SystemExit):
             main([*command.split(), "--help"])
         known |= set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
@@ -95,10 +98,18 @@ def test_the_exit_codes_are_those_of_the_help(capsys: pytest.CaptureFixture[str]
     assert listed == {"1", *re.findall(r"\b\d+\b", promised)}
 
 
-def test_the_exit_codes_of_the_readme_are_in_the_table() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_exit_codes_of_a_page_are_in_the_table(page: str) -> None:
     """The codes that it mentions in tables and sentences exist."""
     listed = {code for codes, _ in table("exit code | meaning") for code in codes.split(", ")}
-    assert set(re.findall(r"\bcode (\d+)\b", README)) <= listed
+    assert set(re.findall(r"\bcode (\d+)\b", PAGES[page])) <= listed
+
+
+def test_the_readme_has_every_exit_code_but_that_of_a_bug() -> None:
+    """One short sentence for each."""
+    listed = {code for codes, _ in table("exit code | meaning") for code in codes.split(", ")}
+    section = README.partition("\n## Exit codes\n")[2].partition("[The")[0]
+    assert {"1", *re.findall(r"\b\d+\b", section)} == listed
 
 
 def test_the_prices_are_those_of_the_catalogue() -> None:
@@ -132,7 +143,7 @@ def test_every_dependency_has_its_reason() -> None:
     for extra in extras.keys() - {"dev"}:
         names = [package_name(requirement) for requirement in extras[extra]]
         wanted |= {name: f" (extra {extra})" for name in names if name not in wanted}
-    listed = {name for name, _ in table("package | why", README)}
+    listed = {name for name, _ in table("package | why", DOCS["development.md"])}
     assert listed == {name + extra for name, extra in wanted.items()}
 
 
@@ -157,8 +168,8 @@ def test_every_parameter_is_named() -> None:
 
 
 def example_file(folder: Path) -> Path:
-    """Write the README's prompt file."""
-    (block,) = blocks("csv", README)
+    """Write the prompt file that README and quick start show."""
+    (block,) = {*blocks("csv", README), *blocks("csv", DOCS["quick-start.md"])}
     source = folder / "book.csv"
     source.write_text(block, encoding="utf-8")
     return source
@@ -176,20 +187,34 @@ def test_the_example_is_a_sound_prompt_file(tmp_path: Path) -> None:
 def test_the_problems_of_a_file_are_printed_as_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The README's report is what `plan` prints for such a file."""
+    """The report in README and quick start is what `plan` prints for such a file."""
     monkeypatch.chdir(tmp_path)
     Path("bad.csv").write_text('aspect ratio,prompt\n16:09:00,a fox\n1:1,""\n', encoding="utf-8")
     assert main(["plan", "bad.csv"]) == 5
     printed = capsys.readouterr()
-    (shown,) = re.findall(r"^```\n(line 2: .*?)^```$", README, re.DOTALL | re.MULTILINE)
+    (shown,) = set(
+        re.findall(r"^```\w*\n(line 2: .*?)^```$", README + DOCS["quick-start.md"], re.DOTALL | re.MULTILINE)
+    )
     assert shown.strip() in {printed.out.strip(), printed.err.strip()}
+
+
+def test_the_plan_of_the_example_is_printed_as_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quick start has all of its lines."""
+    example_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main(["plan", "book.csv"]) == 0
+    shown = next(block for block in blocks("text", DOCS["quick-start.md"]) if block.startswith("rows "))
+    assert capsys.readouterr().out == shown
 
 
 def test_the_faults_are_understood() -> None:
     """The rules of the file and the markers name faults that exist."""
     (block,) = blocks("json", REFERENCE)
     assert len(read_rules(orjson.loads(block))) == 3
-    assert set(re.findall(r"\[\[sim:(\w+)", README + REFERENCE)) <= FAULTS.keys()
+    assert set(re.findall(r"\[\[sim:(\w+)", "".join(PAGES.values()))) <= FAULTS.keys()
 
 
 def test_the_fields_of_a_fault_rule_are_those_of_the_table() -> None:
@@ -202,13 +227,14 @@ def test_the_fields_of_a_fault_rule_are_those_of_the_table() -> None:
 
 def test_the_deployment_names_a_flow_and_its_settings() -> None:
     """The flow that it serves is ours; its settings are settings; the path for `prefect deploy` has the flow."""
-    (sample,) = [block for block in blocks("python", README) if "serve" in block]
+    page = DOCS["prefect.md"]
+    (sample,) = [block for block in blocks("python", page) if "serve" in block]
     tree = ast.parse(sample)
     imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert ("imagen_batch.orchestration", "generate_images") in {(n.module, n.names[0].name) for n in imported}
     settings = sample.partition('"settings": {')[2].partition("}")[0]
     make_settings(dict.fromkeys(re.findall(r'"(\w+)":', settings), "1"))
-    path, name = re.search(r"prefect deploy ([\w/.]+):(\w+)", README).groups()  # type: ignore[union-attr]
+    path, name = re.search(r"prefect deploy ([\w/.]+):(\w+)", page).groups()  # type: ignore[union-attr]
     flow_file = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     imports = [node for node in flow_file.body if isinstance(node, ast.ImportFrom)]
     assert name in {alias.name for node in imports for alias in node.names}

@@ -7,7 +7,17 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-_PATH_ARGUMENTS = ("prompts", "out", "config", "api_key_file", "folder", "template", "styles", "characters")
+_PATH_ARGUMENTS = (
+    "prompts",
+    "out",
+    "config",
+    "api_key_file",
+    "folder",
+    "template",
+    "styles",
+    "characters",
+    "budget_root",
+)
 
 
 def with_absolute_paths(argv: Sequence[str], parsed: argparse.Namespace) -> list[str]:

@@ -116,8 +116,11 @@ def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool)
         add(
             "--out",
             metavar="DIR",
-            help="folder or URL such as s3://bucket/run (default outputs/<name of the prompt file>)",
+            help="folder or URL such as s3://bucket/run (default outputs/<name of the prompt file>); "
+            "{name} and {date} are filled in",
         )
+        add("--name", metavar="NAME", help="name of the job: {name} in --out (default: that of the prompt file)")
+        add("--date", metavar="YYYY-MM-DD", help="date that the run is for: {date} in --out; the clock is not used")
         add("--provider", choices=("gemini", "vertex", "simulator"), help="default gemini")
     add("--base-url", metavar="URL", help="another host with the same API as the provider")
     add("--project", help="Google Cloud project, for --provider vertex")
@@ -135,6 +138,9 @@ def _add_rate_options(parser: argparse.ArgumentParser) -> None:
     add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
     add("--outage-limit", type=float, metavar="S", help="stop after S seconds of nothing but failures (default 600)")
     add("--grace", type=float, metavar="S", help="seconds that requests in flight get after Ctrl-C (default 30)")
+    add("--until", metavar="HH:MM", help="end by this time of day, with code 75 if something is left")
+    add("--max-time", metavar="T", help="end within this time, such as 2h or 90m, with code 75 if something is left")
+    add("--timezone", metavar="TZ", help="time zone of --until, such as Europe/Paris (default: this machine's)")
 
 
 def _add_execution_options(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +169,13 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         help="stop before total spending for the folder, by all its runs, could exceed this",
     )
     add("--max-cost-per-run", type=float, metavar="USD", help="stop before spending by this run could exceed this")
+    add(
+        "--max-cost-per",
+        action="append",
+        metavar="PERIOD=USD",
+        help="limit of all runs below --budget-root together in a rolling period, such as 30d=200; repeatable",
+    )
+    add("--budget-root", metavar="DIR", help="default: the folder of --out before its first {name} or {date}")
     add("--max-images", type=int, metavar="N", help="stop before the folder could have more than N paid images")
     add("--price", type=float, metavar="USD", help="price of an image, if the catalogue has none")
     add(

@@ -102,14 +102,16 @@ def _references(name: str, entry: Mapping[str, Any], path: Path) -> tuple[str, .
     listed: Sequence[Any] = split_names(value) if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
         raise SettingsInvalid(f"--characters {path}: {name!r}: references are a list of texts")
-    try:
-        return tuple(_located(each, path.parent) for each in listed)
-    except ValueError as error:
-        raise SettingsInvalid(f"--characters {path}: {name!r}: {error}") from error
+    for each in listed:
+        try:
+            row_image(each)
+        except ValueError as error:
+            raise SettingsInvalid(f"--characters {path}: {name!r}: {error}") from None
+    return tuple(_located(each, path.parent) for each in listed)
 
 
 def _located(reference: str, folder: Path) -> str:
-    if row_image(reference) is not None or "://" in reference:
+    if reference.startswith("@") or "://" in reference:
         return reference
     return os.path.abspath(folder / reference)  # noqa: PTH100 - links are kept as the user made them
 

@@ -195,12 +195,13 @@ def _with_style(row: PromptRow, text: str, style: Style | None, *, in_template: 
 def _with_references(row: PromptRow, references: Sequence[str]) -> PromptRow:
     """Return the row with the references of its characters behind its own, each once.
 
-    A row that makes the image of a character does not refer to itself.
+    The cells stay the user's own, because a stored input is expanded again. A row that draws a character's sheet does
+    not refer to itself.
     """
-    others = [each for each in references if row.id is None or _row_id(each) != row.id]
-    return replace(row, references=tuple(dict.fromkeys([*row.references, *others]))) if references else row
+    listed = dict.fromkeys([*row.references, *(each for each in references if not _names(row, each))])
+    return replace(row, references=tuple(listed)) if references else row
 
 
-def _row_id(reference: str) -> str | None:
+def _names(row: PromptRow, reference: str) -> bool:
     image = row_image(reference)
-    return image.id if image is not None else None
+    return image is not None and image.id == row.id

@@ -5,15 +5,87 @@ An edited row is recognized by its id, or without one by its place between the r
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from typing import Final
 
 from imagen_batch.inputs.changes import gaps
 from imagen_batch.inputs.image_moves import facts_of
+from imagen_batch.inputs.new_input import load_history
+from imagen_batch.inputs.reference_facts import are_as_recorded
+from imagen_batch.inputs.snapshot import (
+    file_sha256,
+    holds_run,
+    is_stored_input,
+    load_origin,
+    load_settings_snapshot,
+    read_run_record,
+    reload_plan,
+)
 from imagen_batch.ledger.history import History
-from imagen_batch.planning.plan import RunPlan
+from imagen_batch.ledger.records import review_record
+from imagen_batch.planning.plan import RunPlan, read_expansion
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import Move
+from imagen_batch.reports.next_steps import make_absolute
+from imagen_batch.storage import open_storage
+from imagen_batch.text import plural
+
+_DECIDING: Final = (
+    *("model", "dialect", "models", "parameters", "references", "shape", "shapes", "trim", "bleed"),
+    *("aspect_ratio", "image_size", "person_generation", "negative_prompt", "seed"),
+)
+"""Settings that are part of what every row asks for."""
+
+
+def with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
+    """The plan; approved images of rows that ask for something else now stay with these rows."""
+    place = plan.settings.folder
+    if plan.moves or not holds_run(place):  # a failures.csv keeps all images of the rows that it edits
+        return plan
+    if not _asks_for_something_else(plan):
+        return plan
+    history = load_history(place)
+    history.fold(review_record(plan.decisions), where=0)
+    if not history.reviews:
+        return plan
+    basis = read_run_record(open_storage(place))
+    before = reload_plan(place, today=today)
+    before.follow(history)
+    plan.follow(history)
+    moves = find_approved_moves(before, history, plan)
+    if not moves:
+        return plan
+    images = plural(len(moves), "approved image")
+    verb, them = ("stays", "it") if len(moves) == 1 else ("stay", "them")
+    mark = shlex.join(["imagen-batch", "review", "redo", make_absolute(place)])
+    notice = f"{images} of edited rows {verb} as approved. To make {them} from the new text: {mark} ROW:SAMPLE"
+    return replace(plan, moves=moves, basis=basis, notices=(*plan.notices, notice))
+
+
+def is_expanded_otherwise(plan: RunPlan) -> bool:
+    """Whether the folder's run has another template, other styles, characters or variants."""
+    stored = read_expansion(load_settings_snapshot(plan.settings.folder))
+    given = plan.expansion
+    return (stored.stored_files(), stored.matrix_options) != (given.stored_files(), given.matrix_options)
+
+
+def _asks_for_something_else(plan: RunPlan) -> bool:
+    """Whether any row may ask for something else than in the folder's last run."""
+    place, settings = plan.settings.folder, plan.settings
+    origin = load_origin(place)
+    same_text = is_stored_input(settings) or (
+        origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source)
+    )
+    if not same_text or not are_as_recorded(plan.references, open_storage(place)):
+        return True
+    stored = load_settings_snapshot(place)
+    if any(getattr(stored, name) != getattr(settings, name) for name in _DECIDING):
+        return True
+    return is_expanded_otherwise(plan)
 
 
 def find_approved_moves(before: RunPlan, history: History, after: RunPlan) -> tuple[Move, ...]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.references.stored import stored_references
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.records import Move
 
@@ -52,7 +53,7 @@ def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator
         if history.status(source, number) != "ok":
             continue
         earlier = history.kept(source, number)
-        made_from = facts_of(old) if earlier is None else {name: earlier[name] for name in _FACTS}
+        made_from = earlier or facts_of(old)
         group = next((known for known, same in facts.items() if same == made_from), len(facts))
         facts[group] = made_from
         numbers[group].append(number)
@@ -60,15 +61,13 @@ def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator
         yield Move(base, source, tuple(of_group), facts[group])
 
 
-_FACTS = ("prompt", "model", "dialect", "options")
-
-
 def facts_of(order: PlannedRow) -> Mapping[str, object]:
     """What the images of a row are made from, as a move records it."""
     options = {name: value for name, value in asdict(order.options).items() if value is not None}
-    return {
+    facts = {
         "prompt": order.prompt,
         "model": order.model.id,
         "dialect": order.model.dialect,
         "options": options,
     }
+    return facts | ({"references": stored_references(order.references)} if order.references else {})

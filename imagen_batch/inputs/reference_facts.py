@@ -30,6 +30,11 @@ def save_reference_facts(references: RunReferences, storage: Storage) -> None:
         target.write(orjson.dumps({"schema_version": 1, "files": files}))
 
 
+def are_as_recorded(references: RunReferences, storage: Storage) -> bool:
+    """Whether the files of a plan are those that the folder's last run recorded."""
+    return dict(references.files.facts) == _read_facts(storage)
+
+
 def stored_references(storage: Storage, origin: Origin | None, *, as_recorded: bool) -> RunReferences:
     """The reference images of a folder's stored input: `as_recorded` by its last run, or as the files are now."""
     folder = _folder(origin)

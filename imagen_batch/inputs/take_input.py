@@ -14,14 +14,13 @@ images.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.approved_images import find_approved_moves
+from imagen_batch.inputs.approved_images import is_expanded_otherwise, with_approved_images
 from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
 from imagen_batch.inputs.new_input import extend_input, load_history, patch_input
 from imagen_batch.inputs.snapshot import (
@@ -32,15 +31,13 @@ from imagen_batch.inputs.snapshot import (
     is_stored_input,
     load_origin,
     load_settings_snapshot,
-    read_run_record,
     references_of,
     reload_plan,
 )
 from imagen_batch.ledger.history import History
-from imagen_batch.ledger.records import ReviewedVersion, review_record
+from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.plan import RunPlan, make_plan, read_expansion
-from imagen_batch.reports.next_steps import make_absolute
+from imagen_batch.planning.plan import RunPlan, make_plan
 from imagen_batch.reports.tables.failures import MARK
 from imagen_batch.settings import Settings
 from imagen_batch.storage import explain_storage_errors, is_url, open_storage
@@ -67,48 +64,14 @@ def take_input(
     if is_stored_input(settings):
         references = references_of(settings.folder)
         plan = make_plan(settings, today=today, references=references)
-        return replace(attach_origin(plan), decisions=decisions)
+        return with_approved_images(replace(attach_origin(plan), decisions=decisions), today=today)
     plan = _read_file(_with_local_file(settings), today=today)
     try:
         plan = _choose_input(_use_folder_of_failures(plan), today=today, confirm=confirm)
-        return _with_approved_images(replace(plan, decisions=decisions), today=today)
+        return with_approved_images(replace(plan, decisions=decisions), today=today)
     except BaseException:
         plan.delete_spool()
         raise
-
-
-def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
-    """The plan; approved images of rows that were edited stay with these rows."""
-    place = plan.settings.folder
-    if plan.moves or not holds_run(place):  # a failures.csv keeps all images of the rows that it edits
-        return plan
-    origin = load_origin(place)
-    same_file = origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source)
-    if same_file and not _reads_other_files(plan):
-        return plan
-    history = load_history(place)
-    history.fold(review_record(plan.decisions), where=0)
-    if not history.reviews:
-        return plan
-    basis = read_run_record(open_storage(place))
-    before = reload_plan(place, today=today)
-    before.follow(history)
-    plan.follow(history)
-    moves = find_approved_moves(before, history, plan)
-    if not moves:
-        return plan
-    images = plural(len(moves), "approved image")
-    verb, them = ("stays", "it") if len(moves) == 1 else ("stay", "them")
-    mark = shlex.join(["imagen-batch", "review", "redo", make_absolute(place)])
-    notice = f"{images} of edited rows {verb} as approved. To make {them} from the new text: {mark} ROW:SAMPLE"
-    return replace(plan, moves=moves, basis=basis, notices=(*plan.notices, notice))
-
-
-def _reads_other_files(plan: RunPlan) -> bool:
-    """Whether the rows also depend on templates, tables or reference images, which change without the prompt file."""
-    chosen = plan.settings
-    named = (chosen.template, chosen.styles, chosen.characters, chosen.matrix, chosen.references)
-    return any(named) or bool(plan.references.files.facts) or plan.index.images is not None
 
 
 def count_changes(plan: RunPlan, *, today: date) -> Changes | None:
@@ -159,20 +122,13 @@ def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """The plan, with a notice if the file was edited and images leave the tables."""
     begins_to_send = origin.folder is None and bool(plan.references.files.facts)
     edited = begins_to_send or origin.sha256 != file_sha256(plan.source) if plan.source is not None else False
-    if edited or (plan.source is not None and _is_expanded_otherwise(plan)):
+    if edited or (plan.source is not None and is_expanded_otherwise(plan)):
         dropped = count_dropped_rows(*_stored(plan, today=today), plan)
         if dropped.rows:
             rows, images = plural(dropped.rows, "row"), plural(dropped.images, "image")
             notice = f"{rows} with {images} changed in {plan.source}: these images leave the tables, their files stay"
             return replace(plan, notices=(*plan.notices, notice))
     return plan
-
-
-def _is_expanded_otherwise(plan: RunPlan) -> bool:
-    """Whether the folder's run has another template, other styles, characters or variants."""
-    stored = read_expansion(load_settings_snapshot(plan.settings.folder))
-    given = plan.expansion
-    return (stored.stored_files(), stored.matrix_options) != (given.stored_files(), given.matrix_options)
 
 
 def _with_local_file(settings: Settings) -> Settings:

@@ -147,6 +147,10 @@ class History:
         """The latest attempt for a sample, where it failed and nothing followed."""
         return self._samples.failed(slot_of(self._current(base, number), number))
 
+    def recorded_failure(self, key: str, number: int) -> bool:
+        """Whether the latest attempt for the version of a sample with this row key failed, and nothing followed."""
+        return self._samples.failed(slot_of(key, number)) is not None
+
     def details(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
         """The recorded result of a sample and the trace of its request; None when there is no result."""
         return self.recorded_details(self._current(base, number), number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from imagen_batch.ledger.records import (
     SentRecord,
     VersionsRecord,
 )
+from imagen_batch.records import Reference
 
 _KEY_BYTES: Final = 32
 _NO_START: Final = ("", "/")
@@ -92,6 +94,8 @@ def _is_kept(record: KeptRecord) -> bool:
             return False
         if move.prompt is not None and (move.model is None or move.dialect is None):
             return False
+        if not _are_references(move.references):
+            return False
     return True
 
 
@@ -102,7 +106,16 @@ def _is_version(record: ReviewedVersion | OrderedVersion) -> bool:
 
 def _is_ordered(record: OrderedVersion) -> bool:
     known = len(bytes.fromhex(record.key)) == _KEY_BYTES
-    return known and _is_path(record.name) and record.version > 1 and (record.usd or 0.0) >= 0
+    sound = _is_path(record.name) and _are_references(record.references)
+    return known and sound and record.version > 1 and (record.usd or 0.0) >= 0
+
+
+def _are_references(records: Iterable[Mapping[str, object]] | None) -> bool:
+    try:
+        references = [msgspec.convert(record, Reference) for record in records or ()]
+    except msgspec.ValidationError:
+        return False
+    return all(each.file is None or _is_path(each.file) for each in references)
 
 
 def _is_path(path: str) -> bool:

@@ -107,13 +107,15 @@ class KeptMove(msgspec.Struct, rename={"source": "from"}):
     model: str | None = None
     dialect: str | None = None
     options: dict[str, Any] | None = None
+    references: tuple[dict[str, Any], ...] | None = None  # reference images, as `Reference` without empty fields
 
     @property
     def facts(self) -> dict[str, Any] | None:
         """What the images were made from; None where that is what the row says."""
         if self.prompt is None:
             return None
-        return {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options or {}}
+        facts = {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options or {}}
+        return facts | ({"references": self.references} if self.references else {})
 
 
 class KeptRecord(msgspec.Struct, tag="kept", tag_field="t"):
@@ -155,11 +157,13 @@ class OrderedVersion(msgspec.Struct, frozen=True):
     dialect: str
     options: dict[str, Any]
     usd: float | None = None  # worst-case price of an attempt
+    references: tuple[dict[str, Any], ...] | None = None  # reference images, as `Reference` without empty fields
 
     @property
     def facts(self) -> dict[str, Any]:
         """What its image is made from."""
-        return {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options}
+        facts = {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options}
+        return facts | ({"references": self.references} if self.references else {})
 
 
 class VersionsRecord(msgspec.Struct, tag="versions", tag_field="t"):

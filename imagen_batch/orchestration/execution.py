@@ -21,6 +21,7 @@ from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.runs.run import Run
 from imagen_batch.runs.signals import handle_signals
+from imagen_batch.runs.time_limit import end_in_time
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import plural
 
@@ -75,7 +76,10 @@ class Execution:
             say(self._describe_stopping(number))
 
         try:
-            with handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce):
+            with (
+                handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce),
+                end_in_time(self.run, abort=executor.abort, say=say),
+            ):
                 self._run_shards(executor, say)
         finally:
             self.ended.set()

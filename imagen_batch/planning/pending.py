@@ -17,6 +17,7 @@ from imagen_batch.planning.plan_builder import is_selected
 from imagen_batch.planning.requests import request_count, requests_for
 from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.samples.approved import moves_from_placeholders
 from imagen_batch.planning.samples.versions import order_versions, version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
@@ -125,9 +126,29 @@ def remaining_requests(
     """Yield what is still to be sent, in input order. The input is read only as far as the last pending row.
 
     Samples with any result since `answered_since` (seconds since the epoch) are left out: they had their turn.
+    With a time limit, samples that were attempted before come after all others: those that keep failing at the
+    beginning of the file do not use up the time of the others.
     """
     known = history if answered_since is None else _AnsweredSince(history, answered_since)
-    return pending_requests(plan.planned_rows(), _pending_rows_of(plan, known, plan.settings))
+    if not plan.settings.has_time_limit:
+        yield from pending_requests(plan.planned_rows(), _pending_rows_of(plan, known, plan.settings))
+        return
+    for attempted in (False, True):
+        rows = _by_attempts(_pending_rows_of(plan, known, plan.settings), history, attempted=attempted)
+        yield from pending_requests(plan.planned_rows(), rows)
+
+
+def _by_attempts(rows: Iterable[PendingRow], history: History, *, attempted: bool) -> Iterator[PendingRow]:
+    """Keep the samples that were attempted before, or those that were not."""
+    for row, base, numbers, versions in rows:
+        kept = [number for number in numbers if _is_attempted(history, base, number) == attempted]
+        kept_versions = tuple(each for each in versions if _is_attempted(history, each.key, each.number) == attempted)
+        if kept or kept_versions:
+            yield PendingRow(row, base, kept, kept_versions)
+
+
+def _is_attempted(history: History, key: str, number: int) -> bool:
+    return history.recorded_status(key, number) is not None or history.recorded_failure(key, number)
 
 
 def nothing_to_send(pending: PendingTotals) -> str:
@@ -231,6 +252,9 @@ def _read_history(plan: RunPlan) -> History:
         history.fold(review_record(plan.decisions), where=0)
     if plan.moves:
         history.fold(kept_record(move.as_record() for move in plan.moves), where=0)
+    plan.follow(history)  # marks are about the keys that rows have in the ledger
+    if moves := moves_from_placeholders(plan, history):
+        history.fold(kept_record(move.as_record() for move in moves), where=0)
     if orders := order_versions(plan, history):
         history.fold(versions_record(orders), where=0)
     return history

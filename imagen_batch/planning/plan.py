@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -126,14 +127,18 @@ class RunPlan:
 
     def follow(self, history: History, *, refresh: bool = False) -> None:
         """Give rows the keys and the numbers of samples that they have in the ledger."""
-        self.index.follow(history, refresh=refresh)
         if self.settings.accept is None:
-            return
-        for row, (base, samples) in enumerate(self.index, 1):
-            asked = samples_to_ask(base, self.index.wanted(row), history, self.settings)
-            if asked != samples:
-                self.index.widen(row, asked)
-            self.index.set_missing(row, self.index.wanted(row) - usable_samples(base, asked, history))
+            self.index.follow(history, refresh=refresh)
+        else:
+            self.index.follow(history, refresh=refresh, adjust=partial(self._ask_for_accepted, history))
+
+    def _ask_for_accepted(self, history: History, row: int) -> None:
+        """Ask for as many samples of a row as --accept may need, and note how many images it still wants."""
+        base, index = self.index.row_key(row), self.index
+        asked = samples_to_ask(base, index.wanted(row), history, self.settings)
+        if asked != index.samples(row):
+            index.widen(row, asked)
+        index.set_missing(row, index.wanted(row) - usable_samples(base, asked, history))
 
     def selects(self, row: int) -> bool:
         """Return whether this run sends anything for a row of its input."""

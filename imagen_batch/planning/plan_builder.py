@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from imagen_batch.planning.filenames import split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
+from imagen_batch.planning.references.choice import Waiting
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
-from imagen_batch.planning.references.row_images import RowImages, Waiting
+from imagen_batch.planning.references.row_images import RowImages
 from imagen_batch.planning.references.row_links import Dependent, link, order
 from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.row_index import RowIndex

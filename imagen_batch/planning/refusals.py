@@ -28,8 +28,12 @@ def refuse_retired_models(builder: PlanBuilder, settings: Settings, today: date)
 
 def refuse_unpriced_limits(totals: RowTotals, settings: Settings) -> None:
     """Raise SettingsInvalid if a limit in USD is set and some images have no known price."""
-    limits = {"--max-cost": settings.max_cost, "--max-cost-per-run": settings.max_cost_per_run}
-    option = next((option for option, limit in limits.items() if limit is not None), None)
+    limits = {
+        "--max-cost": settings.max_cost is not None,
+        "--max-cost-per-run": settings.max_cost_per_run is not None,
+        "--max-cost-per": bool(settings.max_cost_per),
+    }
+    option = next((option for option, is_set in limits.items() if is_set), None)
     if option and totals.unpriced:
         raise SettingsInvalid(
             f"{option} needs prices, and none is known for {plural(totals.unpriced, 'image')}: give --price USD"

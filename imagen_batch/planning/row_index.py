@@ -6,14 +6,15 @@ With these at hand nobody has to read a million rows again to find out that noth
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isnan, nan
 from typing import NamedTuple, Protocol
 
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion
 from imagen_batch.ledger.reviews import Reviews
-from imagen_batch.planning.references.row_images import RowImages, Waiting
+from imagen_batch.planning.references.choice import Waiting
+from imagen_batch.planning.references.row_images import RowImages
 from imagen_batch.records import Outcome
 
 _KEY = 32  # bytes
@@ -64,14 +65,20 @@ class RowIndex:
         """Give a row another key."""
         self._keys[(row - 1) * _KEY : row * _KEY] = bytes.fromhex(key)
 
-    def follow(self, history: History, *, refresh: bool = False) -> None:
+    def follow(self, history: History, *, refresh: bool = False, adjust: Callable[[int], None] | None = None) -> None:
         """Bring the keys in line with the ledger: those of earlier versions, and those that images decide.
 
-        `refresh`: look for keys of earlier versions again, because the same history has grown.
+        `refresh`: look for keys of earlier versions again, because the same history has grown. `adjust` is called
+        once for each row when its key is known, before rows that use its images.
         """
         self.adopt_earlier_keys(history, refresh=refresh)
+        dependents = self.images.dependents if self.images is not None else {}
+        if adjust is not None:
+            for row in range(1, len(self._samples) + 1):
+                if row not in dependents:
+                    adjust(row)
         if self.images is not None:
-            self.images.resolve(self, history)
+            self.images.resolve(self, history, adjust)
 
     def waiting(self, row: int) -> Waiting | None:
         """Return why nothing can be sent for a row; None where nothing keeps it."""

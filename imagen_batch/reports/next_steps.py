@@ -130,7 +130,7 @@ def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> 
     if group.error_kind == BEYOND_LIMIT:
         return _beyond_limit(run)
     if group.error_kind == "over_budget" or group.status == "skipped_budget":
-        return _over_budget(group, run)
+        return _over_budget(group, run, stopped_for)
     if group.status == "unknown":
         return _Advice(_UNKNOWN, run.resume_command("unknown" if run.holds_unknown else ""))
     if group.status == "not_attempted":
@@ -201,8 +201,12 @@ def _beyond_limit(run: Continuation) -> _Advice:
     return _Advice(f"To also make the {{images}} beyond --limit{cost}:", run.resume_command(more=limit))
 
 
-def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
+def _over_budget(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
     charged = "These may have been charged. " if group.status == "unknown" else ""
+    if stopped_for == "budget_period":
+        return _Advice(
+            charged + _PERIOD_SPENT, run.resume_command("unknown" if run.holds_unknown and charged else "")
+        )
     if group.status == "unknown" and run.holds_unknown:
         limits = run.raised("unknown")
         text = f"To send them again, use {shlex.join(limits)}:" if limits else "To send them again:"
@@ -221,6 +225,7 @@ def _over_budget(group: FailureGroup, run: Continuation) -> _Advice:
 BEYOND_LIMIT = "beyond_limit"
 """The error kind of samples of rows that `--limit` left out."""
 
+_PERIOD_SPENT = "The other {images} wait until earlier charges are older than the period of --max-cost-per. Then run:"
 _REFUSED_REFERENCE = (
     "Not made, as the images of other rows that they need were refused: {images}. Reword those rows in {file}; the "
     "same command then makes both:"
@@ -263,6 +268,7 @@ _STOPPED: dict[str, tuple[str, str | None]] = {
     "billing": ("Turn on billing or top up the balance of the key's project, then run:", None),
     # A command that names another model would buy the existing images once more.
     "model_gone": ("The model is no longer served. Choose another one for these rows from:", "imagen-batch models"),
+    "time": ("The next run makes {images}. To continue now:", None),
     "quota_day": ("The daily quota resets at midnight Pacific time. Then run:", None),
     "outage": ("The service does not answer. Try again later:", None),
     "disk": ("Make room in the output folder, then run:", None),

@@ -17,6 +17,7 @@ from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.run_references import shown
+from imagen_batch.planning.references.stored import references_from
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.planning.samples.accepting import usable_samples
@@ -73,7 +74,8 @@ class Results:
                 is_version = reviews.current(base, number) is not None
                 kept = self.history.kept(base, number) if result or is_version else None
                 if kept is not None:
-                    entry = replace(_as_kept(row, sample, trace, kept, provider, charged), references=references)
+                    entry = _as_kept(row, sample, trace, kept, provider, charged)
+                    entry = replace(entry, references=self._kept_references(kept, references))
                 else:
                     entry = ManifestRow(
                         row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
@@ -86,6 +88,13 @@ class Results:
     def _references(self, row: PromptRow) -> tuple[str, ...]:
         of_run = self.plan.settings.references
         return tuple(shown((*of_run, *row.references), self.plan.references.folder)) if of_run else row.references
+
+    def _kept_references(self, kept: Mapping[str, Any], of_row: tuple[str, ...]) -> tuple[str, ...]:
+        """The references that an image was made with; those of the row where no others are recorded."""
+        texts = [reference.text for reference in references_from(kept)]
+        if texts:
+            return tuple(shown(texts, self.plan.references.folder)) if self.plan.settings.references else tuple(texts)
+        return of_row if kept["options"].get("references") else ()
 
     def _is_complete(self, row: int, base: str, samples: int) -> bool:
         """Whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""

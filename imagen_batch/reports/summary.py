@@ -275,7 +275,7 @@ def _stop_reason(facts: RunFacts, missing: int) -> StopReason | None:
 
 def _stopped_by_error(reason: StopReason | None) -> bool:
     """Whether the reason matters even where every image was made; a Ctrl-C after the last one does not."""
-    return reason is not None and reason.state not in ("interrupted", "budget")
+    return reason is not None and reason.state not in ("interrupted", "budget") and reason.cause != "time"
 
 
 def _state(counts: Mapping[Outcome, int], reason: StopReason | None, *, left_out: int = 0, missing: int) -> State:

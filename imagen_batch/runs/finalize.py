@@ -117,14 +117,17 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
         return None
     usd = history.cost_bounds(settings.provider).upper_bound
     images = history.max_images_made(settings.provider)
+    period = "" if budget.period is None else budget.period.describe(usd - budget.spent_before)
     used = {
+        "max_cost_per": period,
         "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
         "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} is "
         "spent or possibly charged by this run",
         "max_images": f"{images:,} of --max-images {settings.max_images} are made or possibly made in this folder",
     }[budget.limit]
     message = f"stopped by the budget: {used}, and the next request does not fit"
-    return StopReason("budget", 6, message, cause="budget")
+    cause = "budget_period" if budget.limit == "max_cost_per" else "budget"
+    return StopReason("budget", 6, message, cause=cause)
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:

@@ -21,8 +21,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
@@ -30,9 +28,10 @@ from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapsho
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
-from imagen_batch.planning.pending import remaining_requests
+from imagen_batch.planning.pending import count_pending, remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
+from imagen_batch.planning.samples.approved import moves_from_placeholders
 from imagen_batch.planning.samples.versions import models_of, order_versions
 from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
@@ -48,6 +47,7 @@ from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.earlier_pace import earlier_paces
 from imagen_batch.sending.generate import generate_shard
+from imagen_batch.sending.period.grant import period_grant
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, check_location, explain_storage_errors, open_storage
@@ -113,8 +113,7 @@ class Run:
     def _read_new_results(self) -> None:
         self.context.ledger.flush()
         self.history.read_folder(self.context.store.storage.logs(LEDGER))
-        self.plan.follow(self.history)
-        _return_approved(self.plan, self.context.store.storage, self.context.ledger, self.history)
+        _follow(self.plan, self.context.store.storage, self.context.ledger, self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
         """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
@@ -215,12 +214,13 @@ def open_run(
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            plan.follow(history)
-            _return_approved(plan, storage, ledger, history)
+            _follow(plan, storage, ledger, history)
             _recover(plan, store, ledger, history, notify)
             _record_orders(plan, storage, ledger, history)
         counter = ResultCounter()
+        grant = stack.enter_context(period_grant(settings, wanted=lambda: count_pending(plan, history).usd))
         context = _sending_context(plan, provider, ledger, store, history, counter)
+        context.budget.period = grant
         context.governors.earlier = earlier_paces(settings, env)
         threads = request_threads(settings)
         stack.callback(context.close)
@@ -273,18 +273,12 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     return history, recovered
 
 
-def _return_approved(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
-    """Give approved images back to edited rows whose references have arrived, and read the new records."""
-    images = plan.index.images
-    if images is not None and (moves := list(images.moves_of_approved(plan.index, history))):
-        decided = (history.reviews.current_decision(move.source, number) for move in moves for number in move.numbers)
+def _follow(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+    """Give rows their keys, and move approved images to those that have got one."""
+    plan.follow(history)
+    if moves := moves_from_placeholders(plan, history):
         ledger.record_moves([move.as_record() for move in moves], at=time.time())
-        ledger.record_review(
-            [msgspec.structs.replace(each, decision=None) for each in decided if each], at=time.time()
-        )
-        ledger.flush()
         history.read_folder(storage.logs(LEDGER))
-        plan.follow(history)
 
 
 def _recover(

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from imagen_batch.records import CENT_FRACTION, Limit
+from imagen_batch.sending.period.grant import PeriodGrant
 from imagen_batch.sending.stop import Stop
 
 _LONGEST_NAP_S = 0.5  # a stop can't notify: check for it this often
@@ -19,7 +20,8 @@ class Budget:
     """The limits of a run: `max_cost` and `max_cost_per_run` in USD, `max_images` in images; None is no limit.
 
     `spent` and `images` are what earlier runs into the same folder used, possibly charged attempts included. They
-    count against the folder's limits, not against `max_cost_per_run`.
+    count against the folder's limits, not against `max_cost_per_run`. `period` is what rolling periods leave for this
+    run; None without such a limit.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Budget:
         spent: float = 0.0,
         images: int = 0,
     ) -> None:
+        self.period: PeriodGrant | None = None
         self._max_cost = max_cost
         self._max_images = max_images
         self._max_cost_per_run = max_cost_per_run
@@ -88,6 +91,8 @@ class Budget:
             return "max_cost_per_run"
         if self._max_images is not None and self._images + images > self._max_images:
             return "max_images"
+        if self.period is not None and cost and not self.period.extend(total - self._before):
+            return "max_cost_per"
         return None
 
     def _settle(self, reservation: Reservation, *, cost: float, images: int) -> None:

@@ -20,7 +20,7 @@ from imagen_batch.system.loopback import is_loopback
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until a signal, or with `--exit-with-stdin` until standard input ends; returns the exit code."""
-    parser = _parser()
+    parser = make_parser()
     chosen = parser.parse_args(argv)
     if chosen.list_faults:
         sys.stdout.writelines(f"{fault.name:32} {fault.section:8} {fault.description}\n" for fault in FAULTS.values())
@@ -42,7 +42,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="imagen-batch simulate", description=__doc__)
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
     parser.add_argument("--port", type=_port, default=0, help="0 chooses a free port")

@@ -210,6 +210,8 @@ def _cost_limits(run: Run) -> dict[Limit, float]:
         limits["max_cost"] = settings.max_cost - run.history.cost_bounds(settings.provider).upper_bound
     if settings.max_cost_per_run is not None:
         limits["max_cost_per_run"] = settings.max_cost_per_run
+    if run.context.budget.period is not None:
+        limits["max_cost_per"] = run.context.budget.period.granted
     return limits
 
 

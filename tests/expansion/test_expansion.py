@@ -12,7 +12,6 @@ from PIL import Image
 from imagen_batch.expansion import load_expansion
 from imagen_batch.prompts import open_prompts
 from imagen_batch.simulator import Simulator
-from tests.support.reference_files import parts_sent
 from tests.support.runs import write_csv
 from tests.support.shell import manifest
 
@@ -234,39 +233,12 @@ def test_added_rows_use_the_template_of_the_run(typed, book, sim):
 
 
 def test_references_of_characters_join_those_of_the_row(book):
-    """Each once, with paths that hold wherever the run is."""
+    """Each once, with paths that hold wherever the run is; the cells stay the user's own."""
     write_csv(book / "refs.csv", [{"prompt": "x", "characters": "Mole", "references": "b.png; @mole"}])
     expansion = load_expansion(template=None, styles=None, characters=str(book / "people.csv"))
     (row,) = expansion.apply_to(open_prompts(book / "refs.csv")).rows()
     assert row.references == ("b.png", "@mole", str(book / "sheets" / "mole.png"), str(book / "a.png"))
-
-
-def test_the_image_of_a_character_is_sent_with_its_rows(typed, book, sim):
-    """Only with those that name the character."""
-    assert typed("--characters", book / "people.csv").code == 0
-    sheet = (book / "sheets" / "mole.png").read_bytes()
-    assert sorted(sheet in parts for parts in parts_sent(sim)) == [False, False, True]
-
-
-def test_the_row_that_makes_a_characters_sheet_does_not_refer_to_itself(book):
-    """Its description is used, and rows without an id are not taken for it."""
-    (book / "cast.toml").write_text('[Mole]\ndescription = "a mole"\nreferences = ["@mole#1", "fur.png"]\n')
-    rows = [{"id": "mole", "prompt": "a sheet", "characters": "Mole"}, {"prompt": "a scene", "characters": "Mole"}]
-    write_csv(book / "sheets.csv", rows)
-    expansion = load_expansion(template=None, styles=None, characters=str(book / "cast.toml"))
-    sheet, scene = expansion.apply_to(open_prompts(book / "sheets.csv")).rows()
-    assert sheet.references == (str(book / "fur.png"),)
-    assert scene.references == ("@mole#1", str(book / "fur.png"))
-    assert "a mole" in sheet.prompt
-
-
-def test_a_reference_of_a_character_that_names_no_row_is_an_error(typed, book):
-    """With the name of the character; nothing is sent."""
-    (book / "cast.toml").write_text('[Mole]\ndescription = "a mole"\nreferences = ["@#2"]\n')
-    result = typed("--characters", book / "cast.toml")
-    assert result.code == 2
-    assert "'Mole'" in result.err
-    assert "'@#2' names no row" in result.err
+    assert row.cells["references"] == "b.png; @mole"
 
 
 def test_toml_tables_are_read(typed, book):

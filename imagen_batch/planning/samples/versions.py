@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,14 +19,23 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion, ReviewedVersion
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.references.limits import COLUMN, RequestSize, check_references
+from imagen_batch.planning.references.stored import references_from, stored_references
 from imagen_batch.planning.requests import with_seed_of
 from imagen_batch.planning.rows import PlannedRow, RowPlanner
 from imagen_batch.providers.capabilities import check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Model
-from imagen_batch.records import ImageRequest, Options, Problem
+from imagen_batch.records import ImageRequest, Options, Problem, Reference
 
 _SEED_STEP = 10_000  # the most samples of a row, whose seeds follow one another
 _SIDES = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
+
+
+class _Content(NamedTuple):
+    prompt: str
+    model: Model
+    options: Options
+    references: tuple[Reference, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ def version_request(row: int, order: OrderedVersion) -> ImageRequest:
         options=options_from(order.options),
         names=(order.name,),
         price=order.usd,
+        references=references_from(order.facts),
     )
 
 
@@ -144,13 +154,17 @@ def _order(
     planned: PlannedRow, wish: _Wish, base: str, history: History, planner: RowPlanner
 ) -> OrderedVersion | list[Problem]:
     version = 1 + max((each.version for each in history.reviews.versions(base, wish.number)), default=1)
-    prompt, model, options = _content(planned, wish, base, history, planner, version)
+    content = _content(planned, wish, base, history, planner, version)
+    if isinstance(content, str):
+        return [Problem(planned.row.line, COLUMN, None, f"version {version}: {content}")]
+    prompt, model, options, references = content
     issues = check_options(model, options, provider=planner.provider) + check_row(model, samples=1, prompt=prompt)
     problems = [
         Problem(planned.row.line, issue.option, issue.found, f"version {version}: {issue.message}")
         for issue in issues
         if issue.level == "error"
     ]
+    problems += check_references(planned.row, references, RequestSize(model, prompt, planner.provider))
     if problems:
         return problems
     options = without_dropped(options, issues)
@@ -168,23 +182,30 @@ def _order(
         model=model.id,
         dialect=model.dialect,
         options=stored,
-        usd=model.worst_price(options.image_size, prompt),
+        usd=model.worst_price(options.image_size, prompt, len(references)),
+        references=stored_references(references) or None,
     )
 
 
 def _content(
     planned: PlannedRow, wish: _Wish, base: str, history: History, planner: RowPlanner, version: int
-) -> tuple[str, Model, Options]:
-    """Prompt, model and options of a version."""
+) -> _Content | str:
+    """What a version is made from, or why that is not known."""
     options = with_seed_of(wish.number, planned.options)
     if wish.image_size is None:
         assert wish.mark is not None
-        return wish.mark.prompt or planned.prompt, planned.model, _reseeded(options, wish.mark, version)
+        reseeded = _reseeded(options, wish.mark, version)
+        return _Content(wish.mark.prompt or planned.prompt, planned.model, reseeded, planned.references)
     facts = history.kept(base, wish.number)
     model = planner.find_model(facts["model"]) if facts else None
     if facts is None or model is None:
-        return planned.prompt, planned.model, replace(options, image_size=wish.image_size)
-    return facts["prompt"], model, replace(options_from(facts["options"]), image_size=wish.image_size)
+        larger = replace(options, image_size=wish.image_size)
+        return _Content(planned.prompt, planned.model, larger, planned.references)
+    options = replace(options_from(facts["options"]), image_size=wish.image_size)
+    known = {each.identity: each for each in (*planned.references, *references_from(facts))}
+    if unknown := [each for each in options.references or () if each not in known]:
+        return f"the reference images that the approved image was made with are not known: {', '.join(unknown)}"
+    return _Content(facts["prompt"], model, options, tuple(known[each] for each in options.references or ()))
 
 
 def _reseeded(options: Options, mark: ReviewedVersion, version: int) -> Options:

@@ -1,0 +1,1 @@
+"""Decides about dates and times of repeated runs. Nothing here reads a clock or a file."""

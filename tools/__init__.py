@@ -1,0 +1,1 @@
+"""Programs for the maintainers of this repository. None of them is installed."""
