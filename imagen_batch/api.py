@@ -46,8 +46,8 @@ _log = logging.getLogger("imagen_batch")
 def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **settings: Any) -> Summary:
     """Make the images of a prompt file and return the summary of the run.
 
-    Settings have the names of the command line's options, with underscores: `max_cost=20`. What is not given comes
-    from IMAGEN_BATCH_* and imagen-batch.toml. `on_results` is called with finished samples, from any thread.
+    Settings have the names of the command line's options, with underscores: `max_cost=20`. Settings that are not
+    given come from IMAGEN_BATCH_* and imagen-batch.toml. `on_results` gets finished samples, from any thread.
 
     Missing images raise no exception: see `summary.counts`, `summary.exit_code` and the manifest. Raises
     InputInvalid, SettingsInvalid or FolderBusy before anything is sent. The same call again continues the run.
@@ -103,8 +103,8 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
 
 
 def _load(prompts: str | PathLike[str], settings: dict[str, Any]) -> Settings:
-    given = {name: os.fspath(value) if isinstance(value, PathLike) else value for name, value in settings.items()}
-    return load_settings({**given, "prompts": os.fspath(prompts)}, env=os.environ)
+    typed = {name: os.fspath(value) if isinstance(value, PathLike) else value for name, value in settings.items()}
+    return load_settings({**typed, "prompts": os.fspath(prompts)}, env=os.environ)
 
 
 @contextmanager
@@ -120,12 +120,12 @@ def _listing_problems() -> Iterator[None]:
 def _complete(execution: Execution) -> Summary:
     """Execute in another thread, where no signal handlers are set; the caller's keep working in this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="imagen-batch") as thread:
-        result = thread.submit(execution.complete, say=_log.warning)
+        result = thread.submit(execution.complete, notify=_log.warning)
         try:
             while not result.done():  # not one long wait: Python handles a signal only when this thread wakes up
                 wait([result], timeout=_POLL_S)
         except BaseException:
-            if not result.done():  # Ctrl-C, or whatever the caller's own signal handler raised
+            if not result.done():  # Ctrl-C, or an exception of the caller's own signal handler
                 _interrupt(execution.run, result)
             raise
         return result.result()

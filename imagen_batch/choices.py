@@ -1,7 +1,7 @@
-"""The values that an option may take, each listed once.
+"""Lists the values that an option may take, each once.
 
-Arguments, settings, cells, capabilities and the wire format take them from here. What a single model or service
-allows of them is the business of `providers.capabilities`.
+Arguments, settings, cells, capabilities and the wire format take them from here. `providers.capabilities` decides
+which of them a single model or service allows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The errors that this package raises on purpose. Their class decides what the run does.
+"""Defines the errors that this package raises on purpose. Their class decides what the run does.
 
     ImagenBatchError
      +- InputInvalid          nothing was sent; carries every problem        exit 5
@@ -158,7 +158,7 @@ class StopRun(ImagenBatchError):
 
 
 class Fatal(StopRun, AttemptError):
-    """An attempt failed in a way that every further attempt would.
+    """An attempt failed, and every further attempt would fail in the same way.
 
     `cause` is "auth", "address", "billing", "model_gone" or "quota_day".
     `refreshable` is True where a new access token may help (401).
@@ -183,6 +183,6 @@ class Fatal(StopRun, AttemptError):
 
 
 def storage_failure(reason: OSError | str) -> StopRun:
-    """The error that stops a run whose output folder cannot be written."""
+    """Return the error that stops a run whose output folder cannot be written."""
     text = reason if isinstance(reason, str) else reason.strerror or str(reason)
     return StopRun(f"the output folder can't be written: {text}", cause="disk", exit_code=75)

@@ -20,7 +20,7 @@ CostIs = Literal["exact", "estimate", "unknown"]
 
 ImageWarning = Literal["aspect_ratio", "duplicate_bytes", "flat_color", "extra_image"]
 IMAGE_WARNINGS: tuple[ImageWarning, ...] = get_args(ImageWarning)
-"""What an image has that was not requested. It is kept and counted as ok all the same."""
+"""Properties of an image that were not requested. Such an image is kept and counted as ok."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -82,7 +82,7 @@ class Reference:
 
     @property
     def identity(self) -> str:
-        """What decides the image that is made with it: the content, or the URI."""
+        """The part of a request's identity: the content, or the URI."""
         return self.sha256 or self.uri or self.text
 
 
@@ -108,10 +108,11 @@ class PromptRow:
     samples: int | None = None
     style: str | None = None
     references: tuple[str, ...] = ()  # as written: paths, URIs, @id of other rows
+    of_characters: int = 0  # how many of them, at the end, come from the row's characters and not from its cells
     shape: str | None = None  # a named shape; the column stays the user's own
     options: Options = Options()
     cells: Mapping[str, str] = field(default_factory=dict)  # every original column except secrets, by its header
-    user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns that have no meaning for us
+    user: Mapping[str, str] = field(default_factory=dict)  # of those, the columns without a meaning here
     input_prompt: str | None = None  # the row's own text, where a template or a style replaced it
     mark: str | None = None  # in a failures.csv that a run wrote: identifies the row of the run's input
 
@@ -166,7 +167,7 @@ class NoImage:
     codes: tuple[str, ...] = ()
     finish_reason: str | None = None
     safety: str | None = None
-    again: int = 0  # how many more times the same request may help (api: 8.4)
+    again: int = 0  # how many more attempts of the same request may help (api: 8.4)
 
 
 @value
@@ -285,7 +286,7 @@ class Problem:
     line: int | None
     column: str | None
     found: str | None
-    message: str  # says what is wrong and what is allowed
+    message: str  # names the mistake and the allowed values
 
 
 Limit = Literal["max_cost", "max_cost_per_run", "max_images", "max_cost_per"]

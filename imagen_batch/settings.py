@@ -1,4 +1,4 @@
-"""The settings of a run, validated once.
+"""Defines and validates the settings of a run.
 
 The command line overrides the environment (`IMAGEN_BATCH_*`), which overrides `imagen-batch.toml`, which overrides
 the defaults below. A row's own value, if its column exists, overrides them all.
@@ -125,34 +125,46 @@ class Settings(BaseModel):
     date: Annotated[dt.date | None, BeforeValidator(parse_date)] = Field(
         None, description="date that the run is for, {date} in out; a date has one folder, so it is paid for once"
     )
-    provider: ProviderName = "gemini"
-    base_url: Annotated[str, AfterValidator(web_address)] | None = None
-    project: str | None = None
-    location: str | None = None
-    model: str = DEFAULT_MODEL
-    dialect: DialectName | None = None
+    provider: ProviderName = Field("gemini", description="where requests go: gemini, vertex or simulator")
+    base_url: Annotated[str, AfterValidator(web_address)] | None = Field(
+        None, description="another host with the same API as the provider"
+    )
+    project: str | None = Field(None, description="Google Cloud project, for vertex")
+    location: str | None = Field(None, description="Google Cloud location, for vertex")
+    model: str = Field(DEFAULT_MODEL, description="model of rows that name none")
+    dialect: DialectName | None = Field(
+        None, description="form of requests, for a model that is not in the catalogue"
+    )
     price: float | None = Field(None, ge=0, description="USD an image, if the catalogue is wrong")
     models: dict[str, dict[str, Any]] = Field(default_factory=dict, description="the user's own catalogue entries")
 
-    samples: int = Field(1, ge=1, le=10_000)
-    aspect_ratio: Annotated[str | None, BeforeValidator(_parse_aspect_ratio)] = None
-    image_size: Annotated[str | None, BeforeValidator(_parse_image_size)] = None
+    samples: int = Field(1, ge=1, le=10_000, description="images for each row")
+    aspect_ratio: Annotated[str | None, BeforeValidator(_parse_aspect_ratio)] = Field(
+        None, description="such as 16:9"
+    )
+    image_size: Annotated[str | None, BeforeValidator(_parse_image_size)] = Field(
+        None, description="512, 1K, 2K or 4K"
+    )
     shape: str | None = Field(None, description="named shape of rows that name none")
     shapes: dict[str, dict[str, Any]] = Field(default_factory=dict, description="the user's own shapes")
     trim: str | None = Field(None, description="size of a printed page, such as 8.5x8.5in")
     bleed: str | None = Field(None, description="what is cut off at each edge of the page, such as 0.125in")
-    person_generation: Annotated[PersonGeneration | None, BeforeValidator(_parse_person_generation)] = None
-    negative_prompt: str | None = None
-    seed: int | None = Field(None, ge=0, le=2**32 - 1)
-    parameters: Parameters = Parameters()
+    person_generation: Annotated[PersonGeneration | None, BeforeValidator(_parse_person_generation)] = Field(
+        None, description="dont_allow, allow_adult or allow_all"
+    )
+    negative_prompt: str | None = Field(None, description="what the image must not show")
+    seed: int | None = Field(None, ge=0, le=2**32 - 1, description="start of the service's random numbers")
+    parameters: Parameters = Field(Parameters(), description="other options of the service")
     references: Annotated[tuple[str, ...], BeforeValidator(_split_references)] = Field(
         (), description="reference images for every row, before those of the row"
     )
 
-    concurrency: int = Field(32, ge=1, le=1024)
-    requests_per_minute: float | None = Field(None, gt=0)
-    images_per_minute: float | None = Field(None, gt=0)
-    max_attempts: int = Field(5, ge=1, le=100)
+    concurrency: int = Field(32, ge=1, le=1024, description="attempts in flight at once")
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="rate; learned from the service's replies otherwise"
+    )
+    images_per_minute: float | None = Field(None, gt=0, description="rate of images, if one request makes several")
+    max_attempts: int = Field(5, ge=1, le=100, description="attempts for each request")
     wait_initial: float = Field(1.0, ge=0, description="seconds before the second attempt, then doubling")
     wait_max: float = Field(60.0, ge=0, description="longest wait between attempts without a hint, seconds")
     timeout: float = Field(300.0, gt=0, description="seconds for a whole attempt")
@@ -169,7 +181,7 @@ class Settings(BaseModel):
         None, description="time zone of until and of the schedule, such as Europe/Paris; the machine's otherwise"
     )
 
-    runner: Runner = "threads"
+    runner: Runner = Field("threads", description="where requests are sent from: threads, dask or ray")
     dask_address: Annotated[str, AfterValidator(cluster_address)] | None = Field(
         None, description="scheduler of a Dask cluster, as tcp://HOST:8786"
     )
@@ -184,10 +196,12 @@ class Settings(BaseModel):
         Field((), description="USD in a rolling period, such as 30d=200, for all runs below budget_root together")
     )
     budget_root: str | None = Field(None, description="folder whose runs share max_cost_per")
-    max_images: int | None = Field(None, ge=0)
+    max_images: int | None = Field(None, ge=0, description="images for all runs into the folder together")
     limit: int | None = Field(None, ge=1, description="only the first rows")
-    retry: Annotated[tuple[Retry, ...], BeforeValidator(_split_words)] = ()
-    on_unknown: OnUnknown = "resend"
+    retry: Annotated[tuple[Retry, ...], BeforeValidator(_split_words)] = Field(
+        (), description="outcomes to send again: failed, filtered, unknown, missing"
+    )
+    on_unknown: OnUnknown = Field("resend", description="requests without a reply, possibly charged: resend or hold")
     redo: bool = Field(default=False, description="make the samples again that the review marked for a redo")
     upgrade: Annotated[str | None, BeforeValidator(_parse_image_size)] = Field(
         None, description="size in which approved images are made again, as a further version"
@@ -199,21 +213,29 @@ class Settings(BaseModel):
     )
 
     group_by: str | None = Field(None, description="a column; the summary divides images and cost among its values")
-    name_template: str | None = None
-    prompt_column: str | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    join_extra: bool = False
+    name_template: str | None = Field(None, description="file names of images, such as {chapter}/{row:03}-{slug}")
+    prompt_column: str | None = Field(None, description="column with the prompt")
+    encoding: str | None = Field(None, description="encoding of the prompt file; from its content otherwise")
+    delimiter: str | None = Field(None, description="delimiter of the prompt file; from its header otherwise")
+    join_extra: bool = Field(default=False, description="join the parts of a prompt with unquoted commas")
     template: str | None = Field(None, description="file with a Jinja template of prompts")
     styles: str | None = Field(None, description="file of style presets: TOML, or A1111's styles.csv")
     characters: str | None = Field(None, description="file of characters: CSV or TOML")
     matrix: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = Field(
         (), description="variants of each row, such as style=ink,watercolor"
     )
-    format: FileFormat | None = None
+    format: FileFormat | None = Field(
+        None, description="format of the prompt file; from its name and content otherwise"
+    )
     sheet: str | None = Field(None, description="sheet of a spreadsheet; the first one otherwise")
-    api_key_file: str | None = None
+    api_key_file: str | None = Field(None, description="file with the API key, on the machine that runs the job")
+    api_key_block: str | None = Field(
+        None, description="name of a Prefect Secret block with the API key, for deployments"
+    )
     gallery: bool = Field(default=True, description="write gallery.html at the end of each run")
+    catch_up: Literal["skip", "last", "each"] = Field(
+        "last", description="missed runs of a schedule: skip all, make the last one, or make each"
+    )
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
@@ -248,6 +270,13 @@ class Settings(BaseModel):
         if self.name is not None:
             return self.name
         return "stdin" if is_unnamed_stream(self.prompts) else Path(self.prompts).stem
+
+    @property
+    def run_name(self) -> str:
+        """What a run is called in Prefect: its job and date, or the prompt file where there is neither."""
+        if self.name is None and self.date is None:
+            return self.prompts
+        return " ".join(str(part) for part in (self.job_name, self.date) if part)
 
     @property
     def has_time_limit(self) -> bool:
@@ -341,7 +370,7 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
-        raise SettingsInvalid("\n".join(_sentence(details) for details in error.errors())) from None
+        raise SettingsInvalid("\n".join(_format_error(details) for details in error.errors())) from None
 
 
 def _from_file(config: Path | None, cwd: Path) -> dict[str, Any]:
@@ -365,10 +394,10 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     if unknown := sorted(variables - {ENV_PREFIX + name.upper() for name in names}):
         raise SettingsInvalid(f"unknown setting in the environment: {', '.join(unknown)}")
     values = {name: env.get(ENV_PREFIX + name.upper()) for name in names}
-    return {name: _table(name, value) if name in _TABLES else value for name, value in values.items() if value}
+    return {name: _parse_table(name, value) if name in _TABLES else value for name, value in values.items() if value}
 
 
-def _table(name: str, value: str) -> object:
+def _parse_table(name: str, value: str) -> object:
     """Parse a table from the environment, where it is a JSON object."""
     try:
         table = json.loads(value)
@@ -379,7 +408,7 @@ def _table(name: str, value: str) -> object:
     return table
 
 
-def _sentence(error: Any) -> str:
+def _format_error(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = Parameters if name.startswith("parameters.") else Settings

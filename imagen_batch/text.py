@@ -11,8 +11,8 @@ _SPACES = {" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\
 _JOINERS = "\u200c\u200d"  # emoji and Indic scripts need them; they move no text
 _DANGEROUS = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # control, format (bidi), surrogate, private use, separators
 _PLAIN = re.compile(r"[\x20-\x7e]*")
-# What a terminal obeys. JSON itself escapes what is below U+0020.
-_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# Characters that control a terminal. JSON itself escapes those below U+0020.
+_TERMINAL_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _LINE_END = re.compile(r"\r\n|\n")
 # Characters with which a spreadsheet formula may begin, full-width ones included. FORMULA is for pyarrow (RE2).
 FORMULA = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"
@@ -92,7 +92,7 @@ def json_text(value: object, *, option: int = 0) -> str:
         text = orjson.dumps(value, option=option).decode()
     except TypeError:  # lone surrogates of a path that is not UTF-8
         text = orjson.dumps(_encodable(value), option=option).decode()
-    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _TERMINAL_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def one_line(text: str, limit: int) -> str:
@@ -121,9 +121,9 @@ def _encodable(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {_encodable(name): _encodable(each) for name, each in value.items()}
+        return {_encodable(name): _encodable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encodable(each) for each in value]
+        return [_encodable(item) for item in value]
     return value
 
 

@@ -1,1 +1,1 @@
-"""Tests, laid out like the packages they test."""
+"""Tests, in the same folders as the packages they test."""

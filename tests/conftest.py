@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures that several test folders share."""
 
 import os
 
@@ -9,7 +9,7 @@ from imagen_batch.orchestration.server.own_server import OwnServer
 from tests.support.shell import Shell
 from tests.support.storages import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
-# `make test` gives the same verdict every time. `make fuzz` looks for new failing examples.
+# `make test` gives the same result every time. `make fuzz` looks for new failing examples.
 settings.register_profile("repeatable", derandomize=True, database=None)
 settings.register_profile("fuzz", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
@@ -17,7 +17,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _state_home(tmp_path_factory):
-    """A state folder of the tests' own, so that they neither use nor change what a user's runs remember."""
+    """Set a separate state folder, so that tests neither use nor change what a user's runs have saved."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -25,7 +25,7 @@ def _state_home(tmp_path_factory):
 
 @pytest.fixture(scope="session", name="store_server")
 def _store_server():
-    """The store that TEST_STORE names, in the environment of all tests that need it."""
+    """Run the store in TEST_STORE, in the environment of all tests that need it."""
     with store_server() as env, pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
@@ -34,7 +34,7 @@ def _store_server():
 
 @pytest.fixture(scope="session")
 def s3(request):
-    """An S3 server that the environment names, for all tests that need one."""
+    """Yield the address of an S3 server that the environment names."""
     if STORE == "seaweedfs":
         yield request.getfixturevalue("store_server")["AWS_ENDPOINT_URL"]
         return
@@ -48,19 +48,19 @@ def s3(request):
 
 @pytest.fixture(params=KINDS)
 def place(request, tmp_path):
-    """A new place for a run, of each kind."""
+    """Return a new storage location of each kind."""
     return new_place(request.param, tmp_path, request)
 
 
 @pytest.fixture(scope="session")
 def prefect_home(tmp_path_factory):
-    """A home of Prefect's own, so that tests touch nobody's history."""
+    """Return a separate home for Prefect, so that tests touch nobody's history."""
     return tmp_path_factory.mktemp("prefect")
 
 
 @pytest.fixture(scope="session")
 def prefect_server(prefect_home):
-    """One Prefect server for all tests that need one."""
+    """Run one Prefect server for all tests that need one."""
     server = OwnServer({**os.environ, "PREFECT_HOME": str(prefect_home)})
     server.wait()
     yield server
@@ -69,14 +69,14 @@ def prefect_server(prefect_home):
 
 @pytest.fixture
 def shell(tmp_path, monkeypatch, capsys):
-    """A terminal in a folder of its own, without Prefect."""
+    """Return a terminal in a separate folder, without Prefect."""
     here = tmp_path / "here"
     here.mkdir()
     return Shell(monkeypatch, capsys, here, {"IMAGEN_BATCH_WAIT_INITIAL": "0"})
 
 
 def pytest_collection_modifyitems(items):
-    """Tests with a Prefect server run one after the other: each of them boots slowly, and two at once starve both."""
+    """Run tests with a Prefect server one after the other: each server starts slowly, and two at once time out."""
     for item in items:
         if item.get_closest_marker("prefect"):
             item.add_marker(pytest.mark.xdist_group("prefect"))

@@ -91,7 +91,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """Identifies the mutant without its line, so that other edits of the file do not rename it."""
+        """Return a name without the line, so that other edits of the file do not change it."""
         return f"{self.path} {self.change}"
 
     @property
@@ -100,12 +100,12 @@ class Mutant:
 
     @property
     def tests(self) -> tuple[str, ...]:
-        """The tests that have to notice."""
+        """Return the tests that have to notice the change."""
         return TESTS.get(self.path) or TESTS[self.path.partition("/")[0]]
 
 
 def mutants(path: str) -> Iterator[Mutant]:
-    """Every mutant of one file."""
+    """Yield every mutant of one file."""
     text = (ROOT / "imagen_batch" / path).read_text(encoding="utf-8")
     seen: Counter[str] = Counter()
     for index, (function, node) in enumerate(_places(ast.parse(text))):
@@ -117,7 +117,7 @@ def mutants(path: str) -> Iterator[Mutant]:
 
 
 def mutated(mutant: Mutant) -> types.CodeType:
-    """The compiled module with the change."""
+    """Return the compiled module with the change."""
     file = ROOT / "imagen_batch" / mutant.path
     tree = ast.parse(file.read_text(encoding="utf-8"))
     _, node = list(_places(tree))[mutant.index]
@@ -126,7 +126,7 @@ def mutated(mutant: Mutant) -> types.CodeType:
 
 
 def _places(tree: ast.Module) -> list[tuple[str, ast.expr | ast.stmt]]:
-    """The expressions and statements of functions that are worth a change, with the function's name.
+    """Yield the expressions and statements of functions that are worth a change, with the function's name.
 
     Texts, annotations, decorators, defaults of the module (tuning) and assertions are left alone.
     """
@@ -156,7 +156,7 @@ def _places(tree: ast.Module) -> list[tuple[str, ast.expr | ast.stmt]]:
 
 
 def _first_line(node: ast.AST) -> str:
-    """The code of a node; of a statement with a body only its head."""
+    """Return the code of a node; for a statement with a body only its first line."""
     return ast.unparse(node).partition("\n")[0]
 
 
@@ -215,7 +215,7 @@ class _Hook(MetaPathFinder, Loader):
 
 
 def _run_tests(mutant: Mutant | None, tests: Sequence[str], folder: str) -> int:
-    """Run tests in this process, which has not imported the package yet. Returns pytest's exit code."""
+    """Run tests in this process, which has not imported the package yet, and return the exit code of pytest."""
     import pytest  # noqa: PLC0415 - imported by the parent before it forks
     from hypothesis import settings  # noqa: PLC0415
 
@@ -258,7 +258,7 @@ class Child:
                 os._exit(code)
 
     def has_ended(self) -> bool:
-        """Whether the tests have ended; `code` is their exit code then. A process that takes too long is killed."""
+        """Return whether the tests have ended, and set `code`. A process that takes too long is killed."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid == 0 and time.monotonic() - self.began < self.timeout:
             return False
@@ -270,7 +270,7 @@ class Child:
         return True
 
     def output(self) -> str:
-        """What the tests printed; only kept for the unchanged code."""
+        """Return what the tests printed; it is only kept for the unchanged code."""
         return (Path(self.folder) / "output").read_text(encoding="utf-8", errors="replace")
 
     def clean(self) -> None:
@@ -298,7 +298,7 @@ def check_tests(groups: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], floa
 def survivors(
     sample: Sequence[Mutant], timeouts: Mapping[tuple[str, ...], float], *, jobs: int, until: float
 ) -> tuple[list[Mutant], int]:
-    """The mutants that no test notices, and how many were tried until a time."""
+    """Return the mutants that no test notices, and how many were tried until a time."""
     waiting, running, alive, tried = list(reversed(sample)), [], [], 0
     while waiting or running:
         if time.monotonic() > until:
@@ -319,7 +319,7 @@ def survivors(
 
 
 def choose(packages: Sequence[str], count: int, seed: int) -> tuple[list[Mutant], int]:
-    """A sample of the mutants that are not equivalent, and the number of all of them."""
+    """Return a sample of the mutants that are not equivalent, and the number of all of them."""
     paths = [path for package in packages for path in sorted((ROOT / "imagen_batch" / package).rglob("*.py"))]
     names = [str(path.relative_to(ROOT / "imagen_batch")) for path in paths]
     everything = [mutant for name in names for mutant in mutants(name)]

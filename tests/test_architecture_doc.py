@@ -1,4 +1,4 @@
-"""The documentation names files that exist, and its layers are those that the import linter holds."""
+"""The documentation names existing files, and its layers are those of the import linter."""
 
 import re
 import tomllib
@@ -32,14 +32,14 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
-    """Moving a file without its mention in the documentation fails here."""
+    """A file that is moved without its mention in the documentation fails here."""
     missing = [path for path in named_paths(page.read_text(encoding="utf-8")) if not (ROOT / path).exists()]
     assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
-    """A link without a file is about a heading of its own page."""
+    """A link without a file refers to a heading of its own page."""
     for name, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         target = (page.parent / name).resolve() if name else page
         assert target.exists(), name
@@ -47,7 +47,7 @@ def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
 
 
 def test_the_layers_are_those_of_the_import_linter() -> None:
-    """The table has them in the same order, from the top down."""
+    """The table lists them in the same order, from the top down."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     layers = next(contract["layers"] for contract in config["contracts"] if contract["type"] == "layers")
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def test_the_layers_are_those_of_the_import_linter() -> None:
 
 
 def test_every_package_has_its_layer() -> None:
-    """What is in the folder is in the table."""
+    """Every package in the folder is in the table."""
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.+?) \|", page, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}

@@ -13,7 +13,7 @@ SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*
 HEADINGS = set(re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", (ROOT / "docs/service-api.md").read_text(), re.MULTILINE))
 
 CITATION = re.compile(r"\(api: (\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)*)\)")
-# Anything that looks like a citation: `api: 4`, `api.md 4`, `api-update W9`.
+# This matches anything similar to a citation: `api: 4`, `api.md 4`, `api-update W9`.
 ANY_CITATION = re.compile(r"\bapi(?:-update)?(?:\.md)?:? W?\d|(?<!service-)\bapi(?:-update)?\.md\b|\bapi-update\b")
 DOCUMENT = re.compile(r"[\w./-]*[\w-]\.md\b")
 OWN_DOCUMENTS = {"README.md", "CHANGELOG.md", "summary.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))}
@@ -21,7 +21,7 @@ THIS = Path(__file__)
 
 
 def contents() -> dict[str, str]:
-    """The text of every source file but this one, by its path."""
+    """Return the text of every source file except this one, by its path."""
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in SOURCES if path != THIS}
 
 
@@ -37,7 +37,7 @@ def test_citations_have_one_form_and_resolve():
 
 
 def test_only_documents_of_this_repository_are_cited():
-    """A reader finds every document that a comment names."""
+    """A reader can open every document that a comment names."""
     known = OWN_DOCUMENTS | {Path(name).name for name in OWN_DOCUMENTS}
     named = {(path, name) for path, text in contents().items() for name in DOCUMENT.findall(text)}
     assert {(path, name) for path, name in named if name not in known and Path(name).name not in known} == set()
@@ -50,6 +50,6 @@ def test_the_sections_of_the_simulator_s_faults_resolve():
 
 
 def test_the_sources_are_searched():
-    """There are citations, so a change of their form can't pass unnoticed."""
+    """There are citations, so a change of their form is noticed."""
     assert len(HEADINGS) > 15
     assert sum(len(CITATION.findall(text)) for text in contents().values()) > 30

@@ -30,13 +30,13 @@ FORMULAS = ("=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\uff1d1")
 
 
 def harmless(text: str) -> bool:
-    """Whether every character but a line end can be printed."""
+    """Return whether every character except a line end can be printed."""
     return all(char.isprintable() or char in "\n\u200c\u200d" for char in text)
 
 
 @given(st.text())
 def test_printable_text_is_one_line_without_control_characters(text: str) -> None:
-    """It can always be written as UTF-8 too."""
+    """It can always be written as UTF-8."""
     shown = printable(text)
     assert not set(shown) & set("\n\r\x1b\x9b\u202e\u2028\x00\x7f")
     assert len(shown.splitlines()) <= 1
@@ -44,12 +44,12 @@ def test_printable_text_is_one_line_without_control_characters(text: str) -> Non
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P", "S", "M"])))
-def test_ordinary_text_of_any_script_is_shown_as_it_is(text: str) -> None:
+def test_ordinary_text_of_any_script_is_shown_unchanged(text: str) -> None:
     """Letters, digits, signs and marks stay."""
     assert printable(text) == text
 
 
-def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
+def test_control_characters_are_shown_as_escapes() -> None:
     """A reader sees that a character was there."""
     assert printable("a\x1b[31mb") == "a\\x1b[31mb"
     assert printable("a\u202eb\ud800") == "a\\u202eb\\ud800"
@@ -58,7 +58,7 @@ def test_what_a_terminal_would_obey_is_shown_as_an_escape() -> None:
 
 
 def test_one_line_is_cut() -> None:
-    """With three dots."""
+    """It ends with three dots."""
     assert one_line("a  b\nc" + "d" * 100, 10) == "a b cdd..."
 
 

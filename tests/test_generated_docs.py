@@ -12,6 +12,7 @@ import yaml
 
 from imagen_batch.providers.wire.service_error import DESCRIPTIONS
 from tools.docs.reference import generated_pages, settings_page
+from tools.docs.site_links import without_outside_links
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -55,17 +56,18 @@ def test_the_site_makes_no_requests_to_other_hosts() -> None:
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     assert config["theme"]["font"] is False
     assert config["plugins"] == ["search"]
-    assert not {"extra_javascript", "extra_css", "repo_url"} & config.keys()
-    for image in (DOCS / "images").glob("*.svg"):
-        assert not re.search(r"url\(\"?http|href=\"http|@import", image.read_text(encoding="utf-8"))
+    assert not {"extra_javascript", "repo_url"} & config.keys()
+    for file in (*(DOCS / "images").glob("*.svg"), *(DOCS / name for name in config["extra_css"])):
+        assert not re.search(r"url\((?!#)|href=\"http|@import", file.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_refers_only_to_pages_of_the_site(page: str) -> None:
-    """A link out of docs/ works on GitHub and nowhere else."""
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text(encoding="utf-8"))
-    outside = [link for link in links if not (DOCS / page).parent.joinpath(link).resolve().is_relative_to(DOCS)]
-    assert outside == []
+def test_a_link_out_of_the_documentation_is_text_on_the_site() -> None:
+    """It names the file; links between pages stay."""
+    page = "[the book](../prompts/willows/README.md#rows), [outputs](outputs.md#names) and ![one](../x.png)"
+    text = without_outside_links(page, "illustrating.md")
+    assert text == "the book (`prompts/willows/README.md`), [outputs](outputs.md#names) and ![one](../x.png)"
+    inner = "[a](../outputs.md#names) [b](../../README.md)"
+    assert without_outside_links(inner, "reference/commands.md") == "[a](../outputs.md#names) b (`README.md`)"
 
 
 def test_every_description_of_a_service_error_is_in_the_troubleshooting() -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A prompt file in the current folder, without settings of the user's own."""
+    """Write a prompt file into the current folder, without settings of the user."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("IMAGEN_BATCH_")]:
         monkeypatch.delenv(name)
@@ -43,7 +43,7 @@ def test_the_example_of_the_documentation_runs(source):
 
 
 def test_a_run_returns_its_summary_and_calls_back_with_results(source):
-    """It is the summary that the command prints."""
+    """The command prints the same summary."""
     finished = []
     with Simulator() as sim:
         summary = run(source, provider="simulator", base_url=sim.url, samples=2, on_results=finished.extend)
@@ -51,8 +51,8 @@ def test_a_run_returns_its_summary_and_calls_back_with_results(source):
     assert (summary.exit_code, summary.counts["ok"], len(finished)) == (0, 4, 4)
 
 
-def test_the_same_call_again_sends_only_what_is_missing(source):
-    """As the command does."""
+def test_the_same_call_again_sends_only_missing_images(source):
+    """The command does the same."""
     with Simulator() as sim:
         for _ in range(2):
             run(source, provider="simulator", base_url=sim.url, out=Path("out"))
@@ -60,7 +60,7 @@ def test_the_same_call_again_sends_only_what_is_missing(source):
 
 
 def test_missing_images_are_no_exception(tmp_path, source):
-    """The summary says what is missing."""
+    """The summary reports them."""
     with Simulator() as sim:
         summary = run(prompts(tmp_path, "a [[sim:bad_request]]"), provider="simulator", base_url=sim.url)
     assert (summary.exit_code, summary.counts["failed"]) == (4, 1)
@@ -98,19 +98,19 @@ def test_invalid_input_lists_every_problem(source):
         run(source, provider="simulator")
 
 
-def test_a_misspelt_setting_is_refused_with_a_suggestion(source):
-    """Before anything is sent."""
+def test_a_misspelled_setting_is_refused_with_a_suggestion(source):
+    """Nothing is sent before."""
     with pytest.raises(SettingsInvalid, match="did you mean max_cost"):
         run(source, provider="simulator", max_costs=3)
 
 
-def test_clusters_are_left_to_the_flow(source):
+def test_clusters_are_used_only_by_the_flow(source):
     """The message names it."""
     with pytest.raises(SettingsInvalid, match="generate_images"):
         run(source, provider="simulator", runner="dask")
 
 
-def test_signal_handlers_and_logging_stay_as_they_are(source):
+def test_signal_handlers_and_logging_stay_unchanged(source):
     """A notebook has its own."""
     root = logging.getLogger()
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), root.handlers[:], root.level
@@ -125,7 +125,7 @@ def test_signal_handlers_and_logging_stay_as_they_are(source):
     assert after == before
 
 
-def test_ctrl_c_saves_what_is_in_flight_and_writes_the_summary(tmp_path, source):
+def test_ctrl_c_saves_images_in_flight_and_writes_the_summary(tmp_path, source):
     """Then KeyboardInterrupt reaches the caller; the next call continues."""
     many = prompts(tmp_path, *(f"p {row}" for row in range(20)))
     with Simulator(latency=0.3) as sim:
@@ -144,8 +144,8 @@ def _interrupt(sim):
     signal.raise_signal(signal.SIGINT)
 
 
-def test_importing_the_package_imports_nothing_heavy():
-    """Names are imported on first use; all of them exist, and none is Prefect's."""
+def test_importing_the_package_imports_no_large_library():
+    """Names are imported on first use; all of them exist, and none belongs to Prefect."""
     code = (
         "import sys, imagen_batch\n"
         "assert not {'pydantic', 'pandas', 'pyarrow', 'requests', 'prefect'} & set(sys.modules)\n"

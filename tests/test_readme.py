@@ -60,7 +60,7 @@ def test_every_command_line_parses(arguments: list[str], capsys: pytest.CaptureF
 
 
 def test_every_option_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each `--flag` on any page is one of ours."""
+    """The command has each `--flag` of any page."""
     known: set[str] = {"--help", "--version"}
     for command in (*COMMANDS, "review redo"):
         with pytest.raises(SystemExit):
@@ -136,7 +136,7 @@ def test_the_settings_are_those_of_the_table() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    """No reason is left of a dependency that is gone."""
+    """A dependency that was removed has no reason left."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = {package_name(requirement): "" for requirement in project["dependencies"]}
@@ -152,7 +152,7 @@ def package_name(requirement: str) -> str:
     return re.split(r"[\[<>=~! ]", requirement)[0]
 
 
-def test_the_settings_file_is_understood(tmp_path: Path) -> None:
+def test_the_settings_file_of_the_readme_is_valid(tmp_path: Path) -> None:
     """Every name in it is a setting, and its models go into the catalogue."""
     (block,) = blocks("toml", REFERENCE)
     (tmp_path / "imagen-batch.toml").write_text(block, encoding="utf-8")
@@ -161,7 +161,7 @@ def test_the_settings_file_is_understood(tmp_path: Path) -> None:
 
 
 def test_every_parameter_is_named() -> None:
-    """The sentence that lists them lists all."""
+    """The sentence that lists them is complete."""
     listed = re.search(r"^Parameters are (.*?)\.$", REFERENCE, re.DOTALL | re.MULTILINE)
     assert listed
     assert set(re.findall(r"`(\w+)`", listed[1])) == set(Parameters.model_fields)
@@ -175,8 +175,8 @@ def example_file(folder: Path) -> Path:
     return source
 
 
-def test_the_example_is_a_sound_prompt_file(tmp_path: Path) -> None:
-    """It has two rows, four images, one column of the user's own."""
+def test_the_example_is_a_valid_prompt_file(tmp_path: Path) -> None:
+    """It has two rows, four images, and one user column."""
     file = open_prompts(example_file(tmp_path))
     rows = list(file.rows())
     assert all(isinstance(row, PromptRow) for row in rows)

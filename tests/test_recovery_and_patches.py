@@ -1,4 +1,4 @@
-"""A typed ledger knows of patches and of earlier texts; a repair keeps the run's sums and its limits."""
+"""Recovery finds images of earlier texts and keeps records of moves; a repair keeps the sums and limits of a run."""
 
 import json
 import shlex
@@ -24,19 +24,19 @@ STYLED = [{"prompt": f"A fox {number}.", "style": "ink"} for number in range(4)]
 
 @pytest.fixture
 def sim():
-    """A service that behaves."""
+    """Start a simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
 def earlier_version():
-    """A version that put a comma behind every prompt."""
+    """Simulate a version that put a comma behind every prompt."""
     return patch.object(plan, "with_style", lambda prompt, style: with_comma(prompt, style) if style else prompt)
 
 
 @pytest.mark.parametrize("kept_lines", [0, 3, 5])
 def test_images_of_an_earlier_text_are_recovered_under_its_key(tmp_path, sim, kept_lines):
-    """Also where the ledger has lost all that told of the earlier text."""
+    """This holds even if the ledger has lost all records of the earlier text."""
     source = write_csv(tmp_path / "p.csv", STYLED)
     with earlier_version():
         before = run(source, sim)
@@ -80,8 +80,8 @@ MOVE = {"base": "ab" * 32, "from": REQUEST.base, "numbers": [1]}
         {"options": []},
     ],
 )
-def test_a_damaged_record_of_moves_is_named_and_not_passed_over(tmp_path, change):
-    """To read it as a record of some later version would lose what an image was made from."""
+def test_a_damaged_record_of_moves_is_reported_and_not_ignored(tmp_path, change):
+    """Reading it as a record of a later version would lose what an image was generated from."""
     writer = LedgerWriter(Folder(tmp_path), now=1.0)
     writer.record_moves([{**MOVE, **change}], at=1.0)
     writer.close()
@@ -89,21 +89,21 @@ def test_a_damaged_record_of_moves_is_named_and_not_passed_over(tmp_path, change
         read_history(tmp_path / LEDGER)
 
 
-def test_a_record_of_moves_is_read_with_all_that_it_tells(tmp_path):
-    """Text, model, dialect and options of the image stand in the history."""
+def test_a_record_of_moves_is_read_completely(tmp_path):
+    """Text, model, dialect and options of the image are in the history."""
     (tmp_path / "images").mkdir()
     facts = {"prompt": "old", "model": "m", "dialect": "predict", "options": {"seed": 7}}
     writer = LedgerWriter(Folder(tmp_path), now=1.0)
     writer.record_result(REQUEST, (ok(),), trace())
     writer.record_moves([{**MOVE, **facts}], at=1.0)
     writer.close()
-    past = read_history(tmp_path / LEDGER)
-    assert past.status(MOVE["base"], 1) == "ok"
-    assert past.kept(MOVE["base"], 1) == facts
+    history = read_history(tmp_path / LEDGER)
+    assert history.status(MOVE["base"], 1) == "ok"
+    assert history.kept(MOVE["base"], 1) == facts
 
 
-def spoiled(shell, tmp_path, sim, *options):
-    """A folder of four images of which the last two are torn."""
+def run_with_torn_images(shell, tmp_path, sim, *options):
+    """Return the folder of a run with four images of which the last two are torn."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"animal {number}"} for number in range(4)])
     out = tmp_path / "out"
     given = ("--provider", "simulator", "--base-url", sim.url, "--out", out, *options)
@@ -115,32 +115,32 @@ def spoiled(shell, tmp_path, sim, *options):
 
 
 def test_a_repair_pays_no_more_than_its_limit_and_leaves_the_limits_of_the_run(shell, tmp_path, sim):
-    """--max-cost of a repair is what this repair may pay; the run's own limits hold, and its settings stay."""
-    out, torn = spoiled(shell, tmp_path, sim, "--max-cost", 5)
+    """--max-cost of a repair limits this repair; the limits of the run hold, too, and its settings stay."""
+    out, torn = run_with_torn_images(shell, tmp_path, sim, "--max-cost", 5)
     settings = (out / ".imagen-batch" / "settings.json").read_bytes()
     price = torn[0]["cost_usd"]
-    asked = len(sim.requests)
+    requests_before = len(sim.requests)
     repaired = shell.type("audit", out, "--repair", "--yes", "--max-cost", round(price * 1.9, 4))
-    assert len(sim.requests) == asked + 1
+    assert len(sim.requests) == requests_before + 1
     assert repaired.code != 0
     assert (out / ".imagen-batch" / "settings.json").read_bytes() == settings
     assert shell.type("audit", out, "--repair", "--yes").code == 0
-    assert len(sim.requests) == asked + 2
+    assert len(sim.requests) == requests_before + 2
     assert shell.type("audit", out).code == 0
 
 
 def test_the_command_that_a_repair_suggests_can_be_pasted_anywhere(shell, tmp_path, sim):
-    """With the whole path of the folder, quoted."""
-    out, _ = spoiled(shell, tmp_path, sim)
+    """It has the whole path of the folder, quoted."""
+    out, _ = run_with_torn_images(shell, tmp_path, sim)
     strange = out.rename(tmp_path / "it's here")
     found = shell.type("audit", strange)
     assert f"imagen-batch audit {shlex.quote(str(strange))} --repair" in found.out
-    said = shell.type("audit", strange, "--repair").err
-    assert f"imagen-batch audit {shlex.quote(str(strange))} --repair --yes --max-cost" in said
+    message = shell.type("audit", strange, "--repair").err
+    assert f"imagen-batch audit {shlex.quote(str(strange))} --repair --yes --max-cost" in message
 
 
 def test_a_repair_writes_the_sums_that_a_run_writes(tmp_path, sim):
-    """The summary says the same money, attempts and next step as before it was lost."""
+    """The summary has the same money, attempts and next step as before its loss."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "one"}, {"prompt": "two [[sim:reset*9]]"}])
     folder = run(source, sim, wait_initial=0.0, max_attempts=2).folder
     before = json.loads((folder / "summary.json").read_text())

@@ -27,10 +27,10 @@ IMMORTAL = replace(WORLD, machines=Machines(deaths_a_day=0.0))
     transient=st.floats(0, 0.3),
     seed=st.integers(0, 9),
 )
-def test_no_more_is_sent_than_the_quota_lets_pass(
+def test_no_more_is_sent_than_the_quota_allows(
     per_minute: float, slots: int, workers: int, transient: float, seed: int
 ) -> None:
-    """Whatever the slots, the workers and the failures; each worker may make up for two late starts."""
+    """This holds for any number of slots, workers and failures; each worker may make up for two late starts."""
     service = Service(per_minute=per_minute, transient=transient)
     world = replace(WORLD, slots=slots, workers=workers, service=service)
     count = Traffic(world, far=False, dice=random.Random(seed)).run(300)
@@ -39,16 +39,16 @@ def test_no_more_is_sent_than_the_quota_lets_pass(
     assert count.busy_s <= count.now * slots * workers
 
 
-def test_slots_are_filled_as_little_says() -> None:
-    """As many as start a second, times the seconds that each stays."""
+def test_slots_are_filled_as_in_the_law_of_little() -> None:
+    """It is the number of starts per second, times the seconds of each."""
     still = replace(WORLD, service=Service(transient=0.0))
     made = flow(still)
     stays = still.service.latency_s + still.store.picture_s + 3 * still.store.part_s
     assert made.slots == pytest.approx(made.a_second * stays, rel=0.02)
 
 
-def test_the_same_seed_tells_the_same() -> None:
-    """So that two people read the same table."""
+def test_the_same_seed_has_the_same_result() -> None:
+    """Two people can then compare their tables."""
     assert flow(WORLD, pictures=2000, seed=3) == flow(WORLD, pictures=2000, seed=3)
     assert fleet(WORLD, [1000] * 300, flow(WORLD, pictures=2000)) == fleet(
         WORLD, [1000] * 300, flow(WORLD, pictures=2000)
@@ -57,7 +57,7 @@ def test_the_same_seed_tells_the_same() -> None:
 
 @given(gaps=st.lists(st.floats(0, 3), min_size=1, max_size=200))
 def test_a_record_waits_for_two_parts_at_most(gaps: list[float]) -> None:
-    """For the end of the one on its way, and for its own; and one part follows the other."""
+    """It waits for the end of the current one and for its own; the parts follow each other."""
     log, now = PartedLedger(1.0), 0.0
     for gap in gaps:
         now += gap
@@ -65,8 +65,8 @@ def test_a_record_waits_for_two_parts_at_most(gaps: list[float]) -> None:
     assert log.parts <= min(len(gaps), now + 2)
 
 
-def test_a_store_far_away_takes_fewer_parts() -> None:
-    """While one is on its way more records come to share the next."""
+def test_a_distant_store_gets_fewer_parts() -> None:
+    """While one is being sent, more records gather for the next one."""
     near, far = flow(WORLD, pictures=3000), flow(WORLD, pictures=3000, far=True)
     assert far.parts < near.parts
     assert far.slots > near.slots
@@ -75,33 +75,33 @@ def test_a_store_far_away_takes_fewer_parts() -> None:
 @settings(max_examples=30, deadline=None)
 @given(projects=st.integers(1, 20), runs=st.lists(st.integers(1, 10**6), min_size=1, max_size=50))
 def test_a_job_uses_no_more_than_all_quotas(projects: int, runs: list[int]) -> None:
-    """Whatever the split into runs, and whoever dies."""
+    """This holds for any split into runs and any loss of workers."""
     job = fleet(replace(WORLD, projects=projects), runs, FLOWING)
     assert 0 < job.used <= FLOWING.used
 
 
 def test_smaller_runs_leave_less_of_the_quota_idle() -> None:
-    """The slowest project's last run is what all wait for."""
+    """The last run of the slowest project determines the end."""
     used = [fleet(IMMORTAL, [size] * (10**8 // size), FLOWING).used for size in (10**6, 2 * 10**5, 5 * 10**4)]
     assert used == sorted(used)
 
 
-def test_where_nobody_dies_nothing_lies_idle() -> None:
-    """And only lost replies are paid for twice."""
+def test_without_lost_workers_no_quota_is_idle() -> None:
+    """Only lost replies are paid for twice."""
     job = fleet(IMMORTAL, [10**6] * 100, FLOWING)
     assert (job.deaths, job.idle_s) == (0, 0.0)
     assert job.twice == round(10**8 * WORLD.service.transient * WORLD.service.lost)
 
 
-def test_operations_grow_with_the_rows_alone() -> None:
-    """Ten times the rows, ten times the operations: nothing is listed again and again."""
+def test_operations_are_proportional_to_the_rows() -> None:
+    """Ten times the rows need ten times the operations: nothing is listed repeatedly."""
     small, large = operations(WORLD, 10**6, FLOWING), operations(WORLD, 10**7, FLOWING)
     assert large.total == pytest.approx(10 * small.total)
     assert resume_s(WORLD, 10**7) > resume_s(WORLD, 10**6)
 
 
-def test_ceilings_come_narrowest_first_and_move_with_what_they_stand_for() -> None:
-    """A store that takes twice the puts lets twice the pictures through."""
+def test_ceilings_are_sorted_and_follow_their_assumptions() -> None:
+    """A store with twice the puts allows twice the pictures."""
     assert all(one.most > 0 for one in [*rates(WORLD), *sizes(WORLD)])
     wider = replace(WORLD, store=Store(puts_a_second=7000.0))
     before, after = ({one.part: one.most for one in rates(world)} for world in (WORLD, wider))

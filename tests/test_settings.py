@@ -1,4 +1,4 @@
-"""Command line over environment over file over defaults, and every mistake named."""
+"""The command line precedes the environment, the file and the defaults, and every mistake is named."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from imagen_batch.settings import load_settings, make_settings
 from tests.support.prompt_files import opened, rows
 
 
-def test_each_layer_beats_the_one_below(tmp_path):
-    """Typed over environment over file over default."""
+def test_each_layer_precedes_the_one_below(tmp_path):
+    """The order is command line, environment, file, default."""
     (tmp_path / "imagen-batch.toml").write_text('samples = 2\nconcurrency = 3\nmodel = "from-file"\n')
     env = {"IMAGEN_BATCH_CONCURRENCY": "4", "IMAGEN_BATCH_MODEL": "from-env"}
     settings = load_settings({"prompts": "p.csv", "model": "typed"}, env=env, cwd=tmp_path)
@@ -16,7 +16,7 @@ def test_each_layer_beats_the_one_below(tmp_path):
     assert settings.max_attempts == 5
 
 
-def test_without_a_file_there_are_the_defaults(tmp_path):
+def test_without_a_file_the_defaults_hold(tmp_path):
     """No configuration is needed."""
     assert load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path).samples == 1
 
@@ -39,22 +39,22 @@ def test_a_mistake_is_named(wrong, said):
 
 
 def test_a_broken_file_is_named(tmp_path):
-    """With its path."""
+    """The message has its path."""
     (tmp_path / "imagen-batch.toml").write_text("samples = \n")
     with pytest.raises(SettingsInvalid, match=r"imagen-batch\.toml"):
         load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path)
 
 
-def test_the_folder_of_a_rehearsal_is_its_own():
-    """A rehearsal never mixes with what was paid for."""
+def test_a_rehearsal_has_a_separate_folder():
+    """A rehearsal never mixes with images that were paid for."""
     assert make_settings({"prompts": "a/book.csv"}).folder == "outputs/book"
     assert make_settings({"prompts": "a/book.csv", "provider": "simulator"}).folder == "outputs/book-rehearsal"
     assert make_settings({"prompts": "-"}).folder == "outputs/stdin"
     assert make_settings({"prompts": "a/book.csv", "out": "x/y"}).folder == "x/y"
 
 
-def test_values_are_normalised_at_the_door():
-    """`1k`, `Allow-Adult` and `failed filtered` are what people type."""
+def test_values_are_normalized_when_they_are_read():
+    """People type `1k`, `Allow-Adult` and `failed filtered`."""
     settings = make_settings(
         {"prompts": "p", "image_size": "1k", "person_generation": "Allow-Adult", "retry": "failed, filtered"}
     )
@@ -80,7 +80,7 @@ def test_no_setting_holds_a_secret():
     ],
 )
 def test_a_value_means_the_same_in_a_cell_and_in_every_layer_of_settings(tmp_path, name, text):
-    """One parser for each choice: what a spreadsheet may contain can be typed as well."""
+    """Each choice has one parser: what a spreadsheet may contain can be typed as well."""
     (row,) = rows(opened(tmp_path, f'prompt,{name}\na fox,"{text}"\n'))
     (tmp_path / "imagen-batch.toml").write_text(f'{name} = "{text}"\n')
     typed = {"prompts": "p.csv"}

@@ -1,4 +1,4 @@
-"""Tables of settings are merged key by key, whichever layer they come from."""
+"""Tables of settings from different layers are merged key by key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load(folder: Path, given: dict[str, Any] | None = None, **env: str) -> Any:
 
 
 def test_a_typed_parameter_keeps_the_others_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise a row would be another row, and be paid for again."""
+    """Otherwise the row would become another row, and be paid for again."""
     (tmp_path / "imagen-batch.toml").write_text(TOML, "utf-8")
     monkeypatch.chdir(tmp_path)
     chosen = settings_from(parse(["run", "p.csv", "--parameter", "thinking_level=high"]))
@@ -44,8 +44,8 @@ def test_a_typed_parameter_keeps_the_others_of_the_file(tmp_path: Path, monkeypa
     assert (parameters.thinking_level, parameters.store, parameters.labels) == ("HIGH", False, {"team": "art"})
 
 
-def test_the_environment_stands_between_command_line_and_file(tmp_path: Path) -> None:
-    """A JSON object, merged in the same way."""
+def test_the_environment_is_between_command_line_and_file(tmp_path: Path) -> None:
+    """It is a JSON object, merged in the same way."""
     table = json.dumps({"store": True, "labels": {"project": "x"}, "language": "en"})
     chosen = load(tmp_path, {"parameters": {"language": "ja"}}, IMAGEN_BATCH_PARAMETERS=table)
     assert chosen.parameters.model_dump(exclude_none=True) == {
@@ -57,7 +57,7 @@ def test_the_environment_stands_between_command_line_and_file(tmp_path: Path) ->
 
 
 def test_models_are_merged_as_deeply(tmp_path: Path) -> None:
-    """One price of one model, and another model, leave everything else."""
+    """One price of one model, and another model, leave everything else unchanged."""
     table = json.dumps({"gemini-nano-banana-2.1": {"prices": {"2K": 0.05}}, "third": {"dialect": "predict"}})
     catalogue = load_catalogue(load(tmp_path, IMAGEN_BATCH_MODELS=table).models)
     found = catalogue.get("gemini-nano-banana-2.1")
@@ -69,21 +69,21 @@ def test_models_are_merged_as_deeply(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["IMAGEN_BATCH_PARAMETERS", "IMAGEN_BATCH_MODELS"])
 @pytest.mark.parametrize("wrong", ["a=b", "[1]", "5", "null", "{"])
-def test_a_table_of_the_environment_that_is_none_is_named(tmp_path: Path, name: str, wrong: str) -> None:
-    """With what was expected."""
+def test_a_variable_that_is_no_table_is_named(tmp_path: Path, name: str, wrong: str) -> None:
+    """The message says what was expected."""
     with pytest.raises(SettingsInvalid, match=f"{name}.*JSON object"):
         load(tmp_path, **{name: wrong})
 
 
-def test_an_empty_table_of_the_environment_says_nothing(tmp_path: Path) -> None:
-    """As with every other variable."""
+def test_an_empty_table_of_the_environment_is_ignored(tmp_path: Path) -> None:
+    """This holds for every other variable, too."""
     assert load(tmp_path, IMAGEN_BATCH_PARAMETERS="").parameters.store is False
 
 
-def test_the_list_of_models_knows_those_of_the_environment(
+def test_the_list_of_models_has_those_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a run does; other variables are ignored."""
+    """This is as in a run; other variables are ignored."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("IMAGEN_BATCH_MODELS", '{"third": {"dialect": "predict"}}')
     monkeypatch.setenv("IMAGEN_BATCH_SAMPLES", "many")
@@ -100,7 +100,7 @@ LAYERS = st.dictionaries(st.sampled_from("abc"), TABLES, max_size=3)
 @settings(deadline=None)
 @given(LAYERS, LAYERS, LAYERS)
 def test_merging_layers_is_the_same_in_either_grouping(one: Any, two: Any, three: Any) -> None:
-    """Nothing is lost, and nothing of the layers themselves changes."""
+    """Nothing is lost, and the layers themselves do not change."""
     before = json.dumps([one, two, three])
     both = merge(one, two)
     assert both.keys() == one.keys() | two.keys()

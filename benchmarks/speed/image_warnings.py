@@ -57,7 +57,7 @@ def _checks(data: bytes, mime_type: str) -> Callable[[], object]:
     def check() -> None:
         is_flat_color(data, mime_type, pixels=1 << 20)
         has_other_ratio(1024, 1024, "1:1", dialect="generate_content")
-        digests.add(digest, where=7)
+        digests.add(digest, position=7)
 
     return check
 
@@ -79,9 +79,9 @@ def _duplicates() -> Figure:
     """The search for equal bytes among a million images, once at the end of a run."""
     digests = ImageDigests()
     for number in range(1_000_000):
-        digests.add(f"{number * 2654435761 % 2**64:016x}", where=number)
+        digests.add(f"{number * 2654435761 % 2**64:016x}", position=number)
     began = time.process_time()
-    assert not digests.repeated()
+    assert not digests.find_repeated()
     return at_most("duplicates among 1,000,000 images", time.process_time() - began, 2.0, " s")
 
 

@@ -1,7 +1,7 @@
 """Compares the files, the ledger and the tables of a run, and reports every difference.
 
 The ledger counts as true, and the folder is only read. Images that the ledger knows and the input no longer requests
-are in order. Each damage is reported once, under the kind that says most about it.
+are in order. Each damage is reported once, under the most specific kind.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _INPUT_COPIES = tuple(f"{STATE}/input.{suffix}" for suffix in ("csv", "tsv", "tx
 
 
 def audit(location: str | Path) -> Audit:
-    """Compare everything in `location`.
+    """Audit the run in `location`.
 
     Raises SettingsInvalid if there is no run or a file cannot be read, FolderBusy while a run is using the folder.
     """
@@ -58,7 +58,7 @@ def audit(location: str | Path) -> Audit:
 
 
 def audit_storage(storage: Storage) -> Audit:
-    """Compare everything in `storage`, whose lock the caller may hold."""
+    """Audit the run in `storage`, whose lock the caller may hold."""
     damaged = (*snapshot_findings(storage), *_ledger_findings(storage))
     if damaged:  # nothing to compare with
         return Audit(storage.location, 0, damaged)
@@ -70,7 +70,7 @@ def audit_storage(storage: Storage) -> Audit:
     unrecorded = _find_unrecorded(history, untracked, storage)
     digests = _hash_untracked(untracked, unrecorded, storage)
     of_samples = [
-        *image_findings(checks, _locate_by_digest(digests, storage, damaged=checks.bad)),
+        *image_findings(checks, _locate_by_digest(digests, storage, damaged=checks.damaged)),
         *_attempt_findings(expected(), unrecorded, totals),
     ]
     of_files = _untracked_findings(digests, totals, used={finding.found_at for finding in of_samples})
@@ -142,7 +142,7 @@ class UnrecordedImage:
 
 def _find_unrecorded(history: History, untracked: Collection[str], storage: Storage) -> list[UnrecordedImage]:
     by_stem = {str(PurePosixPath(path).with_suffix("")): path for path in untracked}
-    found: dict[tuple[str, int], UnrecordedImage] = {}
+    images: dict[tuple[str, int], UnrecordedImage] = {}
     for attempt in history.open.values():
         for number, name in zip(attempt.numbers, attempt.names, strict=True):
             if history.status(attempt.base, number) == "ok":
@@ -153,12 +153,12 @@ def _find_unrecorded(history: History, untracked: Collection[str], storage: Stor
                 f"{STAGING}/{attempt.key}_{number}",
                 *(by_stem[stem] for stem in stems if stem in by_stem),
             ]
-            whole = tuple(
+            whole_images = tuple(
                 path for path in candidates if storage.size(path) is not None and not integrity_error(storage, path)
             )
-            if whole:
-                found[attempt.key, number] = UnrecordedImage((attempt.base, number), attempt.key, whole)
-    return list(found.values())
+            if whole_images:
+                images[attempt.key, number] = UnrecordedImage((attempt.base, number), attempt.key, whole_images)
+    return list(images.values())
 
 
 def _hash_untracked(

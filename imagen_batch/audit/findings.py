@@ -1,4 +1,4 @@
-"""Defines the findings of an audit: what can be wrong with a run's folder."""
+"""Defines the findings of an audit: the kinds of damage in a run's folder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_LOST: tuple[Kind, ...] = ("missing", "truncated", "altered", "irregular")
-_NOTHING_TO_REPAIR: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", "edited")
+_LOST_KINDS: tuple[Kind, ...] = ("missing", "truncated", "altered", "irregular")
+_UNREPAIRED_KINDS: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", "edited")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One damage. `path` is below the folder; None where there never was a file."""
+    """One finding. `path` is below the folder; None where there never was a file."""
 
     kind: Kind
     detail: str
@@ -59,12 +59,12 @@ class Audit:
     @property
     def needs_repair(self) -> bool:
         """Whether a repair would change anything."""
-        return len(self.of(*_NOTHING_TO_REPAIR)) < len(self.findings)
+        return len(self.of(*_UNREPAIRED_KINDS)) < len(self.findings)
 
     @property
     def lost(self) -> list[Finding]:
         """The findings about images of the input whose bytes no longer exist anywhere."""
-        return [finding for finding in self.of(*_LOST) if finding.found_at is None and finding.row is not None]
+        return [finding for finding in self.of(*_LOST_KINDS) if finding.found_at is None and finding.row is not None]
 
     @property
     def counts(self) -> Counter[Kind]:

@@ -43,14 +43,14 @@ class ImageChecks:
     """The checks of all recorded images of the input. Memory grows with paths, not with images."""
 
     checked: int = 0
-    bad: list[ImageCheck] = field(default_factory=list)
+    damaged: list[ImageCheck] = field(default_factory=list)
     owners: dict[str, SampleId] = field(default_factory=dict)  # path -> the sample whose file it is
 
     def add(self, check: ImageCheck) -> None:
         """Add one check. If two samples share a sound file, it belongs to the first one."""
         self.checked += 1
         if check.kind is not None or check.path in self.owners:
-            self.bad.append(check)
+            self.damaged.append(check)
         else:
             self.owners[check.path] = check.expected.sample_id
 
@@ -61,9 +61,9 @@ def check_images(expected: Iterable[ExpectedSample], storage: Storage, *, known:
     `known` are the hashes of all images that were ever recorded: a changed file with another hash was edited.
     """
     checks = ImageChecks()
-    made = (sample for sample in expected if sample.result is not None)
+    recorded_samples = (sample for sample in expected if sample.result is not None)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="audit") as threads:
-        while batch := list(islice(made, _BATCH)):
+        while batch := list(islice(recorded_samples, _BATCH)):
             for check in threads.map(lambda sample: _check(sample, storage, known), batch):
                 checks.add(check)
     return checks
@@ -72,10 +72,12 @@ def check_images(expected: Iterable[ExpectedSample], storage: Storage, *, known:
 def image_findings(checks: ImageChecks, untracked: Mapping[bytes, str]) -> Iterator[Finding]:
     """Yield the findings about recorded images. `untracked`: SHA-256 -> path of files that are not recorded."""
     paths = {
-        check.actual: check.path for check in checks.bad if check.actual and check.kind in {"altered", "irregular"}
+        check.actual: check.path
+        for check in checks.damaged
+        if check.actual and check.kind in {"altered", "irregular"}
     }
     paths |= untracked
-    for check in checks.bad:
+    for check in checks.damaged:
         kind, detail, found_at = check.kind, check.detail, paths.get(check.recorded)
         if check.path in checks.owners:
             owner = "row {}, sample {}".format(*checks.owners[check.path])
@@ -132,8 +134,10 @@ def _check(sample: ExpectedSample, storage: Storage, known: Collection[bytes]) -
     assert sample.result.file is not None
     assert sample.result.sha256 is not None
     path, recorded = sample.result.file, bytes.fromhex(sample.result.sha256)
-    if (odd := irregularity(storage, path)) is not None:
-        return ImageCheck(sample, path, recorded, _hash_target(storage, path), "irregular", f"is {odd}, not an image")
+    if (irregular := irregularity(storage, path)) is not None:
+        return ImageCheck(
+            sample, path, recorded, _hash_target(storage, path), "irregular", f"is {irregular}, not an image"
+        )
     actual = hash_file(storage, path)
     kind: Kind | None = None
     detail = ""

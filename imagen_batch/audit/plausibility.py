@@ -1,4 +1,4 @@
-"""Checks what the service sent for signs of another prompt's image: the same bytes twice, or an unexpected shape.
+"""Checks received images for signs that they belong to another prompt: the same bytes twice, or an unexpected shape.
 
 A checksum only shows that a file is the one that arrived. These signs are reported, and never cause an image to be
 bought again.

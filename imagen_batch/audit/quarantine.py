@@ -1,7 +1,7 @@
-"""Moves damaged images out of their places and restores images that were found elsewhere; deletes nothing.
+"""Moves damaged images to `set-aside` and restores images from other files; deletes nothing.
 
-Each step is one rename or one conditional write, and can be repeated: whatever a kill leaves behind is in a place
-where the next audit looks for it by its checksum (`images`, `set-aside`, `incoming`, `rescued`).
+Each step is one rename or one conditional write, and can be repeated: a file that a kill leaves behind is in a folder
+where the next audit finds it by its checksum (`images`, `set-aside`, `incoming`, `rescued`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from imagen_batch.storage.regular_files import irregularity, linked_parent
 
 
 def quarantine_damaged(audit: Audit, location: str | Path) -> int:
-    """Lock the run, then move damaged images away; returns how many files were moved. Raises FolderBusy."""
+    """Lock the run, move damaged images away and restore lost ones; returns the number of moved files.
+
+    Raises FolderBusy.
+    """
     storage = open_storage(location)
     with storage.hold_lock():
-        return clear_places(audit, storage)
+        return move_and_restore(audit, storage)
 
 
-def clear_places(audit: Audit, storage: Storage) -> int:
-    """Move damaged images away and restore lost ones; returns how many files were moved.
+def move_and_restore(audit: Audit, storage: Storage) -> int:
+    """Move damaged images away and restore lost ones; returns the number of moved files.
 
     The caller holds the lock.
     """
@@ -45,7 +48,7 @@ def clear_places(audit: Audit, storage: Storage) -> int:
 
 
 def keep_copy(name: str, storage: Storage) -> None:
-    """Copy a table before it is rewritten: it may contain edits of the user's."""
+    """Copy a table before it is rewritten: it may contain the user's edits."""
     if irregularity(storage, name) is not None:
         _quarantine(name, storage)
     elif storage.size(name) is not None:
@@ -82,7 +85,7 @@ def _targets(path: str) -> Iterator[str]:
 
 
 def _restore(finding: Finding, source: str, storage: Storage) -> None:
-    """Copy an image to its place. The source stays: it may be a file of the user's."""
+    """Copy an image to its place. The source stays: it may be the user's own file."""
     assert finding.path is not None
     storage.create(finding.path, storage.read(source))
 

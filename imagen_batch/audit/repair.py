@@ -1,4 +1,4 @@
-"""Repairs a run's folder: does everything that costs nothing, then reports what must be bought again.
+"""Repairs a run's folder: does everything that costs nothing, then reports which images must be bought again.
 
 No progress is stored. Each step can be repeated, and each repair begins with a new audit, so a repair that was killed
 is continued by starting it again: it never buys an image that is on disk.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from imagen_batch.audit.audit import audit_storage, snapshot_findings
 from imagen_batch.audit.findings import Audit, Finding
-from imagen_batch.audit.quarantine import clear_places, keep_copy
+from imagen_batch.audit.quarantine import keep_copy, move_and_restore
 from imagen_batch.audit.tables import TABLES
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
@@ -48,52 +48,65 @@ class Repaired:
     def within(self, max_cost: float, price: Callable[[int], float | None]) -> Repaired:
         """Return the lost samples that can be bought for `max_cost`, in input order."""
         chosen: list[PendingRow] = []
-        left = max_cost
+        remaining_usd = max_cost
         for row, base, numbers, _ in self.lost:
-            each = price(row)
-            count = 0 if each is None else len(numbers) if not each else min(len(numbers), int(left / each + 1e-9))
+            unit_price = price(row)
+            count = (
+                0
+                if unit_price is None
+                else len(numbers)
+                if not unit_price
+                else min(len(numbers), int(remaining_usd / unit_price + 1e-9))
+            )
             if count:
                 chosen.append(PendingRow(row, base, numbers[:count]))
-                left -= count * (each or 0.0)
+                remaining_usd -= count * (unit_price or 0.0)
         images = sum(len(row.numbers) for row in chosen)
-        return Repaired(self.audit, tuple(chosen), images, max_cost - left, 0, self.spent)
+        return Repaired(self.audit, tuple(chosen), images, max_cost - remaining_usd, 0, self.spent)
 
 
-def repair(location: str | Path, *, say: Callable[[str], None] = lambda _text: None) -> Repaired:
+def repair(location: str | Path, *, notify: Callable[[str], None] = lambda _text: None) -> Repaired:
     """Do everything that costs nothing. Raises FolderBusy, SettingsInvalid, and OSError when the disk fails."""
     storage = open_storage(location)
     with storage.hold_lock():
         if any(snapshot_findings(storage)):
             return Repaired(audit_storage(storage))
-        _skip_damaged_lines(storage, say)
+        _skip_damaged_lines(storage, notify)
         before = audit_storage(storage)
         if not before.needs_repair:
             return Repaired(before)
-        clear_places(before, storage)
-        _record_found_images(storage, say)
+        move_and_restore(before, storage)
+        _record_found_images(storage, notify)
         _write_tables(before, storage)
         after = audit_storage(storage)
         return _price_lost(after, storage)
 
 
-def _skip_damaged_lines(storage: Storage, say: Callable[[str], None]) -> None:
+def _skip_damaged_lines(storage: Storage, notify: Callable[[str], None]) -> None:
     damaged = list(damaged_lines(storage.logs(LEDGER)))
     if not damaged:
         return
     with closing(open_writer(storage)) as ledger:
         for damage, line in damaged:
             ledger.record_skip(skip_record(damage, line))
-            say(f"{damage.path.name}, line {damage.line}: skipped from now on ({damage.reason})")
+            notify(f"{damage.path.name}, line {damage.line}: skipped from now on ({damage.reason})")
 
 
-def _record_found_images(storage: Storage, say: Callable[[str], None]) -> None:
+def _record_found_images(storage: Storage, notify: Callable[[str], None]) -> None:
     """Record images without a record, as a run does when it starts."""
-    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
+    plan, history = _as_recorded(storage)
     store = ImageStore(storage, DiskSpace(storage, in_flight=1))
     with closing(open_writer(storage)) as ledger:
         recover_staged_images(store, history, ledger)
         for message in recover_unrecorded(plan, store, history, ledger).messages():
-            say(message)
+            notify(message)
+
+
+def _as_recorded(storage: Storage) -> tuple[RunPlan, History]:
+    """The plan and the history of the folder, with the keys that rows have in the ledger."""
+    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
+    plan.follow(history)
+    return plan, history
 
 
 def _write_tables(before: Audit, storage: Storage) -> None:
@@ -104,7 +117,7 @@ def _write_tables(before: Audit, storage: Storage) -> None:
 
 
 def _price_lost(audit: Audit, storage: Storage) -> Repaired:
-    plan, history = reload_plan(storage.location), read_history(storage.logs(LEDGER))
+    plan, history = _as_recorded(storage)
     rows = tuple(_pending_rows([*audit.lost, *audit.of("paid_undelivered")], plan, history))
     usd, unpriced = 0.0, 0
     for row, base, numbers, _ in rows:
@@ -118,7 +131,7 @@ def _price_lost(audit: Audit, storage: Storage) -> Repaired:
 
 
 def _pending_rows(lost: Iterable[Finding], plan: RunPlan, history: History) -> Iterator[PendingRow]:
-    """Yield what has to be paid for again. An approved image is never made again: the new one would differ."""
+    """Yield rows with samples to pay for again. An approved image is never made again: the new one would differ."""
     hold = plan.settings.on_unknown == "hold"
     numbers: defaultdict[int, set[int]] = defaultdict(set)
     for finding in lost:

@@ -34,7 +34,7 @@ def audit_text(audit: Audit) -> str:
 
 
 def audit_json(audit: Audit, *, provenance: Provenance | None = None) -> str:
-    """Format all findings for programs, and what provenance data says where it was verified."""
+    """Format all findings for programs, and the provenance where it was verified."""
     counts = audit.counts
     return json_text(
         {

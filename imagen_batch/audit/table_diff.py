@@ -1,4 +1,4 @@
-"""Compares a table of the run with the table that the ledger gives, cell by cell."""
+"""Compares a table of the run with the one expected from the ledger, cell by cell."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _OF_FILE: Final = frozenset(
 def table_findings(stored: Path, expected: Path, *, reported: Collection[SampleId]) -> Iterator[Finding]:
     """Yield the differences between `stored` and `expected`, two tables of the same name.
 
-    `reported`: samples that have a finding already, which says more than a difference in their rows.
+    `reported`: samples that have a finding already, which is more specific than a difference in their rows.
     """
     name = expected.name
-    if cmp(stored, expected, shallow=False):  # the usual case, which needs no memory
+    if cmp(stored, expected, shallow=False):  # the usual case; needs no memory
         return
     try:
         ours, theirs = _read(expected), _read(stored)
@@ -110,17 +110,17 @@ def _sample_id(row: Row) -> SampleId:
 
 def _pair(rows: Iterator[Row], expected: Iterator[Row]) -> Iterator[tuple[Row | None, Row | None]]:
     """Pair the rows of the same sample. Both iterators are sorted by sample."""
-    row, want = next(rows, None), next(expected, None)
-    while row or want:
-        if want is None or (row and _sample_id(row) < _sample_id(want)):
+    row, expected_row = next(rows, None), next(expected, None)
+    while row or expected_row:
+        if expected_row is None or (row and _sample_id(row) < _sample_id(expected_row)):
             yield row, None
             row = next(rows, None)
-        elif row is None or _sample_id(want) < _sample_id(row):
-            yield None, want
-            want = next(expected, None)
+        elif row is None or _sample_id(expected_row) < _sample_id(row):
+            yield None, expected_row
+            expected_row = next(expected, None)
         else:
-            yield row, want
-            row, want = next(rows, None), next(expected, None)
+            yield row, expected_row
+            row, expected_row = next(rows, None), next(expected, None)
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class _Comparison:
 
     def _compare_cells(self, row: Row, expected: Row) -> None:
         ignored = _OF_FILE if _sample_id(expected) in self.reported else frozenset()
-        if _is_left_out(row) and _is_left_out(expected):  # the reason is that of the last run, which no record tells
+        if _is_left_out(row) and _is_left_out(expected):  # the reason is that of the last run, which no record has
             ignored = ignored | {"error", "error_kind"}
         different = [
             column for column in self.columns if column not in ignored and not _is_same(row[column], expected[column])

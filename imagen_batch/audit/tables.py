@@ -53,7 +53,7 @@ def check_tables(
 ) -> Iterator[Finding]:
     """Yield the findings about tables, and about implausible images, which are found while writing the tables again.
 
-    `reported`: samples that have a finding already, which says more than a difference in their rows.
+    `reported`: samples that have a finding already, which is more specific than a difference in their rows.
     """
     with tempfile.TemporaryDirectory(prefix="imagen-batch-audit-") as folder:
         plausibility = PlausibilityCheck()
@@ -97,10 +97,12 @@ def _check_table(
     elif name in _COMPARED:
         yield from table_findings(storage.local(name), folder / name, reported=reported)
     elif name == "failures.csv":
-        yield from _check_failures(storage.local(name), folder / name, [each.path for each in reported.values()])
+        yield from _check_failures(
+            storage.local(name), folder / name, [finding.path for finding in reported.values()]
+        )
     elif name == "summary.json":
         # A sample without its record also has no recorded cost.
-        incomplete = any(each.kind in {"unrecorded", "paid_undelivered"} for each in reported.values())
+        incomplete = any(finding.kind in {"unrecorded", "paid_undelivered"} for finding in reported.values())
         yield from _check_summary(storage.read(name), summary, tolerance=len(reported), count_only=incomplete)
 
 
@@ -147,7 +149,7 @@ def _check_failures(stored: Path, expected: Path, files: Sequence[str | None]) -
 
 
 def _shared_columns(stored: list[str], expected: list[str]) -> list[str] | None:
-    """The columns of a failures.csv to compare: without the advice, and without the mark where there is none.
+    """Return the columns of a failures.csv to compare: without the advice, and without the mark where there is none.
 
     Earlier versions wrote neither. None where the file has other columns.
     """
@@ -171,7 +173,7 @@ def _read_lines(path: Path, *, columns: int, status: int) -> _Lines:
 
 
 def _normalize_unsent(line: list[str], status: int) -> list[str]:
-    """Replace what only the last run knew about a row that it did not send: the ledger has no record of either.
+    """Replace what only the last run knew about an unsent row: the ledger has no record of either.
 
     These are "skipped_budget" in place of "not_attempted", and the reason why the run left the row out.
     """
@@ -203,17 +205,17 @@ def _check_summary(
         if not _is_close(summary.get(key), expected[key]):
             yield Finding("stale", f"{key} is {summary.get(key)}, but {expected[key]} in the ledger", name)
     ours, theirs = _count_by_status(expected["samples"]), _count_by_status(summary["samples"])
-    wrong = [key for key in ours if not _is_number(theirs.get(key)) or abs(theirs[key] - ours[key]) > tolerance]
-    if wrong:
-        detail = ", ".join(f"{key} {theirs.get(key)} ({ours[key]} in the ledger)" for key in wrong)
+    different = [key for key in ours if not _is_number(theirs.get(key)) or abs(theirs[key] - ours[key]) > tolerance]
+    if different:
+        detail = ", ".join(f"{key} {theirs.get(key)} ({ours[key]} in the ledger)" for key in different)
         yield Finding("stale", f"its counts of samples differ: {detail}", name)
 
 
 def _count_by_status(samples: Mapping[str, Any]) -> dict[str, Any]:
     """Return the counts, with all unsent samples counted together."""
-    kept = {key: count for key, count in samples.items() if key not in _NOT_SENT}
+    sent = {key: count for key, count in samples.items() if key not in _NOT_SENT}
     unsent = [samples.get(key, 0) for key in _NOT_SENT]
-    return kept | {"not sent": sum(unsent) if all(map(_is_number, unsent)) else None}
+    return sent | {"not sent": sum(unsent) if all(map(_is_number, unsent)) else None}
 
 
 def _is_number(value: object) -> bool:

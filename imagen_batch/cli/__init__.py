@@ -1,4 +1,4 @@
-"""The command line: arguments in, text and exit codes out.
+"""Parses command lines, runs their commands and prints the results.
 
 dispatch.py    runs the command that was typed
 arguments.py   parses the command line; options.py has what several commands share
@@ -9,7 +9,7 @@ import sys
 
 try:
     from imagen_batch.cli.dispatch import main
-except KeyboardInterrupt:  # before there is a handler; nothing was sent
+except KeyboardInterrupt:  # before a handler is installed; nothing was sent
     sys.stderr.write("interrupted\n")
     if "--json" in sys.argv:
         sys.stdout.write(

@@ -21,7 +21,7 @@ _PATH_ARGUMENTS = (
 
 
 def with_absolute_paths(argv: Sequence[str], parsed: argparse.Namespace) -> list[str]:
-    """Return the arguments with paths that hold in any current folder."""
+    """Return the arguments with absolute paths."""
     paths = {str(value) for name in _PATH_ARGUMENTS if (value := getattr(parsed, name, None))}
     return [_with_absolute_path(word, paths) for word in argv]
 

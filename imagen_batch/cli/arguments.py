@@ -6,7 +6,21 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from imagen_batch.cli.commands import audit, export, gallery, models, plan, resume, review, run, simulate, status
+from imagen_batch.cli.commands import (
+    audit,
+    deploy,
+    deployments,
+    export,
+    gallery,
+    models,
+    plan,
+    resume,
+    review,
+    run,
+    serve,
+    simulate,
+    status,
+)
 from imagen_batch.cli.options import RETRIES
 from imagen_batch.cli.parser import Parser
 from imagen_batch.version import __version__
@@ -34,6 +48,9 @@ COMMANDS: Mapping[str, Command] = {
     "gallery": gallery,
     "review": review,
     "export": export,
+    "deploy": deploy,
+    "deployments": deployments,
+    "serve": serve,
     "simulate": simulate,
     "models": models,
 }

@@ -21,9 +21,9 @@ from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.system.signal_handlers import signal_handlers
 from imagen_batch.system.streams import print_message, print_result, results_printed
 
-BUG, USAGE, FINDINGS, INVALID, LATER, INTERRUPTED = 1, 2, 3, 5, 75, 130
+BUG, USAGE, FINDINGS, INVALID, TRY_LATER, INTERRUPTED = 1, 2, 3, 5, 75, 130
 
-_PASSING_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE, errno.ENOMEM, errno.EAGAIN}
+_TEMPORARY_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE, errno.ENOMEM, errno.EAGAIN}
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _SAME_SIGNAL_WITHIN_S = 1.0
 
@@ -37,7 +37,7 @@ class Signaled(SystemExit):
 
 
 class Failure(NamedTuple):
-    """What is printed and returned for a command that failed."""
+    """The exit code and the texts of a command that failed."""
 
     code: int
     message: str  # for standard error
@@ -55,7 +55,7 @@ def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
     with signal_handlers((signal.SIGINT, *_SIGNALS), _RaisingHandler()):
         try:
             return command()
-        except (Exception, KeyboardInterrupt, Signaled) as error:  # noqa: BLE001 - the last handler there is
+        except (Exception, KeyboardInterrupt, Signaled) as error:  # noqa: BLE001 - the outermost handler
             failure = _describe(error)
         print_message(failure.message)
         if as_json and results_printed() == printed_before:
@@ -66,7 +66,7 @@ def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
 def end_at_signal_with(code: int) -> None:
     """Let any signal end the process with `code` at once: the work is done and its result is printed.
 
-    Only Prefect's own clean-up still runs.
+    Only Prefect's own cleanup still runs.
     """
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, *_SIGNALS):
@@ -87,7 +87,7 @@ def _describe(error: BaseException) -> Failure:
         code = error.exit_code if isinstance(error, Signaled) else INTERRUPTED
         return Failure(code, "interrupted", _json("interrupted", "interrupted: run again to continue"))
     if isinstance(error, OSError):
-        code, state = (LATER, "stopped") if error.errno in _PASSING_ERRORS else (USAGE, "refused")
+        code, state = (TRY_LATER, "stopped") if error.errno in _TEMPORARY_ERRORS else (USAGE, "refused")
         return Failure(code, f"error: {_describe_os_error(error)}", _json(state, _describe_os_error(error)))
     message = f"a bug: {error!r}"
     trace = "".join(traceback.format_exception(error))

@@ -14,7 +14,7 @@ _WIDTH = 80
 
 
 def models_text(own_models: Mapping[str, Mapping[str, object]]) -> str:
-    """Format the catalogue and the user's own entries for a terminal of 80 columns, living models first."""
+    """Format the catalogue and the user's own entries for a terminal of 80 columns, current models first."""
     catalogue, today = load_catalogue(own_models), datetime.now(UTC).date()
     ordered = sorted(catalogue, key=lambda model: (_lifecycle_rank(model, today), model.id != catalogue.default))
     return "\n\n".join(_model_lines(row) for row in model_rows(ordered, today))

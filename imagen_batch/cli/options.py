@@ -24,7 +24,7 @@ class AddSetting(Protocol):
 
 
 def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
-    """Return an `add_argument` for settings: what is not typed is left to the environment and the settings file."""
+    """Return an `add_argument` for settings: an option that was not typed leaves no value in the namespace."""
 
     def add(*names: str, **kwargs: Any) -> None:
         group.add_argument(*names, default=argparse.SUPPRESS, **kwargs)
@@ -33,7 +33,7 @@ def setting_adder(group: argparse._ActionsContainer) -> AddSetting:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `run` and `plan`, which have the same."""
+    """Add the options that `run` and `plan` share."""
     add_request_options(parser)
     add_input_options(parser)
     add_sending_options(parser)
@@ -42,7 +42,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
-    """Add the prompt file and what each request asks for."""
+    """Add the prompt file and the options of each request."""
     parser.add_argument(
         "prompts", metavar="PROMPTS", help="CSV, TSV, .txt, JSONL, .xlsx or .ods file; - for standard input"
     )
@@ -53,8 +53,8 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     add("--aspect-ratio", metavar="R", help="such as 16:9")
     add("--image-size", metavar="S", help="512, 1K, 2K or 4K")
     add("--shape", metavar="NAME", help="cover, full-page, spread, spot or one of your own: ratio and size follow")
-    add("--trim", metavar="WxH", help="size of a printed page, such as 8.5x8.5in or 210x297mm: adds dots an inch")
-    add("--bleed", metavar="L", help="what is cut off at each edge of the page, such as 0.125in")
+    add("--trim", metavar="WxH", help="size of a printed page, such as 8.5x8.5in or 210x297mm: reports dots per inch")
+    add("--bleed", metavar="L", help="what is trimmed off at each edge of the page, such as 0.125in")
     add("--person-generation", metavar="P", help="dont_allow, allow_adult or allow_all")
     add("--negative-prompt", metavar="T", help="what the image must not show")
     add("--seed", type=int, metavar="N", help="start of the service's random numbers")
@@ -69,7 +69,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Add how the prompt file is read and how images are named."""
+    """Add the options for reading the prompt file and naming images."""
     add = setting_adder(parser.add_argument_group("Prompt file and file names"))
     add("--limit", type=int, metavar="N", help="send only the first N rows")
     add_other_input(add)
@@ -92,7 +92,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_other_input(add: AddSetting) -> None:
-    """Add what a prompt file other than that of the folder does to its input."""
+    """Add --add and --replace, for a prompt file other than the folder's own."""
     for choice, text in (
         ("add", "append the rows of another prompt file to the input of the folder's run"),
         ("replace", "replace the input of the folder's run with another prompt file"),
@@ -101,7 +101,7 @@ def add_other_input(add: AddSetting) -> None:
 
 
 def add_sending_options(parser: argparse.ArgumentParser, *, with_output: bool = True) -> None:
-    """Add the options of sending: provider, rate, execution and budget."""
+    """Add the options for sending: provider, rate, execution and budget."""
     _add_provider_options(parser, with_output=with_output)
     _add_rate_options(parser)
     _add_execution_options(parser)
@@ -196,7 +196,7 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_display_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is printed and asked."""
+    """Add the options for output and questions."""
     group = parser.add_argument_group("Display")
     group.add_argument(
         "--yes", action="store_true", help="do not ask, neither before an expensive run nor about the host"

@@ -1,4 +1,4 @@
-"""The parser of the command line: options only in full, and "did you mean" for those that don't exist."""
+"""Parses command lines: accepts options only in full, and suggests a known one for a misspelled one."""
 
 from __future__ import annotations
 

@@ -24,12 +24,12 @@ from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
 from imagen_batch.text import format_bytes, json_text, one_line, plural, printable, span, usd
 
-_NAMES = 3
-_SHAPES = 6
-_MOST_COLUMNS_LISTED = 12
-_MAX_SHAPES = 20
-_PROMPT_SHOWN = 400  # characters
-_NONE: Mapping[str, EarlierPace] = {}
+_NAMES_SHOWN = 3
+_SIZES_SHOWN = 6
+_MAX_COLUMNS_SHOWN = 12
+_SHAPES_SHOWN = 20
+_MAX_PROMPT_CHARS = 400
+_NO_PACES: Mapping[str, EarlierPace] = {}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Preview:
     changes: Changes | None
     questions: tuple[str, ...]
     notes: tuple[str, ...] = ()  # about the review
-    paces: Mapping[str, EarlierPace] = field(default_factory=dict)  # that earlier runs found, by model
+    paces: Mapping[str, EarlierPace] = field(default_factory=dict)  # found by earlier runs, by model
 
 
 @contextmanager
@@ -71,7 +71,10 @@ def _earlier_paces(plan: RunPlan, env: Mapping[str, str]) -> dict[str, EarlierPa
 
 
 def plan_text(
-    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+    plan: RunPlan,
+    pending: PendingTotals,
+    changes: Changes | None = None,
+    paces: Mapping[str, EarlierPace] = _NO_PACES,
 ) -> str:
     """Format the plan for people, in aligned lines."""
     settings = plan.settings
@@ -81,7 +84,7 @@ def plan_text(
         *([("variants", matrix.describe(plan.rows))] if (matrix := plan.expansion.matrix) else []),
         *([("changes", _describe_changes(changes))] if changes is not None else []),
         ("columns", _describe_columns(plan)),
-        *([("prompt", one_line(first, _PROMPT_SHOWN))] if (first := plan.totals.first_prompt) else []),
+        *([("prompt", one_line(first, _MAX_PROMPT_CHARS))] if (first := plan.totals.first_prompt) else []),
         ("images", _selected(plan, plan.samples, plan.selected_samples)),
         *([("references", _describe_references(plan))] if plan.references.files.facts else []),
         ("requests", _describe_requests(plan, pending)),
@@ -90,7 +93,7 @@ def plan_text(
         ("pixels", _describe_pixels(plan)),
         *(
             ("shape", f"{line} ({plural(count, 'image')})")
-            for line, count in plan.totals.shapes.most_common(_MAX_SHAPES)
+            for line, count in plan.totals.shapes.most_common(_SHAPES_SHOWN)
         ),
         ("price", _describe_price(plan, pending)),
         ("time", _describe_time(plan, pending)),
@@ -104,14 +107,20 @@ def plan_text(
 
 
 def plan_json(
-    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+    plan: RunPlan,
+    pending: PendingTotals,
+    changes: Changes | None = None,
+    paces: Mapping[str, EarlierPace] = _NO_PACES,
 ) -> str:
     """Format the plan for programs, as one JSON object."""
     return json_text(plan_facts(plan, pending, changes, paces), option=orjson.OPT_INDENT_2)
 
 
 def plan_facts(
-    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+    plan: RunPlan,
+    pending: PendingTotals,
+    changes: Changes | None = None,
+    paces: Mapping[str, EarlierPace] = _NO_PACES,
 ) -> dict[str, Any]:
     """Collect the values of the JSON object."""
     minutes = _minutes(plan, pending)
@@ -146,7 +155,7 @@ def plan_facts(
         "columns": {
             "used": dict(plan.file.roles),
             "own": list(plan.file.user_columns),
-            "misspelt": _misspelt_columns(plan),
+            "misspelt": _misspelled_columns(plan),
         },
         "pixels": [asdict(shape) for shape in planned_shapes(plan)],
         "variants_of_each_row": matrix.variants if (matrix := plan.expansion.matrix) else 1,
@@ -169,7 +178,7 @@ class PlannedShape:
 
 
 def planned_shapes(plan: RunPlan) -> list[PlannedShape]:
-    """The shapes of the selected images, the most frequent first."""
+    """Return the shapes of the selected images, the most frequent first."""
     models, shapes = plan.models(), []
     for (name, ratio, size), images in plan.totals.images_by_shape.most_common():
         width, height = expected_pixels(models[name], ratio, size) or (None, None)
@@ -181,11 +190,11 @@ def next_names(plan: RunPlan, pending: PendingTotals) -> list[str]:
     """Return the first few names that new images would get, without extension."""
     if pending.samples == plan.samples and not pending.redone:
         return plan.names
-    return [request.names[0] for request in first_requests(plan, pending)][:_NAMES]
+    return [request.names[0] for request in first_requests(plan, pending)][:_NAMES_SHOWN]
 
 
 def _selected(plan: RunPlan, total: int, selected: int) -> str:
-    """Format how many there are, and how many of them this run selects."""
+    """Format a total, and how many of it this run selects."""
     if total == selected:
         return f"{total}"
     reason = "the file names" if plan.only is not None else f"--limit {plan.settings.limit} selects"
@@ -202,22 +211,22 @@ def _describe_changes(changes: Changes) -> str:
 
 def _describe_columns(plan: RunPlan) -> str:
     used = [header if header == role else f"{role} ({header})" for role, header in plan.file.roles.items()]
-    misspelt = _misspelt_columns(plan)
-    own = [
-        f"{name} (a typo of {misspelt[name]}?)" if name in misspelt else name
-        for name in sorted(plan.file.user_columns, key=lambda name: name not in misspelt)
+    misspelled = _misspelled_columns(plan)
+    own_columns = [
+        f"{name} (a typo of {misspelled[name]}?)" if name in misspelled else name
+        for name in sorted(plan.file.user_columns, key=lambda name: name not in misspelled)
     ]
-    return f"used: {_list_names(used)}" + (f"; your own: {_list_names(own)}" if own else "")
+    return f"used: {_list_names(used)}" + (f"; your own: {_list_names(own_columns)}" if own_columns else "")
 
 
-def _misspelt_columns(plan: RunPlan) -> dict[str, str]:
+def _misspelled_columns(plan: RunPlan) -> dict[str, str]:
     roles = plan.file.roles
     return {name: known for name in plan.file.user_columns if (known := misspelt_role(name, roles))}
 
 
 def _list_names(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_COLUMNS_LISTED
-    return ", ".join(names[:_MOST_COLUMNS_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - _MAX_COLUMNS_SHOWN
+    return ", ".join(names[:_MAX_COLUMNS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
@@ -232,12 +241,12 @@ def _describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
 
 def _describe_references(plan: RunPlan) -> str:
     facts = plan.references.files.facts
-    size = format_bytes(sum(each.bytes for each in facts.values()))
+    size = format_bytes(sum(file.bytes for file in facts.values()))
     return f"{plural(len(facts), 'image file')}, {size}"
 
 
 def _describe_stages(pending: PendingTotals) -> str:
-    """Say what is sent in each stage: a row that uses the image of another one comes after it."""
+    """Describe the requests of each stage: a row that uses the image of another one comes after it."""
     texts = (f"{plural(stage.requests, 'request')}, at most ${stage.usd:.2f}" for stage in pending.stages)
     return f"{len(pending.stages)}, as rows use images of other rows: {'; then '.join(texts)}"
 
@@ -246,20 +255,20 @@ def _describe_names(plan: RunPlan, pending: PendingTotals) -> str:
     if not pending.samples:
         return "no new ones; images that were made keep their names"
     names = ", ".join(next_names(plan, pending))
-    shown = f"{names}, ..." if pending.samples > _NAMES or pending.samples > len(plan.names) else names
+    shown = f"{names}, ..." if pending.samples > _NAMES_SHOWN or pending.samples > len(plan.names) else names
     if not pending.made:
         return shown
     return f"{shown} (the {pending.made:,} that {'was' if pending.made == 1 else 'were'} made keep their names)"
 
 
 def _describe_pixels(plan: RunPlan) -> str:
-    """The sizes in pixels, with the number of images and the ratio of each."""
+    """List the sizes in pixels, with the number of images and the ratio of each."""
     counts: Counter[str] = Counter()
     for shape in planned_shapes(plan):
         size = f"{shape.image_size or 'default size'}, {shape.aspect_ratio or 'shape chosen by the service'}"
         pixels = f"{shape.width} x {shape.height} ({shape.aspect_ratio})" if shape.width else size
         counts[pixels] += shape.images
-    listed = [f"{pixels}: {plural(images, 'image')}" for pixels, images in counts.most_common(_SHAPES)]
+    listed = [f"{pixels}: {plural(images, 'image')}" for pixels, images in counts.most_common(_SIZES_SHOWN)]
     more = len(counts) - len(listed)
     return "; ".join(listed) + (f"; and {plural(more, 'more shape')}" if more > 0 else "")
 

@@ -1,4 +1,4 @@
-"""Shows the progress of a run: a bar on a terminal, plain lines elsewhere, never on standard output."""
+"""Shows the progress of a run: a bar on a terminal, otherwise plain lines, and never on standard output."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from imagen_batch.text import one_line, usd
 
 _LINE_EVERY_S = 30.0
 _LINE_EVERY_SHARE = 0.05
-_MOST_CHARS = 500  # of the text about a sample
+_MAX_CHARS = 500  # of the text about a sample
 
 
 def make_progress(total: int, *, mode: str, verbose: bool = False, stream: IO[str] | None = None) -> Progress:
-    """Return the display for `total` images; `auto` is a bar on a terminal and plain lines elsewhere."""
+    """Return the display for `total` images; `auto` is a bar on a terminal, otherwise plain lines."""
     stream = stream or sys.stderr
     if mode == "auto":
         mode = "bar" if stream.isatty() else "plain"
@@ -55,7 +55,7 @@ class VerboseProgress:
         """Print the outcomes and pass them on."""
         for sample in samples:
             outcome = sample.file or sample.error or sample.reason or "no reason given"
-            print(f"{sample.status}: {one_line(outcome, _MOST_CHARS)}", file=self._stream)
+            print(f"{sample.status}: {one_line(outcome, _MAX_CHARS)}", file=self._stream)
         self._inner.update(samples)
 
     def stopping(self) -> None:
@@ -137,7 +137,7 @@ class LineProgress:
 
 
 class BarProgress:
-    """Draws a bar."""
+    """Draws a progress bar."""
 
     def __init__(self, total: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console  # noqa: PLC0415 - only needed on a terminal

@@ -26,33 +26,33 @@ NOT_SETTINGS = {
     "verbose",
     "parameter",
 }
-"""Arguments of commands that are no settings of the run."""
+"""Arguments of commands that are not settings of the run."""
 
 
 def settings_from(args: Namespace) -> Settings:
     """Combine what was typed with the environment and the settings file."""
-    with _without_pydantics_plugins():
+    with _without_pydantic_plugins():
         from imagen_batch.settings import load_settings  # noqa: PLC0415
 
-    given: dict[str, Any] = {name: value for name, value in vars(args).items() if name not in NOT_SETTINGS}
+    typed: dict[str, Any] = {name: value for name, value in vars(args).items() if name not in NOT_SETTINGS}
     if "parameter" in args:
-        given["parameters"] = _parse_parameters(args.parameter)
-    given = with_upgrade(given)
-    return load_settings(given, env=os.environ, config=args.config)
+        typed["parameters"] = _parse_parameters(args.parameter)
+    typed = with_upgrade(typed)
+    return load_settings(typed, env=os.environ, config=args.config)
 
 
-def with_upgrade(given: dict[str, Any]) -> dict[str, Any]:
-    """With --upgrade, --image-size is the size of the new versions, and not that of the run's rows."""
-    if "upgrade" not in given:
-        return given
-    size = given.pop("image_size", None)
+def with_upgrade(typed: dict[str, Any]) -> dict[str, Any]:
+    """With --upgrade, move --image-size to the size of the new versions; the rows keep theirs."""
+    if "upgrade" not in typed:
+        return typed
+    size = typed.pop("image_size", None)
     if size is None:
         raise SettingsInvalid("--upgrade approved needs the larger size: add --image-size 2K or 4K")
-    return {**given, "upgrade": size}
+    return {**typed, "upgrade": size}
 
 
 @contextmanager
-def _without_pydantics_plugins(env: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+def _without_pydantic_plugins(env: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     """Keep pydantic from reading the metadata of every installed package, which takes longer than our model."""
     if _NO_PLUGINS in env:
         yield

@@ -24,7 +24,6 @@ from imagen_batch.expansion.tables import read_text
 from imagen_batch.expansion.template import PromptTemplate, RenderFailed, compile_template
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.column_names import fold
-from imagen_batch.prompts.reference_cells import row_image
 from imagen_batch.records import Problem, PromptRow
 
 _CHARACTERS = "characters"
@@ -195,13 +194,7 @@ def _with_style(row: PromptRow, text: str, style: Style | None, *, in_template: 
 def _with_references(row: PromptRow, references: Sequence[str]) -> PromptRow:
     """Return the row with the references of its characters behind its own, each once.
 
-    The cells stay the user's own, because a stored input is expanded again. A row that draws a character's sheet does
-    not refer to itself.
+    The cells stay the user's own, because a stored input is expanded again.
     """
-    listed = dict.fromkeys([*row.references, *(each for each in references if not _names(row, each))])
-    return replace(row, references=tuple(listed)) if references else row
-
-
-def _names(row: PromptRow, reference: str) -> bool:
-    image = row_image(reference)
-    return image is not None and image.id == row.id
+    added = [each for each in dict.fromkeys(references) if each not in row.references]
+    return replace(row, references=(*row.references, *added), of_characters=len(added)) if added else row

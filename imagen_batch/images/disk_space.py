@@ -23,7 +23,7 @@ _SHARE_OF_FREE = 0.1  # the largest part of the free space that a ballast takes
 _MARGIN_BYTES = 2**20  # for ledger and tables
 _HEADROOM = 1.25  # images of one kind differ in size
 _MEASURE_EVERY_S = 0.05
-_TIGHT = 8  # below this multiple of the needed bytes, free space is measured before each attempt
+_PLENTY_FACTOR = 8  # below this multiple of the needed bytes, free space is measured before each attempt
 _PAUSE_S = 0.02
 
 # Used until the first image of its kind arrives: the size of a PNG of a photograph, the largest that services send.
@@ -94,8 +94,8 @@ class DiskSpace:
     def _try_reserve(self, key: str, images: int, kind: ImageKind) -> bool:
         with self._lock:
             needed = self._expected_size(kind) * images
-            others = sum(size for other, (size, _) in self._reserved.items() if other != key)
-            total = others + needed + _MARGIN_BYTES
+            other_bytes = sum(size for other, (size, _) in self._reserved.items() if other != key)
+            total = other_bytes + needed + _MARGIN_BYTES
             free = self._measure(total)
             if free is None or free >= total:
                 self._reserved[key] = needed, kind
@@ -110,9 +110,9 @@ class DiskSpace:
         return _FIRST_BYTES.get(kind[1] or "1K", _FIRST_BYTES["1K"]) if largest is None else int(largest * _HEADROOM)
 
     def _measure(self, needed: int) -> int | None:
-        """Return the free bytes, measured unless that was done a moment ago and there was plenty."""
+        """Return the free bytes, measured unless that was done just before and there was plenty."""
         now = self._clock()
-        plenty = self._measured is not None and self._measured - self._written > _TIGHT * needed
-        if not plenty or now - self._measured_at >= _MEASURE_EVERY_S:
+        has_plenty = self._measured is not None and self._measured - self._written > _PLENTY_FACTOR * needed
+        if not has_plenty or now - self._measured_at >= _MEASURE_EVERY_S:
             self._measured, self._measured_at, self._written = self._free(), now, 0
         return None if self._measured is None else self._measured - self._written

@@ -20,12 +20,12 @@ def is_flat_color(data: bytes, mime_type: str, *, pixels: int) -> bool:
     kind = _KINDS.get(mime_type)
     if kind is None or pixels > _MAX_PIXELS:
         return False
-    most = pixels * kind.bytes_per_pixel + _HEADER_BYTES
-    if len(data) > most + _METADATA_BYTES:
+    max_bytes = pixels * kind.bytes_per_pixel + _HEADER_BYTES
+    if len(data) > max_bytes + _METADATA_BYTES:
         return False
-    # Pillow's decoders raise many kinds of errors, and a remark about an image must never cost the image.
+    # Pillow's decoders raise many kinds of errors, and a failed check must never lose an image.
     try:
-        if kind.count_pixel_bytes(data) > most:
+        if kind.count_pixel_bytes(data) > max_bytes:
             return False
         with Image.open(io.BytesIO(data), formats=(kind.plugin,)) as image:
             image.draft("RGB", (1, 1))  # JPEG only: decodes at an eighth of the size
@@ -42,7 +42,7 @@ def _has_one_level(image: Image.Image) -> bool:
         return True
     if image.mode == "P":  # levels are numbers of palette entries
         return bool(bands[0][0] == bands[0][1])
-    return all(high - low <= _SAME for low, high in bands)
+    return all(high - low <= _MAX_LEVEL_DIFFERENCE for low, high in bands)
 
 
 def _png_pixel_bytes(data: bytes) -> int:
@@ -55,7 +55,7 @@ def _png_pixel_bytes(data: bytes) -> int:
 
 
 def _jpeg_pixel_bytes(data: bytes) -> int:
-    """The bytes from the first scan on; metadata and tables come before."""
+    """Return the bytes from the first scan on; metadata and tables come before."""
     at = 2
     while at < len(data):
         marker, length = _JPEG_SEGMENT.unpack_from(data, at)
@@ -68,7 +68,7 @@ def _jpeg_pixel_bytes(data: bytes) -> int:
 @dataclass(frozen=True, slots=True)
 class _Kind:
     plugin: str
-    bytes_per_pixel: float  # the most that a flat image takes; a JPEG has some bits for each block of 8 x 8 pixels
+    bytes_per_pixel: float  # upper limit for a flat image; a JPEG has some bits for each block of 8 x 8 pixels
     count_pixel_bytes: Callable[[bytes], int]
 
 
@@ -83,4 +83,4 @@ _KINDS: Final[Mapping[str, _Kind]] = {
 _HEADER_BYTES: Final = 1024
 _METADATA_BYTES: Final = 256 * 1024  # signed provenance, a color profile, a small preview
 _MAX_PIXELS: Final = 1 << 25  # twice the pixels of the largest image that a service produces
-_SAME: Final = 2  # levels of difference that no eye sees; a lossy format may add them
+_MAX_LEVEL_DIFFERENCE: Final = 2  # invisible; a lossy format may add such differences

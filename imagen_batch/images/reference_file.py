@@ -18,7 +18,7 @@ from imagen_batch.images.validate import validate
 from imagen_batch.text import did_you_mean, format_bytes
 
 _HEIF_BRANDS = (b"mif1", b"msf1")
-_TAKEN = {
+_SUPPORTED = {
     "image/png": "PNG",
     "image/jpeg": "JPEG",
     "image/webp": "WebP",
@@ -26,7 +26,7 @@ _TAKEN = {
     "image/heif": "HEIF",
 }
 TYPES = "PNG, JPEG, WebP, HEIC or HEIF"
-_NEIGHBORS = 2000  # file names that are compared with a missing one
+_MAX_NEIGHBORS = 2000  # file names that are compared with a missing one
 _NOT_FILES = {
     stat.S_IFDIR: "it is a folder",
     stat.S_IFIFO: "it is a named pipe, not a file",
@@ -38,49 +38,51 @@ _NOT_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a plan knows of a reference image: the type and SHA-256 of its content, and its size in bytes."""
+    """The facts about a reference image: the type and SHA-256 of its content, and its size in bytes."""
 
     mime_type: str
     sha256: str
     bytes: int
 
 
-def is_taken(mime_type: str) -> bool:
+def is_supported(mime_type: str) -> bool:
     """Return whether image models take images of a type as input."""
-    return mime_type in _TAKEN
+    return mime_type in _SUPPORTED
 
 
-def read_file(path: str, *, most: int) -> bytes:
-    """Return the content of a file of at most `most` bytes. Raises ReferenceUnusable."""
+def read_file(path: str, *, max_bytes: int) -> bytes:
+    """Return the content of a file of at most `max_bytes` bytes. Raises ReferenceUnusable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise ReferenceUnusable(_why_not_opened(path, error)) from error
+        raise ReferenceUnusable(_open_error(path, error)) from error
     try:
-        data = _read_regular(descriptor, most)
+        data = _read_regular(descriptor, max_bytes)
     except OSError as error:
         raise ReferenceUnusable(f"it can't be read: {error.strerror or error}") from error
     finally:
         os.close(descriptor)
-    require_size(len(data), most=most)
+    require_size(len(data), max_bytes=max_bytes)
     return data
 
 
-def _read_regular(descriptor: int, most: int) -> bytes:
+def _read_regular(descriptor: int, max_bytes: int) -> bytes:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise ReferenceUnusable(_NOT_FILES.get(stat.S_IFMT(status.st_mode), "it is not a file"))
-    require_size(status.st_size, most=most)
+    require_size(status.st_size, max_bytes=max_bytes)
     with open(descriptor, "rb", closefd=False) as file:
-        return file.read(most + 1)
+        return file.read(max_bytes + 1)
 
 
-def require_size(size: int, *, most: int) -> None:
-    """Raise ReferenceUnusable for an empty file, and for one that no request has room for."""
+def require_size(size: int, *, max_bytes: int) -> None:
+    """Raise ReferenceUnusable for an empty file, and for one that fits into no request."""
     if not size:
         raise ReferenceUnusable("it is empty")
-    if size > most:
-        raise ReferenceUnusable(f"it has {format_bytes(size)}; with its request it may have {format_bytes(most)}")
+    if size > max_bytes:
+        raise ReferenceUnusable(
+            f"it has {format_bytes(size)}; with its request it may have {format_bytes(max_bytes)}"
+        )
 
 
 def examine(data: bytes) -> FileFacts:
@@ -89,16 +91,16 @@ def examine(data: bytes) -> FileFacts:
         info = validate(data)
     except InvalidImage as error:
         if error.kind == "not_a_picture":
-            raise ReferenceUnusable(f"it is no image of a known type; a reference image is {TYPES}") from error
+            raise ReferenceUnusable(f"it is not an image of a known type; a reference image is {TYPES}") from error
         raise ReferenceUnusable(f"it is damaged: {error}") from error
     mime_type = "image/heif" if info.mime_type == "image/heic" and data[8:12] in _HEIF_BRANDS else info.mime_type
-    if mime_type not in _TAKEN:
+    if mime_type not in _SUPPORTED:
         name = mime_type.removeprefix("image/").upper()
         raise ReferenceUnusable(f"it is a {name} image; a reference image is {TYPES}")
     return FileFacts(mime_type, info.sha256, info.bytes)
 
 
-def _why_not_opened(path: str, error: OSError | ValueError) -> str:
+def _open_error(path: str, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return f"there is no file {path}{_similar_name(Path(path))}"
     if isinstance(error, OSError):
@@ -109,7 +111,7 @@ def _why_not_opened(path: str, error: OSError | ValueError) -> str:
 def _similar_name(path: Path) -> str:
     """Return the nearest file name in the same folder, or nothing."""
     with suppress(OSError, ValueError), os.scandir(path.parent) as entries:
-        names = [entry.name for entry in islice(entries, _NEIGHBORS)]
+        names = [entry.name for entry in islice(entries, _MAX_NEIGHBORS)]
         other_type = [name for name in names if Path(name).stem.lower() == path.stem.lower()]
         return did_you_mean(path.name, other_type or names, cutoff=0.75)
     return ""

@@ -81,23 +81,23 @@ class ImageStore:
         """Return where an image is kept until the ledger has its record."""
         return f"{STAGING}/{key}_{number}"
 
-    def publish(self, staged: str, *, key: str, name: str, again: bool = False) -> str:
+    def publish(self, staged: str, *, key: str, name: str, may_exist: bool = False) -> str:
         """Give a staged image its final name without replacing another image. Returns the name it got.
 
-        `again`: the image may have got its name before a kill; a file of that name with the same bytes is this image.
+        With `may_exist`, the image may have its name already: a file of that name with the same bytes is the image.
 
         If the name is impossible (too long, a folder of the path is a file), a name made from the key is used. If
         images cannot be written at all, the image goes to `.imagen-batch/rescued`. Raises OSError if that fails, too.
         """
-        own = PurePosixPath(staged).name
+        base_name = PurePosixPath(staged).name
         suffix = PurePosixPath(name).suffix
-        for candidate in (name, with_key(name, key), f"{IMAGES}/{own}{suffix}"):
+        for candidate in (name, with_key(name, key), f"{IMAGES}/{base_name}{suffix}"):
             if candidate == name and not self._claim(name, key):
                 continue
             with suppress(OSError):
-                if self.storage.link(staged, candidate) or (again and self._same_bytes(staged, candidate)):
+                if self.storage.link(staged, candidate) or (may_exist and self._same_bytes(staged, candidate)):
                     return candidate
-        rescued = f"{RESCUED}/{own}{suffix}"
+        rescued = f"{RESCUED}/{base_name}{suffix}"
         if not self.storage.link(staged, rescued):
             raise FileExistsError(f"{rescued} is another image")
         return rescued
@@ -136,10 +136,12 @@ class ImageStore:
             if self.storage.size(stem + extension) is not None:
                 yield StagedImage(key, number, stem + extension, named=True)
 
-    def _same_bytes(self, one: str, other: str) -> bool:
-        size = self.storage.size(other)
+    def _same_bytes(self, first: str, second: str) -> bool:
+        size = self.storage.size(second)
         return (
-            size is not None and size == self.storage.size(one) and self.storage.read(one) == self.storage.read(other)
+            size is not None
+            and size == self.storage.size(first)
+            and self.storage.read(first) == self.storage.read(second)
         )
 
 

@@ -24,9 +24,9 @@ from imagen_batch.records import SampleResult
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What the manifest has about an image file. Sides are in pixels; `sha256` is hex, of the whole file."""
+    """The facts about an image file for the manifest. Sides are in pixels; `sha256` is hex, of the whole file."""
 
-    mime_type: str  # of the bytes, whatever the service called them
+    mime_type: str  # of the bytes, not as the service stated it
     extension: str
     width: int
     height: int
@@ -36,7 +36,7 @@ class ImageInfo:
     flat_color: bool = False  # the whole image is of one color
 
     def add_to(self, sample: SampleResult) -> SampleResult:
-        """The sample with these facts about its image."""
+        """Return the sample with these facts about its image."""
         return replace(
             sample,
             mime_type=self.mime_type,

@@ -49,7 +49,7 @@ def with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
     if not _asks_for_something_else(plan):
         return plan
     history = load_history(place)
-    history.fold(review_record(plan.decisions), where=0)
+    history.fold(review_record(plan.decisions), position=0)
     if not history.reviews:
         return plan
     basis = read_run_record(open_storage(place))

@@ -22,6 +22,7 @@ from imagen_batch.inputs.snapshot import (
     READING,
     file_sha256,
     load_origin,
+    load_settings_snapshot,
     read_run_record,
     references_of,
     reload_plan,
@@ -30,9 +31,11 @@ from imagen_batch.inputs.spreadsheet_encoding import find_better_encoding, marke
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan, open_prompt_file
+from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.prompts import PromptFile
-from imagen_batch.prompts.sources import Spool
+from imagen_batch.prompts.reference_cells import references as parse_references
+from imagen_batch.prompts.sources import Spool, is_stream
 from imagen_batch.records import PromptRow
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.tables.failures import original_cells
@@ -109,7 +112,7 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
         if existing[content] > 0:
             existing[content] -= 1
         else:
-            appended.append(_with_absolute_references(converter.cells(order.row, ()), order.row, new, folder))
+            appended.append(_with_absolute_references(converter.cells(order.row, ()), new, folder))
     merge = Merge(folder.current.file.columns, {}, appended)
     merged = _plan_merged(merge, folder, _run_settings(new, stored), today=today)
     file = "-" if new.source is None else str(new.source)
@@ -118,12 +121,32 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
     return replace(merged, notices=new.file.warnings, origin=origin)
 
 
-def _with_absolute_references(cells: Cells, row: PromptRow, new: RunPlan, folder: _Folder) -> Cells:
+def references_of_added(settings: Settings) -> RunReferences:
+    """The references of a file that is added to the folder's input; they may name rows of that input."""
+    folder = Path.cwd() if is_stream(settings.prompts) else Path(settings.prompts).parent
+    return RunReferences(folder, elsewhere=_stored_ids(settings.folder))
+
+
+def references_of_failures(place: str | Path) -> RunReferences:
+    """The references of a failures.csv: those of its run. They may name rows that it does not have."""
+    references = references_of(place)
+    references.elsewhere = _stored_ids(place)
+    return references
+
+
+def _stored_ids(place: str | Path) -> frozenset[str]:
+    stored = load_settings_snapshot(place)
+    rows = open_prompt_file(Path(stored.prompts), stored).rows()
+    return frozenset(row.id for row in rows_of(rows) if row.id)
+
+
+def _with_absolute_references(cells: Cells, new: RunPlan, folder: _Folder) -> Cells:
     """The cells of a row of another file; its paths are relative to that file's folder, not to the run's."""
-    if not row.references or new.references.folder == folder.current.references.folder:
-        return cells
     column = column_for_role("references", list(cells))
-    return {**cells, column: ";".join(new.references.absolute(text) for text in row.references)}
+    own = parse_references(cells.get(column, "").strip()) if cells.get(column, "").strip() else ()
+    if not own or new.references.folder == folder.current.references.folder:
+        return cells
+    return {**cells, column: ";".join(new.references.absolute(text) for text in own)}
 
 
 def _require_same_expansion(given: RunPlan, current: RunPlan) -> None:
@@ -143,7 +166,8 @@ def _expanded_like(current: RunPlan, new: RunPlan, *, today: date) -> RunPlan:
     stored = {setting: getattr(current.settings, setting) for setting in EXPANSION}
     if all(getattr(new.settings, setting) == path for setting, path in stored.items()):
         return new
-    expanded = make_plan(new.settings.model_copy(update={**stored, "prompts": str(new.file.path)}), today=today)
+    as_stored = new.settings.model_copy(update={**stored, "prompts": str(new.file.path)})
+    expanded = make_plan(as_stored, today=today, references=new.references)
     return replace(expanded, spool=new.spool, source=new.source, settings=new.settings)
 
 
@@ -249,7 +273,9 @@ def _plan_merged(
 
 
 def _content_hash(order: PlannedRow) -> int:
-    return hash((order.model.id, order.prompt, order.options))
+    """A hash of what a row asks for. An image counts by its place: its content may differ by now."""
+    images = tuple(each.path or each.uri or each.text for each in order.references)
+    return hash((order.model.id, order.prompt, replace(order.options, references=None), images))
 
 
 def _open_folder(place: str, *, today: date) -> _Folder:

@@ -22,7 +22,13 @@ from pathlib import Path
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.approved_images import is_expanded_otherwise, with_approved_images
 from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
-from imagen_batch.inputs.new_input import extend_input, load_history, patch_input
+from imagen_batch.inputs.new_input import (
+    extend_input,
+    load_history,
+    patch_input,
+    references_of_added,
+    references_of_failures,
+)
 from imagen_batch.inputs.snapshot import (
     READING,
     attach_origin,
@@ -142,15 +148,21 @@ def _with_local_file(settings: Settings) -> Settings:
 
 
 def _read_file(settings: Settings, *, today: date) -> RunPlan:
-    """The plan of the given file. A failures.csv is read as its run says: prompt column, folder of references."""
+    """The plan of the given file.
+
+    A failures.csv is read as its run says: prompt column, folder of references. A file to add may refer to images of
+    the folder's rows.
+    """
     path = Path(settings.prompts)
+    if settings.other_input == "add" and holds_run(settings.folder):
+        return make_plan(settings, today=today, references=references_of_added(settings))
     candidates = (settings.out, str(path.parent))
     place = next((place for place in candidates if place is not None and holds_run(place)), None)
     if place is None or settings.prompts == "-" or not _is_marked(path):
         return make_plan(settings, today=today)
     if settings.prompt_column is None:
         settings = settings.model_copy(update={"prompt_column": load_settings_snapshot(place).prompt_column})
-    return make_plan(settings, today=today, references=references_of(place))
+    return make_plan(settings, today=today, references=references_of_failures(place))
 
 
 def _is_marked(path: Path) -> bool:

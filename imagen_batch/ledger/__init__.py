@@ -1,1 +1,1 @@
-"""The append-only record of what was sent, what came back and what it cost."""
+"""Keeps the append-only record of what was sent, what came back and what it cost."""

@@ -1,4 +1,4 @@
-"""Adds up what attempts cost: the part that is certain, and the part that may have been charged on top."""
+"""Adds up the costs of attempts: the certain part, and the part that may have been charged in addition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Cost:
-    """A cost in USD. `possible` is what lost replies and killed processes may have cost on top of `spent`."""
+    """A cost in USD. `possible` is what lost replies and killed processes may have cost in addition to `spent`."""
 
     spent: float = 0.0
     possible: float = 0.0
@@ -19,7 +19,7 @@ class Cost:
         return self.spent + self.possible
 
     def __add__(self, other: Cost) -> Cost:
-        """Both together."""
+        """Return the sum."""
         return Cost(self.spent + other.spent, self.possible + other.possible, self.unpriced + other.unpriced)
 
     def add_possible(self, usd: float | None) -> None:
@@ -35,10 +35,10 @@ class Charges:
     cost: Cost = field(default_factory=Cost)
     images: int = 0
     possible_images: int = 0  # requested by attempts that may have been charged
-    lost_attempts: int = 0  # attempts that may have been charged, and brought nothing
+    lost_attempts: int = 0  # attempts that may have been charged, without a result
 
     def __add__(self, other: Charges) -> Charges:
-        """Both together."""
+        """Return the sum."""
         return Charges(
             self.cost + other.cost,
             self.images + other.images,

@@ -1,4 +1,4 @@
-"""Finds the damaged lines of a ledger, and those of them that a `skip` record makes every reader ignore."""
+"""Finds the damaged lines of a ledger, and the `skip` records that make every reader ignore such lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK: Final = 1 << 20  # bytes in which lines are counted at once
 
 
 def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
-    """Every line of a ledger that is neither a record nor named by a `skip` record, with its bytes."""
+    """Yield every line of a ledger that is neither a record nor named by a `skip` record, with its bytes."""
     for path in ledger_files(folder):
         offset = 0
         with path.open("rb") as file:
@@ -29,13 +29,13 @@ def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
 
 
 def skip_record(damage: LedgerDamaged, line: bytes) -> dict[str, Any]:
-    """The record that makes every later reader ignore a damaged line."""
+    """Return the record that makes every later reader ignore a damaged line."""
     facts = {"file": damage.path.name, "offset": damage.offset, "sha256": sha256(line).hexdigest()}
     return {"t": "skip", **facts, "reason": damage.reason}
 
 
 def damage_at(path: Path, offset: int, reason: str) -> LedgerDamaged:
-    """The error for the line that begins at `offset`. Counts the lines before it."""
+    """Return the error for the line that begins at `offset`. Counts the lines before it."""
     with path.open("rb") as file:
         line, remaining = 1, offset
         while remaining and (block := file.read(min(remaining, _BLOCK))):
@@ -47,8 +47,8 @@ def damage_at(path: Path, offset: int, reason: str) -> LedgerDamaged:
 def is_skipped(path: Path, offset: int, line: bytes) -> bool:
     """Whether a `skip` record names this line. Searches only when there is a damaged line."""
     digest = sha256(line).hexdigest()
-    for other in _siblings(path):
-        with other.open("rb") as file:
+    for sibling in _siblings(path):
+        with sibling.open("rb") as file:
             for text in file:
                 if _SKIP_MARK not in text[:20]:
                     continue
@@ -59,6 +59,6 @@ def is_skipped(path: Path, offset: int, line: bytes) -> bool:
 
 
 def _siblings(path: Path) -> list[Path]:
-    """The files of the ledger that `path` belongs to, workers' files in its subfolders included."""
+    """Return the files of the ledger that `path` belongs to, workers' files in its subfolders included."""
     root = next((parent for parent in path.parents if parent.name == "ledger"), path.parent)
     return ledger_files(root)

@@ -9,17 +9,17 @@ from typing import Final
 
 from imagen_batch.ledger.folds.sample_states import slot_of
 
-_DIGITS: Final = 16  # of the SHA-256; what looks equal is compared in full
+_DIGITS: Final = 16  # of the SHA-256; digests that look equal are compared in full
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Samples whose image is also that of another sample."""
+    """Samples whose image has the same bytes as that of another sample."""
 
     slots: Set[bytes] = frozenset()
 
     def has(self, base: str, number: int) -> bool:
-        """Whether the sample is one of them."""
+        """Whether the sample is one of these."""
         return bool(self.slots) and slot_of(base, number) in self.slots
 
 
@@ -30,17 +30,17 @@ class ImageDigests:
         self._digests = array("Q")
         self._positions = array("Q")
 
-    def add(self, sha256: str, *, where: int) -> None:
-        """Take an image into account. `where` is the position of its record."""
+    def add(self, sha256: str, *, position: int) -> None:
+        """Add an image. `position` is that of its record."""
         try:
             digest = int(sha256[:_DIGITS], 16)
         except ValueError:  # not a checksum that this program wrote
             return
         self._digests.append(digest)
-        self._positions.append(where)
+        self._positions.append(position)
 
-    def repeated(self) -> Collection[int]:
-        """The positions of records whose images occur more than once, whether or not they still stand."""
+    def find_repeated(self) -> Collection[int]:
+        """Return the positions of records whose images occur more than once, also of records that are superseded."""
         if len(self._digests) < 2:
             return ()
         import numpy as np  # noqa: PLC0415 - only needed when tables are written

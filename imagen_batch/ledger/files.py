@@ -13,7 +13,7 @@ _TIME_IN_NAME: Final = re.compile(r"[0-9]+\.[0-9]{3}")
 
 
 def ledger_files(folder: Path) -> list[Path]:
-    """All files of a ledger, in the order in which they are read.
+    """Return all files of a ledger, in the order in which they are read.
 
     Raises SettingsInvalid for one that is not a regular file: reading it might never end, and ignoring it would mean
     paying again for what it records.
@@ -25,7 +25,7 @@ def ledger_files(folder: Path) -> list[Path]:
     return files
 
 
-def moment_after(ledgers: Iterable[str], now: float) -> float:
-    """The time for a new ledger's name: now, but later than any existing one, whichever machine's clock made that."""
+def time_after(ledgers: Iterable[str], now: float) -> float:
+    """Return the time for a new ledger's name: now, but later than any existing one, even with another clock."""
     times = (name.rpartition("/")[2].partition("-")[0] for name in ledgers)
     return max([now, *(float(time) + 0.001 for time in times if _TIME_IN_NAME.fullmatch(time))])

@@ -7,7 +7,7 @@ read back from disk when the manifest is written, so memory stays small.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,10 @@ class History:
         self._totals = ChargeTotals()
         self._samples = SampleStates()
         self._digests = ImageDigests()
+        self._replaced: dict[bytes, list[int]] = {}  # positions of lost images that were made again
         self._costs: dict[bytes, float] = {}  # USD of samples with charges beside those of one image
         self._lookup = RecordLookup()
-        self._ends: dict[str, int] = {}  # how far each file was read, by its name
+        self._ends: dict[str, int] = {}  # offset up to which each file was read, by its name
 
     @property
     def attempts(self) -> int:
@@ -77,7 +78,7 @@ class History:
         return self._samples.has_unresolved
 
     def charges(self, provider: str | None = None) -> Charges:
-        """What was charged, with open attempts counted as possibly charged.
+        """Return what was charged, with open attempts counted as possibly charged.
 
         With a `provider`, only charges of its kind count: a simulator's are not real. Records of earlier versions,
         which name no provider, count as either kind.
@@ -85,16 +86,16 @@ class History:
         return self._totals.total(provider, self._attempts.open.values())
 
     def max_images_made(self, provider: str | None = None) -> int:
-        """The most images that can have been made: those recorded and those of attempts without a known outcome."""
+        """Return the upper bound of images made: those recorded and those of attempts without a known outcome."""
         charges = self.charges(provider)
         return charges.images + charges.possible_images
 
     def cost_bounds(self, provider: str | None = None) -> Cost:
-        """The cost with open attempts counted as possibly charged."""
+        """Return the cost with open attempts counted as possibly charged."""
         return self.charges(provider).cost
 
     def cost(self, base: str, number: int) -> float | None:
-        """All charges for a sample in USD, in all versions; None where that is what its own record says."""
+        """Return all charges for a sample in USD, in all versions; None where its own record states it."""
         if versions := self.reviews.versions(base, number):
             slots = (slot_of(key, number) for key in (base, *(each.key for each in versions)))
             costs = (
@@ -104,19 +105,19 @@ class History:
         return self._costs.get(slot_of(base, number)) if self._costs else None
 
     def open_since(self, moment: float) -> set[tuple[str, int]]:
-        """The samples, as (base, number), of open attempts that began at `moment` or later."""
+        """Return the samples, as (base, number), of open attempts that began at `moment` or later."""
         return self._attempts.since(moment)
 
     def latest_open_attempt(self, base: str, number: int) -> SentRecord | None:
-        """The latest attempt for a sample that has no recorded end."""
+        """Return the latest attempt for a sample that has no recorded end."""
         return self._attempts.latest(self._current(base, number), number)
 
     def attempts_of(self, key: str) -> int:
-        """The number of attempts for a request that has no result."""
+        """Return the number of attempts for a request that has no result."""
         return self._attempts.of(key) or 0
 
     def previous_attempts(self, request: ImageRequest) -> int:
-        """The number of attempts for a request, with or without a result; the next attempt continues the count."""
+        """Return the number of attempts for a request, with or without a result. The next one continues the count."""
         attempts = self._attempts.of(request.key)
         if attempts is not None:
             return attempts
@@ -124,19 +125,19 @@ class History:
         return details[1].attempts if details is not None and details[1].key == request.key else 0
 
     def images_made(self) -> int:
-        """The number of samples whose image is recorded."""
+        """Return the number of samples whose image is recorded."""
         return self._samples.images
 
     def status(self, base: str, number: int) -> Outcome | None:
-        """The outcome of a sample's current version; None when nothing is known of it."""
+        """Return the outcome of a sample's current version; None when nothing is known of it."""
         return self.recorded_status(self._current(base, number), number)
 
     def approved(self, base: str, samples: int) -> int | None:
-        """The first approved sample of a row, whose approved image `details` returns; None where none is approved."""
+        """Return the first approved sample of a row; None where none is approved. `details` returns its image."""
         return self.reviews.approved(base, samples)
 
     def recorded_status(self, key: str, number: int) -> Outcome | None:
-        """The outcome of the version of a sample that has this row key; None when nothing is known of it."""
+        """Return the outcome of the version of a sample that has this row key; None when nothing is known of it."""
         return self._samples.status(slot_of(key, number))
 
     def is_unresolved(self, base: str, number: int) -> bool:
@@ -144,7 +145,7 @@ class History:
         return self._samples.is_unresolved(slot_of(base, number))
 
     def last_failed(self, base: str, number: int) -> Failed | None:
-        """The latest attempt for a sample, where it failed and nothing followed."""
+        """Return the latest attempt for a sample, where it failed and nothing followed."""
         return self._samples.failed(slot_of(self._current(base, number), number))
 
     def recorded_failure(self, key: str, number: int) -> bool:
@@ -152,61 +153,66 @@ class History:
         return self._samples.failed(slot_of(key, number)) is not None
 
     def details(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
-        """The recorded result of a sample and the trace of its request; None when there is no result."""
+        """Return the recorded result of a sample and the trace of its request; None when there is no result."""
         return self.recorded_details(self._current(base, number), number)
 
     def recorded_details(self, key: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
-        """The same for the version of a sample that has this row key."""
-        where = self._samples.where(slot_of(key, number))
-        if where is None:
+        """Return the same for the version of a sample that has this row key."""
+        position = self._samples.position(slot_of(key, number))
+        if position is None:
             return None
-        record = self._lookup.done(where)
+        record = self._lookup.done(position)
         [result] = [sample for sample in record.samples if sample.number == number]
         return as_sample(result), record.trace
 
+    def replaced_images(self, key: str, number: int) -> Iterator[SampleResult]:
+        """The images of a version of a sample that was lost and made again, the latest first."""
+        for position in reversed(self._replaced.get(slot_of(key, number), ()) if self._replaced else ()):
+            yield from (as_sample(each) for each in self._lookup.done(position).samples if each.number == number)
+
     def final_result(self, base: str, number: int) -> tuple[SampleResult, RequestTrace] | None:
-        """The same as `details`, but None where the outcome is unknown, also because of a later attempt."""
+        """Return the same as `details`, but None where the outcome is unknown, also because of a later attempt."""
         return None if self.status(base, number) in {None, "unknown"} else self.details(base, number)
 
     def duplicates(self) -> Duplicates:
-        """The samples whose image has the same bytes as that of another sample."""
-        repeated = self._digests.repeated()
+        """Return the samples whose image has the same bytes as that of another sample."""
+        repeated = self._digests.find_repeated()
         # checksum -> image, as position and number of its sample -> samples that it stands for
         images: defaultdict[str, defaultdict[tuple[int, int], list[bytes]]] = defaultdict(lambda: defaultdict(list))
-        for slot, where in self._samples.images_recorded_in(repeated) if repeated else ():
+        for slot, position in self._samples.images_recorded_in(repeated) if repeated else ():
             number = number_of(slot)
-            for sample in self._lookup.done(where).samples:
+            for sample in self._lookup.done(position).samples:
                 if sample.number == number and sample.sha256:
-                    images[sample.sha256][where, number].append(slot)
-        several = (same for same in images.values() if len(same) > 1)
-        return Duplicates(frozenset(slot for same in several for slots in same.values() for slot in slots))
+                    images[sample.sha256][position, number].append(slot)
+        duplicated = (group for group in images.values() if len(group) > 1)
+        return Duplicates(frozenset(slot for group in duplicated for slots in group.values() for slot in slots))
 
     def kept(self, base: str, number: int) -> Mapping[str, Any] | None:
-        """What a sample's image was made from, where that is not what the row says now."""
+        """Return what a sample's image was made from, where that differs from the current row."""
         if (version := self.reviews.current(base, number)) is not None:
             return version.facts
         return self.kept_first(base, number)
 
     def kept_first(self, base: str, number: int) -> Mapping[str, Any] | None:
-        """What version 1 of a sample was made from, where the row's text was edited since."""
-        place = self._samples.kept(slot_of(base, number))
-        if place is None:
+        """Return what version 1 of a sample was made from, where the row's text was edited since."""
+        kept = self._samples.kept(slot_of(base, number))
+        if kept is None:
             return None
-        where, index = place
-        return self._lookup.kept(where).moves[index].facts
+        position, index = kept
+        return self._lookup.kept(position).moves[index].facts
 
-    def fold(self, record: Record, *, where: int) -> None:
-        """Take one record into account. `where` is its position in the ledger's files."""
+    def fold(self, record: Record, *, position: int) -> None:
+        """Add one record. `position` is its position in the ledger's files."""
         if isinstance(record, SentRecord):
             self._attempts.begin(record)
             self._samples.begin(record)
         elif isinstance(record, DoneRecord):
-            self._fold_done(record, where)
+            self._fold_done(record, position)
         elif isinstance(record, BackRecord):
             self._fold_back(record)
         elif isinstance(record, KeptRecord):
             self.reviews.move(record.moves)
-            self._samples.move(record, where)
+            self._samples.move(record, position)
         elif isinstance(record, ReviewRecord | VersionsRecord):
             self.reviews.fold(record)
 
@@ -214,7 +220,7 @@ class History:
         """Fold a ledger file, or only its new records where it was read before."""
         name, begin = path.name, self._lookup.add_file(path)
         for offset, end, record in records_in(path, self._ends.get(name, 0)):
-            self.fold(record, where=begin + offset)
+            self.fold(record, position=begin + offset)
             self._ends[name] = end
 
     def read_folder(self, folder: Path) -> None:
@@ -223,7 +229,7 @@ class History:
             self.read(path)
 
     def _current(self, base: str, number: int) -> str:
-        """The row key of a sample's current version."""
+        """Return the row key of a sample's current version."""
         version = self.reviews.current(base, number)
         return base if version is None else version.key
 
@@ -237,15 +243,17 @@ class History:
                 self._add_cost(slot_of(sent.base, number), number, record.usd / len(sent.names))
         self._samples.fail(sent, record)
 
-    def _fold_done(self, record: DoneRecord, where: int) -> None:
+    def _fold_done(self, record: DoneRecord, position: int) -> None:
         self._totals.finish(self._attempts.finish(record), record)
         for sample in record.samples:
             slot = slot_of(record.base, sample.number)
             if slot in self._costs or self._samples.has_result(slot):
                 self._add_cost(slot, sample.number, sample.cost_usd or 0.0)
-            self._samples.finish(slot, sample.status, where)
+            if sample.status == "ok" and self._samples.status(slot) == "ok":
+                self._replaced.setdefault(slot, []).append(self._samples.position(slot) or 0)
+            self._samples.finish(slot, sample.status, position)
             if sample.status == "ok" and sample.sha256:
-                self._digests.add(sample.sha256, where=where)
+                self._digests.add(sample.sha256, position=position)
 
     def _add_cost(self, slot: bytes, number: int, usd: float) -> None:
         """Add a charge for a sample beside the one in its result."""
@@ -257,8 +265,8 @@ class History:
         return self._costs[slot] if slot in self._costs else self._recorded_cost(slot, number)
 
     def _recorded_cost(self, slot: bytes, number: int) -> float:
-        where = self._samples.where(slot)
-        samples = () if where is None else self._lookup.done(where).samples
+        position = self._samples.position(slot)
+        samples = () if position is None else self._lookup.done(position).samples
         return sum(sample.cost_usd or 0.0 for sample in samples if sample.number == number)
 
 

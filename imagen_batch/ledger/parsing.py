@@ -31,7 +31,7 @@ _decode_other = msgspec.json.Decoder(OtherRecord).decode
 
 
 def parse(line: bytes) -> Record | str:
-    """The record in a line, or what is wrong with the line."""
+    """Return the record in a line, or the reason why it is none."""
     try:
         record: Known = _decode(line)
     except msgspec.ValidationError as error:
@@ -51,14 +51,14 @@ def _is_sound(record: Known) -> bool:
     if isinstance(record, DoneRecord):
         return _is_done(record)
     if isinstance(record, ReviewRecord):
-        return all(_is_version(each) for each in record.decisions)
+        return all(_is_version(version) for version in record.decisions)
     if isinstance(record, VersionsRecord):
-        return all(_is_version(each) and _is_ordered(each) for each in record.versions)
+        return all(_is_version(version) and _is_ordered(version) for version in record.versions)
     return isinstance(record, BackRecord) or _is_kept(record)
 
 
 def parse_other(line: bytes) -> OtherRecord | None:
-    """The record in a line that is not about an attempt; None for any other line."""
+    """Return the record in a line that is not about an attempt; None for any other line."""
     try:
         record = _decode_other(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -12,14 +12,14 @@ from imagen_batch.ledger.records import Record
 
 
 def read_records(folder: Path) -> Iterator[Record]:
-    """All records of a ledger. Raises LedgerDamaged for a line that is not a record."""
+    """Yield all records of a ledger. Raises LedgerDamaged for a line that is not a record."""
     for path in ledger_files(folder):
         for _, _, record in records_in(path):
             yield record
 
 
 def records_in(path: Path, start: int = 0) -> Iterator[tuple[int, int, Record]]:
-    """The records of a file from a byte offset on, as (begin, end, record).
+    """Yield the records of a file from a byte offset on, as (begin, end, record).
 
     A last line without a line end was cut off by a kill and does not count. Raises LedgerDamaged.
     """

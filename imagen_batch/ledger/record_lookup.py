@@ -15,13 +15,15 @@ from imagen_batch.ledger.records import DoneRecord, KeptRecord
 
 _OFFSET_BITS: Final = 48
 _BLOCK: Final = 1 << 18  # bytes of a ledger read at once: some hundred records
-_BEFORE: Final = 1 << 16  # of them, bytes before the requested record: results are nearly, not exactly in input order
+_BEFORE_BYTES: Final = (
+    1 << 16
+)  # of them, bytes before the requested record: results are nearly, not exactly in input order
 
 _R = TypeVar("_R", DoneRecord, KeptRecord)
 
 
 class RecordLookup:
-    """Finds records by position: the number of their file and the byte offset in it, in one integer."""
+    """Finds records by position: file number and byte offset, packed into one integer."""
 
     def __init__(self) -> None:
         self._files: list[Path] = []
@@ -31,7 +33,7 @@ class RecordLookup:
         self._kept: tuple[int, KeptRecord] | None = None
 
     def add_file(self, path: Path) -> int:
-        """The position of a file's first byte. A file that is known by its name may have moved."""
+        """Return the position of a file's first byte. A file that is known by its name may have moved."""
         if path.name not in self._numbers:
             self._numbers[path.name] = len(self._files)
             self._files.append(path)
@@ -39,48 +41,48 @@ class RecordLookup:
         self._files[number] = path
         return number << _OFFSET_BITS
 
-    def done(self, where: int) -> DoneRecord:
-        """The result at a position. Raises LedgerDamaged."""
+    def done(self, position: int) -> DoneRecord:
+        """Return the result at a position. Raises LedgerDamaged."""
         last = self._done  # read once: any thread may replace it
-        if last is None or last[0] != where:  # the samples of one request are looked up one after the other
-            last = self._done = (where, self._read(where, DoneRecord))
+        if last is None or last[0] != position:  # the samples of one request are looked up one after the other
+            last = self._done = (position, self._read(position, DoneRecord))
         return last[1]
 
-    def kept(self, where: int) -> KeptRecord:
-        """The record of moves at a position. Raises LedgerDamaged."""
+    def kept(self, position: int) -> KeptRecord:
+        """Return the record of moves at a position. Raises LedgerDamaged."""
         last = self._kept  # cached apart from results: the record may be long, and results are read in between
-        if last is None or last[0] != where:
-            last = self._kept = (where, self._read(where, KeptRecord))
+        if last is None or last[0] != position:
+            last = self._kept = (position, self._read(position, KeptRecord))
         return last[1]
 
-    def _read(self, where: int, kind: type[_R]) -> _R:
-        record = parse(self._line(where))
+    def _read(self, position: int, kind: type[_R]) -> _R:
+        record = parse(self._line(position))
         if not isinstance(record, kind):
             reason = record if isinstance(record, str) else "it changed while it was read"
-            raise damage_at(*self._location(where), reason)
+            raise damage_at(*self._location(position), reason)
         return record
 
-    def _line(self, where: int) -> bytes:
+    def _line(self, position: int) -> bytes:
         at, block = self._block
-        start = where - at  # out of range if the block is of another file
+        start = position - at  # out of range if the block is of another file
         end = block.find(b"\n", start) if 0 <= start < len(block) else -1
         if end < 0:
-            self._block = at, block = self._block_around(where)
-            start = where - at
+            self._block = at, block = self._block_around(position)
+            start = position - at
             end = block.find(b"\n", start)
         return block[start:end]
 
-    def _block_around(self, where: int) -> tuple[int, bytes]:
-        """A part of a ledger file that holds the whole record at `where`, and the position where it begins."""
-        path, offset = self._location(where)
-        before = min(_BEFORE, offset)
+    def _block_around(self, position: int) -> tuple[int, bytes]:
+        """Return a part of a ledger file with the whole record at `position`, and the position of the part."""
+        path, offset = self._location(position)
+        before = min(_BEFORE_BYTES, offset)
         with path.open("rb") as file:
             file.seek(offset - before)
             block = file.read(_BLOCK)
             if b"\n" not in block[before:]:
                 block += file.readline()
-        return where - before, block
+        return position - before, block
 
-    def _location(self, where: int) -> tuple[Path, int]:
-        """The file that holds a record, and the byte offset in it."""
-        return self._files[where >> _OFFSET_BITS], where & ((1 << _OFFSET_BITS) - 1)
+    def _location(self, position: int) -> tuple[Path, int]:
+        """Return the file that holds a record, and the byte offset in it."""
+        return self._files[position >> _OFFSET_BITS], position & ((1 << _OFFSET_BITS) - 1)

@@ -1,4 +1,4 @@
-"""The typed records of a ledger."""
+"""Defines the typed records of a ledger."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class DoneRecord(msgspec.Struct, tag="done", tag_field="t", gc=False):
 
 
 class KeptMove(msgspec.Struct, rename={"source": "from"}):
-    """Samples whose images hold for samples of another base key, and what they were made from where that differs."""
+    """Samples whose images are assigned to another row key, and what they were made from where that differs."""
 
     base: str
     source: str
@@ -111,7 +111,7 @@ class KeptMove(msgspec.Struct, rename={"source": "from"}):
 
     @property
     def facts(self) -> dict[str, Any] | None:
-        """What the images were made from; None where that is what the row says."""
+        """What the images were made from; None where the row states it."""
         if self.prompt is None:
             return None
         facts = {"prompt": self.prompt, "model": self.model, "dialect": self.dialect, "options": self.options or {}}
@@ -126,7 +126,7 @@ class KeptRecord(msgspec.Struct, tag="kept", tag_field="t"):
 
 
 class ReviewedVersion(msgspec.Struct, frozen=True):
-    """A person's decision about one version of a sample. A decision of None takes an earlier one back."""
+    """A person's decision about one version of a sample. A decision of None withdraws an earlier one."""
 
     base: str
     number: int
@@ -177,7 +177,7 @@ class OtherRecord(msgspec.Struct):
     """A record that is not about an attempt: `claim`, `skip`, or of a type that a later version writes."""
 
     t: str
-    file: str | None = None  # of a `skip`: the ledger file, and the line that is passed over
+    file: str | None = None  # of a `skip`: the ledger file, and the line that is skipped
     offset: int | None = None
     sha256: str | None = None
 
@@ -187,20 +187,20 @@ Record = Known | OtherRecord
 
 
 def as_sample(record: SampleRecord) -> SampleResult:
-    """The sample that a `done` record holds."""
+    """Return the sample that a `done` record holds."""
     return SampleResult(*msgspec.structs.astuple(record))  # type: ignore[arg-type]
 
 
 def kept_record(moves: Iterable[Mapping[str, object]]) -> KeptRecord:
-    """A record of moves that are not in the ledger yet."""
+    """Return a record of moves that are not in the ledger yet."""
     return msgspec.convert({"t": "kept", "moves": list(moves)}, KeptRecord)
 
 
 def versions_record(versions: Iterable[OrderedVersion]) -> VersionsRecord:
-    """A record of versions that are not in the ledger yet."""
+    """Return a record of versions that are not in the ledger yet."""
     return VersionsRecord(tuple(versions))
 
 
 def review_record(decisions: Iterable[ReviewedVersion]) -> ReviewRecord:
-    """A record of decisions that are not in the ledger yet."""
+    """Return a record of decisions that are not in the ledger yet."""
     return ReviewRecord(tuple(decisions))

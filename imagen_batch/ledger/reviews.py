@@ -21,7 +21,7 @@ Lookup = Callable[[str, int], Outcome | None]
 
 @dataclass(slots=True)
 class _Reviewed:
-    """What is known of one sample. `order` is the version to make, `mark` a redo without an order yet."""
+    """The reviews of one sample. `order` is the version to make, `mark` a redo without an order yet."""
 
     decisions: dict[int, ReviewedVersion] = field(default_factory=dict)  # the latest about each version
     versions: list[OrderedVersion] = field(default_factory=list)  # oldest first
@@ -34,7 +34,7 @@ class _Reviewed:
 
 
 class Reviews:
-    """The decisions about samples, and their versions. Samples that nobody decided about take no memory."""
+    """The decisions about samples, and their versions. Samples without a decision take no memory."""
 
     def __init__(self, recorded: Lookup) -> None:
         self._recorded = recorded
@@ -44,12 +44,12 @@ class Reviews:
         return bool(self._samples)
 
     def versions(self, base: str, number: int) -> tuple[OrderedVersion, ...]:
-        """The further versions of a sample that were ordered, oldest first."""
+        """Return the further versions of a sample that were ordered, oldest first."""
         known = self._samples.get((base, number)) if self._samples else None
         return tuple(known.versions) if known else ()
 
     def current(self, base: str, number: int) -> OrderedVersion | None:
-        """The version that stands for a sample; None where that is version 1.
+        """Return the version that stands for a sample; None where that is version 1.
 
         It is the approved one, else the newest with an image, else the newest that was sent.
         """
@@ -57,23 +57,23 @@ class Reviews:
         if known is None or not known.versions:
             return None
         if known.approved is not None:
-            return next((each for each in known.versions if each.version == known.approved), None)
+            return next((version for version in known.versions if version.version == known.approved), None)
         return self._newest(known, base, number)
 
     def newest(self, base: str, number: int) -> int:
-        """The version that a new decision is about: the newest with an image, else the newest that was sent."""
+        """Return the version that a new decision applies to: the newest with an image, else the newest sent."""
         known = self._samples.get((base, number))
         version = self._newest(known, base, number) if known else None
         return 1 if version is None else version.version
 
     def decision(self, base: str, number: int, version: int) -> ReviewedVersion | None:
-        """The latest decision about a version; None where there is none, or it was taken back."""
+        """Return the latest decision about a version; None where there is none, or it was withdrawn."""
         known = self._samples.get((base, number))
         decided = known.decisions.get(version) if known else None
         return decided if decided is not None and decided.decision is not None else None
 
     def current_decision(self, base: str, number: int) -> ReviewedVersion | None:
-        """The decision about a sample's current version."""
+        """Return the decision about a sample's current version."""
         if not self._samples:
             return None
         version = self.current(base, number)
@@ -94,26 +94,26 @@ class Reviews:
         return bool(self._samples) and (self.is_approved(base, number) or self.is_rejected(base, number))
 
     def approved(self, base: str, samples: int) -> int | None:
-        """The first approved sample of a row; None where no sample is approved."""
+        """Return the first approved sample of a row; None where no sample is approved."""
         return next((number for number in range(1, samples + 1) if self.is_approved(base, number)), None)
 
     def order(self, base: str, number: int) -> OrderedVersion | None:
-        """The version that is still to be made; None where there is none."""
+        """Return the version that is still to be made; None where there is none."""
         known = self._samples.get((base, number)) if self._samples else None
         order = known.order if known else None
         return None if order is None or self._recorded(order.key, number) == "ok" else order
 
     def mark(self, base: str, number: int) -> ReviewedVersion | None:
-        """The redo that a sample is marked for, and for which no version was ordered yet."""
+        """Return the redo mark of a sample for which no version was ordered yet."""
         known = self._samples.get((base, number)) if self._samples else None
         return known.mark if known else None
 
     def reviewed(self) -> Iterator[SampleKey]:
-        """Every sample that was decided about or has further versions."""
+        """Return every sample that has a decision or further versions."""
         return iter(self._samples)
 
     def fold(self, record: ReviewRecord | VersionsRecord) -> None:
-        """Take one record into account."""
+        """Add one record."""
         if isinstance(record, ReviewRecord):
             for decided in record.decisions:
                 self._decide(decided)
@@ -163,5 +163,5 @@ class Reviews:
                 return version
         if self._recorded(base, number) == "ok":
             return None
-        sent = (each for each in reversed(known.versions) if self._recorded(each.key, number) is not None)
+        sent = (version for version in reversed(known.versions) if self._recorded(version.key, number) is not None)
         return next(sent, None)

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from imagen_batch.ledger.files import ledger_files, moment_after
+from imagen_batch.ledger.files import ledger_files, time_after
 from imagen_batch.ledger.records import OrderedVersion, ReviewedVersion
 from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.storage import LEDGER, Storage
@@ -40,11 +40,11 @@ TRACE_FACTS = ("model_version", "response_id", "prompt_tokens", "output_tokens",
 def open_writer(storage: Storage, *, below: str = LEDGER) -> LedgerWriter:
     """Start a log that is read after all that are below the same folder."""
     names = (path.name for path in ledger_files(storage.logs(below)))
-    return LedgerWriter(storage, now=moment_after(names, time.time()), below=below)
+    return LedgerWriter(storage, now=time_after(names, time.time()), below=below)
 
 
 class ResultOwner(Protocol):
-    """What a result belongs to: a request, or an attempt found open in the ledger."""
+    """The owner of a result: a request, or an attempt found open in the ledger."""
 
     @property
     def key(self) -> str: ...
@@ -123,11 +123,11 @@ class LedgerWriter:
 
     def record_review(self, decisions: Sequence[ReviewedVersion], *, at: float) -> None:
         """Record a person's decisions, all of them or none."""
-        self._append({"t": "review", "at": at, "decisions": [_struct_fields(each) for each in decisions]})
+        self._append({"t": "review", "at": at, "decisions": [_struct_fields(record) for record in decisions]})
 
     def record_versions(self, versions: Sequence[OrderedVersion], *, at: float) -> None:
         """Record further versions that are about to be requested, so that a later run continues the same ones."""
-        self._append({"t": "versions", "at": at, "versions": [_struct_fields(each) for each in versions]})
+        self._append({"t": "versions", "at": at, "versions": [_struct_fields(record) for record in versions]})
 
     def flush(self) -> None:
         """Store all records that are waiting."""

@@ -20,7 +20,7 @@ from imagen_batch.orchestration.recording.page import (
     artifact_key,
     describe_progress,
     link_to_manifest,
-    most_causes,
+    top_causes,
 )
 from imagen_batch.reports.render import to_markdown
 from imagen_batch.reports.summary import Summary
@@ -73,5 +73,5 @@ def show_summary(name: str, summary: Summary) -> None:
         link_text="manifest.csv",
         key=artifact_key("manifest", name),
     )
-    if causes := most_causes(summary):
+    if causes := top_causes(summary):
         _call_safely(create_table_artifact, causes, key=artifact_key("causes", name))

@@ -44,7 +44,7 @@ class ClusterExecutor:
             self._coordinator.abort()
 
     def run_shards(self) -> Iterator[None]:
-        """Send shards out and collect their reports until none is left; yields now and then."""
+        """Send shards out and collect their reports until none is left; yields every so often."""
         with (
             open_cluster(self._run.plan.settings) as cluster,
             coordinating(self._run, slots=cluster.slots) as self._coordinator,

@@ -34,14 +34,14 @@ class Cluster(Protocol):
         """Submit a shard."""
 
     def wait(self, futures: Sequence[Any], seconds: float, *, for_all: bool = False) -> list[Any]:
-        """Wait up to `seconds` for one of `futures`, or for all; return those that are done."""
+        """Wait up to `seconds` for one of `futures`, or for all; return the finished ones."""
 
     def result(self, future: Any) -> bytes | None:
         """Return the result of a future that is done; None if its worker was lost. Raises what the task raised."""
 
 
 class _Cluster:
-    """What both kinds share. `unreachable_errors` are the library's errors for a cluster that is gone."""
+    """The base of both kinds. `unreachable_errors` are the library's errors for a cluster that is gone."""
 
     unreachable_errors: tuple[type[Exception], ...] = ()
 

@@ -1,6 +1,6 @@
-"""Executes a run in threads of this process or on a cluster, while Prefect watches.
+"""Executes a run in threads of this process or on a cluster, and lets Prefect show it.
 
-The executing side never calls Prefect and never waits for it. Prefect takes what it shows (shards as tasks, progress,
+The executing code never calls Prefect and never waits for it. Prefect takes what it shows (shards as tasks, progress,
 the final state) from here whenever its server is ready; if that never happens, the run is the same.
 """
 
@@ -34,7 +34,7 @@ _FIRST_REQUESTS_S, _FIRST_REQUESTS_POLL_S = 2.0, 0.005
 
 
 class Executor(Protocol):
-    """Makes the shards of a run, here or on a cluster."""
+    """Makes the shards of a run, in this process or on a cluster."""
 
     def abort(self) -> None:
         """Abort what is in flight."""
@@ -48,7 +48,7 @@ class Execution:
     """A run, its pending work, and the state that Prefect shows of it.
 
     `attached` is set once Prefect's flow run watches; `context` is that of the flow run, for tasks of Dask and Ray.
-    `works` are the shards that this process has started; `ended` is set when nothing more happens.
+    `started_shards` are those that this process has started; `ended` is set when nothing more happens.
     """
 
     run: Run
@@ -56,7 +56,7 @@ class Execution:
     attached: threading.Event = field(default_factory=threading.Event)
     context: Context | None = None
     summary: Summary | None = None
-    works: list[ShardWork] = field(default_factory=list)
+    started_shards: list[ShardWork] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     _shards: SimpleQueue[ShardWork | None] = field(default_factory=SimpleQueue)
 
@@ -64,23 +64,23 @@ class Execution:
         """Pickle as None: with each task Dask and Ray send the flow, which refers to its execution."""
         return type(None), ()
 
-    def complete(self, *, say: Callable[[str], None]) -> Summary:
-        """Make everything that is pending and write tables and summary; after that, raise what is a bug.
+    def complete(self, *, notify: Callable[[str], None]) -> Summary:
+        """Make everything that is pending and write tables and summary; then raise an error that is a bug.
 
-        `say` gets a message when a signal stops the run.
+        `notify` gets a message when a signal stops the run.
         """
         executor = self._make_executor()
         grace = self.run.plan.settings.grace
 
         def announce(number: int) -> None:
-            say(self._describe_stopping(number))
+            notify(self._describe_stopping(number))
 
         try:
             with (
                 handle_signals(self.run.stop, grace=grace, abort=executor.abort, announce=announce),
-                end_in_time(self.run, abort=executor.abort, say=say),
+                end_in_time(self.run, abort=executor.abort, notify=notify),
             ):
-                self._run_shards(executor, say)
+                self._run_shards(executor, notify)
         finally:
             self.ended.set()
             self._shards.put(None)
@@ -106,23 +106,23 @@ class Execution:
             time.sleep(_FIRST_REQUESTS_POLL_S)
 
     def _start_shard(self, work: ShardWork) -> None:
-        self.works.append(work)
+        self.started_shards.append(work)
         self._shards.put(work)
 
-    def _run_shards(self, executor: Executor, say: Callable[[str], None]) -> None:
+    def _run_shards(self, executor: Executor, notify: Callable[[str], None]) -> None:
         try:
             with _stopping_on_errors(self.run.stop):
                 for _ in executor.run_shards() if self.pending.requests else ():
                     pass
         finally:
-            self.summary = self.run.finish(write_page=self._page_writer(say))
+            self.summary = self.run.finish(write_page=self._page_writer(notify))
 
-    def _page_writer(self, say: Callable[[str], None]) -> WritePage | None:
+    def _page_writer(self, notify: Callable[[str], None]) -> WritePage | None:
         if not self.run.plan.settings.gallery:
             return None
         from imagen_batch.review.run_gallery import write_run_gallery  # noqa: PLC0415 - only at the end of a run
 
-        return partial(write_run_gallery, warn=lambda text: say(f"warning: {text}"), is_stopped=self._is_stopped)
+        return partial(write_run_gallery, warn=lambda text: notify(f"warning: {text}"), is_stopped=self._is_stopped)
 
     def _is_stopped(self) -> bool:
         return self.run.stop.is_set
@@ -135,16 +135,18 @@ class Execution:
         return ClusterExecutor(self.run, self.context)
 
     def _describe_stopping(self, number: int) -> str:
-        """Say what the first signal does, and what a second one would do."""
+        """Describe what the first signal does, and what a second one would do."""
         settings = self.run.plan.settings
-        again = "Press Ctrl-C again to abandon them." if number == 2 else "A second signal abandons them."
+        repeat_hint = "Press Ctrl-C again to abandon them." if number == 2 else "A second signal abandons them."
         if settings.runner != "threads":
-            return f"Stopping: waiting up to {settings.grace:g} s for the images in flight at the workers. {again}"
+            return (
+                f"Stopping: waiting up to {settings.grace:g} s for the images in flight at the workers. {repeat_hint}"
+            )
         if not (images := self.run.in_flight):
             return "Stopping: nothing is in flight."
         return (
             f"Stopping: waiting up to {settings.grace:g} s for {plural(images, 'image')} already paid for. "
-            f"{again if images > 1 else again.replace('them', 'it')}"
+            f"{repeat_hint if images > 1 else repeat_hint.replace('them', 'it')}"
         )
 
 

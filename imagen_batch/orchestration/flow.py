@@ -12,17 +12,29 @@ from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
+from imagen_batch.orchestration.deployments.catch_up import make_up
+from imagen_batch.orchestration.deployments.run_context import environment_with_key, name_run
+from imagen_batch.orchestration.deployments.slot import (
+    Skip,
+    Slot,
+    check_due,
+    current_slot,
+    end_dead_runs,
+    only_run_of_job,
+    with_date,
+)
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.local_executor import MOST_SHARDS_IN_FLIGHT
-from imagen_batch.orchestration.recording.end_state import shorten_message
+from imagen_batch.orchestration.local_executor import MAX_SHARDS_IN_FLIGHT
+from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
 from imagen_batch.orchestration.server.watch import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.problems import problems_text
+from imagen_batch.reports.summary import Summary
 from imagen_batch.review.decisions.of_run import review_of_run
 from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.run import open_run
@@ -30,10 +42,10 @@ from imagen_batch.settings import Settings, load_settings
 
 _JOIN_WATCHER_S = 5.0
 
-_shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MOST_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
+_shard_threads: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=MAX_SHARDS_IN_FLIGHT)  # type: ignore[assignment]
 _as_flow: Callable[[Callable[[Settings], State[Any]]], Flow[[Settings], State[Any]]] = flow(
     name="imagen-batch",
-    flow_run_name="{settings.prompts}",
+    flow_run_name="{settings.run_name}",
     task_runner=_shard_threads,
     persist_result=False,
     retries=0,
@@ -44,13 +56,13 @@ _as_flow: Callable[[Callable[[Settings], State[Any]]], Flow[[Settings], State[An
 def generate_images(settings: Settings) -> State[Any]:
     """Make the images of a prompt file. The final state says what is missing; the result is the summary as a dict.
 
-    What `settings` leaves out comes from IMAGEN_BATCH_* and imagen-batch.toml, as on the command line.
+    Settings that are not set come from IMAGEN_BATCH_* and imagen-batch.toml, as on the command line.
     """
     return _execute(settings)  # Dask pickles this function with every global that it names: only functions
 
 
 def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
-    """Return the same flow for an execution that this process has already started: it only shows it."""
+    """Return the same flow for an execution that this process has already started; it only shows that execution."""
 
     @_as_flow
     def generate_images(settings: Settings) -> State[Any]:  # noqa: ARG001 - shown as the parameter of the flow run
@@ -65,31 +77,56 @@ def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
 
 def complete_settings(settings: Settings) -> Settings:
     """Fill in what `settings` leave out from environment and file. None counts as left out: forms send it."""
-    given = settings.model_dump(exclude_unset=True, exclude_none=True)
-    return load_settings(given, env=os.environ)
+    values = settings.model_dump(exclude_unset=True, exclude_none=True)
+    return load_settings(values, env=os.environ)
 
 
 def _execute(settings: Settings) -> State[Any]:
-    log = get_run_logger()
     try:
-        complete = complete_settings(settings)
-        decisions, review = review_of_run(complete, log.info)
-        plan = take_input(complete, today=datetime.now(UTC).date(), decisions=decisions)
-        with open_run(plan, env=os.environ, notify=log.warning) as run:
-            if review is not None:
-                remember_applied(run.context.store.storage, review)
-            execution = Execution(run, count_pending(plan, run.history), context=copy_context())
-            with _watched(execution):
-                summary = execution.complete(say=log.warning)
+        slot = current_slot()
+        if slot is None:
+            return final_state(_make(complete_settings(settings)))
+        return _execute_slot(with_date(settings, slot), slot, template=settings.out)
     except InputInvalid as error:
         return _refuse(error, problems_text(error.problems))
     except (SettingsInvalid, FolderBusy) as error:
         return _refuse(error, str(error))
+
+
+def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> State[Any]:
+    """Make the run of a deployment, unless it was missed or another run of the job is going on."""
+    log = get_run_logger()
+    complete = complete_settings(settings)
+    name_run(complete, slot)
+    try:
+        check_due(complete, slot, now=datetime.now(UTC))
+        with only_run_of_job(complete, template=template) as locked:
+            if locked and (dead := end_dead_runs(slot)):
+                log.warning("%d earlier runs of this job were killed; they are marked as crashed", dead)
+            make_up(complete, slot, template=template, make=_make, log=log.warning)
+            summary = _make(complete)
+    except (Skip, FolderBusy) as error:
+        log.info(str(error))
+        return Cancelled(name="Skipped", message=shorten_message(str(error)))
+    if summary.state == "interrupted":
+        return Cancelled(message=describe_end(summary).message)
     return final_state(summary)
 
 
+def _make(complete: Settings) -> Summary:
+    log = get_run_logger()
+    decisions, review = review_of_run(complete, log.info)
+    plan = take_input(complete, today=datetime.now(UTC).date(), decisions=decisions)
+    with open_run(plan, env=environment_with_key(complete), notify=log.warning) as run:
+        if review is not None:
+            remember_applied(run.context.store.storage, review)
+        execution = Execution(run, count_pending(plan, run.history), context=copy_context())
+        with _watched(execution):
+            return execution.complete(notify=log.warning)
+
+
 def _refuse(error: Exception, message: str) -> State[Any]:
-    """Log everything that is wrong and put it into the error that a caller of the flow catches."""
+    """Log the whole message and put it into the error that a caller of the flow catches."""
     for line in message.splitlines():
         get_run_logger().error(line)
     error.args = (message,)

@@ -8,20 +8,20 @@ from importlib import import_module
 
 from imagen_batch.orchestration.execution import Execution
 
-_AT_THE_FIRST_IMAGE = ("PIL.Image", "PIL.JpegImagePlugin")
-_AT_THE_END = (
+_FOR_THE_FIRST_IMAGE = ("PIL.Image", "PIL.JpegImagePlugin")
+_FOR_THE_END = (
     "imagen_batch.runs.finalize",
     "imagen_batch.orchestration.recording.story",
 )
 
 
 def import_during_first_requests(execution: Execution) -> None:
-    """Import them in a thread, once requests are in flight."""
+    """Import these modules in a thread, once requests are in flight."""
 
-    def work() -> None:
+    def import_all() -> None:
         execution.wait_for_first_requests()
-        for name in (*_AT_THE_FIRST_IMAGE, *_AT_THE_END):
-            with suppress(Exception):  # the import that needs it reports it
+        for name in (*_FOR_THE_FIRST_IMAGE, *_FOR_THE_END):
+            with suppress(Exception):  # the code that needs the module reports the error
                 import_module(name)
 
-    threading.Thread(target=work, name="imports", daemon=True).start()
+    threading.Thread(target=import_all, name="imports", daemon=True).start()

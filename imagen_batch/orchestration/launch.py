@@ -1,7 +1,7 @@
-"""Runs the job for the command line, with Prefect around it.
+"""Runs the job for the command line, and lets Prefect show it.
 
 Requests are sent as soon as the input is read and the folder is open. Prefect's own server boots after the first of
-them, and records what has happened by then. Only a cluster needs Prefect first, since its tasks make the images.
+them, and then records what has already happened. Only a cluster needs Prefect first, since its tasks make the images.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ASK_ABOVE_USD = 5.0
 def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...] | None = None) -> Summary:
     """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
 
-    With `lost` only these samples are made, again.
+    With `lost`, only these samples are made again.
     """
     _prepare_process(settings)
     with ExitStack() as stack:
@@ -55,7 +55,7 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         server = None if address else OwnServer(start=settings.runner != "threads")
         if server is not None:
             stack.callback(_stop_unless_used, server)
-        fault = _begin_check(address) if address else _no_fault
+        find_fault = _begin_check(address) if address else _no_fault
         preload = _preload_history(settings.folder)
         decisions, review = _read_review(settings, console)
         plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm, decisions=decisions)
@@ -72,13 +72,13 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
         if review is not None:
             _remember_applied(run, review)
         _announce_start(run, console, server)
-        if (reason := fault()) is not None:
+        if (reason := find_fault()) is not None:
             _refuse_unreachable(os.environ["PREFECT_API_URL"], reason)
         return _execute(run, console, server)
 
 
 def _read_review(settings: Settings, console: Console) -> tuple[tuple[ReviewedVersion, ...], bytes | None]:
-    """The decisions that a run with --redo or --upgrade takes over; other runs do not import what reads them."""
+    """Return the decisions that a run with --redo or --upgrade applies; other runs do not import that code."""
     if not (settings.redo or settings.upgrade):
         return (), None
     from imagen_batch.review.decisions.of_run import review_of_run  # noqa: PLC0415
@@ -97,13 +97,13 @@ def _no_fault() -> None:
 
 
 def _begin_check(address: str) -> Callable[[], str | None]:
-    """Begin to ask the user's server whether it is there; return what waits for the answer."""
+    """Start to check whether the user's server answers; return a function that waits for the result."""
     from imagen_batch.orchestration.server.reachability import (  # noqa: PLC0415 - its own server needs no check
         find_unreachable_reason,
-        in_background,
+        run_in_background,
     )
 
-    return in_background(find_unreachable_reason, address)
+    return run_in_background(find_unreachable_reason, address)
 
 
 def _prepare_process(settings: Settings) -> None:
@@ -132,7 +132,7 @@ def _execute(run: Run, console: Console, server: OwnServer | None) -> Summary:
                 progress.stopping()
                 console.notify(message)
 
-            summary = execution.complete(say=announce_stopping)
+            summary = execution.complete(notify=announce_stopping)
     except BaseException as error:
         prefect.abandon(_exit_code(error))
         raise
@@ -181,13 +181,13 @@ def _without_user(url: str) -> str:
     return scheme + slashes + rest.rpartition("@")[2]
 
 
-def _preload_history(place: str) -> Future[History] | None:
+def _preload_history(location: str) -> Future[History] | None:
     """Begin to read a long ledger; None if there is no ledger, or a short one."""
-    if is_url(place) or not (Path(place) / LEDGER).exists():
+    if is_url(location) or not (Path(location) / LEDGER).exists():
         return None
     from imagen_batch.runs.history_preload import preload_history  # noqa: PLC0415 - a new run does not need it
 
-    return preload_history(place)
+    return preload_history(location)
 
 
 def _prefect_address(env: Mapping[str, str]) -> str | None:

@@ -17,7 +17,7 @@ from imagen_batch.planning.requests import shard_size
 from imagen_batch.records import ImageRequest
 from imagen_batch.runs.run import Run
 
-MOST_SHARDS_IN_FLIGHT = 8
+MAX_SHARDS_IN_FLIGHT = 8
 _POLL_S = 0.5
 
 
@@ -46,9 +46,9 @@ class LocalExecutor:
         self.abort = run.abort
 
     def run_shards(self) -> Iterator[None]:
-        """Make all shards, a window of them at a time; yields now and then. Raises what is a bug."""
+        """Make all shards, a window of them at a time; yields every so often. Raises an error that is a bug."""
         size = shard_size(self._run.plan.requests)
-        window = min(MOST_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
+        window = min(MAX_SHARDS_IN_FLIGHT, 1 + -(-4 * self._run.plan.settings.concurrency // size))
         numbers, in_flight = count(1), 0
         with ThreadPoolExecutor(window, thread_name_prefix="shard") as threads:
             for stage in self._run.stages():

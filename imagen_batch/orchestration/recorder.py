@@ -1,7 +1,7 @@
 """Records an execution in Prefect while it runs, in a thread that the run can do without.
 
-The thread waits for the first requests, since nothing else is urgent then, starts the run's own server if there is
-one, and tells the server what happened and what happens. At the end the run waits a bounded time for it. What is not
+The thread waits for the first requests, since they are more urgent, starts the run's own server if there is
+one, and reports the execution to the server. At the end the run waits a bounded time for it. What is not
 recorded by then is left to the process of the run's own server, or to the next one.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _TICK_S = 0.25
 _RETRY_S = 1.0
-_FOR_PREFECTS_CLIENT = {301, 302, 307, 308, 401, 403}  # it can log in, and follows
+_FOR_PREFECT_CLIENT = {301, 302, 307, 308, 401, 403}  # which can log in and follows redirects
 # Seconds that the end of a run waits: for its own server; until that one must answer; for a given server that does
 # not answer, and for one that answers slowly.
 _OWN_END_S, _OWN_ANSWER_S = 0.7, 2.0
@@ -42,7 +42,7 @@ class Recorder:
         self._key = uuid.uuid4().hex
         self._error: str | None = None
         self._recorded = False
-        self._told = False  # the user knows that Prefect will not show this run
+        self._has_warned = False  # the user was warned that Prefect will not show this run
         self._attachment: Attachment | None = None
         self._launched, self._server_up, self._ended = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="prefect", daemon=True).start()
@@ -55,7 +55,7 @@ class Recorder:
             if self._attachment is not None:
                 return self._attachment.finish(exit_code)
             if self._recorded:
-                self._leave(interrupted=exit_code > 128)
+                self._release_server(interrupted=exit_code > 128)
                 return None
             if self._server is None:
                 return self._finish_given()
@@ -71,11 +71,11 @@ class Recorder:
         if self._server is not None:
             self._server.kill()
 
-    def _leave(self, *, interrupted: bool) -> None:
-        if self._server is not None and interrupted:  # nothing may stay behind; what was recorded is on disk
+    def _release_server(self, *, interrupted: bool) -> None:
+        if self._server is not None and interrupted:  # no process may stay behind; what was recorded is on disk
             self._server.kill()
         elif self._server is not None:
-            self._server.leave()
+            self._server.release()
 
     def _finish_given(self) -> str | None:
         deadline = time.monotonic() + _GIVEN_SLOW_END_S
@@ -87,35 +87,35 @@ class Recorder:
         return f"Prefect did not record the end of this run: {reason}. {_HARMLESS}"
 
     def _finish_own(self, server: OwnServer, *, interrupted: bool) -> str | None:
-        if self._told:
+        if self._has_warned:
             return None
         if self._server_up.is_set() and self._ended.is_set() and server.is_running:
-            server.leave()  # it does not take the story, and would not take it later
+            server.release()  # it did not accept the story, and would not accept it later
             return f"Prefect did not record the end of this run: {self._error}. {_HARMLESS}"
-        kept = self._keep_story(server)
-        if interrupted and server.is_running:  # nothing may stay behind
+        is_stored = self._store_story(server)
+        if interrupted and server.is_running:  # no process may stay behind
             server.kill()
             return None
         self._launched.wait(_OWN_ANSWER_S)
-        if kept and server.hand_over(patience=_OWN_ANSWER_S):
+        if is_stored and server.hand_over(patience=_OWN_ANSWER_S):
             return None
-        return self._describe_loss(server, kept=kept)
+        return self._describe_loss(server, is_stored=is_stored)
 
-    def _describe_loss(self, server: OwnServer, *, kept: bool) -> str:
+    def _describe_loss(self, server: OwnServer, *, is_stored: bool) -> str:
         ended = not server.is_running
-        later = ". The next run that starts a server records it" if kept else ""
+        recorded_later = ". The next run that starts a server records it" if is_stored else ""
         server.kill()
         if not self._server_up.is_set():
             reason = "its server did not start" if ended else "its server does not answer"
-            return f"Prefect will not show this run: {reason}; its log is {server.log}{later}"
+            return f"Prefect will not show this run: {reason}; its log is {server.log}{recorded_later}"
         reason = self._error or ("its server ended" if ended else "its server does not answer")
-        return f"Prefect did not record the end of this run: {reason}{later}. {_HARMLESS}"
+        return f"Prefect did not record the end of this run: {reason}{recorded_later}. {_HARMLESS}"
 
-    def _keep_story(self, server: OwnServer) -> bool:
-        from imagen_batch.orchestration.recording.story import tell  # noqa: PLC0415 - not before the first request
+    def _store_story(self, server: OwnServer) -> bool:
+        from imagen_batch.orchestration.recording.story import describe_execution  # noqa: PLC0415 - not before the first request
         from imagen_batch.orchestration.recording.unrecorded import keep_unrecorded  # noqa: PLC0415
 
-        return keep_unrecorded(server.home, tell(self._execution, self._key)) is not None
+        return keep_unrecorded(server.home, describe_execution(self._execution, self._key)) is not None
 
     def _run(self) -> None:
         try:
@@ -138,7 +138,7 @@ class Recorder:
         except Exception:
             self._error = "its server did not start"
             if not self._execution.ended.is_set():
-                self._told = True
+                self._has_warned = True
                 self._notify(f"warning: Prefect will not show this run: {self._error}; its log is {server.log}")
             raise
 
@@ -153,7 +153,7 @@ class Recorder:
 
         url = os.environ["PREFECT_API_URL"]
         if needs_login(url, os.environ):
-            self._use_prefects_client()
+            self._use_prefect_client()
             return
         record = FlowRunRecord(PrefectApi(url))
         while not self._recorded:
@@ -165,21 +165,21 @@ class Recorder:
                     raise
                 time.sleep(_RETRY_S)
             except Refused as refusal:
-                if refusal.status not in _FOR_PREFECTS_CLIENT:
+                if refusal.status not in _FOR_PREFECT_CLIENT:
                     raise
-                self._use_prefects_client()
+                self._use_prefect_client()
                 return
 
-    def _use_prefects_client(self) -> None:
+    def _use_prefect_client(self) -> None:
         from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - rarely needed
 
         self._attachment = Attachment(self._execution, None)
 
     def _record_more(self, record: FlowRunRecord) -> None:
-        from imagen_batch.orchestration.recording.story import tell  # noqa: PLC0415
+        from imagen_batch.orchestration.recording.story import describe_execution  # noqa: PLC0415
 
         last = self._execution.ended.wait(_TICK_S)
-        story = tell(self._execution, self._key)
+        story = describe_execution(self._execution, self._key)
         if last:
             record.close(story)
             self._recorded = True

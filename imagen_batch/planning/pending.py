@@ -249,14 +249,14 @@ def _read_history(plan: RunPlan) -> History:
     with explain_storage_errors(location, to="be read"):
         history = read_history(open_storage(location).logs(LEDGER))
     if plan.decisions:  # the run will record these before anything else
-        history.fold(review_record(plan.decisions), where=0)
+        history.fold(review_record(plan.decisions), position=0)
     if plan.moves:
-        history.fold(kept_record(move.as_record() for move in plan.moves), where=0)
+        history.fold(kept_record(move.as_record() for move in plan.moves), position=0)
     plan.follow(history)  # marks are about the keys that rows have in the ledger
     if moves := moves_from_placeholders(plan, history):
-        history.fold(kept_record(move.as_record() for move in moves), where=0)
+        history.fold(kept_record(move.as_record() for move in moves), position=0)
     if orders := order_versions(plan, history):
-        history.fold(versions_record(orders), where=0)
+        history.fold(versions_record(orders), position=0)
     return history
 
 

@@ -11,7 +11,7 @@ from imagen_batch.planning.keys import RowKeys, identity_options
 from imagen_batch.planning.references.choice import Waiting
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
 from imagen_batch.planning.references.row_images import RowImages
-from imagen_batch.planning.references.row_links import Dependent, link, order
+from imagen_batch.planning.references.row_links import Dependent, KnownIds, link, order
 from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.row_index import RowIndex
 from imagen_batch.planning.rows import PlannedRow, RowPlanner
@@ -84,6 +84,8 @@ class PlanBuilder:
         self._references = references or RunReferences()
         self._dependents: dict[int, Dependent] = {}  # rows that refer to images of other rows
         self._default_samples = settings.samples
+        variants = bool(settings.matrix) or self._references.variants
+        self._known_ids = KnownIds(variants, self._references.elsewhere)
         self._provider = settings.provider
         self.planner = RowPlanner(settings, catalogue, self._references)
         self._catalogue = catalogue
@@ -115,7 +117,7 @@ class PlanBuilder:
         if self.problems:  # a row that is wrong itself might be the one that is named
             return
         rows = (row for row in file.rows() if isinstance(row, PromptRow))
-        unlinked = link(self._dependents, rows, default_samples=self._default_samples)
+        unlinked = link(self._dependents, rows, default_samples=self._default_samples, known=self._known_ids)
         self.problems += unlinked
         ordered, circles = order(self._dependents)
         self.problems += circles
@@ -187,10 +189,12 @@ class PlanBuilder:
         self._dependents[planned.row.row] = Dependent(
             row=planned.row.row,
             line=planned.row.line,
+            id=planned.row.id,
             samples=planned.samples,
             plain=self._keys.plain(model=model.id, prompt=prompt, options=options),
             placeholder=placeholder,
             references=planned.references,
+            of_characters=planned.row.of_characters,
             room=REQUEST_BYTES[self._provider] - request_bytes(planned.references, prompt),
         )
 

@@ -1,1 +1,1 @@
-"""The image services: what they offer, where they are, and how requests reach them."""
+"""Describes the image services and sends requests to them: capabilities, addresses, credentials, transport."""

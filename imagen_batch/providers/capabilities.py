@@ -1,6 +1,6 @@
 """Checks a row's options against what its model, dialect and provider accept.
 
-The first of these checks that objects decides about an option: whether the dialect has a field for it
+The first of these checks that objects to an option decides: whether the dialect has a field for it
 (`_NOT_SENT`, `_OTHER_OPTION`), whether the model accepts the value (`_VALUE_CHECKS`), whether the host does
 (`_VERTEX_ONLY`, `_GEMINI_ONLY`). The facts are in docs/service-api.md. (api: 2, 8.1, 8.2)
 
@@ -33,7 +33,7 @@ class OptionIssue:
 
 def check_options(model: Model, options: Options, *, provider: str) -> tuple[OptionIssue, ...]:
     """Return the issues of these options, which are the same for all rows that have them."""
-    return tuple(_about_options(model, options, provider))
+    return tuple(_find_issues(model, options, provider))
 
 
 def check_row(model: Model, *, samples: int, prompt: str) -> tuple[OptionIssue, ...]:
@@ -54,7 +54,7 @@ def without_dropped(options: Options, issues: Iterable[OptionIssue]) -> Options:
 
 
 def _too_long(model: Model, prompt: str) -> str | None:
-    """Return the length of a prompt that `model` may not read to its end. Imagen has no tokenizer to context."""
+    """Return the length of a prompt that `model` may not read to its end. Imagen's tokenizer is not public."""
     if model.prompt_chars is not None and len(prompt) > model.prompt_chars:
         return f"{len(prompt)} characters"
     if model.prompt_words is not None and (words := len(prompt.split())) > model.prompt_words:
@@ -89,10 +89,10 @@ class _Context:
     provider: str
 
 
-_NAMES = tuple(part.name for part in fields(Options))
+_NAMES = tuple(option_field.name for option_field in fields(Options))
 
 
-def _about_options(model: Model, options: Options, provider: str) -> Iterator[OptionIssue]:
+def _find_issues(model: Model, options: Options, provider: str) -> Iterator[OptionIssue]:
     context = _Context(model, options, provider)
     for option in _NAMES:
         value = getattr(options, option)

@@ -1,4 +1,4 @@
-"""The catalogue of models: what each accepts, what its images cost, and when it ends.
+"""Loads the catalogue of models: what each accepts, what its images cost, and when it is shut down.
 
 The facts are data in `models.toml`, each with its source and the day it was read. Tables of the same form in a
 user's imagen-batch.toml add models or correct single fields.
@@ -108,7 +108,7 @@ class Model:
         return images * price + inputs, "estimate"
 
     def retirement_date(self, provider: str, today: date) -> date | None:
-        """Return the first day on which `provider` did not serve the model any more; None if that is not past."""
+        """Return the first day on which `provider` did not serve the model any more; None if it still does."""
         shutdown = self.shutdowns.get(provider)
         return shutdown if shutdown is not None and shutdown <= today else None
 
@@ -136,7 +136,7 @@ class Catalogue:
 def load_catalogue(extra: Mapping[str, Mapping[str, object]] | None = None) -> Catalogue:
     """Return the catalogue with the user's `[models."id"]` tables applied. A field replaces the old one as a whole.
 
-    Raises SettingsInvalid naming model, field and what is allowed.
+    Raises SettingsInvalid, which names model, field and the allowed values.
     """
     shipped = tomllib.loads(files("imagen_batch.providers").joinpath("models.toml").read_text("utf-8"))
     models: dict[str, Model] = {}
@@ -161,7 +161,7 @@ def override_price(model: Model, usd: float) -> Model:
 def _apply_table(base: Model | None, model_id: str, table: object) -> Model:
     if not isinstance(table, Mapping):
         raise SettingsInvalid(f'models."{model_id}": expected a table of fields, found {table!r}')
-    values: dict[str, Any] = {name: read_field(model_id, name, found) for name, found in table.items()}
+    values: dict[str, Any] = {name: read_field(model_id, name, value) for name, value in table.items()}
     if "tokens" in values:
         values["tokens"] = TokenPrices(**values["tokens"])
     if base is None:

@@ -14,7 +14,7 @@ from imagen_batch.errors import SettingsInvalid
 def read_field(model_id: str, name: str, value: object) -> object:
     """Return the value of one field: lists as tuples, dates as dates, also from a table that came as JSON.
 
-    Raises SettingsInvalid for an unknown field or a wrong value, naming model, field and what is allowed.
+    Raises SettingsInvalid for an unknown field or a wrong value; it names model, field and the allowed values.
     """
     spec = _FIELDS.get(name)
     if spec is None:
@@ -29,7 +29,7 @@ def _identity(value: object) -> object:
 
 
 class _FieldSpec(NamedTuple):
-    """What a field must contain, as text and as a test, and how to convert it."""
+    """The allowed content of a field, as text and as a check, and how to convert it."""
 
     expected: str
     fits: Callable[[Any], bool]

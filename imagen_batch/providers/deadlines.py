@@ -1,4 +1,4 @@
-"""Ends every attempt at its deadline, even if its reply trickles.
+"""Ends every attempt at its deadline, even if its reply arrives slowly.
 
 A socket's timeout limits a single read, so a reply that comes in small pieces never exceeds it. One thread watches
 all attempts and shuts the connection of an overdue one; the thread that reads from it gets an error at once.
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_LOOK_EVERY_S = 0.1
+_CHECK_EVERY_S = 0.1
 _OVERSLEPT_S = 0.5  # more than a scheduler delays a thread
-_MAX_EXTRA_S = 10.0  # to read what waits in buffers; a reply that trickles gets no more than this either
+_MAX_EXTRA_S = 10.0  # to read what waits in buffers; a slow reply gets no more than this either
 
 _current = threading.local()
 
@@ -66,7 +66,7 @@ class Deadlines:
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[WatchedCall]:
-        """Limit what this thread does inside to `seconds`: then its connection is shut."""
+        """Limit the block to `seconds`: then the connection of this thread is shut."""
         attempt = WatchedCall(self._clock() + seconds)
         _current.attempt = attempt
         with self._changed:
@@ -99,8 +99,8 @@ class Deadlines:
             while not self._closed:
                 now = self._clock()
                 self._abort_overdue(now, slept=now - expected)
-                pause = _LOOK_EVERY_S if self._attempts else None
-                expected = self._clock() + _LOOK_EVERY_S
+                pause = _CHECK_EVERY_S if self._attempts else None
+                expected = self._clock() + _CHECK_EVERY_S
                 self._changed.wait(pause)
                 if pause is None:
                     expected = self._clock()

@@ -90,9 +90,9 @@ def make_provider(settings: Settings, *, base_url: str | None, env: Mapping[str,
     if not project:
         raise SettingsInvalid("--provider vertex needs --project (or GOOGLE_CLOUD_PROJECT)")
     location = settings.location or env.get("GOOGLE_CLOUD_LOCATION") or "global"
-    for what, value in (("project", project), ("location", location)):
+    for name_, value in (("project", project), ("location", location)):
         if not _PLAIN.fullmatch(value):  # it becomes part of a URL that a token is sent to
-            raise SettingsInvalid(f"--{what} {value!r}: letters, digits, '-', '.' and ':' make a {what}")
+            raise SettingsInvalid(f"--{name_} {value!r}: only letters, digits, '-', '.' and ':' are allowed")
     return Vertex(checked or vertex_host(location), GoogleToken(), project, location)
 
 

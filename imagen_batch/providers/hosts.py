@@ -1,4 +1,4 @@
-"""Classifies hosts: a key may go to this machine and to Google, and elsewhere only if the user agreed."""
+"""Classifies hosts: a key may go to this machine and to Google, and to other hosts only if the user agreed."""
 
 from __future__ import annotations
 

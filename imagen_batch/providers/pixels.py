@@ -1,4 +1,4 @@
-"""Knows how many pixels an image will have, by model, aspect ratio and image size. (api: 2.2, 8.2)
+"""Lists how many pixels an image will have, by model, aspect ratio and image size. (api: 2.2, 8.2)
 
 Services keep to these sizes only for a ratio that is requested, and may change them.
 """
@@ -57,7 +57,7 @@ _FAMILIES: tuple[tuple[str, Mapping[str, Pixels]], ...] = (
 
 
 def expected_pixels(model: Model, aspect_ratio: str | None, image_size: str | None) -> Pixels | None:
-    """Width and height of an image; None where they are not known, or the service chooses the shape."""
+    """Return width and height of an image; None where they are not known, or the service chooses the shape."""
     table = next((table for start, table in _FAMILIES if model.id.startswith(start)), {})
     halves = _HALVES.get(image_size or model.default_size)
     if aspect_ratio is None or aspect_ratio not in table or halves is None:

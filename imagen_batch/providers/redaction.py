@@ -39,7 +39,7 @@ def redact(text: str, secret: str) -> str:
     """Return `text` without `secret`, and without its beginning if the text was shortened within it."""
     if not secret:
         return text
-    if _may_hold(text, secret):
+    if _may_contain(text, secret):
         text = _pattern(secret).sub(SHOWN, text)
     for encoded in _encodings(secret):
         text = text.replace(encoded, SHOWN)
@@ -93,13 +93,13 @@ def _redact_value(value: Any, by: Redact, *, json: bool = False) -> Any:
 
 def _redact_json(text: str, by: Redact) -> str:
     """Redact JSON so that it stays JSON: a short key may occur in the middle of an escape."""
-    clean = by(text)
-    if clean == text:
+    redacted = by(text)
+    if redacted == text:
         return text
     try:
         return orjson.dumps(_redact_value(orjson.loads(text), by)).decode()
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return clean
+        return redacted
 
 
 @lru_cache(maxsize=8)
@@ -125,7 +125,7 @@ def _spellings(letter: str) -> str:
     return f"(?:{'|'.join(spellings)})"
 
 
-def _may_hold(text: str, secret: str) -> bool:
+def _may_contain(text: str, secret: str) -> bool:
     if any(mark in text for mark in "\\%&"):
         return True
     return secret in text or (len(secret) >= _UNIQUE and secret.lower() in text.lower())

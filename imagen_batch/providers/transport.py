@@ -32,7 +32,7 @@ MAX_REPLY_BYTES = 256 * 2**20
 MAX_ERROR_BYTES = 2**20
 """How much is read of an error reply: its message is at the beginning."""
 
-_LONGEST_TIMEOUT_S = 30 * 24 * 3600.0  # the timers of the system have a limit somewhere above
+_MAX_TIMEOUT_S = 30 * 24 * 3600.0  # the timers of the system have a limit somewhere above
 _MAX_CONNECTIONS_TRIED = 3  # for one attempt, if idle connections turn out to be closed
 _DECOMPRESS_BYTES = 2**16  # compressed data may expand a thousandfold: the size is checked often
 _CONNECT_TIMEOUT_S = 20.0
@@ -60,7 +60,7 @@ class Transport:
 
     def __init__(self, credential: Credential, *, connections: int, timeout: float) -> None:
         self._credential = credential
-        self._timeout = min(timeout, _LONGEST_TIMEOUT_S)
+        self._timeout = min(timeout, _MAX_TIMEOUT_S)
         self._timeouts = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, self._timeout), read=self._timeout)
         self._deadlines = Deadlines()
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
@@ -95,8 +95,8 @@ class Transport:
         """Close all connections."""
         self._deadlines.close()
         self._adapter.close()
-        for way in self._routes.values():
-            way.pool.close()
+        for route in self._routes.values():
+            route.pool.close()
 
     def _send(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
         for _ in range(_MAX_CONNECTIONS_TRIED - 1):

@@ -6,7 +6,7 @@ records is true, whatever happened to the process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -63,7 +63,7 @@ class Results:
             row, model, prompt, options = order.row, order.model, order.prompt, order.options
             base = self.plan.index.row_key(row.row)
             keys = _Keys(order, base)
-            references = self._references(row)
+            references = self._references(order)
             complete = self._is_complete(row.row, base, order.samples)
             for number in range(1, order.samples + 1):
                 result = self.history.final_result(base, number)
@@ -85,16 +85,18 @@ class Results:
                     entry = replace(entry, replaced=True)
                 yield with_warnings(entry, is_duplicate=duplicates.has(base, number))
 
-    def _references(self, row: PromptRow) -> tuple[str, ...]:
-        of_run = self.plan.settings.references
-        return tuple(shown((*of_run, *row.references), self.plan.references.folder)) if of_run else row.references
+    def _references(self, order: PlannedRow) -> tuple[str, ...]:
+        return self._shown([reference.text for reference in order.references])
 
     def _kept_references(self, kept: Mapping[str, Any], of_row: tuple[str, ...]) -> tuple[str, ...]:
         """The references that an image was made with; those of the row where no others are recorded."""
-        texts = [reference.text for reference in references_from(kept)]
-        if texts:
-            return tuple(shown(texts, self.plan.references.folder)) if self.plan.settings.references else tuple(texts)
+        if texts := [reference.text for reference in references_from(kept)]:
+            return self._shown(texts)
         return of_row if kept["options"].get("references") else ()
+
+    def _shown(self, texts: Sequence[str]) -> tuple[str, ...]:
+        of_run = self.plan.settings.references
+        return tuple(shown(texts, self.plan.references.folder)) if of_run else tuple(texts)
 
     def _is_complete(self, row: int, base: str, samples: int) -> bool:
         """Whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""

@@ -1,1 +1,1 @@
-"""One run, from taking the folder's lock to writing its summary."""
+"""Carries out one run, from taking the folder's lock to writing its summary."""

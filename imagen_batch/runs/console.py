@@ -1,4 +1,4 @@
-"""Defines how a run talks to the person or program that started it."""
+"""Defines the interface between a run and the person or program that started it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imagen_batch.records import SampleResult
 
 @dataclass(frozen=True)
 class Console:
-    """The messages, progress and questions of a run. `confirm` is None where there is nobody to ask."""
+    """The messages, progress and questions of a run. `confirm` is None where no question can be asked."""
 
     notify: Callable[[str], None]
     progress: Callable[[int], Progress]

@@ -1,8 +1,8 @@
 """Recognizes a run that has nothing to do and whose tables are current, without reading its rows.
 
 After a run that has a result for every sample, a record is stored of everything that its tables were made from and of
-the tables themselves. As long as all of it is unchanged, the same command, or `resume`, finds the same result. Any
-difference, doubt or error means that the run takes its usual way.
+the tables themselves. As long as all of it is unchanged, the same command, or `resume`, finds the same result. After
+any difference, doubt or error the run proceeds as usual.
 
 What is compared: the settings, the digests of the prompt file, of the stored settings and of this program, names and
 sizes of the ledger's files, the tables with their times and inodes, and the times of the image folders, which change
@@ -41,7 +41,7 @@ _MAX_BYTES = 2**22
 _MAX_FOLDERS = 5_000
 _MAX_IMAGES = 50_000
 
-File = tuple[int, int, int, int]  # bytes, times of content and inode in ns, inode
+FileFacts = tuple[int, int, int, int]  # bytes, times of content and inode in ns, inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _State:
     program: str
     stored: tuple[str | None, str | None]
     ledger: tuple[tuple[str, int], ...]
-    tables: tuple[File | None, ...]
+    tables: tuple[FileFacts | None, ...]
     folders: tuple[tuple[str, int], ...]
     images: str  # a digest of names, sizes and times; empty where there are too many
 
@@ -71,9 +71,9 @@ def find_current_summary(settings: Settings) -> Summary | None:
             return None
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=_Record)
         names = [name for name, _ in record.state.folders]
-        (given, digest), *_ = _inputs(settings).items()
-        if record.inputs.get(given) == digest and record.state == _state(folder, names):
-            return _repeated(record.summary)
+        (settings_json, digest), *_ = _inputs(settings).items()
+        if record.inputs.get(settings_json) == digest and record.state == _state(folder, names):
+            return _repeat_summary(record.summary)
     return None
 
 
@@ -88,11 +88,13 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
         names = _folders_below(folder, IMAGES)
         if len(names) > _MAX_FOLDERS:
             return
-        alone = replace(summary, facts=replace(summary.facts, run=None))  # next steps have been made from it
-        # The same command would send or add something again.
-        once = settings.retry or settings.other_input or settings.redo or settings.upgrade
-        again = [load_settings_to_continue(folder, {}), *([] if once else [settings])]
-        record = _Record(_inputs(*again), _state(folder, names), alone)
+        storable = replace(
+            summary, facts=replace(summary.facts, run=None)
+        )  # the next steps were already derived from it
+        # Repeating such a command would send or add something again.
+        is_one_time = settings.retry or settings.other_input or settings.redo or settings.upgrade
+        repeating = [load_settings_to_continue(folder, {}), *([] if is_one_time else [settings])]
+        record = _Record(_inputs(*repeating), _state(folder, names), storable)
         content = msgspec.json.encode(record)
         if msgspec.json.decode(content, type=_Record) == record:
             with open_storage(settings.folder).write(_RECORD) as target:
@@ -100,7 +102,7 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
 
 
 def describe_current(summary: Summary) -> str:
-    """Say why nothing is done."""
+    """Explain why nothing is sent."""
     held = summary.asked - summary.counts["ok"]
     made = f"all {summary.counts['ok']:,} made" if not held else f"{summary.counts['ok']:,} made"
     verb = "is" if held == 1 else "are"
@@ -125,28 +127,28 @@ def _reads_other_files(folder: Path, settings: Settings) -> bool:
     return any(named) or any((folder / name).exists() for name in (REFERENCES, EXPANSION_FILES))
 
 
-def _repeated(summary: Summary) -> Summary:
-    """The summary of a run that did nothing."""
+def _repeat_summary(summary: Summary) -> Summary:
+    """Return the summary of a run that did nothing."""
     now = datetime.now(UTC)
     facts = replace(summary.facts, started_at=now, finished_at=now, run_usd=0.0, run_attempts=0)
     models, groups = (
-        tuple(replace(share, run_usd=0.0) for share in all_) for all_ in (summary.models, summary.groups)
+        tuple(replace(share, run_usd=0.0) for share in shares) for shares in (summary.models, summary.groups)
     )
     return replace(summary, facts=facts, models=models, groups=groups)
 
 
 def _folder(settings: Settings) -> Path | None:
-    """The run's folder on this machine; None where this can't tell what is unchanged."""
+    """Return the run's folder on this machine; None where changes can't be detected."""
     storage = open_storage(settings.folder)
     if not isinstance(storage, Folder) or not stat.S_ISREG(os.stat(settings.prompts).st_mode):  # noqa: PTH116
         return None
     return storage.path
 
 
-def _inputs(*several: Settings) -> dict[str, str]:
-    """The settings with absolute paths, and the digests of their prompt files."""
+def _inputs(*all_settings: Settings) -> dict[str, str]:
+    """Return the settings with absolute paths, and the digests of their prompt files."""
     inputs = {}
-    for settings in several:
+    for settings in all_settings:
         paths = {"prompts": os.path.abspath(settings.prompts), "out": os.path.abspath(settings.folder)}  # noqa: PTH100
         digest = file_sha256(Path(settings.prompts))
         if digest is None:
@@ -160,7 +162,7 @@ def _state(folder: Path, images: list[str]) -> _State:
         program=_program(),
         stored=(file_sha256(folder / SETTINGS), file_sha256(folder / RUN)),
         ledger=tuple((path.name, path.stat().st_size) for path in ledger_files(folder / LEDGER)),
-        tables=tuple(_facts(folder / name) for name in (*TABLE_FILES, CARD)),
+        tables=tuple(_file_facts(folder / name) for name in (*TABLE_FILES, CARD)),
         folders=tuple((name, (folder / name).stat().st_mtime_ns) for name in images),
         images=_digest_of_files(folder, images),
     )
@@ -186,7 +188,7 @@ def _name_of(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
-def _facts(path: Path) -> File | None:
+def _file_facts(path: Path) -> FileFacts | None:
     try:
         facts = path.lstat()
     except FileNotFoundError:
@@ -195,21 +197,21 @@ def _facts(path: Path) -> File | None:
 
 
 def _folders_below(folder: Path, name: str) -> list[str]:
-    """The names of a folder and of all folders in it."""
+    """Return the names of a folder and of all folders in it."""
     return [name, *_walk(folder, name)]
 
 
 def _walk(folder: Path, name: str) -> Iterator[str]:
     with os.scandir(folder / name) as entries:
         inner = [f"{name}/{entry.name}" for entry in entries if entry.is_dir(follow_symlinks=False)]
-    for each in sorted(inner):
-        yield each
-        yield from _walk(folder, each)
+    for inner_name in sorted(inner):
+        yield inner_name
+        yield from _walk(folder, inner_name)
 
 
 @cache
 def _program() -> str:
-    """A digest of this program: another version may write other tables."""
+    """Return a digest of this program: another version may write other tables."""
     package, digest = Path(__file__).parents[1], sha256()
     for path in sorted(package.rglob("*")):
         if path.suffix in (".py", ".toml"):

@@ -1,4 +1,4 @@
-"""Writes what a finished run leaves for its user: the tables, summary.json and summary.md."""
+"""Writes the results of a finished run: the tables, summary.json and summary.md."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
 
 WritePage = Callable[[Storage], bool]
-"""Writes the page that shows the tables' images; returns whether it did. Raises nothing."""
+"""Writes the page that shows the tables' images; returns whether it succeeded. Raises nothing."""
 
 _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("summary.md", to_markdown),
@@ -53,9 +53,9 @@ def finalize(
 ) -> Summary:
     """Write tables and summary from the ledger on disk; returns the summary.
 
-    `history` is the ledger as it was last read, and is read on here. `began` are the attempts and charges when the
-    run began. `write_page` is called once the tables are in place. A file that can't be written does not keep the
-    others from being written; the summary names it.
+    `history` is the ledger as it was last read; new records are read here. `began` are the attempts and charges when
+    the run began. `write_page` is called once the tables are in place. A file that can't be written does not prevent
+    the others; the summary names it.
     """
     settings, storage = plan.settings, context.store.storage
     try:
@@ -99,7 +99,7 @@ def finalize(
 
 
 def stop_reason(stop: Stop) -> StopReason | None:
-    """The reason in a run's stop signal, as the summary reports it; None when it was never set."""
+    """Return the reason in a run's stop signal, as the summary reports it; None when it was never set."""
     if stop.signal is not None:
         return StopReason("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
     if stop.fatal is not None:
@@ -112,7 +112,7 @@ def stop_reason(stop: Stop) -> StopReason | None:
 
 
 def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> StopReason | None:
-    """The limit that kept a request from being sent; None where none did."""
+    """Return the limit that kept a request from being sent; None where none did."""
     if budget.limit is None:
         return None
     usd = history.cost_bounds(settings.provider).upper_bound
@@ -131,7 +131,7 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:
-    """How many recorded images in the folder belong to no sample of this input. `shown` is how many do."""
+    """Count the recorded images in the folder that belong to no sample of this input. `shown` is how many do."""
     recorded = max(0, history.images_recorded - shown)
     if not recorded:
         return 0

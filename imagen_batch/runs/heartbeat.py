@@ -1,4 +1,4 @@
-"""Lets a run and its workers on other machines know of each other, by a small file beside the ledger.
+"""Connects a run and its workers on other machines through a small file beside the ledger.
 
 The run rewrites it every few seconds: that it is alive, which part of the rate each shard may use, and whether to
 stop. Workers read it as often. A worker that finds another run's file, or an unchanged one for too long, has lost
@@ -37,7 +37,7 @@ class Heartbeat:
 
 
 class HeartbeatWriter:
-    """The run's side: writes the heartbeat until the end. `lost` is called when it may no longer write there."""
+    """The run's side: writes the heartbeat until the end. `on_lost` is called when it may no longer write there."""
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class HeartbeatWriter:
         run: str,
         *,
         every: float = EVERY_S,
-        lost: Callable[[OSError], None] = lambda _error: None,
+        on_lost: Callable[[OSError], None] = lambda _error: None,
     ) -> None:
         self._storage = storage
         self._every = every
-        self._lost = lost
+        self._on_lost = on_lost
         self._heartbeat = Heartbeat(run)
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -62,7 +62,7 @@ class HeartbeatWriter:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Write the heartbeat as long as the block lasts."""
+        """Write the heartbeat for the duration of the block."""
         self.publish()
         thread = threading.Thread(target=self._repeat, name="heartbeat", daemon=True)
         thread.start()
@@ -80,8 +80,8 @@ class HeartbeatWriter:
                 with self._lock:
                     self._write()
             except PermissionError as error:  # another run has taken the folder
-                self._lost(error)
-            except OSError:  # may be temporary; a lasting failure shows elsewhere
+                self._on_lost(error)
+            except OSError:  # may be temporary; a permanent failure stops the run at another write
                 continue
 
     def _write(self) -> None:
@@ -100,7 +100,7 @@ class HeartbeatReader:
         self._changed = clock()
 
     def poll(self) -> Heartbeat:
-        """The run's heartbeat now. When the run is lost, the result says to stop and to abort."""
+        """Return the run's heartbeat now. When the run is lost, the result requests a stop and an abort."""
         heartbeat = self._heartbeat
         with suppress(OSError):
             heartbeat = read_heartbeat(self._storage) or heartbeat
@@ -112,7 +112,7 @@ class HeartbeatReader:
 
 
 def read_heartbeat(storage: Storage) -> Heartbeat | None:
-    """The last heartbeat that was written; None where there is none."""
+    """Return the last heartbeat that was written; None where there is none."""
     with suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
         return Heartbeat(**orjson.loads(storage.read(NAME)))
     return None

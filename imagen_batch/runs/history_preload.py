@@ -20,14 +20,14 @@ from imagen_batch.system.child_env import reduced_environment
 _MIN_BYTES = 64 * 2**20  # a shorter ledger is read in less time than it takes to start the process
 
 
-def preload_history(place: str) -> Future[History] | None:
-    """Start to read the history of the run at `place`; None where reading it later is as fast.
+def preload_history(location: str) -> Future[History] | None:
+    """Start to read the history of the run at `location`; None where reading it later is as fast.
 
     The process ends by itself. A ledger in a bucket has to be fetched first, and is read then.
     """
-    if is_url(place):
+    if is_url(location):
         return None
-    ledger = Path(place) / LEDGER
+    ledger = Path(location) / LEDGER
     if sum(path.stat().st_size for path in ledger_files(ledger)) < _MIN_BYTES:
         return None
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the run handles Ctrl-C

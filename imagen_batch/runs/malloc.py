@@ -1,4 +1,4 @@
-"""Tells the C library to keep large blocks of memory, which every image needs again.
+"""Configures the C library to keep freed large blocks of memory, since every image needs such blocks.
 
 A reply and its image take megabytes. By default glibc returns such blocks to the system at once and gets the next
 one page by page, each cleared, which is a seventh of the CPU time of an image.

@@ -81,12 +81,12 @@ class Run:
 
     @property
     def finished_samples(self) -> int:
-        """How many samples got a result since the run was opened."""
+        """The number of samples that got a result since the run was opened."""
         return self.counter.finished
 
     @property
     def in_flight(self) -> int:
-        """How many images this process is requesting at the moment."""
+        """The number of images that this process is requesting."""
         return self.context.in_flight.images
 
     def abort(self) -> None:
@@ -94,16 +94,16 @@ class Run:
         self.context.transport.abort_all()
 
     def stages(self) -> Iterator[Iterator[list[ImageRequest]]]:
-        """The pending requests as shards, stage by stage: a stage needs results of the one before.
+        """Yield the pending requests as shards, stage by stage: a stage needs results of the one before.
 
         All shards of a stage must have ended before the next stage is taken.
         """
         yield self.shards()
-        while self.advance() or self._accepts_more():
+        while self.advance() or self._needs_more_samples():
             yield self.shards(retry_round=True)
 
     def advance(self) -> bool:
-        """Look for new images that rows are waiting for; return whether there are requests that use them."""
+        """Read new results, for rows that wait for images; return whether there are requests that use them."""
         waiting = self.plan.index.waiting_rows
         if not waiting or self.context.stop.is_set:
             return False
@@ -116,9 +116,9 @@ class Run:
         _follow(self.plan, self.context.store.storage, self.context.ledger, self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
-        """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
+        """Yield the pending requests, in input order and in slices for the scheduler; stops early when the run does.
 
-        A `retry_round` leaves out what this run has sent and got an answer for, whatever the answer was.
+        A `retry_round` leaves out what this run has sent and got an answer for, with any result.
         """
         since = self.started.timestamp() if retry_round else None
         pending = remaining_requests(self.plan, self.history, answered_since=since)
@@ -127,8 +127,8 @@ class Run:
                 return
             yield shard
 
-    def _accepts_more(self) -> bool:
-        """Whether --accept may want more samples of some rows, since the last shards brought results."""
+    def _needs_more_samples(self) -> bool:
+        """Whether --accept may need more samples of some rows, since the last shards brought results."""
         progress = self.finished_samples != self._finished_before
         self._finished_before = self.finished_samples
         if self.plan.settings.accept is None or not progress or self.stop.is_set or self.context.budget.is_exhausted:
@@ -141,7 +141,7 @@ class Run:
         generate_shard(shard, self.context, threads=self.threads)
 
     def finish(self, *, write_page: WritePage | None = None) -> Summary:
-        """Close the ledger, write all tables, the page to look at and the summary. May be called again."""
+        """Close the ledger, write all tables, the gallery page and the summary. May be called again."""
         from imagen_batch.runs.finalize import finalize  # noqa: PLC0415 - imports Arrow, which sending does not need
 
         if self.summary is None:
@@ -216,7 +216,7 @@ def open_run(
                 plan = save()
             _follow(plan, storage, ledger, history)
             _recover(plan, store, ledger, history, notify)
-            _record_orders(plan, storage, ledger, history)
+            _record_versions(plan, storage, ledger, history)
         counter = ResultCounter()
         grant = stack.enter_context(period_grant(settings, wanted=lambda: count_pending(plan, history).usd))
         context = _sending_context(plan, provider, ledger, store, history, counter)
@@ -230,7 +230,7 @@ def open_run(
 
 
 def _pinned_settings(provider: Provider) -> dict[str, object]:
-    """What the environment decided, stored so that a run continued from another shell uses the same project."""
+    """Return settings from the environment, to be stored: a run continued elsewhere uses the same project."""
     return {"project": provider.project, "location": provider.location} if isinstance(provider, Vertex) else {}
 
 
@@ -254,17 +254,17 @@ def _lock_storage(settings: Settings, stack: ExitStack) -> Storage:
 
 
 def _open_store(settings: Settings, storage: Storage, stack: ExitStack) -> ImageStore:
-    room = DiskSpace(storage, in_flight=settings.concurrency)
-    room.create_ballast()
-    stack.callback(room.release_ballast)
-    return ImageStore(storage, room)
+    disk_space = DiskSpace(storage, in_flight=settings.concurrency)
+    disk_space.create_ballast()
+    stack.callback(disk_space.release_ballast)
+    return ImageStore(storage, disk_space)
 
 
 def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[History] | None) -> tuple[History, int]:
-    """The history up to now, and how many staged images had to be recorded in it."""
+    """Return the history up to now, and how many staged images had to be recorded in it."""
     try:
         history = preloaded.result() if preloaded else History()
-    except BrokenExecutor:  # the process was killed, as for lack of memory: everything is read here
+    except BrokenExecutor:  # the process was killed, for example out of memory: everything is read here
         history = History()
     history.read_folder(store.storage.logs(LEDGER))
     recovered = recover_staged_images(store, history, ledger)
@@ -293,10 +293,10 @@ def _recover(
         plan.follow(history, refresh=True)
 
 
-def _record_orders(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+def _record_versions(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
     """Record the versions that this run makes, before anything is sent for them, and read the new records."""
-    if orders := order_versions(plan, history):
-        ledger.record_versions(orders, at=time.time())
+    if versions := order_versions(plan, history):
+        ledger.record_versions(versions, at=time.time())
         history.read_folder(storage.logs(LEDGER))
 
 

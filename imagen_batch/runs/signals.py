@@ -74,9 +74,9 @@ def _watch(
 
 def _must_abort(arrivals: SimpleQueue[Arrival | None], first: Arrival, grace: float) -> bool:
     """Wait for the end of the grace time or a second signal; False when the run ends before."""
-    while (left := first.at + grace - time.monotonic()) > 0:
+    while (remaining_s := first.at + grace - time.monotonic()) > 0:
         try:
-            arrival = arrivals.get(timeout=left)
+            arrival = arrivals.get(timeout=remaining_s)
         except Empty:
             return True
         if arrival is None:

@@ -21,17 +21,19 @@ from imagen_batch.runs.finalize import count_older_images
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage
 
 
-def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
-    """The summary of the run in `place` as it would be written now. Raises SettingsInvalid when there is no run.
+def run_status(location: str | Path, *, group_by: str | None = None) -> Summary:
+    """Return the summary of the run in `location` as it would be written now.
+
+    Raises SettingsInvalid when there is no run.
 
     `group_by` is a column of the input; None for that of the run.
 
     During a run, attempts without a reply are in flight; those that an earlier run left open stay unknown.
     """
-    storage, plan = open_storage(place), reload_plan(place)
+    storage, plan = open_storage(location), reload_plan(location)
     column = find_column(group_by, plan.file.columns, option="--group-by") if group_by else plan.settings.group_by
     builder = SummaryBuilder(group_by=column, shapes=read_shapes(plan.settings), accept=plan.settings.accept)
-    with explain_storage_errors(place, to="be read"):
+    with explain_storage_errors(location, to="be read"):
         running = storage.is_locked()  # before the ledger, so that no sample of a run that ends now becomes unknown
         history = read_history(storage.logs(LEDGER))
         began = _last_start(storage)
@@ -60,13 +62,13 @@ def run_status(place: str | Path, *, group_by: str | None = None) -> Summary:
 
 
 def _last_start(storage: Storage) -> float | None:
-    """When the last run began, in seconds since the epoch: the name of its ledger, unlike a shard's, says so."""
+    """Return when the last run began, in seconds since the epoch. The name of its ledger begins with that time."""
     names = (path.name for path in storage.logs(LEDGER).glob("*.jsonl"))
-    moments = [moment for name in names if (moment := _moment(name)) is not None]
-    return max(moments, default=None)
+    times = [time for name in names if (time := _parse_time(name)) is not None]
+    return max(times, default=None)
 
 
-def _moment(name: str) -> float | None:
+def _parse_time(name: str) -> float | None:
     try:
         return float(name.partition("-")[0])
     except ValueError:
@@ -74,7 +76,7 @@ def _moment(name: str) -> float | None:
 
 
 def _times(storage: Storage, began: float | None, *, running: bool) -> tuple[datetime, datetime | None]:
-    """When the last run began and ended; no end while it is running, or when it was killed before its summary."""
+    """Return when the last run began and ended; no end while it runs, or if it was killed before its summary."""
     started: datetime | None = None
     finished: datetime | None = None
     with suppress(OSError, KeyError, TypeError, ValueError):  # no summary, or a damaged one

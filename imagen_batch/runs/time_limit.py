@@ -20,7 +20,7 @@ def end_in_time(
     run: Run,
     *,
     abort: Callable[[], None],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
     clock: Callable[[], float] = time.time,
 ) -> Iterator[None]:
     """Stop the run when its time is up; abort what is in flight after the grace time."""
@@ -30,7 +30,7 @@ def end_in_time(
         return
     ended = threading.Event()
     watching = threading.Thread(
-        target=_watch, args=(run, limit, ended, abort, say, clock), name="time limit", daemon=True
+        target=_watch, args=(run, limit, ended, abort, notify, clock), name="time limit", daemon=True
     )
     watching.start()
     try:
@@ -57,7 +57,7 @@ def _watch(
     limit: TimeLimit,
     ended: threading.Event,
     abort: Callable[[], None],
-    say: Callable[[str], None],
+    notify: Callable[[str], None],
     clock: Callable[[], float],
 ) -> None:
     while (left := limit.stop_at - clock()) > 0:
@@ -70,6 +70,6 @@ def _watch(
         StopRun(f"the time of {limit.option} is up; run the same command to continue", cause="time", exit_code=75)
     )
     waiting = f"waiting up to {limit.grace:g} s for {plural(in_flight, 'image')} in flight" if in_flight else "ending"
-    say(f"The time of {limit.option} is up: {waiting}.")
+    notify(f"The time of {limit.option} is up: {waiting}.")
     if not ended.wait(limit.grace):
         abort()

@@ -25,7 +25,7 @@ from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause, Governor
 from imagen_batch.sending.pace import Permit
 
-_LONGEST_ERROR = 300  # characters
+_MAX_ERROR_CHARS = 300
 
 
 class OverBudget(ImagenBatchError):
@@ -114,7 +114,7 @@ class Attempt:
         self._release()
 
     def fail(self, error: Transient) -> FailureCause:
-        """Close an attempt that failed in a way that may pass.
+        """Close an attempt that failed with a temporary error.
 
         Raises Interrupted when it is one failure too many for the run.
         """
@@ -150,7 +150,7 @@ class Attempt:
 
     def _record_ended(self, error: AttemptError, charged: str, *, usd: float | None = None) -> None:
         facts = {"kind": error.kind, "status": error.http_status, "charged": charged, "usd": usd}
-        facts["error"] = str(error)[:_LONGEST_ERROR]  # the manifest shows it where no later attempt is made
+        facts["error"] = str(error)[:_MAX_ERROR_CHARS]  # the manifest shows it where no later attempt is made
         self._context.ledger.record_ended(self._request, attempt=self._number, at=self._context.clock(), facts=facts)
 
 

@@ -13,7 +13,7 @@ from imagen_batch.records import CENT_FRACTION, Limit
 from imagen_batch.sending.period.grant import PeriodGrant
 from imagen_batch.sending.stop import Stop
 
-_LONGEST_NAP_S = 0.5  # a stop can't notify: check for it this often
+_MAX_WAIT_S = 0.5  # a stop can't notify: check for it this often
 
 
 class Budget:
@@ -42,7 +42,7 @@ class Budget:
         self._images = images
         self._outstanding = 0
         self._changed = threading.Condition()
-        self.limit: Limit | None = None  # the first one that left something out
+        self.limit: Limit | None = None  # the first one that prevented an attempt
 
     def reserve(self, price: float | None, images: int, *, stop: Stop) -> Reservation | None:
         """Reserve the worst case of an attempt; None when it no longer fits within the limits.
@@ -56,7 +56,7 @@ class Budget:
                     self.limit = self.limit or limit
                     return None
                 stop.check()
-                self._changed.wait(_LONGEST_NAP_S)
+                self._changed.wait(_MAX_WAIT_S)
             self._cost += cost
             self._images += images
             self._outstanding += 1
@@ -64,11 +64,11 @@ class Budget:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether a limit has left something out."""
+        """Whether a limit has prevented an attempt."""
         return self.limit is not None
 
     def mark_exhausted(self, limit: Limit) -> None:
-        """Note a limit that left something out before it was reserved here: the budget was divided among workers."""
+        """Record a limit that prevented an attempt elsewhere: the budget was divided among workers."""
         self.limit = self.limit or limit
 
     @property
@@ -83,7 +83,7 @@ class Budget:
             return self._cost, self._images
 
     def _exceeded(self, cost: float, images: int) -> Limit | None:
-        """The limit that an attempt at this price would exceed."""
+        """Return the limit that an attempt at this price would exceed."""
         total = self._cost + cost
         if self._max_cost is not None and total > self._max_cost + CENT_FRACTION:
             return "max_cost"
@@ -105,14 +105,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Money and images that one attempt holds. Exactly one of its methods is called, once."""
+    """Money and images that one attempt holds. Exactly one of its methods must be called, once."""
 
     budget: Budget
     cost: float
     images: int
 
     def settle(self, cost: float, images: int) -> None:
-        """Replace the worst case by what the attempt cost and brought."""
+        """Replace the worst case by the actual cost and images."""
         self.budget._settle(self, cost=cost, images=images)
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""Holds what all threads of a process share while they generate images."""
+"""Holds the state that all threads of a process share while they generate images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _THREADS_PER_SPARE = 8
 
 
 def request_threads(settings: Settings) -> ThreadPoolExecutor:
-    """The threads that send requests.
+    """Return the threads that send requests.
 
     The governors bound what is in flight. Spare threads start requests while others write and flush.
     """
@@ -39,7 +39,7 @@ def request_threads(settings: Settings) -> ThreadPoolExecutor:
 class Governors:
     """The governors of a process, one for each model. `share` is the process's part of rate and concurrency.
 
-    They begin with what `earlier` runs found.
+    They start from the pace that `earlier` runs found.
     """
 
     def __init__(self, settings: Settings, stop: Stop, *, share: float = 1.0) -> None:
@@ -51,7 +51,7 @@ class Governors:
         self._lock = threading.Lock()
 
     def of(self, model: str) -> Governor:
-        """The governor of all requests to `model`."""
+        """Return the governor of all requests to `model`."""
         with self._lock:
             if model not in self._by_model:
                 self._by_model[model] = self._create(model)
@@ -67,7 +67,7 @@ class Governors:
                 governor.resize(share)
 
     def remember(self) -> None:
-        """Store what the service allowed, for later runs."""
+        """Store the pace that the service allowed, for later runs."""
         if self.earlier is not None:
             with self._lock:
                 self.earlier.record({model: governor.observed for model, governor in self._by_model.items()})
@@ -81,7 +81,7 @@ class Governors:
             stop=self._stop,
         )
         if earlier := self.earlier and self.earlier.of(model):
-            governor.begin_as(earlier)
+            governor.start_from(earlier)
         governor.resize(self._share)
         return governor
 
@@ -114,7 +114,7 @@ class SendingContext:
     decode_slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
 
     def governor(self, model: str) -> Governor:
-        """The governor of all requests to `model`."""
+        """Return the governor of all requests to `model`."""
         return self.governors.of(model)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Remembers the pace that a service allowed in earlier runs, so that the next run starts with it.
+"""Stores the pace that a service allowed in earlier runs, so that the next run starts with it.
 
 The file is a cache in the user's state folder: nothing depends on it, a damaged or old one counts as empty, and its
 figures are only where a pace starts. It holds hosts, projects and models, and nothing of a key.
@@ -30,14 +30,14 @@ _MAX_IN_FLIGHT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class EarlierPace:
-    """What a model allowed: a rate, or `in_flight` attempts at once without a refusal."""
+    """The pace that a model allowed: a rate, or `in_flight` attempts at once without a refusal."""
 
     per_minute: float | None
     in_flight: int
     at: float  # seconds since the epoch
 
     def describe(self, now: float) -> str:
-        """Say it for people, with its age."""
+        """Describe the pace for people, with its age."""
         ago = f"{span(max(1.0, now - self.at))} ago"
         if self.per_minute is None:
             return f"starts with up to {self.in_flight} requests at once, as a run {ago} could without a refusal"
@@ -45,7 +45,7 @@ class EarlierPace:
 
 
 class EarlierPaces:
-    """The paces of one account at one service. `file` None remembers nothing."""
+    """The paces of one account at one service. With `file` None nothing is stored."""
 
     def __init__(self, file: Path | None, account: str, *, clock: Callable[[], float] = time.time) -> None:
         self._file = file
@@ -53,11 +53,11 @@ class EarlierPaces:
         self._clock = clock
 
     def of(self, model: str) -> EarlierPace | None:
-        """Return what is remembered of a model."""
+        """Return the stored pace of a model."""
         return self._read().get(self._name(model)) if self._file else None
 
     def record(self, paces: Mapping[str, EarlierPace | None]) -> None:
-        """Remember paces by model, stamped with the current time; None forgets one. A failure is ignored."""
+        """Store paces by model, with the current time; None deletes one. A failure is ignored."""
         if self._file is None or not paces:
             return
         entries, now = self._read(), self._clock()
@@ -87,7 +87,7 @@ class EarlierPaces:
 def earlier_paces(settings: Settings, env: Mapping[str, str]) -> EarlierPaces:
     """Return the paces of the account that a run with these settings uses.
 
-    A simulator that a run starts for itself is a new service each time. With a given rate nothing is remembered.
+    A simulator that a run starts for itself is a new service each time. With a given rate nothing is stored.
     """
     folder = state_folder(env)
     own_simulator = settings.provider == "simulator" and settings.base_url is None
@@ -112,7 +112,7 @@ def _is_sound(pace: EarlierPace, now: float) -> bool:
 
 
 def _write(file: Path, entries: Mapping[str, EarlierPace]) -> None:
-    """Replace the file at once, readable for the user alone."""
+    """Replace the file atomically, readable for the user alone."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{_FILE}.")
     try:

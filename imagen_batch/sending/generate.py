@@ -15,7 +15,7 @@ from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, Sa
 from imagen_batch.sending.attempt import OverBudget
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
-from imagen_batch.sending.samples import attempts_exhausted, not_generated, reference_unusable, saved
+from imagen_batch.sending.samples import exhausted_result, missing_result, saved_result, unusable_reference_result
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its images were paid for and could not be used, by kind of damage."""
@@ -47,16 +47,16 @@ def generate(request: ImageRequest, context: SendingContext) -> None:
         raise
 
 
-def _run_once(request: ImageRequest, damages: Mapping[str, int], context: SendingContext) -> list[_Pending]:
-    """Send one request until it has a result. Returns requests for the samples that are worth another purchase."""
-    retrying = RetryingRequest(request, context, damages=damages)
+def _run_once(request: ImageRequest, damage_counts: Mapping[str, int], context: SendingContext) -> list[_Pending]:
+    """Send one request until it has a result. Returns requests for the samples that are worth buying again."""
+    retrying = RetryingRequest(request, context, damage_counts=damage_counts)
     try:
         return _attempt_and_record(request, retrying, context)
     except (Interrupted, OverBudget):
         return []
     except ReferenceUnusable as error:
         if not retrying.trace.attempts:  # a result would end earlier attempts, which may have been charged
-            samples = tuple(reference_unusable(number, error) for number in request.numbers)
+            samples = tuple(unusable_reference_result(number, error) for number in request.numbers)
             _record(request, samples, retrying.trace, context)
         return []
     except OSError as error:
@@ -72,12 +72,12 @@ def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, contex
     except Transient as error:
         uncertain = retrying.uncertain
         samples = tuple(
-            attempts_exhausted(number, error, retrying.trace, uncertain=uncertain) for number in request.numbers
+            exhausted_result(number, error, retrying.trace, uncertain=uncertain) for number in request.numbers
         )
         _record(request, samples, retrying.trace, context)
         return []
     _record(request, _samples(request, answer, context), retrying.trace, context)
-    return [(single_sample(request, damaged.number), retrying.damages) for damaged in answer.damaged]
+    return [(single_sample(request, damaged.number), retrying.damage_counts) for damaged in answer.damaged]
 
 
 def _record(
@@ -99,7 +99,7 @@ def _samples(request: ImageRequest, answer: Answer, context: SendingContext) -> 
     # Where no image came, the first sample carries what the request cost (its input).
     costs = [0.0 if with_image or index else answer.usd for index in range(len(answer.missing))]
     without = [
-        not_generated(number, missing, cost=(usd, answer.cost_is))
+        missing_result(number, missing, cost=(usd, answer.cost_is))
         for (number, missing), usd in zip(answer.missing, costs, strict=True)
     ]
     return tuple(sorted((*with_image, *without), key=lambda sample: sample.number))
@@ -114,7 +114,7 @@ def _save(
     if trouble is not None:
         context.stop.fail(storage_failure(trouble))
     error, error_kind = _type_issue(picture, info)
-    sample = saved(image.number, file, info, cost=cost)
+    sample = saved_result(image.number, file, info, cost=cost)
     return replace(
         sample,
         finish_reason=picture.finish_reason,
@@ -133,7 +133,7 @@ def _shape_warnings(request: ImageRequest, info: ImageInfo) -> tuple[str, ...]:
 
 
 def _type_issue(picture: Picture, info: ImageInfo) -> tuple[str | None, str | None]:
-    """What is unusual about the type of a saved image: a text for the user and an error kind."""
+    """Return what is unusual about the type of a saved image: a text for the user and an error kind."""
     if contradicts(picture.mime_type, info):
         return f"the service said {picture.mime_type}", "mime_mismatch"
     if is_rare(info):

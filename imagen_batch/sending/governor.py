@@ -1,7 +1,7 @@
 """Makes attempts wait until they may start.
 
 There is one governor for each model of a process, shared by all threads. Waiting threads queue, and only the first
-one watches the clock. What the service answers moves the pace for all of them (`pace.py`).
+one watches the clock. The service's replies set the pace for all of them (`pace.py`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from imagen_batch.sending.pace import Pace, Permit
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import span
 
-_SURELY_AN_OUTAGE_S = 30.0  # a few rows that fail for reasons of their own are over sooner
-_LONGEST_NAP_S = 0.5  # a stop from a signal handler can't notify: check for it this often
+_CERTAIN_OUTAGE_S = 30.0  # a few rows that fail for their own reasons end sooner
+_MAX_WAIT_S = 0.5  # a stop from a signal handler can't notify: check for it this often
 
 
 class FailureCause(enum.Enum):
-    """What a failed attempt is blamed on. Only failures of the request itself use up its attempts."""
+    """The cause of a failed attempt. Only failures of the request itself use up its attempts."""
 
     REQUEST = enum.auto()
     OUTAGE = enum.auto()
@@ -62,18 +62,18 @@ class Governor:
                 wait = self._pace.wait(now)
                 if wait <= 0:
                     return self._pace.start(now, images=images)
-                self._changed.wait(min(wait, _LONGEST_NAP_S))
+                self._changed.wait(min(wait, _MAX_WAIT_S))
 
     def record_success(self, permit: Permit) -> None:
-        """The service answered."""
+        """Record that the service answered."""
         with self._changed:
             self._pace.record_success(permit, self._clock())
             self._changed.notify()
 
     def record_failure(self, permit: Permit, error: Transient) -> FailureCause:
-        """The attempt failed in a way that may pass.
+        """Record that an attempt failed with a temporary error, and return the cause.
 
-        Raises Fatal once nothing has succeeded for longer than the outage limit.
+        Raises StopRun once nothing has succeeded for longer than the outage limit.
         """
         with self._changed:
             now = self._clock()
@@ -85,23 +85,23 @@ class Governor:
             failing_s = self._pace.failing_for(now)
             if self._pace.outage and failing_s > self._outage_limit:
                 raise _outage(error, failing_s)
-            is_outage = self._pace.outage and failing_s > _SURELY_AN_OUTAGE_S
+            is_outage = self._pace.outage and failing_s > _CERTAIN_OUTAGE_S
             return FailureCause.OUTAGE if is_outage else FailureCause.REQUEST
 
     def record_cancellation(self) -> None:
-        """The attempt ended without saying anything about the service's health."""
+        """Record that an attempt ended without evidence about the service's health."""
         with self._changed:
             self._pace.record_cancellation()
             self._changed.notify()
 
-    def begin_as(self, earlier: EarlierPace) -> None:
-        """Begin with what an earlier run found, unless a rate is given."""
+    def start_from(self, earlier: EarlierPace) -> None:
+        """Start from the pace of an earlier run, unless a rate is given."""
         with self._changed:
-            self._pace.begin_as(earlier)
+            self._pace.start_from(earlier)
 
     @property
     def observed(self) -> EarlierPace | None:
-        """What the service allowed, for a later run; None where too little was seen."""
+        """The pace that the service allowed, for a later run; None where too few attempts were made."""
         with self._changed:
             return self._pace.observed
 

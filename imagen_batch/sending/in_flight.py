@@ -16,7 +16,7 @@ class InFlight:
 
     @contextmanager
     def hold(self, images: int) -> Iterator[None]:
-        """Count this many images while the block lasts."""
+        """Count this many images for the duration of the block."""
         self._add(images)
         try:
             yield

@@ -20,42 +20,42 @@ _CACHE_BYTES = 64 * 2**20
 
 
 class ReferenceLoader:
-    """The reference images that a process has read last, by the SHA-256 of their content."""
+    """The reference images that a process read most recently, by the SHA-256 of their content."""
 
     def __init__(self, *, cache_bytes: int = _CACHE_BYTES) -> None:
-        self._capacity = self._room = cache_bytes
+        self._capacity = self._free_bytes = cache_bytes
         self._cached: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def load(self, references: Sequence[Reference], storage: Storage) -> tuple[InputImage, ...]:
-        """Return the images to send. Raises ReferenceUnusable, which names the reference and what became of it."""
+        """Return the images to send. Raises ReferenceUnusable, which names the reference and the reason."""
         return tuple(self._image(reference, storage) for reference in references)
 
     def _image(self, reference: Reference, storage: Storage) -> InputImage:
         if reference.uri is not None:
             return InputImage(reference.mime_type, uri=reference.uri)
         assert reference.sha256 is not None
-        data = self._recent(reference.sha256)
+        data = self._find_cached(reference.sha256)
         if data is None:
             data = _read(reference, storage)
-            self._keep(reference.sha256, data)
+            self._cache(reference.sha256, data)
         return InputImage(reference.mime_type, data)
 
-    def _recent(self, digest: str) -> bytes | None:
+    def _find_cached(self, digest: str) -> bytes | None:
         with self._lock:
             if digest in self._cached:
                 self._cached.move_to_end(digest)
             return self._cached.get(digest)
 
-    def _keep(self, digest: str, data: bytes) -> None:
+    def _cache(self, digest: str, data: bytes) -> None:
         with self._lock:
             if len(data) > self._capacity or digest in self._cached:
                 return
             self._cached[digest] = data
-            self._room -= len(data)
-            while self._room < 0:
+            self._free_bytes -= len(data)
+            while self._free_bytes < 0:
                 _, oldest = self._cached.popitem(last=False)
-                self._room += len(oldest)
+                self._free_bytes += len(oldest)
 
 
 def _read(reference: Reference, storage: Storage) -> bytes:
@@ -73,7 +73,7 @@ def _read(reference: Reference, storage: Storage) -> bytes:
 
 def _content(reference: Reference, storage: Storage) -> bytes:
     if reference.path is not None:
-        return read_file(reference.path, most=max(1, reference.bytes))
+        return read_file(reference.path, max_bytes=max(1, reference.bytes))
     assert reference.file is not None
     try:
         return storage.read(reference.file)

@@ -27,17 +27,17 @@ from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
 from imagen_batch.text import plural
 
-_LONGEST_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (api: 10)
+_MAX_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (api: 10)
 _RATE_LIMIT_WEIGHT = 0.25  # of an attempt: a 429 is about the account, not about this request
-_MOST_DOUBLINGS = 60  # beyond any maximum wait, and still within the range of a float
+_MAX_DOUBLINGS = 60  # beyond any maximum wait, and still within the range of a float
 _NOT_RETRIED = ("reply_too_large",)  # the next reply would be as large, and charged as well
-_SAME_DAMAGE_MAX = 2  # purchases: a second one may fix a transfer problem, more would not fix the service
+_MAX_SAME_DAMAGE = 2  # purchases: a second one may fix a transfer problem, more would not fix the service
 _WHOLE_REPLY = "bad_reply"  # error kind of a reply that arrived whole and can't be parsed
 
 
 @dataclass(frozen=True, slots=True)
 class ValidImage:
-    """An image that arrived whole, with what its bytes say."""
+    """An image that arrived whole, with the facts read from its bytes."""
 
     number: int
     picture: Picture
@@ -57,7 +57,7 @@ class Damaged:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request's last attempt brought. `damaged` are samples to request again."""
+    """The result of a request's last attempt. `damaged` are samples to request again."""
 
     images: tuple[ValidImage, ...]
     missing: tuple[tuple[int, NoImage], ...]
@@ -67,7 +67,7 @@ class Answer:
 
 
 class NoImageYet(Transient):
-    """The service answered without an image, and another attempt may bring one."""
+    """The service answered without an image, and another attempt may return one."""
 
     def __init__(self) -> None:
         super().__init__("no image came", kind="no_image", http_status=200)
@@ -76,16 +76,16 @@ class NoImageYet(Transient):
 class RetryingRequest:
     """The attempts of one request, summarized in `trace`.
 
-    `damages` counts, by kind, how often images of the request were paid for and could not be used. `uncertain` is
-    True once an attempt ended that may have been charged.
+    `damage_counts` counts, by kind, how often images of the request were paid for and could not be used.
+    `uncertain` is True once an attempt ended that may have been charged.
     """
 
     def __init__(
-        self, request: ImageRequest, context: SendingContext, *, damages: Mapping[str, int] | None = None
+        self, request: ImageRequest, context: SendingContext, *, damage_counts: Mapping[str, int] | None = None
     ) -> None:
         self._request = request
         self._context = context
-        self.damages = Counter(damages or {})
+        self.damage_counts = Counter(damage_counts or {})
         self.uncertain = False
         self._counted = 0.0  # attempts that count against max_attempts
         self._empty_answers = 0
@@ -125,7 +125,7 @@ class RetryingRequest:
             answer = self._read(self._post(attempt.images))
         except Transient as error:
             self.uncertain |= error.maybe_charged
-            self.damages[error.kind] += error.kind == _WHOLE_REPLY
+            self.damage_counts[error.kind] += error.kind == _WHOLE_REPLY
             cause = attempt.fail(error)
             if cause is FailureCause.REQUEST or error.maybe_charged:
                 self._counted += _RATE_LIMIT_WEIGHT if isinstance(error, RateLimited) else 1
@@ -146,9 +146,9 @@ class RetryingRequest:
     def _handle_damaged(self, answer: Answer, attempt: Attempt) -> Answer:
         """Retry the whole request where nothing of the answer can be used.
 
-        Otherwise return the answer, with `damaged` reduced to samples that are worth another purchase of their own.
+        Otherwise return the answer, with `damaged` reduced to samples that are worth buying again on their own.
         """
-        self.damages.update({damaged.kind for damaged in answer.damaged})
+        self.damage_counts.update({damaged.kind for damaged in answer.damaged})
         first = answer.damaged[0]
         error = Transient(first.message, kind=first.kind, http_status=200, maybe_charged=True)
         if not (answer.images or answer.missing):
@@ -159,8 +159,8 @@ class RetryingRequest:
                 raise error
             return self._give_up(answer, answer.damaged)
         attempt.complete(usd=answer.usd, images=len(answer.images))
-        bought_often = [damaged for damaged in answer.damaged if self.damages[damaged.kind] >= _SAME_DAMAGE_MAX]
-        return self._give_up(answer, tuple(bought_often))
+        bought_twice = [damaged for damaged in answer.damaged if self.damage_counts[damaged.kind] >= _MAX_SAME_DAMAGE]
+        return self._give_up(answer, tuple(bought_twice))
 
     def _give_up(self, answer: Answer, given_up: tuple[Damaged, ...]) -> Answer:
         missing = [(damaged.number, self._as_failed(damaged)) for damaged in given_up]
@@ -192,17 +192,17 @@ class RetryingRequest:
             return self._check(reply)
 
     def _decode(self, raw: RawReply) -> Reply:
-        """The service's reply, with the key redacted wherever the service repeats it."""
-        samples, clean = self._request.samples, self._context.provider.credential.redact
+        """Return the service's reply, with the key redacted wherever the service repeats it."""
+        samples, redact = self._request.samples, self._context.provider.credential.redact
         try:
             if 200 <= raw.status < 300:  # some gateways answer 201 or 203
                 reply = DIALECTS[self._request.dialect].decode(raw.body, requested=samples)
             else:
                 reply = read_error(raw.status, raw.headers, raw.body, requested=samples)
         except AttemptError as error:
-            redact_error(error, clean)
+            redact_error(error, redact)
             raise
-        return redact_reply(reply, clean)
+        return redact_reply(reply, redact)
 
     def _check(self, reply: Reply) -> Answer:
         images, missing, damaged = [], [], []
@@ -249,7 +249,7 @@ class RetryingRequest:
         return quarantine(self._context.store.storage, picture.data, key=self._request.key, number=number)
 
     def _handle_fatal(self, error: Fatal) -> Transient | Interrupted:
-        """The error to raise for a Fatal: a Transient after the token was renewed, else Interrupted."""
+        """Return the error to raise for a Fatal: a Transient after the token was renewed, else Interrupted."""
         try:
             if error.refreshable and not self._token_renewed and self._context.provider.credential.refresh():
                 self._token_renewed = True
@@ -270,7 +270,7 @@ class RetryingRequest:
     def _should_retry(self, error: BaseException) -> bool:
         if not isinstance(error, Transient) or error.kind in _NOT_RETRIED:
             return False
-        if self.damages[error.kind] >= _SAME_DAMAGE_MAX:
+        if self.damage_counts[error.kind] >= _MAX_SAME_DAMAGE:
             return False
         return not (error.maybe_charged and self._context.settings.on_unknown == "hold")
 
@@ -279,18 +279,18 @@ class RetryingRequest:
         if isinstance(error, RateLimited):
             return 0.0  # the governor holds all requests
         if isinstance(error, Transient) and error.retry_after is not None:
-            return min(error.retry_after, _LONGEST_HINT_S)
+            return min(error.retry_after, _MAX_HINT_S)
         settings = self._context.settings
-        doubled = settings.wait_initial * 2.0 ** min(state.attempt_number - 1, _MOST_DOUBLINGS)
+        doubled = settings.wait_initial * 2.0 ** min(state.attempt_number - 1, _MAX_DOUBLINGS)
         return float(min(doubled, settings.wait_max) * (0.5 + self._context.rng()))
 
 
-_MAX_TOKENS = 2**53  # a larger count is no count, and does not fit into the tables
+_MAX_TOKENS = 2**53  # a larger count is implausible, and does not fit into the tables
 _NO_FACTS: Mapping[str, Any] = dict.fromkeys(("model_version", "response_id", "prompt_tokens", "output_tokens"))
 
 
 def _reply_facts(reply: Reply) -> dict[str, Any]:
-    """What a reply says about itself, as the fields of a trace."""
+    """Return the facts that a reply states about itself, as the fields of a trace."""
     usage = reply.usage
     counts = (None, None) if usage is None else (usage.prompt, usage.image + usage.text)
     prompt, output = (None if count is None or count > _MAX_TOKENS else count for count in counts)

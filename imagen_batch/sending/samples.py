@@ -8,14 +8,14 @@ from imagen_batch.records import CostIs, NoImage, Outcome, RequestTrace, SampleR
 from imagen_batch.text import plural
 
 
-def saved(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
-    """The result of a sample whose image is in the folder."""
+def saved_result(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
+    """Return the result of a sample whose image is in the folder."""
     usd, certainty = cost
     return info.add_to(SampleResult(number, "ok", file, cost_usd=usd, cost_is=certainty))
 
 
-def not_generated(number: int, missing: NoImage, *, cost: tuple[float | None, CostIs]) -> SampleResult:
-    """The result of a sample that the service answered without an image."""
+def missing_result(number: int, missing: NoImage, *, cost: tuple[float | None, CostIs]) -> SampleResult:
+    """Return the result of a sample that the service answered without an image."""
     failed = missing.outcome == "failed"
     return SampleResult(
         number=number,
@@ -33,8 +33,8 @@ def not_generated(number: int, missing: NoImage, *, cost: tuple[float | None, Co
     )
 
 
-def attempts_exhausted(number: int, error: Transient, trace: RequestTrace, *, uncertain: bool) -> SampleResult:
-    """The result of a sample whose last attempt failed. `uncertain`: some attempt may have been charged."""
+def exhausted_result(number: int, error: Transient, trace: RequestTrace, *, uncertain: bool) -> SampleResult:
+    """Return the result of a sample whose last attempt failed. `uncertain`: some attempt may have been charged."""
     status: Outcome = "unknown" if error.lost else "failed"
     return SampleResult(
         number=number,
@@ -46,6 +46,6 @@ def attempts_exhausted(number: int, error: Transient, trace: RequestTrace, *, un
     )
 
 
-def reference_unusable(number: int, error: ReferenceUnusable) -> SampleResult:
-    """The result of a sample that was not sent, because a reference image was not what the plan had read."""
+def unusable_reference_result(number: int, error: ReferenceUnusable) -> SampleResult:
+    """Return the result of a sample that was not sent, because a reference image was not what the plan had read."""
     return SampleResult(number=number, status="not_attempted", error=str(error), error_kind="reference")

@@ -1,6 +1,6 @@
-"""Tells all threads of a run that it is stopping, and why.
+"""Signals all threads of a run that it is stopping, and why.
 
-Whatever waits, waits on this one object, so that nothing outlives a Ctrl-C.
+Every wait of a run uses this object, so that Ctrl-C ends all of them.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Quota:
         """Count a request, or return the limit that it exceeds. A refused request is not counted."""
         with self._lock:
             now = self.clock()
-            account = self._accounts.setdefault(model, _Account(self._room, now))
+            account = self._accounts.setdefault(model, _Account(self._capacity, now))
             exceeded = self._day_over(account, now) or self._minute_over(account, now)
             if exceeded is None:
                 account.tokens -= 1
@@ -53,25 +53,25 @@ class Quota:
             return exceeded
 
     @property
-    def _room(self) -> float:
+    def _capacity(self) -> float:
         return float(self.burst or self.per_minute or 1)
 
     def _day_over(self, account: _Account, now: float) -> Exceeded | None:
         if self.per_day is None:
             return None
-        here = datetime.fromtimestamp(now, ZoneInfo(_PACIFIC))
-        if account.day != here.date().isoformat():
-            account.day, account.today = here.date().isoformat(), 0
+        local_time = datetime.fromtimestamp(now, ZoneInfo(_PACIFIC))
+        if account.day != local_time.date().isoformat():
+            account.day, account.today = local_time.date().isoformat(), 0
         if account.today < self.per_day:
             return None
-        midnight = datetime.combine(here.date() + timedelta(days=1), datetime.min.time(), here.tzinfo)
+        midnight = datetime.combine(local_time.date() + timedelta(days=1), datetime.min.time(), local_time.tzinfo)
         return Exceeded("Day", self.per_day, midnight.timestamp() - now)
 
     def _minute_over(self, account: _Account, now: float) -> Exceeded | None:
         if self.per_minute is None:
             return None
         rate = self.per_minute / 60
-        account.tokens = min(self._room, account.tokens + max(0.0, now - account.filled_at) * rate)
+        account.tokens = min(self._capacity, account.tokens + max(0.0, now - account.filled_at) * rate)
         account.filled_at = now
         if account.tokens >= 1:
             return None

@@ -25,7 +25,7 @@ _POLL_S = 0.02  # how soon the server notices that it is closing
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """What all connections share. `latency` is the least number of seconds that a 200 takes."""
+    """The state that all connections share. `latency` is the least number of seconds that a 200 takes."""
 
     service: Service
     usage_log: UsageLog

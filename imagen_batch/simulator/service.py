@@ -1,6 +1,6 @@
-"""What does the service answer to a request? Credential, route, door, quota, fault, picture: in that request.
+"""Answers requests as the service does: checks route, credential, request and quota, then draws or injects a fault.
 
-Knows HTTP's words but no socket: a request is a value, an answer is a value.
+It uses no socket: requests and answers are plain values.
 """
 
 from __future__ import annotations

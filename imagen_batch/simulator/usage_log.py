@@ -46,12 +46,12 @@ class Bill:
         return sum(self.pictures.values())
 
 
-_REMEMBERED = 20_000
-_REMEMBERED_BYTES = 256 * 2**20  # requests with reference images are large
+_MAX_ENTRIES = 20_000
+_MAX_BYTES = 256 * 2**20  # requests with reference images are large
 
 
 def _latest() -> deque[Any]:
-    return deque(maxlen=_REMEMBERED)
+    return deque(maxlen=_MAX_ENTRIES)
 
 
 @dataclass(slots=True)
@@ -85,9 +85,7 @@ class UsageLog:
     def _remember(self, received: ReceivedRequest) -> None:
         self.requests.append(received)
         self.remembered_bytes += len(received.body)
-        while len(self.requests) > _REMEMBERED or (
-            self.remembered_bytes > _REMEMBERED_BYTES and len(self.requests) > 1
-        ):
+        while len(self.requests) > _MAX_ENTRIES or (self.remembered_bytes > _MAX_BYTES and len(self.requests) > 1):
             self.remembered_bytes -= len(self.requests.popleft().body)
 
     def answered(self, status: int, *, fault: str | None, pictures: Iterable[DeliveredImage]) -> None:

@@ -19,7 +19,7 @@ import orjson
 
 from imagen_batch.errors import FolderBusy
 
-_WAIT_S = 0.3  # `is_file_locked` holds the lock for a moment
+_WAIT_S = 0.3  # `is_file_locked` holds the lock briefly
 
 
 @contextmanager

@@ -218,7 +218,7 @@ def _sync(folder: Path) -> None:
 
 
 def _drop_from_cache(descriptor: int) -> None:
-    """Free the page cache of a file that nobody will read soon, so that the next image does not wait for memory."""
+    """Free the page cache of a file that is not read again soon, so that the next image does not wait for memory."""
     if hasattr(os, "posix_fadvise"):  # not on every Unix
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 

@@ -25,8 +25,8 @@ _MAX_DEPTH = 10
 
 def http_status(error: BaseException) -> int | None:
     """Return the status behind `error`; None where no store answered."""
-    for each in _causes(error):
-        if (status := _status(each)) is not None:
+    for cause in _causes(error):
+        if (status := _status(cause)) is not None:
             return status
     return None
 
@@ -46,16 +46,16 @@ def is_no_access(error: BaseException) -> bool:
     if http_status(error) in _NO_ACCESS:
         return True
     causes = list(_causes(error))
-    return any(type(each).__name__ in _NO_CREDENTIALS or str(each).startswith("Forbidden:") for each in causes)
+    return any(type(cause).__name__ in _NO_CREDENTIALS or str(cause).startswith("Forbidden:") for cause in causes)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    each: BaseException | None = error
+    cause: BaseException | None = error
     for _ in range(_MAX_DEPTH):
-        if each is None:
+        if cause is None:
             return
-        yield each
-        each = each.__cause__ or each.__context__
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _status(error: BaseException) -> int | None:

@@ -127,9 +127,9 @@ class Lease:
         self._objects.remove(NAME)
         if self._objects.create(NAME, self._content()) or self._is_ours(self._read()):
             self._sleep(_SETTLE_S)
-        now = self._read()
-        if not self._is_ours(now):
-            raise FolderBusy(self._busy_message(now))
+        current = self._read()
+        if not self._is_ours(current):
+            raise FolderBusy(self._busy_message(current))
 
     def _release(self) -> None:
         """Delete the lock if it is ours."""
@@ -154,10 +154,10 @@ class Lease:
                     f"waiting for the lock of {self._objects.location}{_holder(note)}, which may belong to a run "
                     f"that was killed; it is taken over if it is not renewed within {self._dead_after:.0f} s"
                 )
-            now = self._read()
-            if now is not None and now != note:
-                raise FolderBusy(self._busy_message(now))
-            note = now
+            current = self._read()
+            if current is not None and current != note:
+                raise FolderBusy(self._busy_message(current))
+            note = current
 
     def _renew_until_released(self) -> None:
         while self.lost is None and not self._released.wait(_RENEW_EVERY_S):

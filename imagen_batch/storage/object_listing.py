@@ -24,12 +24,12 @@ def _s3_pages(files: Any, prefix: str, after: str) -> Iterator[Page]:
     more = True
     while more:
         answer = files.call_s3("list_objects_v2", Bucket=bucket, Prefix=start, StartAfter=last)
-        page = [(f"{bucket}/{one['Key']}", int(one["Size"])) for one in answer.get("Contents", [])]
+        page = [(f"{bucket}/{item['Key']}", int(item["Size"])) for item in answer.get("Contents", [])]
         yield page
         more = bool(answer.get("IsTruncated")) and bool(page)
         last = page[-1][0].partition("/")[2] if page else last
 
 
 def _one_page(files: Any, prefix: str, after: str) -> Iterator[Page]:
-    found = files.find(prefix.rpartition("/")[0], detail=True)
-    yield [(path, int(found[path]["size"])) for path in sorted(found) if path.startswith(prefix) and path > after]
+    objects = files.find(prefix.rpartition("/")[0], detail=True)
+    yield [(path, int(objects[path]["size"])) for path in sorted(objects) if path.startswith(prefix) and path > after]

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 _MERGE_AFTER = 1000
 _FETCH_TOGETHER = 100  # objects, held in memory
-_TRIES = 5  # a listed part may be merged and removed before it is fetched
+_MAX_TRIES = 5  # a listed part may be merged and removed before it is fetched
 
 _RANGE = re.compile(r"([0-9]{8})-([0-9]{8})")
 
@@ -69,9 +69,9 @@ class ObjectLog:
     def _merge(self) -> None:
         """Replace single parts by one object. If that fails, the single parts stay and are equally valid."""
         first = self._appended - len(self._single) + 1
-        whole, self._single = b"".join(self._single), []
+        merged, self._single = b"".join(self._single), []
         with suppress(OSError):
-            self._objects.put(Part(self._name, first, self._appended).name, whole)
+            self._objects.put(Part(self._name, first, self._appended).name, merged)
             singles = (Part(self._name, number, number).name for number in range(first, self._appended + 1))
             self._objects.remove_all(singles)
 
@@ -89,13 +89,13 @@ class ObjectLogs:
     def refresh(self) -> Path:
         """Copy the parts that are new and return the folder. Raises OSError where a part is missing."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for left in reversed(range(_TRIES)):
+        for tries_left in reversed(range(_MAX_TRIES)):
             listed = list(self._objects.sizes(self._below))
             try:
                 self._copy(self._find_new(listed))
-            except FileNotFoundError as gone:
-                if not left:
-                    raise OSError(f"a part of the ledger is missing: {gone}") from gone
+            except FileNotFoundError as missing:
+                if not tries_left:
+                    raise OSError(f"a part of the ledger is missing: {missing}") from missing
             else:
                 break
         return self._folder
@@ -105,11 +105,11 @@ class ObjectLogs:
         upto = dict(self._copied)
         new = []
         for part in parts:
-            have = upto.get(part.log, 0)
-            if part.last <= have:
+            copied = upto.get(part.log, 0)
+            if part.last <= copied:
                 continue
-            if part.first > have + 1:
-                raise FileNotFoundError(Part(part.log, have + 1, part.first - 1).name)
+            if part.first > copied + 1:
+                raise FileNotFoundError(Part(part.log, copied + 1, part.first - 1).name)
             new.append(part)
             upto[part.log] = part.last
         return new
@@ -131,5 +131,5 @@ class ObjectLogs:
 def _parts(sizes: Iterable[tuple[str, int]]) -> Iterator[Part]:
     for name, _ in sizes:
         log, _, numbers = name.rpartition("/")
-        if found := _RANGE.fullmatch(numbers):
-            yield Part(log, int(found[1]), int(found[2]))
+        if match := _RANGE.fullmatch(numbers):
+            yield Part(log, int(match[1]), int(match[2]))

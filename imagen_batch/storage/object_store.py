@@ -27,7 +27,7 @@ from imagen_batch.storage.object_log import ObjectLog, ObjectLogs
 from imagen_batch.storage.retry import retry_policy
 
 _HEADS_AT_ONCE = 32
-_CONFLICTS = 4  # immediate repetitions of a write that met another write to the same name
+_MAX_CONFLICTS = 4  # immediate repetitions of a write that met another write to the same name
 _MAX_LISTED_PER_NAME = 4  # listing a thousand objects costs as much as one HEAD request
 _WILDCARDS = set("*?[]")
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
@@ -233,13 +233,13 @@ class ObjectStore:
 
     def _pipe_if_absent(self, name: str, data: bytes) -> None:
         """Raise FileExistsError where the name is taken, whichever error the store returns."""
-        for left in reversed(range(_CONFLICTS)):
+        for tries_left in reversed(range(_MAX_CONFLICTS)):
             try:
                 self._pipe(name, data, mode="create")
             except OSError as error:
                 if is_taken(error):
                     raise FileExistsError(name) from error
-                if not is_conflict(error) or not left:
+                if not is_conflict(error) or not tries_left:
                     raise
                 if self.size(name) is not None:
                     raise FileExistsError(name) from error

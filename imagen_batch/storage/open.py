@@ -52,12 +52,12 @@ def check_location(location: str) -> None:
 
 def _nearest_existing(path: Path) -> Path:
     """Return the path itself, or its lowest parent folder that exists."""
-    for each in (path, *path.parents):
+    for folder in (path, *path.parents):
         with suppress(FileNotFoundError, NotADirectoryError):
-            each.stat()
-            return each
-        if each.is_symlink():
-            raise FileNotFoundError(errno.ENOENT, f"{each} is a link to nowhere")
+            folder.stat()
+            return folder
+        if folder.is_symlink():
+            raise FileNotFoundError(errno.ENOENT, f"{folder} is a link to nowhere")
     return path
 
 

@@ -1,6 +1,6 @@
-"""Retries writes to an object store that fails for a moment.
+"""Retries writes to an object store that fails temporarily.
 
-The data to be saved is paid for, so a store that is unavailable for a moment may cost only time. A longer wait is
+The data to be saved is paid for, so a store that is briefly unavailable may cost only time. A longer wait is
 reported.
 """
 
@@ -25,20 +25,20 @@ def retry_policy(
     sleep: Callable[[float], None] = time.sleep,
     report: Callable[[str], None] = print_message,
 ) -> Retrying:
-    """Return a caller that repeats calls whose errors may pass. A wait of a few seconds is reported once."""
+    """Return a caller that repeats calls whose errors are temporary. A wait of a few seconds is reported once."""
     reported = False
 
     def report_once(state: RetryCallState) -> None:
         nonlocal reported
         waited = state.seconds_since_start or 0.0
-        ahead = state.next_action.sleep if state.next_action else 0.0
-        if not reported and waited + ahead >= _REPORT_AFTER_S and state.outcome is not None:
+        next_wait = state.next_action.sleep if state.next_action else 0.0
+        if not reported and waited + next_wait >= _REPORT_AFTER_S and state.outcome is not None:
             reported = True
             error = " ".join(str(state.outcome.exception()).split())[:300]
             report(f"waiting for {location}: {error} (trying again for up to {patience:.0f} s)")
 
     return Retrying(
-        retry=retry_if_exception(may_pass),
+        retry=retry_if_exception(is_temporary),
         stop=stop_after_delay(patience),
         wait=wait_exponential(multiplier=0.5, max=10),
         sleep=sleep,
@@ -47,7 +47,7 @@ def retry_policy(
     )
 
 
-def may_pass(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
     definite = FileExistsError | FileNotFoundError | PermissionError
     return isinstance(error, OSError) and not isinstance(error, definite) and not is_no_access(error)

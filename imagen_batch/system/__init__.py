@@ -1,1 +1,1 @@
-"""Deals with this process and this machine: addresses, loopback, child environments, standard streams."""
+"""Handles this process and this machine: addresses, loopback, child environments, standard streams, locks."""

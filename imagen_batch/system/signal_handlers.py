@@ -1,4 +1,4 @@
-"""Installs a handler for signals as long as a block lasts."""
+"""Installs a handler for signals for the duration of a block."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def print_message(text: str) -> None:
 
 
 def print_result(text: str) -> None:
-    """Write a result to standard output, or to standard error if that fails and somebody may still read it."""
+    """Write a result to standard output, or to standard error if that fails. A closed pipe is ignored."""
     global _printed  # noqa: PLW0603 - a counter of this process, like standard output itself
     text = text if text.endswith("\n") else text + "\n"
     _printed += 1
@@ -40,12 +40,12 @@ def print_result(text: str) -> None:
 
 
 def results_printed() -> int:
-    """How many results this process has printed."""
+    """Return how many results this process has printed."""
     return _printed
 
 
 def flush_stdout() -> None:
-    """Write what other code left in the buffer of standard output, so that nothing fails at interpreter exit."""
+    """Flush what other code left in the buffer of standard output, so that nothing fails at interpreter exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

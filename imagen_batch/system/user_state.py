@@ -1,4 +1,4 @@
-"""Finds the folder for what one user's runs remember from each other; nothing in it is needed."""
+"""Finds the folder in which a user's runs store hints for later runs. A run works without them."""
 
 from __future__ import annotations
 

@@ -44,14 +44,14 @@ class Allocator:
         return len(self._allocated)
 
     def allocate(self, shard: int, requests: Sequence[ImageRequest]) -> Limits | None:
-        """Limits for a shard; None while not even its first request fits within what remains."""
+        """Return limits for a shard; None while not even its first request fits within what remains."""
         wanted = Limits(
             sum(request.price or 0.0 for request in requests), sum(request.samples for request in requests)
         )
-        least = Limits(requests[0].price or 0.0, requests[0].samples)
+        minimum = Limits(requests[0].price or 0.0, requests[0].samples)
         remaining = self._remaining
-        usd = _part(remaining.usd, wanted.usd, least.usd, self._free_slots)
-        images = _part(remaining.images, wanted.images, least.images, self._free_slots)
+        usd = _fair_part(remaining.usd, wanted.usd, minimum.usd, self._free_slots)
+        images = _fair_part(remaining.images, wanted.images, minimum.images, self._free_slots)
         if (usd is None and remaining.usd is not None) or (images is None and remaining.images is not None):
             return None
         limits = Limits(usd, None if images is None else int(images))
@@ -69,7 +69,7 @@ class Allocator:
         )
 
     def exceeded_limit(self, requests: Sequence[ImageRequest]) -> Literal["usd", "images"] | None:
-        """The limit that the first of these requests would exceed."""
+        """Return the limit that the first of these requests would exceed."""
         remaining = self._remaining
         if remaining.usd is not None and (requests[0].price or 0.0) > remaining.usd + CENT_FRACTION:
             return "usd"
@@ -80,12 +80,12 @@ class Allocator:
         return max(1, self.at_once - len(self._allocated))
 
 
-def _part(remaining: float | None, wanted: float | None, least: float | None, free_slots: int) -> float | None:
-    """What is wanted, or a fair part where not all shards can have that; None where the least does not fit."""
-    if remaining is None or wanted is None or least is None:
+def _fair_part(remaining: float | None, wanted: float | None, minimum: float | None, free_slots: int) -> float | None:
+    """Return what is wanted, or a fair part where not all shards can have it; None where the minimum does not fit."""
+    if remaining is None or wanted is None or minimum is None:
         return None
-    part = min(wanted, max(remaining / free_slots, least))
-    return part if part <= remaining + CENT_FRACTION else None
+    share = min(wanted, max(remaining / free_slots, minimum))
+    return share if share <= remaining + CENT_FRACTION else None
 
 
 def _subtract(limits: Limits, usd: float | None, images: int | None) -> Limits:

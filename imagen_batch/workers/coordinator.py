@@ -1,6 +1,6 @@
-"""Hands a run's shards to workers in other processes, and takes their reports in.
+"""Hands a run's shards to workers in other processes, and collects their reports.
 
-How a task reaches a worker is not known here. An executor takes tasks from `next_tasks` and passes each report to
+It does not know how a task reaches a worker. An executor takes tasks from `next_tasks` and passes each report to
 `complete`, or the task to `reclaim` where the worker died.
 """
 
@@ -31,11 +31,11 @@ _POLL_S = 0.5
 def coordinating(
     run: Run, *, slots: Callable[[], int], sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Coordinator]:
-    """Coordinate a run's workers while the block lasts. `slots` returns how many shards they can work on at once."""
+    """Coordinate a run's workers for the block. `slots` returns how many shards they can work on at once."""
     settings, provider = run.plan.settings, run.context.provider
     job = JobSpec(uuid.uuid4().hex, settings, provider.base_url, run.context.models)
     heartbeat = HeartbeatWriter(
-        run.context.store.storage, job.id, lost=lambda error: run.stop.fail(storage_failure(error))
+        run.context.store.storage, job.id, on_lost=lambda error: run.stop.fail(storage_failure(error))
     )
     with heartbeat.running():
         yield Coordinator(run, heartbeat, job, slots=slots, sleep=sleep)
@@ -63,8 +63,8 @@ class Coordinator:
         self._shards: Iterator[list[ImageRequest]] = run.shards()
         self._next = next(self._shards, None)
         self._number = 0
-        self._needs_round = False  # something was left out that another round may generate
-        self._settled = -1  # results when the round began
+        self._needs_round = False  # another round may generate samples that were left out
+        self._results_before_round = -1  # results when the round began
         self._published: dict[str, object] = {}
 
     def next_tasks(self) -> Iterator[ShardTask]:
@@ -84,7 +84,7 @@ class Coordinator:
             self._run.context.budget.mark_exhausted(self._limit(self._next))
 
     def complete(self, task: ShardTask, report: ShardReport) -> None:
-        """Take in the report of a shard that ended."""
+        """Process the report of a shard that ended."""
         self._allocator.release(task.shard, report.used)
         accepting = self._run.plan.settings.accept is not None  # refused samples may be replaced
         self._needs_round |= report.budget_exhausted or report.stopped or accepting
@@ -93,13 +93,13 @@ class Coordinator:
             self._run.stop.fail(error)
 
     def reclaim(self, *tasks: ShardTask) -> None:
-        """Save what the workers of these shards had recorded and received; they died, and no others took over."""
+        """Save what the workers of these shards recorded and received; they died, and no other worker took over."""
         ledgers = [self._claim(task) for task in tasks]
         self._sleep(NOTICED_AFTER_S)
         for task, ledger in zip(tasks, ledgers, strict=True):
-            past = self._recover(task, ledger)
-            self._allocator.release(task.shard, Spent(past.cost_bounds().upper_bound, past.max_images_made()))
-            self._run.counter(tuple(recorded_results(task.requests, past)))
+            history = self._recover(task, ledger)
+            self._allocator.release(task.shard, Spent(history.cost_bounds().upper_bound, history.max_images_made()))
+            self._run.counter(tuple(recorded_results(task.requests, history)))
         self._needs_round = True
 
     def drain(self, *tasks: ShardTask, grace: float) -> None:
@@ -118,11 +118,11 @@ class Coordinator:
 
     def _has_attempts_in_flight(self, task: ShardTask) -> bool:
         try:
-            past = read_history(self._run.context.store.storage.logs(shard_folder(self._job.id, task.shard)))
+            history = read_history(self._run.context.store.storage.logs(shard_folder(self._job.id, task.shard)))
         except OSError:
             return False
         return any(
-            past.is_unresolved(request.base, number) for request in task.requests for number in request.numbers
+            history.is_unresolved(request.base, number) for request in task.requests for number in request.numbers
         )
 
     def _claim(self, task: ShardTask) -> LedgerWriter:
@@ -133,13 +133,13 @@ class Coordinator:
         return ledger
 
     def _recover(self, task: ShardTask, ledger: LedgerWriter) -> History:
-        """The history of a shard, after images without a record have been recovered."""
+        """Return the history of a shard, after images without a record have been recovered."""
         store, folder = self._run.context.store, shard_folder(self._job.id, task.shard)
-        past = read_history(store.storage.logs(folder))
-        recover_staged_images(store, past, ledger)
+        history = read_history(store.storage.logs(folder))
+        recover_staged_images(store, history, ledger)
         ledger.close()
-        past.read_folder(store.storage.logs(folder))
-        return past
+        history.read_folder(store.storage.logs(folder))
+        return history
 
     def _task(self, shard: list[ImageRequest], limits: Limits) -> ShardTask:
         singles = (
@@ -153,7 +153,7 @@ class Coordinator:
         return ShardTask(self._job, self._number, tuple(shard), limits, self._share, previous_attempts)
 
     def _next_round(self) -> list[ImageRequest] | None:
-        """The first shard of a further round, once no shard is in flight.
+        """Return the first shard of a further round, once no shard is in flight.
 
         It has what dead workers and exhausted limits left out, else what uses images that were just made.
         """
@@ -162,10 +162,10 @@ class Coordinator:
         if not self._needs_round:
             return self._start_round() if self._run.advance() else None
         self._needs_round = False
-        if self._run.finished_samples == self._settled:
+        if self._run.finished_samples == self._results_before_round:
             self._run.stop.fail(_no_progress())
             return None
-        self._settled = self._run.finished_samples
+        self._results_before_round = self._run.finished_samples
         self._run.history.read_folder(self._run.context.store.storage.logs(LEDGER))
         return self._start_round()
 
@@ -183,7 +183,7 @@ class Coordinator:
                 self._published = state
 
     def _limit(self, shard: list[ImageRequest]) -> Limit:
-        """The limit of the run that left a shard out."""
+        """Return the limit of the run that left a shard out."""
         if self._allocator.exceeded_limit(shard) == "images":
             return "max_images"
         costs = self._cost_limits
@@ -195,15 +195,15 @@ class Coordinator:
 
 
 def _limits(run: Run) -> Limits:
-    settings, past = run.plan.settings, run.history
+    settings, history = run.plan.settings, run.history
     return Limits(
         min(_cost_limits(run).values(), default=None),
-        None if settings.max_images is None else settings.max_images - past.max_images_made(settings.provider),
+        None if settings.max_images is None else settings.max_images - history.max_images_made(settings.provider),
     )
 
 
 def _cost_limits(run: Run) -> dict[Limit, float]:
-    """What each limit in USD leaves for the run at its start."""
+    """Return what each limit in USD leaves for the run at its start."""
     settings = run.plan.settings
     limits: dict[Limit, float] = {}
     if settings.max_cost is not None:

@@ -23,7 +23,7 @@ _FATAL_FACTS = ("cause", "exit_code", "resets_at")
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What all shards of a run have in common. `id` identifies the run, `base_url` is where it sends."""
+    """The values that all shards of a run share. `id` identifies the run, `base_url` is where it sends."""
 
     id: str
     settings: Settings
@@ -46,12 +46,12 @@ class ShardTask:
     previous_attempts: Mapping[str, int] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """The message as bytes."""
+        """Return the message as bytes."""
         return zlib.compress(pickle.dumps(self), level=1)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ShardTask:
-        """A task from the bytes that a coordinator made."""
+        """Return the task in the bytes that a coordinator sent."""
         return _load(data, cls)
 
 
@@ -70,12 +70,12 @@ class ShardReport:
     fatal: Mapping[str, Any] | None = None
 
     def to_bytes(self) -> bytes:
-        """The message as bytes."""
+        """Return the message as bytes."""
         return zlib.compress(pickle.dumps(self), level=1)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ShardReport:
-        """A report from the bytes that a worker made."""
+        """Return the report in the bytes that a worker sent."""
         return _load(data, cls)
 
     @property
@@ -85,7 +85,7 @@ class ShardReport:
 
 
 def facts_of(fatal: StopRun | None) -> Mapping[str, Any] | None:
-    """The fields of an error, as plain values."""
+    """Return the fields of an error, as plain values."""
     if fatal is None:
         return None
     return {"message": str(fatal), **{name: getattr(fatal, name) for name in _FATAL_FACTS}}

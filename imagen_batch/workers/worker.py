@@ -1,8 +1,8 @@
 """Works on shards in a process that did not plan the run.
 
 A process keeps one `Worker` for each run: its connections, the pace found so far, and a thread that follows the run's
-heartbeat. Each shard has a ledger folder of its own. A worker that takes over the shard of a dead one reads what that
-had recorded, recovers the images that it had received, and generates the rest.
+heartbeat. Each shard has a ledger folder of its own. A worker that takes over the shard of a dead one reads its
+records, recovers the images that it received, and generates the rest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from imagen_batch.errors import SettingsInvalid, StopRun
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
-from imagen_batch.ledger.files import moment_after
+from imagen_batch.ledger.files import time_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.requests import single_sample
@@ -40,7 +40,7 @@ _ABORT_EVERY_S = 0.2
 _STOP_REASON = 15  # SIGTERM, as the reason of the Stop
 
 _workers: dict[str, Worker] = {}
-_opening = threading.Lock()
+_workers_lock = threading.Lock()
 
 
 def run_shard(
@@ -57,16 +57,16 @@ def run_shard(
 
 
 def shard_folder(job: str, shard: int) -> str:
-    """The folder of a shard's ledgers."""
+    """Return the folder of a shard's ledgers."""
     return f"{LEDGER}/{job}/{shard:06}"
 
 
-def recorded_results(requests: Sequence[ImageRequest], past: History) -> Iterator[SampleResult]:
-    """The results that earlier workers of a shard recorded, but could not report."""
+def recorded_results(requests: Sequence[ImageRequest], history: History) -> Iterator[SampleResult]:
+    """Yield the results that earlier workers of a shard recorded, but could not report."""
     for request in requests:
         for number in request.numbers:
-            details = past.details(request.base, number)
-            if details is not None and (details[0].status == "ok" or not past.is_unresolved(request.base, number)):
+            details = history.details(request.base, number)
+            if details is not None and (details[0].status == "ok" or not history.is_unresolved(request.base, number)):
                 yield details[0]
 
 
@@ -76,16 +76,16 @@ def _worker_error(error: Exception, *, exit_code: int) -> StopRun:
 
 @dataclass(slots=True)
 class Claim:
-    """A shard that this process works on. `past` is what earlier workers recorded of it."""
+    """A shard that this process works on. `history` is what earlier workers recorded of it."""
 
     folder: str
     ledger: LedgerWriter
     ledgers: set[str]  # of the shard; a further one means that another worker has taken over
-    past: History = field(default_factory=History)
+    history: History = field(default_factory=History)
 
 
 class Worker:
-    """What a process keeps for a run. Raises SettingsInvalid where it can't work for that run."""
+    """The state that a process keeps for a run. Raises SettingsInvalid where it can't work for that run."""
 
     def __init__(self, job: JobSpec, env: Mapping[str, str]) -> None:
         settings = job.settings
@@ -107,7 +107,7 @@ class Worker:
         )
         self.threads = request_threads(settings)
         self.store = ImageStore(self.storage, DiskSpace(self.storage, in_flight=settings.concurrency))
-        self.users = 0  # shards that use this worker; guarded by _opening
+        self.users = 0  # shards that use this worker; guarded by _workers_lock
         self._claims: dict[str, Claim] = {}  # by ledger: the same process may get a shard twice
         self._share = 1.0
         self._lock = threading.Lock()
@@ -120,9 +120,9 @@ class Worker:
         try:
             if len(claim.ledgers) > 1:
                 sleep(NOTICED_AFTER_S)
-                claim.past = read_history(self.storage.logs(claim.folder))
-                recover_staged_images(self.store, claim.past, claim.ledger)
-                claim.past = read_history(self.storage.logs(claim.folder))
+                claim.history = read_history(self.storage.logs(claim.folder))
+                recover_staged_images(self.store, claim.history, claim.ledger)
+                claim.history = read_history(self.storage.logs(claim.folder))
             with self._registered(task, claim):
                 yield claim
         finally:
@@ -131,7 +131,7 @@ class Worker:
     def _claim(self, task: ShardTask) -> Claim:
         folder = shard_folder(self.job.id, task.shard)
         earlier = set(_ledgers(self.storage, folder))
-        ledger = LedgerWriter(self.storage, now=moment_after(earlier, time.time()), below=folder)
+        ledger = LedgerWriter(self.storage, now=time_after(earlier, time.time()), below=folder)
         ledger.claim(self.job.id, task.shard)
         return Claim(folder, ledger, earlier | {ledger.name})
 
@@ -149,7 +149,7 @@ class Worker:
                 self.governors.resize(self._share * len(self._claims))
 
     def _follow_heartbeat(self) -> None:
-        """Do what the run's heartbeat says until the run is over or a claim is lost."""
+        """Follow the run's heartbeat until the run is over or a claim is lost."""
         reader = HeartbeatReader(self.storage, self.job.id)
         heartbeat = reader.poll()
         while not heartbeat.cut:
@@ -175,7 +175,7 @@ class Worker:
             return False
 
     def _end(self) -> None:
-        with _opening:
+        with _workers_lock:
             _workers.pop(self.job.id, None)
         self.stop.interrupt(_STOP_REASON)
         while self.users:
@@ -187,8 +187,8 @@ class Worker:
 
 @contextmanager
 def _shared_worker(job: JobSpec, env: Mapping[str, str]) -> Iterator[Worker]:
-    """The process's worker for a run, opened by the first shard. It does not close before the last shard ends."""
-    with _opening:
+    """Yield the process's worker for a run, opened by the first shard. It stays open until the last shard ends."""
+    with _workers_lock:
         if job.id not in _workers:
             _workers[job.id] = Worker(job, env)
         worker = _workers[job.id]
@@ -196,14 +196,14 @@ def _shared_worker(job: JobSpec, env: Mapping[str, str]) -> Iterator[Worker]:
     try:
         yield worker
     finally:
-        with _opening:
+        with _workers_lock:
             worker.users -= 1
 
 
 def _generate(task: ShardTask, claim: Claim, worker: Worker) -> ShardReport:
-    samples = [*recorded_results(task.requests, claim.past)]
+    samples = [*recorded_results(task.requests, claim.history)]
     context = _sending_context(task, claim, worker, on_results=samples.extend)
-    generate_shard(_pending_requests(task, claim.past), context, threads=worker.threads)
+    generate_shard(_pending_requests(task, claim.history), context, threads=worker.threads)
     return ShardReport(
         samples=tuple(samples),
         used=Spent(*context.budget.used),
@@ -216,7 +216,7 @@ def _generate(task: ShardTask, claim: Claim, worker: Worker) -> ShardReport:
 def _sending_context(
     task: ShardTask, claim: Claim, worker: Worker, *, on_results: Callable[[tuple[SampleResult, ...]], None]
 ) -> SendingContext:
-    past = claim.past
+    history = claim.history
     return SendingContext(
         settings=task.job.settings,
         models=task.job.models,
@@ -227,35 +227,36 @@ def _sending_context(
         budget=Budget(
             max_cost=task.limits.usd,
             max_images=task.limits.images,
-            spent=past.cost_bounds().upper_bound,
-            images=past.max_images_made(),
+            spent=history.cost_bounds().upper_bound,
+            images=history.max_images_made(),
         ),
         stop=worker.stop,
         governors=worker.governors,
         previous_attempts=lambda request: (
-            past.previous_attempts(request) or task.previous_attempts.get(request.key, 0)
+            history.previous_attempts(request) or task.previous_attempts.get(request.key, 0)
         ),
         on_results=on_results,
         run_id=task.job.id,
     )
 
 
-def _pending_requests(task: ShardTask, past: History) -> list[ImageRequest]:
-    """Requests for the samples of the shard that have no result yet."""
+def _pending_requests(task: ShardTask, history: History) -> list[ImageRequest]:
+    """Return requests for the samples of the shard that have no result yet."""
     resend = task.job.settings.on_unknown == "resend"
     pending: list[ImageRequest] = []
     for request in task.requests:
         numbers = [
             number
             for number in request.numbers
-            if past.status(request.base, number) is None or (resend and past.is_unresolved(request.base, number))
+            if history.status(request.base, number) is None
+            or (resend and history.is_unresolved(request.base, number))
         ]
-        whole = len(numbers) == request.samples
-        pending += [request] if whole else [single_sample(request, number) for number in numbers]
+        is_whole = len(numbers) == request.samples
+        pending += [request] if is_whole else [single_sample(request, number) for number in numbers]
     return pending
 
 
 def _ledgers(storage: Storage, folder: str) -> Iterator[str]:
-    """Names of a shard's ledgers. In a bucket, each is stored in parts."""
+    """Yield the names of a shard's ledgers. In a bucket, each is stored in parts."""
     for name, _ in storage.sizes(folder):
         yield f"{folder}/{name[len(folder) + 1 :].partition('/')[0]}"

@@ -1,4 +1,4 @@
-"""A folder whose last run sent only some rows is in order: why the others were left out is no damage."""
+"""After a run for only some rows, a folder is in order: the other rows are no damage."""
 
 import csv
 
@@ -11,14 +11,14 @@ from tests.support.runs import write_csv
 
 @pytest.fixture
 def simulator():
-    """A simulator for each test."""
+    """Start a simulator for each test."""
     with Simulator() as running:
         yield running
 
 
 @pytest.mark.parametrize("options", [["--max-images", "9"], ["--limit", "1", "--max-images", "9"]])
-def test_a_patch_of_one_row_leaves_a_folder_that_audits_clean(shell, tmp_path, simulator, options):
-    """The rows that the file does not name stay as they are."""
+def test_after_a_patch_of_one_row_an_audit_is_clean(shell, tmp_path, simulator, options):
+    """The rows that the file does not name stay unchanged."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(5)])
     out = tmp_path / "out"
     service = ["--provider", "simulator", "--base-url", simulator.url, "--out", out]
@@ -32,8 +32,8 @@ def test_a_patch_of_one_row_leaves_a_folder_that_audits_clean(shell, tmp_path, s
     assert found.clean, [str(finding) for finding in found.findings]
 
 
-def test_rows_that_are_added_are_not_cut_by_the_limit_of_an_earlier_run(shell, tmp_path, simulator):
-    """--limit is about one run."""
+def test_added_rows_are_not_cut_by_the_limit_of_an_earlier_run(shell, tmp_path, simulator):
+    """--limit concerns one run."""
     service = ["--provider", "simulator", "--base-url", simulator.url, "--out", tmp_path / "out"]
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(4)])
     assert shell.type("run", book, *service, "--limit", 2).code == 3

@@ -1,4 +1,4 @@
-"""All that was ever totals is found, and what is not about an attempt is passed over."""
+"""The expected files and the attempts at risk are read from the ledger; records of other kinds are ignored."""
 
 from imagen_batch.audit.expected import read_ledger_totals
 from imagen_batch.ledger.writer import LedgerWriter
@@ -6,8 +6,8 @@ from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import ok, request, trace
 
 
-def test_a_claim_is_about_no_attempt(tmp_path):
-    """A worker's ledger begins with one: files and lost attempts are found all the same."""
+def test_a_claim_is_no_attempt(tmp_path):
+    """The ledger of a worker begins with one; files and lost attempts are still found."""
     folder = Folder(tmp_path)
     folder.put("images/a.png", b"")
     writer = LedgerWriter(folder, now=1.0)

@@ -1,4 +1,4 @@
-"""An audit compares what failures.csv says about the run, not the advice, which may be worded otherwise later."""
+"""An audit compares the data in failures.csv, not its advice, whose wording may change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.runs import prompts, run
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run with a refused row."""
+    """Return the folder of a run with a refused row."""
     with Simulator() as sim:
         return run(prompts(tmp_path, "a mole", "a rat [[sim:blocked_prompt]]"), sim).folder
 
@@ -46,7 +46,7 @@ def _without(*names: str) -> Callable[[dict[str, str]], dict[str, str]]:
     ids=["before the advice", "before the mark", "another wording"],
 )
 def test_files_of_earlier_versions_are_in_order(folder: Path, change) -> None:
-    """Formats only grow."""
+    """Formats only gain fields."""
     _rewrite(folder, change)
     assert audit(folder).clean
 
@@ -62,7 +62,7 @@ def test_files_of_earlier_versions_are_in_order(folder: Path, change) -> None:
     ids=["no status", "another status", "reordered", "another prompt"],
 )
 def test_other_changes_are_found(folder: Path, change, detail: str) -> None:
-    """What the file says about the run is the ledger's."""
+    """The data in the file has to be that of the ledger."""
     _rewrite(folder, change)
     (finding,) = audit(folder).findings
     assert finding.detail.startswith(detail)

@@ -19,8 +19,8 @@ from tests.support.runs import prompts, run
 from tests.support.shell import Shell
 
 
-def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No traceback, and nothing is checked halfway."""
+def test_without_the_extra_a_message_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no traceback, and no partial check."""
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(SettingsInvalid, match=r"--provenance needs: pip install 'imagen-batch\[c2pa\]'"):
         make_verifier()
@@ -28,7 +28,7 @@ def test_without_the_extra_a_sentence_says_what_to_install(monkeypatch: pytest.M
 
 @pytest.fixture
 def authority():
-    """Signs images; its root is known to nobody."""
+    """Return an authority that signs images; its root is not trusted by default."""
     pytest.importorskip("c2pa", reason="belongs to the extra `c2pa`")
     pytest.importorskip("cryptography", reason="belongs to the extra `exports-test`")
     from tests.support.signing import make_authority  # noqa: PLC0415 - needs both extras
@@ -40,7 +40,7 @@ def authority():
     ("form", "mime_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
 )
 def test_each_state_of_an_image(authority, form: str, mime_type: str) -> None:
-    """Signed with a known and an unknown root, changed in its pixels and in its manifest, never signed."""
+    """They are signed with a known and an unknown root, changed in pixels and in the manifest, and unsigned."""
     plain = picture(1, form=form)
     signed = authority.sign(plain, mime_type)
     assert validate(signed).c2pa
@@ -57,12 +57,12 @@ def test_each_state_of_an_image(authority, form: str, mime_type: str) -> None:
 
 
 def plain_position(plain: bytes, signed: bytes) -> int:
-    """A position in `signed` of a byte of the image data."""
+    """Return a position in `signed` of a byte of the image data."""
     return signed.index(plain[-40:-20]) + 5
 
 
 def test_another_root_is_not_trusted(authority) -> None:
-    """The certificates that the user gives decide, and only they."""
+    """Only the certificates of the user decide."""
     from tests.support.signing import make_authority  # noqa: PLC0415
 
     signed = authority.sign(picture(1))
@@ -70,7 +70,7 @@ def test_another_root_is_not_trusted(authority) -> None:
 
 
 def test_hostile_files_are_a_verdict_and_no_exception(authority) -> None:
-    """Cut anywhere, empty, text, or of a type that has no C2PA data."""
+    """They are truncated anywhere, empty, text, or of a type without C2PA data."""
     signed, verify = authority.sign(picture(1)), make_verifier()
     for size in range(0, len(signed), 997):
         assert verify(signed[:size], "image/png").state in {"altered", "none", "unreadable"}
@@ -80,7 +80,7 @@ def test_hostile_files_are_a_verdict_and_no_exception(authority) -> None:
 
 @pytest.fixture
 def finished(authority, tmp_path: Path):
-    """A run of four images: signed, signed and then altered, stripped of its data, never signed."""
+    """Return the home of a run of four images: signed, altered after signing, stripped of its data, never signed."""
     with Simulator() as sim:
         done = run(prompts(tmp_path, "a mole", "a rat", "a toad", "a badger"), sim)
     signed = [authority.sign(picture(seed)) for seed in range(4)]
@@ -92,8 +92,8 @@ def finished(authority, tmp_path: Path):
     return done.folder
 
 
-def test_a_run_is_summed_up_and_each_image_named(finished: Path, authority) -> None:
-    """The sum, the signer, what is wrong with which image; --json has every one."""
+def test_the_report_has_a_sum_and_names_each_image(finished: Path, authority) -> None:
+    """It has the number of each state, the signers, and the images with a problem; --json has all images."""
     provenance = check_provenance(finished, make_verifier(authority.root))
     assert provenance.counts == {"valid": 1, "untrusted": 0, "altered": 1, "none": 2, "unreadable": 0}
     text = provenance_text(provenance)
@@ -105,16 +105,14 @@ def test_a_run_is_summed_up_and_each_image_named(finished: Path, authority) -> N
     assert json.dumps(listed)
 
 
-def test_a_missing_file_is_said_to_be_unreadable(finished: Path) -> None:
-    """The audit itself reports what is missing; the provenance does not hide it."""
+def test_a_missing_file_is_reported_as_unreadable(finished: Path) -> None:
+    """The audit itself reports it as missing, which the provenance does not hide."""
     next((finished / "images").iterdir()).unlink()
     assert check_provenance(finished, make_verifier()).counts["unreadable"] == 1
 
 
-def test_the_command_prints_it_and_ends_with_3_for_altered_images(
-    finished: Path, authority, shell: Shell, tmp_path: Path
-) -> None:
-    """With roots from a file; a file that is none is a sentence."""
+def test_the_command_ends_with_3_for_altered_images(finished: Path, authority, shell: Shell, tmp_path: Path) -> None:
+    """The roots are read from a file; another file is refused with a message."""
     root = tmp_path / "roots.pem"
     root.write_text(authority.root)
     result = shell.type("audit", finished, "--provenance", "--trust-anchors", root)

@@ -1,4 +1,4 @@
-"""A repair does what costs nothing, says what it would pay, and buys no image that is on disk."""
+"""A repair does everything that is free, names the price of the rest, and pays for no image that is on disk."""
 
 import errno
 import itertools
@@ -25,30 +25,30 @@ TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
 
 
 class KilledNow(BaseException):
-    """The process is gone."""
+    """The process is killed."""
 
 
 @pytest.fixture(scope="module")
 def sim():
-    """A service that behaves."""
+    """Start a simulator without faults."""
     with Simulator() as simulator:
         yield simulator
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, sim):
-    """A run of ten images, to be copied and never touched."""
+    """Return the home of a run with ten images; tests copy it and never change it."""
     home = tmp_path_factory.mktemp("finished")
     return run(prompts(home, *TEXTS), sim).folder
 
 
 def lost_rows(repaired):
-    """The rows that a repair would pay for."""
-    return {lack.row for lack in repaired.lost}
+    """Return the rows that a repair would pay for."""
+    return {sample.row for sample in repaired.lost}
 
 
 def pay(folder, repaired):
-    """What the command does once the user has agreed."""
+    """Pay for the lost rows, as the command does after the user has agreed."""
     plan = make_plan(load_settings_snapshot(folder), today=TODAY)
     plan = replace(plan, lost=repaired.lost)
     with open_run(plan, env={}) as opened:
@@ -57,22 +57,22 @@ def pay(folder, repaired):
         return opened.finish()
 
 
-def test_only_what_is_nowhere_is_paid_for(tmp_path, finished, sim):
-    """Swapped, renamed, linked, unrecorded and forgotten images are put right for nothing."""
+def test_only_images_that_no_longer_exist_are_paid_for(tmp_path, finished, sim):
+    """Swapped, renamed, linked, unrecorded and forgotten images are restored without payment."""
     folder, lost = copy_damaged(finished, tmp_path / "copy")
     repaired = repair(folder)
     assert lost_rows(repaired) == lost
     assert (repaired.images, repaired.unpriced) == (2, 0)
-    asked = len(sim.requests)
+    requests_before = len(sim.requests)
     pay(folder, repaired)
-    assert len(sim.requests) == asked + 2
+    assert len(sim.requests) == requests_before + 2
     assert {one.kind for one in audit(folder).findings} <= {"foreign", "duplicated"}
     for row in pq.read_table(folder / "manifest.parquet").to_pylist():
         assert read_stamp((folder / row["file"]).read_bytes())["prompt"] == row["prompt"]
 
 
 def test_a_repair_that_is_killed_at_any_change_of_the_folder_is_continued(tmp_path, finished):
-    """Started again it finds every image that was on disk, whatever was half done."""
+    """The next repair finds every image that was on disk, in any intermediate state."""
     for moment in itertools.count(1, 7):  # benchmarks/repair_kills.py has every moment
         folder, lost = copy_damaged(finished, tmp_path / f"copy{moment}")
         left = iter(range(moment, 0, -1))
@@ -94,8 +94,8 @@ def test_a_repair_that_is_killed_at_any_change_of_the_folder_is_continued(tmp_pa
 
 
 @pytest.mark.parametrize("number", range(1, 60, 7))
-def test_a_full_disk_ends_a_repair_in_a_sentence(tmp_path, finished, number, capsys, monkeypatch):
-    """At any of its writes: no traceback, and after room was made it goes on."""
+def test_a_full_disk_ends_a_repair_with_a_message(tmp_path, finished, number, capsys, monkeypatch):
+    """This may happen at any write: there is no traceback, and the repair continues once there is space."""
     folder, lost = copy_damaged(finished, tmp_path / "copy")
     left = iter(range(number, 0, -1))
 
@@ -105,16 +105,16 @@ def test_a_full_disk_ends_a_repair_in_a_sentence(tmp_path, finished, number, cap
 
     with each_change(happens):
         code = main(["audit", str(folder), "--repair", "--json"])
-    said = capsys.readouterr()
+    message = capsys.readouterr()
     assert code == 75
-    assert "No space left on device" in said.err
-    assert "Traceback" not in said.err
-    assert orjson.loads(said.out)["state"] == "stopped"
+    assert "No space left on device" in message.err
+    assert "Traceback" not in message.err
+    assert orjson.loads(message.out)["state"] == "stopped"
     assert lost_rows(repair(folder)) == lost
 
 
 def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
-    """Three of ten were made and one of them is torn: one is paid for, not eight."""
+    """Three of ten images exist and one is torn: one is paid for, not eight."""
     folder = run(prompts(tmp_path, *TEXTS), sim, max_images=3).folder
     (torn, *_) = (
         folder / row["file"] for row in pq.read_table(folder / "manifest.parquet").to_pylist() if row["file"]
@@ -124,27 +124,27 @@ def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
     assert repaired.images == 1
     plan = make_plan(load_settings_snapshot(folder).model_copy(update={"max_images": None}), today=TODAY)
     plan = replace(plan, lost=repaired.lost)
-    asked = len(sim.requests)
+    requests_before = len(sim.requests)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
             opened.generate_shard(shard)
         assert opened.finish().counts["ok"] == 3
-    assert len(sim.requests) == asked + 1
+    assert len(sim.requests) == requests_before + 1
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_paid(tmp_path, finished, capsys, sim):
-    """What costs nothing is done; the rest is told, with its price and the command; exit 3."""
+    """It does what is free, and reports the rest with its price and the command; exit code 3."""
     folder, _ = copy_damaged(finished, tmp_path / "copy")
-    asked = len(sim.requests)
+    requests_before = len(sim.requests)
     assert main(["audit", str(folder), "--repair", "--json"]) == 3
-    said = capsys.readouterr()
-    assert "2 images are lost: to make them again costs at most $" in said.err
-    assert f"imagen-batch audit {folder} --repair --yes --max-cost" in said.err
-    assert orjson.loads(said.out)["counts"]["missing"] == 2
-    assert len(sim.requests) == asked
+    message = capsys.readouterr()
+    assert "2 images are lost: to make them again costs at most $" in message.err
+    assert f"imagen-batch audit {folder} --repair --yes --max-cost" in message.err
+    assert orjson.loads(message.out)["counts"]["missing"] == 2
+    assert len(sim.requests) == requests_before
 
 
-def test_the_settings_of_the_run_stay_what_they_were(tmp_path, finished):
+def test_a_repair_keeps_the_settings_of_the_run(tmp_path, finished):
     """A repair is not another run."""
     folder, _ = copy_damaged(finished, tmp_path / "copy")
     before = (folder / STATE / "settings.json").read_bytes()
@@ -152,8 +152,8 @@ def test_the_settings_of_the_run_stay_what_they_were(tmp_path, finished):
     assert (folder / STATE / "settings.json").read_bytes() == before
 
 
-def test_a_limit_of_cost_buys_what_it_is_enough_for(tmp_path, finished):
-    """In input order; nothing where it is enough for none."""
+def test_a_cost_limit_pays_for_the_rows_that_fit(tmp_path, finished):
+    """They are paid in input order; a limit below one price pays for none."""
     folder, _ = copy_damaged(finished, tmp_path / "copy")
     repaired = repair(folder)
     each = repaired.usd / 2
@@ -163,26 +163,26 @@ def test_a_limit_of_cost_buys_what_it_is_enough_for(tmp_path, finished):
 
 
 def test_a_clean_folder_is_left_alone(finished):
-    """Not a byte is written."""
+    """Nothing is written."""
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != "lock"}
     assert repair(finished).audit.clean
     after = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != "lock"}
     assert {path for path in before | after if before.get(path) != after.get(path)} <= {finished / STATE}
 
 
-def test_what_was_set_aside_by_an_earlier_version_is_found(tmp_path, finished):
-    """It moved an image out of its place and was killed before it put it back."""
+def test_images_that_an_earlier_version_quarantined_are_found(tmp_path, finished):
+    """It moved an image out of its place and was killed before it moved it back."""
     shutil.copytree(finished, tmp_path / "out")
     row = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()[0]
-    aside = tmp_path / "out" / STATE / "set-aside"
-    aside.mkdir()
-    (tmp_path / "out" / row["file"]).rename(aside / "000009_01_whatever_2.png")
+    quarantine = tmp_path / "out" / STATE / "set-aside"
+    quarantine.mkdir()
+    (tmp_path / "out" / row["file"]).rename(quarantine / "000009_01_whatever_2.png")
     assert repair(tmp_path / "out").lost == ()
     assert audit(tmp_path / "out").findings == ()
 
 
-def test_a_user_edits_of_the_failures_are_kept(tmp_path, finished):
-    """The table is written again; what stood there is set aside."""
+def test_edits_of_the_failures_are_kept(tmp_path, finished):
+    """The table is written again; the edited file is moved aside."""
     shutil.copytree(finished, tmp_path / "out")
     (tmp_path / "out" / "failures.csv").write_text("my edits")
     repair(tmp_path / "out")
@@ -206,7 +206,7 @@ DAMAGE = [
 
 @pytest.mark.parametrize("line", DAMAGE)
 def test_a_damaged_line_is_the_same_finding_everywhere(tmp_path, finished, capsys, line):
-    """Run, status and audit name file, line and byte and one command; that command works, and buys nothing."""
+    """Run, status and audit name file, line and byte and one command; that command works, and pays for nothing."""
     folder = tmp_path / "copy" / "out"
     shutil.copytree(finished, folder)
     (path,) = (folder / LEDGER).iterdir()
@@ -220,10 +220,10 @@ def test_a_damaged_line_is_the_same_finding_everywhere(tmp_path, finished, capsy
         ["run", str(finished.parent / "prompts.csv"), "--out", str(folder), "--provider", "simulator"],
     ):
         assert main(command) == 2
-        said = capsys.readouterr().err
-        assert place in said
-        assert path.name in said
-        assert f"imagen-batch audit {folder} --repair" in said
+        message = capsys.readouterr().err
+        assert place in message
+        assert path.name in message
+        assert f"imagen-batch audit {folder} --repair" in message
     assert main(["audit", str(folder)]) == 3
     assert place in capsys.readouterr().out
     assert main(["audit", str(folder), "--repair"]) == 0
@@ -233,8 +233,8 @@ def test_a_damaged_line_is_the_same_finding_everywhere(tmp_path, finished, capsy
     assert statuses == ["ok"] * 10
 
 
-def test_a_ledger_that_is_no_file_is_said(tmp_path, finished, capsys):
-    """A pipe would be read for ever."""
+def test_a_ledger_that_is_no_file_is_reported(tmp_path, finished, capsys):
+    """Reading a pipe would never end."""
     folder = tmp_path / "out"
     shutil.copytree(finished, folder)
     os.mkfifo(folder / LEDGER / "00000000001.000-aaaaaaaa.jsonl")
@@ -243,8 +243,8 @@ def test_a_ledger_that_is_no_file_is_said(tmp_path, finished, capsys):
         assert "is not a regular file" in capsys.readouterr().err
 
 
-def test_an_input_output_error_is_a_sentence(tmp_path, finished, capsys, monkeypatch):
-    """In reading, too."""
+def test_an_input_output_error_is_a_message(tmp_path, finished, capsys, monkeypatch):
+    """This includes errors in reading."""
 
     def broken(_self, _name):
         raise OSError(errno.EIO, "Input/output error")
@@ -255,8 +255,8 @@ def test_an_input_output_error_is_a_sentence(tmp_path, finished, capsys, monkeyp
     assert "Input/output error" in capsys.readouterr().err
 
 
-def test_a_repair_is_the_same_wherever_a_run_lives(place, tmp_path, sim):
-    """Images that changed places, a table of junk, a damaged line and a torn image, in a folder as in a bucket."""
+def test_a_repair_is_the_same_in_every_storage(place, tmp_path, sim):
+    """Swapped images, a table of junk, a damaged line and a torn image are repaired in a folder as in a bucket."""
     storage = open_storage(place)
     run(prompts(tmp_path, *TEXTS), sim, out=place)
     rows = pq.read_table(storage.local("manifest.parquet")).to_pylist()
@@ -273,16 +273,16 @@ def test_a_repair_is_the_same_wherever_a_run_lives(place, tmp_path, sim):
     assert {one.kind for one in audit(place).findings} == {"damaged"}
     repaired = repair(place)
     assert lost_rows(repaired) == {3}
-    asked = len(sim.requests)
+    requests_before = len(sim.requests)
     pay(place, repaired)
-    assert len(sim.requests) == asked + 1
+    assert len(sim.requests) == requests_before + 1
     assert audit(place).findings == ()
     for row in pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist():
         assert read_stamp(storage.read(row["file"]))["prompt"] == row["prompt"]
 
 
 def test_a_damaged_ledger_in_a_bucket_names_the_bucket(tmp_path, sim, capsys):
-    """Not the copy on this machine that was read."""
+    """It does not name the local copy that was read."""
     place = f"memory://pictures/{tmp_path.name}"
     run(prompts(tmp_path, *TEXTS[:2]), sim, out=place)
     storage = open_storage(place)

@@ -18,11 +18,11 @@ import imagen_batch.cli
 """
 
 
-def test_it_prints_no_traceback_and_ends_with_130():
-    """With --json there is one object, too."""
+def test_an_early_interrupt_prints_no_traceback_and_ends_with_130():
+    """With --json it also prints one object."""
     for options in ([], ["--json"]):
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", INTERRUPTED, *options], capture_output=True, text=True, check=False
         )
-        assert (done.returncode, done.stderr) == (130, "interrupted\n")
-        assert [json.loads(line)["state"] for line in done.stdout.splitlines()] == ["interrupted"] * len(options)
+        assert (result.returncode, result.stderr) == (130, "interrupted\n")
+        assert [json.loads(line)["state"] for line in result.stdout.splitlines()] == ["interrupted"] * len(options)

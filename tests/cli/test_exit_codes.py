@@ -24,7 +24,7 @@ LONG = "a" * 300
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A folder with a prompt file and all kinds of other things."""
+    """A folder with a prompt file and files of all other kinds."""
     folder = tmp_path_factory.mktemp("exit_codes")
     (folder / "p.csv").write_text("prompt\na fox\n")
     (folder / "file").write_text("x")
@@ -109,8 +109,8 @@ def run_command(argv, *, here, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("source", "code", "sentence"), INPUTS, ids=[repr(case[0])[:20] for case in INPUTS])
-def test_a_path_that_is_no_prompt_file_is_refused(here, capsys, monkeypatch, source, code, sentence):
-    """The command neither hangs nor reads without end."""
+def test_a_path_that_is_not_a_prompt_file_is_refused(here, capsys, monkeypatch, source, code, sentence):
+    """The command neither hangs nor reads endlessly."""
     monkeypatch.setattr(
         "imagen_batch.prompts.sources.stream_blocks.__kwdefaults__", {"stdin": None, "patience": 0.01}
     )
@@ -122,7 +122,7 @@ def test_a_path_that_is_no_prompt_file_is_refused(here, capsys, monkeypatch, sou
 @pytest.mark.parametrize(("typed", "sentence"), OPTIONS, ids=[" ".join(case[0])[-30:] for case in OPTIONS])
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_an_impossible_option_is_refused(here, capsys, monkeypatch, command, typed, sentence):
-    """With code 2, before anything is sent."""
+    """The code is 2, and nothing is sent."""
     monkeypatch.setattr(
         "imagen_batch.prompts.sources.stream_blocks.__kwdefaults__", {"stdin": None, "patience": 0.01}
     )
@@ -147,7 +147,7 @@ def test_wrong_usage_is_printed_as_json_too(here, capsys, monkeypatch, argv):
     "folder",
     ["missing", "file", "file/x", "folder", "loop", "nowhere", LONG, "\udcff", "S3://", "https://[::1", "x://y"],
 )
-def test_a_place_without_a_run_is_refused(here, capsys, monkeypatch, command, folder):
+def test_a_location_without_a_run_is_refused(here, capsys, monkeypatch, command, folder):
     """It is a file, missing, or not a valid address."""
     code, _, report = run_command([command, folder], here=here, capsys=capsys, monkeypatch=monkeypatch)
     assert (code, report["state"]) == (2, "refused")
@@ -165,7 +165,7 @@ def test_an_impossible_environment_is_refused(here, capsys, monkeypatch, name):
 
 
 def test_a_bug_is_a_traceback_and_an_object(here, capsys, monkeypatch):
-    """A program that reads the output learns of it too."""
+    """A program that reads the output is informed too."""
     monkeypatch.setattr("imagen_batch.cli.plan_report.take_input", lambda *_, **__: 1 / 0)
     monkeypatch.chdir(here)
     assert cli.main(["plan", "p.csv", "--json"]) == 1
@@ -176,12 +176,12 @@ def test_a_bug_is_a_traceback_and_an_object(here, capsys, monkeypatch):
 
 def shell(line, *, here, **more):
     """Run `line` in a shell, with the real command for `imagen-batch`."""
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", line.replace("imagen-batch", str(COMMAND), 1)],
         cwd=here, env=environment(more.pop("env", None)), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert "Traceback" not in done.stderr
-    return done
+    assert "Traceback" not in result.stderr
+    return result
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def shell(line, *, here, **more):
     ],
 )
 def test_a_pipe_is_read_like_standard_input(here, line):
-    """Whatever its name is, and whenever its writer begins."""
-    done = shell(line, here=here)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rows"] == 1
+    """Neither its name nor the time at which its writer begins matters."""
+    result = shell(line, here=here)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["rows"] == 1
 
 
 @pytest.mark.parametrize(
@@ -220,11 +220,11 @@ def test_a_pipe_is_read_like_standard_input(here, line):
     ],
 )
 def test_streams_that_are_closed_or_full_change_no_exit_code(here, line, code, on_stdout, on_stderr):
-    """What could not be printed is on the other stream."""
-    done = shell(line, here=here)
-    assert done.returncode == code, done.stderr
-    assert on_stdout in done.stdout
-    assert on_stderr in done.stderr
+    """Text that could not be printed is on the other stream."""
+    result = shell(line, here=here)
+    assert result.returncode == code, result.stderr
+    assert on_stdout in result.stdout
+    assert on_stderr in result.stderr
 
 
 def test_a_closed_standard_error_does_not_become_another_file(tmp_path):
@@ -237,11 +237,11 @@ def test_a_closed_standard_error_does_not_become_another_file(tmp_path):
         "os.write(2, b'stray'); print_message('stray'); sys.stderr.write('stray')\n"
         "print(ledger)\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", f'"{sys.executable}" -c "$CODE" 2>&- 0<&-'],
         cwd=tmp_path, env={**os.environ, "CODE": code}, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert int(done.stdout) > 2
+    assert int(result.stdout) > 2
     assert (tmp_path / "ledger").read_bytes() == b""
 
 
@@ -251,11 +251,11 @@ def test_a_run_whose_streams_are_closed_or_full_makes_its_images(tmp_path, prefe
     """It ends with its own code; a closed standard error once stopped it before the first image."""
     (tmp_path / "p.csv").write_text("prompt\na fox\n")
     env = {"PREFECT_API_URL": prefect_server.url, "PREFECT_HOME": str(prefect_home)}
-    done = shell(f"imagen-batch run p.csv --provider simulator --out out --json {closed}", here=tmp_path, env=env)
-    assert done.returncode == 0, done.stderr
+    result = shell(f"imagen-batch run p.csv --provider simulator --out out --json {closed}", here=tmp_path, env=env)
+    assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "out" / "images").iterdir())) == 1
     if closed != ">&- 2>&- <&-":
-        assert '"finished"' in (done.stdout or done.stderr)
+        assert '"finished"' in (result.stdout or result.stderr)
 
 
 def test_a_signal_after_the_end_does_not_change_the_exit_code():
@@ -266,8 +266,8 @@ def test_a_signal_after_the_end_does_not_change_the_exit_code():
         "atexit.register(lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(5)))\n"
         "code = exit_code_of(lambda: 3, as_json=True); end_at_signal_with(code); raise SystemExit(code)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (3, "")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (3, "")
 
 
 def test_a_signal_that_is_delivered_twice_counts_once(tmp_path):
@@ -282,10 +282,10 @@ def test_a_signal_that_is_delivered_twice_counts_once(tmp_path):
         "        os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGINT)\n"
         "raise SystemExit(exit_code_of(command, as_json=True))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 143
-    assert json.loads(done.stdout)["state"] == "interrupted"
-    assert "Traceback" not in done.stderr
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 143
+    assert json.loads(result.stdout)["state"] == "interrupted"
+    assert "Traceback" not in result.stderr
 
 
 def test_an_ignored_signal_stays_ignored():
@@ -296,8 +296,8 @@ def test_an_ignored_signal_stays_ignored():
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "raise SystemExit(exit_code_of(lambda: os.kill(os.getpid(), signal.SIGHUP) or 3, as_json=True))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 3
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 3
 
 
 @pytest.mark.parametrize(
@@ -336,28 +336,28 @@ def test_an_early_signal_is_reported_and_leaves_no_files(tmp_path, command, numb
     ],
 )
 def test_a_run_that_does_not_start_leaves_no_copy_of_its_input(here, tmp_path, typed):
-    """Whatever the reason is."""
+    """The copy is deleted for every kind of refusal."""
     env = {"TMPDIR": str(tmp_path), "PREFECT_API_URL": "https://[::1"}
-    done = shell(f"imagen-batch run - {' '.join(typed)} --json < <(cat p.csv)", here=here, env=env)
-    assert done.returncode == 2
-    assert json.loads(done.stdout)["state"] == "refused"
+    result = shell(f"imagen-batch run - {' '.join(typed)} --json < <(cat p.csv)", here=here, env=env)
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["state"] == "refused"
     assert not list(tmp_path.glob("imagen-batch-stdin-*"))
 
 
-_WORDS = """
+_KNOWN_WORDS = """
     run plan status audit models --json --out --config --samples --limit --base-url --retry --parameter --price
     --max-cost --timeout --encoding --delimiter --format --name-template --prompt-column --dask-address --runner dask
     failed a=b nan inf -1 1e999 = -- p.csv file folder deep.jsonl latin.toml /dev/null x://y s3:// {row} { utf-7 idna
     unicode_escape undefined punycode hex rot13 memory://a/b \udcff
 """
-WORDS = st.one_of(st.sampled_from(_WORDS.split()), st.text(max_size=8))
+WORDS = st.one_of(st.sampled_from(_KNOWN_WORDS.split()), st.text(max_size=8))
 CHARACTERS = ["prompt", ",", ";", "\t", '"', "\r", "\n", "\0", "é", "{", "}", "[", ":", "1", "id", "\ufeff"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(command=st.sampled_from(["plan", "status", "audit", "models"]), words=st.lists(WORDS, max_size=6))
 def test_no_command_line_ends_in_a_traceback(here, capsys, monkeypatch, command, words):
-    """Known and unknown words, in any order."""
+    """The command line consists of known and unknown words, in any order."""
     monkeypatch.chdir(here)
     capsys.readouterr()
     words = [word for word in words if word not in {"-", "-h", "--help", "--version"}]
@@ -378,7 +378,7 @@ def test_no_command_line_ends_in_a_traceback(here, capsys, monkeypatch, command,
     suffix=st.sampled_from([".csv", ".tsv", ".txt", ".jsonl", ".dat", ""]),
 )  # fmt: skip
 def test_no_prompt_file_ends_in_a_traceback(here, capsys, monkeypatch, content, suffix):
-    """Any bytes, under any suffix."""
+    """The file has arbitrary bytes, under any suffix."""
     monkeypatch.chdir(here)
     source = here / f"fuzzed{suffix}"
     source.write_bytes(content)
@@ -393,7 +393,7 @@ def test_no_prompt_file_ends_in_a_traceback(here, capsys, monkeypatch, content, 
     "argv", [["plan", "a\0b"], ["plan", "p.csv", "--out", "\0"], ["status", "a\0b"], ["export", "\0", "--to", "csv"]]
 )
 def test_a_null_character_on_the_command_line_is_refused(here, capsys, monkeypatch, argv):
-    """Programs can pass one where a shell can not."""
+    """Programs can pass one where a shell can't."""
     code, err, _ = run_command(argv, here=here, capsys=capsys, monkeypatch=monkeypatch)
     assert code == 2
     assert "contains a null character" in err
@@ -418,7 +418,7 @@ def test_a_folder_that_can_not_be_written_is_refused(here, capsys, monkeypatch):
 
 
 def test_a_full_temporary_folder_is_reported(here, capsys, monkeypatch):
-    """The prompts of a pipe do not fit; what was written of them is deleted."""
+    """The prompts of a pipe do not fit; the part that was written is deleted."""
 
     def full(**_):
         raise OSError(28, "No space left")

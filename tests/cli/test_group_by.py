@@ -1,4 +1,4 @@
-"""`--group-by COLUMN` and what `plan` says about pixels, typed as a user types it."""
+"""`--group-by COLUMN`, and the pixels in the output of `plan`, as a user types the commands."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def book(tmp_path: Path) -> Path:
 def test_the_column_is_kept_with_the_run_and_can_be_changed_in_status(
     shell: Shell, book: Path, tmp_path: Path
 ) -> None:
-    """`resume` shows the same division again; what this run cost stands beside what the folder cost."""
+    """`resume` shows the same groups; the cost of this run is shown beside that of the folder."""
     with Simulator() as sim:
         service = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        first = shell.type("run", book, *service, "--group-by", "chapter", "--json")
-        assert first.code == 3
-        assert [(group["name"], group["ok"]) for group in first.json["groups"]] == [("River", 2), ("Road", 0)]
-        assert first.json["groups"][0]["cost_usd"] == first.json["groups"][0]["run_cost_usd"] > 0
-        again = shell.type("resume", tmp_path / "out", "--json")
-        assert again.json["groups"][0]["cost_usd"] == first.json["groups"][0]["cost_usd"]
-        assert again.json["groups"][0]["run_cost_usd"] == 0
+        first_run = shell.type("run", book, *service, "--group-by", "chapter", "--json")
+        assert first_run.code == 3
+        assert [(group["name"], group["ok"]) for group in first_run.json["groups"]] == [("River", 2), ("Road", 0)]
+        assert first_run.json["groups"][0]["cost_usd"] == first_run.json["groups"][0]["run_cost_usd"] > 0
+        resumed = shell.type("resume", tmp_path / "out", "--json")
+        assert resumed.json["groups"][0]["cost_usd"] == first_run.json["groups"][0]["cost_usd"]
+        assert resumed.json["groups"][0]["run_cost_usd"] == 0
         assert "by aspect_ratio" in shell.type("status", tmp_path / "out", "--group-by", "aspect_ratio").out
         assert "(empty)" in shell.type("status", tmp_path / "out", "--group-by", "aspect_ratio").out
         assert "by chapter" in shell.type("status", tmp_path / "out").out
@@ -44,8 +44,8 @@ def test_the_column_is_kept_with_the_run_and_can_be_changed_in_status(
         assert [group["name"] for group in patched.json["groups"]] == ["River", "Road"]
 
 
-def test_a_column_that_is_not_there_costs_nothing(shell: Shell, book: Path, tmp_path: Path) -> None:
-    """It is refused before anything is sent or written."""
+def test_a_missing_column_is_refused_before_anything_is_sent(shell: Shell, book: Path, tmp_path: Path) -> None:
+    """Nothing is sent or written."""
     with Simulator() as sim:
         service = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
         result = shell.type("run", book, *service, "--group-by", "chaper")
@@ -56,7 +56,7 @@ def test_a_column_that_is_not_there_costs_nothing(shell: Shell, book: Path, tmp_
 
 
 def test_the_plan_prints_pixels_and_the_changes_of_a_folder(shell: Shell, book: Path, tmp_path: Path) -> None:
-    """Known sizes with their ratio; a shape that the service chooses is called that."""
+    """Known sizes have their ratio; a shape that the service chooses is described as such."""
     with Simulator() as sim:
         service = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
         planned = shell.type("plan", book, *service)

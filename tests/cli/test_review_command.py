@@ -1,4 +1,4 @@
-"""`imagen-batch review` as a user types it: every ending is a sentence, and nothing is applied halfway."""
+"""`imagen-batch review` as a user types it: every error is a sentence, and no decisions are applied partially."""
 
 import json
 
@@ -18,13 +18,13 @@ def finished(tmp_path_factory):
     return home / "out"
 
 
-def test_decisions_are_recorded_listed_and_taken_back(shell, finished):
-    """And the next command is named where one is needed."""
-    ended = shell.type("review", "redo", finished, "cover:1", "--prompt", "a cover at night", "--note", "dark")
-    assert (ended.code, ended.out.strip()) == (0, "1 sample marked for a redo.")
-    assert f"imagen-batch resume {finished} --redo" in ended.err
+def test_decisions_are_recorded_listed_and_withdrawn(shell, finished):
+    """The output names the next command where one is needed."""
+    result = shell.type("review", "redo", finished, "cover:1", "--prompt", "a cover at night", "--note", "dark")
+    assert (result.code, result.out.strip()) == (0, "1 sample marked for a redo.")
+    assert f"imagen-batch resume {finished} --redo" in result.err
     listed = json.loads(shell.type("review", "list", finished, "--json").out)["decisions"]
-    assert [(each["id"], each["decision"], each["prompt"], each["note"]) for each in listed] == [
+    assert [(decision["id"], decision["decision"], decision["prompt"], decision["note"]) for decision in listed] == [
         ("cover", "redo", "a cover at night", "dark")
     ]
     assert "to be made with --redo" in shell.type("review", "list", finished).out
@@ -33,7 +33,7 @@ def test_decisions_are_recorded_listed_and_taken_back(shell, finished):
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "said"),
+    ("typed", "code", "message"),
     [
         (["approve", "{}", "covr", "boat:2"], 5, "did you mean cover?"),
         (["redo", "{}", "cover", "--seed", "-1"], 2, "a seed is a whole number"),
@@ -43,18 +43,18 @@ def test_decisions_are_recorded_listed_and_taken_back(shell, finished):
         (["aprove", "{}", "cover"], 2, "did you mean approve?"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_decided(shell, finished, typed, code, said):
-    """With the exit code of its kind."""
-    ended = shell.type("review", *(word.replace("{}", str(finished)) for word in typed))
-    assert ended.code == code
-    assert said in ended.err
-    assert "Traceback" not in ended.err
+def test_an_error_is_reported_and_no_decision_is_recorded(shell, finished, typed, code, message):
+    """Each kind of error has its exit code."""
+    result = shell.type("review", *(argument.replace("{}", str(finished)) for argument in typed))
+    assert result.code == code
+    assert message in result.err
+    assert "Traceback" not in result.err
     assert shell.type("review", "list", finished).out.strip() == "No decisions yet."
 
 
 def test_an_upgrade_needs_a_size(shell, finished):
-    """Which is not the size of the run's rows."""
+    """It is not the size of the run's rows."""
     for typed in (["--upgrade", "approved"], ["--image-size", "2K"]):
-        ended = shell.type("resume", finished, *typed)
-        assert ended.code == 2
-        assert "--image-size" in ended.err
+        result = shell.type("resume", finished, *typed)
+        assert result.code == 2
+        assert "--image-size" in result.err

@@ -1,11 +1,11 @@
-"""The commands that look at a finished run: gallery and export."""
+"""The commands for a finished run: gallery and export."""
 
 from imagen_batch.simulator import Simulator
 from tests.support.runs import prompts, run
 
 
 def test_a_run_is_exported_and_shown(shell, tmp_path):
-    """Through the command line, as a user types it."""
+    """The commands run through the command line, as a user types them."""
     with Simulator() as simulator:
         run(prompts(tmp_path, "a fox", "a hen"), simulator)
     folder = tmp_path / "out"
@@ -17,8 +17,8 @@ def test_a_run_is_exported_and_shown(shell, tmp_path):
 
 
 def test_a_folder_without_a_run_is_refused(shell, tmp_path):
-    """In a sentence, by both."""
+    """Both commands print a sentence."""
     for command in (["gallery", tmp_path], ["export", tmp_path, "--to", "csv"]):
-        ended = shell.type(*command)
-        assert ended.code == 2
-        assert "Traceback" not in ended.err
+        result = shell.type(*command)
+        assert result.code == 2
+        assert "Traceback" not in result.err

@@ -1,4 +1,4 @@
-"""A full disk stops the run before it costs more, and loses nothing that is in flight."""
+"""A full disk stops the run before it costs more, and loses no image in flight."""
 
 import errno
 import itertools
@@ -21,7 +21,7 @@ from tests.support.runs import TODAY, prompts, run
 
 
 class Disk:
-    """Free space that a test decides."""
+    """Free space that a test sets."""
 
     def __init__(self, free):
         self.free = free
@@ -33,8 +33,8 @@ class Disk:
 KIND = ("a-model", "1K")
 
 
-def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
-    """Come back later: code 75."""
+def test_a_disk_without_space_for_the_next_image_stops_the_run(tmp_path):
+    """The exit code is 75: try again later."""
     disk = Disk(100 * 2**20)
     space = DiskSpace(Folder(tmp_path), in_flight=32, free=disk)
     space.reserve("a", images=1, kind=KIND)
@@ -46,8 +46,8 @@ def test_a_disk_that_could_not_take_the_next_image_stops_the_run(tmp_path):
     assert (caught.value.exit_code, caught.value.cause) == (75, "disk")
 
 
-def test_the_first_image_tells_how_large_they_are(tmp_path):
-    """Small ones need little space, and those of another size are not judged by them."""
+def test_the_first_image_gives_the_expected_size(tmp_path):
+    """Small images need little space, and images of another size are not judged by them."""
     space = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(4 * 2**20))
     space.reserve("a", images=1, kind=KIND)
     space.record_size(1000, key="a")
@@ -55,27 +55,27 @@ def test_the_first_image_tells_how_large_they_are(tmp_path):
     for number in range(100):
         space.reserve(str(number), images=4, kind=KIND)
     with pytest.raises(Waited):
-        space.reserve("large", images=1, kind=("a-model", "4K"), pause=waits)
+        space.reserve("large", images=1, kind=("a-model", "4K"), pause=fail_to_wait)
 
 
 class Waited(Exception):
     """A reservation has to wait."""
 
 
-def waits(_seconds):
-    """Instead of waiting."""
+def fail_to_wait(_seconds):
+    """Raise an error instead of waiting."""
     raise Waited
 
 
-def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
-    """Two fit, the third waits until one is stored and smaller than was thought; then it fits, too."""
+def test_images_in_flight_have_their_space_before_more_is_sent(tmp_path):
+    """Two fit. The third waits until one is stored and turns out smaller; then it fits, too."""
     disk = Disk(2**20 + 3_100_000)
     space = DiskSpace(Folder(tmp_path), in_flight=8, free=disk)
     space.reserve("a", images=1, kind=KIND)
     space.reserve("b", images=1, kind=KIND)
-    space.reserve("a", images=1, kind=KIND, pause=waits)  # sent again: it has its room
+    space.reserve("a", images=1, kind=KIND, pause=fail_to_wait)  # sent again: its space is reserved
     with pytest.raises(Waited):
-        space.reserve("c", images=1, kind=KIND, pause=waits)
+        space.reserve("c", images=1, kind=KIND, pause=fail_to_wait)
 
     def stored(_seconds):
         space.record_size(50_000, key="a")
@@ -86,7 +86,7 @@ def test_what_is_in_flight_has_its_room_before_anything_more_is_sent(tmp_path):
 
 
 def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
-    """Many threads, a fast service, images of about one size: whatever was sent finds space."""
+    """With many threads, a fast service and images of about one size, every image that was requested finds space."""
     lock, disk, lost = threading.Lock(), Disk(20 * 2**20), []
     space = DiskSpace(Folder(tmp_path), in_flight=16, free=disk)
 
@@ -116,8 +116,8 @@ def test_a_run_on_a_disk_that_fills_loses_no_paid_image(tmp_path):
     assert disk.free < 4 * 2**20  # and the disk was used
 
 
-def test_a_stop_ends_the_wait_for_room(tmp_path):
-    """Nothing is in the way of a Ctrl-C."""
+def test_a_stop_ends_the_wait_for_space(tmp_path):
+    """Ctrl-C works during the wait."""
     stop, space = Stop(), DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(3 * 2**20))
     space.reserve("a", images=1, kind=KIND)
     stop.interrupt(2)
@@ -125,8 +125,8 @@ def test_a_stop_ends_the_wait_for_room(tmp_path):
         space.reserve("b", images=1, kind=KIND, pause=stop.sleep)
 
 
-def test_room_is_released_whatever_became_of_a_request(tmp_path):
-    """Refused, failed, lost or stored."""
+def test_space_is_released_after_every_kind_of_result(tmp_path):
+    """The request is refused, failed, lost or stored."""
     marked = ("[[sim:finish_IMAGE_SAFETY]] a", "[[sim:bad_request]] b", "[[sim:http_503]] c", "d")
     settings = {"prompts": str(prompts(tmp_path, *marked)), "out": str(tmp_path / "out"), "provider": "simulator"}
     with Simulator() as sim:
@@ -137,8 +137,8 @@ def test_room_is_released_whatever_became_of_a_request(tmp_path):
             assert opened.context.store.disk_space._reserved == {}
 
 
-def test_the_ballast_takes_a_small_share_and_goes(tmp_path):
-    """It is there to be given up."""
+def test_the_ballast_takes_a_small_share_and_is_removed(tmp_path):
+    """It exists in order to be removed."""
     space = DiskSpace(Folder(tmp_path), in_flight=8, free=Disk(10 * 2**20))
     space.create_ballast()
     assert (tmp_path / STATE / "ballast").stat().st_size == 2**20
@@ -147,8 +147,8 @@ def test_the_ballast_takes_a_small_share_and_goes(tmp_path):
     assert not (tmp_path / STATE / "ballast").exists()
 
 
-def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
-    """The first write meets a full disk; the picture is kept all the same, and the failure is known."""
+def test_a_picture_gets_the_space_of_the_ballast(tmp_path, monkeypatch):
+    """The first write fails on a full disk; the picture is stored all the same, and the failure is known."""
     space = DiskSpace(Folder(tmp_path), in_flight=8)
     space.create_ballast()
     store = ImageStore(Folder(tmp_path), space)
@@ -164,8 +164,8 @@ def test_a_picture_finds_room_where_the_ballast_was(tmp_path, monkeypatch):
     assert (file, failure.errno) == ("images/a.png", errno.ENOSPC)
 
 
-def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
-    """It is kept under another one."""
+def test_a_name_that_is_too_long_for_the_disk_loses_no_picture(tmp_path):
+    """It is stored under another name."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     name, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
     assert (tmp_path / name).read_bytes() == b"paid"
@@ -174,8 +174,8 @@ def test_a_name_that_is_too_long_for_the_disk_costs_no_picture(tmp_path):
 
 
 @pytest.mark.parametrize("wish", ["images/taken/a.png", "images/hero.png"])
-def test_a_folder_that_is_a_file_costs_no_picture_and_no_run(tmp_path, wish):
-    """`hero.jpg` and `hero.jpg/x` in one file of prompts."""
+def test_a_file_in_place_of_a_folder_loses_no_picture_and_no_run(tmp_path, wish):
+    """One prompt file has `hero.jpg` and `hero.jpg/x`."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "taken").write_bytes(b"a file")
@@ -184,8 +184,8 @@ def test_a_folder_that_is_a_file_costs_no_picture_and_no_run(tmp_path, wish):
     assert failure is None
 
 
-def test_pictures_that_can_not_be_named_at_all_are_rescued(tmp_path):
-    """`images` itself is a file: the picture is kept, and the run is told to stop."""
+def test_pictures_that_can_not_be_named_at_all_are_saved(tmp_path):
+    """`images` itself is a file: the picture is stored, and the run stops."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").write_bytes(b"a file")
     name, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/a.png")
@@ -194,8 +194,8 @@ def test_pictures_that_can_not_be_named_at_all_are_rescued(tmp_path):
     assert failure is not None
 
 
-def test_a_run_that_meets_a_full_disk_stops_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
-    """What was paid is kept, the rest is pending, and nothing is paid twice."""
+def test_a_run_stops_on_a_full_disk_and_continues_with_space(tmp_path, monkeypatch):
+    """What was paid is stored, the rest is pending, and nothing is paid twice."""
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
         calls = iter(range(1000))

@@ -1,4 +1,4 @@
-"""Flat images are recognized in each usual format, and nothing that shows something is."""
+"""Flat images are recognized in each usual format, and no other image is called flat."""
 
 import io
 import random

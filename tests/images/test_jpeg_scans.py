@@ -1,4 +1,4 @@
-"""JPEG files with several scans are sound, however little is in a scan."""
+"""JPEG files with several scans are sound, however short a scan is."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _encoded(image: Image.Image, **options: object) -> bytes:
 
 
 def _planes(*, flat: bool) -> list[Image.Image]:
-    """Three planes of one color each, or with a gradient."""
+    """Return three planes of one color each, or with a gradient."""
     if flat:
         return [Image.new("L", SIZE, level) for level in (180, 90, 140)]
     return [Image.linear_gradient("L").resize(SIZE).rotate(90 * turn, expand=False) for turn in range(3)]
 
 
 def _segments(jpeg: bytes) -> tuple[dict[int, list[bytes]], bytes]:
-    """The segments of a JPEG of one scan by marker, and the data of its scan."""
+    """Return the segments of a JPEG of one scan by marker, and the data of its scan."""
     segments: dict[int, list[bytes]] = {}
     at = 2
     while True:
@@ -40,7 +40,7 @@ def _segments(jpeg: bytes) -> tuple[dict[int, list[bytes]], bytes]:
 
 
 def _three_scans(*, flat: bool) -> bytes:
-    """A baseline JPEG with one scan for each color component, made from three gray ones with the same tables."""
+    """Return a baseline JPEG with one scan for each color component, from three gray ones with the same tables."""
     planes = [_segments(_encoded(plane, quality=90)) for plane in _planes(flat=flat)]
     segments, _ = planes[0]
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, SIZE[1], SIZE[0], 3)
@@ -73,7 +73,7 @@ def test_a_jpeg_of_several_scans_is_sound(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("missing", [1, 2, 20])
-def test_a_jpeg_of_several_scans_that_is_cut_off_is_damaged(name: str, missing: int) -> None:
-    """Without its end marker it did not arrive whole."""
+def test_a_truncated_jpeg_of_several_scans_is_damaged(name: str, missing: int) -> None:
+    """Without its end marker it is incomplete."""
     with pytest.raises(ImagenBatchError):
         validate(FILES[name][:-missing])

@@ -1,4 +1,4 @@
-"""GIF, BMP, TIFF, AVIF, HEIC and JPEG 2000: whole files pass, cut ones do not, and no size eats memory."""
+"""GIF, BMP, TIFF, AVIF, HEIC and JPEG 2000: whole files pass, truncated ones do not, and memory is limited."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MIME = {
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
-    """Type and sides are what the bytes say."""
+    """Type and size are those of its bytes."""
     facts = validate(SOUND[name])
     assert facts.mime_type == MIME[name.split(maxsplit=1)[0]]
     assert facts.extension == EXTENSION_OF[facts.mime_type]
@@ -52,7 +52,7 @@ def test_a_rare_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_rare_picture_without_its_last_byte_is_refused(name: str) -> None:
-    """The smallest cut is found too."""
+    """Even the smallest cut is found."""
     with pytest.raises(InvalidImage) as caught:
         validate(SOUND[name][:-1])
     assert caught.value.kind == "damaged_picture"
@@ -60,8 +60,8 @@ def test_a_rare_picture_without_its_last_byte_is_refused(name: str) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(st.sampled_from(sorted(SOUND)), st.randoms(), st.integers(1, 4))
-def test_changed_bytes_pass_or_are_refused_but_never_break_anything(name: str, dice: object, changes: int) -> None:
-    """Whatever the parsers make of it, only the one error comes out."""
+def test_changed_bytes_pass_or_are_refused_without_another_error(name: str, dice: object, changes: int) -> None:
+    """The parsers may raise anything; validation raises one exception only."""
     data = bytearray(SOUND[name])
     for _ in range(changes):
         place = dice.randrange(min(len(data), 400))  # type: ignore[attr-defined]
@@ -85,7 +85,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
-    """Before any memory is set aside, and without the decoder's warning (warnings are errors here)."""
+    """No memory is allocated, and the decoder gives no warning (warnings are errors here)."""
     assert BOMBS[name] not in SOUND.values()
     with pytest.raises(InvalidImage, match="claims to be") as caught:
         validate(BOMBS[name])
@@ -94,7 +94,7 @@ def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_large_tiff_is_refused_by_its_header(order: str) -> None:
-    """The sides stand in its first directory."""
+    """Its size is in its first directory."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     entries = [(256, 4, 1, 50_000), (257, 4, 1, 50_000)]
     body = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
@@ -103,15 +103,15 @@ def test_a_large_tiff_is_refused_by_its_header(order: str) -> None:
         validate(data)
 
 
-def test_a_tiff_whose_directories_go_round_in_a_circle_ends() -> None:
-    """A list that ends nowhere is refused."""
+def test_a_tiff_with_a_cycle_of_directories_is_refused() -> None:
+    """Their list never ends."""
     data = b"II*\0" + struct.pack("<IH", 8, 0) + struct.pack("<I", 8)
     with pytest.raises(InvalidImage, match="no end"):
         validate(data)
 
 
-def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> None:
-    """A decoder would copy them as often."""
+def test_a_tiff_that_repeats_its_values_needs_no_more_memory() -> None:
+    """A decoder would copy them each time."""
     body = b"".join(struct.pack("<HHII", tag, 7, 1_000_000, 0) for tag in range(1000, 2000))
     data = b"II*\0" + struct.pack("<IH", 8, 1000) + body + bytes(1_000_000)
     with pytest.raises(InvalidImage, match="more values"):
@@ -131,16 +131,16 @@ def test_a_tiff_that_names_the_same_values_a_thousand_times_eats_no_memory() -> 
     ],
     ids=["avif", "heic", "gif", "tiff", "tiff beyond", "jp2", "j2c"],
 )
-def test_time_grows_with_the_length_of_a_file_and_no_faster(data: bytes) -> None:
-    """Megabytes of parts that say nothing take a moment."""
+def test_time_is_linear_in_the_length_of_a_file(data: bytes) -> None:
+    """Megabytes of parts without content take a moment."""
     began = time.process_time()
     with pytest.raises(InvalidImage):
         validate(data)
     assert time.process_time() - began < 5
 
 
-def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole() -> None:
-    """What follows the pixels was paid for too."""
+def test_a_tiff_with_truncated_metadata_is_refused() -> None:
+    """Its pixels are whole, but what follows them was paid for, too."""
     data = encoded("TIFF", tiffinfo={270: "a long description " * 40})
     with pytest.raises(InvalidImage, match="breaks off"):
         validate(data[:-10])
@@ -157,8 +157,8 @@ def test_a_tiff_whose_metadata_is_cut_is_refused_although_its_pixels_are_whole()
         b"II is a number in Rome",
     ],
 )
-def test_other_types_are_no_pictures_to_us(data: bytes) -> None:
-    """They are kept aside, not among the pictures."""
+def test_other_types_are_refused(data: bytes) -> None:
+    """They are stored separately, not among the pictures."""
     with pytest.raises(InvalidImage) as caught:
         validate(data)
     assert caught.value.kind == "not_a_picture"
@@ -176,6 +176,6 @@ def test_other_types_are_no_pictures_to_us(data: bytes) -> None:
         ("text/plain", True),
     ],
 )
-def test_a_type_is_contradicted_only_by_another_one(stated: str | None, lie: bool) -> None:
-    """Letter case, parameters and silence are no lie."""
+def test_only_another_type_contradicts_a_type(stated: str | None, lie: bool) -> None:
+    """Letter case, parameters and a missing type do not."""
     assert contradicts(stated, validate(SOUND["gif plain"])) is lie

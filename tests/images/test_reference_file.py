@@ -1,4 +1,4 @@
-"""Reading a reference image: only whole images in regular files, whatever the path names."""
+"""Reading a reference image accepts only whole images in regular files."""
 
 import os
 import socket
@@ -10,11 +10,11 @@ from imagen_batch.errors import ReferenceUnusable
 from imagen_batch.images.reference_file import examine, read_file
 from tests.support.reference_files import image_bytes, write_image
 
-MOST = 10_000_000
+MAX_BYTES = 10_000_000
 
 
 def heif(brand: bytes) -> bytes:
-    """A file of boxes that says how large its image is."""
+    """Return a file of boxes that declares the size of its image."""
 
     def box(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", 8 + len(content)) + kind + content
@@ -26,7 +26,7 @@ def heif(brand: bytes) -> bytes:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", ["folder", "pipe", "socket", "zero", "random", "sparse", "empty", "gone", "loop"])
 def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path, name):
-    """At once, also where reading would block, never end or fill the memory."""
+    """Others are refused at once, even if reading would block, never end or fill the memory."""
     path = tmp_path / name
     if name == "folder":
         path.mkdir()
@@ -45,39 +45,39 @@ def test_only_a_regular_file_of_a_sensible_size_is_read(tmp_path, name):
     elif name == "loop":
         path.symlink_to(path)
     with pytest.raises(ReferenceUnusable):
-        read_file(str(path), most=MOST)
+        read_file(str(path), max_bytes=MAX_BYTES)
 
 
 def test_a_nul_in_a_path_is_a_problem_and_no_crash():
-    """Whatever the system says about it."""
+    """Any error of the system would be."""
     with pytest.raises(ReferenceUnusable):
-        read_file("a\0b", most=MOST)
+        read_file("a\0b", max_bytes=MAX_BYTES)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_the_content_decides_the_type(tmp_path, kind):
-    """Not the name."""
+    """The name does not."""
     path = tmp_path / "fox.txt"
     data = write_image(path, kind=kind)
-    facts = examine(read_file(str(path), most=MOST))
+    facts = examine(read_file(str(path), max_bytes=MAX_BYTES))
     assert (facts.mime_type, facts.bytes) == (f"image/{kind.lower()}", len(data))
 
 
-def test_heic_and_heif_are_taken():
-    """Photos of a phone."""
+def test_heic_and_heif_are_accepted():
+    """Phones write them."""
     assert examine(heif(b"heic")).mime_type == "image/heic"
     assert examine(heif(b"mif1")).mime_type == "image/heif"
 
 
 @pytest.mark.parametrize("data", [image_bytes(kind="GIF"), image_bytes(kind="BMP"), image_bytes()[:-20], b"%PDF-1.7"])
 def test_other_types_and_damaged_images_are_refused(data):
-    """The service would refuse each request that has one."""
+    """The service would refuse each request with one."""
     with pytest.raises(ReferenceUnusable):
         examine(data)
 
 
-def test_a_missing_file_is_answered_with_the_nearest_name(tmp_path):
+def test_the_message_for_a_missing_file_suggests_the_nearest_name(tmp_path):
     """Another type or another case is the usual mistake."""
     write_image(tmp_path / "fox.jpg", kind="JPEG")
     with pytest.raises(ReferenceUnusable, match=r"did you mean fox\.jpg"):
-        read_file(str(tmp_path / "Fox.png"), most=MOST)
+        read_file(str(tmp_path / "Fox.png"), max_bytes=MAX_BYTES)

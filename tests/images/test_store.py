@@ -1,4 +1,4 @@
-"""Pictures get their names whole, and never the name of another, wherever they are kept."""
+"""Pictures get their names when they are complete, and never replace another one, in every storage."""
 
 import threading
 
@@ -14,13 +14,13 @@ OWN = f"images/000001_01_{KEY[:8]}.png"
 
 
 def no_links(_source, _target):
-    """A file system without hard links."""
+    """Fail as on a file system without hard links."""
     raise PermissionError("no hard links here")
 
 
 @pytest.fixture(params=["links", "no links", "memory", "s3"])
 def storage(request, tmp_path):
-    """Each kind of storage."""
+    """Return each kind of storage."""
     if request.param == "s3":
         request.getfixturevalue("s3")
     return {
@@ -33,7 +33,7 @@ def storage(request, tmp_path):
 
 @pytest.fixture
 def store(storage):
-    """The pictures of a run."""
+    """Return the image store of a run."""
     return ImageStore(storage, DiskSpace(storage, in_flight=1))
 
 
@@ -41,8 +41,8 @@ def _names(store, below="images"):
     return [name for name, _ in store.storage.sizes(below)]
 
 
-def test_a_picture_is_kept_byte_for_byte(store):
-    """Folders on the way are made."""
+def test_a_picture_is_stored_byte_for_byte(store):
+    """Its parent folders are created."""
     assert store.save(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
     assert store.storage.read("images/book/a.png") == b"bytes"
     assert _names(store) == ["images/book/a.png"]
@@ -57,26 +57,26 @@ def test_another_picture_is_never_overwritten(store):
     assert [store.storage.read(name) for name in names] == [b"1", b"2", b"3"]
 
 
-def test_of_many_writers_each_gets_a_name(store):
+def test_each_of_many_writers_gets_a_name(store):
     """Threads that want one name for different pictures lose none."""
     start = threading.Barrier(8)
-    got = {}
+    results = {}
 
     def write(number):
         start.wait()
-        got[number], _ = store.save(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
+        results[number], _ = store.save(bytes([number]) * 50_000, key=f"{number:064x}", number=1, name="images/a.png")
 
     writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    assert len(set(got.values())) == 8
-    assert all(store.storage.read(name) == bytes([number]) * 50_000 for number, name in got.items())
+    assert len(set(results.values())) == 8
+    assert all(store.storage.read(name) == bytes([number]) * 50_000 for number, name in results.items())
 
 
 def test_a_dangling_link_under_the_name_is_not_followed(tmp_path):
-    """A picture must not be written to wherever some link points."""
+    """A link must not choose where a picture is written."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
@@ -84,8 +84,8 @@ def test_a_dangling_link_under_the_name_is_not_followed(tmp_path):
     assert not (tmp_path / "elsewhere.png").exists()
 
 
-def test_what_was_received_is_found_until_the_ledger_has_it(store):
-    """After a kill in between, nothing paid for is lost."""
+def test_a_received_picture_is_found_until_the_ledger_has_it(store):
+    """A kill in between loses nothing that is paid."""
     store.save(b"one", key=KEY, number=1, name="images/a.png")
     store.save(b"two", key=OTHER, number=2, name="images/b.png")
     attempts = [image_request(key=KEY, names=("images/a",)), image_request(key=OTHER, first=2, names=("images/b",))]
@@ -95,8 +95,8 @@ def test_what_was_received_is_found_until_the_ledger_has_it(store):
     assert [(one.key, one.number) for one in store.find_unrecorded(attempts)] == [(OTHER, 2)]
 
 
-def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(store):
-    """Where that saves a second upload the picture has its name at once."""
+def test_a_name_that_contains_its_key_is_found_by_the_open_attempt(store):
+    """Where that saves a second upload, the picture has its name at once."""
     attempt = image_request(key=KEY, names=(OWN.removesuffix(".png"),))
     store.save(b"one", key=KEY, number=1, name=OWN)
     (left,) = store.find_unrecorded([attempt])
@@ -105,7 +105,7 @@ def test_a_name_that_tells_its_key_is_found_by_the_open_attempt(store):
 
 
 def test_publishing_again_after_a_kill_changes_nothing(store):
-    """The name was given already: it is the same picture."""
+    """If the name exists already, it is the same picture."""
     name, _ = store.save(b"one", key=KEY, number=1, name="images/a.png")
-    assert store.publish(store.staged_name(KEY, 1), key=KEY, name="images/a.png", again=True) == name
+    assert store.publish(store.staged_name(KEY, 1), key=KEY, name="images/a.png", may_exist=True) == name
     assert _names(store) == ["images/a.png"]

@@ -36,7 +36,7 @@ def no_links(_part: Path, _target: Path) -> None:
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_picture_passes_with_its_facts(name: str) -> None:
-    """Sides, size and digest are those that Pillow and the bytes themselves tell."""
+    """Its size, length and digest agree with Pillow and with the bytes."""
     data = SOUND[name]
     facts = validate(data)
     with Image.open(io.BytesIO(data)) as picture:
@@ -47,7 +47,7 @@ def test_a_sound_picture_passes_with_its_facts(name: str) -> None:
 
 
 def test_every_damaged_file_is_refused() -> None:
-    """Not one of the corpus is taken for a picture, and the error says which kind of damage it is."""
+    """No damaged file is taken for a picture, and the error names the kind of damage."""
     passed = [name for name, data in damaged.damaged().items() if not refused(data)]
     assert not passed
 
@@ -64,7 +64,7 @@ def test_a_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
 @settings(deadline=None)
 @given(st.sampled_from(sorted(name for name in SOUND if name.startswith("png"))), st.randoms())
 def test_a_png_with_any_byte_changed_is_refused(name: str, dice: object) -> None:
-    """The checksums cover every byte, so there is no place where a change could hide."""
+    """Its checksums cover every byte."""
     data = bytearray(SOUND[name])
     data[dice.randrange(len(data))] ^= dice.randrange(1, 256)  # type: ignore[attr-defined]
     with pytest.raises(InvalidImage):
@@ -76,15 +76,15 @@ def test_a_png_with_any_byte_changed_is_refused(name: str, dice: object) -> None
     st.binary(max_size=200),
     st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBP"]),
 )
-def test_noise_is_refused_and_never_breaks_anything(noise: bytes, signature: bytes) -> None:
-    """Whatever comes, the answer is the one error that the run knows how to handle."""
+def test_noise_is_refused_without_another_error(noise: bytes, signature: bytes) -> None:
+    """The only error is the one that the run handles."""
     with pytest.raises(InvalidImage):
         validate(signature + noise)
 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_bytes_after_the_end_are_tolerated(name: str) -> None:
-    """The picture is whole and paid for; what follows its end hurts nobody."""
+    """The picture is whole and paid for; bytes after its end do no harm."""
     assert validate(SOUND[name] + b"tail" * 9).width == validate(SOUND[name]).width
 
 
@@ -92,15 +92,15 @@ def test_bytes_after_the_end_are_tolerated(name: str) -> None:
     "data",
     [b"", b"RIFF\x40\0\0\0WAVE" + bytes(30), b"\0\0\0\x20ftypmp42" + bytes(30), b"%PDF-1.7", b"<html>"],
 )
-def test_other_files_are_called_what_they_are_not(data: bytes) -> None:
-    """Formats that the run doesn't store, and pages of a proxy, are told apart from damage."""
+def test_other_files_are_not_called_damaged(data: bytes) -> None:
+    """Formats that the run does not store, and pages of a proxy, are no damage."""
     with pytest.raises(InvalidImage, match="not a PNG, JPEG or WebP") as caught:
         validate(data)
     assert caught.value.kind == "not_a_picture"
 
 
 def test_provenance_is_found_by_structure() -> None:
-    """The box counts only where C2PA puts it; the same letters elsewhere are just letters."""
+    """The box counts only in the place that C2PA defines; the same letters elsewhere have no meaning."""
     words = b"caBX jumb jumd c2pa C2PA"
     lookalikes = [
         damaged.with_chunk(SOUND["png rgb"], b"tEXt", b"Comment\0" + words),
@@ -113,7 +113,7 @@ def test_provenance_is_found_by_structure() -> None:
     assert not any(validate(data).c2pa for data in lookalikes)
 
 
-def test_broken_metadata_does_not_cost_a_picture() -> None:
-    """Pillow would warn of such EXIF data (warnings are errors here); the pixels are what counts."""
+def test_broken_metadata_loses_no_picture() -> None:
+    """Pillow would warn about such EXIF data (warnings are errors here); only the pixels count."""
     exif = damaged.with_segment(SOUND["jpeg baseline"], 0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f")
     assert validate(exif).width == 168

@@ -165,7 +165,7 @@ def test_a_sample_is_unresolved_until_each_of_its_attempts_is(ledger):
 
 
 def test_open_attempts_are_found_by_sample_and_by_time(ledger):
-    """Only those that have no end."""
+    """Only those without a recorded end are open."""
     ledger.sent(PAIR)
     ledger.sent(PAIR, 2)
     ledger.sent(SINGLE, 3)

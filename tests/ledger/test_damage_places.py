@@ -14,7 +14,7 @@ CLAIM = orjson.dumps({"t": "claim", "run": "r", "shard": 1}) + b"\n"
 
 
 def test_the_line_is_counted_from_one(tmp_path, monkeypatch):
-    """Also where the lines before it are counted in several blocks."""
+    """This also holds where the lines before it are counted in several blocks."""
     monkeypatch.setattr("imagen_batch.ledger.damage._BLOCK", 100)
     path = tmp_path / "1.jsonl"
     for before in (0, 1, 40):

@@ -18,7 +18,7 @@ STEPS = st.lists(
 
 
 def _written(folder, *samples):
-    """A ledger with results of requests 1, 2, ..., one sample each."""
+    """Write a ledger with results of requests 1, 2, ..., one sample each."""
     storage = Folder(folder)
     storage.put("images/a.png", b"")
     writer = LedgerWriter(storage, now=1.0)
@@ -28,13 +28,22 @@ def _written(folder, *samples):
     return folder / LEDGER
 
 
-def _state(past):
+def _state(history):
     requests = [request(number) for number in NUMBERS]
     samples = [
-        (past.status(each.base, 1), past.details(each.base, 1), past.final_result(each.base, 1)) for each in requests
+        (history.status(each.base, 1), history.details(each.base, 1), history.final_result(each.base, 1))
+        for each in requests
     ]
-    attempts = [(past.previous_attempts(each), past.latest_open_attempt(each.base, 1)) for each in requests]
-    return samples, attempts, past.open, past.cost_bounds(), past.max_images_made(), past.attempts, past.refused_429
+    attempts = [(history.previous_attempts(each), history.latest_open_attempt(each.base, 1)) for each in requests]
+    return (
+        samples,
+        attempts,
+        history.open,
+        history.cost_bounds(),
+        history.max_images_made(),
+        history.attempts,
+        history.refused_429,
+    )
 
 
 @settings(deadline=None)
@@ -70,24 +79,24 @@ def test_an_incomplete_line_counts_once_it_is_complete(tmp_path):
     (path,) = ledger.glob("*.jsonl")
     data = path.read_bytes()
     path.write_bytes(data[:-10])
-    past = read_history(ledger)
-    assert past.images_recorded == 1
+    history = read_history(ledger)
+    assert history.images_recorded == 1
     path.write_bytes(data)
-    past.read_folder(ledger)
-    past.read_folder(ledger)
-    assert past.images_recorded == 2
-    assert past.details(request(2).base, 1) == (ok(), trace(request(2).key))
+    history.read_folder(ledger)
+    history.read_folder(ledger)
+    assert history.images_recorded == 2
+    assert history.details(request(2).base, 1) == (ok(), trace(request(2).key))
 
 
 def test_records_are_found_in_any_order_and_of_any_length(tmp_path):
-    """Also a record that is longer than a block, and those around it."""
+    """This includes a record that is longer than a block, and those around it."""
     samples = [ok(safety="x" * (400_000 if number % 7 == 0 else number)) for number in range(60)]
-    past = read_history(_written(tmp_path, *samples))
+    history = read_history(_written(tmp_path, *samples))
     order = list(range(60))
     random.Random(3).shuffle(order)
     for number in order:
         one = request(number + 1)
-        assert past.details(one.base, 1) == (samples[number], trace(one.key))
+        assert history.details(one.base, 1) == (samples[number], trace(one.key))
 
 
 def test_a_result_is_open_again_when_a_later_attempt_may_have_been_charged(tmp_path):
@@ -97,6 +106,6 @@ def test_a_result_is_open_again_when_a_later_attempt_may_have_been_charged(tmp_p
     for number in (1, 2):
         writer.record_sent(request(number), attempt=2, at=5.0)
     writer.close()
-    past = read_history(ledger)
-    assert (past.status(request(1).base, 1), past.final_result(request(1).base, 1)) == ("unknown", None)
-    assert past.final_result(request(2).base, 1) == (ok(), trace(request(2).key))
+    history = read_history(ledger)
+    assert (history.status(request(1).base, 1), history.final_result(request(1).base, 1)) == ("unknown", None)
+    assert history.final_result(request(2).base, 1) == (ok(), trace(request(2).key))

@@ -14,7 +14,7 @@ COUNT = 1500
 
 @pytest.fixture(name="history", scope="module")
 def _history(tmp_path_factory):
-    """Two files of some hundred kilobytes each, with a record that is longer than a block."""
+    """Return the history of two files of some hundred kilobytes, one record of which is longer than a block."""
     folder = tmp_path_factory.mktemp("ledger")
     storage = Folder(folder)
     storage.put("images/a.png", b"")
@@ -47,7 +47,7 @@ def _width(history, number):
     ids=["forward", "backward", "file by file", "back and forth", "random", "ends and long lines"],
 )
 def test_each_sample_is_read_from_its_own_record(history, order):
-    """Whatever was read before."""
+    """It does not matter what was read before."""
     assert [_width(history, number) for number in order] == list(order)
 
 

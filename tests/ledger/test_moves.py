@@ -15,7 +15,7 @@ BASES = {number: request(number).base for number in range(1, 5)}
 
 @pytest.fixture(name="ledger")
 def _ledger(tmp_path):
-    """A ledger with results of three requests."""
+    """Write a ledger with results of three requests."""
     storage = Folder(tmp_path)
     storage.put("images/a.png", b"")
     writer = LedgerWriter(storage, now=1.0)
@@ -36,7 +36,7 @@ def _move(source, target, **facts):
 
 
 def _widths(history):
-    """The image of each base, by its width."""
+    """Return the image width of each base; each width belongs to one image."""
     details = [history.details(base, 1) for base in BASES.values()]
     return [found and found[0].width for found in details]
 
@@ -50,7 +50,7 @@ def test_a_result_moves_to_its_new_key(tmp_path, ledger):
     assert history.kept(BASES[4], 1) is None
 
 
-def test_rows_may_exchange_their_places(tmp_path, ledger):
+def test_rows_may_swap_places(tmp_path, ledger):
     """Both moves are made from the state before."""
     ledger.record_moves([_move(1, 2), _move(2, 3)], at=1.0)
     assert _widths(_history(tmp_path)) == [None, 1, 2, None]
@@ -67,7 +67,7 @@ def test_an_edited_row_keeps_its_image_and_the_earlier_text(tmp_path, ledger):
 
 
 def test_an_earlier_text_moves_with_its_image(tmp_path, ledger):
-    """And ends with an image of the row's own."""
+    """It then has an image of the row itself."""
     ledger.record_moves([_move(1, 4, **FACTS), _move(2, 3)], at=1.0)
     ledger.record_moves([_move(4, 2)], at=2.0)
     history = _history(tmp_path)
@@ -88,7 +88,7 @@ def test_a_move_without_a_result_empties_its_target(tmp_path, ledger):
 
 
 def test_a_failure_of_the_target_is_forgotten(tmp_path, ledger):
-    """It was one of another text."""
+    """It was a failure of another text."""
     four = request(4)
     ledger.record_sent(four, attempt=1, at=1.0)
     ledger.record_ended(four, attempt=1, at=2.0, facts={"kind": "x", "status": 503, "charged": "no"})

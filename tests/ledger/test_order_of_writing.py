@@ -1,8 +1,8 @@
-"""What is on disk when a record counts, and in which order logs are read."""
+"""Data is on disk before its record counts, and logs are read in the order of writing."""
 
 import pytest
 
-from imagen_batch.ledger.files import ledger_files, moment_after
+from imagen_batch.ledger.files import ledger_files, time_after
 from imagen_batch.ledger.reader import read_records
 from imagen_batch.ledger.records import OtherRecord
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
@@ -11,7 +11,7 @@ from tests.support.factories import ok, request, trace
 
 
 class WatchedFolder(Folder):
-    """Notes which names were flushed."""
+    """A folder that records which names were flushed."""
 
     def __init__(self, path):
         super().__init__(path)
@@ -27,7 +27,7 @@ def _storage(tmp_path):
 
 
 def test_a_claim_is_on_disk_when_it_is_made(tmp_path, storage):
-    """An earlier owner of the shard notices it."""
+    """An earlier owner of the shard sees it."""
     writer = LedgerWriter(storage, now=1.0)
     writer.claim("job", 7)
     (record,) = read_records(tmp_path / LEDGER)
@@ -68,8 +68,8 @@ def test_a_recovered_result_waits_for_the_next_flush(tmp_path, storage):
     writer.close()
 
 
-def test_records_that_a_full_disk_did_not_take_are_written_first_later(tmp_path, storage, monkeypatch):
-    """In their order, with their images."""
+def test_records_that_a_full_disk_refused_are_written_first_later(tmp_path, storage, monkeypatch):
+    """They are written in their order, with their images."""
     writer = LedgerWriter(storage, now=1.0)
     append = writer._log.append
 
@@ -89,10 +89,10 @@ def test_records_that_a_full_disk_did_not_take_are_written_first_later(tmp_path,
 
 
 def test_a_new_log_is_named_a_millisecond_after_the_latest(tmp_path, storage):
-    """Where a clock that was ahead made that; otherwise by the time."""
-    assert moment_after([], 5.0) == 5.0
-    assert moment_after(["x/0000000007.500-ab.jsonl", "0000000006.000-cd.jsonl"], 5.0) == pytest.approx(7.501)
-    assert moment_after(["x/0000000004.000-ab.jsonl", "odd-name.jsonl"], 5.0) == 5.0
+    """It has the current time in its name, unless a clock that was ahead named the latest one."""
+    assert time_after([], 5.0) == 5.0
+    assert time_after(["x/0000000007.500-ab.jsonl", "0000000006.000-cd.jsonl"], 5.0) == pytest.approx(7.501)
+    assert time_after(["x/0000000004.000-ab.jsonl", "odd-name.jsonl"], 5.0) == 5.0
     ahead = LedgerWriter(storage, now=99_999_999_999.0)
     ahead.close()
     later = open_writer(storage)

@@ -69,7 +69,7 @@ JSON = st.recursive(
 
 
 def ledger_of(folder, *lines):
-    """A ledger of one file with these lines."""
+    """Write a ledger of one file with these lines."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "00000000001.000-aaaaaaaa.jsonl"
     path.write_bytes(b"".join(line if isinstance(line, bytes) else orjson.dumps(line) + b"\n" for line in lines))
@@ -77,7 +77,7 @@ def ledger_of(folder, *lines):
 
 
 def damage(folder):
-    """The damage that both readers find; None where there is none."""
+    """Return the damage that both readers find; None if there is none."""
     damages = []
     for read in (read_history, read_ledger_totals):
         try:
@@ -112,10 +112,10 @@ def test_a_field_of_another_type_is_damage_or_harmless(tmp_path, record, name, v
     """Either the line is reported, or everything that reads the ledger works."""
     folder = ledger_of(tmp_path / "ledger", SENT, record | {name: value})
     if damage(folder) is None:
-        past = read_history(folder)
-        past.details(DONE["base"], 1)
-        past.cost_bounds()
-        assert isinstance(past.open, dict)
+        history = read_history(folder)
+        history.details(DONE["base"], 1)
+        history.cost_bounds()
+        assert isinstance(history.open, dict)
     else:
         assert damage(folder) == (2, len(orjson.dumps(SENT)) + 1)
 
@@ -130,7 +130,7 @@ def test_a_field_of_a_sample_of_another_type_is_damage_or_harmless(tmp_path, nam
 
 
 @pytest.mark.parametrize("file", ["../../outside.png", "/etc/passwd", "images/../../x", ""])
-def test_a_path_out_of_the_folder_is_damage(tmp_path, file):
+def test_a_path_outside_the_folder_is_damage(tmp_path, file):
     """An edited ledger must not make a run read, move or remove files of others."""
     assert damage(ledger_of(tmp_path / "ledger", DONE | {"samples": [SAMPLE | {"file": file}]})) == (1, 0)
     assert damage(ledger_of(tmp_path / "ledger", SENT | {"names": [file]})) == (1, 0)

@@ -1,4 +1,4 @@
-"""When a sample counts as unknown, and when it no longer does."""
+"""A sample counts as unknown until a result or a refusal settles its attempts."""
 
 import pytest
 
@@ -37,31 +37,31 @@ def test_a_result_ends_the_uncertainty_of_its_samples(writer, history):
     writer.record_sent(PAIR, attempt=1, at=1.0)
     writer.record_ended(PAIR, attempt=1, at=2.0, facts=LOST)
     writer.record_result(PAIR, (FAILED,), trace(PAIR.key, attempts=2))
-    past = history()
-    assert [past.status(PAIR.base, number) for number in (1, 2)] == ["failed", "unknown"]
-    assert [past.is_unresolved(PAIR.base, number) for number in (1, 2)] == [False, True]
-    assert past.has_unresolved
+    history = history()
+    assert [history.status(PAIR.base, number) for number in (1, 2)] == ["failed", "unknown"]
+    assert [history.is_unresolved(PAIR.base, number) for number in (1, 2)] == [False, True]
+    assert history.has_unresolved
     writer.record_result(PAIR, (ok(2),), trace(PAIR.key, attempts=3))
     assert not history().has_unresolved
 
 
 def test_a_failure_becomes_unknown_when_it_is_sent_again(writer, history):
-    """And its result is no final one; an image stays an image."""
+    """Its failure is then no final result. An image stays an image."""
     writer.record_result(PAIR, (FAILED, ok(2)), trace(PAIR.key))
-    past = history()
-    assert past.final_result(PAIR.base, 1) == (FAILED, trace(PAIR.key))
+    history = history()
+    assert history.final_result(PAIR.base, 1) == (FAILED, trace(PAIR.key))
     writer.record_sent(PAIR, attempt=2, at=20.0)
-    past = history()
-    assert [past.status(PAIR.base, number) for number in (1, 2)] == ["unknown", "ok"]
-    assert past.final_result(PAIR.base, 1) is None
-    assert past.final_result(PAIR.base, 2) == (ok(2), trace(PAIR.key))
-    assert past.final_result(PAIR.base, 3) is None
-    assert past.details(PAIR.base, 1) == (FAILED, trace(PAIR.key))
-    assert past.images_made() == 1
+    history = history()
+    assert [history.status(PAIR.base, number) for number in (1, 2)] == ["unknown", "ok"]
+    assert history.final_result(PAIR.base, 1) is None
+    assert history.final_result(PAIR.base, 2) == (ok(2), trace(PAIR.key))
+    assert history.final_result(PAIR.base, 3) is None
+    assert history.details(PAIR.base, 1) == (FAILED, trace(PAIR.key))
+    assert history.images_made() == 1
 
 
 def test_a_refused_attempt_leaves_the_uncertainty_of_an_earlier_one(writer, history):
-    """Only its own is over."""
+    """It ends only its own."""
     for attempt, facts in ((1, LOST), (2, REFUSED), (3, LOST), (4, REFUSED)):
         writer.record_sent(PAIR, attempt=attempt, at=float(attempt))
         writer.record_ended(PAIR, attempt=attempt, at=attempt + 0.5, facts=facts)
@@ -84,10 +84,10 @@ def test_a_failure_is_the_latest_until_the_next_attempt_starts(writer, history):
 
 
 def test_the_number_of_images_counts_samples_and_not_records(writer, history):
-    """A sample that was made twice has one image, and both were paid for."""
+    """A sample that was generated twice has one image, and both were paid for."""
     for attempt in (1, 2):
         writer.record_result(PAIR, (ok(1), SampleResult(2, "filtered")), trace(PAIR.key, attempts=attempt))
-    past = history()
-    assert (past.images_made(), past.images_recorded) == (1, 2)
-    assert past.cost(PAIR.base, 1) == pytest.approx(0.08)
-    assert past.cost(PAIR.base, 2) == pytest.approx(0.0)
+    history = history()
+    assert (history.images_made(), history.images_recorded) == (1, 2)
+    assert history.cost(PAIR.base, 1) == pytest.approx(0.08)
+    assert history.cost(PAIR.base, 2) == pytest.approx(0.0)

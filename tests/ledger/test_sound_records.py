@@ -53,7 +53,7 @@ def _move(**changes):
     ],
 )
 def test_possible_values_are_read(record, kind):
-    """Up to the limits."""
+    """They are valid up to the limits."""
     assert isinstance(_read(record), kind)
 
 
@@ -86,18 +86,18 @@ def test_possible_values_are_read(record, kind):
     ],
 )
 def test_impossible_values_are_damage(record):
-    """Just beyond the limits."""
+    """They begin just beyond the limits."""
     assert _read(record) == "it holds a value that no record can have"
 
 
 def test_a_known_type_with_a_field_missing_is_not_taken_for_one_of_a_later_version():
-    """It would be ignored, and an image paid for again."""
+    """It would be ignored, and an image would be paid for again."""
     for record in (SENT, BACK, DONE, KEPT):
         assert str(_read({"t": record["t"]})).startswith("it is not a record of a known form")
 
 
 def test_an_open_attempt_knows_its_samples_and_the_price_of_each():
-    """Two samples at ten cents."""
+    """The attempt is for two samples at ten cents."""
     sent = _read(SENT | {"first": 3})
     assert isinstance(sent, SentRecord)
     assert list(sent.numbers) == [3, 4]
@@ -108,7 +108,7 @@ def test_an_open_attempt_knows_its_samples_and_the_price_of_each():
 
 
 def test_a_move_has_facts_where_a_row_was_edited():
-    """Without a prompt the row says what the image was made from."""
+    """Without a prompt, the row names what the image was generated from."""
     plain, edited = _read({"t": "kept", "moves": [MOVE, MOVE | {"prompt": "p", "model": "m", "dialect": "d"}]}).moves
     assert plain.facts is None
     assert edited.facts == {"prompt": "p", "model": "m", "dialect": "d", "options": {}}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.ledger.files import moment_after
+from imagen_batch.ledger.files import time_after
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import SampleResult
@@ -21,7 +21,7 @@ LOST = {"kind": "timeout", "status": None, "charged": "maybe"}
 
 
 def _folder(path):
-    """A folder with the image that the records name."""
+    """Return a folder with the image that the records name."""
     folder = Folder(path)
     folder.put("images/a.png", b"")
     return folder
@@ -29,7 +29,7 @@ def _folder(path):
 
 @pytest.fixture
 def ledger(tmp_path):
-    """A new ledger."""
+    """Yield a new ledger."""
     writer = LedgerWriter(_folder(tmp_path), now=1.0)
     yield writer
     writer.close()
@@ -47,10 +47,10 @@ def test_a_result_is_read_back_whole(tmp_path, ledger):
 def test_an_attempt_without_an_end_is_unknown(tmp_path, ledger):
     """It may have been charged."""
     ledger.record_sent(request(1), attempt=1, at=10.0)
-    past = read_history(tmp_path / LEDGER)
-    assert past.status(request(1).base, 1) == "unknown"
-    assert past.cost_bounds().upper_bound == pytest.approx(0.04)
-    assert past.cost_bounds().spent == 0
+    history = read_history(tmp_path / LEDGER)
+    assert history.status(request(1).base, 1) == "unknown"
+    assert history.cost_bounds().upper_bound == pytest.approx(0.04)
+    assert history.cost_bounds().spent == 0
 
 
 def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
@@ -58,9 +58,9 @@ def test_a_refused_attempt_leaves_the_sample_pending(tmp_path, ledger):
     ledger.record_sent(request(1), attempt=1, at=10.0)
     ledger.record_ended(request(1), attempt=1, at=11.0, facts=REFUSED)
     ledger.record_sent(request(2), attempt=1, at=11.0)
-    past = read_history(tmp_path / LEDGER)
-    assert past.status(request(1).base, 1) is None
-    assert past.previous_attempts(request(1)) == 1
+    history = read_history(tmp_path / LEDGER)
+    assert history.status(request(1).base, 1) is None
+    assert history.previous_attempts(request(1)) == 1
 
 
 def test_a_lost_reply_stays_unknown_until_a_later_attempt_has_a_result(tmp_path, ledger):
@@ -71,9 +71,9 @@ def test_a_lost_reply_stays_unknown_until_a_later_attempt_has_a_result(tmp_path,
     ledger.record_sent(one, attempt=2, at=11.0)
     assert read_history(tmp_path / LEDGER).status(one.base, 1) == "unknown"
     ledger.record_result(one, (ok(),), trace(one.key, attempts=2))
-    past = read_history(tmp_path / LEDGER)
-    assert past.status(one.base, 1) == "ok"
-    assert past.known_cost.upper_bound == pytest.approx(0.08)
+    history = read_history(tmp_path / LEDGER)
+    assert history.status(one.base, 1) == "ok"
+    assert history.known_cost.upper_bound == pytest.approx(0.08)
 
 
 def test_a_killed_attempt_keeps_its_price_when_it_is_sent_again(tmp_path, ledger):
@@ -99,7 +99,7 @@ def test_what_is_ok_stays_ok(tmp_path, ledger):
 @settings(deadline=None)
 @given(cut=st.integers(min_value=0, max_value=400))
 def test_an_incomplete_last_line_does_not_count(tmp_path_factory, cut):
-    """Wherever the file is cut, complete lines count and an incomplete one does not."""
+    """Complete lines count wherever the file is cut; an incomplete one does not."""
     folder = tmp_path_factory.mktemp("ledger")
     writer = LedgerWriter(_folder(folder), now=1.0)
     for number in (1, 2, 3):
@@ -108,8 +108,8 @@ def test_an_incomplete_last_line_does_not_count(tmp_path_factory, cut):
     data = (folder / writer.name).read_bytes()
     kept = data[: max(0, len(data) - cut)]
     (folder / writer.name).write_bytes(kept)
-    past = read_history(folder / LEDGER)
-    statuses = [past.status(request(number).base, 1) for number in (1, 2, 3)]
+    history = read_history(folder / LEDGER)
+    statuses = [history.status(request(number).base, 1) for number in (1, 2, 3)]
     assert statuses.count("ok") == kept.count(b"\n")
 
 
@@ -170,9 +170,9 @@ def test_a_record_that_is_stored_already_is_not_flushed_again(ledger, monkeypatc
 
 def test_an_empty_folder_is_an_empty_history(tmp_path):
     """A first run has no ledger."""
-    past = read_history(tmp_path / "none")
-    assert past.status(request(1).base, 1) is None
-    assert past.known_cost.upper_bound == 0
+    history = read_history(tmp_path / "none")
+    assert history.status(request(1).base, 1) is None
+    assert history.known_cost.upper_bound == 0
 
 
 def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeypatch):
@@ -213,7 +213,7 @@ def test_a_ledger_that_can_not_be_flushed_still_closes(tmp_path, monkeypatch):
 )
 def test_a_new_ledger_comes_after_all_that_are_there(names, now):
     """Clocks of machines differ, but a result is never read before its attempt."""
-    moment = moment_after(names, now)
+    moment = time_after(names, now)
     assert moment >= now
     assert all(
         f"{moment:015.3f}" > name[2:17] for name in names if name != "b/odd.jsonl" and float(name[2:17]) >= now

@@ -1,4 +1,4 @@
-"""A cluster that is gone ends the run with 75 and one line, and what was made stays."""
+"""A cluster that is gone ends the run with 75 and one line, and finished images stay."""
 
 from contextlib import nullcontext
 from functools import partial
@@ -19,7 +19,7 @@ from imagen_batch.workers.messages import ShardTask
 from imagen_batch.workers.worker import run_shard
 from tests.support.runs import TODAY, prompts
 
-GONE = StopRun("the cluster of workers can't be reached", cause="outage", exit_code=75)
+UNREACHABLE = StopRun("the cluster of workers can't be reached", cause="outage", exit_code=75)
 
 
 class VanishingCluster:
@@ -37,7 +37,7 @@ class VanishingCluster:
 
     def wait(self, futures, seconds, *, for_all=False):
         if self._made > 1:
-            raise GONE
+            raise UNREACHABLE
         return futures
 
     def result(self, future):
@@ -53,10 +53,10 @@ def test_a_scheduler_that_dies_pauses_the_run(tmp_path, monkeypatch):
         settings = {"prompts": str(prompts(tmp_path, *"abcdefghi")), "out": str(tmp_path / "out")}
         settings |= {"provider": "simulator", "base_url": sim.url, "runner": "dask"}
         with open_run(make_plan(make_settings(settings), today=TODAY), env={}) as run:
-            summary = Execution(run, count_pending(run.plan, run.history)).complete(say=lambda _text: None)
+            summary = Execution(run, count_pending(run.plan, run.history)).complete(notify=lambda _text: None)
         assert sim.bill.total == 6
     assert (summary.state, summary.exit_code) == ("paused", 75)
-    assert summary.stopped_by == str(GONE)
+    assert summary.stopped_by == str(UNREACHABLE)
     assert (summary.counts["ok"], summary.counts["not_attempted"]) == (6, 3)
 
 
@@ -79,7 +79,7 @@ def test_dasks_own_errors_for_a_lost_scheduler_are_an_outage():
     [({}, False), ({"provider": "simulator"}, True), ({"provider": "vertex"}, True), ({"api_key_file": "key"}, True)],
 )
 def test_workers_get_the_key_only_where_they_send_it(chosen, hidden):
-    """A rehearsal, a token or a key file needs none in the environment."""
+    """A rehearsal, a token or a key file needs no key in the environment."""
     settings = make_settings({"prompts": "x.csv", "runner": "dask", **chosen})
     env = _dask_options(settings)["cluster_kwargs"]["env"]
     assert env == ({"GOOGLE_API_KEY": "", "GEMINI_API_KEY": ""} if hidden else {})

@@ -38,7 +38,7 @@ def test_a_run_completes_without_a_watcher(tmp_path):
     """There is no flow run; the shards are kept for one that starts late."""
     with Simulator() as sim, _open(prompts(tmp_path, *"abcdef"), sim) as run:
         execution = _make_execution(run)
-        summary = execution.complete(say=lambda _text: None)
+        summary = execution.complete(notify=lambda _text: None)
     assert (summary.exit_code, summary.counts["ok"]) == (0, 6)
     shards = [work for work in execution.shards() if work is not None]
     assert sum(work.requests for work in shards) == 6
@@ -55,7 +55,7 @@ def test_a_bug_in_a_shard_ends_the_run_with_its_tables_written(tmp_path, monkeyp
     with Simulator() as sim, _open(prompts(tmp_path, *"abc"), sim) as run:
         execution = _make_execution(run)
         with pytest.raises(ZeroDivisionError):
-            execution.complete(say=lambda _text: None)
+            execution.complete(notify=lambda _text: None)
     assert execution.summary.exit_code == 1
     assert (tmp_path / "out" / "summary.json").exists()
     assert all(work.done.is_set() for work in execution.shards() if work)
@@ -66,7 +66,7 @@ def test_the_first_ctrl_c_says_what_the_run_waits_for_and_how_to_end_it(tmp_path
     messages = []
     with Simulator(latency=0.5) as sim, _open(prompts(tmp_path, *"abcdefgh"), sim) as run:
         threading.Thread(target=_interrupt, args=(sim, 3), daemon=True).start()
-        summary = _make_execution(run).complete(say=messages.append)
+        summary = _make_execution(run).complete(notify=messages.append)
     assert summary.exit_code == 130
     assert summary.counts["ok"] == sim.bill.total
     assert len(messages) == 1

@@ -1,4 +1,4 @@
-"""The job with Prefect around it. There are few tests because its server is slow to start."""
+"""The job within Prefect. There are few tests, because its server starts slowly."""
 
 import json
 import signal
@@ -51,7 +51,7 @@ def test_a_complete_run_has_the_state_completed(tmp_path, served, prefect_server
 
 
 def test_a_run_with_missing_images_has_a_state_of_its_own(tmp_path, served, prefect_server):
-    """The code is 3; name and message of the state say that images are missing."""
+    """The code is 3; name and message of the state notify that images are missing."""
     source = prompts(tmp_path, "one", "two [[sim:finish_IMAGE_SAFETY]]")
     done = command("run", source, "--provider", "simulator", here=tmp_path, env=served)
     assert done.returncode == 3
@@ -61,8 +61,8 @@ def test_a_run_with_missing_images_has_a_state_of_its_own(tmp_path, served, pref
     assert "1 filtered" in message
 
 
-def test_a_run_that_made_nothing_has_failed(tmp_path, served, prefect_server):
-    """The code is 4; there is no traceback for what is not a bug."""
+def test_a_run_without_images_has_failed(tmp_path, served, prefect_server):
+    """The code is 4; there is no traceback for an error that is not a bug."""
     source = prompts(tmp_path, "one [[sim:bad_request]]")
     done = command("run", source, "--provider", "simulator", here=tmp_path, env=served)
     assert done.returncode == 4
@@ -94,8 +94,8 @@ print(state.type.value, state.message)
 """
 
 
-def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
-    """As a deployment calls it: with settings only."""
+def test_the_flow_runs_without_the_command(tmp_path, served):
+    """A deployment calls it with settings only."""
     source = prompts(tmp_path, "one", "two")
     done = subprocess.run(
         [sys.executable, "-c", DEPLOYED, source],
@@ -111,7 +111,7 @@ def test_the_flow_runs_without_the_command_around_it(tmp_path, served):
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
 def test_workers_make_the_shards(tmp_path, served, runner):
-    """In their own processes, with the state and summary of any other run."""
+    """They run in their own processes; state and summary are those of any other run."""
     pytest.importorskip(f"prefect_{runner}", reason=f"belongs to the extra `{runner}`")
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(60)))
@@ -138,7 +138,7 @@ def test_workers_on_other_machines_need_a_server_that_they_can_reach(tmp_path, s
     [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_no_signal_leaves_an_orphan_and_the_next_run_continues(tmp_path, prefect_home, number, code):
-    """With its own server: however the run ends, its children end, and nothing is paid twice."""
+    """The run has its own server. However it ends, its children end, and nothing is paid twice."""
     env = environment({"PREFECT_HOME": str(prefect_home)})
     del env["PREFECT_API_URL"]
     with Simulator(latency=0.3) as sim:

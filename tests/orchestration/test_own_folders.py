@@ -41,8 +41,8 @@ def test_prefects_server_starts_among_them(own_folders, monkeypatch, prefect_hom
 
 
 @pytest.mark.prefect
-def test_a_whole_run_among_them(own_folders, prefect_server, prefect_home):
-    """With the command, the simulator, and a flow run on another server."""
+def test_a_whole_run_works_among_them(own_folders, prefect_server, prefect_home):
+    """It includes the command, the simulator, and a flow run on another server."""
     env = {"PREFECT_API_URL": prefect_server.url, "PREFECT_HOME": str(prefect_home)}
     typed = [prompts(own_folders, "one"), "--provider", "simulator", "--json"]
     done = command("run", *typed, here=own_folders, env=env)

@@ -1,4 +1,4 @@
-"""A run outlives Prefect's server, with its own exit code, its summary, and one line about what Prefect missed."""
+"""A run survives the loss of Prefect's server, with its own exit code, its summary, and one line about Prefect."""
 
 import json
 import os
@@ -40,8 +40,8 @@ def _warnings(err):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_run_outlives_a_server_that_goes_away(tmp_path, prefect_home, number):
-    """It had begun to record the run. It is killed, or stopped so that it accepts connections and never answers."""
+def test_a_run_survives_the_loss_of_its_server(tmp_path, prefect_home, number):
+    """The server had begun to record the run. It is killed, or frozen: it accepts connections but is silent."""
     gate = Gate()
     with Simulator(clock=gate) as sim:
         source = prompts(tmp_path, *(f"p {row}" for row in range(IMAGES)))
@@ -56,8 +56,8 @@ def test_a_run_outlives_a_server_that_goes_away(tmp_path, prefect_home, number):
         assert time.monotonic() - last_reply < 20  # on a busy machine too
     assert child.returncode == 0, err
     assert json.loads(out)["samples"]["ok"] == IMAGES
-    (missed,) = _warnings(err)
-    assert "Prefect did not record the end of this run: its server " in missed
+    (warning,) = _warnings(err)
+    assert "Prefect did not record the end of this run: its server " in warning
     _wait_until(lambda: not is_alive(server))
 
 
@@ -75,15 +75,15 @@ def test_a_run_whose_server_does_not_start_continues_without_it(tmp_path, prefec
         out, err = child.communicate(timeout=200)
     assert child.returncode == 0, err
     assert json.loads(out)["samples"]["ok"] == 3
-    (missed,) = _warnings(err)
-    assert "warning: Prefect will not show this run: its server does not answer" in missed or (
-        "warning: Prefect will not show this run: its server did not start" in missed
+    (warning,) = _warnings(err)
+    assert "warning: Prefect will not show this run: its server does not answer" in warning or (
+        "warning: Prefect will not show this run: its server did not start" in warning
     )
     _wait_until(lambda: not is_alive(server))
 
 
 def test_ctrl_c_while_the_server_boots_ends_at_once(tmp_path, prefect_home):
-    """Images in flight are kept, nothing waits for Prefect, and no process stays."""
+    """Images in flight are kept, nothing waits for Prefect, and no process stays behind."""
     gate = Gate()
     with Simulator(clock=gate) as sim:
         child = _start(prompts(tmp_path, *"abcdef"), sim, tmp_path, prefect_home)
@@ -101,7 +101,7 @@ def test_ctrl_c_while_the_server_boots_ends_at_once(tmp_path, prefect_home):
 
 
 def test_a_run_that_ends_before_its_server_is_up_is_recorded_after_it(tmp_path, prefect_home):
-    """The server's process does that and ends. The log has the true times."""
+    """The server's process records it and ends. The log has the true times."""
     with Simulator() as sim:
         source = prompts(tmp_path, "a", "b", "c [[sim:finish_IMAGE_SAFETY]]")
         began = time.time()

@@ -1,4 +1,4 @@
-"""An address in PREFECT_API_URL without a Prefect server is refused in time, before anything is sent."""
+"""An address in PREFECT_API_URL without a Prefect server is refused in bounded time, before anything is sent."""
 
 import socket
 import threading
@@ -20,7 +20,7 @@ LOCKED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r
 
 @contextmanager
 def listening(reply, *, pause=0.0):
-    """Serve `reply` on every connection; with `pause` byte by byte."""
+    """Serve `reply` on every connection; with `pause`, byte by byte."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         held = []
 
@@ -63,19 +63,19 @@ def _free_port():
     "url", ["garbage", "", "ftp://host/api", "http://", "http://[::1", "http://127.0.0.1:99999/api", "http:///api"]
 )
 def test_an_invalid_address_is_refused(url):
-    """Without a traceback."""
+    """There is no traceback."""
     assert "not the address" in find_unreachable_reason(url)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_an_address_where_nothing_listens_is_refused(scheme):
-    """With or without TLS."""
+    """TLS makes no difference."""
     assert "refused" in find_unreachable_reason(f"{scheme}://127.0.0.1:{_free_port()}/api")
 
 
 @pytest.mark.parametrize("reply", [PAGE, MISSING, b"SSH-2.0-OpenSSH_9.7\r\n"])
 def test_another_server_is_refused(reply):
-    """Whatever it answers."""
+    """Its reply does not matter."""
     with listening(reply) as url:
         assert find_unreachable_reason(url, timeout=2)
 
@@ -88,7 +88,7 @@ def test_a_server_without_tls_is_refused_for_https():
 
 @pytest.mark.parametrize(("reply", "pause"), [(None, 0.0), (HEALTHY, 0.05)])
 def test_a_server_that_does_not_answer_in_time_is_refused(reply, pause):
-    """Also if each single byte of the answer is in time."""
+    """The time limit holds even if each single byte arrives in time."""
     began = time.monotonic()
     with listening(reply, pause=pause) as url:
         reason = find_unreachable_reason(url, timeout=1.0)
@@ -98,14 +98,14 @@ def test_a_server_that_does_not_answer_in_time_is_refused(reply, pause):
 
 @pytest.mark.parametrize("reply", [HEALTHY, LOCKED])
 def test_a_prefect_server_is_accepted(reply):
-    """Also one that requires a credential, which Prefect's client has."""
+    """This includes one that requires a credential, which Prefect's client has."""
     with listening(reply) as url:
         assert find_unreachable_reason(url, timeout=2) is None
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:{port}/api", "http://user:pass@127.0.0.1:{port}/api"])
 def test_a_run_with_an_unreachable_server_sends_nothing(tmp_path, url):
-    """The code is 2; the sentence says what to do and repeats no password."""
+    """The code is 2; the message says what to do and repeats no password."""
     with Simulator() as sim:
         typed = [prompts(tmp_path, "one"), "--provider", "simulator", "--base-url", sim.url]
         done = command("run", *typed, here=tmp_path, env={"PREFECT_API_URL": url.format(port=_free_port())})

@@ -1,4 +1,4 @@
-"""A run and a server in PREFECT_API_URL: requests do not wait for it, and neither does the end."""
+"""A run with a server in PREFECT_API_URL: neither its requests nor its end wait for that server."""
 
 import json
 import subprocess
@@ -34,9 +34,9 @@ def test_a_run_is_recorded_when_the_command_ends(tmp_path):
         out, err = child.communicate(timeout=60)
     assert child.returncode == 3, err
     assert json.loads(out)["samples"]["ok"] == 1
-    assert list(prefect.kept.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
-    assert [artifact["type"] for artifact in prefect.kept.artifacts] == ["progress", "markdown", "markdown", "table"]
-    assert prefect.kept.logs[-1]["message"] == "1 ok, 1 filtered"
+    assert list(prefect.store.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
+    assert [artifact["type"] for artifact in prefect.store.artifacts] == ["progress", "markdown", "markdown", "table"]
+    assert prefect.store.logs[-1]["message"] == "1 ok, 1 filtered"
     assert "warning" not in err
 
 
@@ -52,7 +52,7 @@ def test_a_server_that_stops_answering_costs_a_few_seconds_and_one_line(tmp_path
             time.sleep(0.01)
         last_reply = time.monotonic()
         out, err = child.communicate(timeout=60)
-        assert time.monotonic() - last_reply < 15  # at most 5 where nothing else runs
+        assert time.monotonic() - last_reply < 15  # at most 5 on an idle machine
     assert child.returncode == 0, err
     assert json.loads(out)["samples"]["ok"] == 3
     (line,) = [line for line in err.splitlines() if line.startswith("warning")]
@@ -60,7 +60,7 @@ def test_a_server_that_stops_answering_costs_a_few_seconds_and_one_line(tmp_path
 
 
 def test_nothing_is_sent_before_the_server_was_checked(tmp_path):
-    """One that does not answer is refused, with code 2."""
+    """A server that does not answer is refused, with code 2."""
     with fake_prefect() as prefect, Simulator() as sim:
         prefect.answering.clear()
         child = _start(prompts(tmp_path, *"abc"), sim, prefect, tmp_path)

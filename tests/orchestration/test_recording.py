@@ -34,13 +34,13 @@ def _story(*shards, ending=None, key="k"):
 
 
 def test_a_story_survives_a_file():
-    """Whatever it holds."""
+    """Writing and reading returns an equal story."""
     story = _story(ShardStory(1, 2, 11.0, 12.5), ShardStory(2, 2, 12.0, error="ValueError()"), ending=ENDING)
     assert Story.from_json(story.to_json()) == story
 
 
 def test_shards_become_task_runs_with_the_true_times_in_their_logs():
-    """Those that ended before the server was up, and those that continue."""
+    """Some ended before the server was up, others continue."""
     server = FakeServer()
     record = FlowRunRecord(server)
     record.update(_story(ShardStory(1, 2, 11.0, 12.0), ShardStory(2, 2, 12.0)))
@@ -67,7 +67,7 @@ def test_shards_become_task_runs_with_the_true_times_in_their_logs():
 
 
 @pytest.mark.parametrize("call", range(1, 14))
-def test_a_call_that_fails_is_made_again(call):
+def test_a_failed_call_is_repeated(call):
     """The states are the same as without the failure, and no task run is recorded twice."""
     server = FakeServer(failing=[call])
     record = FlowRunRecord(server)
@@ -102,7 +102,7 @@ def test_another_process_continues_a_record(calls):
     ],
 )
 def test_a_login_is_left_to_prefects_client(url, env, login):
-    """It knows all the ways to log in."""
+    """It supports all ways to log in."""
     assert needs_login(url, env) is login
 
 
@@ -141,8 +141,8 @@ def test_a_server_that_refuses_is_not_called_again_and_one_that_is_busy_is(answe
         PrefectApi("http://127.0.0.1:9").post("/201", {})
 
 
-def test_what_is_unrecorded_is_kept_until_a_server_takes_it(tmp_path, monkeypatch):
-    """A file that is no story, and one that the server refuses, do not stay in the way."""
+def test_an_unrecorded_story_is_kept_until_a_server_accepts_it(tmp_path, monkeypatch):
+    """A file that is not a story, and one that the server refuses, do not block the others."""
     server = FakeServer()
     monkeypatch.setattr("imagen_batch.orchestration.recording.unrecorded.PrefectApi", lambda _url: server)
     for key in ("a", "b"):
@@ -170,7 +170,7 @@ def test_two_processes_do_not_record_at_once(tmp_path, monkeypatch):
 
 
 def test_at_most_a_hundred_runs_are_kept_if_no_server_ever_starts(tmp_path):
-    """The newest ones."""
+    """The newest ones are kept."""
     for number in range(103):
         path = keep_unrecorded(tmp_path, _story(ending=ENDING, key=f"{number:03}"))
         os.utime(path, (number, number))

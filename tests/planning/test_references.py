@@ -150,7 +150,7 @@ def test_one_image_of_fifty_thousand_rows_is_read_once_in_flat_memory(tmp_path):
 
     def counted(path, *, most):
         reads.append(path)
-        return reference_file.read_file(path, most=most)
+        return reference_file.read_file(path, max_bytes=most)
 
     tracemalloc.start()
     with patch.object(files, "read_file", counted):

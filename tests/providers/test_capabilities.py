@@ -36,7 +36,7 @@ def issues(
 
 
 def effective(model: Model, options: Options, *, provider: str) -> Options:
-    """The options that are sent."""
+    """Return the options that are sent."""
     return without_dropped(options, check_options(model, options, provider=provider))
 
 
@@ -47,13 +47,13 @@ def only(model: str | Model, provider: str, **options: Any) -> OptionIssue:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("model", CATALOGUE.ids())
-def test_a_row_that_asks_for_nothing_special_is_fine_everywhere(model: str, provider: str) -> None:
-    """Options that are not set are not checked."""
+def test_a_row_without_options_is_valid_everywhere(model: str, provider: str) -> None:
+    """Only options that are set are checked."""
     assert issues(model, provider, samples=10) == ()
 
 
 def test_an_unknown_ratio_is_reported_with_the_known_ones() -> None:
-    """The message is enough to fix the cell."""
+    """The message is enough to correct the cell."""
     issue = only(IMAGEN_4, "gemini", aspect_ratio="21:9")
     assert (issue.level, issue.option, issue.found) == ("error", "aspect_ratio", "21:9")
     assert "1:1, 3:4, 4:3, 9:16, 16:9" in issue.message
@@ -70,14 +70,14 @@ def test_an_unknown_ratio_is_reported_with_the_known_ones() -> None:
         (FLASH_2, "2K"),
     ],
 )
-def test_a_size_that_a_model_does_not_make_is_an_error(model: str, size: str) -> None:
-    """The service would refuse it, or bill something else."""
+def test_a_size_that_a_model_does_not_offer_is_an_error(model: str, size: str) -> None:
+    """The service would refuse it, or charge for something else."""
     issue = only(model, "simulator", image_size=size)
     assert (issue.level, issue.option, issue.dropped) == ("error", "image_size", False)
 
 
-def test_512_is_taken_where_it_is_offered() -> None:
-    """One model makes it."""
+def test_512_is_accepted_where_it_is_offered() -> None:
+    """One model offers it."""
     assert issues("gemini-3.1-flash-image", "gemini", image_size="512") == ()
 
 
@@ -99,8 +99,8 @@ def test_the_only_size_of_a_model_without_a_size_field_is_not_sent(model: str) -
         ("negative_prompt", "rain"),
     ],
 )
-def test_imagen_on_the_gemini_api_lacks_what_only_vertex_takes(option: str, value: Any) -> None:
-    """An error there, a warning in a rehearsal, nothing to say on Vertex; never dropped."""
+def test_options_of_imagen_that_only_vertex_accepts(option: str, value: Any) -> None:
+    """They are an error on the Gemini API, a warning in a rehearsal, and fine on Vertex; they are never dropped."""
     options = {"add_watermark": False, option: value} if option == "seed" else {option: value}
 
     def levels(provider: str) -> list[str]:
@@ -111,8 +111,8 @@ def test_imagen_on_the_gemini_api_lacks_what_only_vertex_takes(option: str, valu
     assert effective(known(IMAGEN_3), asked, provider="simulator") == asked
 
 
-def test_imagen_4_takes_no_negative_prompt_anywhere() -> None:
-    """Only older models of Imagen 3 did; switching to Vertex for it would not help."""
+def test_imagen_4_accepts_no_negative_prompt_anywhere() -> None:
+    """Only older models of Imagen 3 accepted one; switching to Vertex would not help."""
     for provider in ("gemini", "vertex"):
         issue = only(IMAGEN_4, provider, negative_prompt="rain")
         assert issue.level == "error"
@@ -122,7 +122,7 @@ def test_imagen_4_takes_no_negative_prompt_anywhere() -> None:
 
 
 def test_a_seed_for_imagen_on_vertex_needs_the_watermark_off() -> None:
-    """The message says which option goes with it."""
+    """The message names the option that has to be set."""
     for others in ({}, {"add_watermark": True}):
         issue = only(IMAGEN_4, "vertex", seed=7, **others)
         assert (issue.level, issue.option) == ("error", "seed")
@@ -131,7 +131,7 @@ def test_a_seed_for_imagen_on_vertex_needs_the_watermark_off() -> None:
 
 
 def test_a_seed_for_a_gemini_model_is_sent() -> None:
-    """It has the field on both hosts."""
+    """Both hosts have the field."""
     assert issues(NANO, "gemini", seed=7) == ()
 
 
@@ -145,8 +145,8 @@ def test_person_generation_is_a_field_of_vertex_only_for_gemini_models() -> None
 
 
 @pytest.mark.parametrize("model", [IMAGEN_4, NANO])
-def test_a_word_that_no_service_knows_is_an_error(model: str) -> None:
-    """Also where the option would not be sent: a typo is a typo."""
+def test_an_unknown_value_is_an_error(model: str) -> None:
+    """This also holds where the option would not be sent: it is a typo."""
     issue = only(model, "gemini", person_generation="adults")
     assert issue.level == "error"
     assert "dont_allow, allow_adult, allow_all" in issue.message
@@ -164,8 +164,8 @@ def test_a_word_that_no_service_knows_is_an_error(model: str) -> None:
     ids=lambda options: next(iter(options)),
 )
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_what_gemini_models_have_no_word_for_is_dropped_aloud(options: dict[str, Any], provider: str) -> None:
-    """A warning that says so, and a request without it."""
+def test_options_that_gemini_models_lack_are_dropped_with_a_warning(options: dict[str, Any], provider: str) -> None:
+    """The request is sent without them."""
     issue = only(NANO, provider, **options)
     assert (issue.level, issue.dropped) == ("warning", True)
     assert issue.message.startswith("not sent: ")
@@ -203,14 +203,14 @@ def test_categories_of_harm_that_only_vertex_has_are_refused_elsewhere() -> None
 
 
 def test_the_highest_thinking_level_is_not_for_vertex() -> None:
-    """Its enum ends at HIGH."""
+    """Its enum ends with HIGH."""
     model = unknown_model("x", "generate_content")
     assert [issue.level for issue in issues(model, "vertex", thinking_level="XHIGH")] == ["error"]
     assert issues(model, "gemini", thinking_level="XHIGH") == ()
 
 
 def test_a_negative_prompt_for_a_gemini_model_stays() -> None:
-    """A warning says that it becomes part of the prompt; the dialect writes it there."""
+    """A warning says that it becomes part of the prompt, which the dialect sees to."""
     issue = only(NANO, "gemini", negative_prompt="rain")
     assert (issue.level, issue.dropped) == ("warning", False)
     assert "Without:" in issue.message
@@ -219,7 +219,7 @@ def test_a_negative_prompt_for_a_gemini_model_stays() -> None:
 
 
 def test_safety_thresholds_of_one_dialect_are_not_those_of_the_other() -> None:
-    """They mean different things, so dropping one would change what is let through."""
+    """They have different meanings, so dropping one would change which images pass."""
     harassment = (("HARM_CATEGORY_HARASSMENT", "BLOCK_ONLY_HIGH"),)
     assert "safety_settings" in only(NANO, "gemini", safety_setting="block_only_high").message
     assert "safety_setting" in only(IMAGEN_4, "gemini", safety_settings=harassment).message
@@ -244,7 +244,7 @@ def test_the_picture_type_can_be_chosen_for_imagen_and_on_vertex() -> None:
 
 @pytest.mark.parametrize("others", [{}, {"output_mime_type": "image/png"}])
 def test_a_quality_without_jpeg_is_an_error(others: dict[str, str]) -> None:
-    """A PNG has none."""
+    """A PNG has no quality."""
     issue = only(IMAGEN_4, "vertex", compression_quality=80, **others)
     assert (issue.level, issue.option) == ("error", "compression_quality")
 
@@ -274,7 +274,7 @@ def test_a_long_prompt_for_imagen_is_warned_of(prompt: str, found: str) -> None:
 
 
 def test_a_row_asks_for_at_least_one_image() -> None:
-    """There is no upper limit: more than a request takes become several requests."""
+    """There is no upper limit: a large number is divided into several requests."""
     (issue,) = issues(NANO, "gemini", samples=0)
     assert (issue.level, issue.option) == ("error", "samples")
 
@@ -322,7 +322,7 @@ def test_what_remains_can_be_encoded_by_the_dialect(model: Model, options: Optio
 
 @given(model=ANY_MODEL, options=OPTIONS, provider=st.sampled_from(PROVIDERS))
 def test_dropping_twice_drops_no_more(model: Model, options: Options, provider: str) -> None:
-    """What was left in has nothing more to be dropped, and no error that was not there before."""
+    """The remaining options have nothing to be dropped, and no new error."""
     once = effective(model, options, provider=provider)
     assert effective(model, once, provider=provider) == once
 

@@ -29,7 +29,7 @@ def known(model_id: str) -> Model:
 
 
 def test_the_catalogue_holds_imagen_and_the_gemini_image_models() -> None:
-    """The four models of the seed, and those that took over."""
+    """These are the four models of the first version, and their successors."""
     assert CATALOGUE.ids() == (
         "imagen-3.0-generate-002",
         "imagen-4.0-generate-001",
@@ -45,7 +45,7 @@ def test_the_catalogue_holds_imagen_and_the_gemini_image_models() -> None:
 
 
 def test_the_default_model_is_current() -> None:
-    """A run without --model must not begin with a deprecated one."""
+    """A run without --model must not start with a deprecated one."""
     default = known(CATALOGUE.default)
     assert default.id == "gemini-nano-banana-2.1"
     assert not default.deprecated
@@ -65,7 +65,7 @@ def test_every_fact_has_a_source_and_a_day(model: Model) -> None:
 
 @every_model
 def test_every_size_has_a_price_and_the_defaults_are_offered(model: Model) -> None:
-    """Every size has a price, and every default is one that the model makes."""
+    """Every default is a size that the model offers."""
     assert set(model.prices) == set(model.sizes)
     assert all(price > 0 for price in model.prices.values())
     assert model.default_size in model.sizes
@@ -104,10 +104,10 @@ def test_list_prices_agree_with_token_prices(model: Model) -> None:
         ("imagen-4.0-ultra-generate-001", 1, ("1K", "2K"), True),
     ],
 )
-def test_imagen_models_take_what_google_documented(
+def test_imagen_models_accept_what_google_documents(
     model_id: str, samples: int, sizes: tuple[str, ...], sends_size: bool
 ) -> None:
-    """Samples a request, sizes and ratios of Imagen, as documented. (api: 2.2)"""
+    """These are the samples per request, sizes and ratios of Imagen. (api: 2.2)"""
     model = known(model_id)
     assert (model.samples_per_request, model.sizes, model.sends_size) == (samples, sizes, sends_size)
     assert model.ratios == FIVE_RATIOS
@@ -141,7 +141,7 @@ def test_a_model_is_retired_from_its_shutdown_day_on_for_that_provider() -> None
 
 
 def test_the_cost_of_counted_tokens_is_exact() -> None:
-    """prompt * input + image * image + (text and thoughts) * text, per million."""
+    """It is prompt * input + image * image + (text and thoughts) * text, per million."""
     usage = TokenUsage(prompt=9, image=1_120, text=210)
     cost, cost_is = known("gemini-nano-banana-2.1").cost(usage, size="1K", images=1)
     assert cost == pytest.approx((9 * 1.5 + 1_120 * 30 + 210 * 7.5) / 1e6)
@@ -149,7 +149,7 @@ def test_the_cost_of_counted_tokens_is_exact() -> None:
 
 
 def test_a_refused_gemini_request_costs_the_tokens_it_counted() -> None:
-    """No image came, but the prompt was read."""
+    """The reply has no image, but the prompt was read."""
     cost, cost_is = known("gemini-nano-banana-2.1").cost(TokenUsage(prompt=100), size=None, images=0)
     assert cost == pytest.approx(0.00015)
     assert cost_is == "exact"
@@ -202,29 +202,29 @@ def test_the_worst_price_is_never_below_the_cost(
 
 
 def test_a_model_that_thinks_reserves_more_than_was_ever_seen() -> None:
-    """619 thinking tokens for one image are the most that was reported."""
+    """The largest reported number is 619 thinking tokens for one image."""
     thinkers = [model for model in MODELS if model.thinking_levels]
     assert thinkers
     assert all(model.thinking_allowance > 619 for model in [*thinkers, known("gemini-3-pro-image")])
 
 
-def test_a_price_of_ones_own_holds_for_every_size() -> None:
-    """--price makes costs an estimate: the token prices it contradicts are gone."""
+def test_a_price_option_holds_for_every_size() -> None:
+    """--price makes costs an estimate: the token prices that it contradicts are dropped."""
     model = override_price(known("gemini-nano-banana-2.1"), 0.5)
     assert {model.worst_price(size, "a cat" * 100) for size in (None, "1K", "4K")} == {0.5}
     assert model.cost(TokenUsage(image=1_120), size="4K", images=2) == (1.0, "estimate")
 
 
 def test_an_unknown_model_has_only_the_limits_of_its_dialect() -> None:
-    """--dialect is a promise of the user's; the service will judge the rest."""
+    """With --dialect the user vouches for the model; the service judges the rest."""
     assert unknown_model("a", "predict").samples_per_request == 4
     gemini = unknown_model("b", "generate_content")
     assert (gemini.samples_per_request, gemini.sizes, gemini.ratios) == (1, (), ())
     assert "XHIGH" in gemini.thinking_levels
 
 
-def test_the_table_of_models_says_what_is_alive() -> None:
-    """One row per model, every cell text."""
+def test_the_table_of_models_shows_which_ones_are_available() -> None:
+    """It has one row per model, and every cell is text."""
     table = {row["id"]: row for row in model_rows(CATALOGUE, TODAY)}
     assert list(table) == list(CATALOGUE.ids())
     assert all(isinstance(cell, str) for row in table.values() for cell in row.values())
@@ -244,8 +244,8 @@ def test_the_table_of_models_says_what_is_alive() -> None:
     assert later["gemini-2.5-flash-image"]["lifecycle"] == "shut down 2027-03-15 on Vertex"
 
 
-def test_importing_the_catalogue_loads_nothing_heavy() -> None:
-    """`--help` must answer at once."""
+def test_importing_the_catalogue_imports_no_large_library() -> None:
+    """`--help` must print its text at once."""
     code = (
         "import sys, imagen_batch.providers.catalogue; print({'pandas', 'pydantic', 'requests'} & set(sys.modules))"
     )

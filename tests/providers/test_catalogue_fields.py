@@ -18,7 +18,7 @@ ULTRA = "imagen-4.0-ultra-generate-001"
 
 
 def test_a_users_table_corrects_single_fields() -> None:
-    """Everything else about the model stays as it was."""
+    """All other fields of the model stay."""
     table = {"samples_per_request": 4, "notes": "asked our account manager"}
     before, after = load_catalogue().get(ULTRA), load_catalogue({ULTRA: table}).get(ULTRA)
     assert before is not None
@@ -28,7 +28,7 @@ def test_a_users_table_corrects_single_fields() -> None:
 
 
 def test_a_corrected_price_is_not_overruled_by_old_token_prices() -> None:
-    """A user who knows better about the price must not get the old one back as "exact"."""
+    """Costs that use the old price must not be called exact."""
     name = "gemini-nano-banana-2.1"
     by_picture = load_catalogue({name: {"prices": {"1K": 0.05}}}).get(name)
     assert by_picture is not None
@@ -51,7 +51,7 @@ def test_a_users_table_adds_a_model() -> None:
     assert catalogue.ids()[-1] == "our-own"
 
 
-def test_a_table_means_the_same_after_a_journey_as_json() -> None:
+def test_a_table_has_the_same_meaning_as_json() -> None:
     """Settings are passed to other processes, and JSON has no dates."""
     table = {"released": date(2026, 1, 2), "shutdowns": {"gemini": date(2027, 1, 2)}, "sizes": ["1K"]}
     name = "gemini-nano-banana-2.1"

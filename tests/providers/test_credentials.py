@@ -12,11 +12,11 @@ from tests.support.runs import IMAGEN, prompts, run
 
 
 class GoogleError(Exception):
-    """What google.auth raises."""
+    """An exception of google.auth."""
 
 
 class NoTokenService(GoogleError):
-    """The token service did not answer."""
+    """The token service did not reply."""
 
 
 class Credentials:
@@ -60,8 +60,8 @@ def google(monkeypatch):
     return give
 
 
-def test_a_token_that_the_service_no_longer_takes_is_renewed_once(tmp_path, google):
-    """401, a new token, and the image."""
+def test_a_token_that_the_service_no_longer_accepts_is_renewed_once(tmp_path, google):
+    """There is a 401, a new token, and the image."""
     credentials = google(Credentials("invalid", "good"))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p")
@@ -73,7 +73,7 @@ def test_a_token_that_the_service_no_longer_takes_is_renewed_once(tmp_path, goog
     }
 
 
-def test_a_hiccup_of_the_token_service_is_tried_again(tmp_path, google):
+def test_a_transient_error_of_the_token_service_is_retried(tmp_path, google):
     """It does not end the run."""
     google(Credentials(NoTokenService("later"), "good"))
     with Simulator() as sim:
@@ -89,8 +89,8 @@ def test_a_refused_token_stops_the_run(tmp_path, google):
     assert "revoked" in ran.summary.stopped_by
 
 
-def test_a_token_that_stays_wrong_stops_the_run(tmp_path, google):
-    """Renewed once, then the run stops."""
+def test_a_renewed_token_that_is_refused_stops_the_run(tmp_path, google):
+    """It is renewed once only."""
     google(Credentials(*["invalid"] * 9))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one", "two"), sim, provider="vertex", project="p", concurrency=1)
@@ -98,8 +98,8 @@ def test_a_token_that_stays_wrong_stops_the_run(tmp_path, google):
         assert len(sim.requests) == 2
 
 
-def test_vertex_takes_what_only_vertex_takes(tmp_path, google):
-    """A seed for Imagen, with the watermark off, as it requires."""
+def test_vertex_gets_the_options_that_only_vertex_accepts(tmp_path, google):
+    """A seed for Imagen is sent with the watermark off, which Vertex requires."""
     google(Credentials("good"))
     with Simulator() as sim:
         parameters = {"add_watermark": False}
@@ -116,8 +116,8 @@ def test_vertex_takes_what_only_vertex_takes(tmp_path, google):
         assert b'"seed":7' in sim.requests[0].body
 
 
-def test_a_token_does_not_show_itself(google):
-    """Not in its repr, and not in a redacted text."""
+def test_a_token_is_never_shown(google):
+    """It is neither in the repr nor in a redacted text."""
     google(Credentials("ya29.secret"))
     token = GoogleToken()
     token.refresh()
@@ -126,13 +126,13 @@ def test_a_token_does_not_show_itself(google):
 
 
 class Retryable(GoogleError):
-    """The token service says that trying again may help."""
+    """The token service says that a retry may help."""
 
     retryable = True
 
 
 def test_a_refused_renewal_after_a_401_stops_the_run_with_googles_words(tmp_path, google):
-    """The token expired midway, and the user has to sign in again: not a bug."""
+    """The token expired during the run, and the user has to sign in again; it is not a bug."""
     google(Credentials("invalid", GoogleError("invalid_grant: Token has been revoked")))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one", "two"), sim, provider="vertex", project="p", concurrency=1)
@@ -141,7 +141,7 @@ def test_a_refused_renewal_after_a_401_stops_the_run_with_googles_words(tmp_path
 
 
 @pytest.mark.parametrize("trouble", [NoTokenService("later"), Retryable("busy")])
-def test_a_hiccup_of_the_token_service_after_a_401_is_tried_again(tmp_path, google, trouble):
+def test_a_transient_error_of_the_token_service_after_a_401_is_retried(tmp_path, google, trouble):
     """The next attempt requests a token again."""
     google(Credentials("invalid", trouble, "good"))
     with Simulator() as sim:
@@ -149,7 +149,7 @@ def test_a_hiccup_of_the_token_service_after_a_401_is_tried_again(tmp_path, goog
 
 
 def test_a_token_service_that_never_answers_ends_with_the_attempts(tmp_path, google):
-    """Each of them counts, though each began with a 401 that costs nothing."""
+    """Each attempt counts, though each began with a 401 that costs nothing."""
     google(Credentials("invalid", *[NoTokenService("later")] * 50))
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one"), sim, provider="vertex", project="p", max_attempts=3)
@@ -158,8 +158,8 @@ def test_a_token_service_that_never_answers_ends_with_the_attempts(tmp_path, goo
 
 
 @pytest.mark.parametrize("error", [GoogleError("no credentials"), PermissionError("denied"), ValueError("malformed")])
-def test_credentials_that_cannot_be_read_are_a_sentence(google, monkeypatch, error):
-    """Whatever the library raises."""
+def test_unreadable_credentials_are_reported_in_a_sentence(google, monkeypatch, error):
+    """This holds for every exception of the library."""
     google(None)
 
     def fail(scopes):

@@ -8,8 +8,8 @@ from imagen_batch.providers.endpoints import check_base_url, make_provider, vert
 from imagen_batch.settings import make_settings
 
 
-def test_google_s_own_variable_wins():
-    """As in Google's own SDK."""
+def test_the_variable_of_google_takes_precedence():
+    """Google's SDK does the same."""
     assert read_key({"GOOGLE_API_KEY": "one", "GEMINI_API_KEY": "two"}, None) == "one"
     assert read_key({"GEMINI_API_KEY": "two"}, None) == "two"
 
@@ -24,8 +24,8 @@ def test_a_key_file_beats_the_environment(tmp_path):
 @pytest.mark.parametrize(
     "env", [{}, {"GOOGLE_API_KEY": "  "}, {"GOOGLE_API_KEY": "two words"}, {"GOOGLE_API_KEY": "naïve"}]
 )
-def test_no_key_or_a_wrong_one_is_said(env):
-    """And the key itself is not repeated."""
+def test_a_missing_or_wrong_key_is_reported(env):
+    """The key itself is not repeated."""
     with pytest.raises(SettingsInvalid) as caught:
         read_key(env, None)
     assert "naïve" not in str(caught.value)
@@ -34,8 +34,8 @@ def test_no_key_or_a_wrong_one_is_said(env):
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8080/", "http://localhost:1", "http://[::1]:80", "https://example.com/x"]
 )
-def test_addresses_that_are_fine(url):
-    """Plain http on this machine, https elsewhere."""
+def test_valid_addresses(url):
+    """They are plain http on this machine, and https elsewhere."""
     assert check_base_url(url) == url.rstrip("/")
 
 
@@ -57,7 +57,7 @@ def test_addresses_where_a_key_would_leak(url):
 
 
 def test_urls_of_both_hosts():
-    """As documented. (api: 5)"""
+    """They are as documented. (api: 5)"""
     gemini = make_provider(make_settings({"prompts": "p"}), base_url=None, env={"GOOGLE_API_KEY": "k"})
     assert gemini.url("m", "predict") == "https://generativelanguage.googleapis.com/v1beta/models/m:predict"
     assert vertex_host("global") == "https://aiplatform.googleapis.com"
@@ -66,13 +66,13 @@ def test_urls_of_both_hosts():
 
 
 def test_vertex_needs_a_project():
-    """Reported before anything else is tried."""
+    """This is reported before anything else is tried."""
     with pytest.raises(SettingsInvalid, match="--project"):
         make_provider(make_settings({"prompts": "p", "provider": "vertex"}), base_url=None, env={})
 
 
-def test_a_credential_does_not_show_itself():
-    """Not in its repr, and not in a redacted text."""
+def test_a_credential_is_never_shown():
+    """It is neither in the repr nor in a redacted text."""
     credential = Credential("s3cret-key")
     assert "s3cret" not in repr(credential)
     assert credential.redact("a s3cret-key b") == "a [key] b"

@@ -40,15 +40,15 @@ KEY = "AIzaSy-not/a+real_key-0123456789"
 
 @contextmanager
 def serving(answer, *, host="127.0.0.1"):
-    """Run a server that replies with `answer(request)`; yields its address and the requests."""
-    asked = []
+    """Run a server that replies with `answer(request)`; yield its address and the requests."""
+    requests = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
             data = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.path, dict(self.headers), data))
+            requests.append((self.path, dict(self.headers), data))
             status, body = answer(data)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -67,7 +67,7 @@ def serving(answer, *, host="127.0.0.1"):
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         name = f"[{host}]" if ":" in host else host
-        yield SimpleNamespace(url=f"http://{name}:{server.server_port}", port=server.server_port, asked=asked)
+        yield SimpleNamespace(url=f"http://{name}:{server.server_port}", port=server.server_port, requests=requests)
         server.shutdown()
         thread.join()
 
@@ -93,7 +93,7 @@ def serving(answer, *, host="127.0.0.1"):
     ],
 )
 def test_this_machine_has_many_names(host):
-    """All of 127.0.0.0/8, ::1, and each written as the other."""
+    """They are all of 127.0.0.0/8 and ::1, each in every notation."""
     assert is_loopback(host)
 
 
@@ -115,14 +115,14 @@ def test_this_machine_has_many_names(host):
         "example.com",
     ],
 )
-def test_what_only_looks_like_this_machine_is_another(host):
-    """Or that depends on the parser."""
+def test_a_host_that_only_looks_like_this_machine_is_another(host):
+    """For some of them it depends on the parser."""
     assert not is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_no_proxy_sees_a_request_to_this_machine(host, monkeypatch):
-    """Whatever proxies the environment names: plain http would show them the key."""
+    """The environment may name any proxy: plain http would show it the key."""
     try:
         context = serving(lambda _data: (200, b"{}"), host="127.0.0.1" if host == "localhost" else host)
         with context as service, serving(lambda _data: (502, b"{}")) as proxy:
@@ -142,7 +142,7 @@ def test_no_proxy_sees_a_request_to_this_machine(host, monkeypatch):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.2:80", "http://[::ffff:127.0.0.1]:80", "http://LOCALHOST:1"])
 def test_plain_http_is_for_every_name_of_this_machine(url):
-    """The same definition."""
+    """Both checks have the same definition of this machine."""
     assert check_base_url(url) == url
 
 
@@ -164,15 +164,15 @@ def test_plain_http_is_for_every_name_of_this_machine(url):
         "https://b\u00fccher.example",
     ],
 )
-def test_an_address_that_two_readers_read_differently_is_refused(url):
-    """A sentence, never a traceback."""
+def test_an_address_that_parsers_read_differently_is_refused(url):
+    """The message is a sentence, never a traceback."""
     with pytest.raises(SettingsInvalid):
         check_base_url(url)
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_an_address_or_a_sentence(text):
-    """And in one that passes, every parser finds the same host."""
+def test_any_text_is_an_address_or_refused(text):
+    """Every parser finds the same host in an accepted one."""
     for url in (text, f"https://{text}", f"https://example.com{text}"):
         try:
             assert host_of(check_base_url(url))
@@ -200,7 +200,7 @@ def variants(key):
 
 
 def everywhere(text):
-    """Return replies with a text, as JSON writes it, in every field of both dialects."""
+    """Return replies with a text in every field of both dialects, as JSON."""
     words = f'"said {text} here"'
     data = '"data": "QUFB"'
     return [
@@ -220,7 +220,7 @@ def everywhere(text):
 @pytest.mark.parametrize("status", [200, 400, 403, 429, 500])
 @pytest.mark.parametrize("dialect", ["generate_content", "predict"])
 def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
-    """In every spelling, and in every field."""
+    """It is removed in every spelling and from every field."""
     provider = SimpleNamespace(credential=Credential(key))
     context = SimpleNamespace(provider=provider, previous_attempts=lambda _request: 0, run_id=None)
     attempts = RetryingRequest(request(dialect=dialect), context)
@@ -238,7 +238,7 @@ def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_an_echoed_key_is_written_nowhere(status, tmp_path):
-    """Not in ledger, manifests, failures or summary."""
+    """It is in no ledger, manifest, table of failures or summary."""
     bodies = [body.encode() for name in ("escaped", "slash") for body in everywhere(variants(KEY)[name])[:3]]
     left = list(bodies)
     with serving(lambda _data: (status, left.pop() if left else b"{}")) as service:
@@ -282,7 +282,7 @@ def test_an_error_keeps_its_facts():
     after=st.text(max_size=20),
 )
 def test_no_text_keeps_the_key(key, before, after):
-    """Whatever is around it, raw or as JSON text."""
+    """Any text may be around it, raw or as JSON."""
     assert key not in redact(before + key + after, key).replace("[key]", "\x00")
     within = json.dumps({"words": [before + key + after]}, ensure_ascii=False)
     safety = redact_reply(Reply((), 200, prompt_safety=within), Credential(key).redact).prompt_safety
@@ -296,7 +296,7 @@ SECRETS = {"GOOGLE_API_KEY": KEY, "GEMINI_API_KEY": KEY, "AWS_SECRET_ACCESS_KEY"
 
 
 def test_a_child_gets_what_it_needs_and_no_key():
-    """An allow-list: unknown variables are not passed on."""
+    """There is an allow-list: unknown variables are not passed on."""
     env = {"PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "PYTHONPATH": "x", "PREFECT_HOME": "/p", "MY_TOKEN": "t"}
     assert child_environment({**env, **SECRETS}) == {
         name: env[name] for name in ("PATH", "HOME", "LC_ALL", "PYTHONPATH")
@@ -306,8 +306,8 @@ def test_a_child_gets_what_it_needs_and_no_key():
     assert KEY not in with_prefect.values()
 
 
-def test_the_environment_comes_back_after_a_child_was_started():
-    """Also if that failed."""
+def test_the_environment_is_restored_after_a_child_was_started():
+    """This holds after a failed start, too."""
     env = {"PATH": "/bin", **SECRETS}
     seen = []
 
@@ -324,7 +324,7 @@ def test_the_environment_comes_back_after_a_child_was_started():
 
 @pytest.fixture
 def with_secrets(monkeypatch):
-    """An environment with keys."""
+    """Set an environment with keys."""
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
 
@@ -350,7 +350,7 @@ def test_the_simulators_child_has_no_key(with_secrets, started):
 
 
 def test_prefects_child_has_no_key(with_secrets, started, tmp_path):
-    """Its settings, but no key: neither Google's nor that of Prefect Cloud."""
+    """It gets its settings, but no key: neither that of Google nor that of Prefect Cloud."""
     with pytest.raises(OSError):  # noqa: PT011
         prefect_child.OwnServer({"PREFECT_HOME": str(tmp_path)})
     assert KEY not in started[0].values()
@@ -359,7 +359,7 @@ def test_prefects_child_has_no_key(with_secrets, started, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path, monkeypatch):
-    """Nor in what the system shows of its environment."""
+    """Nor is one in what the system shows of its environment."""
     shown = []
 
     class Watched(ahead.ProcessPoolExecutor):
@@ -388,8 +388,8 @@ def toml(folder, **chosen):
     return path
 
 
-def test_a_host_that_a_file_found_here_names_needs_consent(tmp_path):
-    """Not a host that was typed, or is in the environment, or in a file that was named."""
+def test_a_host_from_a_settings_file_found_here_needs_consent(tmp_path):
+    """A host on the command line, in the environment or in a file that was named needs none."""
     path = toml(tmp_path, base_url="https://gateway.example")
     typed, env = {"prompts": "p.csv"}, {"GOOGLE_API_KEY": "k" * 20}
 
@@ -406,13 +406,13 @@ def test_a_host_that_a_file_found_here_names_needs_consent(tmp_path):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://generativelanguage.googleapis.com"])
 def test_googles_hosts_and_this_machine_need_no_consent(tmp_path, url):
-    """Wherever they are named."""
+    """It does not matter where they are named."""
     toml(tmp_path, base_url=url)
     settings = load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path)
     assert make_provider(settings, base_url=settings.base_url, env={"GOOGLE_API_KEY": "k" * 20}).base_url == url
 
 
-def test_consent_is_about_this_start_and_not_about_the_run(tmp_path):
+def test_consent_holds_for_this_start_and_not_for_the_run(tmp_path):
     """It is not in stored settings or keys; workers get settings with an approved host."""
     toml(tmp_path, base_url="https://gateway.example")
     settings = load_settings({"prompts": "p.csv"}, env={}, cwd=tmp_path)
@@ -424,8 +424,8 @@ def test_consent_is_about_this_start_and_not_about_the_run(tmp_path):
     assert settings.model_copy(update={"samples": 2}).base_url_found_in is not None
 
 
-def test_only_a_host_below_googles_is_googles():
-    """Not a host that only contains its name."""
+def test_only_a_subdomain_of_google_belongs_to_google():
+    """A host that only contains the name does not."""
     assert is_google_host("https://us-aiplatform.googleapis.com")
     assert not is_google_host("https://googleapis.com.evil.example")
     assert not is_google_host("https://evilgoogleapis.com")
@@ -435,14 +435,14 @@ def test_only_a_host_below_googles_is_googles():
 
 
 def start(tmp_path, *typed, **how):
-    """`imagen-batch run` in a folder whose settings file names a gateway."""
+    """Start `imagen-batch run` in a folder whose settings file names a gateway."""
     toml(tmp_path, base_url="https://gateway.invalid")
     prompts(tmp_path, "one")
     return command("run", "prompts.csv", *typed, here=tmp_path, env={"GOOGLE_API_KEY": KEY}, **how)
 
 
 def test_without_a_terminal_a_run_to_such_a_host_does_not_start(tmp_path):
-    """Exit code 2, a message, nothing sent and nothing written."""
+    """It ends with exit code 2 and a message; nothing is sent or written."""
     done = start(tmp_path)
     assert done.returncode == 2
     assert "gateway.invalid" in done.stderr
@@ -451,7 +451,7 @@ def test_without_a_terminal_a_run_to_such_a_host_does_not_start(tmp_path):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("", 2)])
-def test_at_a_terminal_it_is_asked_about(tmp_path, answer, code):
+def test_at_a_terminal_the_user_is_asked(tmp_path, answer, code):
     """Nothing is sent without a yes."""
     pty = pytest.importorskip("pty")
     toml(tmp_path, base_url="https://gateway.invalid")

@@ -37,7 +37,7 @@ class Clock:
         return self.now
 
 
-def looked(deadlines):
+def wait_for_check(deadlines):
     """Wait until the watcher has read the clock again."""
     before = deadlines.looks
     ends = time.monotonic() + 5
@@ -47,9 +47,9 @@ def looked(deadlines):
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Deadlines with a fake clock, which count how often they check it."""
+    """Return deadlines with a fake clock, which count how often they check it."""
     clock = Clock()
-    monkeypatch.setattr(deadlines_module, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(deadlines_module, "_CHECK_EVERY_S", 0.01)
     monkeypatch.setattr(Deadlines, "looks", 0, raising=False)
     original = Deadlines._abort_overdue
 
@@ -63,55 +63,55 @@ def watched(monkeypatch):
     deadlines.close()
 
 
-def test_an_attempt_that_came_due_while_the_watcher_slept_gets_a_little_more_time(watched):
-    """Its reply may be there already."""
+def test_an_attempt_that_expired_during_suspension_gets_extra_time(watched):
+    """Its reply may have arrived already."""
     deadlines, clock = watched
     with deadlines.within(300) as attempt:
-        looked(deadlines)
+        wait_for_check(deadlines)
         clock.now += 5000
-        looked(deadlines)
+        wait_for_check(deadlines)
         assert not attempt.overdue
 
 
-def test_the_time_after_a_sleep_ends_too(watched):
+def test_the_extra_time_after_suspension_ends(watched):
     """A service that trickles gets no more than ten seconds."""
     deadlines, clock = watched
     with deadlines.within(300) as attempt:
-        looked(deadlines)
+        wait_for_check(deadlines)
         clock.now += 5000
-        looked(deadlines)
+        wait_for_check(deadlines)
         for _ in range(30):
             clock.now += 0.4
-            looked_before = deadlines.looks
-            while deadlines.looks == looked_before:
+            checks_before = deadlines.looks
+            while deadlines.looks == checks_before:
                 time.sleep(0.01)
         assert attempt.overdue
 
 
-def test_without_a_sleep_an_attempt_ends_at_its_time(watched):
+def test_without_suspension_an_attempt_ends_at_its_deadline(watched):
     """No time is added."""
     deadlines, clock = watched
     with deadlines.within(0.3) as attempt:
-        looked(deadlines)
+        wait_for_check(deadlines)
         clock.now += 0.35
-        looked(deadlines)
+        wait_for_check(deadlines)
         assert attempt.overdue
 
 
-def test_a_watcher_that_had_nothing_to_watch_has_not_slept(watched):
+def test_an_idle_watcher_was_not_suspended(watched):
     """Hours between two attempts give the second one no more time."""
     deadlines, clock = watched
     clock.now += 10_000
     with deadlines.within(0.3) as attempt:
-        looked(deadlines)
+        wait_for_check(deadlines)
         clock.now += 0.35
-        looked(deadlines)
+        wait_for_check(deadlines)
         assert attempt.overdue
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that suspend")
 def test_a_reply_that_came_while_the_process_was_stopped_is_read():
-    """As after Ctrl-Z and fg, later than the timeout."""
+    """This happens after Ctrl-Z and fg, later than the timeout."""
     stopped, answered = threading.Event(), threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -119,17 +119,17 @@ def test_a_reply_that_came_while_the_process_was_stopped_is_read():
             connection, _ = listener.accept()
             with connection:
                 connection.recv(2**16)
-                asked.set()
+                request_arrived.set()
                 stopped.wait(10)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY))
                 answered.set()
 
-        asked = threading.Event()
+        request_arrived = threading.Event()
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         child = subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE, text=True)
-        assert asked.wait(30)
+        assert request_arrived.wait(30)
         os.kill(child.pid, signal.SIGSTOP)
         stopped.set()
         time.sleep(0.9)

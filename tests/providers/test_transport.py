@@ -23,7 +23,7 @@ KEY = "AIza-not-a-real-key"
 
 @pytest.fixture
 def post():
-    """Posts one prompt to a simulator with the faults of its marker."""
+    """Return a function that posts one prompt to a simulator with the faults of its marker."""
     with Simulator() as sim:
         opened = []
 
@@ -37,7 +37,7 @@ def post():
 
 
 def test_a_reply_comes_back_whole(post):
-    """Status and body as they were sent."""
+    """Status and body are as they were sent."""
     raw = post()
     assert raw.status == 200
     assert (raw.body[:1], raw.body[-1:]) == (b"{", b"}")
@@ -92,7 +92,7 @@ def test_a_broken_connection_is_a_lost_reply(post, fault):
     assert (caught.value.lost, caught.value.maybe_charged) == (True, True)
 
 
-def test_nobody_there_is_not_a_lost_reply():
+def test_a_refused_connection_is_not_a_lost_reply():
     """Nothing was sent, so nothing can have been charged."""
     sender = Transport(Credential(KEY), connections=1, timeout=5)
     with pytest.raises(Transient) as caught:
@@ -112,7 +112,7 @@ def test_a_reply_has_a_size_cap(post, fault, monkeypatch):
 
 @contextmanager
 def answering(message):
-    """Run a service that sends `message` on every connection; yields its address."""
+    """Run a service that sends `message` on every connection; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer():
@@ -127,7 +127,7 @@ def answering(message):
         thread.join()
 
 
-def test_a_reply_that_says_it_is_too_large_is_not_read():
+def test_a_reply_with_a_too_large_length_is_not_read():
     """Its length precedes it."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {transport.MAX_REPLY_BYTES + 1}\r\n\r\n".encode()
     sender = Transport(Credential(KEY), connections=1, timeout=5)
@@ -138,11 +138,11 @@ def test_a_reply_that_says_it_is_too_large_is_not_read():
 
 
 def test_a_redirect_is_not_followed(post):
-    """The key would go elsewhere."""
+    """The key would go to another host."""
     assert post("[[sim:redirect]]").status == 302
 
 
-def test_an_error_says_nothing_of_the_address():
+def test_an_error_does_not_name_the_address():
     """Exceptions of other libraries contain URLs; ours do not."""
     sender = Transport(Credential(KEY), connections=1, timeout=5)
     with pytest.raises(Transient) as caught:
@@ -152,7 +152,7 @@ def test_an_error_says_nothing_of_the_address():
     sender.close()
 
 
-def test_a_netrc_is_not_asked(tmp_path, monkeypatch, post):
+def test_a_netrc_is_not_read(tmp_path, monkeypatch, post):
     """A password for another tool must not be sent."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password hunter2\n")
@@ -167,7 +167,7 @@ def test_a_netrc_is_not_asked(tmp_path, monkeypatch, post):
     assert "?key=" not in sim.requests[0].path
 
 
-def test_all_attempts_under_way_can_be_cut():
+def test_all_attempts_in_flight_can_be_aborted():
     """A second Ctrl-C ends attempts at once."""
     with Simulator(latency=30) as sim:
         sender = Transport(Credential(KEY), connections=2, timeout=60)

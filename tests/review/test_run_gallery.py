@@ -131,7 +131,7 @@ def finished(source, service, **settings):
     plan = make_plan(make_settings({"model": GEMINI, "wait_initial": 0.0, **chosen}), today=TODAY)
     said = []
     with open_run(plan, env={}) as opened:
-        summary = Execution(opened, count_pending(plan, opened.history)).complete(say=said.append)
+        summary = Execution(opened, count_pending(plan, opened.history)).complete(notify=said.append)
     return summary, folder, said
 
 

@@ -1,4 +1,4 @@
-"""For any sequence of replies, kills and edits: no row is lost, no image is paid for twice, and no cost is hidden."""
+"""No sequence of replies, kills and edits loses a row, pays twice for an image, or hides a cost."""
 
 import base64
 import io
@@ -112,7 +112,7 @@ class Loopback:
 def _one_run(source, service, **chosen):
     """Run the process once; None when it was killed."""
     Loopback.service = service
-    save, done = ImageStore.save, LedgerWriter.record_result
+    save, record_result = ImageStore.save, LedgerWriter.record_result
 
     def watched_save(self, *args, **named):
         result = save(self, *args, **named)
@@ -120,7 +120,7 @@ def _one_run(source, service, **chosen):
         return result
 
     def watched_done(self, *args, **named):
-        done(self, *args, **named)
+        record_result(self, *args, **named)
         service.moment()
 
     options = {
@@ -160,14 +160,14 @@ def _one_run(source, service, **chosen):
         st.tuples(
             st.lists(st.sampled_from("abcdef"), min_size=1, max_size=5, unique=True),  # the file, edited each time
             st.lists(st.sampled_from(ANSWERS), max_size=10),
-            st.none() | st.integers(1, 16),  # killed at which moment
+            st.none() | st.integers(1, 16),  # index of the moment of the kill
         ),
         min_size=1,
         max_size=4,
     )
 )
-def test_any_interleaving_keeps_the_laws(scheme, chosen, lives):
-    """The process runs several times, each with its own file, answers and end."""
+def test_any_interleaving_keeps_the_invariants(scheme, chosen, lives):
+    """The process runs several times, each time with its own file, replies and end."""
     with tempfile.TemporaryDirectory() as name:
         service = Service([], None, open_storage(f"{scheme}{name}/out"))
         for texts, answers, kill_at in [*lives, (lives[-1][0], [], None)]:

@@ -16,22 +16,22 @@ from tests.support.runs import prompts, run
 
 @pytest.fixture(scope="module", name="finished")
 def _finished(tmp_path_factory):
-    """A finished run of two images, recorded; the folder with its prompt file."""
-    place = tmp_path_factory.mktemp("finished")
+    """Yield the folder of a finished, recorded run of two images, with its prompt file."""
+    folder = tmp_path_factory.mktemp("finished")
     with Simulator() as sim:
-        ran = run(prompts(place, "one", "two"), sim)
-    record_finished_run(settings(place), ran.summary)
-    return place
+        ran = run(prompts(folder, "one", "two"), sim)
+    record_finished_run(settings(folder), ran.summary)
+    return folder
 
 
-def settings(place, **chosen):
+def settings(folder, **chosen):
     """Return the settings that the run was started with."""
-    given = {"prompts": str(place / "prompts.csv"), "out": str(place / "out"), "provider": "simulator"}
-    return make_settings({**given, **chosen})
+    stored = {"prompts": str(folder / "prompts.csv"), "out": str(folder / "out"), "provider": "simulator"}
+    return make_settings({**stored, **chosen})
 
 
 def test_a_finished_run_is_recognized(finished):
-    """With its counts and costs; this run itself costs nothing."""
+    """The summary has its counts and costs; this run itself costs nothing."""
     summary = find_current_summary(settings(finished))
     assert (summary.counts["ok"], summary.exit_code, summary.facts.run_attempts) == (2, 0, 0)
     assert describe_current(summary) == "Nothing to send: all 2 made. The tables are current."
@@ -59,47 +59,47 @@ def test_resume_recognizes_it_too_from_any_folder(finished, monkeypatch):
     "chosen", [{"samples": 2}, {"retry": "failed"}, {"model": "gemini-3.1-flash-image"}, {"provider": "gemini"}]
 )
 def test_other_settings_are_another_run(finished, chosen):
-    """Whatever they mean."""
+    """Any other setting counts, regardless of its effect."""
     assert find_current_summary(settings(finished, **chosen)) is None
 
 
-def _edit_prompts(place):
-    (place / "prompts.csv").write_text("prompt\none\nsix\n")
+def _edit_prompts(folder):
+    (folder / "prompts.csv").write_text("prompt\none\nsix\n")
 
 
-def _edit_table(place):
-    table = place / "out" / "manifest.csv"
+def _edit_table(folder):
+    table = folder / "out" / "manifest.csv"
     table.write_bytes(table.read_bytes().replace(b"one", b"ONE"))
 
 
-def _remove_table(place):
-    (place / "out" / "failures.csv").unlink()
+def _remove_table(folder):
+    (folder / "out" / "failures.csv").unlink()
 
 
-def _remove_card(place):
-    (place / "out" / "README.md").unlink()
+def _remove_card(folder):
+    (folder / "out" / "README.md").unlink()
 
 
-def _remove_image(place):
-    next((place / "out" / "images").iterdir()).unlink()
+def _remove_image(folder):
+    next((folder / "out" / "images").iterdir()).unlink()
 
 
-def _edit_image(place):
-    image = next((place / "out" / "images").iterdir())
+def _edit_image(folder):
+    image = next((folder / "out" / "images").iterdir())
     image.write_bytes(image.read_bytes()[:-1])
 
 
-def _add_to_ledger(place):
-    with next((place / "out" / ".imagen-batch" / "ledger").iterdir()).open("ab") as file:
+def _add_to_ledger(folder):
+    with next((folder / "out" / ".imagen-batch" / "ledger").iterdir()).open("ab") as file:
         file.write(b"{}\n")
 
 
-def _run_with_other_settings(place):
-    (place / "out" / ".imagen-batch" / "settings.json").write_text("{}")
+def _run_with_other_settings(folder):
+    (folder / "out" / ".imagen-batch" / "settings.json").write_text("{}")
 
 
-def _damage_record(place):
-    record = place / "out" / ".imagen-batch" / "current.json"
+def _damage_record(folder):
+    record = folder / "out" / ".imagen-batch" / "current.json"
     record.write_bytes(record.read_bytes()[:-20])
 
 
@@ -111,7 +111,7 @@ def _damage_record(place):
     ],
 )
 def test_a_change_is_noticed(tmp_path, change):
-    """The run takes its usual way."""
+    """The run proceeds as usual."""
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one", "two"), sim)
     record_finished_run(settings(tmp_path), ran.summary)
@@ -132,7 +132,7 @@ def test_of_many_images_only_the_folders_are_compared(tmp_path, monkeypatch):
 
 
 def test_another_version_writes_its_own_tables(finished, monkeypatch):
-    """The digest of the program is another one."""
+    """The digest of the program differs."""
     monkeypatch.setattr(current_run, "_program", lambda: "another")
     assert find_current_summary(settings(finished)) is None
 
@@ -169,12 +169,12 @@ def test_an_unfinished_run_is_not_recorded(tmp_path):
 
 
 def test_standard_input_and_stores_are_never_recognized(finished):
-    """What was read before can't be read again, and a store has no times to compare."""
+    """Standard input can't be read again, and a store has no times to compare."""
     assert find_current_summary(settings(finished, prompts="-")) is None
     assert find_current_summary(settings(finished, out="s3://bucket/run")) is None
 
 
 def test_a_missing_folder_is_no_error(tmp_path):
-    """The first run has not been yet."""
+    """There was no first run yet."""
     assert find_current_summary(settings(tmp_path)) is None
     assert list(Path(tmp_path).iterdir()) == []

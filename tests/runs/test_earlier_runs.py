@@ -28,7 +28,7 @@ def simulator():
 
 @pytest.fixture
 def folder(request, tmp_path):
-    """A copy of the run folder of that name."""
+    """A copy of the run folder with the name in the parameter."""
     return Path(shutil.copytree(EARLIER / request.param, tmp_path / "run"))
 
 
@@ -43,12 +43,12 @@ def continue_run(folder, simulator, source, **settings):
 
 
 def prompts_sent(simulator):
-    """The prompt of each request, in order of arrival."""
+    """Return the prompt of each request, in order of arrival."""
     return [json.loads(received.body)["contents"][0]["parts"][0]["text"] for received in simulator.requests]
 
 
 def files_of(folder):
-    """Every image below `folder` with its bytes."""
+    """Return the bytes of every image below `folder`, by name."""
     return {path.name: path.read_bytes() for path in (folder / "images").rglob("*") if path.is_file()}
 
 

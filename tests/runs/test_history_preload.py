@@ -1,4 +1,4 @@
-"""A history that is read in another process is the same, and can be read on."""
+"""A history that is read in another process is the same, and reading it can continue."""
 
 from unittest.mock import patch
 
@@ -14,7 +14,7 @@ def _record(folder, number):
     writer.close()
 
 
-def test_what_came_in_between_is_read_on(tmp_path):
+def test_records_written_in_between_are_read_afterwards(tmp_path):
     """No record is counted twice or left out."""
     folder = Folder(tmp_path)
     folder.put("images/a.png", b"")
@@ -30,7 +30,7 @@ def test_what_came_in_between_is_read_on(tmp_path):
     assert history.details(request(1).base, 1) == (ok(), trace(request(1).key))
 
 
-def test_a_short_past_is_not_worth_a_process(tmp_path):
+def test_a_short_history_is_not_worth_a_process(tmp_path):
     """Reading it takes less time than starting the process; a first run has no history."""
     assert history_preload.preload_history(str(tmp_path)) is None
     assert history_preload.preload_history("s3://bucket/run") is None

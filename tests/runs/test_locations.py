@@ -25,11 +25,11 @@ def sim():
 
 
 def rows(place):
-    """The rows of the manifest."""
+    """Return the rows of the manifest."""
     return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
 
 
-def test_a_run_its_second_its_status_and_its_audit(place, tmp_path, sim):
+def test_two_runs_a_status_and_an_audit(place, tmp_path, sim):
     """Images, manifest and summary exist; a second run sends nothing; the audit has no findings."""
     source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
     summary = run(source, sim, out=place).summary
@@ -48,7 +48,7 @@ def test_a_run_its_second_its_status_and_its_audit(place, tmp_path, sim):
     assert not storage.is_locked()
 
 
-def test_a_picture_that_is_gone_is_told_and_made_again_when_asked(place, tmp_path, sim):
+def test_a_missing_picture_is_reported_and_made_again_on_request(place, tmp_path, sim):
     """The manifest says `file_missing`, the audit `missing`; the repair pays for one."""
     source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
     run(source, sim, out=place)
@@ -63,7 +63,7 @@ def test_a_picture_that_is_gone_is_told_and_made_again_when_asked(place, tmp_pat
     assert audit(place).findings == ()
 
 
-def test_names_of_ones_own_are_never_overwritten(place, tmp_path, sim):
+def test_user_chosen_names_are_never_overwritten(place, tmp_path, sim):
     """Two rows want the same name: both images are kept."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": text, "filename": "hero"} for text in ("a mole", "a rat")])
     run(source, sim, out=place, concurrency=1)
@@ -80,14 +80,14 @@ def test_one_run_at_a_time(place, tmp_path, sim):
     assert not sim.requests
 
 
-def test_tables_of_somebody_else_are_not_written_over(place, tmp_path, sim):
+def test_tables_of_another_program_are_not_overwritten(place, tmp_path, sim):
     """A folder with a manifest but without a run is refused."""
     open_storage(place).put("manifest.csv", b"theirs")
     with pytest.raises(SettingsInvalid, match="not from an imagen-batch run"):
         run(prompts(tmp_path, "one"), sim, out=place)
 
 
-def test_a_run_is_taken_up_from_its_place_alone(place, tmp_path, sim):
+def test_a_run_continues_from_its_location_alone(place, tmp_path, sim):
     """The prompt file is not needed; a file of another format may replace it."""
     run(prompts(tmp_path, "one"), sim, out=place)
     (tmp_path / "p.txt").write_text("one\ntwo\n")
@@ -99,8 +99,8 @@ def test_a_run_is_taken_up_from_its_place_alone(place, tmp_path, sim):
         load_settings_snapshot(place + "/elsewhere")
 
 
-def test_a_store_that_is_not_there_is_told_in_a_sentence(s3, tmp_path, sim):
-    """The error is not a library's traceback."""
+def test_a_missing_store_is_reported_in_a_sentence(s3, tmp_path, sim):
+    """The message is not a library's traceback."""
     with pytest.raises(SettingsInvalid, match=r"--out s3://no-such-bucket/run: can't be written"):
         run(prompts(tmp_path, "one"), sim, out="s3://no-such-bucket/run")
     assert make_settings({"prompts": "a.csv", "out": "s3://no-such-bucket/run"}).folder == "s3://no-such-bucket/run"

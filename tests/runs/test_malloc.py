@@ -6,7 +6,7 @@ from imagen_batch.runs import malloc
 from imagen_batch.runs.malloc import keep_large_blocks
 
 
-def test_the_c_library_is_told_what_to_keep(monkeypatch):
+def test_the_c_library_is_configured_to_keep_large_blocks(monkeypatch):
     """The number of arenas is set first: with many, each thread would keep its own blocks."""
     calls = []
 

@@ -1,4 +1,4 @@
-"""Images in the folder are recorded and not bought again, whatever the ledger has lost."""
+"""Images in the folder are recorded and not bought again, whatever part of the ledger is lost."""
 
 import hashlib
 import shutil
@@ -36,12 +36,12 @@ def sim():
 
 
 def rows(place):
-    """The rows of the manifest."""
+    """Return the rows of the manifest."""
     return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
 
 
 def ledger_objects(storage):
-    """The names of all files or objects of the ledger."""
+    """Return the names of all files or objects of the ledger."""
     return [name for name, _ in storage.sizes(LEDGER)]
 
 
@@ -80,16 +80,16 @@ def without_a_row(place):
     edit_ledger(place, lambda line: line["key"] not in keys)
 
 
-def without_sents(place):
-    """Remove the records of what was sent."""
+def without_attempts(place):
+    """Remove the records of started attempts."""
     edit_ledger(place, lambda line: line["t"] != "sent")
 
 
-LOSSES = (truncate, delete, without_a_result, without_a_row, without_sents)
+LOSSES = (truncate, delete, without_a_result, without_a_row, without_attempts)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_images_that_the_ledger_has_forgotten_are_not_bought_again(place, tmp_path, sim, loss):
+def test_images_that_the_ledger_has_lost_are_not_bought_again(place, tmp_path, sim, loss):
     """They are recorded with their prompts, and the second run after that has nothing to recover."""
     source = prompts(tmp_path, *TEXTS)
     run(source, sim, out=place)
@@ -103,7 +103,7 @@ def test_images_that_the_ledger_has_forgotten_are_not_bought_again(place, tmp_pa
     assert len(sim.requests) == 10
 
 
-def test_the_user_is_told_what_was_recovered_and_what_it_cost(tmp_path, sim):
+def test_the_recovered_images_and_their_cost_are_reported(tmp_path, sim):
     """The message is one sentence and calls the cost an estimate."""
     source = prompts(tmp_path, *TEXTS)
     place = tmp_path / "out"
@@ -129,7 +129,7 @@ def test_rows_that_have_moved_since_get_their_own_images(tmp_path, sim):
 
 
 def test_several_images_of_one_request_are_recovered(tmp_path, sim):
-    """Four samples of one request are each found by number."""
+    """Each of the four samples of a request is found by its number."""
     source = prompts(tmp_path, "a mole", "a rat")
     run(source, sim, samples=4, model="imagen-4.0-generate-001")
     shutil.rmtree(tmp_path / "out" / LEDGER)
@@ -158,7 +158,7 @@ def test_an_image_that_was_received_and_not_named_is_recovered_by_its_whole_key(
     assert list((place / STATE / "incoming").iterdir()) == []
 
 
-def test_images_with_names_of_the_users_own_are_recovered_by_the_manifest(tmp_path, sim):
+def test_images_with_user_chosen_names_are_recovered_by_the_manifest(tmp_path, sim):
     """The name `hero.png` does not identify the row; the manifest of the last run does, with a matching checksum."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS])
     place = tmp_path / "out"
@@ -172,7 +172,7 @@ def test_images_with_names_of_the_users_own_are_recovered_by_the_manifest(tmp_pa
     assert len(sim.requests) == 10
 
 
-def test_an_image_without_any_proof_is_not_filed_and_the_user_is_told(tmp_path, sim):
+def test_an_image_without_any_proof_is_not_recorded_but_reported(tmp_path, sim):
     """It may be the user's own image, or one of a prompt that was edited since."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": "a mole", "filename": "hero"}])
     place = tmp_path / "out"
@@ -189,13 +189,13 @@ def test_an_image_without_any_proof_is_not_filed_and_the_user_is_told(tmp_path, 
     assert "paid for again" in messages[0]
 
 
-def test_a_file_with_other_bytes_than_the_manifest_says_is_not_taken(tmp_path, sim):
+def test_a_file_with_other_bytes_than_in_the_manifest_is_not_recorded(tmp_path, sim):
     """The user replaced it by another image."""
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS[:2]])
     place = tmp_path / "out"
     run(source, sim)
-    one, other = (place / row["file"] for row in rows(place))
-    shutil.copyfile(other, one)
+    first, second = (place / row["file"] for row in rows(place))
+    shutil.copyfile(second, first)
     shutil.rmtree(place / LEDGER)
     run(source, sim)
     assert len(sim.requests) == 3
@@ -203,27 +203,27 @@ def test_a_file_with_other_bytes_than_the_manifest_says_is_not_taken(tmp_path, s
         assert read_stamp((place / row["file"]).read_bytes())["prompt"] == row["prompt"]
 
 
-def test_an_image_that_the_ledger_knows_is_never_taken_for_another(tmp_path, sim):
+def test_a_recorded_image_is_never_taken_for_another(tmp_path, sim):
     """Its name may contain the digits of another row's key, but its record counts."""
     source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
     run(source, sim)
     (mole,) = rows(place)
-    both = prompts(tmp_path, "a rat", "a mole")
-    settings = make_settings({"prompts": str(both), "out": str(place), "provider": "simulator"})
-    (order, _) = make_plan(settings, today=TODAY).planned_rows()
-    (wanted,) = requests_for(order, make_plan(settings, today=TODAY).index.row_key(1), [1])
-    fake = wanted.names[0] + ".png"
+    source_of_both = prompts(tmp_path, "a rat", "a mole")
+    settings = make_settings({"prompts": str(source_of_both), "out": str(place), "provider": "simulator"})
+    (planned, _) = make_plan(settings, today=TODAY).planned_rows()
+    (request,) = requests_for(planned, make_plan(settings, today=TODAY).index.row_key(1), [1])
+    fake = request.names[0] + ".png"
     (place / mole["file"]).rename(place / fake)
     edit_ledger_file(place, mole["file"], fake)
-    run(both, sim)
+    run(source_of_both, sim)
     assert len(sim.requests) == 2
     assert read_stamp((place / rows(place)[0]["file"]).read_bytes())["prompt"] == "a rat"
 
 
-def edit_ledger_file(place, name, other):
+def edit_ledger_file(place, name, second):
     """Change the name of an image in the ledger."""
     for path in (place / LEDGER).iterdir():
-        path.write_bytes(path.read_bytes().replace(name.encode(), other.encode()))
+        path.write_bytes(path.read_bytes().replace(name.encode(), second.encode()))
 
 
 def test_torn_files_are_not_recovered(tmp_path, sim):
@@ -243,18 +243,18 @@ def test_links_and_pipes_are_not_recovered(tmp_path, sim):
 
     source, place = prompts(tmp_path, *TEXTS[:3]), tmp_path / "out"
     run(source, sim)
-    one, two, _ = (place / row["file"] for row in rows(place))
-    one.rename(tmp_path / "elsewhere.png")
-    one.symlink_to(tmp_path / "elsewhere.png")
-    two.unlink()
-    os.mkfifo(two)
+    first, pipe, _ = (place / row["file"] for row in rows(place))
+    first.rename(tmp_path / "elsewhere.png")
+    first.symlink_to(tmp_path / "elsewhere.png")
+    pipe.unlink()
+    os.mkfifo(pipe)
     shutil.rmtree(place / LEDGER)
     assert run(source, sim).statuses == ["ok"] * 3
     assert len(sim.requests) == 5
 
 
 def test_a_paid_image_of_a_row_that_is_gone_is_kept(tmp_path, sim):
-    """It was received, the ledger was lost, and then its prompt was edited."""
+    """The image was received, the ledger was lost, and then its prompt was edited."""
     source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
     run(source, sim)
     (mole,) = rows(place)
@@ -286,7 +286,7 @@ def test_digits_that_two_rows_share_prove_nothing(tmp_path, monkeypatch):
 
 
 def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
-    """No file is read or looked up by name when nothing is missing from the ledger."""
+    """No file is read or looked up by name when the ledger is complete."""
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim, max_images=5)
     plan = make_plan(make_settings({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
@@ -299,7 +299,7 @@ def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
 
 @settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 4))
-def test_every_request_that_may_have_asked_for_a_sample_is_thought_of(number, before, per_request):
+def test_every_request_that_may_have_included_a_sample_is_considered(number, before, per_request):
     """The keys include that of any request that the sample may have been part of."""
     base = "ab" * 32
     first = max(1, number - before + 1)
@@ -310,11 +310,11 @@ def test_every_request_that_may_have_asked_for_a_sample_is_thought_of(number, be
     assert len(keys) == len(set(keys))
 
 
-def test_a_name_whose_sample_number_differs_is_not_taken(tmp_path):
+def test_a_name_with_another_sample_number_does_not_match(tmp_path):
     """The digits match, but not the sample."""
     source = prompts(tmp_path, "a mole")
     plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
     (key,) = possible_keys(plan.index.row_key(1), 1, 1)
-    right = Clue("images/a.png", key[:8], row=1, number=1)
-    assert len(find_owners(plan, [right])["images/a.png"]) == 1
-    assert not find_owners(plan, [replace(right, number=2)])
+    clue = Clue("images/a.png", key[:8], row=1, number=1)
+    assert len(find_owners(plan, [clue])["images/a.png"]) == 1
+    assert not find_owners(plan, [replace(clue, number=2)])

@@ -1,4 +1,4 @@
-"""A review makes the next run: what is marked is made again as a further version, and nothing else is."""
+"""A review determines the next run: marked samples are made again as a further version, and no others."""
 
 import json
 import random
@@ -50,7 +50,7 @@ def go(source, sim, **chosen):
 
 
 def carry_out(chosen, *, kill_after=None):
-    """Carry out a run; with `kill_after` only that many of its requests are sent, and it never ends."""
+    """Carry out a run; with `kill_after`, only that many of its requests are sent, and it never ends."""
     decisions, review = review_of_run(chosen, lambda _text: None)
     plan = take_input(chosen, today=TODAY, decisions=decisions)
     with open_run(plan, env={}) as run:
@@ -66,12 +66,14 @@ def carry_out(chosen, *, kill_after=None):
 
 def review(folder, action, *names, **choice):
     """Decide as the command does."""
-    wanted = Choice(action, **choice)
-    return change_review(str(folder), lambda plan, past: decide(find_targets(names, plan, past), wanted, past))
+    decision = Choice(action, **choice)
+    return change_review(
+        str(folder), lambda plan, history: decide(find_targets(names, plan, history), decision, history)
+    )
 
 
 def sent(sim, act):
-    """The result of `act`, and the prompts that were sent meanwhile."""
+    """Return the result of `act`, and the prompts that were sent meanwhile."""
     before = len(sim.requests)
     result = act()
     return result, [prompt_of(received) for received in sim.requests[before:]]
@@ -82,12 +84,12 @@ def prompt_of(received):
 
 
 def images(folder):
-    """Every image with its bytes."""
+    """Return the bytes of every image, by name."""
     return {path.name: path.read_bytes() for path in (folder / "images").rglob("*") if path.is_file()}
 
 
 def by_name(ran):
-    """The manifest's rows by id and sample."""
+    """Return the manifest's rows by id and sample."""
     return {(row["id"], row["sample"]): row for row in ran.rows}
 
 
@@ -99,8 +101,8 @@ def book(tmp_path, sim):
     return source
 
 
-def test_only_what_is_marked_is_made_and_the_earlier_version_stays(book, sim):
-    """One mark with an edited prompt, one without: two requests, two new files, no other change."""
+def test_only_marked_samples_are_made_and_the_earlier_version_stays(book, sim):
+    """One mark has an edited prompt, one has none: there are two requests, two new files and no other change."""
     folder = book.parent / "out"
     before = images(folder)
     review(folder, "redo", "boat:1", prompt="a boat at night", seed=7)
@@ -119,7 +121,7 @@ def test_only_what_is_marked_is_made_and_the_earlier_version_stays(book, sim):
 
 
 def test_a_mark_is_consumed_by_one_version(book, sim):
-    """Neither --redo again nor the same review again makes anything."""
+    """Neither another --redo nor the same review makes anything again."""
     folder = book.parent / "out"
     review(folder, "redo", "boat:1")
     go(book, sim, redo=True)
@@ -133,14 +135,14 @@ def test_a_redo_killed_before_its_answer_continues_as_the_same_version(book, sim
     for name in ("boat:1", "boat:2", "cover:1"):
         review(folder, "redo", name)
     _, first = sent(sim, lambda: carry_out(load_settings_to_continue(folder, {"redo": True}), kill_after=1))
-    ran, rest = sent(sim, lambda: carry_out(load_settings_to_continue(folder, {})))
-    assert (len(first), len(rest)) == (1, 2)
+    ran, later = sent(sim, lambda: carry_out(load_settings_to_continue(folder, {})))
+    assert (len(first), len(later)) == (1, 2)
     assert Counter(row["version"] for row in ran.rows) == {2: 3, 1: 2}
     assert sent(sim, lambda: go(book, sim, redo=True))[1] == []
 
 
 def test_a_redo_that_is_refused_leaves_the_earlier_image_and_is_reported(book, sim):
-    """The manifest keeps version 1 and names what became of the redo; the exit code is 3."""
+    """The manifest keeps version 1 and states the result of the redo; the exit code is 3."""
     folder = book.parent / "out"
     review(folder, "reject", "weir")
     review(folder, "redo", "boat:1", prompt="no [[sim:blocked_prompt]]")
@@ -156,7 +158,7 @@ def test_a_redo_that_is_refused_leaves_the_earlier_image_and_is_reported(book, s
 
 
 def test_an_approved_sample_is_locked(book, sim):
-    """Its file may be deleted or its mark come first: nothing makes it again."""
+    """It is not made again, even if its file was deleted or it was marked before."""
     folder = book.parent / "out"
     review(folder, "redo", "cover:1")
     review(folder, "approve", "cover")
@@ -202,7 +204,7 @@ def test_approved_images_of_an_edited_row_stay(tmp_path, sim, with_ids):
 
 
 def test_the_plan_says_that_approved_images_of_edited_rows_stay(book, sim):
-    """With the command that makes them from the new text."""
+    """It names the command that makes them from the new text."""
     folder = book.parent / "out"
     review(folder, "approve", "boat")
     write_csv(book, [BOOK[0], {**BOOK[1], "prompt": "a ship"}])
@@ -227,7 +229,7 @@ def test_an_upgrade_makes_approved_images_larger_and_keeps_the_approved_one(book
 
 
 def test_a_lost_version_is_made_again_as_that_version(book, sim):
-    """With its edited prompt; version 1, which is still there, is not bought again."""
+    """It has its edited prompt; version 1, whose file exists, is not bought again."""
     folder = book.parent / "out"
     review(folder, "redo", "boat:1", prompt="a boat at night")
     row = by_name(go(book, sim, redo=True))["boat", 1]
@@ -309,15 +311,15 @@ def test_a_review_is_applied_once_and_overrides_no_later_decision(book, sim):
     review(folder, "reject", "cover:1")
     with (folder / "review.csv").open("w", newline="", encoding="utf-8-sig") as text:
         write_review([*lines, Decision(row=1, sample=2, decision="approve")], text)
-    assert [each.number for each in apply_review(str(folder)).decisions] == [2]
+    assert [decided.number for decided in apply_review(str(folder)).decisions] == [2]
     rows = by_name(go(book, sim, redo=True))
     assert (rows["cover", 1]["review"], rows["cover", 2]["review"]) == ("rejected", "approved")
     assert rows["boat", 1]["version"] == 2
     assert apply_review(str(folder)).decisions == ()
 
 
-def test_everything_that_is_wrong_with_a_review_is_reported_and_nothing_is_applied(book, sim):
-    """An unknown row, an unknown sample, a refused one that is approved, a key of another run."""
+def test_every_problem_of_a_review_is_reported_and_nothing_is_applied(book, sim):
+    """There is an unknown row, an unknown sample, an approval of a refused sample, and a key of another run."""
     folder = book.parent / "out"
     text = f"row,sample,key,decision\n9,1,,approve\n1,7,,redo\n3,1,,approve\n1,1,{'ab' * 32},redo\n1,2,,approve\n"
     (folder / "review.csv").write_text(text)
@@ -330,7 +332,7 @@ def test_everything_that_is_wrong_with_a_review_is_reported_and_nothing_is_appli
 
 
 def test_names_of_samples_are_checked_together(book):
-    """Each with what it may have meant."""
+    """Each problem has a suggestion."""
     folder = book.parent / "out"
     with pytest.raises(InputInvalid) as raised:
         review(folder, "approve", "coverr", "cover:3", "9", "weir:1", "boat:1@4", "boat:1")
@@ -342,8 +344,8 @@ def test_names_of_samples_are_checked_together(book):
     assert "only an image can be approved" in raised.value.problems[0].message
 
 
-def test_an_earlier_run_s_folder_takes_decisions(tmp_path, sim):
-    """A folder without any review record or version column."""
+def test_a_folder_of_an_earlier_version_accepts_decisions(tmp_path, sim):
+    """The folder has no review record and no version column."""
     source = write_csv(tmp_path / "book.csv", BOOK[:1])
     go(source, sim)
     review(tmp_path / "out", "approve", "cover:1")
@@ -356,7 +358,7 @@ def test_an_earlier_run_s_folder_takes_decisions(tmp_path, sim):
 
 
 def test_accepting_replaces_refused_samples_up_to_the_bound(tmp_path, sim):
-    """A row that is refused each time stops at the bound and is listed; a row with enough images does not count."""
+    """A row that is refused each time stops at the bound and is listed; a row with enough images is not."""
     rows = [{"id": "good", "prompt": "a fox"}, {"id": "bad", "prompt": "no [[sim:blocked_prompt]]"}]
     source = write_csv(tmp_path / "book.csv", rows)
     ran, prompts = sent(sim, lambda: go(source, sim, accept=2, max_tries=5))
@@ -368,7 +370,7 @@ def test_accepting_replaces_refused_samples_up_to_the_bound(tmp_path, sim):
     assert audit(tmp_path / "out").clean
 
 
-def test_a_rejected_sample_is_replaced_where_a_number_is_wanted(tmp_path, sim):
+def test_a_rejected_sample_is_replaced_with_accept(tmp_path, sim):
     """The refused and rejected ones are no failures once the row has enough others."""
     source, folder = write_csv(tmp_path / "book.csv", [{"id": "fox", "prompt": "a fox"}]), tmp_path / "out"
     assert go(source, sim, accept=2).summary.exit_code == 0
@@ -400,7 +402,7 @@ _CHOSEN = {
 
 
 class Book:
-    """A run of two rows, and what may have been paid and must not change in it."""
+    """A run of two rows, with the images that may have been paid for and the files that must not change."""
 
     def __init__(self, home, sim):
         rows = [{"id": f"r{n}", "prompt": f"{n}", "samples": 2} for n in (1, 2)]
@@ -425,9 +427,9 @@ class Book:
 
     def read_approved(self):
         """Note which file stands for each approved sample."""
-        past = read_history(self.folder / LEDGER)
-        approved = [key for key in past.reviews.reviewed() if past.reviews.is_approved(*key)]
-        self.approved = {key: past.details(*key)[0].file for key in approved}
+        history = read_history(self.folder / LEDGER)
+        approved = [key for key in history.reviews.reviewed() if history.reviews.is_approved(*key)]
+        self.approved = {key: history.details(*key)[0].file for key in approved}
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -435,24 +437,24 @@ class Book:
 def test_no_sequence_of_runs_and_decisions_pays_twice_or_changes_a_file(steps, sim, tmp_path_factory):
     """Each redo mark is paid for once at most, and every version is found in the ledger and on disk."""
     book = Book(tmp_path_factory.mktemp("laws"), sim)
-    seen = images(book.folder)
+    before = images(book.folder)
     for step in steps:
         book.take(*step)
         assert book.paid <= book.allowed
-        now = images(book.folder)
-        assert now.items() >= seen.items()
-        seen = now
+        after = images(book.folder)
+        assert after.items() >= before.items()
+        before = after
     book.take("run", None)
     assert len(images(book.folder)) == book.paid
     assert audit(book.folder).clean
-    past = read_history(book.folder / LEDGER)
-    for base, number in past.reviews.reviewed():
-        for version in past.reviews.versions(base, number):
-            details = past.recorded_details(version.key, number)
+    history = read_history(book.folder / LEDGER)
+    for base, number in history.reviews.reviewed():
+        for version in history.reviews.versions(base, number):
+            details = history.recorded_details(version.key, number)
             assert details is None or (book.folder / details[0].file).is_file()
 
 
-def test_an_edited_row_keeps_approved_replacements_where_a_number_is_wanted(tmp_path, sim):
+def test_an_edited_row_keeps_approved_replacements_with_accept(tmp_path, sim):
     """A sample beyond the wanted number is in the tables like any other."""
     source, folder = write_csv(tmp_path / "book.csv", [{"id": "fox", "prompt": "a fox"}]), tmp_path / "out"
     go(source, sim, accept=1, max_tries=4)
@@ -468,7 +470,7 @@ def test_an_edited_row_keeps_approved_replacements_where_a_number_is_wanted(tmp_
 
 
 def test_one_sample_of_a_request_with_several_is_made_again_alone(tmp_path, sim):
-    """Samples that share a request have the same key in review.csv; the line's sample number tells them apart."""
+    """Samples that share a request have the same key in review.csv; the line's sample number distinguishes them."""
     source, folder = write_csv(tmp_path / "book.csv", [{"id": "fox", "prompt": "a fox"}]), tmp_path / "out"
     chosen = {"model": "imagen-4.0-generate-001", "samples": 4}
     rows = go(source, sim, **chosen).rows

@@ -1,4 +1,4 @@
-"""Whole runs with reference images: what is on the wire, what is made again, and what is not sent."""
+"""Whole runs with reference images: the bytes on the wire, images that are made again, and requests left unsent."""
 
 import hashlib
 import signal
@@ -28,13 +28,13 @@ from tests.support.workers import run_in_threads
 
 @pytest.fixture
 def sim():
-    """A service."""
+    """A simulator without faults."""
     with Simulator() as running:
         yield running
 
 
 def book(folder: Path, cells: dict[str, str]) -> Path:
-    """A prompt file with these prompts and references."""
+    """Write a prompt file with these prompts and references."""
     return write_csv(folder / "p.csv", [{"prompt": text, "references": cell} for text, cell in cells.items()])
 
 
@@ -51,7 +51,7 @@ def resume(folder: Path, sim: Simulator, **changes) -> Ran:
 
 @pytest.mark.parametrize("runner", [run, run_in_threads], ids=["threads", "workers"])
 def test_the_bytes_on_the_wire_are_those_of_the_files(tmp_path, sim, runner):
-    """In the order of the cell, the run's first, the prompt last; workers read the files themselves."""
+    """They are in the order of the cell, the run's first and the prompt last; workers read the files themselves."""
     style = write_image(tmp_path / "style.webp", "green", "WEBP")
     fox, hat = write_image(tmp_path / "fox.png"), write_image(tmp_path / "sheets/hat.jpg", "blue", "JPEG")
     source = book(tmp_path, {"a fox": "fox.png; sheets/hat.jpg", "an owl": ""})
@@ -65,7 +65,7 @@ def test_the_bytes_on_the_wire_are_those_of_the_files(tmp_path, sim, runner):
 
 
 def test_changing_one_sheet_makes_exactly_its_scenes_again(tmp_path, sim):
-    """Whatever else the file has."""
+    """Other rows of the file are not sent."""
     write_image(tmp_path / "fox.png")
     write_image(tmp_path / "hat.png", "blue")
     source = book(tmp_path, {"a": "fox.png", "b": "hat.png", "c": "fox.png;hat.png", "d": ""})
@@ -121,8 +121,8 @@ def test_a_file_that_changes_hides_no_possible_charge(tmp_path, sim):
     """An attempt whose reply was lost stays unknown, and its cost possible, when the next one can't be made."""
     write_image(tmp_path / "fox.png")
     source = book(tmp_path, {"a [[sim:reset]]": "fox.png"})
-    lost = run(source, sim, max_attempts=1)
-    assert lost.statuses == ["unknown"]
+    first = run(source, sim, max_attempts=1)
+    assert first.statuses == ["unknown"]
     load = ReferenceLoader.load
 
     def load_changed(self, references, storage):
@@ -130,21 +130,21 @@ def test_a_file_that_changes_hides_no_possible_charge(tmp_path, sim):
         return load(self, references, storage)
 
     with patch.object(ReferenceLoader, "load", load_changed):
-        again = run(source, sim)
-    assert again.statuses == ["unknown"]
-    assert again.summary.cost_high_usd == lost.summary.cost_high_usd
+        second = run(source, sim)
+    assert second.statuses == ["unknown"]
+    assert second.summary.cost_high_usd == first.summary.cost_high_usd
     assert len(sim.requests) == 1
 
 
 def test_a_run_continues_from_any_folder_with_the_files_of_its_prompt_file(tmp_path, sim, monkeypatch):
-    """Relative paths keep their meaning; a stored run is read as it was, whatever became of the files."""
+    """Relative paths keep their meaning; a stored run is read as it was, even if files are gone."""
     fox = write_image(tmp_path / "fox.png")
     source = book(tmp_path, {"a": "fox.png", "b [[sim:internal_500]]": "fox.png"})
     ran = run(source, sim, max_attempts=1)
     assert ran.statuses == ["ok", "failed"]
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.chdir(elsewhere)
+    other_folder = tmp_path / "elsewhere"
+    other_folder.mkdir()
+    monkeypatch.chdir(other_folder)
     assert resume(ran.folder, sim, retry=("failed",)).statuses == ["ok", "failed"]
     assert parts_sent(sim)[-1][0] == fox
     write_image(tmp_path / "fox.png", "red")
@@ -157,15 +157,15 @@ def test_a_run_continues_from_any_folder_with_the_files_of_its_prompt_file(tmp_p
 
 
 def test_a_failures_file_finds_the_images_of_the_run(tmp_path, sim):
-    """It lies in another folder than the prompt file."""
+    """It is in another folder than the prompt file."""
     fox = write_image(tmp_path / "fox.png")
     ran = run(book(tmp_path, {"a": "fox.png", "b [[sim:filtered*1]]": "fox.png"}), sim)
     assert ran.statuses == ["ok", "filtered"]
     settings = load_settings_to_continue(ran.folder, {"base_url": sim.url})
-    given = settings.model_copy(
+    patched = settings.model_copy(
         update={"prompts": str(ran.folder / "failures.csv"), "format": None, "encoding": None, "delimiter": None}
     )
-    plan = take_input(given, today=TODAY)
+    plan = take_input(patched, today=TODAY)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
             opened.generate_shard(shard)
@@ -192,7 +192,7 @@ def test_rows_of_another_folder_are_added_with_their_own_images(tmp_path, sim):
     assert reload_plan(ran.folder).references.folder == str(tmp_path)
 
 
-def test_a_run_of_an_earlier_version_goes_on_without_images(tmp_path, sim):
+def test_a_run_of_an_earlier_version_continues_without_references(tmp_path, sim):
     """Its column of that name was the user's own: nothing is made again until the file is run again."""
     write_image(tmp_path / "fox.png")
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "notes": "fox.png"}, {"prompt": "b", "notes": ""}])
@@ -252,11 +252,11 @@ def test_the_cache_of_images_stays_small(tmp_path):
     loader = ReferenceLoader(cache_bytes=250)
     sizes = dict.fromkeys("abc", 100) | {"huge": 1000}
     for name, size in sizes.items():
-        loader._keep(name, bytes(size))
-    assert [name for name in sizes if loader._recent(name)] == ["b", "c"]
-    threads = [threading.Thread(target=loader._keep, args=(str(n), bytes(100))) for n in range(20)]
+        loader._cache(name, bytes(size))
+    assert [name for name in sizes if loader._find_cached(name)] == ["b", "c"]
+    threads = [threading.Thread(target=loader._cache, args=(str(n), bytes(100))) for n in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert loader._room >= 0
+    assert loader._free_bytes >= 0

@@ -1,4 +1,4 @@
-"""What a run finds out about a service's pace, the next run and its plan use."""
+"""The next run and its plan start from the pace that a run measured."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.support.runs import prompts, run
 
 
 def test_a_plan_says_at_which_pace_a_run_starts(tmp_path):
-    """It is found by an earlier run, of other prompts, at the same service."""
+    """An earlier run measured it, with other prompts, at the same service."""
     env = {"XDG_STATE_HOME": str(tmp_path / "state")}
     texts = [f"boat {number}" for number in range(120)]
     with Simulator() as sim:

@@ -17,8 +17,8 @@ from imagen_batch.simulator import Simulator
 from tests.support.runs import IMAGEN, prompts, run
 
 
-def test_a_run_records_what_each_reply_says_of_itself(tmp_path: Path) -> None:
-    """Refused samples have them, too: they are what a question to the service needs."""
+def test_a_run_records_the_facts_of_each_reply(tmp_path: Path) -> None:
+    """Refused samples have them, too: a question to the service needs them."""
     with Simulator() as sim:
         first = run(prompts(tmp_path, "a mole", "a rat [[sim:finish_IMAGE_SAFETY]]"), sim)
         rows = first.rows
@@ -43,7 +43,7 @@ def test_imagen_states_none_of_it(tmp_path: Path) -> None:
 
 
 def test_a_table_of_an_earlier_version_without_the_columns_is_in_order(tmp_path: Path) -> None:
-    """An audit of an old folder does not call it damaged; a column that it always had is still missed."""
+    """An audit of an old folder does not call it damaged; it still reports a column that was always there."""
     with Simulator() as sim:
         folder = run(prompts(tmp_path, "a mole"), sim).folder
     path = folder / "manifest.parquet"
@@ -79,13 +79,13 @@ def test_a_hostile_reply_names_nothing_long(version: str) -> None:
 
 
 def test_a_count_that_fits_into_no_table_is_none() -> None:
-    """A gateway may say anything; the manifest is written all the same."""
+    """A gateway may send any number; the manifest is written all the same."""
     facts = _reply_facts(Reply((), 200, usage=TokenUsage(prompt=10**30, image=5)))
     assert (facts["prompt_tokens"], facts["output_tokens"]) == (None, 5)
 
 
-def test_the_columns_stand_before_the_users_own() -> None:
-    """In the order that all parts of the program agreed on."""
+def test_the_columns_precede_the_users_own() -> None:
+    """The order is fixed."""
     names = [column.name for column in manifest_columns(["run_id", "chapter"])]
     assert names[-7:] == [
         *("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id"),

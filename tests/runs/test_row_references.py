@@ -17,28 +17,28 @@ from tests.support.workers import run_in_threads
 
 @pytest.fixture
 def sim():
-    """A service."""
+    """A simulator without faults."""
     with Simulator() as running:
         yield running
 
 
 def book(folder, *rows):
-    """A prompt file of (id, prompt, references, samples)."""
+    """Write a prompt file of (id, prompt, references, samples)."""
     names = ("id", "prompt", "references", "samples")
     cells = [dict(zip(names, (*row, "", "")[:4], strict=True)) for row in rows]
     return write_csv(folder / "p.csv", cells)
 
 
 def plan(source, **chosen):
-    """The plan of a prompt file."""
+    """Return the plan of a prompt file."""
     return make_plan(make_settings({"prompts": str(source), "provider": "simulator", **chosen}), today=TODAY)
 
 
 def problems(source):
-    """The problems of a prompt file as line and message."""
+    """Return the problems of a prompt file as line and message."""
     with pytest.raises(InputInvalid) as refusal:
         plan(source)
-    return [(each.line, each.message) for each in refusal.value.problems]
+    return [(problem.line, problem.message) for problem in refusal.value.problems]
 
 
 FOX = ("fox", "a fox")
@@ -47,7 +47,7 @@ SCENES = (("s1", "scene one", "@fox"), ("s2", "scene two", "@s1;@fox"))
 
 @pytest.mark.parametrize("runner", [run, run_in_threads], ids=["threads", "workers"])
 def test_a_row_is_sent_with_the_image_of_the_row_that_it_names(tmp_path, sim, runner):
-    """Stage by stage, although the scenes come first in the file."""
+    """Rows are sent stage by stage, although the scenes come first in the file."""
     ran = runner(book(tmp_path, *SCENES, FOX), sim)
     assert ran.statuses == ["ok"] * 3
     assert prompts_sent(sim) == ["a fox", "scene one", "scene two"]
@@ -75,7 +75,7 @@ def test_a_second_run_sends_nothing_and_another_image_makes_exactly_its_rows_aga
 
 
 def test_a_copy_of_the_image_is_the_same_reference(tmp_path, sim):
-    """The content decides, not where it lies: a sheet that is kept as a file makes nothing again."""
+    """The content decides, not the path: a sheet that is kept as a file makes nothing again."""
     ran = run(book(tmp_path, FOX, ("s1", "scene one", "@fox")), sim)
     (tmp_path / "fox.jpg").write_bytes(ran.picture(ran.rows[0]))
     assert run(book(tmp_path, FOX, ("s1", "scene one", "fox.jpg")), sim).statuses == ["ok", "ok"]
@@ -84,7 +84,7 @@ def test_a_copy_of_the_image_is_the_same_reference(tmp_path, sim):
 
 @pytest.mark.parametrize(("fault", "kind"), [("filtered", "reference_refused"), ("internal_500", "reference_failed")])
 def test_a_row_without_its_reference_is_never_sent(tmp_path, sim, fault, kind):
-    """It says why, in manifest, failures and summary; the rows that need it in turn as well."""
+    """Manifest, failures and summary have the reason; the same holds for rows that need it in turn."""
     ran = run(book(tmp_path, *SCENES, ("fox", f"a fox [[sim:{fault}]]"), ("owl", "an owl")), sim, max_attempts=1)
     assert ran.statuses[:2] == ["not_attempted", "not_attempted"]
     assert ran.statuses[3] == "ok"
@@ -114,7 +114,7 @@ def test_one_of_several_images_has_to_be_approved_or_named(tmp_path, sim):
 
 
 def test_a_row_keeps_the_image_that_it_was_made_with_when_another_one_comes(tmp_path, sim):
-    """What is paid for stays in the tables."""
+    """A paid image stays in the tables."""
     scene = ("s1", "scene one", "@fox")
     ran = run(book(tmp_path, ("fox", "a fox", "", "1"), scene), sim)
     used = ran.rows[0]["sha256"]
@@ -125,15 +125,15 @@ def test_a_row_keeps_the_image_that_it_was_made_with_when_another_one_comes(tmp_
 
 
 def test_references_that_lead_to_no_row_are_refused_with_their_line(tmp_path):
-    """An unknown id, two rows of one id, the row itself, a sample too many, and circles."""
+    """There are an unknown id, two rows of one id, the row itself, a sample number that is too large, and circles."""
     rows = (
         *(("a", "x", "@b"), ("b", "x", "@c"), ("c", "x", "@a"), ("d", "x", "@d"), ("e", "x", "@foxx")),
         *(FOX, ("dup", "y"), ("dup", "z"), ("f", "x", "@dup"), ("g", "x", "@fox#2")),
     )
-    found = problems(book(tmp_path, *rows))
-    assert [line for line, _ in found] == [2, 5, 6, 10, 11]
-    words = ("circle: 1 -> 2 -> 3 -> 1", "refers to itself", "no row has the id 'foxx'", "lines 8, 9", "no number 2")
-    assert all(word in message for word, (_, message) in zip(words, found, strict=True))
+    listed = problems(book(tmp_path, *rows))
+    assert [line for line, _ in listed] == [2, 5, 6, 10, 11]
+    texts = ("circle: 1 -> 2 -> 3 -> 1", "refers to itself", "no row has the id 'foxx'", "lines 8, 9", "no number 2")
+    assert all(text in message for text, (_, message) in zip(texts, listed, strict=True))
 
 
 def test_a_long_chain_of_rows_needs_no_deep_recursion(tmp_path):
@@ -145,7 +145,7 @@ def test_a_long_chain_of_rows_needs_no_deep_recursion(tmp_path):
 
 
 def test_the_plan_prices_all_stages(tmp_path, sim):
-    """And leaves out what waits for an image that this run does not make."""
+    """It leaves out rows that wait for an image that this run does not make."""
     source = book(tmp_path, FOX, *SCENES, ("owl", "an owl [[sim:filtered]]"), ("s3", "an owl flies", "@owl"))
     pending = count_pending(plan(source, out=str(tmp_path / "out")))
     assert [stage.requests for stage in pending.stages] == [2, 2, 1]
@@ -153,8 +153,8 @@ def test_the_plan_prices_all_stages(tmp_path, sim):
     run(source, sim)
     after = count_pending(plan(source, out=str(tmp_path / "out")))
     assert (after.requests, after.made, after.held, after.waiting) == (0, 3, 1, 1)
-    again = count_pending(plan(source, out=str(tmp_path / "out"), retry=("filtered",)))
-    assert (again.requests, again.waiting) == (2, 0)
+    retried = count_pending(plan(source, out=str(tmp_path / "out"), retry=("filtered",)))
+    assert (retried.requests, retried.waiting) == (2, 0)
 
 
 def test_the_budget_ends_a_run_between_the_stages(tmp_path, sim):

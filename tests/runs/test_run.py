@@ -24,7 +24,7 @@ def sim():
 
 
 def test_each_picture_is_the_right_one_for_its_row(tmp_path, sim):
-    """The simulator stamps what it drew: prompt, model, ratio and sample number."""
+    """The simulator stamps each image with prompt, model, ratio and sample number."""
     source = write_csv(
         tmp_path / "p.csv",
         [
@@ -67,7 +67,7 @@ def test_edits_make_exactly_the_changed_rows(tmp_path, sim):
     assert set(ran.statuses) == {"ok"}
 
 
-def test_more_samples_are_added_to_those_there(tmp_path, sim):
+def test_more_samples_are_added_to_existing_ones(tmp_path, sim):
     """Two of four exist already: the other two are requested."""
     source = prompts(tmp_path, "one")
     run(source, sim, model=IMAGEN, samples=2)
@@ -126,7 +126,7 @@ def test_a_run_of_many_causes_names_each(tmp_path, sim):
 
 
 def test_siblings_of_a_refused_sample_are_kept(tmp_path, sim):
-    """Three images and one refusal are three ok and one filtered, with its reason."""
+    """Three images and one refusal give three ok and one filtered, with its reason."""
     ran = run(prompts(tmp_path, "a crowd [[sim:partial 1]]"), sim, model=IMAGEN, samples=4)
     assert sorted(ran.statuses) == ["filtered", "ok", "ok", "ok"]
     refused = next(row for row in ran.rows if row["status"] == "filtered")
@@ -134,7 +134,7 @@ def test_siblings_of_a_refused_sample_are_kept(tmp_path, sim):
     assert len(sim.requests) == 1
 
 
-def test_only_the_refused_samples_are_asked_for_again(tmp_path):
+def test_only_the_refused_samples_are_sent_again(tmp_path):
     """`--retry filtered` sends one sample, not four."""
     with Simulator(faults=[{"match": "*", "fault": "partial", "times": 1, "options": {"count": 1}}]) as sim:
         source = prompts(tmp_path, "a crowd")
@@ -145,7 +145,7 @@ def test_only_the_refused_samples_are_asked_for_again(tmp_path):
         assert sim.bill.total == 4
 
 
-def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
+def test_failed_rows_are_sent_again_only_on_request(tmp_path):
     """A second run sends nothing without `--retry failed`."""
     with Simulator(faults=[{"match": "*", "fault": "bad_request", "times": 1}]) as sim:
         source = prompts(tmp_path, "one")
@@ -156,7 +156,7 @@ def test_failed_rows_are_left_alone_until_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["internal_500", "overloaded_503", "deadline_504", "bad_gateway_502", "reset"])
-def test_a_passing_error_is_tried_again(tmp_path, fault):
+def test_a_temporary_error_is_tried_again(tmp_path, fault):
     """The third attempt succeeds, and the manifest counts three."""
     with Simulator(faults=[{"match": "*", "fault": fault, "times": 2}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
@@ -173,14 +173,14 @@ def test_an_ordinary_429_costs_no_row(tmp_path):
         assert ran.summary.facts.refused_429 == 12
 
 
-def test_a_lost_reply_stands_in_the_upper_bound(tmp_path):
+def test_a_lost_reply_is_part_of_the_upper_bound(tmp_path):
     """It may have been charged, so the bounds are one and two images."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
         summary = run(prompts(tmp_path, "one"), sim).summary
         assert summary.cost_high_usd > summary.cost_low_usd > 0
 
 
-def test_no_picture_for_a_while_is_asked_for_again_but_not_for_ever(tmp_path, sim):
+def test_a_missing_picture_is_requested_a_few_more_times(tmp_path, sim):
     """NO_IMAGE may be temporary: it becomes final after three attempts."""
     ran = run(prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]"), sim)
     assert ran.statuses == ["failed"]
@@ -193,7 +193,7 @@ def test_a_refused_prompt_costs_one_attempt(tmp_path, sim):
     assert len(sim.requests) == 2
 
 
-def test_a_damaged_picture_among_good_ones_is_asked_for_alone(tmp_path):
+def test_a_damaged_picture_among_good_ones_is_requested_alone(tmp_path):
     """The intact images are paid for once."""
     with Simulator(faults=[{"match": "*", "fault": "half_picture", "times": 1}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
@@ -204,7 +204,7 @@ def test_a_damaged_picture_among_good_ones_is_asked_for_alone(tmp_path):
 @pytest.mark.parametrize(
     ("fault", "exit_code"), [("bad_key", 2), ("not_billed", 2), ("model_gone", 2), ("quota_day", 75)]
 )
-def test_what_no_attempt_can_pass_stops_the_run(tmp_path, fault, exit_code):
+def test_an_error_of_every_attempt_stops_the_run(tmp_path, fault, exit_code):
     """Rows stay pending and the next run sends them."""
     with Simulator(faults=[{"match": "*", "fault": fault, "times": 1}]) as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(30)))
@@ -214,7 +214,7 @@ def test_what_no_attempt_can_pass_stops_the_run(tmp_path, fault, exit_code):
         assert len(sim.requests) == 1
 
 
-def test_the_budget_is_a_wall(tmp_path, sim):
+def test_the_budget_is_never_exceeded(tmp_path, sim):
     """Two of five fit; a run with a higher limit makes the others."""
     source = prompts(tmp_path, *"abcde")
     ran = run(source, sim, model=IMAGEN, max_cost=0.09)
@@ -224,7 +224,7 @@ def test_the_budget_is_a_wall(tmp_path, sim):
     assert sim.bill.total == 5
 
 
-def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
+def test_a_missing_picture_is_reported_and_not_paid_for_without_consent(tmp_path, sim):
     """`ok` with a missing file would be wrong; only the user decides to make it again."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -235,7 +235,7 @@ def test_a_picture_that_is_gone_is_told_and_not_paid_for_unasked(tmp_path, sim):
     assert run(source, sim, retry="missing").statuses == ["ok"]
 
 
-def test_a_picture_that_is_no_longer_whole_is_told(tmp_path, sim):
+def test_a_truncated_picture_is_reported(tmp_path, sim):
     """Its size differs from what was received."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -244,13 +244,13 @@ def test_a_picture_that_is_no_longer_whole_is_told(tmp_path, sim):
     assert run(source, sim, retry="missing").statuses == ["ok"]
 
 
-def test_pictures_of_other_rows_are_not_forgotten(tmp_path, sim):
+def test_pictures_of_other_rows_are_counted(tmp_path, sim):
     """After a run of a shorter file the summary counts the images of the other rows."""
     run(prompts(tmp_path, "one", "two", "three"), sim)
     assert run(prompts(tmp_path, "two"), sim).summary.facts.older_images == 2
 
 
-def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_path, sim):
+def test_the_next_run_finds_the_paid_pictures_of_a_killed_run(tmp_path, sim):
     """An image in `incoming` without a record is put in place and not paid for again."""
     source = prompts(tmp_path, "one")
     ran = run(source, sim)
@@ -267,7 +267,7 @@ def test_a_killed_run_leaves_paid_pictures_where_the_next_one_finds_them(tmp_pat
     assert not list(state.glob("incoming/*"))
 
 
-def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
+def test_an_attempt_without_a_reply_is_unknown_and_can_be_held(tmp_path, sim):
     """`hold` leaves it unknown; the default is `resend`."""
     source = prompts(tmp_path, "one")
     ran = run(source, sim)
@@ -279,7 +279,7 @@ def test_a_sent_without_an_answer_is_unknown_and_can_be_held(tmp_path, sim):
     assert run(source, sim).statuses == ["ok"]
 
 
-def test_hold_does_not_ask_again_within_the_run_either(tmp_path):
+def test_hold_does_not_resend_within_the_run_either(tmp_path):
     """An attempt that may have been charged is left to the user."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway"}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, on_unknown="hold")
@@ -329,7 +329,7 @@ def test_a_file_name_can_not_leave_the_folder(tmp_path, sim, name):
     assert not sim.requests
 
 
-def test_names_of_ones_own_are_kept_and_never_overwritten(tmp_path, sim):
+def test_user_chosen_names_are_kept_and_never_overwritten(tmp_path, sim):
     """Where two rows want the same name, part of its key is added to the second."""
     source = write_csv(
         tmp_path / "p.csv", [{"prompt": "one", "filename": "hero"}, {"prompt": "two", "filename": "hero"}]
@@ -339,7 +339,7 @@ def test_names_of_ones_own_are_kept_and_never_overwritten(tmp_path, sim):
     assert files[0] != files[1]
 
 
-def test_a_missing_key_is_said_before_anything_is_sent(tmp_path):
+def test_a_missing_key_is_reported_before_anything_is_sent(tmp_path):
     """A run never falls back to the simulator by itself."""
     with pytest.raises(SettingsInvalid, match="GOOGLE_API_KEY"):
         run(prompts(tmp_path, "one"), None, provider="gemini")
@@ -358,7 +358,7 @@ def test_the_key_appears_nowhere(tmp_path):
             assert key[4:20].encode() not in path.read_bytes(), path
 
 
-def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
+def test_a_signal_stops_new_attempts_and_the_next_run_continues(tmp_path):
     """Images in flight are kept; the rest waits for the next run."""
     with Simulator() as sim:
         source = prompts(tmp_path, *(f"prompt {number}" for number in range(20)))
@@ -382,7 +382,7 @@ def test_a_signal_stops_new_attempts_and_the_next_run_goes_on(tmp_path):
         assert len(sim.requests) == 20
 
 
-def test_asking_again_holds_no_money_and_is_counted(tmp_path):
+def test_repeated_requests_reserve_no_money_and_are_counted(tmp_path):
     """Three answers without an image are paid for and nothing stays reserved, so the next row fits."""
     with Simulator() as sim:
         source = prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]", "two", "three")
@@ -393,7 +393,7 @@ def test_asking_again_holds_no_money_and_is_counted(tmp_path):
         assert ran.summary.cost_low_usd > 3 * 0.0015 + 2 * 0.033
 
 
-def test_a_bug_ends_the_run_and_leaves_a_true_manifest(tmp_path, monkeypatch):
+def test_a_bug_ends_the_run_and_leaves_a_correct_manifest(tmp_path, monkeypatch):
     """The run does not hang, no row is missing, and the exception is raised."""
 
     def broken(*_):
@@ -413,28 +413,28 @@ def test_a_bug_ends_the_run_and_leaves_a_true_manifest(tmp_path, monkeypatch):
     assert summary.asked == 6
 
 
-def test_who_watches_may_go_away(tmp_path, sim):
+def test_the_reader_of_the_progress_may_disappear(tmp_path, sim):
     """`2>&1 | head` ends the display, not the run."""
     source = prompts(tmp_path, *"abcd")
     options = {"prompts": str(source), "out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
     with open_run(make_plan(make_settings(options), today=TODAY), env={}) as opened:
 
-        def gone(_):
+        def break_pipe(_):
             raise BrokenPipeError
 
-        opened.counter.on_results = gone
+        opened.counter.on_results = break_pipe
         for shard in opened.shards():
             opened.generate_shard(shard)
         assert opened.finish().exit_code == 0
 
 
-def test_calls_of_a_row_have_seeds_of_their_own(tmp_path, sim):
+def test_requests_of_a_row_have_different_seeds(tmp_path, sim):
     """Eight samples take two requests, which would make the same four images with the same seed."""
     run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=8, seed=7)
-    assert sorted(b'"seed":7' in one.body for one in sim.requests) == [False, True]
+    assert sorted(b'"seed":7' in row.body for row in sim.requests) == [False, True]
 
 
-def test_a_ledger_that_is_damaged_is_named(tmp_path, sim):
+def test_a_damaged_ledger_is_named(tmp_path, sim):
     """The error names the position and is not reported as a bug."""
     source = prompts(tmp_path, "one")
     folder = run(source, sim).folder
@@ -444,15 +444,15 @@ def test_a_ledger_that_is_damaged_is_named(tmp_path, sim):
         run(source, sim)
 
 
-def test_part_of_a_reply_that_was_saved_tells_what_the_rest_may_have_cost(tmp_path, sim):
+def test_a_partly_saved_reply_counts_the_rest_as_possibly_charged(tmp_path, sim):
     """Four were requested and a kill left one of them: the others may have been charged."""
     source = prompts(tmp_path, "one")
     first = run(source, sim, model=IMAGEN, samples=4)
     state = first.folder / ".imagen-batch"
     row = first.rows[1]
     (state / "incoming" / f"{row['key']}_2").write_bytes(first.picture(row))
-    for one in first.rows:
-        (first.folder / one["file"]).unlink()
+    for row in first.rows:
+        (first.folder / row["file"]).unlink()
     ledger = next((state / "ledger").iterdir())
     ledger.write_bytes(ledger.read_bytes().split(b"\n")[0] + b"\n")
     summary = run(source, sim, model=IMAGEN, samples=4).summary
@@ -470,7 +470,7 @@ def test_a_picture_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, s
     class Killed(BaseException):
         pass
 
-    def killed(*_given, **_named):
+    def killed(*_args, **_named):
         raise Killed
 
     with monkeypatch.context() as patch:

@@ -32,8 +32,8 @@ def test_one_stop_that_is_delivered_twice_drops_nothing(pair):
     assert announced == [pair[0]]
 
 
-def test_a_second_signal_after_a_while_ends_what_is_in_flight(monkeypatch):
-    """A late second signal means that the user does not want to wait."""
+def test_a_late_second_signal_aborts_attempts_in_flight(monkeypatch):
+    """It means that the user does not want to wait."""
     monkeypatch.setattr(signals, "_SECOND_SIGNAL_AFTER_S", 0.05)
     abort = Abort()
     with handle_signals(Stop(), grace=30, abort=abort):
@@ -43,7 +43,7 @@ def test_a_second_signal_after_a_while_ends_what_is_in_flight(monkeypatch):
         assert abort.called.wait(5)
 
 
-def test_after_the_grace_time_what_is_in_flight_ends():
+def test_attempts_in_flight_are_aborted_after_the_grace_time():
     """No second signal is needed."""
     abort = Abort()
     with handle_signals(Stop(), grace=0.05, abort=abort):
@@ -51,8 +51,8 @@ def test_after_the_grace_time_what_is_in_flight_ends():
         assert abort.called.wait(5)
 
 
-def test_signals_mean_afterwards_what_they_meant_before():
-    """The caller's own handlers are restored."""
+def test_the_earlier_handlers_are_restored():
+    """They are the caller's own."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with handle_signals(Stop(), grace=1, abort=Abort()):
         assert signal.getsignal(signal.SIGTERM) is not before[1]

@@ -30,7 +30,7 @@ def _execute(source: Path, sim: Simulator, messages: list[str], **chosen: object
         }
     )
     with open_run(make_plan(settings, today=TODAY), env=os.environ) as opened:
-        return Execution(opened, count_pending(opened.plan, opened.history)).complete(say=messages.append)
+        return Execution(opened, count_pending(opened.plan, opened.history)).complete(notify=messages.append)
 
 
 def test_a_run_ends_in_time_with_75_and_keeps_what_is_in_flight(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ ENDINGS = {
 
 
 def _is_idle(sent):
-    """Whether no attempt holds a permit, money or images in flight."""
+    """Return whether no attempt holds a permit, money or images in flight."""
     pace = sent.context.governor("imagen")._pace
     return pace._in_flight == 0 and sent.context.budget._outstanding == 0 and sent.context.in_flight.images == 0
 
@@ -52,9 +52,9 @@ def test_each_ending_settles_money_permit_and_ledger_once(tmp_path, name):
         assert attempt.is_closed
     assert sent.context.budget.used == pytest.approx(used)
     assert _is_idle(sent)
-    first, *others = sent.records
+    first, *later = sent.records
     assert (first["t"], first["attempt"], first["provider"], first["at"]) == ("sent", 3, "gemini", 0.0)
-    assert [(other["t"], other["attempt"], other["charged"], other["usd"]) for other in others] == (
+    assert [(record["t"], record["attempt"], record["charged"], record["usd"]) for record in later] == (
         [("back", 3, *record)] if record else []
     )
 
@@ -70,7 +70,7 @@ def test_an_attempt_that_an_exception_ends_stays_open(tmp_path):
 
 
 def test_the_end_of_an_attempt_has_its_facts(tmp_path):
-    """The manifest shows them where no later attempt is made; long messages are cut."""
+    """The manifest shows them where no later attempt is made; long messages are shortened."""
     sent = sending(tmp_path, images())
     with begin_attempt(predict_request(), sent.context, number=1) as attempt:
         attempt.fail(Transient("x" * 1000, kind="overloaded", http_status=503))
@@ -126,7 +126,7 @@ def test_a_full_disk_stops_the_run_before_money_is_reserved(tmp_path, monkeypatc
 
 
 def _outage(sent):
-    """Fail until the next failure is one too many."""
+    """Record failures until the next one is one too many."""
     governor = sent.context.governor("imagen")
     governor._clock = lambda: 0.0
     for _ in range(12):
@@ -151,7 +151,7 @@ def test_unusable_images_in_an_outage_stop_the_run(tmp_path, recorded):
 
 
 def test_a_failure_in_an_outage_stops_the_run_after_it_is_settled(tmp_path):
-    """The ledger has its end."""
+    """The ledger has the end of the attempt."""
     sent = sending(tmp_path, images())
     _outage(sent)
     with begin_attempt(predict_request(), sent.context, number=1) as attempt, pytest.raises(Interrupted):

@@ -60,12 +60,12 @@ def test_an_attempt_that_does_not_fit_waits_for_those_in_flight():
     """An attempt in flight may be refused and release its reservation."""
     budget = _budget(max_cost=0.04)
     held = budget.reserve(0.04, 1, stop=Stop())
-    got = []
-    waiter = threading.Thread(target=lambda: got.append(budget.reserve(0.04, 1, stop=Stop())))
+    results = []
+    waiter = threading.Thread(target=lambda: results.append(budget.reserve(0.04, 1, stop=Stop())))
     waiter.start()
     held.release()
     waiter.join(5)
-    assert got[0] is not None
+    assert results[0] is not None
 
 
 def test_a_stop_ends_the_waiting():
@@ -82,7 +82,7 @@ def test_a_stop_ends_the_waiting():
     attempts=st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "hold"]))),
 )
 def test_the_limit_is_never_exceeded(limit, attempts):
-    """Whatever is settled, released or held, possible charges stay within the limit."""
+    """Possible charges stay within the limit for any sequence of settled, released and held reservations."""
     budget, charged = _budget(max_cost=limit), 0.0
     for price, end in attempts:
         reservation = budget.reserve(price, 1, stop=Stop())

@@ -1,4 +1,4 @@
-"""Which limit is reached, what counts against it, and how long an attempt waits for money."""
+"""A budget names the limit that was reached, counts the right spending, and wakes waiting attempts."""
 
 import threading
 
@@ -15,7 +15,7 @@ def _budget(**limits):
 
 
 def _waiting(budget, stop, result):
-    """A thread that waits for four cents, after it has begun to wait."""
+    """Return a thread that waits for four cents, once it has begun to wait."""
     entered = threading.Event()
 
     class Watched(Stop):
@@ -47,7 +47,7 @@ def test_the_limit_of_a_run_leaves_out_what_earlier_runs_spent():
 
 
 def test_the_limit_of_the_folder_includes_what_earlier_runs_spent():
-    """And is named before that of the run."""
+    """It is named before that of the run."""
     budget = _budget(max_cost=1.0, max_cost_per_run=0.01, spent=0.99)
     assert budget.reserve(0.04, 1, stop=Stop()) is None
     assert budget.limit == "max_cost"
@@ -70,7 +70,7 @@ def _stopped():
 
 
 def test_a_settled_attempt_counts_with_its_real_cost():
-    """Cheaper than the worst case, and with fewer images."""
+    """It is cheaper than the worst case, and has fewer images."""
     budget = _budget(max_cost=1.0)
     budget.reserve(0.16, 4, stop=Stop()).settle(0.08, 2)
     assert budget.used == (pytest.approx(0.08), 2)
@@ -80,8 +80,8 @@ def test_a_settled_attempt_counts_with_its_real_cost():
     assert budget.used == (pytest.approx(0.24), 6)
 
 
-def test_the_first_limit_that_left_something_out_is_named():
-    """Whether it was reached here or by the division among workers."""
+def test_the_first_limit_that_prevented_an_attempt_is_named():
+    """It may have been reached by this process or by the division among workers."""
     budget = _budget(max_images=0)
     assert not budget.is_exhausted
     budget.mark_exhausted("max_cost")
@@ -92,8 +92,8 @@ def test_the_first_limit_that_left_something_out_is_named():
 
 
 def test_an_attempt_that_waits_starts_as_soon_as_money_is_released(monkeypatch):
-    """It is woken, and does not sleep until it looks again."""
-    monkeypatch.setattr("imagen_batch.sending.budget._LONGEST_NAP_S", 30.0)
+    """It is woken, and does not sleep until its next check."""
+    monkeypatch.setattr("imagen_batch.sending.budget._MAX_WAIT_S", 30.0)
     budget, result = _budget(max_cost=0.04), []
     held = budget.reserve(0.04, 1, stop=Stop())
     thread = _waiting(budget, Stop(), result)
@@ -105,7 +105,7 @@ def test_an_attempt_that_waits_starts_as_soon_as_money_is_released(monkeypatch):
 
 def test_a_stop_is_noticed_while_an_attempt_waits(monkeypatch):
     """Nothing is released, and the thread ends all the same."""
-    monkeypatch.setattr("imagen_batch.sending.budget._LONGEST_NAP_S", 0.01)
+    monkeypatch.setattr("imagen_batch.sending.budget._MAX_WAIT_S", 0.01)
     budget, stop, result = _budget(max_cost=0.04), Stop(), []
     budget.reserve(0.04, 1, stop=Stop())
     thread = _waiting(budget, stop, result)
@@ -126,6 +126,6 @@ def test_one_image_too_many_waits_for_those_in_flight_and_then_does_not_fit():
 
 @pytest.mark.parametrize("limit", ["max_cost", "max_cost_per_run"])
 def test_an_attempt_that_reaches_the_limit_exactly_fits(limit):
-    """Rounding errors up to a fraction of a cent included."""
+    """This includes rounding errors up to a fraction of a cent."""
     assert _budget(**{limit: 1.0}).reserve(1.0 + CENT_FRACTION, 1, stop=Stop()) is not None
     assert _budget(**{limit: 1.0}).reserve(1.0 + 2 * CENT_FRACTION, 1, stop=Stop()) is None

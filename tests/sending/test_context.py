@@ -22,7 +22,7 @@ def test_a_model_has_one_governor():
 
 
 def test_a_governor_has_the_rates_of_the_settings():
-    """Requests per minute, images per minute and concurrency."""
+    """These are requests per minute, images per minute and concurrency."""
     pace = Governors(_settings(requests_per_minute=600, concurrency=7), Stop()).of("a")._pace
     assert (pace.per_minute, pace._max_in_flight) == (600, 7)
     pace = Governors(_settings(images_per_minute=60), Stop()).of("a")._pace
@@ -49,14 +49,14 @@ def test_a_share_holds_for_governors_made_before_and_after(before):
 
 
 def test_the_share_at_the_start_counts():
-    """A process may be given its share when it starts."""
+    """A process may get its share when it starts."""
     governors = Governors(_settings(requests_per_minute=600), Stop(), share=0.5)
     assert governors.of("a")._pace.per_minute == pytest.approx(300)
     assert Governors(_settings(requests_per_minute=600), Stop()).of("a")._pace.per_minute == pytest.approx(600)
 
 
 def test_there_are_spare_threads_for_writing():
-    """One more for eight: attempts go on while results are written."""
+    """There is one for every eight: attempts continue while results are written."""
     with request_threads(_settings(concurrency=16)) as threads:
         assert threads._max_workers == 18
 

@@ -44,7 +44,7 @@ def test_images_are_saved_and_recorded(tmp_path):
 
 
 def test_one_damaged_image_of_four_is_requested_alone(tmp_path):
-    """Requests for 4 and 1, and a bill of 5."""
+    """There are requests for 4 and for 1, and a bill of 5."""
     sent = sending(tmp_path, images(IMAGE, HALF_IMAGE, OTHER_IMAGE, IMAGE), images(OTHER_IMAGE))
     results = _generate(sent, 4)
     assert [sample.status for sample in results] == ["ok"] * 4
@@ -87,18 +87,18 @@ def test_failing_attempts_together_with_a_limit_do_not_hang(tmp_path):
     ]
     with ThreadPoolExecutor(8) as threads:
         generate_shard(requests, sent.context, threads=threads)
-    used, made = sent.context.budget.used
+    used, image_count = sent.context.budget.used
     assert used <= 3 * PRICE + 1e-9
-    assert made <= 3
+    assert image_count <= 3
     assert sent.context.budget._outstanding == 0
-    assert sent.history.max_images_made() == made
+    assert sent.history.max_images_made() == image_count
     assert sent.history.cost_bounds().upper_bound == pytest.approx(used)
     assert sent.context.governor(MODEL.id)._pace._in_flight == 0
 
 
 @pytest.mark.parametrize("budget", [{"max_cost": 0.01}, {"max_images": 0}])
 def test_a_request_over_the_budget_has_no_result(tmp_path, budget):
-    """The run goes on, and reports it as skipped."""
+    """The run continues, and reports it as skipped."""
     sent = sending(tmp_path, images(IMAGE), budget=budget)
     assert _generate(sent) == []
     assert sent.context.budget.is_exhausted
@@ -107,7 +107,7 @@ def test_a_request_over_the_budget_has_no_result(tmp_path, budget):
 
 
 def test_a_stopping_run_sends_nothing(tmp_path):
-    """Neither at the start nor between the requests of damaged images."""
+    """This holds at the start and between the requests for damaged images."""
     sent = sending(tmp_path, images(IMAGE))
     sent.context.stop.interrupt(2)
     assert _generate(sent) == []
@@ -118,11 +118,11 @@ def test_disk_space_is_released_however_the_request_ends(tmp_path):
     """Otherwise the next requests would wait for it forever."""
     for reply in (images(IMAGE), REFUSED, Fatal("no", kind="bad_key", cause="auth")):
         sent = sending(tmp_path, reply, max_attempts=1)
-        room = sent.context.store.disk_space
-        room._free = lambda: 10**12
+        disk_space = sent.context.store.disk_space
+        disk_space._free = lambda: 10**12
         _generate(sent)
         assert sent.transport.payloads
-        assert room._reserved == {}
+        assert disk_space._reserved == {}
 
 
 def test_a_bug_stops_the_run_and_is_raised(tmp_path):
@@ -165,8 +165,8 @@ def test_a_result_that_does_not_fit_the_disk_is_recorded_with_the_ballast(tmp_pa
     assert sent.history.details(predict_request().base, 1)[0] == sample
 
 
-def test_an_image_that_could_not_be_saved_in_its_place_stops_the_run(tmp_path, monkeypatch):
-    """It is recorded where it is."""
+def test_an_image_that_could_not_get_its_name_stops_the_run(tmp_path, monkeypatch):
+    """It is recorded under its staged name."""
     sent = sending(tmp_path, images(IMAGE))
     put = sent.context.store.save
     trouble = OSError(errno.ENOSPC, "No space left on device")
@@ -188,7 +188,7 @@ def test_samples_without_an_image_have_a_reason(tmp_path):
     assert [sample.cost_usd for sample in results if sample.status != "ok"] == [0.0, 0.0]
 
 
-def test_an_image_of_another_type_than_stated_is_ok_with_a_remark(tmp_path):
+def test_an_image_of_another_type_than_stated_is_ok_with_a_note(tmp_path):
     """The bytes decide the type and the extension."""
     sent = sending(tmp_path, images(IMAGE))
     (plain,) = _generate(sent)

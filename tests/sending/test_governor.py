@@ -48,7 +48,7 @@ def test_a_stop_frees_all_waiting_threads():
 
 
 def test_a_long_series_of_failures_stops_the_run_as_an_outage():
-    """The exit code says to try again later; no row is to blame."""
+    """The exit code means "try again later"; no row is to blame."""
     clock = Clock()
     governor = _governor(clock)
     error = Transient("overloaded", kind="overloaded", http_status=503)
@@ -111,7 +111,7 @@ def test_waiting_threads_sleep():
 
 @pytest.mark.parametrize("report", ["success", "failure", "cancellation"])
 def test_an_attempt_that_ends_makes_room_for_a_waiting_one(report):
-    """Whatever its end: the count of attempts in flight goes down, and a waiting thread starts at once."""
+    """The count of attempts in flight goes down with any end, and a waiting thread starts at once."""
     governor = _governor(time.monotonic, in_flight=1)
     permit, started = governor.acquire(), []
     waiter = threading.Thread(target=lambda: started.append(governor.acquire()))

@@ -1,4 +1,4 @@
-"""A thread that waits for its turn starts as soon as it may, without looking at the clock for it."""
+"""A waiting thread starts as soon as it may, without polling the clock."""
 
 import threading
 
@@ -18,8 +18,8 @@ ENDINGS = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_an_attempt_that_ends_wakes_the_next_one(ending, monkeypatch):
-    """The longest nap would be half a minute."""
-    monkeypatch.setattr("imagen_batch.sending.governor._LONGEST_NAP_S", 30.0)
+    """The maximum wait would be half a minute."""
+    monkeypatch.setattr("imagen_batch.sending.governor._MAX_WAIT_S", 30.0)
     entered = threading.Event()
 
     class Watched(Stop):
@@ -42,7 +42,7 @@ def test_an_attempt_that_ends_wakes_the_next_one(ending, monkeypatch):
 
 
 def test_a_stopped_run_grants_no_permit():
-    """Not even when one is free."""
+    """This holds even when a permit is free."""
     stop = Stop()
     stop.interrupt(2)
     governor = Governor(per_minute=None, in_flight=2, outage_limit=60.0, stop=stop)
@@ -61,7 +61,7 @@ class Clock:
 
 
 def test_limits_of_time_are_exceeded_and_not_reached():
-    """Exactly 30 seconds of failures may be those of some rows, exactly the outage limit is still no outage."""
+    """Exactly 30 seconds of failures may be due to some rows; exactly the outage limit is no outage yet."""
     clock = Clock()
     governor = Governor(per_minute=None, in_flight=64, outage_limit=600.0, stop=Stop(), clock=clock)
     error = Transient("busy", kind="overloaded")

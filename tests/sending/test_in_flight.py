@@ -1,4 +1,4 @@
-"""Images in flight are counted over all threads, and no longer than they are."""
+"""Images in flight are counted over all threads, for exactly as long as they are in flight."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,7 @@ from imagen_batch.sending.in_flight import InFlight
 
 
 def test_images_count_while_their_attempt_lasts():
-    """Attempts overlap; each takes away what it added."""
+    """Attempts overlap; each subtracts what it added."""
     in_flight = InFlight()
     with in_flight.hold(4):
         with in_flight.hold(1):
@@ -18,7 +18,7 @@ def test_images_count_while_their_attempt_lasts():
 
 
 def test_a_failed_attempt_is_not_in_flight():
-    """Also after an exception."""
+    """The count goes down after an exception, too."""
     in_flight = InFlight()
     with pytest.raises(OSError, match="lost"), in_flight.hold(2):
         raise OSError("lost")

@@ -1,4 +1,4 @@
-"""What is recorded of an answer: its latency, its status, and what is unusual about its image."""
+"""The records of an answer: its latency, its status, and remarks about its image."""
 
 import io
 
@@ -11,27 +11,27 @@ from tests.support.sending import HALF_IMAGE, IMAGE, error, images, predict_requ
 
 
 def test_the_latency_is_that_of_the_attempt_with_the_answer(tmp_path):
-    """Not the time since the first attempt, which includes the pauses."""
+    """It is not the time since the first attempt, which includes the pauses."""
     sent = sending(tmp_path, error(503), images(IMAGE))
     retrying = RetryingRequest(predict_request(1), sent.context)
     retrying.run()
-    alone = RetryingRequest(predict_request(1), sending(tmp_path / "alone", images(IMAGE)).context)
-    alone.run()
+    single = RetryingRequest(predict_request(1), sending(tmp_path / "alone", images(IMAGE)).context)
+    single.run()
     assert retrying.trace.sent_at is not None
     assert retrying.trace.finished_at is not None
-    assert retrying.trace.latency_s == alone.trace.latency_s
+    assert retrying.trace.latency_s == single.trace.latency_s
     assert retrying.trace.latency_s < retrying.trace.finished_at - retrying.trace.sent_at
 
 
 def test_a_reply_with_a_damaged_image_keeps_its_status_in_the_ledger(tmp_path):
-    """The service answered with 200; what it sent can't be used."""
+    """The service answered with 200; the image can't be used."""
     sent = sending(tmp_path, images(HALF_IMAGE), images(IMAGE))
     RetryingRequest(predict_request(1), sent.context).run()
     (ended,) = [record for record in sent.records if record["t"] == "back"]
     assert (ended["status"], ended["charged"]) == (200, "yes")
 
 
-def test_an_image_of_a_rare_type_is_ok_with_a_remark(tmp_path):
+def test_an_image_of_a_rare_type_is_ok_with_a_note(tmp_path):
     """Some tools can't read it."""
     gif = io.BytesIO()
     Image.new("P", (64, 64)).save(gif, "GIF")

@@ -28,8 +28,8 @@ def sim():
 
 
 @given(folder=st.none() | st.floats(0, 5), run_=st.none() | st.floats(0, 5), before=st.floats(0, 3), attempts=STEPS)
-def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
-    """Whatever is settled, released or held, and however many attempts are in flight at once."""
+def test_neither_limit_is_ever_exceeded(folder, run_, before, attempts):
+    """Attempts are settled, released or held in any order, with any number in flight."""
     budget = Budget(max_cost=folder, max_cost_per_run=run_, max_images=None, spent=before)
     stop, held, charged = Stop(), [], 0.0
     stop.interrupt(2)  # so that no reservation waits
@@ -44,24 +44,24 @@ def test_neither_limit_is_ever_crossed(folder, run_, before, attempts):
             ended, usd, how = held.pop()
             charged += usd if how != "release" else 0.0
             ended.settle(usd, 1) if how == "settle" else getattr(ended, how)()
-        out = charged + sum(usd for _, usd, _ in held)
-        assert folder is None or out == 0 or before + out <= folder + 1e-6
-        assert run_ is None or out <= run_ + 1e-6
+        outstanding = charged + sum(usd for _, usd, _ in held)
+        assert folder is None or outstanding == 0 or before + outstanding <= folder + 1e-6
+        assert run_ is None or outstanding <= run_ + 1e-6
 
 
 @pytest.mark.parametrize(
-    ("limits", "which"),
+    ("limits", "expected"),
     [
         ({"max_cost": 0.1, "max_cost_per_run": 1.0}, "max_cost"),
         ({"max_cost": 1.0, "max_cost_per_run": 0.1}, "max_cost_per_run"),
         ({"max_cost": 1.0, "max_cost_per_run": 1.0, "max_images": 0}, "max_images"),
     ],
 )
-def test_the_limit_that_left_something_out_is_known(limits, which):
-    """The budget remembers its name."""
+def test_the_limit_that_prevented_an_attempt_is_known(limits, expected):
+    """The budget stores its name."""
     budget = Budget(**{"max_images": None, **limits})
     assert budget.reserve(0.5, 1, stop=Stop()) is None
-    assert budget.limit == which
+    assert budget.limit == expected
 
 
 def test_the_next_run_continues_after_a_limit_per_run(tmp_path, sim):
@@ -153,7 +153,7 @@ def test_the_exceeded_limit_of_a_shard_is_known():
 
 
 def test_the_limit_per_run_can_be_set_in_every_way(shell, tmp_path, sim):
-    """On the command line, in the environment and in the file."""
+    """These are the command line, the environment and the file."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": text} for text in "abcdef"])
     typed = ["run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
     typed += ["--model", "imagen-4.0-generate-001"]

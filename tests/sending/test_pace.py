@@ -1,4 +1,4 @@
-"""The pace follows the service's answers. A simulated day runs in a second."""
+"""The pace follows the service's replies. A simulated day runs in a second."""
 
 import heapq
 import random
@@ -21,7 +21,7 @@ class Bucket:
         self._level, self._at = burst, 0.0
 
     def admits(self, now):
-        """Take one from the bucket."""
+        """Return whether an attempt is admitted, and take it from the bucket."""
         self._level = min(self.burst, self._level + (now - self._at) * self.rate)
         self._at = now
         if self._level < 1:
@@ -30,7 +30,7 @@ class Bucket:
         return True
 
     @property
-    def says(self):
+    def hints(self):
         """The hints in a refusal."""
         limit = self.rate * 60 if self.names_limit else None
         return {"retry_after": (1 - self._level) / self.rate, "per_minute": limit}
@@ -38,24 +38,24 @@ class Bucket:
 
 def drive(pace, bucket, *, requests, latency=0.2, change=None):
     """Simulate `requests` with `pace`. Returns the seconds taken and the number of refusals."""
-    now, left, refused, in_flight = 0.0, requests, 0, []
-    while left or in_flight:
+    now, remaining, refused, in_flight = 0.0, requests, 0, []
+    while remaining or in_flight:
         wait = pace.wait(now)
-        if left and wait <= 0:
-            permit, left = pace.start(now), left - 1
+        if remaining and wait <= 0:
+            permit, remaining = pace.start(now), remaining - 1
             admitted = bucket.admits(now)
             heapq.heappush(in_flight, (now + (latency if admitted else REFUSED_S), permit.number, admitted, permit))
             continue
         ends = in_flight[0][0] if in_flight else float("inf")
-        now = min(ends, now + wait) if left else ends
+        now = min(ends, now + wait) if remaining else ends
         while in_flight and in_flight[0][0] <= now:
             _, _, admitted, permit = heapq.heappop(in_flight)
             if admitted:
                 pace.record_success(permit, now)
             else:
-                refused, left = refused + 1, left + 1
-                pace.record_limit(permit, now, **bucket.says)
-        if change and left < requests / 2:
+                refused, remaining = refused + 1, remaining + 1
+                pace.record_limit(permit, now, **bucket.hints)
+        if change and remaining < requests / 2:
             change()
             change = None
     return now, refused
@@ -91,7 +91,7 @@ def test_a_limit_that_halves_midway_is_followed(names_limit):
 
 
 def test_images_per_minute_count_where_a_request_makes_several():
-    """Four images per call at sixty images per minute are a call every four seconds."""
+    """Four images per request at sixty images per minute allow one request every four seconds."""
     pace = Pace(per_minute=None, in_flight=8, images_per_minute=60)
     starts, now = [], 0.0
     for _ in range(4):
@@ -123,7 +123,7 @@ def test_refusals_that_do_not_depend_on_the_rate_do_not_reduce_it_forever(given)
             return super().admits(now) and dice.random() > 0.001
 
         @property
-        def says(self):
+        def hints(self):
             return {"retry_after": 1.0, "per_minute": None}
 
     dice = random.Random(1)
@@ -132,7 +132,7 @@ def test_refusals_that_do_not_depend_on_the_rate_do_not_reduce_it_forever(given)
 
 
 def test_a_refusal_of_the_first_attempt_sets_no_rate():
-    """There is nothing to measure: there is a pause, and fewer attempts at once."""
+    """No rate can be measured: there is a pause, and fewer attempts at once."""
     pace = Pace(per_minute=None, in_flight=64)
     pace.record_limit(pace.start(0.0), 0.1, retry_after=None, per_minute=None)
     assert pace.per_minute is None
@@ -149,7 +149,7 @@ def test_refusals_of_one_burst_count_once():
 
 
 def test_a_refusal_delays_all_attempts():
-    """None starts before the pause that the service asked for is over."""
+    """No attempt starts before the end of the pause that the service requested."""
     pace = Pace(per_minute=None, in_flight=10)
     pace.record_limit(pace.start(0.0), 1.0, retry_after=34.0, per_minute=None)
     assert pace.wait(1.0) == pytest.approx(34.0)
@@ -182,7 +182,7 @@ def test_an_outage_is_probed_one_by_one():
 
 
 def test_images_per_minute_alone_are_divided_by_share():
-    """Without a rate in requests there is nothing else to divide."""
+    """Without a rate in requests, only this limit is divided."""
     pace = Pace(per_minute=None, in_flight=8, images_per_minute=60)
     for now, share, seconds in ((1e6, 0.5, 4.0), (2e6, 0.25, 8.0), (3e6, 1.0, 2.0)):
         pace.resize(share)
@@ -201,8 +201,8 @@ def _answered(pace, *, started, now):
     pace.record_success(Permit(0, started, 1), now)
 
 
-def test_all_places_fill_within_little_more_than_the_time_of_the_first_reply():
-    """Evenly: what starts before the first refusal arrives is little, however small the quota is."""
+def test_all_slots_fill_within_little_more_than_the_time_of_the_first_reply():
+    """Starts are spread evenly, so that few attempts start before the first refusal arrives."""
     pace = Pace(per_minute=None, in_flight=64)
     _answered(pace, started=0.0, now=8.0)
     now, starts = 8.0, []
@@ -216,8 +216,8 @@ def test_all_places_fill_within_little_more_than_the_time_of_the_first_reply():
     assert max(after - before for before, after in pairwise(starts)) < 0.2
 
 
-def test_however_fast_the_first_reply_is_starts_are_spread():
-    """At most 240 a second at first, twice as many each second."""
+def test_starts_are_spread_even_after_a_very_fast_first_reply():
+    """There are at most 240 a second at first, and twice as many each second."""
     pace = Pace(per_minute=None, in_flight=64)
     _answered(pace, started=0.0, now=0.001)
     pace.start(0.001)
@@ -225,7 +225,7 @@ def test_however_fast_the_first_reply_is_starts_are_spread():
 
 
 def test_a_window_that_was_halved_grows_with_the_replies():
-    """Three for each reply up to sixteen; from there on, one for a slow reply and a half for a fast one."""
+    """It grows by three for each reply up to sixteen; then by one for a slow reply and a half for a fast one."""
     pace = Pace(per_minute=None, in_flight=64)
     _answered(pace, started=0.0, now=0.2)
     pace._window, windows = 4.0, []
@@ -235,32 +235,32 @@ def test_a_window_that_was_halved_grows_with_the_replies():
     assert windows == [7.0, 10.0, 13.0, 16.0, 16.5, 17.5]
 
 
-@pytest.mark.parametrize(("rate", "burst", "requests", "most"), [(20, 20, 2000, 0.02), (20, 60, 600, 0.06)])
+@pytest.mark.parametrize(("rate", "burst", "requests", "max_refused"), [(20, 20, 2000, 0.02), (20, 60, 600, 0.06)])
 @pytest.mark.parametrize("latency", [0.2, 5.0])
-def test_a_start_without_knowledge_costs_few_refusals(rate, burst, requests, most, latency):
-    """The laws for a bucket of 20 a second, named or not, with a small and with a saved-up burst."""
+def test_a_start_without_knowledge_costs_few_refusals(rate, burst, requests, max_refused, latency):
+    """The bucket has 20 a second, named or not, with a small and with a saved-up burst."""
     for names_limit in (True, False):
         bucket = Bucket(rate, burst, names_limit=names_limit)
         _, refused = drive(Pace(per_minute=None, in_flight=64), bucket, requests=requests, latency=latency)
-        assert refused <= most * (requests + refused)
+        assert refused <= max_refused * (requests + refused)
 
 
 class Unlimited:
     """A service that admits everything."""
 
     def admits(self, now):
-        """Admit it."""
+        """Return whether to admit an attempt: always."""
         return now >= 0
 
 
-@pytest.mark.parametrize(("earlier", "least"), [(None, 0.93), (EarlierPace(None, 64, 0.0), 0.97)])
-def test_latency_is_hidden_without_a_rate(earlier, least):
+@pytest.mark.parametrize(("earlier", "min_use"), [(None, 0.93), (EarlierPace(None, 64, 0.0), 0.97)])
+def test_latency_is_hidden_without_a_rate(earlier, min_use):
     """2,000 requests of 200 ms, 64 at once; 0.977 is the most that whole rounds of 64 allow."""
     pace = Pace(per_minute=None, in_flight=64)
     if earlier:
-        pace.begin_as(earlier)
+        pace.start_from(earlier)
     seconds, _ = drive(pace, Unlimited(), requests=2000)
-    assert 2000 / 64 * 0.2 / seconds >= least
+    assert 2000 / 64 * 0.2 / seconds >= min_use
 
 
 def test_a_rate_that_held_is_regained_quickly_after_single_refusals():
@@ -268,7 +268,7 @@ def test_a_rate_that_held_is_regained_quickly_after_single_refusals():
 
     class Shared(Bucket):
         @property
-        def says(self):
+        def hints(self):
             return {"retry_after": 1.0, "per_minute": None}
 
         def admits(self, now):
@@ -298,7 +298,7 @@ def test_failures_are_timed_from_the_first_one():
 
 
 def test_a_slowed_pace_creeps_up_once_a_second_and_not_beyond_the_given_rate():
-    """By five percent until a second refusal has confirmed the limit."""
+    """It grows by five percent until a second refusal has confirmed the limit."""
     pace = Pace(per_minute=600, in_flight=8)
     pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=None)
     assert pace.per_minute == pytest.approx(450)
@@ -311,7 +311,7 @@ def test_a_slowed_pace_creeps_up_once_a_second_and_not_beyond_the_given_rate():
 
 
 def test_pauses_between_refusals_double_up_to_a_minute():
-    """Where the service gives no hint."""
+    """The service gives no hint."""
     pace, now, pauses = Pace(per_minute=None, in_flight=8), 0.0, []
     for _ in range(8):
         pace.record_limit(pace.start(now), now, retry_after=None, per_minute=None)

@@ -1,4 +1,4 @@
-"""What one refusal, one outage and a changed share do to the pace, in numbers."""
+"""The effect of one refusal, one outage and a changed share on the pace, in numbers."""
 
 import math
 from copy import deepcopy
@@ -9,17 +9,17 @@ from imagen_batch.sending.pace import Pace
 
 
 def _in_flight(pace, now):
-    """How many attempts may be in flight at once; found out with a copy, which counts the starts."""
-    trial, started = deepcopy(pace), 0
-    while (wait := trial.wait(now)) < math.inf:
+    """Count the attempts that may be in flight at once, by starting them in a copy."""
+    copy, started = deepcopy(pace), 0
+    while (wait := copy.wait(now)) < math.inf:
         now += max(wait, 0.0)
-        trial.start(now)
+        copy.start(now)
         started += 1
     return started
 
 
 def _warmed_up(pace, replies, now=0.0):
-    """The pace after some replies, each slow."""
+    """Return the pace after some slow replies."""
     for _ in range(replies):
         permit = pace.start(now)
         pace.record_success(permit, now)
@@ -27,7 +27,7 @@ def _warmed_up(pace, replies, now=0.0):
 
 
 def test_a_refusal_without_a_measurable_rate_halves_the_attempts_in_flight():
-    """Down to one."""
+    """The minimum is one."""
     pace, now, windows = Pace(per_minute=None, in_flight=64), 0.0, []
     for _ in range(4):
         pace.record_limit(pace.start(now), now, retry_after=None, per_minute=None)
@@ -45,7 +45,7 @@ def test_the_first_measured_rate_is_halved():
     assert pace.per_minute == pytest.approx(6 / 3 * 60 * 0.5)
 
 
-def test_a_rate_measured_between_two_refusals_is_taken_a_little_below():
+def test_a_rate_measured_between_two_refusals_is_used_with_a_margin():
     """Ten attempts were admitted in twenty seconds: one every two seconds is the quota."""
     pace = Pace(per_minute=6000, in_flight=64)
     pace.record_limit(pace.start(100.0), 100.0, retry_after=0.0, per_minute=None)
@@ -66,7 +66,7 @@ def test_fewer_than_ten_admitted_attempts_measure_nothing():
     assert pace.per_minute == pytest.approx(450 * 0.75)
 
 
-def test_a_limit_that_the_service_names_is_taken_only_if_it_is_lower():
+def test_a_limit_that_the_service_names_is_used_only_if_it_is_lower():
     """A higher one is that of another model, or of the whole project."""
     pace = Pace(per_minute=600, in_flight=64)
     pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=300)
@@ -89,7 +89,7 @@ def test_a_named_limit_is_that_of_all_processes():
 
 
 def test_one_start_a_minute_is_the_slowest_pace():
-    """However often the service refuses."""
+    """Further refusals do not reduce it."""
     pace, now = Pace(per_minute=2, in_flight=4), 0.0
     for _ in range(6):
         pace.record_limit(pace.start(now), now, retry_after=0.0, per_minute=None)
@@ -107,14 +107,14 @@ def test_a_pause_that_the_service_asks_for_is_kept_and_never_shortened():
 
 
 def test_an_outage_is_ten_failures_in_a_row_and_its_pauses_double():
-    """One, two, four seconds, at most sixty; the probe's success opens four attempts at once."""
+    """They last one, two, four seconds, at most sixty; the probe's success opens four attempts at once."""
     pace, now, pauses = Pace(per_minute=None, in_flight=64), 0.0, []
     _warmed_up(pace, 10)
     for _ in range(9):
         pace.start(now)
         pace.record_failure(now)
     assert not pace.outage
-    assert pace.wait(now) < 0.1  # the next place of the opening
+    assert pace.wait(now) < 0.1  # the next slot of the opening
     for _ in range(8):
         pace.start(now)
         pace.record_failure(now)
@@ -138,8 +138,8 @@ def test_a_refusal_after_an_outage_begins_with_a_short_pause():
     assert pace.wait(4000.0) == pytest.approx(1.0)
 
 
-def test_a_cancelled_attempt_gives_its_place_back():
-    """And changes nothing else."""
+def test_a_canceled_attempt_gives_its_slot_back():
+    """It changes nothing else."""
     pace = Pace(per_minute=None, in_flight=1)
     pace.start(0.0)
     assert pace.wait(0.0) == math.inf
@@ -149,7 +149,7 @@ def test_a_cancelled_attempt_gives_its_place_back():
 
 
 def test_a_late_start_catches_up_two_intervals_and_no_more():
-    """At one per second: after a pause of ten seconds three may start at once."""
+    """At one per second, three may start at once after a pause of ten seconds."""
     pace, started = Pace(per_minute=60, in_flight=64), 0
     pace.start(0.0)
     while pace.wait(10.0) <= 0:
@@ -160,7 +160,7 @@ def test_a_late_start_catches_up_two_intervals_and_no_more():
 
 
 def test_a_share_scales_the_attempts_in_flight_and_the_rate():
-    """A quarter of both, at least one attempt, and all of it again later."""
+    """A quarter of both is used, at least one attempt, and all of it again later."""
     pace = _warmed_up(Pace(per_minute=None, in_flight=16), 10)
     assert _in_flight(pace, 100.0) == 16
     pace.resize(0.25)
@@ -170,11 +170,11 @@ def test_a_share_scales_the_attempts_in_flight_and_the_rate():
     pace.resize(0.5)
     _warmed_up(pace, 10, now=400.0)
     assert _in_flight(pace, 500.0) == 8
-    given = Pace(per_minute=600, in_flight=16)
-    given.resize(0.5)
-    assert given.per_minute == pytest.approx(300)
-    given.resize(1.0)
-    assert given.per_minute == pytest.approx(600)
+    with_rate = Pace(per_minute=600, in_flight=16)
+    with_rate.resize(0.5)
+    assert with_rate.per_minute == pytest.approx(300)
+    with_rate.resize(1.0)
+    assert with_rate.per_minute == pytest.approx(600)
 
 
 def test_a_share_of_a_third_of_thirty_attempts_is_ten():
@@ -187,7 +187,7 @@ def test_a_share_of_a_third_of_thirty_attempts_is_ten():
 
 
 def test_a_confirmed_pace_creeps_slowly_and_faster_after_a_long_quiet_time():
-    """A twentieth of a percent a second; twice that after ninety starts or thirty seconds without a refusal."""
+    """It grows by a twentieth of a percent a second, and twice that after ninety starts or thirty quiet seconds."""
     pace = Pace(per_minute=6000, in_flight=64)
     pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=600)
     rate = 600.0
@@ -203,7 +203,7 @@ def test_a_confirmed_pace_creeps_slowly_and_faster_after_a_long_quiet_time():
 
 
 def test_a_slow_confirmed_pace_counts_starts_instead_of_seconds():
-    """At one start every ten seconds ninety of them take a quarter of an hour."""
+    """At one start every ten seconds, ninety of them take a quarter of an hour."""
     pace = Pace(per_minute=60, in_flight=64)
     pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=6)
     pace.record_success(pace.start(900.0), 900.0)
@@ -224,7 +224,7 @@ def test_a_tiny_share_keeps_one_attempt_in_flight():
 
 
 def test_nine_failures_of_a_new_pace_are_no_outage_and_ten_are():
-    """None of them was before the run."""
+    """There were no failures before the run."""
     pace = Pace(per_minute=None, in_flight=64)
     for count in range(1, 11):
         pace.start(0.0)
@@ -233,7 +233,7 @@ def test_nine_failures_of_a_new_pace_are_no_outage_and_ten_are():
 
 
 def test_one_admitted_attempt_is_enough_for_a_first_rate():
-    """One in ten seconds, halved."""
+    """The rate is one in ten seconds, halved."""
     pace = Pace(per_minute=None, in_flight=64)
     pace.record_success(pace.start(0.0), 0.0)
     pace.record_limit(pace.start(10.0), 10.0, retry_after=0.0, per_minute=None)

@@ -1,4 +1,4 @@
-"""A request is sent again where that may help, never more often than it may cost."""
+"""A request is sent again where that may help, and never more often than it may cost."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def _retrying(sent, samples=1, **changes):
 
 
 def test_an_answer_has_its_images_and_its_price(tmp_path):
-    """One attempt, at the list price."""
+    """One attempt is made, at the list price."""
     sent = sending(tmp_path, images(IMAGE, OTHER_IMAGE))
     retrying = _retrying(sent, 2)
     answer = retrying.run()
@@ -39,7 +39,7 @@ def test_an_answer_has_its_images_and_its_price(tmp_path):
     assert trace.latency_s == trace.finished_at - 0.0
 
 
-def test_a_failure_that_may_pass_is_sent_again(tmp_path):
+def test_a_temporary_failure_is_sent_again(tmp_path):
     """The trace has the number of attempts and the time of the first one."""
     sent = sending(tmp_path, error(503), REFUSED, images(IMAGE))
     retrying = _retrying(sent)
@@ -48,7 +48,7 @@ def test_a_failure_that_may_pass_is_sent_again(tmp_path):
     assert sent.slept == [1.0, 2.0]
 
 
-def test_attempts_of_earlier_runs_are_counted_on(tmp_path):
+def test_the_count_of_attempts_continues_that_of_earlier_runs(tmp_path):
     """The ledger must not have two attempts of the same number."""
     sent = sending(tmp_path, images(IMAGE))
     object.__setattr__(sent.context, "previous_attempts", lambda _request: 4)
@@ -58,13 +58,13 @@ def test_attempts_of_earlier_runs_are_counted_on(tmp_path):
     assert sent.records[0]["attempt"] == 5
 
 
-@pytest.mark.parametrize(("most", "made"), [(1, 1), (3, 3)])
-def test_attempts_are_used_up(tmp_path, most, made):
+@pytest.mark.parametrize(("max_attempts", "sent_count"), [(1, 1), (3, 3)])
+def test_attempts_are_used_up(tmp_path, max_attempts, sent_count):
     """The last error is raised."""
-    sent = sending(tmp_path, REFUSED, max_attempts=most)
+    sent = sending(tmp_path, REFUSED, max_attempts=max_attempts)
     with pytest.raises(Transient, match="overloaded"):
         _retrying(sent).run()
-    assert len(sent.transport.payloads) == made
+    assert len(sent.transport.payloads) == sent_count
 
 
 def test_a_rate_limit_counts_a_quarter(tmp_path):
@@ -78,7 +78,7 @@ def test_a_rate_limit_counts_a_quarter(tmp_path):
 
 @pytest.mark.parametrize(("failure", "counted"), [(REFUSED, 0), (LOST, 1)])
 def test_failures_in_an_outage_count_only_if_they_may_have_been_charged(tmp_path, failure, counted):
-    """The rows are not to blame for an outage, but money is money."""
+    """The rows are not to blame for an outage, but money may be lost."""
     sent = sending(tmp_path, failure, images(IMAGE), outage_limit=10_000_000)
     governor = sent.context.governor("imagen")
     governor._clock = lambda: 0.0
@@ -95,7 +95,7 @@ def test_failures_in_an_outage_count_only_if_they_may_have_been_charged(tmp_path
 
 @pytest.mark.parametrize(("hint", "waited"), [(7.0, 7.0), (1e6, 120.0), (None, 1.0)])
 def test_the_pause_is_that_of_the_service_up_to_two_minutes(tmp_path, hint, waited):
-    """Without a hint it is the first of the settings."""
+    """Without a hint it is the first pause of the settings."""
     failure = Transient("overloaded", kind="overloaded", retry_after=hint)
     sent = sending(tmp_path, failure, images(IMAGE))
     _retrying(sent).run()
@@ -103,7 +103,7 @@ def test_the_pause_is_that_of_the_service_up_to_two_minutes(tmp_path, hint, wait
 
 
 def test_pauses_double_up_to_the_longest(tmp_path):
-    """With a random part between a half and one and a half."""
+    """They have a random factor between a half and one and a half."""
     sent = sending(tmp_path, REFUSED, max_attempts=6, wait_initial=1.0, wait_max=5.0)
     with pytest.raises(Transient):
         _retrying(sent).run()
@@ -116,7 +116,7 @@ def test_pauses_double_up_to_the_longest(tmp_path):
 
 @pytest.mark.parametrize("kind", ["timeout", "overloaded"])
 def test_with_hold_nothing_that_may_have_been_charged_is_sent_again(tmp_path, kind):
-    """A refused attempt is, since it cost nothing."""
+    """A refused attempt is sent again, since it cost nothing."""
     failure = LOST if kind == "timeout" else REFUSED
     sent = sending(tmp_path, failure, max_attempts=3, on_unknown="hold")
     with pytest.raises(Transient):
@@ -147,7 +147,7 @@ def test_an_unreadable_reply_is_paid_for_twice_at_most(tmp_path):
     with pytest.raises(Transient):
         retrying.run()
     assert len(sent.transport.payloads) == 2
-    assert retrying.damages["bad_reply"] == 2
+    assert retrying.damage_counts["bad_reply"] == 2
 
 
 def test_an_attempt_that_does_not_fit_the_budget_ends_the_request(tmp_path):
@@ -168,7 +168,7 @@ def test_failed_attempts_give_their_money_back_once(tmp_path):
     assert sent.context.budget.reserve(PRICE, 1, stop=sent.context.stop) is None
 
 
-def test_what_stops_a_run_is_passed_to_its_stop(tmp_path):
+def test_a_fatal_error_is_passed_to_the_runs_stop(tmp_path):
     """The attempt is closed as not charged."""
     sent = sending(tmp_path, Fatal("the key is invalid", kind="bad_key", cause="auth"), budget={"max_cost": PRICE})
     with pytest.raises(Interrupted):
@@ -193,7 +193,7 @@ def test_an_expired_token_is_renewed_once(tmp_path, monkeypatch):
     assert len(sent.transport.payloads) == 2
 
 
-def test_a_token_service_that_fails_is_asked_again_within_the_attempts(tmp_path, monkeypatch):
+def test_a_failing_token_service_is_retried_within_the_attempts(tmp_path, monkeypatch):
     """Its failures count as attempts; its refusal stops the run."""
     sent = sending(tmp_path, EXPIRED, max_attempts=3)
 
@@ -223,7 +223,7 @@ def test_a_key_that_can_not_be_renewed_stops_the_run(tmp_path):
 
 
 def test_a_damaged_image_alone_is_paid_for_twice_at_most(tmp_path):
-    """The second attempt's answer names both purchases' price in the ledger."""
+    """The ledger has the price of both purchases."""
     sent = sending(tmp_path, images(HALF_IMAGE), max_attempts=5)
     answer = _retrying(sent).run()
     assert (answer.images, answer.damaged) == ((), ())
@@ -251,7 +251,7 @@ def test_damaged_images_among_good_ones_are_left_to_the_caller(tmp_path):
     assert answer.usd == pytest.approx(2 * PRICE)
     sent = sending(tmp_path, images(IMAGE, HALF_IMAGE))
     damages = {answer.damaged[0].kind: 1}
-    answer = RetryingRequest(predict_request(2), sent.context, damages=damages).run()
+    answer = RetryingRequest(predict_request(2), sent.context, damage_counts=damages).run()
     assert answer.damaged == ()
     assert [number for number, _ in answer.missing] == [2]
 
@@ -302,11 +302,11 @@ def test_an_answer_without_an_image_is_requested_again(tmp_path):
 
 
 def test_an_answer_without_an_image_is_final_after_a_few_more(tmp_path):
-    """As often as its finish reason suggests, and not beyond the attempts."""
-    for most, made in ((1, 1), (2, 2), (9, None)):
-        sent = sending(tmp_path / str(most), EMPTY, max_attempts=most)
+    """It is repeated as often as its finish reason suggests, and not beyond the attempts."""
+    for max_attempts, sent_count in ((1, 1), (2, 2), (9, None)):
+        sent = sending(tmp_path / str(max_attempts), EMPTY, max_attempts=max_attempts)
         answer = _retrying(sent, **GEMINI).run()
         ((_, missing),) = answer.missing
-        expected = made or missing.again + 1
+        expected = sent_count or missing.again + 1
         assert len(sent.transport.payloads) == expected
         assert sent.context.budget._outstanding == 0

@@ -1,4 +1,4 @@
-"""A pause lasts as long as it should, and no longer than the run."""
+"""A pause lasts as long as it should, but ends with the run."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ def test_a_short_pause_is_short(seconds):
 
 
 def test_a_pause_without_end_ends_with_the_run():
-    """The longest that the system can wait is no error."""
+    """A pause beyond the limit of the system is no error."""
     stop, ended = Stop(), []
 
     def pause():

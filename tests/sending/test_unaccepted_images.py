@@ -46,7 +46,7 @@ FORMATS = {
 
 
 def rule(fault: str, *, times: int | None = None, **options: Any) -> dict[str, Any]:
-    """A fault that affects every prompt."""
+    """Return a fault that affects every prompt."""
     return {"match": "*", "fault": fault, "options": options} | ({} if times is None else {"times": times})
 
 
@@ -54,8 +54,8 @@ def quarantined(ran: Ran) -> list[Path]:
     return sorted((ran.folder / ".imagen-batch" / "quarantine").glob("*"))
 
 
-def backs(ran: Ran) -> list[dict[str, Any]]:
-    """The ledger's records of attempts without a result."""
+def failed_attempts(ran: Ran) -> list[dict[str, Any]]:
+    """Return the ledger's records of attempts without a result."""
     files = (ran.folder / ".imagen-batch" / "ledger").rglob("*.jsonl")
     records = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
     return [record for record in records if record["t"] == "back"]
@@ -78,27 +78,27 @@ def test_good_images_in_an_unusual_form_are_bought_once(tmp_path: Path, fault: s
 
 
 @pytest.mark.parametrize("model", MODELS.values())
-@pytest.mark.parametrize("form", FORMATS)
-def test_a_whole_image_of_a_rare_format_is_kept_as_what_it_is(tmp_path: Path, form: str, model: str) -> None:
-    """One request, extension and type by content, bytes as they came, and the manifest says so."""
-    with Simulator(faults=[rule("other_format", format=form)]) as sim:
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_a_whole_image_of_a_rare_format_is_kept_as_what_it_is(tmp_path: Path, image_format: str, model: str) -> None:
+    """One request is sent; extension and type follow the content, the bytes stay, and the manifest notes it."""
+    with Simulator(faults=[rule("other_format", format=image_format)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=model)
         (row,) = ran.rows
-        assert (row["status"], row["mimeType"]) == ("ok", FORMATS[form])
-        assert row["error_kind"] == (None if form == "webp" else "rare_format")
+        assert (row["status"], row["mimeType"]) == ("ok", FORMATS[image_format])
+        assert row["error_kind"] == (None if image_format == "webp" else "rare_format")
         assert len(sim.requests) == 1
         assert row["sha256"] == sim.pictures[0].sha256
         assert validate(ran.picture(row)).extension == Path(row["file"]).suffix
         assert ran.summary.exit_code == 0
 
 
-@pytest.mark.parametrize("form", ["gif", "avif", "webp"])
-def test_a_type_that_the_service_misstated_is_reported(tmp_path: Path, form: str) -> None:
-    """The image is kept; the row is ok and says what the service said."""
-    with Simulator(faults=[rule("other_format", format=form, lie=True)]) as sim:
+@pytest.mark.parametrize("image_format", ["gif", "avif", "webp"])
+def test_a_type_that_the_service_misstated_is_reported(tmp_path: Path, image_format: str) -> None:
+    """The image is kept; the row is ok and has the stated type."""
+    with Simulator(faults=[rule("other_format", format=image_format, lie=True)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         (row,) = ran.rows
-        assert (row["status"], row["mimeType"], row["error_kind"]) == ("ok", FORMATS[form], "mime_mismatch")
+        assert (row["status"], row["mimeType"], row["error_kind"]) == ("ok", FORMATS[image_format], "mime_mismatch")
         assert "image/png" in row["error"]
         assert len(sim.requests) == 1
 
@@ -129,11 +129,11 @@ def test_bytes_that_are_not_a_whole_image_are_quarantined(tmp_path: Path, fault:
         assert list((ran.folder / "images").glob("*")) == []
 
 
-def test_what_damaged_images_cost_is_counted_from_their_usage(tmp_path: Path) -> None:
+def test_the_cost_of_damaged_images_is_counted_from_their_usage(tmp_path: Path) -> None:
     """Both attempts reported their usage: both costs are known, and none counts as lost."""
     with Simulator(faults=[rule("bad_base64")]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
-        (back,) = backs(ran)
+        (back,) = failed_attempts(ran)
         assert (back["charged"], back["kind"]) == ("yes", "bad_base64")
         assert back["usd"] == pytest.approx(0.0336, rel=0.2)
         (row,) = ran.rows
@@ -148,7 +148,7 @@ def test_damage_that_a_second_purchase_fixes_is_counted_as_well(tmp_path: Path) 
     with Simulator(faults=[rule("half_picture", times=1)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         assert ran.statuses == ["ok"]
-        (back,) = backs(ran)
+        (back,) = failed_attempts(ran)
         assert back["usd"] > 0
         assert spent(ran) == pytest.approx(ran.rows[0]["cost_usd"])
         assert spent(ran) == pytest.approx(2 * back["usd"], rel=0.01)
@@ -216,7 +216,7 @@ def test_a_refusal_beside_a_damaged_image_is_not_requested_again(tmp_path: Path)
 
 
 def png(*, width: int = 8, height: int = 8, color: str = "red") -> bytes:
-    """A PNG of 8 x 8 pixels. The header may claim another size, with a matching checksum."""
+    """Return a PNG of 8 x 8 pixels. The header may claim another size, with a matching checksum."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8), color).save(file, "PNG")
     data = file.getvalue()
@@ -251,15 +251,15 @@ def test_data_of_no_accepted_format_is_kept_byte_for_byte_and_paid_for_twice(tmp
 
 
 def test_a_whole_image_before_a_damaged_one_is_used(tmp_path: Path) -> None:
-    """Two came where one was requested: the sound one is not paid for again."""
+    """Two came where one was requested; the sound one is used and not paid for again."""
     with answering(gemini_reply(png(), png(color="blue")[:-9])) as server:
         ran = run_against(server, tmp_path)
         assert (ran.statuses, len(server.requests)) == (["ok"], 1)
         assert ran.picture(ran.rows[0]) == png()
 
 
-def test_a_surplus_image_stands_in_for_a_damaged_one(tmp_path: Path) -> None:
-    """In the other dialect as well."""
+def test_a_surplus_image_replaces_a_damaged_one_in_the_other_dialect(tmp_path: Path) -> None:
+    """Imagen sent three where two were requested."""
     with answering(imagen_reply(png(), png()[:-9], png(color="blue"))) as server:
         ran = run_against(server, tmp_path, model=IMAGEN, samples=2)
         assert (ran.statuses, len(server.requests)) == (["ok", "ok"], 1)
@@ -275,7 +275,7 @@ def test_surplus_images_are_quarantined(tmp_path: Path) -> None:
 
 
 def test_a_heic_is_kept_as_what_it_is(tmp_path: Path) -> None:
-    """Pillow can't decode it; its boxes say that it is whole, and how large."""
+    """Pillow can't decode it; its boxes show that it is whole, and its size."""
     with answering(gemini_reply(HEIC, mime_type="image/heif")) as server:
         ran = run_against(server, tmp_path)
         (row,) = ran.rows
@@ -320,10 +320,10 @@ def test_a_folder_keeps_its_keys_when_it_moves_between_hosts(tmp_path: Path) -> 
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize("form", ["gif", "avif", "tiff", "bmp", "jpeg2000"])
-def test_an_audit_finds_nothing_wrong_with_a_rare_format(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("image_format", ["gif", "avif", "tiff", "bmp", "jpeg2000"])
+def test_an_audit_finds_nothing_wrong_with_a_rare_format(tmp_path: Path, image_format: str) -> None:
     """Extension, type and bytes agree; a file in quarantine is not an untracked file."""
-    faults = [rule("half_picture", times=1), rule("other_format", format=form)]
+    faults = [rule("half_picture", times=1), rule("other_format", format=image_format)]
     with Simulator(faults=faults) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
         assert ran.statuses == ["ok"]

@@ -1,4 +1,4 @@
-"""The simulator runs as a process: it prints its address and exits when it should."""
+"""The simulator runs as a process: it prints its address and exits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imagen_batch.simulator import main
 
 @contextmanager
 def started(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its URL; the process is gone afterwards."""
+    """Start the simulator; yield the process and its URL. The process has ended afterwards."""
     command = [sys.executable, "-m", "imagen_batch.simulator", "--exit-with-stdin", *options]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -28,7 +28,7 @@ def started(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def test_it_serves_until_its_standard_input_ends() -> None:
-    """So it dies with its parent, whatever killed that."""
+    """It ends with its parent, even if that was killed."""
     with started("--model", "mine") as (process, url):
         with urllib.request.urlopen(f"{url}/_sim/stats", timeout=5) as reply:
             assert json.load(reply)["pictures_made"] == 0
@@ -38,7 +38,7 @@ def test_it_serves_until_its_standard_input_ends() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
-    """No traceback, exit code 0."""
+    """There is no traceback, and the exit code is 0."""
     with started() as (process, _):
         process.send_signal(number)
         assert process.wait(timeout=5) == 0
@@ -51,7 +51,7 @@ def test_a_signal_ends_it_quietly(number: signal.Signals) -> None:
     [["--host", "0.0.0.0"], ["--host", "example.org"], ["--faults", "absent.json"], ["--burst", "0"]],
 )
 def test_wrong_options_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With exit code 2 and the reason."""
+    """The exit code is 2, and the message names the reason."""
     with pytest.raises(SystemExit) as stopped:
         main(options)
     assert stopped.value.code == 2
@@ -59,6 +59,6 @@ def test_wrong_options_are_refused(options: list[str], capsys: pytest.CaptureFix
 
 
 def test_it_lists_its_faults(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line each."""
+    """Each fault has a line."""
     assert main(["--list-faults"]) == 0
     assert "quota_minute" in capsys.readouterr().out

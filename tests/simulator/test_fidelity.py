@@ -1,4 +1,4 @@
-"""As strict as the service, no stricter, no laxer: what the discovery document and recorded replies say."""
+"""The simulator is exactly as strict as the service according to the discovery document and recorded replies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from imagen_batch.simulator import Simulator
-from tests.support.http import GEMINI, VERTEX, Heard, ask, generate
+from tests.support.http import GEMINI, VERTEX, Reply, generate, send
 from tests.support.reference_files import image_bytes
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -20,18 +20,18 @@ PRO = "gemini-3-pro-image"
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    """One simulator for all: nothing here changes it."""
+    """Start a simulator for all tests: none changes it."""
     with Simulator() as running:
         yield running
 
 
 def post(
     sim: Simulator, *, vertex: bool = False, parts: list[Any] | None = None, model: str = GEMINI, **more: Any
-) -> Heard:
-    """A generateContent request with more fields at its top level."""
+) -> Reply:
+    """Send a generateContent request with more fields at its top level."""
     body = {"contents": [{"role": "user", "parts": [{"text": "a cat"}, *(parts or [])]}], **more}
     root = VERTEX if vertex else "/v1beta"
-    return ask(sim, f"{root}/models/{model}:generateContent", body)
+    return send(sim, f"{root}/models/{model}:generateContent", body)
 
 
 def test_vertex_has_no_field_for_store(sim: Simulator) -> None:
@@ -60,13 +60,13 @@ def test_vertex_has_no_field_for_store(sim: Simulator) -> None:
     ],
     ids=str,
 )
-def test_each_host_takes_its_own_fields(sim: Simulator, fields: dict[str, Any], gemini: int, vertex: int) -> None:
-    """And no others."""
+def test_each_host_accepts_its_own_fields(sim: Simulator, fields: dict[str, Any], gemini: int, vertex: int) -> None:
+    """It accepts no others."""
     assert (post(sim, **fields).status, post(sim, vertex=True, **fields).status) == (gemini, vertex)
 
 
 def test_the_highest_thinking_level_is_unknown_on_vertex(sim: Simulator) -> None:
-    """Its enum lacks XHIGH."""
+    """Its enum has no XHIGH."""
     config = {"thinkingConfig": {"thinkingLevel": "XHIGH"}}
     assert post(sim, model="sim-x", generationConfig=config).status == 200
     assert post(sim, model="sim-x", vertex=True, generationConfig=config).status == 400
@@ -85,8 +85,8 @@ def test_the_highest_thinking_level_is_unknown_on_vertex(sim: Simulator) -> None
     ],
     ids=str,
 )
-def test_reference_pictures_are_taken_and_change_what_is_drawn(sim: Simulator, part: dict[str, Any]) -> None:
-    """And are counted as tokens of the prompt."""
+def test_reference_pictures_are_accepted_and_change_the_drawing(sim: Simulator, part: dict[str, Any]) -> None:
+    """They are counted as tokens of the prompt."""
     plain, with_reference = post(sim), post(sim, parts=[part])
     assert with_reference.status == 200
     assert with_reference.pictures != plain.pictures
@@ -112,38 +112,38 @@ def test_reference_pictures_are_taken_and_change_what_is_drawn(sim: Simulator, p
     ids=str,
 )
 def test_other_parts_are_refused(sim: Simulator, part: dict[str, Any]) -> None:
-    """400, naming the place."""
+    """It is a 400 that names the place."""
     assert post(sim, parts=[part]).status == 400
 
 
 def test_too_many_reference_pictures_are_refused(sim: Simulator) -> None:
-    """Fourteen are the most."""
+    """Fourteen are allowed."""
     part = {"inlineData": {"mimeType": "image/png", "data": PNG}}
     assert post(sim, parts=[part] * 14).status == 200
     assert post(sim, parts=[part] * 15).status == 400
 
 
-def test_a_talk_goes_on(sim: Simulator) -> None:
-    """The second turn holds what the model said, picture and signature too; only the user's words are the prompt."""
+def test_a_conversation_continues(sim: Simulator) -> None:
+    """The second turn has the model's answer with picture and signature; only the user's texts are the prompt."""
     first = post(sim).json["candidates"][0]["content"]
     contents = [
         {"role": "user", "parts": [{"text": "a cat"}]},
         first,
         {"role": "user", "parts": [{"text": ", now blue"}]},
     ]
-    heard = ask(sim, f"/v1beta/models/{GEMINI}:generateContent", {"contents": contents})
-    assert heard.status == 200
+    reply = send(sim, f"/v1beta/models/{GEMINI}:generateContent", {"contents": contents})
+    assert reply.status == 200
     assert sim.pictures[-1].prompt == "a cat, now blue"
 
 
 def test_usage_is_as_recorded(sim: Simulator) -> None:
-    """More tokens than the picture's, a tier or a kind of traffic, and on Vertex a time but no index."""
+    """It has more tokens than the picture, a tier or a kind of traffic, and on Vertex a time but no index."""
     gemini, vertex = generate(sim, model=PRO).json, generate(sim, model=PRO, root=VERTEX).json
     for reply in (gemini, vertex):
         counts = reply["usageMetadata"]
         assert (counts["candidatesTokenCount"], counts["candidatesTokensDetails"][0]["tokenCount"]) == (1216, 1120)
-        made = counts["candidatesTokenCount"] + counts["thoughtsTokenCount"]
-        assert counts["totalTokenCount"] == counts["promptTokenCount"] + made
+        output_tokens = counts["candidatesTokenCount"] + counts["thoughtsTokenCount"]
+        assert counts["totalTokenCount"] == counts["promptTokenCount"] + output_tokens
     assert (gemini["usageMetadata"]["serviceTier"], gemini["candidates"][0]["index"]) == ("standard", 0)
     assert "createTime" not in gemini
     assert vertex["usageMetadata"]["trafficType"] == "ON_DEMAND"
@@ -153,7 +153,7 @@ def test_usage_is_as_recorded(sim: Simulator) -> None:
 
 @pytest.mark.parametrize("fault", ["blocked_prompt", "finish_IMAGE_SAFETY", "finish_MODEL_ARMOR", "text_only"])
 def test_a_refusal_counts_no_thoughts_and_no_picture(sim: Simulator, fault: str) -> None:
-    """Blocked prompts on Vertex count nothing at all."""
+    """On Vertex a blocked prompt counts nothing at all."""
     counts = generate(sim, f"x [[sim:{fault}]]").json["usageMetadata"]
     assert not counts.keys() & {"thoughtsTokenCount", "candidatesTokenCount"}
     assert counts["serviceTier"] == "standard"
@@ -163,24 +163,24 @@ def test_a_refusal_counts_no_thoughts_and_no_picture(sim: Simulator, fault: str)
 
 
 def test_the_largest_picture_has_as_many_tokens_as_its_price_says(sim: Simulator) -> None:
-    """0.1134 USD at 30 USD a million."""
+    """It costs 0.1134 USD at 30 USD per million tokens."""
     details = generate(sim, imageSize="4K").json["usageMetadata"]["candidatesTokensDetails"]
     assert details == [{"modality": "IMAGE", "tokenCount": 3780}]
 
 
 def test_a_preview_name_serves_the_same_model(sim: Simulator) -> None:
-    """The alias that Google's client lists."""
+    """It is the alias that Google's client lists."""
     assert len(generate(sim, model="nano-banana-pro-preview").pictures) == 1
 
 
-def test_a_signature_is_as_large_as_asked_for(sim: Simulator) -> None:
-    """The real ones weigh more than their pictures."""
+def test_a_signature_has_the_requested_size(sim: Simulator) -> None:
+    """Real signatures are larger than their pictures."""
     part = generate(sim, "x [[sim:thought_signature 400000]]").json["candidates"][0]["content"]["parts"][-1]
     assert len(part["thoughtSignature"]) == 400_000
 
 
 def test_the_drawn_picture_shows_its_references_small(sim: Simulator) -> None:
-    """In their order, so that a rehearsal shows which sheet went with which prompt."""
+    """They are in their order, so that a rehearsal shows which sheet belongs to which prompt."""
     parts = [
         {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(image_bytes(color)).decode()}}
         for color in ("red", "blue")

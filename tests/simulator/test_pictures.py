@@ -1,4 +1,4 @@
-"""Images have the requested shape and type, are reproducible and carry the stamp."""
+"""Images have the requested shape and type, are reproducible and contain the stamp."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ MODEL = MODELS["gemini-3.1-flash-image"]
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    """One simulator for all: nothing here changes it."""
+    """Start a simulator for all tests: none changes it."""
     with Simulator() as running:
         yield running
 
 
 def opened(data: bytes) -> Image.Image:
-    """The picture, fully decoded."""
+    """Return the picture, fully decoded."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
 def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = "512") -> ValidRequest:
-    """A small picture."""
+    """Return an order for a small picture."""
     return ValidRequest("generateContent", model, prompt, ratio, size, mime_type=model.mime_type)
 
 
@@ -51,13 +51,13 @@ def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = 
     ],
 )
 def test_a_picture_has_the_pixels_of_the_table(ratio: str, size: str, pixels: tuple[int, int]) -> None:
-    """Shape and size as asked for."""
+    """Shape and size are as requested."""
     image = opened(draw(order("a", ratio=ratio, size=size), 1))
     assert (image.size, image.format) == (pixels, "JPEG")
 
 
 def test_every_shape_of_every_model_can_be_drawn() -> None:
-    """Words find their place in a banner, too."""
+    """Texts find space in a banner, too."""
     long = "A magnolia branch, " * 90
     for model in MODELS.values():
         for ratio, pixels in model.shapes.items():
@@ -65,8 +65,8 @@ def test_every_shape_of_every_model_can_be_drawn() -> None:
             assert Image.open(io.BytesIO(draw(order_1k, 1))).size == pixels
 
 
-def test_the_type_is_the_services_choice_or_the_callers(sim: Simulator) -> None:
-    """PNG for predict unless JPEG is asked for; JPEG for Gemini but the oldest."""
+def test_the_type_is_chosen_by_the_service_or_the_caller(sim: Simulator) -> None:
+    """It is PNG for predict unless JPEG is requested; JPEG for Gemini models except the oldest."""
     assert opened(predict(sim).pictures[0]).format == "PNG"
     assert opened(predict(sim, outputOptions={"mimeType": "image/jpeg"}).pictures[0]).format == "JPEG"
     assert opened(generate(sim, model=GEMINI).pictures[0]).format == "JPEG"
@@ -74,7 +74,7 @@ def test_the_type_is_the_services_choice_or_the_callers(sim: Simulator) -> None:
 
 
 def test_the_same_request_gets_the_same_bytes(sim: Simulator) -> None:
-    """And another sample, prompt or parameter another picture."""
+    """Another sample, prompt or parameter gets another picture."""
     assert generate(sim).body == generate(sim).body
     different = [
         generate(sim),
@@ -82,11 +82,11 @@ def test_the_same_request_gets_the_same_bytes(sim: Simulator) -> None:
         generate(sim, "b"),
         generate(sim, config={"seed": 4}),
     ]
-    assert len({heard.pictures[0] for heard in different}) == 4
+    assert len({reply.pictures[0] for reply in different}) == 4
 
 
 def test_samples_are_numbered_through_all_requests_of_a_row(sim: Simulator) -> None:
-    """The header says where a request begins; a number is the same picture however it was asked for."""
+    """The header has the first number of a request; the same number always gets the same picture."""
     three = predict(sim, sampleCount=3).pictures
     one = predict(sim, sampleCount=1).pictures
     assert one == three[:1]
@@ -94,8 +94,8 @@ def test_samples_are_numbered_through_all_requests_of_a_row(sim: Simulator) -> N
     assert read_stamp(generate(sim, sample=7).pictures[0])["sample"] == 7
 
 
-def test_a_picture_tells_machines_that_it_is_simulated(sim: Simulator) -> None:
-    """With the whole prompt."""
+def test_a_picture_states_in_its_metadata_that_it_is_simulated(sim: Simulator) -> None:
+    """It has the whole prompt."""
     stamp = read_stamp(generate(sim, "ein Bär 🐻", config={"seed": 4}, aspectRatio="4:3").pictures[0])
     assert stamp == {
         "simulator": True,
@@ -110,7 +110,7 @@ def test_a_picture_tells_machines_that_it_is_simulated(sim: Simulator) -> None:
 
 
 def test_a_foreign_picture_has_no_stamp() -> None:
-    """Which is an error, not an empty answer."""
+    """Reading one is an error, not an empty result."""
     for kind in ("PNG", "JPEG"):
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, kind)
@@ -120,7 +120,7 @@ def test_a_foreign_picture_has_no_stamp() -> None:
 
 @pytest.mark.parametrize("mime_type", ["image/png", "image/jpeg"])
 def test_a_prompt_of_any_length_is_stamped_whole(mime_type: str) -> None:
-    """Also one that takes several comments of a JPEG."""
+    """It may take several comments of a JPEG."""
     prompt = "日本語 " * 30_000
     data = draw(ValidRequest("predict", MODEL, prompt, "1:1", "512", mime_type=mime_type), 1)
     assert read_stamp(data)["prompt"] == prompt
@@ -130,11 +130,11 @@ def test_a_prompt_of_any_length_is_stamped_whole(mime_type: str) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_can_be_drawn(prompt: str) -> None:
-    """Every script, sign and control character there is."""
+    """This includes every script, symbol and control character."""
     assert read_stamp(draw(order(prompt), 1))["prompt"] == prompt
 
 
-def test_text_that_cannot_be_drawn_is_named() -> None:
+def test_text_that_cannot_be_drawn_is_replaced_by_a_note() -> None:
     """Nobody sees empty boxes."""
     assert legible("Café — “naïve”") == "Cafe - “naive”"
     assert legible("Портрет старого рыбака, масло") == "[20 letters of Cyrillic], [5 letters of Cyrillic]"
@@ -142,12 +142,12 @@ def test_text_that_cannot_be_drawn_is_named() -> None:
 
 
 def test_a_long_prompt_ends_in_an_ellipsis() -> None:
-    """Within the lines there are."""
+    """It fills the available lines."""
     size, lines = fit("word " * 500, sizes=[40, 20], width=400, height=100)
     assert (size, len(lines)) == (20, 3)
     assert lines[-1].endswith("…")
 
 
 def test_a_short_prompt_is_written_large() -> None:
-    """As large as fits."""
+    """It is as large as fits."""
     assert fit("word", sizes=[40, 20], width=400, height=100) == (40, ["word"])

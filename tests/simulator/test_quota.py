@@ -15,7 +15,7 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now
@@ -25,7 +25,7 @@ class Clock:
 
 
 def test_a_burst_passes_and_then_the_rate_holds() -> None:
-    """Two at once, then one every ten seconds; waiting as told is enough."""
+    """Two pass at once, then one every ten seconds; the stated wait is enough."""
     clock = Clock()
     quota = Quota(per_minute=6, burst=2, clock=clock)
     assert [quota.acquire("m") for _ in range(3)] == [None, None, Exceeded("Minute", 6, 10.0)]
@@ -35,7 +35,7 @@ def test_a_burst_passes_and_then_the_rate_holds() -> None:
     assert quota.acquire("m") is None
 
 
-def test_models_have_accounts_of_their_own() -> None:
+def test_models_have_separate_quotas() -> None:
     """The limit is per model."""
     quota = Quota(per_minute=1, clock=Clock())
     assert quota.acquire("a") is quota.acquire("b") is None
@@ -43,7 +43,7 @@ def test_models_have_accounts_of_their_own() -> None:
 
 
 def test_a_day_ends_at_midnight_in_california() -> None:
-    """Where the service's day ends."""
+    """The day of the service ends there."""
     clock = Clock(datetime(2026, 7, 1, 22, tzinfo=PACIFIC).timestamp())
     quota = Quota(per_day=1, clock=clock)
     assert quota.acquire("m") is None
@@ -53,13 +53,13 @@ def test_a_day_ends_at_midnight_in_california() -> None:
 
 
 @pytest.mark.parametrize(("ask", "model"), [(predict, IMAGEN), (generate, GEMINI)])
-def test_a_refusal_names_quota_limit_and_wait(ask: object, model: str) -> None:
-    """Everything a client can pace itself by."""
+def test_a_refusal_names_quota_limit_and_wait(send: object, model: str) -> None:
+    """A client can pace itself by them."""
     clock = Clock()
     with Simulator(requests_per_minute=4, burst=1, clock=clock) as sim:
-        assert callable(ask)
-        assert ask(sim).status == 200
-        error = ask(sim).json["error"]
+        assert callable(send)
+        assert send(sim).status == 200
+        error = send(sim).json["error"]
         assert sim.bill.total == 1
     violation = error["details"][0]["violations"][0]
     assert violation["quotaId"] == "GenerateRequestsPerMinutePerProjectPerModel"
@@ -69,8 +69,8 @@ def test_a_refusal_names_quota_limit_and_wait(ask: object, model: str) -> None:
     assert error["message"].endswith("Please retry in 15s.")
 
 
-def test_a_daily_refusal_says_so() -> None:
-    """By the quota's id; the wait is spelled in hours."""
+def test_a_daily_refusal_names_the_daily_quota() -> None:
+    """The id of the quota is daily, and the wait is written in hours."""
     clock = Clock(datetime(2026, 7, 1, 5, 20, tzinfo=PACIFIC).timestamp())
     with Simulator(requests_per_day=1, clock=clock) as sim:
         generate(sim)

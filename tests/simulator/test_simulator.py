@@ -1,4 +1,4 @@
-"""The simulator answers as the services do: routes, credentials, replies and the bill."""
+"""The simulator behaves like the services: routes, credentials, replies and costs."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from urllib.parse import urlsplit
 import pytest
 
 from imagen_batch.simulator import Simulator, read_stamp
-from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, ask, generate, predict
+from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, generate, predict, send
 
 
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
-    """A simulator without faults."""
+    """Start a simulator without faults."""
     with Simulator() as running:
         yield running
 
 
 @pytest.mark.parametrize("root", ["/v1beta", "/v1", VERTEX, VERTEX.replace("/v1/", "/v1beta1/")])
 def test_both_dialects_answer_on_the_paths_of_both_hosts(sim: Simulator, root: str) -> None:
-    """Every version that a client may use is served."""
+    """It serves every version that a client may use."""
     assert len(predict(sim, root=root, sampleCount=2).pictures) == 2
     assert len(generate(sim, root=root).pictures) == 1
 
 
-def test_predict_leaves_the_count_to_the_service_when_none_is_given(sim: Simulator) -> None:
-    """Four pictures, as the Gemini API made."""
-    heard = ask(sim, f"/v1beta/models/{IMAGEN}:predict", {"instances": [{"prompt": "a"}]})
-    assert [read_stamp(data)["sample"] for data in heard.pictures] == [1, 2, 3, 4]
+def test_predict_without_a_count_returns_the_default_of_the_service(sim: Simulator) -> None:
+    """The Gemini API returned four pictures."""
+    reply = send(sim, f"/v1beta/models/{IMAGEN}:predict", {"instances": [{"prompt": "a"}]})
+    assert [read_stamp(data)["sample"] for data in reply.pictures] == [1, 2, 3, 4]
 
 
 def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None:
-    """Image tokens by size, thoughts, and a sum that adds up."""
+    """There are image tokens by size, thoughts, and their sum."""
     reply = generate(sim, "abcdefgh", imageSize="2K").json
     usage = reply["usageMetadata"]
     assert usage["candidatesTokensDetails"] == [{"modality": "IMAGE", "tokenCount": 1680}]
@@ -47,44 +47,44 @@ def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None
 
 
 def test_safety_attributes_add_an_item_without_a_picture(sim: Simulator) -> None:
-    """The "Positive Prompt" comes last."""
+    """The "Positive Prompt" is the last item."""
     items = predict(sim, sampleCount=2, includeSafetyAttributes=True).json["predictions"]
     assert [item.get("contentType") for item in items] == [None, None, "Positive Prompt"]
     assert all(len(item["safetyAttributes"]["scores"]) == 3 for item in items)
 
 
-def test_thoughts_come_before_the_picture_when_asked_for(sim: Simulator) -> None:
-    """A plan and a draft, both marked."""
+def test_thoughts_precede_the_picture_if_requested(sim: Simulator) -> None:
+    """There are a plan and a draft, both marked."""
     reply = generate(sim, config={"thinkingConfig": {"includeThoughts": True}}).json
     parts = reply["candidates"][0]["content"]["parts"]
     assert [part.get("thought", False) for part in parts] == [True, True, False]
 
 
 def test_a_request_without_a_credential_is_refused(sim: Simulator) -> None:
-    """403 on the Gemini API, 401 on Vertex."""
-    assert ask(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={}).status == 403
-    assert ask(sim, f"{VERTEX}/models/{IMAGEN}:predict", {}, headers={}).json["error"]["status"] == "UNAUTHENTICATED"
+    """It is a 403 on the Gemini API and a 401 on Vertex."""
+    assert send(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={}).status == 403
+    assert send(sim, f"{VERTEX}/models/{IMAGEN}:predict", {}, headers={}).json["error"]["status"] == "UNAUTHENTICATED"
 
 
-def test_a_token_opens_vertex_only(sim: Simulator) -> None:
-    """A Bearer token is nothing to the Gemini API's paths."""
+def test_a_token_is_valid_for_vertex_only(sim: Simulator) -> None:
+    """The Gemini API ignores a bearer token."""
     token = {"Authorization": "Bearer t"}
     body = {"instances": [{"prompt": "a"}]}
-    assert ask(sim, f"{VERTEX}/models/{IMAGEN}:predict", body, headers=token).status == 200
-    assert ask(sim, f"/v1/models/{IMAGEN}:predict", body, headers=token).status == 403
+    assert send(sim, f"{VERTEX}/models/{IMAGEN}:predict", body, headers=token).status == 200
+    assert send(sim, f"/v1/models/{IMAGEN}:predict", body, headers=token).status == 403
 
 
-def test_the_key_called_invalid_is(sim: Simulator) -> None:
-    """With the reason that Google gives."""
-    heard = ask(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={"x-goog-api-key": "invalid"})
-    assert heard.status == 400
-    assert heard.json["error"]["details"][0]["reason"] == "API_KEY_INVALID"
+def test_the_key_named_invalid_is_refused(sim: Simulator) -> None:
+    """The reason is the one of Google."""
+    reply = send(sim, f"/v1beta/models/{IMAGEN}:predict", {}, headers={"x-goog-api-key": "invalid"})
+    assert reply.status == 400
+    assert reply.json["error"]["details"][0]["reason"] == "API_KEY_INVALID"
 
 
-def test_a_key_in_the_url_works_and_can_be_seen(sim: Simulator) -> None:
-    """So that a test can tell that a client never does it."""
-    heard = ask(sim, f"/v1beta/models/{IMAGEN}:predict?key=k", {"instances": [{"prompt": "a"}]}, headers={})
-    assert heard.status == 200
+def test_a_key_in_the_url_works_and_is_counted(sim: Simulator) -> None:
+    """A test can thus check that a client never sends one."""
+    reply = send(sim, f"/v1beta/models/{IMAGEN}:predict?key=k", {"instances": [{"prompt": "a"}]}, headers={})
+    assert reply.status == 200
     assert "key=k" in sim.requests[0].path
 
 
@@ -97,32 +97,32 @@ def test_a_key_in_the_url_works_and_can_be_seen(sim: Simulator) -> None:
     ],
 )
 def test_an_unknown_model_or_verb_is_not_found(sim: Simulator, path: str, words: str) -> None:
-    """404 in the words of the host."""
-    heard = ask(sim, path, {"instances": [{"prompt": "a"}]})
-    assert (heard.status, heard.json["error"]["status"]) == (404, "NOT_FOUND")
-    assert words in heard.message
+    """It is a 404 with the words of the host."""
+    reply = send(sim, path, {"instances": [{"prompt": "a"}]})
+    assert (reply.status, reply.json["error"]["status"]) == (404, "NOT_FOUND")
+    assert words in reply.message
 
 
 def test_models_can_be_added_and_listed() -> None:
-    """By name, or by the prefix `sim-`."""
+    """They are added by name, or by the prefix `sim-`."""
     with Simulator(models=["house-model"]) as sim:
         assert generate(sim, model="house-model").status == 200
         assert predict(sim, model="sim-x").status == 200
-        names = [model["name"] for model in ask(sim, "/v1beta/models").json["models"]]
+        names = [model["name"] for model in send(sim, "/v1beta/models").json["models"]]
         assert {"models/house-model", f"models/{GEMINI}"} <= set(names)
-        methods = ask(sim, f"/v1/models/{GEMINI}").json["supportedGenerationMethods"]
+        methods = send(sim, f"/v1/models/{GEMINI}").json["supportedGenerationMethods"]
         assert methods == ["generateContent"]
-        assert ask(sim, "/v1/models/other").status == 404
+        assert send(sim, "/v1/models/other").status == 404
 
 
 def test_a_wrong_path_gets_a_page(sim: Simulator) -> None:
-    """HTML, as a wrong location does."""
-    heard = ask(sim, "/v1beta/nothing", {})
-    assert (heard.status, heard.headers["content-type"]) == (404, "text/html; charset=UTF-8")
+    """It is HTML, as for a wrong location."""
+    reply = send(sim, "/v1beta/nothing", {})
+    assert (reply.status, reply.headers["content-type"]) == (404, "text/html; charset=UTF-8")
 
 
 def test_a_connection_serves_many_requests(sim: Simulator) -> None:
-    """HTTP/1.1 keep-alive, also after a refusal."""
+    """This is HTTP/1.1 keep-alive, also after a refusal."""
     connection = HTTPConnection(urlsplit(sim.url).netloc, timeout=5)
     try:
         for body, status in ((b"{", 400), (b'{"instances": [{"prompt": "a"}]}', 200), (b"[]", 400)):
@@ -135,7 +135,7 @@ def test_a_connection_serves_many_requests(sim: Simulator) -> None:
         connection.close()
 
 
-def test_many_can_be_served_at_once() -> None:
+def test_many_requests_are_served_at_once() -> None:
     """200 requests are in flight together, and closing ends them all."""
     with ThreadPoolExecutor(200) as pool:
         with Simulator() as sim:
@@ -145,20 +145,20 @@ def test_many_can_be_served_at_once() -> None:
         assert {type(one.exception()) for one in waiting} <= {RemoteDisconnected, ConnectionResetError}
 
 
-def test_the_bill_counts_pictures_that_were_answered(sim: Simulator) -> None:
+def test_the_cost_counts_pictures_that_were_returned(sim: Simulator) -> None:
     """Refusals cost nothing."""
     predict(sim, sampleCount=3)
     predict(sim, sampleCount=9)
     generate(sim)
     assert sim.bill.pictures == {IMAGEN: 3, GEMINI: 1}
     assert sim.bill.attempts == {200: 2, 400: 1}
-    stats = ask(sim, "/_sim/stats").json
+    stats = send(sim, "/_sim/stats").json
     assert (stats["pictures_made"], len(stats["pictures"])) == (4, 4)
     assert len(sim.requests) == 3
 
 
-def test_closing_ends_what_is_under_way() -> None:
-    """A request that would take an hour is broken off, and no thread stays."""
+def test_closing_ends_requests_in_flight() -> None:
+    """A request that would take an hour is aborted, and no thread remains."""
     before = threading.active_count()
     with ThreadPoolExecutor(1) as pool:
         with Simulator(latency=3600) as sim:
@@ -173,15 +173,15 @@ def test_closing_ends_what_is_under_way() -> None:
 
 
 def test_only_loopback_is_served() -> None:
-    """Nobody else should reach a service without real keys."""
+    """Nobody else may reach a service that accepts any key."""
     with pytest.raises(ValueError, match="loopback"):
         Simulator(host="0.0.0.0")
 
 
-def test_a_record_holds_every_exchange_and_no_credential(tmp_path: Path) -> None:
-    """Neither from the header nor from the URL."""
+def test_a_record_has_every_exchange_and_no_credential(tmp_path: Path) -> None:
+    """A credential may be in the header or in the URL."""
     with Simulator(record=tmp_path / "log") as sim:
-        ask(sim, f"/v1/models/{IMAGEN}:predict?key=SECRET", {}, headers={"x-goog-api-key": "SECRET"})
+        send(sim, f"/v1/models/{IMAGEN}:predict?key=SECRET", {}, headers={"x-goog-api-key": "SECRET"})
         predict(sim)
     text = (tmp_path / "log" / "exchanges.jsonl").read_text("utf-8")
     assert "SECRET" not in text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from imagen_batch.simulator import Simulator
-from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, ask, generate, predict
+from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, generate, predict, send
 
 ULTRA, FAST = "imagen-4.0-ultra-generate-001", "imagen-4.0-fast-generate-001"
 IMAGEN_3, NANO_1, LITE = "imagen-3.0-generate-002", "gemini-2.5-flash-image", "gemini-3.1-flash-lite-image"
@@ -16,7 +16,7 @@ IMAGEN_3, NANO_1, LITE = "imagen-3.0-generate-002", "gemini-2.5-flash-image", "g
 
 @pytest.fixture(scope="module")
 def sim() -> Iterator[Simulator]:
-    """One simulator for all: nothing here changes it."""
+    """Start a simulator for all tests: none changes it."""
     with Simulator() as running:
         yield running
 
@@ -44,7 +44,7 @@ def sim() -> Iterator[Simulator]:
     ],
 )
 def test_predict_refuses(sim: Simulator, model: str, options: dict[str, Any], field: str) -> None:
-    """400 INVALID_ARGUMENT that names the place."""
+    """It is a 400 INVALID_ARGUMENT that names the place."""
     error = predict(sim, model=model, **options).json["error"]
     assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
     assert error["details"][0]["fieldViolations"][0]["field"] == field
@@ -59,13 +59,13 @@ def test_predict_refuses(sim: Simulator, model: str, options: dict[str, Any], fi
         {"outputOptions": {"mimeType": "image/jpeg", "compressionQuality": 0}},
     ],
 )
-def test_predict_takes(sim: Simulator, options: dict[str, Any]) -> None:
-    """Everything that either host documents."""
+def test_predict_accepts(sim: Simulator, options: dict[str, Any]) -> None:
+    """This is everything that either host documents."""
     assert predict(sim, **options).status == 200
 
 
-def test_vertex_wants_no_seed_beside_a_watermark(sim: Simulator) -> None:
-    """The watermark is on unless switched off."""
+def test_vertex_refuses_a_seed_with_a_watermark(sim: Simulator) -> None:
+    """The watermark is on unless it is switched off."""
     assert predict(sim, root=VERTEX, seed=1).status == 400
     assert predict(sim, root=VERTEX, seed=1, addWatermark=False).status == 200
 
@@ -85,9 +85,9 @@ def test_vertex_wants_no_seed_beside_a_watermark(sim: Simulator) -> None:
     ],
 )
 def test_a_body_of_another_shape_is_refused(sim: Simulator, body: bytes) -> None:
-    """Whatever it is, it is a 400 and not a broken connection."""
-    assert ask(sim, f"/v1/models/{IMAGEN}:predict", body).status == 400
-    assert ask(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 400
+    """It is always a 400 and never a broken connection."""
+    assert send(sim, f"/v1/models/{IMAGEN}:predict", body).status == 400
+    assert send(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 400
 
 
 @pytest.mark.parametrize(
@@ -110,30 +110,30 @@ def test_a_body_of_another_shape_is_refused(sim: Simulator, body: bytes) -> None
     ],
 )
 def test_generate_content_refuses(sim: Simulator, model: str, image: dict[str, Any], config: dict[str, Any]) -> None:
-    """400 INVALID_ARGUMENT with a place."""
+    """It is a 400 INVALID_ARGUMENT that names the place."""
     error = generate(sim, model=model, config=config, **image).json["error"]
     assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
     assert error["details"][0]["fieldViolations"][0]["field"].startswith("generationConfig")
 
 
 def test_generate_content_reads_snake_case(sim: Simulator) -> None:
-    """Proto JSON knows both spellings."""
+    """Proto JSON has both spellings."""
     contents = [{"parts": [{"text": "a"}]}]
     config = {"image_config": {"aspect_ratio": "16:9"}, "thinking_config": {"thinking_level": "HIGH"}}
     safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ONLY_HIGH"}]
     body = {"contents": contents, "generation_config": config, "safety_settings": safety, "store": False}
-    assert ask(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 200
+    assert send(sim, f"/v1/models/{GEMINI}:generateContent", body).status == 200
 
 
-def test_some_fields_are_vertex_own(sim: Simulator) -> None:
-    """Who may be shown, and the file type."""
+def test_some_fields_are_for_vertex_only(sim: Simulator) -> None:
+    """They set who may be shown, and the file type."""
     own = {"personGeneration": "ALLOW_NONE", "imageOutputOptions": {"mimeType": "image/png"}}
     assert generate(sim, root=VERTEX, **own).pictures[0].startswith(b"\x89PNG")
     assert generate(sim, **own).status == 400
 
 
-def test_a_prompt_beyond_the_model_is_refused(sim: Simulator) -> None:
-    """131,072 tokens are the limit."""
+def test_a_prompt_that_is_too_long_for_the_model_is_refused(sim: Simulator) -> None:
+    """The limit is 131,072 tokens."""
     assert "input token count" in generate(sim, "word " * 110_000).message
 
 
@@ -142,4 +142,4 @@ def test_the_sample_header_is_a_number(sim: Simulator) -> None:
     body = {"instances": [{"prompt": "a"}]}
     for value in ("0", "-1", "one", "²"):
         headers = {**KEY, "x-imagen-batch-sample": value.encode().decode("latin-1")}
-        assert ask(sim, f"/v1/models/{IMAGEN}:predict", body, headers=headers).status == 400
+        assert send(sim, f"/v1/models/{IMAGEN}:predict", body, headers=headers).status == 400

@@ -21,13 +21,13 @@ from imagen_batch.storage import open_storage
 )
 def test_the_listing_cache_is_off_for_every_scheme_that_has_one(monkeypatch, url, options):
     """The memory file system has no cache and takes no such option."""
-    given = []
+    options_seen = []
 
     def url_to_fs(address, **chosen):
-        given.append((address, chosen))
+        options_seen.append((address, chosen))
         return MemoryFileSystem(), "/bucket/run"
 
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setattr("fsspec.url_to_fs", url_to_fs)
     open_storage(url)
-    assert given == [(url, options)]
+    assert options_seen == [(url, options)]

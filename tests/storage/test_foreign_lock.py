@@ -10,38 +10,38 @@ from imagen_batch.storage.lease import NAME, Lease
 
 
 class Objects:
-    """A store in memory."""
+    """An object store in memory."""
 
     location = "s3://bucket/run"
 
     def __init__(self):
-        self.kept = {}
+        self.stored = {}
 
     def read(self, name):
-        if name not in self.kept:
+        if name not in self.stored:
             raise FileNotFoundError(name)
-        return self.kept[name]
+        return self.stored[name]
 
     def put_once(self, name, data):
-        self.kept[name] = data
+        self.stored[name] = data
 
     def create(self, name, data):
-        if name in self.kept:
+        if name in self.stored:
             return False
-        self.kept[name] = data
+        self.stored[name] = data
         return True
 
     def remove(self, name):
-        self.kept.pop(name, None)
+        self.stored.pop(name, None)
 
 
 @pytest.fixture(name="locked")
 def _locked(monkeypatch):
-    """A store whose lock belongs to a process that must not be signaled."""
+    """Return a store whose lock belongs to a process that must not be signaled."""
     objects, now = Objects(), 1000.0
     holder = Lease(objects, clock=lambda: now)
     note = {**holder._note, "pid": 4711, "token": "theirs", "at": now}
-    objects.kept[NAME] = orjson.dumps(note)
+    objects.stored[NAME] = orjson.dumps(note)
     signaled = []
 
     def kill(pid, number):
@@ -53,7 +53,7 @@ def _locked(monkeypatch):
 
 
 def test_it_is_held(locked):
-    """That it must not be signaled shows that the process exists."""
+    """The refusal to signal it shows that the process exists."""
     objects, signaled = locked
     assert Lease(objects, clock=lambda: 1001.0).is_held()
     assert signaled == [(4711, 0)]
@@ -64,9 +64,9 @@ def test_it_is_not_taken_over_at_once(locked):
     objects, _ = locked
 
     def renew(_seconds):
-        note = orjson.loads(objects.kept[NAME])
-        objects.kept[NAME] = orjson.dumps({**note, "at": note["at"] + 5})
+        note = orjson.loads(objects.stored[NAME])
+        objects.stored[NAME] = orjson.dumps({**note, "at": note["at"] + 5})
 
     with pytest.raises(FolderBusy, match="4711"), Lease(objects, sleep=renew).hold():
         pass
-    assert orjson.loads(objects.kept[NAME])["token"] == "theirs"
+    assert orjson.loads(objects.stored[NAME])["token"] == "theirs"

@@ -1,4 +1,4 @@
-"""Every kind of storage keeps the same promises."""
+"""Every kind of storage behaves in the same way."""
 
 import os
 import threading
@@ -16,17 +16,17 @@ from imagen_batch.storage.object_log import ObjectLog, ObjectLogs
 
 @pytest.fixture
 def storage(place):
-    """A place that nobody has used yet."""
+    """Return a storage location that is new."""
     return open_storage(place)
 
 
 def names(storage, below=""):
-    """All files."""
+    """Return the names of all files."""
     return sorted(name for name, _ in storage.sizes(below))
 
 
 def test_what_is_put_is_read_byte_for_byte(storage):
-    """Also nothing at all, and a megabyte."""
+    """This holds for no bytes at all and for a megabyte."""
     for number, data in enumerate([b"", b"\x00\xff\r\n", bytes(2**20)]):
         storage.put(f"images/book/{number}.png", data)
         assert storage.read(f"images/book/{number}.png") == data
@@ -34,8 +34,8 @@ def test_what_is_put_is_read_byte_for_byte(storage):
         assert storage.local(f"images/book/{number}.png").read_bytes() == data
 
 
-def test_what_is_not_there_is_not_there(storage):
-    """No file, no size, no name, and nothing to take away."""
+def test_a_missing_file_has_no_content_size_or_name(storage):
+    """There is nothing to read, list or remove."""
     storage.put("images/a.png", b"a")
     assert storage.size("images/b.png") is None
     assert storage.size("images/a.png/b") is None
@@ -46,47 +46,47 @@ def test_what_is_not_there_is_not_there(storage):
 
 
 def test_names_come_sorted_with_their_sizes(storage):
-    """Those below a name, and no others."""
+    """Only those below the name are listed."""
     for name in ("b/2", "b/1", "c/x/y", "a"):
         storage.put(name, name.encode() * 2)
     assert list(storage.sizes("b")) == [("b/1", 6), ("b/2", 6)]
     assert list(storage.sizes("c")) == [("c/x/y", 10)]
 
 
-@given(there=st.sets(st.integers(0, 40)), asked=st.lists(st.integers(0, 40), max_size=30))
+@given(existing=st.sets(st.integers(0, 40)), wanted=st.lists(st.integers(0, 40), max_size=30))
 @pytest.mark.parametrize("scheme", ["", "memory:/"], ids=["folder", "memory"])
-def test_sizes_of_many_are_those_of_each(tmp_path_factory, scheme, there, asked):
-    """Near each other or far apart, there or not, once or several times."""
+def test_sizes_of_many_are_those_of_each(tmp_path_factory, scheme, existing, wanted):
+    """The names are near each other or far apart, exist or not, and occur once or several times."""
     storage = open_storage(f"{scheme}{tmp_path_factory.mktemp('out')}")
-    for number in there:
+    for number in existing:
         storage.put(f"images/{number:03}.png", b"x" * number)
-    names = [f"images/{number:03}.png" for number in asked]
-    assert storage.sizes_of(names) == [number if number in there else None for number in asked]
+    names = [f"images/{number:03}.png" for number in wanted]
+    assert storage.sizes_of(names) == [number if number in existing else None for number in wanted]
 
 
 def test_sizes_of_many_in_s3_are_found_page_by_page(s3, monkeypatch):
-    """Also where a page ends in between, and where the last is far away."""
+    """A page may end in between, and the last name may be far away."""
     storage = open_storage("s3://pictures/paged")
     for number in range(12):
         storage.put(f"images/{number:03}.png", b"x" * number)
     storage.put("zebra", b"far")
     names = [f"images/{number:03}.png" for number in (3, 11, 5, 99)] + ["zebra"]
-    plain, asked = storage._files.call_s3, []
+    plain, wanted = storage._files.call_s3, []
 
     def three_at_a_time(operation, **named):
-        asked.append(operation)
+        wanted.append(operation)
         return plain(operation, MaxKeys=3, **named)
 
     monkeypatch.setattr(storage._files, "call_s3", three_at_a_time)
     assert storage.sizes_of(names) == [3, 11, 5, None, 3]
     assert storage.sizes_of([]) == []
     assert len(list(storage.sizes("images"))) == 12
-    assert set(asked) == {"list_objects_v2"}
-    assert len(asked) > 5
+    assert set(wanted) == {"list_objects_v2"}
+    assert len(wanted) > 5
 
 
-def test_a_name_that_is_taken_stays_what_it_is(storage):
-    """Neither a new file nor a second name goes over it."""
+def test_a_taken_name_keeps_its_content(storage):
+    """Neither a new file nor a rename replaces it."""
     assert storage.create("images/a.png", b"one")
     assert not storage.create("images/a.png", b"two")
     storage.put("incoming/b", b"three")
@@ -96,27 +96,27 @@ def test_a_name_that_is_taken_stays_what_it_is(storage):
     assert names(storage) == ["images/a.png", "images/b.png", "incoming/b"]
 
 
-def test_of_many_that_want_a_name_one_gets_it(storage):
-    """Whole, and the others are told."""
-    start, got = threading.Barrier(6), []
+def test_one_of_many_writers_gets_a_name(storage):
+    """It gets the whole name, and the others get an error."""
+    start, winners = threading.Barrier(6), []
 
     def want(number):
         start.wait()
         if storage.create("images/a.png", bytes([number]) * 10_000):
-            got.append(number)
+            winners.append(number)
 
-    wanting = [threading.Thread(target=want, args=(number,)) for number in range(6)]
-    for one in wanting:
+    threads = [threading.Thread(target=want, args=(number,)) for number in range(6)]
+    for one in threads:
         one.start()
-    for one in wanting:
+    for one in threads:
         one.join()
-    assert len(got) == 1
-    assert storage.read("images/a.png") == bytes(got) * 10_000
+    assert len(winners) == 1
+    assert storage.read("images/a.png") == bytes(winners) * 10_000
     assert names(storage) == ["images/a.png"]
 
 
 def test_a_file_gets_another_name(storage):
-    """And the old one is free."""
+    """The old name is free again."""
     storage.put("images/a.png", b"one")
     storage.put("aside/a.png", b"older")
     storage.move("images/a.png", "aside/a.png")
@@ -125,7 +125,7 @@ def test_a_file_gets_another_name(storage):
 
 
 def test_a_file_appears_whole_or_not_at_all(storage):
-    """An error in the middle leaves what was there, and no traces."""
+    """An error in the middle keeps the earlier content and leaves no traces."""
     with storage.write("manifest.csv") as handle:
         handle.write("für\r\n".encode())
     with pytest.raises(TypeError), storage.write("manifest.csv") as handle:
@@ -135,7 +135,7 @@ def test_a_file_appears_whole_or_not_at_all(storage):
 
 
 def test_a_log_is_what_was_appended(storage):
-    """From several writers, each a file of its own, also while they go on."""
+    """There are several writers, each with its own file, and it is read while they write."""
     one, two = storage.log("ledger/1.jsonl"), storage.log("ledger/2.jsonl")
     one.append(b"a\n")
     assert (storage.logs("ledger") / "1.jsonl").read_bytes() == b"a\n"
@@ -152,12 +152,12 @@ def test_a_log_is_what_was_appended(storage):
 
 
 def test_a_run_without_a_ledger_has_no_logs(storage):
-    """The folder is empty, or is not there."""
+    """The folder is empty or missing."""
     assert list(storage.logs("ledger").glob("*.jsonl")) == []
 
 
 def test_a_lock_has_one_holder(storage):
-    """The second one is told who it is; afterwards it is free."""
+    """The second one learns who holds it; after the release it is free."""
     assert not storage.is_locked()
     with storage.hold_lock():
         assert storage.is_locked()
@@ -169,7 +169,7 @@ def test_a_lock_has_one_holder(storage):
 
 
 def test_a_folder_without_hard_links_copies(tmp_path):
-    """Some file systems know none."""
+    """Some file systems have no hard links."""
 
     def no_links(_source, _target):
         raise PermissionError("no hard links here")
@@ -192,48 +192,48 @@ def test_a_folder_without_hard_links_copies(tmp_path):
         ("s3://bucket/run*", "must not contain"),
     ],
 )
-def test_a_url_that_can_not_be_used_is_refused(url, said):
-    """In a sentence, without the secrets in it."""
-    with pytest.raises(SettingsInvalid, match=said) as caught:
+def test_a_url_that_can_not_be_used_is_refused(url, message):
+    """The message is a sentence, without the secrets in the URL."""
+    with pytest.raises(SettingsInvalid, match=message) as caught:
         open_storage(url)
     assert "secret@" not in str(caught.value)
 
 
-def test_trouble_with_a_store_is_an_os_error(s3, monkeypatch):
-    """Whatever its library calls it."""
+def test_an_error_of_a_store_is_an_os_error(s3, monkeypatch):
+    """The name that its library gives it does not matter."""
     storage = open_storage("s3://no-such-bucket/run")
     with pytest.raises(OSError, match=r"(?i)bucket|denied"):
         storage.put("a", b"one")
 
 
 class Killed(Exception):
-    """The process is gone in the middle of a merge."""
+    """The process is killed in the middle of a merge."""
 
 
 def test_a_merge_that_fails_loses_and_doubles_nothing(tmp_path):
-    """What was appended is stored, whatever becomes of the tidying up."""
+    """What was appended is stored, whether the cleanup works or not."""
     objects = Objects()
     log = ObjectLog(objects, "ledger/1.jsonl", merge_after=3)
     put = objects.put
-    objects.put = lambda name, data: put(name, data) if name[-8:] == name[-17:-9] else _away()
-    objects.remove_all = lambda _names: _away()
+    objects.put = lambda name, data: put(name, data) if name[-8:] == name[-17:-9] else fail()
+    objects.remove_all = lambda _names: fail()
     for number in range(7):
         log.append(b"%d\n" % number)
     log.close()
     assert _lines(ObjectLogs(objects, "ledger", tmp_path)) == [b"%d" % number for number in range(7)]
 
 
-def _away():
+def fail():
     raise OSError("SlowDown")
 
 
 class Objects:
-    """A store in memory that a test can have its process killed in."""
+    """An object store in memory; a test can kill its process at any change."""
 
     location = "s3://bucket/run"
 
     def __init__(self):
-        self.kept = {}
+        self.stored = {}
         self.until = None  # so many changes, then the process is gone
 
     def _change(self):
@@ -244,24 +244,24 @@ class Objects:
 
     def put(self, name, data):
         self._change()
-        self.kept[name] = data
+        self.stored[name] = data
 
     put_once = put
 
     def create(self, name, data):
-        return name not in self.kept and not self.put(name, data)
+        return name not in self.stored and not self.put(name, data)
 
     def read(self, name):
-        if name not in self.kept:
+        if name not in self.stored:
             raise FileNotFoundError(name)
-        return self.kept[name]
+        return self.stored[name]
 
     def remove(self, name):
         self._change()
-        self.kept.pop(name, None)
+        self.stored.pop(name, None)
 
     def sizes(self, below):
-        return ((name, len(data)) for name, data in self.kept.items() if name.startswith(below))
+        return ((name, len(data)) for name, data in self.stored.items() if name.startswith(below))
 
     def read_all(self, names):
         return [self.read(name) for name in names]
@@ -275,10 +275,10 @@ class Objects:
     appends=st.integers(0, 25),
     merge_after=st.integers(2, 6),
     until=st.integers(0, 60),
-    looks=st.sets(st.integers(0, 25)),
+    counts=st.sets(st.integers(0, 25)),
 )
-def test_a_log_in_parts_reads_the_same_whenever_it_is_killed(tmp_path_factory, appends, merge_after, until, looks):
-    """Every append that returned is there once, in order; one that did not may be there."""
+def test_a_log_in_parts_reads_the_same_whenever_it_is_killed(tmp_path_factory, appends, merge_after, until, counts):
+    """Every append that returned is read once, in order; one that did not return may be read."""
     objects = Objects()
     objects.until = until
     log = ObjectLog(objects, "ledger/1.jsonl", merge_after=merge_after)
@@ -288,14 +288,14 @@ def test_a_log_in_parts_reads_the_same_whenever_it_is_killed(tmp_path_factory, a
         for number in range(appends):
             log.append(b"%d\n" % number)
             returned += 1
-            if number in looks:
+            if number in counts:
                 assert len(_lines(logs)) == returned
         log.close()
     except Killed:
         pass
     objects.until = None
-    afresh = ObjectLogs(objects, "ledger", tmp_path_factory.mktemp("logs"))
-    for read in (logs, afresh):
+    new_objects = ObjectLogs(objects, "ledger", tmp_path_factory.mktemp("logs"))
+    for read in (logs, new_objects):
         lines = _lines(read)
         assert lines == [b"%d" % number for number in range(len(lines))]
         assert returned <= len(lines) <= returned + 1
@@ -307,18 +307,18 @@ def _lines(logs):
 
 
 def test_a_long_log_becomes_few_objects():
-    """A thousand appends are one, and what remains is one more."""
+    """A thousand appends become one object, and the rest is one more."""
     objects = Objects()
     log = ObjectLog(objects, "ledger/1.jsonl", merge_after=100)
     for _ in range(1050):
         log.append(b"x\n")
-    assert len(objects.kept) == 10 + 50
+    assert len(objects.stored) == 10 + 50
     log.close()
-    assert len(objects.kept) == 11
+    assert len(objects.stored) == 11
 
 
-def test_a_part_that_is_missing_is_told(tmp_path):
-    """The ledger is the truth about money: a hole in it is no small matter."""
+def test_a_missing_part_is_an_error(tmp_path):
+    """The ledger is the only record of what was paid."""
     objects = Objects()
     log = ObjectLog(objects, "ledger/1.jsonl")
     for _ in range(3):
@@ -329,23 +329,23 @@ def test_a_part_that_is_missing_is_told(tmp_path):
 
 
 def _foreign(objects, **changes):
-    """A lock of a process on another machine."""
+    """Return the lock of a process on another machine."""
     note = {"pid": 1, "host": "elsewhere", "where": "elsewhere", "token": "theirs", "at": 0.0, **changes}
-    objects.kept[NAME] = orjson.dumps(note)
+    objects.stored[NAME] = orjson.dumps(note)
 
 
 def test_a_lock_that_nobody_renews_is_taken_over():
-    """After half a minute without a sign of life."""
+    """This takes half a minute without a renewal."""
     objects, slept = Objects(), []
     _foreign(objects)
     lease = Lease(objects, sleep=slept.append)
     with lease.hold():
-        assert b"theirs" not in objects.kept[NAME]
+        assert b"theirs" not in objects.stored[NAME]
     assert sum(slept) == 30 + 2
 
 
-def test_of_two_that_find_a_lock_dead_one_gets_it():
-    """The other one took it away a moment later: whoever waits a little finds that out."""
+def test_one_of_two_that_take_over_a_dead_lock_gets_it():
+    """The other one removed it a moment later, which a short wait reveals."""
     objects = Objects()
     _foreign(objects)
 
@@ -355,11 +355,11 @@ def test_of_two_that_find_a_lock_dead_one_gets_it():
 
     with pytest.raises(FolderBusy, match="elsewhere"), Lease(objects, sleep=other_comes).hold():
         pass
-    assert b"the other's" in objects.kept[NAME]
+    assert b"the other's" in objects.stored[NAME]
 
 
 def test_a_lock_that_is_renewed_is_left_alone():
-    """The first sign of life ends the waiting."""
+    """The first renewal ends the wait."""
     objects = Objects()
     _foreign(objects)
     with (
@@ -367,11 +367,11 @@ def test_a_lock_that_is_renewed_is_left_alone():
         Lease(objects, sleep=lambda _: _foreign(objects, at=5.0)).hold(),
     ):
         pass
-    assert b"theirs" in objects.kept[NAME]
+    assert b"theirs" in objects.stored[NAME]
 
 
-def test_a_lock_of_a_process_of_this_machine_that_is_gone_is_taken_over_at_once(dead_pid):
-    """No need to wait."""
+def test_a_lock_of_an_ended_process_of_this_machine_is_taken_over_at_once(dead_pid):
+    """Nothing has to be waited for."""
     objects, slept = Objects(), []
     where = Lease(objects)._note["where"]
     _foreign(objects, where=where, pid=dead_pid)
@@ -380,8 +380,8 @@ def test_a_lock_of_a_process_of_this_machine_that_is_gone_is_taken_over_at_once(
     assert slept == [2]
 
 
-def test_an_old_lock_of_a_number_that_another_process_has_now_is_taken_over():
-    """A restarted container gives its processes the same numbers."""
+def test_a_lock_whose_process_id_was_reused_is_taken_over():
+    """A restarted container gives its processes the same ids."""
     objects, slept = Objects(), []
     where = Lease(objects)._note["where"]
     _foreign(objects, where=where, pid=os.getpid())
@@ -392,7 +392,7 @@ def test_an_old_lock_of_a_number_that_another_process_has_now_is_taken_over():
 
 @pytest.fixture
 def dead_pid():
-    """The number of a process that has ended."""
+    """Return the id of a process that has ended."""
     pid = os.fork()
     if not pid:
         os._exit(0)
@@ -400,8 +400,8 @@ def dead_pid():
     return pid
 
 
-def test_a_store_that_writes_over_what_is_taken_is_refused():
-    """Two runs could not be kept apart there."""
+def test_a_store_without_conditional_writes_is_refused():
+    """It could not keep two runs apart."""
 
     class Careless(Objects):
         def create(self, name, data):
@@ -411,11 +411,11 @@ def test_a_store_that_writes_over_what_is_taken_is_refused():
     objects = Careless()
     with pytest.raises(SettingsInvalid, match="If-None-Match"), Lease(objects).hold():
         pass
-    assert objects.kept == {}
+    assert objects.stored == {}
 
 
-def test_whoever_lost_the_lock_writes_nothing_more(tmp_path):
-    """Somebody else may be at work there."""
+def test_a_process_without_its_lock_writes_nothing_more(tmp_path):
+    """Another process may be at work there."""
     storage = open_storage("memory://pictures/lost")
     with storage.hold_lock():
         storage.put("a", b"one")
@@ -430,8 +430,8 @@ def test_whoever_lost_the_lock_writes_nothing_more(tmp_path):
     assert names(storage) == [".imagen-batch/lock", "a"]
 
 
-def test_a_lock_in_other_hands_is_found_lost():
-    """By the one who wants to renew it."""
+def test_a_lock_with_another_holder_is_lost():
+    """The next renewal notices it."""
     objects = Objects()
     lease = Lease(objects)
     lease._take()
@@ -442,8 +442,8 @@ def test_a_lock_in_other_hands_is_found_lost():
     assert lease.lost == "another run has taken the folder"
 
 
-def test_a_lock_that_was_not_renewed_in_time_is_lost_whatever_its_thread_does():
-    """A closed lid, a store that does not answer: others may have it before half a minute is over."""
+def test_a_lock_that_was_not_renewed_in_time_is_lost():
+    """After a closed lid or a store that hung, others may hold it before half a minute is over."""
     objects, now = Objects(), [100.0]
     lease = Lease(objects, uptime=lambda: now[0])
     lease._take()
@@ -453,14 +453,14 @@ def test_a_lock_that_was_not_renewed_in_time_is_lost_whatever_its_thread_does():
     assert lease.lost is None
     now[0] = 150.0
     assert "in time" in lease.lost
-    before = objects.kept[NAME]
+    before = objects.stored[NAME]
     lease._renew()
-    assert objects.kept[NAME] == before, "a holder that lost the lock writes nothing"
+    assert objects.stored[NAME] == before, "a holder that lost the lock writes nothing"
 
 
-def test_a_store_that_does_not_let_go_of_the_lock_costs_no_run():
-    """It is nobody's after a while."""
+def test_a_lock_that_can_not_be_released_fails_no_run():
+    """It expires after a while."""
     objects = Objects()
     with Lease(objects).hold():
         objects.remove = lambda _name: (_ for _ in ()).throw(PermissionError("no right to delete"))
-    assert NAME in objects.kept
+    assert NAME in objects.stored

@@ -8,42 +8,42 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.http_status import http_status, is_no_access
 from imagen_batch.storage.lease import NAME, Lease
 from imagen_batch.storage.object_store import ObjectStore, open_object_store
-from imagen_batch.storage.retry import may_pass, retry_policy
+from imagen_batch.storage.retry import is_temporary, retry_policy
 
 
 class Store:
-    """An fsspec file system in memory that refuses a conditional write as it is told to."""
+    """An fsspec file system in memory that refuses conditional writes with the errors of a list."""
 
     def __init__(self, *refusals):
-        self.kept = {}
+        self.stored = {}
         self.refusals = list(refusals)  # of conditional writes, one after the other; then a name that is taken is 412
-        self.asked = 0
+        self.writes = 0
 
     def pipe_file(self, path, data, mode="overwrite"):
         if mode == "create":
-            self.asked += 1
+            self.writes += 1
             refusal = self.refusals.pop(0) if self.refusals else None
             if refusal is not None:
                 raise refused(refusal)
-            if path in self.kept:
+            if path in self.stored:
                 raise refused(412)
-        self.kept[path] = data
+        self.stored[path] = data
 
     def cat_file(self, path):
-        if path not in self.kept:
+        if path not in self.stored:
             raise FileNotFoundError(path)
-        return self.kept[path]
+        return self.stored[path]
 
     def info(self, path):
         return {"size": len(self.cat_file(path))}
 
     def rm_file(self, path):
         self.cat_file(path)
-        del self.kept[path]
+        del self.stored[path]
 
 
 def refused(status, **error):
-    """What s3fs raises for a store that sends no more than the status (SeaweedFS, MinIO, versitygw)."""
+    """Return what s3fs raises for a store that sends only the status (SeaweedFS, MinIO, versitygw)."""
     answer = {"Error": {"Code": str(status), **error}, "ResponseMetadata": {"HTTPStatusCode": status}}
     raised = OSError(22, "At least one of the pre-conditions you specified did not hold")
     raised.__cause__ = ClientError(answer, "PutObject")
@@ -52,7 +52,7 @@ def refused(status, **error):
 
 @pytest.fixture
 def no_waiting(monkeypatch):
-    """A test that would wait fails instead."""
+    """Let a test fail if it would wait."""
 
     def sleep(_seconds):
         raise AssertionError("waited for what does not pass")
@@ -66,121 +66,121 @@ def no_waiting(monkeypatch):
 
 @pytest.mark.usefixtures("no_waiting")
 def test_any_412_says_that_the_name_is_taken():
-    """At once, and what is there stays."""
+    """There is no wait, and the existing content stays."""
     store = Store()
     bucket = ObjectStore("s3://b/run", store, "b/run")
     assert bucket.create("a", b"one")
     assert not bucket.create("a", b"two")
     assert bucket.read("a") == b"one"
-    assert store.asked == 2
+    assert store.writes == 2
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_a_conflict_is_looked_at_again_at_once():
-    """Where nothing is there the write is repeated; where something is the name is taken."""
+def test_after_a_conflict_the_name_is_read_at_once():
+    """If nothing is there, the write is repeated; otherwise the name is taken."""
     store = Store(409, 409)
     bucket = ObjectStore("s3://b/run", store, "b/run")
     assert bucket.create("a", b"one")
-    assert store.asked == 3
+    assert store.writes == 3
     store.refusals = [409]
     assert not bucket.create("a", b"two")
     assert bucket.read("a") == b"one"
 
 
 @pytest.mark.usefixtures("no_waiting")
-def test_the_lock_of_such_a_store_is_taken_and_given_back():
-    """Found with SeaweedFS: the trial whether the store knows conditional writes took two minutes and failed."""
+def test_the_lock_of_such_a_store_is_acquired_and_released():
+    """With SeaweedFS the check for conditional writes once took two minutes and failed."""
     store = Store()
     with Lease(ObjectStore("s3://b/run", store, "b/run")).hold():
-        assert list(store.kept) == [f"b/run/{NAME}"]
-    assert store.kept == {}
+        assert list(store.stored) == [f"b/run/{NAME}"]
+    assert store.stored == {}
 
 
 class Objects:
-    """What a lease needs, with an error or two."""
+    """A store for a lease that fails in a given way."""
 
     location = "s3://b/run"
 
     def __init__(self, **trouble):
-        self.kept = {}
+        self.stored = {}
         self.trouble = trouble
         self.creates = 0
 
     def read(self, name):
-        if name not in self.kept:
+        if name not in self.stored:
             raise FileNotFoundError(name)
-        return self.kept[name]
+        return self.stored[name]
 
     def put_once(self, name, data):
-        self.kept[name] = data
+        self.stored[name] = data
 
     def create(self, name, data):
         self.creates += 1
         if error := self.trouble.get(f"create_{self.creates}"):
             raise error
-        if name in self.kept:
+        if name in self.stored:
             return False
-        self.kept[name] = data
+        self.stored[name] = data
         return self.trouble.get("reply") != "lost"
 
     def remove(self, name):
-        self.kept.pop(name, None)
+        self.stored.pop(name, None)
 
 
 @pytest.mark.parametrize("error", [OSError("away"), KeyboardInterrupt()])
-def test_a_lock_that_was_only_half_taken_is_given_back(error):
-    """An error or Ctrl-C between the first and the second write leaves none behind."""
+def test_a_half_acquired_lock_is_released(error):
+    """An error or Ctrl-C between the first and the second write leaves no lock."""
     objects = Objects(create_2=error)
     with pytest.raises(type(error)), Lease(objects).hold():
         raise AssertionError("held it")
-    assert objects.kept == {}
+    assert objects.stored == {}
 
 
-def test_a_lock_of_somebody_else_is_not_given_back():
-    """An error while it is waited for leaves it alone."""
+def test_the_lock_of_another_run_is_not_released():
+    """An error while waiting for it leaves it alone."""
     objects = Objects()
-    objects.kept[NAME] = orjson.dumps({"pid": 1, "host": "x", "where": "x", "token": "theirs", "at": 0})
+    objects.stored[NAME] = orjson.dumps({"pid": 1, "host": "x", "where": "x", "token": "theirs", "at": 0})
 
     def interrupted(_seconds):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), Lease(objects, sleep=interrupted).hold():
         raise AssertionError("held it")
-    assert b"theirs" in objects.kept[NAME]
+    assert b"theirs" in objects.stored[NAME]
 
 
 def test_a_lock_whose_reply_was_lost_is_ours():
-    """The library repeated the write and found its own: that is no other run."""
+    """The library repeated the write and found its own: there is no other run."""
     objects = Objects(reply="lost")
     with Lease(objects, sleep=lambda _seconds: None).hold():
-        assert NAME in objects.kept
-    assert objects.kept == {}
+        assert NAME in objects.stored
+    assert objects.stored == {}
 
 
 @pytest.mark.parametrize("note", [b"null", b"[]", b"5", b"{}", b'{"at": "noon", "pid": "x"}', b"\xff", b""])
 def test_a_damaged_lock_is_taken_over_after_a_while(note):
-    """Whatever stands in it."""
+    """Its content does not matter."""
     objects, slept = Objects(), []
-    objects.kept[NAME] = note
+    objects.stored[NAME] = note
     with Lease(objects, sleep=slept.append, report=lambda _text: None).hold():
-        assert b"token" in objects.kept[NAME]
+        assert b"token" in objects.stored[NAME]
     assert sum(slept) <= 32
 
 
-def test_waiting_for_a_lock_is_told_after_five_seconds():
-    """Once, with the holder and how long it may take."""
-    objects, told = Objects(), []
-    objects.kept[NAME] = orjson.dumps({"pid": 7, "host": "far", "where": "x", "token": "theirs", "at": 0})
-    with Lease(objects, sleep=lambda _seconds: None, report=told.append).hold():
+def test_a_wait_for_a_lock_is_reported_after_five_seconds():
+    """It is reported once, with the holder and how long it may take."""
+    objects, messages = Objects(), []
+    objects.stored[NAME] = orjson.dumps({"pid": 7, "host": "far", "where": "x", "token": "theirs", "at": 0})
+    with Lease(objects, sleep=lambda _seconds: None, report=messages.append).hold():
         pass
-    assert len(told) == 1
-    assert "process 7 on far" in told[0]
-    assert "30 s" in told[0]
+    assert len(messages) == 1
+    assert "process 7 on far" in messages[0]
+    assert "30 s" in messages[0]
 
 
-def test_waiting_for_a_store_is_told_once_after_five_seconds(monkeypatch):
-    """With its name and its error."""
-    now, told = [0.0], []
+def test_a_wait_for_a_store_is_reported_once_after_five_seconds(monkeypatch):
+    """The message has its name and its error."""
+    now, messages = [0.0], []
     monkeypatch.setattr("tenacity.time.monotonic", lambda: now[0])
 
     def sleep(seconds):
@@ -190,25 +190,25 @@ def test_waiting_for_a_store_is_told_once_after_five_seconds(monkeypatch):
         raise OSError("503 SlowDown")
 
     with pytest.raises(OSError, match="SlowDown"):
-        retry_policy("s3://b/run", sleep=sleep, report=told.append)(put)
+        retry_policy("s3://b/run", sleep=sleep, report=messages.append)(put)
     assert now[0] == pytest.approx(120, abs=15)
-    assert len(told) == 1
-    assert "s3://b/run: 503 SlowDown" in told[0]
+    assert len(messages) == 1
+    assert "s3://b/run: 503 SlowDown" in messages[0]
 
 
-def test_a_store_that_lets_nobody_in_is_not_waited_for():
-    """No credentials, or the wrong ones."""
-    lacking = OSError("NoCredentialsError: Unable to locate credentials")
-    lacking.__cause__ = NoCredentialsError()
-    for error in (lacking, refused(403), refused(401), OSError("Forbidden: b/x\nno access")):
+def test_a_store_that_refuses_the_credentials_is_not_waited_for():
+    """The credentials are missing or wrong."""
+    error_name = OSError("NoCredentialsError: Unable to locate credentials")
+    error_name.__cause__ = NoCredentialsError()
+    for error in (error_name, refused(403), refused(401), OSError("Forbidden: b/x\nno access")):
         assert is_no_access(error)
-        assert not may_pass(error)
-    assert may_pass(refused(503))
-    assert may_pass(OSError("connection reset"))
+        assert not is_temporary(error)
+    assert is_temporary(refused(503))
+    assert is_temporary(OSError("connection reset"))
 
 
-def test_the_status_is_found_behind_any_library_s_error():
-    """Botocore's, Azure's and gcsfs's."""
+def test_the_status_is_found_in_the_error_of_any_library():
+    """These are the errors of botocore, Azure and gcsfs."""
     for name in ("status_code", "code"):
         inner = Exception("no")
         setattr(inner, name, 409)
@@ -221,12 +221,12 @@ def test_the_status_is_found_behind_any_library_s_error():
 
 @pytest.mark.parametrize("url", ["S3://pictures/run", "s3://pictures/run", "Memory://pictures/run"])
 def test_the_scheme_of_a_url_may_be_written_in_any_case(s3, url):
-    """As everywhere."""
+    """URLs allow this everywhere."""
     assert open_object_store(url).location.partition("://")[2] == "pictures/run"
 
 
 @pytest.mark.parametrize("url", ["S3://", "s3://[::1/x", "s3://b", "x://b/c", "s3://b/[c]"])
-def test_a_url_that_can_not_be_is_a_sentence(url):
-    """No library's own error."""
+def test_an_impossible_url_is_reported_in_a_sentence(url):
+    """The exception of the library does not escape."""
     with pytest.raises(SettingsInvalid, match="--out"):
         open_object_store(url)

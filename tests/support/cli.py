@@ -13,11 +13,11 @@ NO_SERVER = "http://127.0.0.1:9/api"  # for commands that end before Prefect is 
 
 
 def command(
-    *typed: object, here: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
+    *words: object, here: Path, env: Mapping[str, str] | None = None, stdin: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `imagen-batch` with the arguments `typed` in the folder `here` and wait until it ends."""
+    """Run `imagen-batch` with the arguments `words` in the folder `here` and wait until it ends."""
     return subprocess.run(
-        [str(COMMAND), *map(str, typed)],
+        [str(COMMAND), *map(str, words)],
         cwd=here,
         env=environment(env),
         input=stdin,

@@ -24,22 +24,22 @@ ExpectedFinding = tuple[str, int | None, str | None]
 
 
 class DamagedRun:
-    """The folder of a run with one image per row. Rows count from 1."""
+    """The folder of a run with one image per row, to be damaged. Rows count from 1."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The manifest as it was before any damage."""
+        """Return the manifest as it was before any damage."""
         return list(pq.read_table(self.folder / PARQUET).to_pylist())
 
     def file(self, row: int) -> Path:
-        """The image of a row."""
+        """Return the image file of a row."""
         return self.folder / str(self.rows[row - 1]["file"])
 
     def incoming(self, row: int) -> Path:
-        """The staged file of a row's image, before the ledger has its record."""
+        """Return the staged file of a row's image, before the ledger has its record."""
         return self.folder / STATE / "incoming" / f"{self.rows[row - 1]['key']}_1"
 
     def forget(self, row: int) -> None:
@@ -47,7 +47,7 @@ class DamagedRun:
         key = self.rows[row - 1]["key"]
         for ledger in (self.folder / STATE / "ledger").iterdir():
             lines = ledger.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if (one := orjson.loads(line))["key"] != key or one["t"] != "done"]
+            kept = [line for line in lines if (record := orjson.loads(line))["key"] != key or record["t"] != "done"]
             ledger.write_bytes(b"".join(kept))
 
     def edit(self, name: str, change: Callable[[list[Row]], object]) -> None:
@@ -85,143 +85,143 @@ def cut(path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
 
 
-def gone(it: DamagedRun, row: int) -> ExpectedFinding:
+def gone(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Delete the image."""
-    it.file(row).unlink()
-    return "missing", row, it.file(row).name
+    damaged.file(row).unlink()
+    return "missing", row, damaged.file(row).name
 
 
-def cut_off(it: DamagedRun, row: int) -> ExpectedFinding:
+def cut_off(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Truncate the image."""
-    cut(it.file(row))
-    return "truncated", row, it.file(row).name
+    cut(damaged.file(row))
+    return "truncated", row, damaged.file(row).name
 
 
-def emptied(it: DamagedRun, row: int) -> ExpectedFinding:
+def emptied(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Empty the file, as a power loss often does."""
-    it.file(row).write_bytes(b"")
-    return "truncated", row, it.file(row).name
+    damaged.file(row).write_bytes(b"")
+    return "truncated", row, damaged.file(row).name
 
 
-def no_picture(it: DamagedRun, row: int) -> ExpectedFinding:
+def no_picture(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Replace the image by something else."""
-    it.file(row).write_bytes(b"<html>not found</html>")
-    return "truncated", row, it.file(row).name
+    damaged.file(row).write_bytes(b"<html>not found</html>")
+    return "truncated", row, damaged.file(row).name
 
 
-def bit_turned(it: DamagedRun, row: int) -> ExpectedFinding:
+def bit_turned(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Flip a bit, which a PNG's checksum detects."""
-    data = bytearray(it.file(row).read_bytes())
+    data = bytearray(damaged.file(row).read_bytes())
     data[len(data) // 2] ^= 1
-    it.file(row).write_bytes(data)
-    return "truncated", row, it.file(row).name
+    damaged.file(row).write_bytes(data)
+    return "truncated", row, damaged.file(row).name
 
 
-def retouched(it: DamagedRun, row: int) -> ExpectedFinding:
+def retouched(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Edit the image."""
-    retouch(it.file(row))
-    return "edited", row, it.file(row).name
+    retouch(damaged.file(row))
+    return "edited", row, damaged.file(row).name
 
 
-def renamed(it: DamagedRun, row: int) -> ExpectedFinding:
+def renamed(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Rename the image: one damage, though one file is gone and another is new."""
-    it.file(row).rename(it.file(row).with_name(f"best {row}.png"))
-    return "missing", row, it.file(row).name
+    damaged.file(row).rename(damaged.file(row).with_name(f"best {row}.png"))
+    return "missing", row, damaged.file(row).name
 
 
-def other_extension(it: DamagedRun, row: int) -> ExpectedFinding:
+def other_extension(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Name a PNG like a JPEG."""
-    it.file(row).rename(it.file(row).with_suffix(".jpg"))
-    return "mislabelled", row, it.file(row).name
+    damaged.file(row).rename(damaged.file(row).with_suffix(".jpg"))
+    return "mislabelled", row, damaged.file(row).name
 
 
-def notes(it: DamagedRun, row: int) -> ExpectedFinding:
+def notes(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Add a file of the user's own."""
-    path = it.folder / "images" / f"{row}.txt"
+    path = damaged.folder / "images" / f"{row}.txt"
     path.write_text("the otter is the best")
     return "foreign", None, path.name
 
 
-def own_picture(it: DamagedRun, row: int) -> ExpectedFinding:
+def own_picture(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Add an image of the user's own, in a folder of its own."""
-    path = it.folder / "images" / "mine" / f"{row}.png"
+    path = damaged.folder / "images" / "mine" / f"{row}.png"
     path.parent.mkdir(exist_ok=True)
-    shutil.copyfile(it.folder / it.rows[5]["file"], path)
+    shutil.copyfile(damaged.folder / damaged.rows[5]["file"], path)
     retouch(path)
     path.write_bytes(path.read_bytes() + bytes(row))
     return "foreign", None, path.name
 
 
-def copied(it: DamagedRun, row: int) -> ExpectedFinding:
+def copied(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Copy the image to a second name."""
-    path = it.file(row).with_name(f"copy of {row}.png")
-    shutil.copyfile(it.file(row), path)
+    path = damaged.file(row).with_name(f"copy of {row}.png")
+    shutil.copyfile(damaged.file(row), path)
     return "duplicated", None, path.name
 
 
-def record_lost(it: DamagedRun, row: int) -> ExpectedFinding:
+def record_lost(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Remove the record, as when a power loss keeps the image but not the end of the ledger."""
-    it.forget(row)
-    return "unrecorded", row, it.file(row).name
+    damaged.forget(row)
+    return "unrecorded", row, damaged.file(row).name
 
 
-def killed_before_record(it: DamagedRun, row: int) -> ExpectedFinding:
+def killed_before_record(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Leave the state of a kill after the image got its name, before its record."""
-    it.forget(row)
-    it.incoming(row).hardlink_to(it.file(row))
-    return "unrecorded", row, it.incoming(row).name
+    damaged.forget(row)
+    damaged.incoming(row).hardlink_to(damaged.file(row))
+    return "unrecorded", row, damaged.incoming(row).name
 
 
-def killed_before_name(it: DamagedRun, row: int) -> ExpectedFinding:
+def killed_before_name(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Leave the state of a kill when the image had only been received."""
-    it.forget(row)
-    it.file(row).rename(it.incoming(row))
-    return "unrecorded", row, it.incoming(row).name
+    damaged.forget(row)
+    damaged.file(row).rename(damaged.incoming(row))
+    return "unrecorded", row, damaged.incoming(row).name
 
 
-def all_lost(it: DamagedRun, row: int) -> ExpectedFinding:
+def all_lost(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Remove both image and record; the service may have charged for it."""
-    it.forget(row)
-    it.file(row).unlink()
+    damaged.forget(row)
+    damaged.file(row).unlink()
     return "paid_undelivered", row, None
 
 
-OF_PICTURES = (
+PICTURE_DAMAGE = (
     *(gone, cut_off, emptied, no_picture, bit_turned, retouched, renamed, other_extension),
     *(notes, own_picture, copied, record_lost, killed_before_record, killed_before_name, all_lost),
 )
-"""Damages that each affect one row's image and no other."""
+"""Each kind of damage affects the image of one row and no other."""
 
-PAID_AGAIN = {gone, cut_off, emptied, no_picture, bit_turned, all_lost}
-"""Damages that a repair can fix only by paying again."""
+NEEDS_PAYMENT = {gone, cut_off, emptied, no_picture, bit_turned, all_lost}
+"""A repair can fix these kinds of damage only by paying again."""
 
 
 def _removed(name: str) -> Callable[[DamagedRun], ExpectedFinding]:
-    def damage(it: DamagedRun) -> ExpectedFinding:
-        (it.folder / name).unlink()
+    def damage(damaged: DamagedRun) -> ExpectedFinding:
+        (damaged.folder / name).unlink()
         return "stale", None, name
 
     return damage
 
 
-def _torn(it: DamagedRun) -> ExpectedFinding:
-    cut(it.folder / PARQUET)
+def _torn(damaged: DamagedRun) -> ExpectedFinding:
+    cut(damaged.folder / PARQUET)
     return "stale", None, PARQUET
 
 
 def _stale(name: str, change: Callable[[list[Row]], object]) -> Callable[[DamagedRun], ExpectedFinding]:
-    def damage(it: DamagedRun) -> ExpectedFinding:
-        it.edit(name, change)
+    def damage(damaged: DamagedRun) -> ExpectedFinding:
+        damaged.edit(name, change)
         return "stale", None, name
 
     return damage
 
 
 def _mislabelled(name: str, **cells: object) -> Callable[[DamagedRun], ExpectedFinding]:
-    return lambda it: it.relabel(name, 2, **cells)
+    return lambda damaged: damaged.relabel(name, 2, **cells)
 
 
-OF_TABLES: dict[str, Callable[[DamagedRun], ExpectedFinding]] = {
+TABLE_DAMAGE: dict[str, Callable[[DamagedRun], ExpectedFinding]] = {
     "manifest removed": _removed(PARQUET),
     "manifest.csv removed": _removed(CSV),
     "metadata removed": _removed("metadata.parquet"),
@@ -239,4 +239,4 @@ OF_TABLES: dict[str, Callable[[DamagedRun], ExpectedFinding]] = {
     "another file in the CSV": _mislabelled(CSV, file="images/nowhere.png"),
     "another row": _mislabelled(PARQUET, row=70),
 }
-"""Damages that each affect one table and no image."""
+"""Each kind of damage affects one table and no image."""

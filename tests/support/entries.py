@@ -19,7 +19,7 @@ def entry(
     trace: Mapping[str, Any] | None = None,
     **sample: Any,
 ) -> ManifestRow:
-    """A manifest row; further arguments are fields of its sample."""
+    """Return a manifest row; further arguments are fields of its sample."""
     own = dict(user or {})
     made = {"file": f"images/{row:06d}_{number:02d}.png", "mime_type": "image/png"} if status == "ok" else {}
     return ManifestRow(

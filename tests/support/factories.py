@@ -22,18 +22,18 @@ REQUEST = ImageRequest(
 
 
 def request(number: int = 1, **changes: object) -> ImageRequest:
-    """A request with its own key for each `number`."""
+    """Return a request whose key depends on `number`."""
     own = {"key": f"{number:064x}", "base": f"{number:064x}"[::-1], "row": number}
     return replace(REQUEST, **{**own, **changes})  # type: ignore[arg-type]
 
 
 def ok(number: int = 1, **changes: object) -> SampleResult:
-    """A sample with an image."""
+    """Return a sample with an image."""
     facts = {"file": "images/a.png", "sha256": "0" * 64, "cost_usd": 0.04, "cost_is": "estimate"}
     sample = SampleResult(number=number, status="ok", **facts)  # type: ignore[arg-type]
     return replace(sample, **changes)  # type: ignore[arg-type]
 
 
 def trace(key: str = REQUEST.key, attempts: int = 1) -> RequestTrace:
-    """The trace of a request."""
+    """Return the trace of a request."""
     return RequestTrace(key, attempts=attempts, http_status=200, latency_s=0.5, sent_at=10.0, finished_at=10.5)

@@ -1,4 +1,4 @@
-"""A Prefect server without Prefect: it keeps what a run records, and can stop answering."""
+"""A replacement for a Prefect server: it stores what a run records, and can stop replying."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imagen_batch.orchestration.recording.api import Refused, Unavailable
 
 
 class FakeServer:
-    """Keeps what Prefect's server would; fails the calls whose numbers are in `failing`."""
+    """Stores what Prefect's server would; fails the calls whose numbers are in `failing`."""
 
     def __init__(self, failing: Iterable[int] = (), status: int = 503) -> None:
         self.failing, self.status, self.calls = set(failing), status, 0
@@ -23,15 +23,15 @@ class FakeServer:
         self.by_key: dict[Any, str] = {}
 
     def post(self, path: str, body: Any) -> Any:
-        """Answer a call."""
+        """Store what a call records, and return the reply."""
         self.calls += 1
         if self.calls in self.failing:
             raise Unavailable("HTTP 503") if self.status >= 500 else Refused(self.status, "no")
         if path in ("/flow_runs/", "/task_runs/"):
             key = body.get("idempotency_key") or (body["flow_run_id"], body["dynamic_key"])
-            found = self.by_key.setdefault(key, f"id-{len(self.by_key)}")
-            self.states.setdefault(found, [body["state"]["type"]])
-            return {"id": found, "state_type": self.states[found][-1]}
+            run_id = self.by_key.setdefault(key, f"id-{len(self.by_key)}")
+            self.states.setdefault(run_id, [body["state"]["type"]])
+            return {"id": run_id, "state_type": self.states[run_id][-1]}
         if path.endswith("/set_state"):
             self.states[path.split("/")[2]].append(body["state"]["type"])
         if path == "/logs/":
@@ -41,25 +41,25 @@ class FakeServer:
         return {"id": f"new-{self.calls}"}
 
     def patch(self, path: str, body: Any) -> None:
-        """Answer a call."""
+        """Do the same as `post`."""
         self.post(path, body)
 
 
 class FakePrefect(ThreadingHTTPServer):
-    """The same over HTTP. While `answering` is not set, connections are accepted and nothing is answered."""
+    """The same server over HTTP. Unless `answering` is set, it accepts connections and sends no reply."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.kept = FakeServer()
+        self.store = FakeServer()
         self.lock = threading.Lock()
         self.answering = threading.Event()
         self.answering.set()
 
     @property
     def url(self) -> str:
-        """What PREFECT_API_URL is set to."""
+        """Return the value for PREFECT_API_URL."""
         return f"http://127.0.0.1:{self.server_address[1]}/api"
 
 
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
-            reply = self.server.kept.post(self.path.removeprefix("/api"), body)
+            reply = self.server.store.post(self.path.removeprefix("/api"), body)
         self._answer(reply)
 
     def do_PATCH(self) -> None:
@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def fake_prefect() -> Iterator[FakePrefect]:
-    """Run it for the block."""
+    """Run the server for the block."""
     with FakePrefect() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

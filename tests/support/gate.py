@@ -9,7 +9,7 @@ _AT_MOST_S = 180.0
 
 
 class Gate:
-    """A clock that the simulator reads for each request, and that stands still until the gate is open."""
+    """A clock that the simulator reads for each request. It returns no time until the gate is open."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -22,5 +22,5 @@ class Gate:
         return time.time()
 
     def open(self) -> None:
-        """Let all requests through, from now on."""
+        """Let all requests through from now on."""
         self._opened.set()

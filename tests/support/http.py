@@ -19,8 +19,8 @@ KEY = {"x-goog-api-key": "k"}
 
 
 @dataclass(frozen=True)
-class Heard:
-    """One reply, read whole."""
+class Reply:
+    """A complete reply."""
 
     status: int
     headers: Mapping[str, str]
@@ -28,17 +28,17 @@ class Heard:
 
     @property
     def json(self) -> Any:
-        """The parsed body."""
+        """Return the parsed body."""
         return json.loads(self.body)
 
     @property
     def message(self) -> str:
-        """An error's message."""
+        """Return the message of an error."""
         return str(self.json["error"]["message"])
 
     @property
     def pictures(self) -> list[bytes]:
-        """Every picture, decoded, in either dialect."""
+        """Return every picture, decoded, in either dialect."""
         if "predictions" in self.json:
             items = [item.get("bytesBase64Encoded") for item in self.json["predictions"]]
         else:
@@ -47,26 +47,26 @@ class Heard:
         return [base64.b64decode(item) for item in items if item]
 
 
-def ask(
+def send(
     sim: Simulator, path: str, body: Any = None, *, headers: Mapping[str, str] = KEY, timeout: float = 5
-) -> Heard:
-    """One request on a connection of its own; a GET without a body."""
+) -> Reply:
+    """Send a request on a new connection; without a body it is a GET."""
     connection = HTTPConnection(urlsplit(sim.url).netloc, timeout=timeout)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body)
         connection.request("GET" if body is None else "POST", path, None if body is None else data, dict(headers))
         reply = connection.getresponse()
-        return Heard(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+        return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
     finally:
         connection.close()
 
 
 def predict(
     sim: Simulator, prompt: str = "a canal", *, model: str = IMAGEN, root: str = "/v1beta", **options: Any
-) -> Heard:
-    """A `:predict` with these parameters; one sample unless told otherwise."""
+) -> Reply:
+    """Send a `:predict` with these parameters, for one sample by default."""
     body = {"instances": [{"prompt": prompt}], "parameters": {"sampleCount": 1, **options}}
-    return ask(sim, f"{root}/models/{model}:predict", body)
+    return send(sim, f"{root}/models/{model}:predict", body)
 
 
 def generate(
@@ -78,11 +78,11 @@ def generate(
     sample: int = 1,
     config: Mapping[str, Any] | None = None,
     **image: Any,
-) -> Heard:
-    """A `:generateContent` with this imageConfig."""
+) -> Reply:
+    """Send a `:generateContent` with this imageConfig."""
     generation = {"responseModalities": ["IMAGE"], "imageConfig": image, **(config or {})}
     body = {"contents": [{"role": "user", "parts": [{"text": prompt}]}], "generationConfig": generation}
-    return ask(
+    return send(
         sim,
         f"{root}/models/{model}:generateContent",
         body,

@@ -16,18 +16,18 @@ SIZE = (168, 120)
 
 @cache
 def sound() -> dict[str, bytes]:
-    """Whole pictures in every form a service may send, by name; the first word is the format."""
+    """Return whole pictures in every form that a service may send, by name; the first word is the format."""
     art, flat = _art(), Image.new("RGB", SIZE, "white")
     plain = {
         "png rgb": _encoded(art, "PNG"),
-        "png grey": _encoded(art.convert("L"), "PNG"),
+        "png gray": _encoded(art.convert("L"), "PNG"),
         "png palette": _encoded(art.quantize(64), "PNG"),
         "png flat": _encoded(flat, "PNG"),
         "png one pixel": _encoded(flat.crop((0, 0, 1, 1)), "PNG"),
         "jpeg baseline": _encoded(art, "JPEG", quality=90),
-        "jpeg full colour": _encoded(art, "JPEG", quality=95, subsampling=0),
+        "jpeg full color": _encoded(art, "JPEG", quality=95, subsampling=0),
         "jpeg own tables": _encoded(art, "JPEG", quality=90, optimize=True),
-        "jpeg grey": _encoded(art.convert("L"), "JPEG", quality=90),
+        "jpeg gray": _encoded(art.convert("L"), "JPEG", quality=90),
         "jpeg four inks": _encoded(art.convert("CMYK"), "JPEG", quality=90),
         "jpeg restarts": _encoded(art, "JPEG", quality=90, restart_marker_blocks=4),
         "jpeg progressive": _encoded(art, "JPEG", quality=90, progressive=True),
@@ -43,7 +43,7 @@ def sound() -> dict[str, bytes]:
 
 @cache
 def signed() -> dict[str, bytes]:
-    """Pictures that carry a C2PA box, as the services' do."""
+    """Return pictures that carry a C2PA box, like those of the services."""
     art = _art()
     return {
         "png signed": with_chunk(_encoded(art, "PNG"), b"caBX", jumbf()),
@@ -54,7 +54,7 @@ def signed() -> dict[str, bytes]:
 
 @cache
 def damaged() -> dict[str, bytes]:
-    """Every sound file, broken in every way that its format lets anyone see; by what was done to it."""
+    """Yield every sound file with every kind of damage that its format reveals; the name says which."""
     dice = random.Random(20261122)
     broken: dict[str, bytes] = {}
     for name, data in sound().items():
@@ -68,33 +68,33 @@ def damaged() -> dict[str, bytes]:
 
 
 def with_chunk(png: bytes, kind: bytes, body: bytes) -> bytes:
-    """The PNG with one more chunk after its header."""
+    """Return the PNG with one more chunk after its header."""
     return png[:33] + chunk(kind, body) + png[33:]
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    """One PNG chunk with the right length and checksum."""
+    """Return a PNG chunk with the right length and checksum."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
-    """The JPEG with one more segment at its beginning."""
+    """Return the JPEG with one more segment at its beginning."""
     return jpeg[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
 
 def with_webp_chunk(webp: bytes, kind: bytes, body: bytes) -> bytes:
-    """The WebP with one more chunk at its end."""
+    """Return the WebP with one more chunk at its end."""
     return _riff(webp[8:] + kind + struct.pack("<I", len(body)) + body + bytes(len(body) % 2))
 
 
 def with_size(jpeg: bytes, width: int, height: int) -> bytes:
-    """The baseline JPEG with other sides in its header."""
+    """Return the baseline JPEG with another size in its header."""
     at = jpeg.index(b"\xff\xc0") + 5
     return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
 
 
 def jumbf() -> bytes:
-    """The beginning of a C2PA manifest store: a superbox, its description, a label."""
+    """Return the beginning of a C2PA manifest store: a superbox, its description, a label."""
     description = bytes.fromhex("63327061001100108000 00aa00389b71") + b"\x03c2pa\0"
     box = struct.pack(">I", 8 + len(description)) + b"jumd" + description
     return struct.pack(">I", 8 + len(box)) + b"jumb" + box
@@ -165,7 +165,7 @@ def _webp_ways(name: str, data: bytes, dice: random.Random) -> Iterator[tuple[st
 
 
 def _art() -> Image.Image:
-    """Soft shapes with grain, so that every encoder has something to do everywhere."""
+    """Draw soft shapes with grain, so that every encoder has details to encode everywhere."""
     dice = random.Random(1)
     width, height = SIZE
     shapes = Image.frombytes("RGB", (width // 8, height // 8), dice.randbytes(width // 8 * (height // 8) * 3))

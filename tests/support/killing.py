@@ -47,7 +47,7 @@ def _around(operation: Callable[..., Any], hook: Callable[[], None]) -> Callable
 
 
 def damage(folder: Path) -> set[int]:
-    """Damage a finished run of ten rows in many ways; returns the rows whose images no longer exist."""
+    """Damage a finished run of ten rows in many ways; return the rows whose images no longer exist."""
     rows = pq.read_table(folder / "manifest.parquet").to_pylist()
     files = [folder / row["file"] for row in rows]
     first, second = files[0].read_bytes(), files[1].read_bytes()

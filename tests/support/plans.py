@@ -19,14 +19,14 @@ from tests.support.runs import IMAGEN, TODAY, write_csv
 def small_plan(
     folder: Path, rows: Sequence[Mapping[str, object]], *, today: date = TODAY, **chosen: object
 ) -> RunPlan:
-    """The plan of a prompt file with these rows, whose run belongs into `folder/out`."""
+    """Return the plan of a prompt file with these rows, whose run belongs into `folder/out`."""
     source = write_csv(folder / "book.csv", rows)
     values = {"prompts": str(source), "out": str(folder / "out"), "provider": "simulator", "model": IMAGEN}
     return make_plan(make_settings({**values, **chosen}), today=today)
 
 
 def record_images(folder: Path, plan: RunPlan, *, finished_at: float = 10.5) -> list[list[str]]:
-    """Record an image for every sample, each in a file of its own; returns the files of each row."""
+    """Record an image for every sample, each in its own file; return the files of each row."""
     storage = Folder(folder / "out")
     writer = LedgerWriter(storage, now=1.0)
     files = []
@@ -55,7 +55,7 @@ def record_result(
 
 
 def history_of(folder: Path) -> History:
-    """The history of the run in `folder/out`."""
+    """Return the history of the run in `folder/out`."""
     return read_history(folder / "out" / LEDGER)
 
 

@@ -12,24 +12,24 @@ SIZE = (96, 64)
 
 
 def art(seed: int = 1) -> Image.Image:
-    """Noise, so that every byte of a file matters."""
+    """Return noise, so that every byte of a file matters."""
     return Image.frombytes("RGB", SIZE, random.Random(seed).randbytes(SIZE[0] * SIZE[1] * 3))
 
 
 def encoded(form: str, picture: Image.Image | None = None, **options: object) -> bytes:
-    """The picture as a file of Pillow's."""
+    """Return the picture as a file, encoded by Pillow."""
     file = io.BytesIO()
     (picture or art()).save(file, form, **options)
     return file.getvalue()
 
 
 def box(kind: bytes, content: bytes) -> bytes:
-    """One box of an ISO base media file."""
+    """Return one box of an ISO base media file."""
     return struct.pack(">I", 8 + len(content)) + kind + content
 
 
 def heic() -> bytes:
-    """The boxes of a HEIC; its coded pixels are noise, since nothing here can encode them."""
+    """Return the boxes of a HEIC; its coded pixels are noise, since no library here can encode them."""
     sides = box(b"ispe", bytes(4) + struct.pack(">II", *SIZE)) + box(b"ispe", bytes(4) + struct.pack(">II", 16, 16))
     meta = box(b"meta", bytes(4) + box(b"iprp", box(b"ipco", sides)))
     return box(b"ftyp", b"heic\0\0\0\0mif1heic") + meta + box(b"mdat", random.Random(2).randbytes(3000))
@@ -40,7 +40,7 @@ SOUND = {
     "gif plain": encoded("GIF"),
     "gif animated": encoded("GIF", save_all=True, append_images=[art(2), art(3)]),
     "bmp plain": encoded("BMP"),
-    "bmp grey": encoded("BMP", art().convert("L")),
+    "bmp gray": encoded("BMP", art().convert("L")),
     "bmp one bit": encoded("BMP", art().convert("1")),
     "tiff plain": encoded("TIFF"),
     "tiff lzw": encoded("TIFF", compression="tiff_lzw"),

@@ -30,22 +30,22 @@ class Ran:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The rows of the manifest."""
+        """Return the rows of the manifest."""
         return list(pq.read_table(self.folder / "manifest.parquet").to_pylist())
 
     @property
     def statuses(self) -> list[str]:
-        """The status of each sample, in input order."""
+        """Return the status of each sample, in input order."""
         return [row["status"] for row in self.rows]
 
     @property
     def failures(self) -> list[dict[str, str]]:
-        """The rows of failures.csv."""
+        """Return the rows of failures.csv."""
         with (self.folder / "failures.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
     def picture(self, row: Mapping[str, Any]) -> bytes:
-        """The image of a manifest row."""
+        """Return the image of a manifest row."""
         return (self.folder / row["file"]).read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""A sending context without a server: a script of replies stands in for the transport."""
+"""A sending context without a server: scripted replies replace the transport."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.scripted_service import imagen_reply
 PRICE = 0.04
 MODEL = Model(id="imagen", dialect="predict", samples_per_request=4, prices={"any": PRICE})
 IMAGE = sound()["png rgb"]
-OTHER_IMAGE = sound()["png grey"]
+OTHER_IMAGE = sound()["png gray"]
 HALF_IMAGE = IMAGE[: len(IMAGE) // 2]
 
 Reply = RawReply | AttemptError | OSError | Callable[[], RawReply]
@@ -38,7 +38,7 @@ Reply = RawReply | AttemptError | OSError | Callable[[], RawReply]
 
 @dataclass
 class FakeTransport:
-    """Gives the scripted replies in order, the last one forever. Errors among them are raised."""
+    """Returns the scripted replies in order, then the last one again and again. It raises those that are errors."""
 
     replies: list[Reply]
     payloads: list[dict[str, Any]] = field(default_factory=list)
@@ -56,13 +56,13 @@ class FakeTransport:
 
     @property
     def sample_counts(self) -> list[int]:
-        """How many images each request was for."""
+        """Return how many images each request was for."""
         return [payload["parameters"]["sampleCount"] for payload in self.payloads]
 
 
 @dataclass
 class FakeProvider:
-    """A provider that is never connected to."""
+    """A provider that no request reaches."""
 
     name: str = "gemini"
     vertex: bool = False
@@ -75,7 +75,7 @@ class FakeProvider:
 
 @dataclass
 class Sending:
-    """A sending context, and what the test looks at afterwards."""
+    """A sending context, and what a test checks afterwards."""
 
     context: SendingContext
     transport: FakeTransport
@@ -85,20 +85,20 @@ class Sending:
 
     @property
     def history(self) -> History:
-        """The state of the ledger, with everything flushed."""
+        """Return the state of the ledger, with everything flushed."""
         self.context.ledger.flush()
         return read_history(self.folder / LEDGER)
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """All records of the ledger."""
+        """Return all records of the ledger."""
         self.context.ledger.flush()
         files = sorted((self.folder / LEDGER).rglob("*.jsonl"))
         return [orjson.loads(line) for file in files for line in file.read_bytes().splitlines()]
 
 
 class WakefulStop(Stop):
-    """A stop whose sleep returns at once."""
+    """A stop whose sleep returns at once and records its seconds."""
 
     def __init__(self, slept: list[float]) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class WakefulStop(Stop):
 
 
 def sending(folder: Path, *replies: Reply, budget: Mapping[str, Any] | None = None, **settings: Any) -> Sending:
-    """A context whose service answers with `replies`."""
+    """Return a context whose service replies with `replies`."""
     storage, results, slept = Folder(folder), [], []
     transport, stop = FakeTransport(list(replies)), WakefulStop(slept)
     options = {"prompts": "book.csv", "out": str(folder), "wait_initial": 1.0, "concurrency": 4, **settings}
@@ -134,18 +134,18 @@ def sending(folder: Path, *replies: Reply, budget: Mapping[str, Any] | None = No
 
 
 def predict_request(samples: int = 1, **changes: Any) -> ImageRequest:
-    """A request to MODEL for some samples."""
+    """Return a request to MODEL for some samples."""
     names = tuple(f"images/000001_{number:02}_abababab" for number in range(1, samples + 1))
     own = {"model": MODEL.id, "dialect": "predict", "samples": samples, "names": names, "price": PRICE * samples}
     return replace(REQUEST, **{**own, **changes})
 
 
 def images(*data: bytes) -> RawReply:
-    """A reply with these images."""
+    """Return a reply with these images."""
     return RawReply(200, {}, imagen_reply(*data))
 
 
 def error(status: int, **headers: str) -> RawReply:
-    """An error reply of the service."""
+    """Return an error reply of the service."""
     body = {"error": {"code": status, "message": f"status {status}", "status": "UNAVAILABLE"}}
     return RawReply(status, headers, orjson.dumps(body))

@@ -20,14 +20,15 @@ from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run
 
 
-def launch_bare(settings, console, *, lost=None):
+def launch_without_prefect(settings, console, *, lost=None):
     """Do what `orchestration.launch.launch` does, without Prefect."""
     plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
     plan = replace(plan, lost=lost)
     with open_run(plan, env=os.environ, command=console.command, notify=console.notify) as run:
         if count_pending(run.plan, run.history).requests:
-            for shard in run.shards():
-                run.generate_shard(shard)
+            for stage in run.stages():
+                for shard in stage:
+                    run.generate_shard(shard)
         return run.finish()
 
 
@@ -40,7 +41,7 @@ class Shell:
     here: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def type(self, *words: object) -> Typed:
+    def type(self, *words: object) -> CommandResult:
         """Run a command and wait until it ends."""
         with self._inside():
             try:
@@ -48,10 +49,10 @@ class Shell:
             except SystemExit as error:
                 code = int(str(error.code))
         printed = self.capture.readouterr()
-        return Typed(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
-    def paste(self, line: str) -> Typed:
-        """Run a line as a shell would."""
+    def paste(self, line: str) -> CommandResult:
+        """Run a command line as a shell would."""
         program, *words = shlex.split(line)
         assert program == "imagen-batch", line
         return self.type(*words)
@@ -64,13 +65,13 @@ class Shell:
                 patch.delenv(name)
             for name, text in self.env.items():
                 patch.setenv(name, text)
-            patch.setattr("imagen_batch.orchestration.launch.launch", launch_bare)
+            patch.setattr("imagen_batch.orchestration.launch.launch", launch_without_prefect)
             patch.setattr("signal.signal", lambda *_: None)
             yield
 
 
 @dataclass(frozen=True)
-class Typed:
+class CommandResult:
     """Exit code and output of a command."""
 
     code: int
@@ -79,7 +80,7 @@ class Typed:
 
     @property
     def json(self) -> Any:
-        """What `--json` printed."""
+        """Return what `--json` printed."""
         return json.loads(self.out)
 
 

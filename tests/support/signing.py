@@ -1,4 +1,4 @@
-"""Signs images with C2PA data, with certificates that are made for the test."""
+"""Signs images with C2PA data, using certificates that are created for the test."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TestAuthority:
     _key: bytes
 
     def sign(self, data: bytes, mime_type: str = "image/png") -> bytes:
-        """The image with signed C2PA data."""
+        """Return the image with signed C2PA data."""
         info = c2pa.C2paSignerInfo(b"es256", self._chain, self._key, None)
         signed = io.BytesIO()
         with c2pa.Signer.from_info(info) as signer, c2pa.Builder(json.dumps(_MANIFEST)) as builder:
@@ -53,7 +53,7 @@ class TestAuthority:
 
 
 def make_authority(organization: str = "Test Imaging") -> TestAuthority:
-    """New keys and certificates."""
+    """Create keys and certificates."""
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = _certificate(f"{organization} Root", root_key, f"{organization} Root", root_key, ca=True)
     leaf = _certificate(organization, key, f"{organization} Root", root_key, ca=False)

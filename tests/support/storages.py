@@ -1,4 +1,4 @@
-"""Places for runs in tests: a folder, objects in memory, and a real S3 server on loopback."""
+"""Storage locations for runs in tests: a folder, objects in memory, and a real S3 server on loopback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.store_servers import SCHEMES, SERVERS, NotHere
+from tests.support.store_servers import SCHEMES, SERVERS, NotInstalled
 
 STORE = os.environ.get("TEST_STORE", "moto")
 """Which server the tests of stores are held against; see `make test-stores`."""
@@ -21,7 +21,7 @@ KINDS = ("folder", "memory", "s3") if STORE == "moto" else (STORE,)
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """The address of an S3 server in this process, with a bucket called `pictures`."""
+    """Run an S3 server in this process with a bucket called `pictures`; yield its address."""
     import boto3  # noqa: PLC0415 - only where a test needs it
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
 
@@ -53,7 +53,7 @@ def s3_environment(url: str) -> dict[str, str]:
 
 
 def new_place(kind: str, tmp_path: Any, request: pytest.FixtureRequest) -> str:
-    """A place of a kind that nobody has used yet."""
+    """Return a new location of this kind of storage."""
     if kind == "folder":
         return str(tmp_path / "out")
     if kind in SCHEMES:
@@ -67,11 +67,11 @@ def new_place(kind: str, tmp_path: Any, request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def store_server() -> Iterator[dict[str, str]]:
-    """The environment that leads to the server TEST_STORE names. Tests are skipped where it can't be had."""
+    """Yield the environment that leads to the server in TEST_STORE. Tests are skipped where it is not installed."""
     try:
         running = SERVERS[STORE]()
         env = running.__enter__()
-    except NotHere as why:
+    except NotInstalled as why:
         pytest.skip(str(why))
     try:
         yield env

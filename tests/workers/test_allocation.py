@@ -11,7 +11,7 @@ STEPS = st.lists(st.tuples(st.integers(1, 6), st.floats(0, 1)), max_size=40)
 
 
 def shard(count):
-    """Requests at four cents each."""
+    """Return requests at four cents each."""
     return [request(number, price=0.04) for number in range(count)]
 
 
@@ -46,7 +46,7 @@ def test_where_enough_remains_a_shard_gets_what_it_wants():
 
 
 def test_where_little_remains_it_is_divided_evenly():
-    """All workers have something to do; the least is one request."""
+    """All workers have something to do; the smallest part is one request."""
     allocator = Allocator(Limits(images=9), at_once=3)
     assert [allocator.allocate(number, shard(5)).images for number in range(3)] == [3, 3, 3]
     assert allocator.allocate(3, shard(5)) is None

@@ -148,7 +148,7 @@ def _serve(connection):
 
 
 class Worker:
-    """A process that runs shards, and the task it has."""
+    """A process that runs shards, and its current task."""
 
     def __init__(self):
         self.connection, theirs = _processes.Pipe()
@@ -183,14 +183,14 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, reassigned):
 
 
 def _open_attempts(folder):
-    """The number of attempts without a recorded end."""
+    """Return the number of attempts without a recorded end."""
     records = [json.loads(line) for log in (folder / ".imagen-batch").rglob("*.jsonl") for line in _lines(log)]
     ended = {(record["key"], record["attempt"]) for record in records if record["t"] in ("back", "done")}
     return sum(record["t"] == "sent" and (record["key"], record["attempt"]) not in ended for record in records)
 
 
 def _lines(log):
-    """Complete lines: an incomplete last one does not count."""
+    """Return the complete lines; an incomplete last one does not count."""
     return log.read_bytes().rpartition(b"\n")[0].splitlines()
 
 
@@ -229,23 +229,23 @@ def test_a_worker_in_another_folder_refuses_to_work(tmp_path, sim):
 
 
 def _task_of_unknown_run(tmp_path, sim):
-    """A task of a run without a heartbeat here."""
+    """Return a task of a run that has no heartbeat here."""
     made = plan(many(tmp_path), sim)
     return ShardTask(JobSpec("unknown", made.settings, sim.url, made.models()), 1, (), Limits(), 1.0)
 
 
 def test_workers_read_what_the_run_publishes(tmp_path):
-    """A share, a stop, and that it is over."""
+    """They read their share, a stop, and the end of the run."""
     folder = Folder(tmp_path)
-    control = HeartbeatWriter(folder, "mine", every=1000)
-    with control.running():
-        ear = HeartbeatReader(folder, "mine")
-        control.publish(share=0.25)
-        assert ear.poll().share == 0.25
-        assert not ear.poll().stop
-        control.publish(stop=True)
-        assert (ear.poll().stop, ear.poll().cut) == (True, False)
-    assert ear.poll().cut
+    writer = HeartbeatWriter(folder, "mine", every=1000)
+    with writer.running():
+        reader = HeartbeatReader(folder, "mine")
+        writer.publish(share=0.25)
+        assert reader.poll().share == 0.25
+        assert not reader.poll().stop
+        writer.publish(stop=True)
+        assert (reader.poll().stop, reader.poll().cut) == (True, False)
+    assert reader.poll().cut
     assert read_heartbeat(folder).over
 
 
@@ -253,14 +253,14 @@ def test_a_worker_stops_when_the_heartbeat_ends_or_is_of_another_run(tmp_path):
     """It must not spend money beside the next run."""
     folder, now = Folder(tmp_path), [0.0]
     HeartbeatWriter(folder, "mine").publish()
-    ear = HeartbeatReader(folder, "mine", clock=lambda: now[0])
-    assert not ear.poll().cut
+    reader = HeartbeatReader(folder, "mine", clock=lambda: now[0])
+    assert not reader.poll().cut
     now[0] = 29.0
-    assert not ear.poll().cut
+    assert not reader.poll().cut
     now[0] = 31.0
-    assert ear.poll().cut
+    assert reader.poll().cut
     HeartbeatWriter(folder, "another").publish()
-    assert ear.poll().cut
+    assert reader.poll().cut
 
 
 def test_the_next_run_waits_until_the_workers_of_a_dead_run_have_stopped(tmp_path):
@@ -299,6 +299,6 @@ def test_a_worker_that_lost_its_shard_sends_nothing_more(tmp_path, monkeypatch):
 def test_a_heartbeat_of_another_form_is_ignored(tmp_path):
     """It is not taken for that of the run."""
     folder = Folder(tmp_path)
-    folder.put(".imagen-batch/control.json", b'{"run": "mine", "other": 1}')
+    folder.put(".imagen-batch/writer.json", b'{"run": "mine", "other": 1}')
     assert read_heartbeat(folder) is None
     assert Heartbeat("mine").share == 1.0

@@ -114,7 +114,7 @@ def columns_page(meaning: Mapping[str, str]) -> str:
 
 
 def models_page() -> str:
-    """Return the catalogue: what each model accepts, costs and whether it still lives."""
+    """Return the catalogue: what each model accepts, costs, and its state."""
     catalogue = load_catalogue({})
     ordered = sorted(catalogue, key=lambda model: (bool(model.shutdowns), model.deprecated))
     sections = [_model_section(model, default=model.id == catalogue.default) for model in ordered]

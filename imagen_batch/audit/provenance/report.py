@@ -22,7 +22,7 @@ from imagen_batch.text import plural, printable
 _THREADS = 4
 _BATCH = 64
 _MAX_LISTED = 20  # of each state
-_WORDS: dict[State, str] = {
+_STATE_TEXTS: dict[State, str] = {
     "valid": "valid",
     "untrusted": "valid signature, untrusted root",
     "altered": "altered after signing",
@@ -61,10 +61,10 @@ class Provenance:
         return self.counts["altered"] > 0
 
 
-def check_provenance(place: str | Path, verify: Verify) -> Provenance:
-    """Verify every image of the run in `place`. Memory holds a few images at a time."""
-    with explain_storage_errors(place, to="be read"):
-        storage, plan = open_storage(place), reload_plan(place)
+def check_provenance(location: str | Path, verify: Verify) -> Provenance:
+    """Verify every image of the run in `location`. Memory holds a few images at a time."""
+    with explain_storage_errors(location, to="be read"):
+        storage, plan = open_storage(location), reload_plan(location)
         results = Results(plan, read_history(storage.logs(LEDGER)), storage)
         rows = (row for row in results.recorded_rows() if row.sample.status == "ok" and row.sample.file)
         return Provenance(list(_check_all(rows, storage, verify)))
@@ -90,9 +90,9 @@ def _check(storage: Storage, verify: Verify, row: ManifestRow) -> ImageProvenanc
 
 
 def provenance_text(provenance: Provenance) -> str:
-    """The sum, the signers, and each image that is not in order."""
+    """Format the totals, the signers, and each image that is not in order."""
     counts = provenance.counts
-    parts = [f"{count:,} {_WORDS[state]}" for state, count in counts.items() if count]
+    parts = [f"{count:,} {_STATE_TEXTS[state]}" for state, count in counts.items() if count]
     lines = [f"provenance of {plural(len(provenance.images), 'image')}: {', '.join(parts) or 'none to check'}"]
     signers = Counter(image.verdict.signer for image in provenance.images if image.verdict.signer)
     if signers:
@@ -108,7 +108,7 @@ def provenance_text(provenance: Provenance) -> str:
 
 
 def provenance_facts(provenance: Provenance) -> dict[str, Any]:
-    """The same for programs, with every image."""
+    """Return the verdicts for programs, with every image."""
     return {
         "counts": provenance.counts,
         "images": [

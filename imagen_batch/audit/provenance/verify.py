@@ -25,7 +25,7 @@ _TRUST = ("signingCredential.", "timeStamp.", "timestamp.")  # codes about the s
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying an image said. `signer` is the organization in the certificate."""
+    """The result of verifying an image. `signer` is the organization in the certificate."""
 
     state: State
     signer: str | None = None
@@ -37,7 +37,7 @@ Verify = Callable[[bytes, str], Verdict]
 
 
 def make_verifier(trust_anchors: str | None = None) -> Verify:
-    """A function that verifies images. `trust_anchors` are root certificates in PEM form.
+    """Return a function that verifies images. `trust_anchors` are root certificates in PEM form.
 
     Raises SettingsInvalid where the extra is not installed or the certificates cannot be read.
     """
@@ -64,7 +64,7 @@ def _verify(c2pa: Any, settings: Mapping[str, Any], data: bytes, mime_type: str)
             c2pa.Context(c2pa.Settings.from_dict(settings)) as context,
             c2pa.Reader(mime_type, io.BytesIO(data), context=context) as reader,
         ):
-            return _verdict(reader)
+            return _read_verdict(reader)
     except c2pa.C2paError.ManifestNotFound:
         return Verdict("none")
     except c2pa.C2paError.NotSupported as error:
@@ -73,7 +73,7 @@ def _verify(c2pa: Any, settings: Mapping[str, Any], data: bytes, mime_type: str)
         return Verdict("altered", detail=one_line(str(error), 200))
 
 
-def _verdict(reader: Any) -> Verdict:
+def _read_verdict(reader: Any) -> Verdict:
     manifest = reader.get_active_manifest() or {}
     info = manifest.get("signature_info") or {}
     signer = one_line(str(info.get("issuer") or info.get("common_name") or ""), 120) or None
@@ -87,7 +87,7 @@ def _verdict(reader: Any) -> Verdict:
 
 
 def _failures(results: Mapping[str, Any]) -> Iterator[str]:
-    """The codes of what failed, of the image itself and of what it was made from."""
+    """Yield the codes of failed checks, of the image itself and of its ingredients."""
     parts = [results.get("activeManifest") or {}]
     parts += [delta.get("validationDeltas") or {} for delta in results.get("ingredientDeltas") or ()]
     for part in parts:

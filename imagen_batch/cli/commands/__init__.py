@@ -1,1 +1,1 @@
-"""One module for each command: its options, and what it prints."""
+"""Holds one module for each command, with its options and its output."""

@@ -32,7 +32,7 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="repair what costs nothing, write the tables again, and ask before paying for lost images again",
     )
-    audit.add_argument("--max-cost", type=float, metavar="USD", help="the most that a repair may spend")
+    audit.add_argument("--max-cost", type=float, metavar="USD", help="limit of what a repair may spend")
     audit.add_argument(
         "--provenance",
         action="store_true",
@@ -45,7 +45,7 @@ def add_parser(commands: Subparsers) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Compare files, ledger and tables, repair them if --repair asks for it, and print what is wrong."""
+    """Compare files, ledger and tables, repair them with --repair, and print the differences."""
     from imagen_batch.audit.audit import audit  # noqa: PLC0415
     from imagen_batch.audit.report import audit_text  # noqa: PLC0415
 
@@ -74,13 +74,13 @@ def _verify_and_print(args: Namespace) -> int:
     from imagen_batch.audit.report import audit_json, audit_text  # noqa: PLC0415
 
     verify = make_verifier(_read_anchors(args.trust_anchors))
-    found = audit(args.folder)
+    report = audit(args.folder)
     provenance = check_provenance(args.folder, verify)
     if args.as_json:
-        print_result(audit_json(found, provenance=provenance))
+        print_result(audit_json(report, provenance=provenance))
     else:
-        print_result(f"{printable_lines(audit_text(found))}\n{provenance_text(provenance)}")
-    return 0 if found.clean and not provenance.altered else FINDINGS
+        print_result(f"{printable_lines(audit_text(report))}\n{provenance_text(provenance)}")
+    return 0 if report.clean and not provenance.altered else FINDINGS
 
 
 def _read_anchors(path: Path | None) -> str | None:
@@ -97,7 +97,7 @@ def _repair(folder: str) -> Repaired:
     from imagen_batch.audit.repair import repair  # noqa: PLC0415
 
     try:
-        return repair(folder, say=print_message)
+        return repair(folder, notify=print_message)
     except OSError as error:
         reason = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
         message = f"the repair stopped: {reason}. Nothing is lost: fix that and repair again"
@@ -112,8 +112,8 @@ def _buy_again(repaired: Repaired, args: Namespace) -> int:
     settings, total = load_settings_to_continue(args.folder, {}), repaired
     if args.max_cost is not None:
         repaired = repaired.within(args.max_cost, reload_plan(args.folder).index.price)
-        own = settings.max_cost_per_run
-        limit = args.max_cost if own is None else min(args.max_cost, own)
+        stored = settings.max_cost_per_run
+        limit = args.max_cost if stored is None else min(args.max_cost, stored)
         settings = settings.model_copy(update={"max_cost_per_run": limit})
     print_message(f"{plural(total.images, 'image')} are lost: to make them again costs {_price(total)}")
     if repaired.images < total.images:

@@ -57,21 +57,25 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--split", metavar="SHARES", help="train=0.9,test=0.1; rows keep their split when rows are added"
     )
-    group.add_argument("--split-by", metavar="COLUMN", help="rows alike in it share a split (prompt)")
+    group.add_argument("--split-by", metavar="COLUMN", help="rows with the same value in it share a split (prompt)")
     group.add_argument("--split-column", metavar="COLUMN", help="a column that names each row's split (split)")
 
 
 def _add_quality(group: argparse._ArgumentGroup) -> None:
     kinds = ", ".join(FINDINGS)
     group.add_argument("--report", action="store_true", help=f"name them in report.csv and report.txt: {kinds}")
-    group.add_argument("--drop", type=_kinds, metavar="KINDS", help="leave them out: a comma list, or all")
-    group.add_argument("--near", type=int, metavar="BITS", help="of 128 that near-duplicates may differ in (20)")
+    group.add_argument("--drop", type=_parse_kinds, metavar="KINDS", help="leave them out: a comma list, or all")
+    group.add_argument(
+        "--near", type=int, metavar="BITS", help="bits of 128 in which near-duplicates may differ (20)"
+    )
     group.add_argument("--min-side", type=int, metavar="PIXELS", help="an image with a shorter side is small (256)")
 
 
 def _add_format_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--copy", action="store_true", help="copy images instead of linking them")
-    group.add_argument("--shard-size", type=_size, metavar="SIZE", help="of parquet and webdataset (500MB)")
+    group.add_argument(
+        "--shard-size", type=_parse_size, metavar="SIZE", help="size of a shard of parquet and webdataset (500MB)"
+    )
     group.add_argument("--trigger", metavar="WORD", help="captions: a word before every caption")
     group.add_argument("--excel-safe", action="store_true", help="csv: cells cannot run as formulas; alters text")
     group.add_argument("--name-template", metavar="TEMPLATE", help="folder: '{chapter:02}/{page:03}_{id}'")
@@ -97,63 +101,65 @@ def run(arguments: Namespace) -> int:
     options = {name: value for name, value in vars(arguments).items() if name not in _NOT_OPTIONS}
     options["fonts"] = tuple(options.get("fonts", ()))
     with _progress(silent=arguments.quiet) as progress:
-        done = export_run(arguments.folder, to=arguments.to, out=arguments.out, progress=progress, **options)
+        exported = export_run(arguments.folder, to=arguments.to, out=arguments.out, progress=progress, **options)
     if not arguments.quiet:
-        for warning in done.warnings:
+        for warning in exported.warnings:
             sys.stderr.write(f"warning: {warning}\n")
-    sys.stdout.write(_as_json(done) if arguments.as_json else _as_text(done))
+    sys.stdout.write(_as_json(exported) if arguments.as_json else _as_text(exported))
     return 0
 
 
-def _as_json(done: Exported) -> str:
+def _as_json(exported: Exported) -> str:
     facts = {
         "schema_version": 1,
         "state": "exported",
-        "to": done.to,
-        "out": done.out,
-        "images": done.images,
-        "splits": done.splits,
-        "left_out": done.left_out,
-        "findings": done.findings,
-        "warnings": list(done.warnings),
+        "to": exported.to,
+        "out": exported.out,
+        "images": exported.images,
+        "splits": exported.splits,
+        "left_out": exported.left_out,
+        "findings": exported.findings,
+        "warnings": list(exported.warnings),
     }
     return json.dumps(facts) + "\n"
 
 
-def _as_text(done: Exported) -> str:
-    lines = [f"{plural(done.images, 'image')} exported to {done.out}"]
-    if len(done.splits) > 1:
-        lines.append("  splits: " + ", ".join(f"{name} {count:,}" for name, count in done.splits.items()))
-    if done.left_out:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in done.left_out.items())
-        lines.append(f"  left out: {reasons} ({done.side_table} has each row)")
-    if done.findings:
-        lines.append("  look wrong: " + ", ".join(f"{count:,} {kind}" for kind, count in done.findings.items()))
+def _as_text(exported: Exported) -> str:
+    lines = [f"{plural(exported.images, 'image')} exported to {exported.out}"]
+    if len(exported.splits) > 1:
+        lines.append("  splits: " + ", ".join(f"{name} {count:,}" for name, count in exported.splits.items()))
+    if exported.left_out:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in exported.left_out.items())
+        lines.append(f"  left out: {reasons} ({exported.side_table} has each row)")
+    if exported.findings:
+        lines.append("  look wrong: " + ", ".join(f"{count:,} {kind}" for kind, count in exported.findings.items()))
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
 def _progress(*, silent: bool) -> Iterator[Progress]:
-    """A bar on a terminal; elsewhere nothing, since an export is over before a log is read."""
+    """Yield a progress bar on a terminal, otherwise nothing: an export ends before anyone reads a log."""
     if silent or not sys.stderr.isatty():
-        yield lambda _what, _done, _all: None
+        yield lambda _description, _completed, _total: None
         return
     from rich.console import Console  # noqa: PLC0415 - only where a terminal is
     from rich.progress import Progress as Bar  # noqa: PLC0415
 
     with Bar(console=Console(stderr=True), refresh_per_second=4, transient=True) as bar:
         task = bar.add_task("", total=None)
-        yield lambda what, done, all_: bar.update(task, description=what, completed=done, total=all_)
+        yield lambda description, completed, total: bar.update(
+            task, description=description, completed=completed, total=total
+        )
 
 
-def _size(text: str) -> int:
-    """`500MB` as bytes."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
-    if not found:
-        raise ArgumentTypeError(f"{text!r} is no size; write 500MB or 2GB")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+def _parse_size(text: str) -> int:
+    """Parse a size such as `500MB` and return it in bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is not a size; write 500MB or 2GB")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
-def _kinds(text: str) -> tuple[str, ...]:
-    """`identical,flat`, or all."""
+def _parse_kinds(text: str) -> tuple[str, ...]:
+    """Parse a list such as `identical,flat`, or `all`."""
     return FINDINGS if text.strip() == "all" else tuple(part.strip() for part in text.split(",") if part.strip())

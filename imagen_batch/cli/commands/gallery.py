@@ -22,7 +22,7 @@ def add_parser(commands: Subparsers) -> None:
     """Add the command and its options to the command line."""
     gallery = commands.add_parser(
         "gallery",
-        help="write a page to look at a run's images and decide about them",
+        help="write a page for viewing and reviewing a run's images",
         description="Write gallery.html into the folder of a run: look, approve, reject, mark for a redo, and export "
         "the decisions as review.csv. The page works from disk, without a server.",
     )
@@ -63,7 +63,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _show_progress(done: int) -> None:
-    """Say how far it is: thousands of thumbnails take minutes."""
-    if done % _PROGRESS_EVERY == 0:
-        print_message(f"{done:,} samples")
+def _show_progress(finished: int) -> None:
+    """Print the number of samples that are done: thousands of thumbnails take minutes."""
+    if finished % _PROGRESS_EVERY == 0:
+        print_message(f"{finished:,} samples")

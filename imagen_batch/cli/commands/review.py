@@ -33,9 +33,9 @@ _ACTIONS: dict[str, tuple[ReviewDecision | None, str]] = {
     "approve": ("approve", "lock these images: nothing makes them again"),
     "reject": ("reject", "these images are not wanted and not made again; their files may be deleted"),
     "redo": ("redo", "make these again with the next run that has --redo"),
-    "clear": (None, "take the decisions about these back"),
+    "clear": (None, "withdraw the decisions about these"),
 }
-_DONE = {"approve": "approved", "reject": "rejected", "redo": "marked for a redo", "clear": "cleared"}
+_PAST_TENSE = {"approve": "approved", "reject": "rejected", "redo": "marked for a redo", "clear": "cleared"}
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -61,8 +61,8 @@ def add_parser(commands: Subparsers) -> None:
     listing = actions.add_parser("list", help="list all decisions", description="List all decisions.")
     apply_ = actions.add_parser(
         "apply",
-        help="take over the decisions of a review.csv",
-        description="Take over the decisions of a review.csv.",
+        help="import the decisions in a review.csv",
+        description="Import the decisions in a review.csv.",
     )
     for action in (listing, apply_):
         action.add_argument("folder", metavar="DIR", help="folder or URL of the run")
@@ -79,7 +79,7 @@ def run(args: Namespace) -> int:
         print_result(_changes_json(args, changes))
     else:
         print_result(_changes_text(args, changes))
-    if any(each.decision == "redo" for each in changes.decisions):
+    if any(change.decision == "redo" for change in changes.decisions):
         print_message(f"To make them: {_redo_command(args.folder)}")
     return 0
 
@@ -127,12 +127,12 @@ def _redo_command(folder: str) -> str:
 
 
 def _counts(changes: Changes) -> dict[str, int]:
-    words = [each.decision or "clear" for each in changes.decisions]
-    return {name: words.count(name) for name in _ACTIONS if name in words}
+    names = [change.decision or "clear" for change in changes.decisions]
+    return {name: names.count(name) for name in _ACTIONS if name in names}
 
 
 def _changes_text(args: Namespace, changes: Changes) -> str:
-    parts = [f"{plural(count, 'sample')} {_DONE[name]}" for name, count in _counts(changes).items()]
+    parts = [f"{plural(count, 'sample')} {_PAST_TENSE[name]}" for name, count in _counts(changes).items()]
     if changes.known:
         parts.append(f"{changes.known:,} decided so before")
     if changes.outdated:
@@ -144,6 +144,6 @@ def _changes_text(args: Namespace, changes: Changes) -> str:
 
 
 def _changes_json(args: Namespace, changes: Changes) -> str:
-    counts = {_DONE[name].split()[0]: count for name, count in _counts(changes).items()}
+    counts = {_PAST_TENSE[name].split()[0]: count for name, count in _counts(changes).items()}
     facts = {"known": changes.known, "outdated": changes.outdated, "skipped": changes.skipped}
     return json_text({"schema_version": 1, "out": args.folder, "changed": counts, **facts})

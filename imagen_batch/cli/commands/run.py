@@ -53,7 +53,7 @@ def run(args: Namespace) -> int:
 
 
 def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:
-    """Run the job, print its summary and return its exit code. With `lost` only these samples are made."""
+    """Run the job, print its summary and return its exit code. With `lost`, only these samples are made."""
     settings = _with_agreed_host(settings, args)
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
     from imagen_batch.runs.current_run import (  # noqa: PLC0415
@@ -95,7 +95,7 @@ def _with_agreed_host(settings: Settings, args: Namespace) -> Settings:
     if (host := unapproved_host(settings)) is None:
         return settings
     confirm = make_confirm(args)
-    question = f"{settings.base_url_found_in} sends the API key to {host}, which is not Google's. Go on?"
+    question = f"{settings.base_url_found_in} sends the API key to {host}, which is not Google's. Continue?"
     if args.yes or (confirm is not None and confirm(question)):
         return settings.with_approved_host()
     require_approved_host(settings)

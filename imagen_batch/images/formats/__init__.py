@@ -1,1 +1,1 @@
-"""Validators for image files, one module for each format or family of formats."""
+"""Validates image files, with one module for each format or family of formats."""

@@ -56,18 +56,18 @@ def read_heic(data: bytes, *, name: str = "HEIC") -> Shape:
 
 def find_boxes(data: bytes, *, required: Sequence[str], name: str) -> dict[str, Box]:
     """Return the outermost boxes by kind, the last of each. Bytes after the required boxes need not be a box."""
-    found: dict[str, Box] = {}
+    boxes: dict[str, Box] = {}
     for box in islice(_boxes(data), _BOXES_MAX):
         if box.end < box.start:
             break
         if box.end > len(data):
-            if box.kind in _IMAGE_BOXES or not found.keys() >= set(required):
+            if box.kind in _IMAGE_BOXES or not boxes.keys() >= set(required):
                 raise InvalidImage(f"the {name} breaks off after {len(data)} bytes")
             break
-        found[box.kind] = box
-    if missing := [kind for kind in required if kind not in found]:
+        boxes[box.kind] = box
+    if missing := [kind for kind in required if kind not in boxes]:
         raise InvalidImage(f"the {name} breaks off or is damaged: it has no {' and no '.join(missing)}")
-    return found
+    return boxes
 
 
 def _boxes(data: bytes) -> Iterator[Box]:

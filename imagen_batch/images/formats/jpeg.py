@@ -33,7 +33,7 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # begins with one fixed byte
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
 # Some encoders leave a stray byte or two at the end of a scan; a complete scan needs at least these bytes.
-_HELD_BACK = 16
+_HELD_BACK_BYTES = 16
 # Decoders read 8 bytes ahead. All ones is a code that no table has, so it cannot replace missing pixels.
 _READ_AHEAD = b"\xff\x00" * 16
 # Longer than one block can be with any sensible code table.
@@ -70,10 +70,10 @@ def read_jpeg(data: bytes) -> Shape:
 def _segments(data: bytes) -> Iterator[_Segment]:
     view, at = memoryview(data), 2
     while True:
-        found = _MARKER.match(data, at)
-        if found is None:
+        match = _MARKER.match(data, at)
+        if match is None:
             raise InvalidImage(f"the JPEG breaks off or is damaged at byte {at} of {len(data)}")
-        marker, at = found[1][0], found.end()
+        marker, at = match[1][0], match.end()
         if marker == _EOI:
             return
         end = at + int.from_bytes(view[at : at + 2], "big")
@@ -85,10 +85,10 @@ def _segments(data: bytes) -> Iterator[_Segment]:
 
 
 def _end_of_scan(data: bytes, start: int) -> int:
-    found = _AFTER_SCAN.search(data, start)
-    if found is None:
+    match = _AFTER_SCAN.search(data, start)
+    if match is None:
         raise InvalidImage(f"the JPEG breaks off within its pixels after {len(data)} bytes")
-    return found.start()
+    return match.start()
 
 
 def _check_restarts(scans: Sequence[_Segment]) -> None:
@@ -132,9 +132,9 @@ def _check_pixels(data: bytes, segments: Sequence[_Segment], *, one_scan: bool) 
     """
     from PIL.JpegImagePlugin import JpegImageFile  # noqa: PLC0415 - not needed before the first image
 
-    kept = [each for each in segments if each.marker not in _APPS and each.marker != _COMMENT]
-    parts = b"".join([b"\xff\xd8", *(data[each.start : each.end] for each in kept)])
-    held_back = min(_HELD_BACK, len(segments[-1].scan)) if one_scan else 0
+    without_metadata = [segment for segment in segments if segment.marker not in _APPS and segment.marker != _COMMENT]
+    parts = b"".join([b"\xff\xd8", *(data[segment.start : segment.end] for segment in without_metadata)])
+    held_back = min(_HELD_BACK_BYTES, len(segments[-1].scan)) if one_scan else 0
     file = _TwoPartFile(parts + (_READ_AHEAD if one_scan else b"\xff\xd9"), first=len(parts) - held_back)
     try:
         image = JpegImageFile(file)
@@ -154,8 +154,8 @@ class _TwoPartFile(io.BytesIO):
         self.first = first
 
     def read(self, size: int | None = -1, /) -> bytes:
-        left = self.first - self.tell()
-        return super().read(min(size, left) if size is not None and left > 0 else size)
+        remaining = self.first - self.tell()
+        return super().read(min(size, remaining) if size is not None and remaining > 0 else size)
 
 
 def _is_c2pa(segment: _Segment) -> bool:

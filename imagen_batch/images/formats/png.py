@@ -14,7 +14,7 @@ from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.common import Shape, require_size
 
 _LARGE_PIXELS = 1 << 25  # twice the pixels of the largest image that a service produces
-_LARGE = threading.Lock()  # large images are decoded one at a time: each may take a few hundred megabytes
+_LARGE_IMAGE_LOCK = threading.Lock()  # large images are decoded one at a time: each may take a few hundred megabytes
 
 # Pillow's parsers raise all of these on broken files; a warning is raised where warnings are errors.
 _DECODER_ERRORS = (
@@ -47,7 +47,7 @@ def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(data), formats=(plugin,)) as image:
             width, height = image.size
             require_size(width, height)
-            with _LARGE if width * height > _LARGE_PIXELS else nullcontext():
+            with _LARGE_IMAGE_LOCK if width * height > _LARGE_PIXELS else nullcontext():
                 image.load()
             return width, height
     except (*_DECODER_ERRORS, Image.DecompressionBombError) as exc:

@@ -16,7 +16,7 @@ from imagen_batch.images.formats.png import decode
 
 _WIDTH, _HEIGHT, _C2PA = 256, 257, 52545
 _PIXELS = ((273, 279), (324, 325))  # offsets and lengths: of strips, of tiles
-_READ = frozenset({_WIDTH, _HEIGHT, *(tag for pair in _PIXELS for tag in pair)})
+_TAGS_READ = frozenset({_WIDTH, _HEIGHT, *(tag for pair in _PIXELS for tag in pair)})
 _DIRECTORIES_MAX = 16
 _ENTRIES_MAX = 4096
 _VALUES_MAX = 100_000  # strips or tiles
@@ -48,7 +48,7 @@ def read_tiff(data: bytes) -> Shape:
     try:
         directories = list(_directories(data, _LAYOUTS[data[:4]]))
     except (struct.error, OverflowError) as exc:
-        raise _broken_off(data) from exc
+        raise _truncated_error(data) from exc
     first = directories[0] if directories else {}
     if not (first.get(_WIDTH) and first.get(_HEIGHT)):
         raise InvalidImage("the TIFF holds no image")
@@ -105,7 +105,7 @@ def _directory(data: bytes, entries: Sequence[_Entry], layout: _Layout) -> Mappi
         raise InvalidImage("the TIFF states more values than it holds")
     values: dict[int, tuple[int, ...]] = {}
     for entry in entries:
-        known = entry.tag in _READ and entry.tag not in values and entry.count <= _VALUES_MAX
+        known = entry.tag in _TAGS_READ and entry.tag not in values and entry.count <= _VALUES_MAX
         form = f"{layout.order}{entry.count}{entry.code}"
         values[entry.tag] = struct.unpack_from(form, data, entry.start) if known else ()
     for offsets, lengths in _PIXELS:
@@ -116,8 +116,8 @@ def _directory(data: bytes, entries: Sequence[_Entry], layout: _Layout) -> Mappi
 
 def _require_bytes(data: bytes, start: int, length: int) -> None:
     if start + length > len(data):
-        raise _broken_off(data)
+        raise _truncated_error(data)
 
 
-def _broken_off(data: bytes) -> Exception:
+def _truncated_error(data: bytes) -> Exception:
     return InvalidImage(f"the TIFF breaks off after {len(data)} bytes")

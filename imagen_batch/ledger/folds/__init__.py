@@ -1,1 +1,1 @@
-"""The states that the ledger's records are folded into: open attempts, charges, and the state of each sample."""
+"""Folds the ledger's records into states: open attempts, charges, and the state of each sample."""

@@ -9,7 +9,7 @@ from imagen_batch.ledger.records import BackRecord, DoneRecord, SentRecord
 
 
 class ChargeTotals:
-    """What attempts that ended were charged. Records of earlier versions, which name no provider, are of kind ""."""
+    """The charges of attempts that ended. Records of earlier versions, which name no provider, are of kind ""."""
 
     def __init__(self) -> None:
         self._by_kind: dict[str, Charges] = {}
@@ -17,14 +17,14 @@ class ChargeTotals:
     def fail(self, sent: SentRecord, back: BackRecord) -> None:
         """Add an attempt that ended without a result."""
         charges = self._of(sent)
-        charges.cost.spent += back.usd or 0.0  # of an answer that could not be used
+        charges.cost.spent += back.usd or 0.0  # of an answer that was unusable
         if back.charged == "maybe":
             charges.add_possible(sent.usd, images=len(sent.names))
         elif back.charged == "yes":  # the images came, and can't be used
             charges.possible_images += len(sent.names)
 
     def finish(self, sent: SentRecord | None, done: DoneRecord) -> None:
-        """Add a result. `sent` is the attempt that brought it, where that is known."""
+        """Add a result. `sent` is the attempt that returned it, where that is known."""
         charges = self._of(sent)
         cost = charges.cost
         if done.maybe_usd:
@@ -37,7 +37,7 @@ class ChargeTotals:
                 cost.unpriced += sample.cost_is == "unknown"
 
     def total(self, provider: str | None, open_attempts: Iterable[SentRecord] = ()) -> Charges:
-        """The charges of a provider's kind and of records that name no provider; of all for None.
+        """Return the charges of a provider's kind and of records that name no provider; of all for None.
 
         Open attempts count as possibly charged.
         """
@@ -54,10 +54,10 @@ class ChargeTotals:
 
 
 def kind_of(provider: str) -> str:
-    """The kind of a provider: "simulator" charges nothing, "real" does."""
+    """Return the kind of a provider: "simulator" charges nothing, "real" does."""
     return "simulator" if provider == "simulator" else "real"
 
 
 def _kind(sent: SentRecord | None) -> str:
-    """The kind of provider an attempt was sent to; "" where an earlier version did not record it."""
+    """Return the kind of provider an attempt was sent to; "" where an earlier version did not record it."""
     return kind_of(sent.provider) if sent is not None and sent.provider else ""

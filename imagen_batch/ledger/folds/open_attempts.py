@@ -1,4 +1,4 @@
-"""Counts attempts, and knows those without a recorded end."""
+"""Counts attempts, and tracks those without a recorded end."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class OpenAttempts:
         return self.open.pop((back.key, back.attempt), None)
 
     def finish(self, done: DoneRecord) -> SentRecord | None:
-        """Close the attempt that brought a result; None where it is not open."""
+        """Close the attempt that returned a result; None where it is not open."""
         self._by_key.pop(done.key, None)
         return self.open.pop((done.key, done.attempt), None)
 
     def of(self, key: str) -> int | None:
-        """The number of attempts for a request that has no result; None where there are none."""
+        """Return the number of attempts for a request that has no result; None where there are none."""
         return self._by_key.get(key)
 
     def since(self, moment: float) -> set[tuple[str, int]]:
-        """The samples, as (base, number), of open attempts that began at `moment` or later."""
+        """Return the samples, as (base, number), of open attempts that began at `moment` or later."""
         attempts = (attempt for attempt in self.open.values() if attempt.at >= moment)
         return {(attempt.base, number) for attempt in attempts for number in attempt.numbers}
 
     def latest(self, base: str, number: int) -> SentRecord | None:
-        """The latest open attempt for a sample."""
+        """Return the latest open attempt for a sample."""
         covering = [sent for sent in self.open.values() if sent.base == base and number in sent.numbers]
         return covering[-1] if covering else None

@@ -1,4 +1,4 @@
-"""Keeps the state of each sample in few bytes: an outcome, and where its `done` record is."""
+"""Keeps the state of each sample in few bytes: an outcome, and the position of its `done` record."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Failed:
 
 
 class SampleStates:
-    """The state of each sample of a ledger. A sample is known by its slot; `where` is the position of a record."""
+    """The state of each sample of a ledger. A sample is identified by its slot; `position` is that of a record."""
 
     def __init__(self) -> None:
         self._results: dict[bytes, int] = {}  # position of the `done` record, and the outcome in the last bits
@@ -52,7 +52,7 @@ class SampleStates:
         return slot in self._unresolved
 
     def status(self, slot: bytes) -> Outcome | None:
-        """The outcome of a sample; None when nothing is known of it."""
+        """Return the outcome of a sample; None when nothing is known of it."""
         result = self._results.get(slot)
         if slot in self._unresolved and (result is None or result & _STATUS != _OK):
             return "unknown"
@@ -62,8 +62,8 @@ class SampleStates:
         """Whether a result of a sample is recorded."""
         return slot in self._results
 
-    def where(self, slot: bytes) -> int | None:
-        """Where the `done` record of a sample is; None when there is no result."""
+    def position(self, slot: bytes) -> int | None:
+        """Return the position of a sample's `done` record; None when there is no result."""
         result = self._results.get(slot)
         return None if result is None else result >> _STATUS_BITS
 
@@ -74,11 +74,11 @@ class SampleStates:
                 yield slot, result >> _STATUS_BITS
 
     def kept(self, slot: bytes) -> tuple[int, int] | None:
-        """Where the `kept` record of a sample is, and which of its moves counts; None where no row was edited."""
+        """Return the position of a sample's `kept` record and the index of its move; None where no row was edited."""
         return self._kept.get(slot)
 
     def failed(self, slot: bytes) -> Failed | None:
-        """The latest attempt for a sample, where it failed and nothing followed."""
+        """Return the latest attempt for a sample, where it failed and nothing followed."""
         records = self._failed.get(slot)
         if records is None:
             return None
@@ -87,7 +87,7 @@ class SampleStates:
         return Failed(sent.key, sent.attempt, sent.at, back.at, back.kind, back.status, error)
 
     def begin(self, sent: SentRecord) -> None:
-        """An attempt for some samples is about to start: it counts as charged until its end is recorded."""
+        """Add an attempt for some samples: it counts as possibly charged until its end is recorded."""
         first = sent.first
         for number in range(first, first + len(sent.names)):
             slot = slot_of(sent.base, number)
@@ -95,7 +95,7 @@ class SampleStates:
             self._unresolved[slot] = self._unresolved.get(slot, 0) + 1
 
     def fail(self, sent: SentRecord, back: BackRecord) -> None:
-        """An attempt ended without a result. If it may have been charged, its samples stay unresolved."""
+        """Record that an attempt ended without a result. If it may have been charged, its samples stay unresolved."""
         for number in sent.numbers:
             slot = slot_of(sent.base, number)
             self._failed[slot] = (sent, back)
@@ -106,17 +106,17 @@ class SampleStates:
             else:
                 self._unresolved.pop(slot, None)
 
-    def finish(self, slot: bytes, status: Outcome, where: int) -> None:
-        """A sample has a result. A later failure does not take away an image."""
+    def finish(self, slot: bytes, status: Outcome, position: int) -> None:
+        """Record the result of a sample. A later failure does not remove an image."""
         self._unresolved.pop(slot, None)
         self._failed.pop(slot, None)
         if status == "ok":
             self._kept.pop(slot, None)
         elif self._results.get(slot, _NO_RESULT) & _STATUS == _OK:
             return
-        self._results[slot] = where << _STATUS_BITS | _NUMBERS[status]
+        self._results[slot] = position << _STATUS_BITS | _NUMBERS[status]
 
-    def move(self, record: KeptRecord, where: int) -> None:
+    def move(self, record: KeptRecord, position: int) -> None:
         """Apply all moves to the state before any of them, since rows may have changed places.
 
         A move with facts about what the image was made from belongs to an edited row; its source keeps the result.
@@ -138,13 +138,13 @@ class SampleStates:
                 self._results.pop(target, None)
                 continue
             self._results[target] = result
-            own = record.moves[index].prompt is not None
-            if moved := (where, index) if own else kept:
-                self._kept[target] = moved
+            is_edited = record.moves[index].prompt is not None
+            if origin := (position, index) if is_edited else kept:
+                self._kept[target] = origin
 
 
 def slot_of(base: str, number: int) -> bytes:
-    """Identifies a sample in 16 bytes."""
+    """Return 16 bytes that identify a sample."""
     return bytes.fromhex(base[:24]) + number.to_bytes(4, "big")
 
 

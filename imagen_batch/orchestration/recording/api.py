@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 import requests
 
 _TIMEOUT_S = (2.0, 5.0)  # to connect, and for each read
-_LOGIN = (
+_LOGIN_VARIABLES = (
     "PREFECT_API_KEY",
     "PREFECT_API_AUTH_STRING",
     "PREFECT_CLIENT_CUSTOM_HEADERS",
     "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED",
 )
-_PASSING = {408, 425, 429}
+_TEMPORARY_STATUSES = {408, 425, 429}
 
 
 class Unavailable(Exception):
-    """The server does not answer, or not now."""
+    """The server does not answer, or is temporarily unavailable."""
 
 
 class Refused(Exception):
@@ -38,7 +38,7 @@ class Refused(Exception):
 def needs_login(url: str, env: Mapping[str, str]) -> bool:
     """Whether the server at `url` may need more than an address: a key, a password, headers, a certificate."""
     parts = urlsplit(url)
-    return parts.scheme != "http" or "@" in parts.netloc or any(env.get(name) for name in _LOGIN)
+    return parts.scheme != "http" or "@" in parts.netloc or any(env.get(name) for name in _LOGIN_VARIABLES)
 
 
 class PrefectApi:
@@ -66,6 +66,6 @@ class PrefectApi:
                 return reply.json() if reply.content else None
         except (requests.RequestException, OSError) as error:
             raise Unavailable(type(error).__name__) from error
-        if reply.status_code >= 500 or reply.status_code in _PASSING:
+        if reply.status_code >= 500 or reply.status_code in _TEMPORARY_STATUSES:
             raise Unavailable(f"HTTP {reply.status_code}")
         raise Refused(reply.status_code, reply.text[:200])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from imagen_batch.reports.summary import Summary
 
-_MOST_CHARS = 20_000  # of the message of a state
+_MAX_CHARS = 20_000  # of the message of a state
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EndState:
 
 
 def describe_end(summary: Summary) -> EndState:
-    """Return the state that the counts stand for. Only a run with every image is plainly Completed."""
+    """Return the state for these counts. Only a run with every image gets the plain state Completed."""
     counts = ", ".join(f"{count} {name}" for name, count in summary.counts.items() if count)
     warnings = "".join(f"\nwarning: {warning}" for warning in summary.facts.warnings)
     if summary.exit_code == 0:
@@ -33,5 +33,5 @@ def describe_end(summary: Summary) -> EndState:
 
 
 def shorten_message(message: str) -> str:
-    """Cut a message to what a state takes; the log has all of it."""
-    return message if len(message) <= _MOST_CHARS else f"{message[:_MOST_CHARS]}... (more in the log)"
+    """Shorten a message to what a state accepts; the log has all of it."""
+    return message if len(message) <= _MAX_CHARS else f"{message[:_MAX_CHARS]}... (more in the log)"

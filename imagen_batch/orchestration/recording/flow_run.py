@@ -101,7 +101,7 @@ class FlowRunRecord:
         self._ended.add(shard.number)
 
     def _start_task(self, shard: ShardStory) -> bool:
-        """Create the task run of a shard; return whether it is still to be ended."""
+        """Create the task run of a shard; return whether it has yet to end."""
         task = self._api.post(
             "/task_runs/",
             {

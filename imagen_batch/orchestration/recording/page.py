@@ -1,4 +1,4 @@
-"""Words and links of a run's page in Prefect: artifact keys, the manifest's address, lines of the log."""
+"""Builds the texts and links of a run's page in Prefect: artifact keys, the manifest's address, lines of the log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imagen_batch.reports.summary import Summary
 from imagen_batch.storage import is_url
 from imagen_batch.text import plural
 
-_MOST_CAUSES = 100
+_MAX_CAUSES = 100
 
 
 def artifact_key(kind: str, name: str) -> str:
@@ -21,25 +21,25 @@ def artifact_key(kind: str, name: str) -> str:
     return f"imagen-batch-{kind}-{folded or 'run'}"[:200].rstrip("-")
 
 
-def link_to_manifest(place: str) -> str:
-    """Return the address of the manifest in the folder or bucket `place`."""
-    return f"{place}/manifest.csv" if is_url(place) else (Path(place) / "manifest.csv").resolve().as_uri()
+def link_to_manifest(location: str) -> str:
+    """Return the address of the manifest in the folder or bucket `location`."""
+    return f"{location}/manifest.csv" if is_url(location) else (Path(location) / "manifest.csv").resolve().as_uri()
 
 
-def most_causes(summary: Summary) -> list[dict[str, Any]]:
+def top_causes(summary: Summary) -> list[dict[str, Any]]:
     """Return the rows of the table of causes."""
     causes: list[dict[str, Any]] = to_json(summary)["causes"]
-    return causes[:_MOST_CAUSES]
+    return causes[:_MAX_CAUSES]
 
 
 def describe_progress(images: int, started: float) -> str:
-    """Describe what the progress is of."""
-    return f"{plural(images, 'image')}, started {moment(started)}"
+    """Return the description of the progress artifact."""
+    return f"{plural(images, 'image')}, started {format_time(started)}"
 
 
 def describe_shard_start(number: int, requests: int, started: float) -> str:
     """Return the first line of a shard's log."""
-    return f"shard {number}: {plural(requests, 'request')}, started {moment(started)}"
+    return f"shard {number}: {plural(requests, 'request')}, started {format_time(started)}"
 
 
 def describe_shard_end(number: int, requests: int, seconds: float) -> str:
@@ -48,6 +48,6 @@ def describe_shard_end(number: int, requests: int, seconds: float) -> str:
     return f"shard {number}: {plural(requests, 'request')} done in {seconds:.1f} s{rate}"
 
 
-def moment(at: float) -> str:
+def format_time(at: float) -> str:
     """Return a time as text, to the second."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

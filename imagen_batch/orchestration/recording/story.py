@@ -1,7 +1,7 @@
-"""What Prefect shows of a run, as plain values that also fit into a file.
+"""Describes what Prefect shows of a run, as plain values that can be stored in a file.
 
-A story is told again and again while the run continues. Telling it again adds only what is new, so that another
-process can continue where this one stopped.
+A story is built again and again while the run continues. Recording a later one adds only what is new, so that
+another process can continue where this one stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import ShardWork
 from imagen_batch.orchestration.recording.end_state import EndState, describe_end
-from imagen_batch.orchestration.recording.page import link_to_manifest, most_causes
+from imagen_batch.orchestration.recording.page import link_to_manifest, top_causes
 from imagen_batch.reports.render import to_markdown
 from imagen_batch.reports.summary import Summary
 
@@ -44,7 +44,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Story:
-    """A run up to now. `key` is the same whenever this run is told."""
+    """A run up to now. `key` is the same in every story of this run."""
 
     key: str
     title: str
@@ -71,36 +71,36 @@ class Story:
         return cls(**values)
 
 
-def tell(execution: Execution, key: str) -> Story:
-    """Return what there is to tell of an execution now."""
+def describe_execution(execution: Execution, key: str) -> Story:
+    """Return the story of an execution up to now."""
     run, ending = execution.run, None
     if execution.ended.is_set() and execution.summary is not None:
-        ending = _tell_ending(execution.summary)
+        ending = _describe_ending(execution.summary)
     finished_before = run.plan.selected_samples - execution.pending.samples
     return Story(
         key=key,
-        title=run.plan.settings.prompts,
+        title=run.plan.settings.run_name,
         name=PurePosixPath(run.plan.settings.folder).name,
         parameters={"settings": run.plan.settings.model_dump(mode="json")},
         started=run.started.timestamp(),
         images=run.plan.selected_samples,
         finished=finished_before + run.finished_samples,
         warnings=list(run.plan.warnings),
-        shards=[_tell_shard(work) for work in list(execution.works)],
+        shards=[_describe_shard(work) for work in list(execution.started_shards)],
         ending=ending,
     )
 
 
-def _tell_shard(work: ShardWork) -> ShardStory:
+def _describe_shard(work: ShardWork) -> ShardStory:
     error = None if work.error is None else repr(work.error)
     return ShardStory(work.number, work.requests, work.started, work.ended, error)
 
 
-def _tell_ending(summary: Summary) -> Ending:
+def _describe_ending(summary: Summary) -> Ending:
     return Ending(
         state=describe_end(summary),
         at=(summary.facts.finished_at or datetime.now(UTC)).timestamp(),
         markdown=to_markdown(summary),
         manifest=link_to_manifest(summary.facts.out),
-        causes=most_causes(summary),
+        causes=top_causes(summary),
     )

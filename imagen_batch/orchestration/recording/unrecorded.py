@@ -17,7 +17,7 @@ from imagen_batch.orchestration.recording.story import Story
 from imagen_batch.system.file_lock import hold_file_lock
 
 _FOLDER = "imagen-batch-unrecorded"
-_MOST_FILES = 100  # if no server ever starts
+_MAX_FILES = 100  # if no server ever starts
 
 
 def keep_unrecorded(home: Path, story: Story) -> Path | None:
@@ -29,7 +29,7 @@ def keep_unrecorded(home: Path, story: Story) -> Path | None:
         folder.mkdir(mode=0o700, exist_ok=True)
         part.write_text(story.to_json(), encoding="utf-8")
         part.replace(path)
-        for old in _files(folder)[:-_MOST_FILES]:
+        for old in _files(folder)[:-_MAX_FILES]:
             old.unlink(missing_ok=True)
     except OSError:
         return None
@@ -37,15 +37,15 @@ def keep_unrecorded(home: Path, story: Story) -> Path | None:
 
 
 def record_unrecorded(home: Path, url: str) -> None:
-    """Record all stories, unless another process is at it. Raises Unavailable if the server stops answering."""
+    """Record all stories, unless another process is doing so. Raises Unavailable if the server stops answering."""
     folder = home / _FOLDER
     while _files(folder):
-        with _alone(home) as alone:
-            if not alone:
+        with _hold_recorder_lock(home) as is_held:
+            if not is_held:
                 return
             for path in _files(folder):
                 _record(path, url)
-        # A run may have left a story here after the last look, and found the lock held.
+        # A run may have stored a story after the files were listed, while this process held the lock.
 
 
 def _record(path: Path, url: str) -> None:
@@ -63,6 +63,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[bool]:
-    with hold_file_lock(home / "imagen-batch-recorder.lock", patience=0.0) as held:
-        yield held
+def _hold_recorder_lock(home: Path) -> Iterator[bool]:
+    with hold_file_lock(home / "imagen-batch-recorder.lock", patience=0.0) as is_held:
+        yield is_held

@@ -1,1 +1,1 @@
-"""Finds, starts, watches and outlives the Prefect server of a run."""
+"""Finds, starts, watches and stops the Prefect server of a run."""

@@ -64,7 +64,7 @@ class Attachment:
 
     def abandon(self, exit_code: int) -> None:
         """Continue without Prefect; the process will end with `exit_code`."""
-        _leave_without_prefect(exit_code)
+        _exit_without_prefect(exit_code)
         if self._server is not None:
             self._server.kill()
 
@@ -128,10 +128,10 @@ def _drain() -> None:
         worker.drain_all()
 
 
-def _leave_without_prefect(exit_code: int) -> None:
+def _exit_without_prefect(exit_code: int) -> None:
     """End this process without waiting for Prefect's threads, which may retry for minutes."""
 
-    def leave() -> None:
+    def exit_now() -> None:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
@@ -139,4 +139,4 @@ def _leave_without_prefect(exit_code: int) -> None:
 
     # What is registered last runs first, so before the exit handlers that Prefect registers here.
     register = getattr(threading, "_register_atexit")  # noqa: B009 - as Prefect does; missing in typeshed
-    register(leave)
+    register(exit_now)

@@ -14,8 +14,8 @@ from typing import Protocol
 from imagen_batch.orchestration.server.environment import set_quiet_defaults
 from imagen_batch.system.file_lock import hold_file_lock
 
-STOP, RECORD, TAKEN = b"stop\n", b"record\n", b"taken\n"
-"""What a run says to its server at the end, and the answer to RECORD. A run that ends without a word has died."""
+STOP, RECORD, ACCEPTED = b"stop\n", b"record\n", b"accepted\n"
+"""The messages of a run to its server at the end, and the reply to RECORD. A run that sends none was killed."""
 
 _BOOT_LOCK_S = 60.0
 _RECORD_S = 120.0
@@ -24,35 +24,35 @@ _POLL_S = 0.02
 
 
 class Server(Protocol):
-    """What is used of uvicorn's server."""
+    """The part of uvicorn's server that is used here."""
 
     started: bool
     should_exit: bool
 
 
-class LastWord:
-    """What the run said at its end, once it has."""
+class RunMessage:
+    """The message that the run sends at its end. `received` is set once it has arrived."""
 
     def __init__(self) -> None:
-        self.word = b""
-        self.said = threading.Event()
+        self.message = b""
+        self.received = threading.Event()
 
     def listen(self) -> None:
-        """Wait for it. Then this process ends in a bounded time, or at once if the run has died."""
-        self.word = os.read(0, len(RECORD))
-        if self.word not in (STOP, RECORD):
+        """Wait for the message. Then end this process in a bounded time, or at once if the run has died."""
+        self.message = os.read(0, len(RECORD))
+        if self.message not in (STOP, RECORD):
             os._exit(0)  # no client is left; the database survives this like a power failure
-        self.said.set()
-        if self.word == RECORD:
-            os.write(0, TAKEN)
-        time.sleep(_RECORD_S if self.word == RECORD else _END_S)
+        self.received.set()
+        if self.message == RECORD:
+            os.write(0, ACCEPTED)
+        time.sleep(_RECORD_S if self.message == RECORD else _END_S)
         os._exit(0)
 
 
 def serve(port: int, *, home: Path) -> None:
     """Run a Prefect server on this machine until the run that started it ends."""
-    last_word = LastWord()
-    threading.Thread(target=last_word.listen, daemon=True).start()
+    run_message = RunMessage()
+    threading.Thread(target=run_message.listen, daemon=True).start()
     set_quiet_defaults()
     os.environ["PREFECT__SERVER_EPHEMERAL"] = "1"
     booting = ExitStack()
@@ -65,16 +65,16 @@ def serve(port: int, *, home: Path) -> None:
         uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
     )
 
-    def attend() -> None:
+    def record_and_end() -> None:
         _wait_until_started(server)
         booting.close()
         _record_unrecorded(home, port)
-        last_word.said.wait()
-        if last_word.word == RECORD:
+        run_message.received.wait()
+        if run_message.message == RECORD:
             _record_unrecorded(home, port)
         server.should_exit = True
 
-    threading.Thread(target=attend, daemon=True).start()
+    threading.Thread(target=record_and_end, daemon=True).start()
     server.run()
 
 

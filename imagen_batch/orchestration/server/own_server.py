@@ -2,8 +2,8 @@
 
 Prefect's own temporary server does not fit: it gets a terminal's Ctrl-C before the run does, which then retries
 against a closed port for minutes, and it keeps running when the run is killed. This one has its own session, logs to
-a file and ends with its parent. Only a run that ends as it should before Prefect has recorded it may leave the
-server behind, for the time that recording takes. `child.py` is the program of that process.
+a file and ends with its parent. Only a run that ends normally before Prefect has recorded it may leave the
+server running, until the recording is done. `child.py` is the program of that process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.server.child import RECORD, STOP, TAKEN, serve
+from imagen_batch.orchestration.server.child import ACCEPTED, RECORD, STOP, serve
 from imagen_batch.orchestration.server.environment import QUIET
 from imagen_batch.system.child_env import child_environment
 
@@ -40,9 +40,9 @@ class OwnServer:
             raise SettingsInvalid(f"PREFECT_HOME {self.home} can't be used: {error.strerror}") from error
         self.first_boot = not (self.home / "prefect.db").exists()
         self.log = self.home / "imagen-batch-server.log"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
         self._child: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         env["PREFECT_API_URL"] = self.url
@@ -51,11 +51,11 @@ class OwnServer:
 
     @property
     def url(self) -> str:
-        """The address of its API."""
+        """The address of the server's API."""
         return f"http://127.0.0.1:{self._port}/api"
 
     def start(self) -> None:
-        """Start its process."""
+        """Start the server's process."""
         ours, theirs = socket.socketpair()
         with ExitStack() as on_error, theirs, self.log.open("ab") as log:
             on_error.enter_context(ours)
@@ -79,7 +79,7 @@ class OwnServer:
         atexit.register(self.stop)
 
     def wait(self) -> None:
-        """Wait until it answers. Raises SettingsInvalid with the path of its log if it does not."""
+        """Wait until the server answers. Raises SettingsInvalid with the path of its log if it does not."""
         deadline = time.monotonic() + _BOOT_TIMEOUT_S
         while not self._answers():
             if not self.is_running or time.monotonic() > deadline:
@@ -89,23 +89,23 @@ class OwnServer:
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The process ID of the server."""
         assert self._child is not None
         return self._child.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether its process is still running."""
+        """Whether the server's process is still running."""
         return self._child is not None and self._child.poll() is None
 
     def kill(self) -> None:
-        """Kill it at once; its database survives that like a power failure."""
+        """Kill the server at once; its database survives that like a power failure."""
         if self._child is not None:
             self._child.kill()
         self.stop()
 
     def stop(self) -> None:
-        """Terminate it, and kill it if it does not end within a few seconds."""
+        """Terminate the server, and kill it if it does not end within a few seconds."""
         if self._child is not None and self._channel is not None and self._child.poll() is None:
             self._child.terminate()
             try:
@@ -113,37 +113,37 @@ class OwnServer:
             except subprocess.TimeoutExpired:
                 self._child.kill()
                 self._child.wait()
-        self._let_go()
+        self._close_channel()
 
-    def leave(self) -> None:
-        """Let it end by itself, in at most a few seconds; what was recorded is on disk."""
-        if self._say(STOP):
-            self._let_go()
+    def release(self) -> None:
+        """Let the server end by itself, in at most a few seconds; what was recorded is on disk."""
+        if self._send(STOP):
+            self._close_channel()
         else:
             self.kill()
 
     def hand_over(self, *, patience: float) -> bool:
-        """Let it record what is unrecorded and then end; False if it does not answer within `patience` seconds."""
-        if self._channel is None or not self._say(RECORD):
+        """Let the server record what is unrecorded and end; False if it does not answer within `patience` seconds."""
+        if self._channel is None or not self._send(RECORD):
             return False
         self._channel.settimeout(patience)
         try:
-            taken = self._channel.recv(len(TAKEN)) == TAKEN
+            accepted = self._channel.recv(len(ACCEPTED)) == ACCEPTED
         except OSError:
             return False
-        if taken:
-            self._let_go()
-        return taken
+        if accepted:
+            self._close_channel()
+        return accepted
 
-    def _say(self, word: bytes) -> bool:
+    def _send(self, message: bytes) -> bool:
         with suppress(OSError):
             if self._channel is not None:
-                self._channel.sendall(word)
+                self._channel.sendall(message)
                 return True
         return False
 
-    def _let_go(self) -> None:
-        """Leave the process alone from here on."""
+    def _close_channel(self) -> None:
+        """Close the channel: the process gets no further message."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None

@@ -13,7 +13,7 @@ from http.client import HTTPException
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
-_MOST_BYTES = 10_000
+_MAX_BYTES = 10_000
 _CLOUD = "prefect.cloud"
 
 
@@ -40,8 +40,8 @@ def find_unreachable_reason(url: str, *, timeout: float = 5.0) -> str | None:
     return reply if isinstance(reply, str) else _find_fault(reply, url)
 
 
-def in_background(check: Callable[[str], str | None], url: str) -> Callable[[], str | None]:
-    """Begin a check in a thread; return what waits for its result."""
+def run_in_background(check: Callable[[str], str | None], url: str) -> Callable[[], str | None]:
+    """Start a check in a thread; return a function that waits for its result."""
     results: SimpleQueue[str | None] = SimpleQueue()
     threading.Thread(target=lambda: results.put(check(url)), daemon=True).start()
     return results.get
@@ -58,7 +58,7 @@ def _get_health(url: str, timeout: float) -> _Reply | str:
     context = ssl._create_unverified_context()  # noqa: S323
     try:
         with urllib.request.urlopen(request, timeout=timeout, context=context) as reply:  # noqa: S310
-            return _Reply(reply.status, reply.read(_MOST_BYTES))
+            return _Reply(reply.status, reply.read(_MAX_BYTES))
     except urllib.error.HTTPError as error:
         with error:
             return _Reply(error.code, b"")

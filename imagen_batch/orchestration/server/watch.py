@@ -61,7 +61,7 @@ def watch(execution: Execution) -> None:
 
 
 def final_state(summary: Summary) -> State[Any]:
-    """Return the state that the counts stand for, with the summary as its result."""
+    """Return the state for the counts of a summary, with the summary as its result."""
     end, data = describe_end(summary), to_json(summary)
     if end.type == "FAILED":
         return Failed(message=end.message, data=RunFailed(end.message, data))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, product
+from itertools import chain, islice, product
 from typing import NamedTuple, Protocol
 
-from imagen_batch.images.reference_file import TYPES, is_taken
+from imagen_batch.images.reference_file import TYPES, is_supported
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import with_references
 from imagen_batch.planning.references.row_links import Dependent, Target
@@ -66,6 +66,7 @@ class ImageChoice:
         self._found = found  # rows with images
         self._key = key
         self._known: dict[Target, _Images] = {}
+        self._lost: set[str] = set()  # SHA-256 of images that were lost and made again
 
     def of(self, dependent: Dependent) -> tuple[References | None, Waiting | None]:
         """Return the references that decide the key of a row, and why nothing may be sent for it.
@@ -95,11 +96,16 @@ class ImageChoice:
             return kept
         open_ones = [each.now if each.decided else (*each.now, *each.earlier) for each in images]
         keyed = [
-            (each, {self._history.status(base, number) for number in numbers} - {None})
+            (each, {self._history.status(base, number) for number in numbers})
             for each, base in self._combinations(dependent, open_ones)
         ]
+        # Nothing can be sent with an image whose file was lost: such a row keeps it only if it is complete.
+        keyed = [(each, found - {None}) for each, found in keyed if None not in found or not self._has_lost(each)]
         made = next((each for each, statuses in keyed if statuses & _MADE), None)
         return made or (next((each for each, statuses in keyed if statuses), None) if any_status else None)
+
+    def _has_lost(self, references: References) -> bool:
+        return any(each.sha256 in self._lost for each in references)
 
     def _combinations(self, dependent: Dependent, images: Sequence[References]) -> list[tuple[References, str]]:
         combinations = islice(product(*images), _MOST_COMBINATIONS)
@@ -130,7 +136,7 @@ class ImageChoice:
             for number, status in zip(numbers, statuses, strict=True)
             if status == "ok"
         )
-        if unsuitable := next((image for image in now if not is_taken(image.mime_type)), None):
+        if unsuitable := next((image for image in now if not is_supported(image.mime_type)), None):
             why = f"the image of {name} is {unsuitable.mime_type}; a reference image is {TYPES}"
             return _Images((), waiting=Waiting("reference_unusable", why))
         waiting = _undecided(target, name, statuses) if now else _missing(name, statuses)
@@ -147,20 +153,21 @@ class ImageChoice:
         return False, [number for number in range(1, samples + 1) if not reviews.is_rejected(base, number)]
 
     def _earlier(self, target: Target, base: str, now: References) -> Iterator[Reference]:
-        """Yield the other images of a row that has decisions or versions: of all samples and versions."""
-        reviews = self._history.reviews
-        if not reviews:
-            return
+        """Yield the other images of a row: of all samples and versions, and those that were lost and made again."""
         known = {image.sha256 for image in now}
         for number in [target.sample] if target.sample else range(1, self._rows.samples(target.row) + 1):
-            keys = [base, *(each.key for each in reviews.versions(base, number))]
-            for key in reversed(keys):
-                if self._history.recorded_status(key, number) != "ok":
-                    continue
-                image = self._image(self._history.recorded_details(key, number))
-                if image.sha256 not in known and is_taken(image.mime_type):
+            keys = [base, *(each.key for each in self._history.reviews.versions(base, number))]
+            for image in chain.from_iterable(self._recorded(key, number) for key in reversed(keys)):
+                if image.sha256 not in known and is_supported(image.mime_type):
                     known.add(image.sha256)
                     yield image
+
+    def _recorded(self, key: str, number: int) -> Iterator[Reference]:
+        if self._history.recorded_status(key, number) == "ok" and self._history.reviews:
+            yield self._image(self._history.recorded_details(key, number))
+        for sample in self._history.replaced_images(key, number):
+            self._lost.add(sample.sha256 or "")
+            yield _reference(sample)
 
     def _fitting(self, dependent: Dependent, references: References) -> tuple[References | None, Waiting | None]:
         size = sum(-(-each.bytes // 3) * 4 for each in references if each.file is not None)
@@ -174,19 +181,19 @@ class ImageChoice:
 
     def _image(self, details: tuple[SampleResult, RequestTrace] | None) -> Reference:
         assert details is not None
-        sample = details[0]
-        return Reference(
-            "",
-            mime_type=sample.mime_type or "",
-            sha256=sample.sha256,
-            bytes=sample.bytes or 0,
-            file=sample.file,
-        )
+        return _reference(details[0])
+
+
+def _reference(sample: SampleResult) -> Reference:
+    return Reference(
+        "", mime_type=sample.mime_type or "", sha256=sample.sha256, bytes=sample.bytes or 0, file=sample.file
+    )
 
 
 def content_with(dependent: Dependent, references: Sequence[Reference]) -> bytes:
     """Return the digest of what a row asks for with these reference images."""
-    return with_references(dependent.plain, [each.identity for each in references])
+    identities = [each.identity for each in references]
+    return with_references(dependent.plain, identities) if identities else dependent.plain
 
 
 def _missing(name: str, statuses: Sequence[Outcome | None]) -> Waiting:

@@ -39,10 +39,10 @@ class ReferenceFiles:
 
     def _read(self, path: str, most: int) -> FileFacts:
         if self._known is None:
-            return examine(read_file(path, most=most))
+            return examine(read_file(path, max_bytes=most))
         if path in self._known:
             return self._known[path]
         try:
-            return examine(read_file(path, most=most))
+            return examine(read_file(path, max_bytes=most))
         except ReferenceUnusable:
             return FileFacts("", sha256(b"missing:" + path.encode("utf-8", "surrogateescape")).hexdigest(), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,11 +31,13 @@ class Dependent:
 
     row: int
     line: int
+    id: str | None
     samples: int
     plain: bytes
     placeholder: str
     references: tuple[Reference, ...]
     room: int
+    of_characters: int = 0  # how many of the references, at the end, come from characters
     targets: dict[int, Target] = field(default_factory=dict)  # by position among the references
 
 
@@ -45,14 +47,32 @@ class _Named(NamedTuple):
     samples: int
 
 
+class KnownIds(NamedTuple):
+    """What `@id` may mean beside the id of a row.
+
+    `variants`: the rows are those of a matrix, where `@fox` means the row with the same ending as the row that
+    names it: `fox-ink` for `den-ink`. `elsewhere` are ids of an input that the rows will be added to.
+    """
+
+    variants: bool = False
+    elsewhere: frozenset[str] = frozenset()
+
+
+_ONLY_ROWS = KnownIds()
+
+
 def link(
-    dependents: Mapping[int, Dependent], rows: Iterable[PromptRow], *, default_samples: int
+    dependents: Mapping[int, Dependent],
+    rows: Iterable[PromptRow],
+    *,
+    default_samples: int,
+    known: KnownIds = _ONLY_ROWS,
 ) -> Iterator[Problem]:
     """Set the targets of each dependent; yields a problem for each reference that leads to no single row.
 
     `rows` are all rows of the input.
     """
-    names = {image.id for each in dependents.values() for image in _row_images(each).values()}
+    names = set(_possible_names(dependents.values(), known))
     named: defaultdict[str, list[_Named]] = defaultdict(list)
     near: list[str] = []  # ids that a misspelled reference may mean
     for row in rows:
@@ -61,12 +81,49 @@ def link(
         elif row.id and len(near) < _MOST_NEAR:
             near.append(row.id)
     for dependent in dependents.values():
-        for position, (name, sample) in ((at, (each.id, each.sample)) for at, each in _row_images(dependent).items()):
-            why = _why_not(dependent, name, sample, named.get(name, []), near)
+        _leave_own_image_out(dependent, named, known)
+        for position, image in _row_images(dependent).items():
+            name = _meant(dependent, image.id, named, known)
+            if name not in named and not known.elsewhere.isdisjoint(_meanings(dependent, image.id, known)):
+                continue
+            why = _why_not(dependent, name, image.sample, named.get(name, []), near)
             if why is None:
-                dependent.targets[position] = Target(named[name][0].row, name, sample)
+                dependent.targets[position] = Target(named[name][0].row, name, image.sample)
             else:
                 yield Problem(dependent.line, COLUMN, dependent.references[position].text, why)
+
+
+def _leave_own_image_out(dependent: Dependent, rows: Mapping[str, Sequence[_Named]], known: KnownIds) -> None:
+    """Drop references of characters that lead to the row itself: a row that draws a sheet has no sheet yet."""
+    first = len(dependent.references) - dependent.of_characters
+    own = {
+        position
+        for position, image in _row_images(dependent).items()
+        if position >= first
+        and [each.row for each in rows.get(_meant(dependent, image.id, rows, known), ())] == [dependent.row]
+    }
+    if own:
+        kept = (each for position, each in enumerate(dependent.references) if position not in own)
+        dependent.references, dependent.of_characters = tuple(kept), dependent.of_characters - len(own)
+
+
+def _meant(dependent: Dependent, name: str, rows: Container[str], known: KnownIds) -> str:
+    """Return the id that a reference means: the first of its meanings that a row has."""
+    return next((each for each in _meanings(dependent, name, known) if each in rows), name)
+
+
+def _possible_names(dependents: Iterable[Dependent], known: KnownIds) -> Iterator[str]:
+    for dependent in dependents:
+        for image in _row_images(dependent).values():
+            yield from _meanings(dependent, image.id, known)
+
+
+def _meanings(dependent: Dependent, name: str, known: KnownIds) -> Iterator[str]:
+    """Yield the ids that a reference of a row may mean, the first one that exists counts."""
+    yield name
+    _, *ending = (dependent.id or "").split("-") if known.variants else ("",)
+    for first in range(len(ending)):
+        yield "-".join([name, *ending[first:]])
 
 
 def order(dependents: Mapping[int, Dependent]) -> tuple[list[int], list[Problem]]:

@@ -40,15 +40,24 @@ class RunReferences:
     """The reference images of a run. Relative paths are relative to `folder`.
 
     `stored` are facts about the files as a run recorded them; only for reading what that run did. With `ignored`
-    rows have no references: the run was begun by a version that did not send any.
+    rows have no references: the run was begun by a version that did not send any. `variants`: the rows are those of
+    a matrix. `elsewhere` are ids of rows that are not in the file, because it will be added to their input.
     """
 
     def __init__(
-        self, folder: Path = Path(), *, stored: Mapping[str, FileFacts] | None = None, ignored: bool = False
+        self,
+        folder: Path = Path(),
+        *,
+        stored: Mapping[str, FileFacts] | None = None,
+        ignored: bool = False,
+        variants: bool = False,
+        elsewhere: frozenset[str] = frozenset(),
     ) -> None:
         self.folder = os.path.abspath(folder)  # noqa: PTH100 - links are kept as the user made them
         self.files = ReferenceFiles(stored)
         self.ignored = ignored
+        self.variants = variants
+        self.elsewhere = elsewhere
         self.images: RowImages | None = None
         self._found: dict[str, Reference | str] = {}
 

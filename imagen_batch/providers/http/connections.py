@@ -1,4 +1,4 @@
-"""Connections of urllib3 whose replies are read strictly, and which carry one request each.
+"""Defines connections of urllib3 whose replies are read strictly, and which carry one request each.
 
 `requests` and urllib3 still decide about proxies, certificates and pools.
 """

@@ -225,7 +225,7 @@ class Reply:
         return body
 
     def read_on(self, body: bytes, limit: int, *, is_complete: Callable[[bytes], bool]) -> bytes:
-        """Return `body`, whose stated length was too short, and what follows until nothing comes for a moment."""
+        """Return `body`, whose stated length was too short, and what follows until no more data arrives."""
         self.finished = False
         return self._read_on([body], limit, is_complete, checks=1)
 

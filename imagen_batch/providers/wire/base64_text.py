@@ -99,8 +99,8 @@ def _restore(value: object, texts: Mapping[str, memoryview]) -> None:
             members = container.items()
         elif isinstance(container, list):
             members = enumerate(container)
-        for place, member in members:
+        for index, member in members:
             if isinstance(member, dict | list):
                 containers.append(member)
             elif isinstance(member, str) and member in texts:
-                container[place] = texts[member]  # type: ignore[index]
+                container[index] = texts[member]  # type: ignore[index]

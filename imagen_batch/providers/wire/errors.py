@@ -1,4 +1,4 @@
-"""Decides about an error reply: try again, stop the run, or blame the row. (api: 4)
+"""Decides how to handle an error reply: try again, stop the run, or record the failure of the row. (api: 4)
 
 Only this module and `quota` know status codes and the service's phrases.
 """
@@ -24,8 +24,8 @@ class _FatalRule:
 
     status: int
     kind: str
-    outcome: str
-    words: tuple[str, ...] = ()  # any of these phrases in the message, lower case
+    cause: str
+    phrases: tuple[str, ...] = ()  # any of these phrases in the message, lower case
     reason: str = ""  # or a reason of ErrorInfo that begins so
     refreshable: bool = False
 
@@ -33,14 +33,14 @@ class _FatalRule:
         if status != self.status:
             return False
         if self.kind == "model_gone" and not (error.status or error.code):
-            return False  # a gateway's own page that repeats the URL says nothing about the model
-        if not self.words and not self.reason:
+            return False  # a gateway's own page that repeats the URL is no evidence about the model
+        if not self.phrases and not self.reason:
             return True
-        found = any(phrase in error.plain or phrase in error.debug for phrase in self.words)
-        return found or bool(self.reason and error.reason.startswith(self.reason))
+        has_phrase = any(phrase in error.plain or phrase in error.debug for phrase in self.phrases)
+        return has_phrase or bool(self.reason and error.reason.startswith(self.reason))
 
 
-# (api: 4.1, 4.2) A rule without words is for all other errors of its status. 402, 405, 407 and 410 come from
+# (api: 4.1, 4.2) A rule without phrases is for all other errors of its status. 402, 405, 407 and 410 come from
 # gateways, not from Google; they too concern the address or the account, never a row.
 _FATAL_RULES = (
     _FatalRule(400, "bad_key", "auth", ("api key not valid", "api key expired"), "API_KEY_"),
@@ -117,7 +117,7 @@ def read_error(
         raise read_quota_error(error, wait=wait, now=now())
     if status in _TRANSIENT or not 400 <= status < 500:
         raise _transient(status, error, wait=wait)
-    return Reply(samples=(_blame_request(status, error),) * requested, http_status=status)
+    return Reply(samples=(_failed_sample(status, error),) * requested, http_status=status)
 
 
 def _true_status(status: int, error: ServiceError) -> int:
@@ -142,7 +142,7 @@ def _fatal(rule: _FatalRule, error: ServiceError) -> Fatal:
     return Fatal(
         describe(rule.kind, words, status=rule.status),
         kind=rule.kind,
-        cause=rule.outcome,
+        cause=rule.cause,
         http_status=rule.status,
         refreshable=rule.refreshable,
     )
@@ -159,7 +159,7 @@ def _transient(status: int, error: ServiceError, *, wait: float | None) -> Trans
     )
 
 
-def _blame_request(status: int, error: ServiceError) -> NoImage:
+def _failed_sample(status: int, error: ServiceError) -> NoImage:
     refused = "prompt could not be submitted" in error.plain or support_codes(error.message)
     if status == 400 and refused:
         return filtered_sample(error.message, stage="input")

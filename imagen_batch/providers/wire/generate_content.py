@@ -117,7 +117,9 @@ def decode(body: bytes, *, requested: int, http_status: int = 200) -> Reply:
     candidates = as_objects(dig(answer, "candidates"))
     if has_error(answer) and not candidates:
         return read_error(http_status, {}, body, requested=requested)
-    candidate = next((each for each in candidates if _image_parts(each)), candidates[0] if candidates else {})
+    candidate = next(
+        (candidate for candidate in candidates if _image_parts(candidate)), candidates[0] if candidates else {}
+    )
     images = _image_parts(candidate)
     decoded = [image for part in images if (image := _read_image(candidate, part))]
     sample: Picture | NoImage
@@ -187,7 +189,7 @@ def _read_image(candidate: Json, part: Json) -> Picture | None:
         return None
     note, received = _comment(candidate), len(_image_parts(candidate))
     if received > 1:
-        more = f"the service sent {received} images, one was requested: the others are kept aside"
+        more = f"the service sent {received} images, one was requested: the others are kept in quarantine"
         note = f"{note}; {more}" if note else more
     return Picture(
         data,

@@ -33,8 +33,8 @@ def image_bytes(text: object) -> bytes | None:
 def _decode_leniently(text: bytes) -> bytes | None:
     """Decode base64 with line breaks, in the URL alphabet, unpadded, in several padded pieces, or as a data URL."""
     text = text.strip(_BREAKS)
-    if found := _DATA_URL.match(text):
-        text = text[found.end() :]
+    if match := _DATA_URL.match(text):
+        text = text[match.end() :]
         text = unquote_to_bytes(text) if b"%" in text else text
     plain = text.translate(_URL_ALPHABET, _BREAKS)
     try:

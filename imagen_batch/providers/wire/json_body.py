@@ -23,7 +23,7 @@ _BLANKS = b" \t\r\n\0"
 _ANTI_SCRIPT = ")]}'"  # the line that Google's servers put before JSON for browsers
 _NESTED_ARRAYS = 2
 _ENVELOPES = ("response", "result", "data", "body", "output")  # names that gateways put around an answer
-_ONCE = frozenset({"responseId", "predictions"})  # two different ones belong to two replies
+_UNIQUE_NAMES = frozenset({"responseId", "predictions"})  # two different ones belong to two replies
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=lambda _name: None)
 _RATING_ENUMS = frozenset({"category", "probability", "severity", "blockReason", "finishReason"})
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
@@ -100,8 +100,8 @@ def _parse_leniently(body: bytes) -> Any:
     """
     if base64_text.has_too_many_values(body):
         return None
-    guesses = (data.decode(json.detect_encoding(data), "replace") for data in (body, body.lstrip(b"\0")))
-    trimmed = (words.strip(" \t\r\n\0\ufeff").removeprefix(_ANTI_SCRIPT).lstrip() for words in guesses)
+    decodings = (data.decode(json.detect_encoding(data), "replace") for data in (body, body.lstrip(b"\0")))
+    trimmed = (words.strip(" \t\r\n\0\ufeff").removeprefix(_ANTI_SCRIPT).lstrip() for words in decodings)
     words = next((words for words in trimmed if words.startswith(("{", "[", "data:"))), "")
     if words.startswith("data:"):
         words = _events(words)
@@ -133,7 +133,7 @@ def _merge(value: Any) -> Json | None:
         if not isinstance(item, dict):
             return None
         for name, part in item.items():
-            if name in _ONCE and merged.get(name, part) != part:
+            if name in _UNIQUE_NAMES and merged.get(name, part) != part:
                 return None
             if isinstance(part, list) and isinstance(merged.get(name), list):
                 merged[name].extend(part)
@@ -182,8 +182,8 @@ def enum_name(value: object) -> str | None:
 def drop_unspecified(value: object) -> object:
     """Return `value` without unspecified enum fields, at any depth, and without list items that become empty."""
     if isinstance(value, list):
-        kept = [drop_unspecified(item) for item in value]
-        return [item for item, before in zip(kept, value, strict=True) if item != {} or before == {}]
+        cleaned = [drop_unspecified(item) for item in value]
+        return [item for item, before in zip(cleaned, value, strict=True) if item != {} or before == {}]
     if isinstance(value, dict):
         return {name: drop_unspecified(item) for name, item in value.items() if not _is_unspecified(name, item)}
     return value

@@ -144,5 +144,5 @@ def _note_spare(received: int, samples: tuple[Picture | NoImage, ...]) -> tuple[
     last = samples[-1]
     if not isinstance(last, Picture):
         return samples
-    note = f"the service sent {received} images, {len(samples)} were requested: the others are kept aside"
+    note = f"the service sent {received} images, {len(samples)} were requested: the others are kept in quarantine"
     return (*samples[:-1], replace(last, note=f"{last.note}; {note}" if last.note else note))

@@ -16,7 +16,7 @@ _IN_MESSAGE = re.compile(r"retry in ((?:\d+(?:\.\d+)?(?:h|ms|m|s))+)", re.IGNORE
 
 
 def wait_hint(headers: Mapping[str, str], error: ServiceError, *, now: datetime) -> float | None:
-    """Return seconds to wait from the header (a proxy's), RetryInfo or the message; None if none of them says."""
+    """Return seconds to wait from the header (a proxy's), RetryInfo or the message; None if there is no hint."""
     header = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     hints = (
         _header_seconds(header.strip(), now),
@@ -30,11 +30,11 @@ def _header_seconds(value: str, now: datetime) -> float | None:
     if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII):
         return float(value[:_MAX_DIGITS])
     try:
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max((moment - now).total_seconds(), 0.0)
-    except (ValueError, TypeError, IndexError, OverflowError):  # which one depends on what is wrong
+        time = parsedate_to_datetime(value)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        return max((time - now).total_seconds(), 0.0)
+    except (ValueError, TypeError, IndexError, OverflowError):  # depending on the defect
         return None
 
 

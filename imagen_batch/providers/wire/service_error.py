@@ -71,11 +71,11 @@ def parse_service_error(body: bytes) -> ServiceError:
         message=_message(error),
         status=as_text(dig(error, "status")) or "",
         code=as_count(dig(error, "code")),
-        reason=_first(details, "ErrorInfo", "reason"),
-        link=next((url for item in _all(details, "links") if (url := as_text(dig(item, "url")))), ""),
-        retry_delay=_first(details, "RetryInfo", "retryDelay"),
-        violations=(*map(_violation, _all(details, "violations")), *_metadata_violations(details)),
-        debug=shorten(_first(details, "DebugInfo", "detail"), 2000).lower(),
+        reason=_first_text(details, "ErrorInfo", "reason"),
+        link=next((url for item in _all_objects(details, "links") if (url := as_text(dig(item, "url")))), ""),
+        retry_delay=_first_text(details, "RetryInfo", "retryDelay"),
+        violations=(*map(_violation, _all_objects(details, "violations")), *_metadata_violations(details)),
+        debug=shorten(_first_text(details, "DebugInfo", "detail"), 2000).lower(),
     )
 
 
@@ -83,15 +83,15 @@ def _message(error: object) -> str:
     """Find the message. Vertex repeats it in `errors`; a gateway may have `detail`, or only a text."""
     listed = [dig(item, "message") for item in as_objects(dig(error, "errors"))]
     candidates = [dig(error, "message"), *listed, dig(error, "detail"), error]
-    return next((words for it in candidates if (words := as_text(it))), "")[:_MAX_TEXT]
+    return next((words for candidate in candidates if (words := as_text(candidate))), "")[:_MAX_TEXT]
 
 
-def _first(details: list[Json], kind: str, name: str) -> str:
+def _first_text(details: list[Json], kind: str, name: str) -> str:
     of_kind = (item for item in details if (as_text(dig(item, "@type")) or "").endswith(kind))
     return next((value for item in of_kind if (value := as_text(dig(item, name)))), "")
 
 
-def _all(details: list[Json], name: str) -> list[Json]:
+def _all_objects(details: list[Json], name: str) -> list[Json]:
     return [item for detail in details for item in as_objects(dig(detail, name))]
 
 
@@ -130,7 +130,7 @@ def _readable(body: bytes) -> str:
 DESCRIPTIONS: Mapping[str, str] = {
     "bad_key": "the service refused the API key",
     "unauthenticated": "the service did not accept the credential",
-    "permission": "the credential lacks the permission",
+    "permission": "the credential does not have the permission",
     "service_disabled": "the API is not enabled in the project",
     "proxy_sign_in": "a proxy in between requires a sign-in",
     "location": "the service is not available in your location",
@@ -140,7 +140,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "spend_cap": "the project's monthly spending cap is reached",
     "free_tier_zero": "the free tier has no quota for this model: it needs billing",
     "quota_zero": "the project has no quota for this model",
-    "model_gone": "the service does not know the model: retired, misspelt or not in this location",
+    "model_gone": "the service does not know the model: retired, misspelled or not in this location",
     "wrong_address": "nothing answers at this address: check base URL, project and location",
     "quota_day": "the daily quota is used up",
     "quota_minute": "over the quota per minute",
@@ -149,7 +149,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "quota_bare": "over a limit that the service did not name",
     "http_408": "the service gave up waiting for the request",
     "http_409": "the request conflicted with another",
-    "http_499": "the request was cancelled on the way",
+    "http_499": "the request was canceled on the way",
     "http_500": "the service had an internal error",
     "http_502": "a gateway lost the reply",
     "overloaded": "the service is overloaded",

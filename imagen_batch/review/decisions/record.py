@@ -14,7 +14,7 @@ from typing import Final
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.inputs.snapshot import reload_plan
-from imagen_batch.ledger.files import ledger_files, moment_after
+from imagen_batch.ledger.files import ledger_files, time_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
@@ -92,7 +92,7 @@ def remember_applied(storage: Storage, data: bytes) -> None:
 
 def _record(changes: Changes, storage: Storage, history: History) -> None:
     names = (path.name for path in ledger_files(storage.logs(LEDGER)))
-    with closing(LedgerWriter(storage, now=moment_after(names, time.time()))) as ledger:
+    with closing(LedgerWriter(storage, now=time_after(names, time.time()))) as ledger:
         ledger.record_review(changes.decisions, at=time.time())
     history.read_folder(storage.logs(LEDGER))
 

@@ -1,4 +1,4 @@
-"""Finds out from a file's name, and from the manifest, which sample of the input an image may belong to.
+"""Infers from a file's name, and from the manifest, which sample of the input an image may belong to.
 
 A file may carry a whole key (`incoming/<key>_<sample>`), or the first eight digits of one in its name; the manifest
 of the last run has key and checksum of each file. Eight digits can agree by chance, so they count only where exactly
@@ -60,7 +60,7 @@ class Owner:
 
 
 def find_owners(plan: RunPlan, clues: Iterable[Clue]) -> dict[str, list[Owner]]:
-    """For each file the samples of the input whose key it may name."""
+    """Return for each file the samples of the input whose key it may name."""
     wanted: defaultdict[str, list[Clue]] = defaultdict(list)
     for clue in clues:
         if clue.key:
@@ -77,7 +77,7 @@ def find_owners(plan: RunPlan, clues: Iterable[Clue]) -> dict[str, list[Owner]]:
 
 
 def _row_keys(plan: RunPlan) -> Iterator[tuple[int, str, int]]:
-    """Row, row key and number of samples of each row; twice where an earlier version gave it another key."""
+    """Yield row, row key and number of samples of each row; twice where an earlier version gave it another key."""
     for row, (base, samples) in enumerate(plan.index, 1):
         yield row, base, samples
     for row, _, earlier, samples in plan.index.earlier_keys():
@@ -85,14 +85,14 @@ def _row_keys(plan: RunPlan) -> Iterator[tuple[int, str, int]]:
 
 
 def possible_keys(base: str, number: int, per_request: int) -> Iterator[str]:
-    """The keys of all requests that may have included a sample: how samples were grouped is not known."""
+    """Yield the keys of all requests that may have included a sample: how samples were grouped is not known."""
     for count in range(1, per_request + 1):
         for first in range(max(1, number - count + 1), number + 1):
             yield request_key(base, first, count)
 
 
 def sole_owner(clue: Clue, owners: Collection[Owner], *, comparisons: int) -> Owner | None:
-    """The one sample that a file must belong to; None where another one is possible.
+    """Return the one sample that a file must belong to; None where another one is possible.
 
     `comparisons` is how many pairs of file and sample were compared.
     """
@@ -105,30 +105,30 @@ def sole_owner(clue: Clue, owners: Collection[Owner], *, comparisons: int) -> Ow
 
 
 def read_clue(file: str) -> Clue:
-    """What the name of a file says."""
-    if found := _OWN_NAME.fullmatch(file):  # first, because nearly all names are of this form
-        return Clue(file, found[3], row=int(found[1]), number=int(found[2]))
-    if found := _WHOLE_KEY.fullmatch(file):
-        return Clue(file, found[1], number=int(found[2]))
-    if found := _WITH_KEY.fullmatch(file):
-        return Clue(file, found[1])
+    """Return what the name of a file says."""
+    if match := _OWN_NAME.fullmatch(file):  # first, because nearly all names are of this form
+        return Clue(file, match[3], row=int(match[1]), number=int(match[2]))
+    if match := _WHOLE_KEY.fullmatch(file):
+        return Clue(file, match[1], number=int(match[2]))
+    if match := _WITH_KEY.fullmatch(file):
+        return Clue(file, match[1])
     return Clue(file)
 
 
 def find_unexplained(plan: RunPlan, history: History, storage: Storage) -> list[Clue]:
-    """Files that the ledger does not account for, as far as that is known without reading it again.
+    """Return clues to files that the ledger does not account for, as far as that is known without reading it again.
 
-    Names that the user chose say nothing. They are considered only when there are more of them than recorded images.
+    Names that the user chose identify no sample. They count only when there are more of them than recorded images.
     """
-    clues, nameless, explained = [], 0, 0
+    clues, without_key, explained = [], 0, 0
     for clue in _image_clues(storage):
         if not clue.key:
-            nameless += 1
+            without_key += 1
         elif _is_explained(clue, plan, history):
             explained += 1
         else:
             clues.append(clue)
-    if nameless and nameless > history.images_made() - explained:
+    if without_key and without_key > history.images_made() - explained:
         clues += [clue for clue in _image_clues(storage) if not clue.key]
     if not clues:
         return []
@@ -151,7 +151,7 @@ def _is_explained(clue: Clue, plan: RunPlan, history: History) -> bool:
 
 
 def _with_evidence(clue: Clue, evidence: Evidence | None) -> Clue:
-    """The clue with what the manifest says of its file, unless the file's own name contradicts it."""
+    """Return the clue with what the manifest says of its file, unless the file's own name contradicts it."""
     if evidence is None or not evidence.key.startswith(clue.key) or clue.number not in {None, evidence.number}:
         return clue
     return replace(clue, key=evidence.key, number=evidence.number, sha256=evidence.sha256)

@@ -24,7 +24,7 @@ class Evidence(NamedTuple):
 
 
 def read_evidence(storage: Storage, files: Collection[str]) -> dict[str, Evidence]:
-    """The evidence for each of the files that a manifest names.
+    """Return the evidence for each of the files that a manifest names.
 
     A manifest that can't be read is no evidence, and neither are two rows for the same file.
     """
@@ -47,7 +47,7 @@ def _collect(rows: Iterator[Mapping[str, Any]], files: Collection[str]) -> dict[
             continue
         ambiguous.update({file} & evidence.keys())
         evidence[file] = Evidence(key, int(row["sample"]), row["sha256"])
-    return {file: found for file, found in evidence.items() if file not in ambiguous}
+    return {file: entry for file, entry in evidence.items() if file not in ambiguous}
 
 
 def _parquet_rows(storage: Storage, name: str) -> Iterator[Mapping[str, Any]]:

@@ -24,7 +24,7 @@ from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
 from imagen_batch.runs.recovery.clues import Clue, Owner, find_owners, find_unexplained, read_clue, sole_owner
-from imagen_batch.sending.samples import saved
+from imagen_batch.sending.samples import saved_result
 from imagen_batch.storage import LEDGER, Storage
 from imagen_batch.storage.regular_files import irregularity
 from imagen_batch.text import plural
@@ -39,9 +39,10 @@ class Recovery:
     images: int = 0
     rescued: int = 0
     unproven: list[str] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)  # where the images are that were kept
 
     def messages(self) -> Iterator[str]:
-        """What the user should know, one sentence each."""
+        """Yield the messages for the user, one sentence each."""
         if self.images:
             images = plural(self.images, "image")
             yield f"recovered {images} that were missing from the ledger; their cost is an estimate"
@@ -56,14 +57,31 @@ class Recovery:
 
 
 def recover_unrecorded(plan: RunPlan, store: ImageStore, history: History, ledger: LedgerWriter) -> Recovery:
-    """Record every image in the folder that the run would otherwise pay for again."""
+    """Record every image in the folder that the run would otherwise pay for again. The plan follows the history.
+
+    An image that is found gives the rows that use it their keys, and their images are found in the next pass.
+    """
+    recovery = Recovery()
+    while True:
+        found, waiting = recovery.images, plan.index.waiting_rows
+        recovery.unproven.clear()
+        _recover_once(plan, store, history, ledger, recovery)
+        if recovery.images == found or not waiting:
+            return recovery
+        history.read_folder(store.storage.logs(LEDGER))
+        plan.follow(history, refresh=True)
+        if plan.index.waiting_rows == waiting:
+            return recovery
+
+
+def _recover_once(
+    plan: RunPlan, store: ImageStore, history: History, ledger: LedgerWriter, recovery: Recovery
+) -> None:
     clues = [read_clue(name) for name, _ in store.storage.sizes(STAGING)]
     if _is_unfinished(plan, history):
         clues += find_unexplained(plan, history, store.storage)
-    recovery = Recovery()
     if clues:
         _Search(plan, store, history, ledger, recovery).run(clues)
-    return recovery
 
 
 @dataclass(slots=True)
@@ -85,23 +103,24 @@ class _Search:
             if (info := self._validate(clue)) is None:
                 continue
             owner = sole_owner(clue, owners.get(clue.file, ()), comparisons=len(clues) * samples)
-            if owner is not None and owner not in matches and not self._is_made(owner):
+            if owner is not None and owner not in matches and not self._has_image(owner):
                 matches[owner] = clue, info
             elif info.sha256 not in digests:
                 self._keep(clue, owner, info.extension)
         self._record(matches)
+        self.recovery.rescued -= len(self.recovery.kept.intersection(clue.file for clue, _ in matches.values()))
         self.recovery.unproven += self._pending_names({clue.file for clue in clues if not clue.key} - recorded)
         for clue in clues:
             if clue.is_staged:
                 self.store.storage.remove(clue.file)
 
-    def _is_made(self, owner: Owner) -> bool:
+    def _has_image(self, owner: Owner) -> bool:
         """Whether the sample has an image, under its present key or that of an earlier version."""
         bases = {owner.base, self.plan.index.row_key(owner.row)}
         return any(self.history.status(base, owner.number) == "ok" for base in bases)
 
     def _validate(self, clue: Clue) -> ImageInfo | None:
-        """The facts of a complete image; None for anything else, and where the manifest has another checksum."""
+        """Return the facts of a complete image; None for anything else, or if the manifest has another checksum."""
         if irregularity(self.store.storage, clue.file):
             return None
         try:
@@ -113,13 +132,15 @@ class _Search:
     def _keep(self, clue: Clue, owner: Owner | None, extension: str) -> None:
         """Keep an image that can't be recorded: move it out of staging, or report it."""
         if clue.is_staged:
-            self.store.storage.link(clue.file, f"{RESCUED}/{PurePosixPath(clue.file).name}{extension}")
+            place = f"{RESCUED}/{PurePosixPath(clue.file).name}{extension}"
+            self.store.storage.link(clue.file, place)
+            self.recovery.kept.add(place)
             self.recovery.rescued += 1
         elif owner is None:
             self.recovery.unproven.append(clue.file)
 
     def _pending_names(self, files: Collection[str]) -> list[str]:
-        """Those of the files that have the name, chosen by the user, of an image that is still to be made."""
+        """Return the files whose names the user chose for images that are still to be made."""
         if not files or not self.plan.totals.has_names:
             return []
         by_stem = {str(PurePosixPath(file).with_suffix("")): file for file in files}
@@ -133,10 +154,10 @@ class _Search:
         for owner, (clue, info) in matches.items():
             by_key[owner.key].append((owner, clue, info))
         open_attempts = {attempt.key: attempt for attempt in self.history.open.values()} if by_key else {}
-        for key, of_request in by_key.items():
+        for key, group in by_key.items():
             attempt = open_attempts.get(key)
-            samples = tuple(self._sample(match, names.get(match[0]), attempt) for match in of_request)
-            self._record_samples(of_request[0][0], samples, attempt)
+            samples = tuple(self._sample(match, names.get(match[0]), attempt) for match in group)
+            self._record_samples(group[0][0], samples, attempt)
         self.ledger.flush()
 
     def _sample(
@@ -147,8 +168,8 @@ class _Search:
         cost: tuple[float | None, CostIs] = (price, "unknown" if price is None else "estimate")
         file = clue.file
         if name is not None:
-            file = self.store.publish(clue.file, key=owner.key, name=name + info.extension, again=True)
-        return saved(owner.number, file, info, cost=cost)
+            file = self.store.publish(clue.file, key=owner.key, name=name + info.extension, may_exist=True)
+        return saved_result(owner.number, file, info, cost=cost)
 
     def _record_samples(self, owner: Owner, samples: tuple[SampleResult, ...], attempt: SentRecord | None) -> None:
         self.recovery.images += len(samples)
@@ -161,7 +182,7 @@ class _Search:
             self.ledger.record_result(owner, samples, trace, maybe_usd=lost_usd, recovered=True)
 
     def _names(self, owners: Iterable[Owner]) -> dict[Owner, str]:
-        """The final names of staged images. Reads the input up to the last of their rows."""
+        """Return the final names of staged images. Reads the input up to the last of their rows."""
         by_row: defaultdict[int, list[Owner]] = defaultdict(list)
         for owner in owners:
             by_row[owner.row].append(owner)
@@ -187,7 +208,7 @@ def _is_unfinished(plan: RunPlan, history: History) -> bool:
 
 
 def _recorded_files(storage: Storage, files: Collection[str]) -> tuple[set[str], set[str]]:
-    """Which of the files the ledger lists, and the checksums of all images in it."""
+    """Return the files that the ledger lists, and the checksums of all images in it."""
     recorded: set[str] = set()
     digests: set[str] = set()
     for record in read_records(storage.logs(LEDGER)):

@@ -17,7 +17,7 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
-from imagen_batch.sending.samples import saved
+from imagen_batch.sending.samples import saved_result
 
 
 def recover_staged_images(store: ImageStore, history: History, ledger: LedgerWriter) -> int:
@@ -57,7 +57,7 @@ def _sample(attempt: SentRecord, image: StagedImage, store: ImageStore) -> Sampl
         return None
     cost: tuple[float | None, CostIs] = (attempt.share, "unknown" if attempt.share is None else "estimate")
     if image.named:
-        return saved(image.number, image.file, info, cost=cost)
+        return saved_result(image.number, image.file, info, cost=cost)
     name = attempt.names[image.number - attempt.first] + info.extension
-    file = store.publish(image.file, key=attempt.key, name=name, again=True)
-    return saved(image.number, file, info, cost=cost)
+    file = store.publish(image.file, key=attempt.key, name=name, may_exist=True)
+    return saved_result(image.number, file, info, cost=cost)

@@ -1,1 +1,1 @@
-"""The service's side of both dialects: routes, requests, replies and errors."""
+"""Implements the service's side of both dialects: routes, requests, replies and errors."""

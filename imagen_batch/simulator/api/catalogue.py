@@ -24,7 +24,7 @@ class Model:
     verbs: tuple[Verb, ...]
     shapes: Mapping[str, sizes.Pixels]  # by aspect ratio, at 1K
     sizes: tuple[str, ...] = ()
-    most: int = 1  # images per request
+    max_samples: int = 1  # per request
     mime_type: str = "image/jpeg"
     thinking: tuple[str, ...] = ()  # levels that a request may name
     thinks: bool = False
@@ -41,8 +41,8 @@ def find(model_id: str, *, extra: Collection[str] = ()) -> Model | None:
     return None
 
 
-def _imagen(model_id: str, *, sizes_taken: tuple[str, ...], most: int = 4) -> Model:
-    return Model(model_id, ("predict",), sizes.IMAGEN, sizes_taken, most=most, mime_type="image/png")
+def _imagen(model_id: str, *, accepted_sizes: tuple[str, ...], max_samples: int = 4) -> Model:
+    return Model(model_id, ("predict",), sizes.IMAGEN, accepted_sizes, max_samples=max_samples, mime_type="image/png")
 
 
 _GENERATE: tuple[Verb, ...] = ("generateContent",)
@@ -82,7 +82,7 @@ _ANYTHING = Model(
     ("predict", "generateContent"),
     sizes.GEMINI_3,
     ("512", "1K", "2K", "4K"),
-    most=4,
+    max_samples=4,
     thinking=THINKING,
     tokens=_TOKENS_FLASH,
 )
@@ -90,13 +90,13 @@ _ANYTHING = Model(
 MODELS: Mapping[str, Model] = {
     model.id: model
     for model in (
-        _imagen("imagen-3.0-generate-002", sizes_taken=()),
-        _imagen("imagen-4.0-generate-001", sizes_taken=("1K", "2K")),
-        _imagen("imagen-4.0-fast-generate-001", sizes_taken=("1K",)),
-        _imagen("imagen-4.0-ultra-generate-001", sizes_taken=("1K", "2K"), most=1),
-        _imagen("imagen-4.0-generate-preview-06-06", sizes_taken=("1K", "2K")),
-        _imagen("imagen-4.0-fast-generate-preview-06-06", sizes_taken=("1K",)),
-        _imagen("imagen-4.0-ultra-generate-preview-06-06", sizes_taken=("1K", "2K"), most=1),
+        _imagen("imagen-3.0-generate-002", accepted_sizes=()),
+        _imagen("imagen-4.0-generate-001", accepted_sizes=("1K", "2K")),
+        _imagen("imagen-4.0-fast-generate-001", accepted_sizes=("1K",)),
+        _imagen("imagen-4.0-ultra-generate-001", accepted_sizes=("1K", "2K"), max_samples=1),
+        _imagen("imagen-4.0-generate-preview-06-06", accepted_sizes=("1K", "2K")),
+        _imagen("imagen-4.0-fast-generate-preview-06-06", accepted_sizes=("1K",)),
+        _imagen("imagen-4.0-ultra-generate-preview-06-06", accepted_sizes=("1K", "2K"), max_samples=1),
         _NANO_1,
         replace(_NANO_1, id="gemini-2.5-flash-image-preview"),
         _FLASH,

@@ -81,15 +81,15 @@ def usage(request: ValidRequest, *, image_tokens: int) -> Json:
     """
     prompt, images = prompt_tokens(request.prompt), request.references * request.model.reference_tokens
     counts: Json = {"promptTokenCount": prompt + images}
-    made = thoughts = 0
+    output_tokens = thoughts = 0
     if image_tokens:
         thoughts = _THOUGHT_TOKENS if request.model.thinks else 0
-        made = image_tokens + (_TEXT_TOKENS if request.model.thinks else 0)
-        counts["candidatesTokenCount"] = made
+        output_tokens = image_tokens + (_TEXT_TOKENS if request.model.thinks else 0)
+        counts["candidatesTokenCount"] = output_tokens
         counts["candidatesTokensDetails"] = [{"modality": "IMAGE", "tokenCount": image_tokens}]
     if thoughts:
         counts["thoughtsTokenCount"] = thoughts
-    counts["totalTokenCount"] = prompt + images + made + thoughts
+    counts["totalTokenCount"] = prompt + images + output_tokens + thoughts
     counts["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": prompt}]
     if images:
         counts["promptTokensDetails"].append({"modality": "IMAGE", "tokenCount": images})

@@ -104,7 +104,7 @@ def _contents(content: Check) -> Check:
 
     def check(value: Any, where: str) -> list[Any]:
         contents: list[Any] = check_items(value, where)
-        parts = [part for one in contents for part in one.get("parts", [])]
+        parts = [part for turn in contents for part in turn.get("parts", [])]
         if sum("inlineData" in part or "fileData" in part for part in parts) > _MAX_REFERENCES:
             raise Refused(invalid(f"At most {_MAX_REFERENCES} images are supported as input.", field=where))
         return contents

@@ -37,7 +37,7 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
     fields = _body(call, model)(body, "")
     prompt = _one_prompt(fields.get("instances", []))
     chosen: dict[str, Any] = fields.get("parameters", {})
-    _check_together(chosen, call)
+    _check_combinations(chosen, call)
     output = chosen.get("outputOptions", {})
     return ValidRequest(
         "predict",
@@ -46,7 +46,7 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
         chosen.get("aspectRatio", "1:1"),
         chosen.get("sampleImageSize", "1K"),
         first=first,
-        count=chosen.get("sampleCount", model.most),
+        count=chosen.get("sampleCount", model.max_samples),
         seed=chosen.get("seed"),
         mime_type=output.get("mimeType", "image/png"),
         quality=output.get("compressionQuality", 75),
@@ -78,7 +78,7 @@ def _body(call: Call, model: Model) -> Check:
 def _parameters(call: Call, model: Model) -> dict[str, Check]:
     blocks = ["block_low_and_above", "block_medium_and_above", "block_only_high"]
     return {
-        "sampleCount": whole(1, model.most),
+        "sampleCount": whole(1, model.max_samples),
         "aspectRatio": one_of(*model.shapes),
         "sampleImageSize": _size(model),
         "personGeneration": one_of("dont_allow", "allow_adult", "allow_all", fold=True),
@@ -118,7 +118,7 @@ def _one_prompt(instances: list[dict[str, str]]) -> str:
     return prompt
 
 
-def _check_together(chosen: dict[str, Any], call: Call) -> None:
+def _check_combinations(chosen: dict[str, Any], call: Call) -> None:
     output = chosen.get("outputOptions", {})
     if "compressionQuality" in output and output.get("mimeType") != "image/jpeg":
         raise Refused(invalid("compressionQuality needs mimeType image/jpeg.", field="parameters.outputOptions"))

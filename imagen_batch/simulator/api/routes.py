@@ -17,11 +17,11 @@ _LISTING = re.compile(r"/(?P<version>v1beta|v1)/models(?:/(?P<model>[^/:]+))?")
 
 def read_call(path: str) -> Call | None:
     """Parse the path of a POST; None for an unknown path."""
-    found = _GEMINI.fullmatch(path) or _VERTEX.fullmatch(path)
-    return Call(**{name: unquote(part) for name, part in found.groupdict().items()}) if found else None
+    match = _GEMINI.fullmatch(path) or _VERTEX.fullmatch(path)
+    return Call(**{name: unquote(part) for name, part in match.groupdict().items()}) if match else None
 
 
 def read_listing(path: str) -> Call | None:
     """Parse the path of a GET: one model, or all models where the name is empty."""
-    found = _LISTING.fullmatch(path)
-    return Call("get", unquote(found["model"] or ""), found["version"]) if found else None
+    match = _LISTING.fullmatch(path)
+    return Call("get", unquote(match["model"] or ""), match["version"]) if match else None

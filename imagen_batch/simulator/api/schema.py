@@ -103,20 +103,20 @@ def labels(value: Any, where: str) -> dict[str, str]:
 def refused_field(reason: str) -> Check:
     """Reject a field that exists for other models or hosts."""
 
-    def check(value: Any, where: str) -> Any:  # noqa: ARG001 - whatever it holds
+    def check(value: Any, where: str) -> Any:  # noqa: ARG001 - for any value
         raise Refused(invalid(f"Invalid value at '{where}': {reason}", field=where))
 
     return check
 
 
-def mismatch(where: str, value: Any, wanted: str) -> Refused:
+def mismatch(where: str, value: Any, expected: str) -> Refused:
     """Return the error for a value of the wrong type."""
-    return Refused(invalid(f"Invalid value at '{where}': {value!r:.120}, expected {wanted}.", field=where))
+    return Refused(invalid(f"Invalid value at '{where}': {value!r:.120}, expected {expected}.", field=where))
 
 
 def _unknown(name: str, where: str) -> Refused:
-    place = f" at '{where}'" if where else ""
-    message = f'Invalid JSON payload received. Unknown name "{name}"{place}: Cannot find field.'
+    location = f" at '{where}'" if where else ""
+    message = f'Invalid JSON payload received. Unknown name "{name}"{location}: Cannot find field.'
     return Refused(invalid(message, field=where or name))
 
 

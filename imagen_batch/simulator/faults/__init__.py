@@ -1,1 +1,1 @@
-"""What the simulator can be told to do wrong."""
+"""Defines the faults that the simulator can inject, and the rules that choose them."""

@@ -66,10 +66,10 @@ def partial(reply: Json, request: ValidRequest, options: Options) -> Json:
 
 def partial_summary(reply: Json, request: ValidRequest, options: Options) -> Json:
     """Replace the last `count` images by one item with their number."""
-    gone = _last(request, options)
-    told = f"{len(gone)} of {request.count} images were filtered out. Support codes: {options['codes']}"
-    left = _without(reply, gone, None)
-    return {**left, "predictions": [*left["predictions"], {"raiFilteredReason": told}]}
+    removed = _last(request, options)
+    summary = f"{len(removed)} of {request.count} images were filtered out. Support codes: {options['codes']}"
+    remaining = _without(reply, removed, None)
+    return {**remaining, "predictions": [*remaining["predictions"], {"raiFilteredReason": summary}]}
 
 
 def partial_silent(reply: Json, request: ValidRequest, options: Options) -> Json:
@@ -79,10 +79,10 @@ def partial_silent(reply: Json, request: ValidRequest, options: Options) -> Json
 
 def filter_samples(reply: Json, request: ValidRequest, options: Options) -> Json:
     """Filter samples 1..`count` of the row (0: all), in either dialect."""
-    gone = {n - request.first for n in request.numbers if not options["count"] or n <= options["count"]}
+    removed = {n - request.first for n in request.numbers if not options["count"] or n <= options["count"]}
     if request.verb == "predict":
-        return _without(reply, gone, _REASON.format(codes=options["codes"]))
-    return finish_with("IMAGE_SAFETY")(reply, request, options) if gone else reply
+        return _without(reply, removed, _REASON.format(codes=options["codes"]))
+    return finish_with("IMAGE_SAFETY")(reply, request, options) if removed else reply
 
 
 def all_filtered(reply: Json, request: ValidRequest, options: Options) -> Json:
@@ -99,9 +99,9 @@ def bare_code(reply: Json, request: ValidRequest, options: Options) -> Json:
 
 def blocked_prompt(reply: Json, request: ValidRequest, options: Options) -> Json:
     """Remove the candidates, as for a blocked prompt."""
-    rest = {name: value for name, value in reply.items() if name != "candidates"}
+    other_fields = {name: value for name, value in reply.items() if name != "candidates"}
     feedback = {"blockReason": str(options["reason"])}
-    return {"promptFeedback": feedback, **rest, "usageMetadata": blocked_usage(request)}
+    return {"promptFeedback": feedback, **other_fields, "usageMetadata": blocked_usage(request)}
 
 
 def finish_with(reason: str) -> Alter:
@@ -229,8 +229,8 @@ def _last(request: ValidRequest, options: Options) -> set[int]:
     return set(range(max(0, request.count - int(options["count"])), request.count))
 
 
-def _without(reply: Json, gone: set[int], reason: str | None) -> Json:
+def _without(reply: Json, removed: set[int], reason: str | None) -> Json:
     """Remove the images at those positions and append a reason for each."""
     items = list(reply["predictions"])
-    kept = [item for at, item in enumerate(items) if at not in gone]
-    return {**reply, "predictions": [*kept, *({"raiFilteredReason": reason} for _ in gone if reason)]}
+    remaining = [item for at, item in enumerate(items) if at not in removed]
+    return {**reply, "predictions": [*remaining, *({"raiFilteredReason": reason} for _ in removed if reason)]}

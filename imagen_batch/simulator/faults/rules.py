@@ -29,7 +29,7 @@ _MARKER = re.compile(r"\[\[sim:(?P<name>\w+)(?:\s+(?P<word>[^\]*]+?))?\s*(?:\*(?
 
 
 class RuleInvalid(ValueError):
-    """A rule is invalid; the message says which and why."""
+    """A rule is invalid; the message names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class FaultRules:
     """Chooses faults and counts them. Thread-safe."""
 
     rules: Sequence[Rule] = ()
-    _seen: Counter[tuple[int, str]] = field(default_factory=Counter)
-    _passed: Counter[int] = field(default_factory=Counter)
+    _attempts: Counter[tuple[int, str]] = field(default_factory=Counter)
+    _skipped: Counter[int] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def choose(self, prompt: str, verb: Verb) -> ChosenFault | None:
         """Return the fault for this attempt. Raises Refused for an unknown marker or a fault of the other dialect."""
-        marked = [_from_marker(found) for found in _MARKER.finditer(prompt)]
+        marked = [_from_marker(match) for match in _MARKER.finditer(prompt)]
         with self._lock:
             applying = (rule for at, rule in self._numbered(marked) if self._applies(at, rule, prompt))
             rule = next(applying, None)
@@ -74,18 +74,18 @@ class FaultRules:
         return rule.chosen
 
     def _numbered(self, marked: Iterable[Rule]) -> Iterable[tuple[int, Rule]]:
-        """Markers count below zero, so that the file's rules keep their own numbers."""
+        """Number the rules: markers count below zero, so that the file's rules keep their own numbers."""
         return [*((-1 - at, rule) for at, rule in enumerate(marked)), *enumerate(self.rules)]
 
     def _applies(self, at: int, rule: Rule, prompt: str) -> bool:
         if not rule.pattern.search(prompt):
             return False
-        if self._passed[at] < rule.after:
-            self._passed[at] += 1
+        if self._skipped[at] < rule.after:
+            self._skipped[at] += 1
             return False
         key = at, hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
-        turn = self._seen[key]
-        self._seen[key] += 1
+        turn = self._attempts[key]
+        self._attempts[key] += 1
         return (rule.times is None or turn < rule.times) and _random(rule.seed, key, turn) < rule.probability
 
 
@@ -141,21 +141,21 @@ def _chosen(name: str, options: Mapping[str, Any]) -> ChosenFault:
     return ChosenFault(fault, {**fault.options, **options})
 
 
-def _from_marker(found: re.Match[str]) -> Rule:
+def _from_marker(match: re.Match[str]) -> Rule:
     try:
-        chosen = _chosen(found["name"], {})
-        if found["word"]:
-            chosen = _chosen(found["name"], _first_option(chosen.fault, found["word"]))
+        chosen = _chosen(match["name"], {})
+        if match["word"]:
+            chosen = _chosen(match["name"], _first_option(chosen.fault, match["word"]))
     except (RuleInvalid, ValueError) as exc:
-        raise Refused(invalid(f"{found[0]}: {exc}")) from exc
-    return Rule(re.compile(""), chosen, times=int(found["times"]) if found["times"] else None)
+        raise Refused(invalid(f"{match[0]}: {exc}")) from exc
+    return Rule(re.compile(""), chosen, times=int(match["times"]) if match["times"] else None)
 
 
-def _first_option(fault: Fault, word: str) -> dict[str, Any]:
+def _first_option(fault: Fault, value: str) -> dict[str, Any]:
     if not fault.options:
         raise RuleInvalid(f"{fault.name} takes no value")
     name, default = next(iter(fault.options.items()))
-    return {name: type(default)(word)}
+    return {name: type(default)(value)}
 
 
 def _random(seed: int, key: tuple[int, str], turn: int) -> float:

@@ -51,12 +51,12 @@ def _quota(window: str) -> Callable[[Attempt], Reply]:
     return reply
 
 
-def _silence(_: Attempt) -> Reply:
+def _never_sent(_: Attempt) -> Reply:
     """Avoid drawing images for a reply that is never sent."""
     return html(500, "Never sent", "")
 
 
-_IN, _OUT = "90789179", "63429089"  # support codes: sexual, prompt and output filter
+_INPUT_CODE, _OUTPUT_CODE = "90789179", "63429089"  # support codes: sexual, prompt and output filter
 
 _ERRORS = (
     _custom_reply("bad_key", "4.1", "400: the API key is not valid", lambda _: error_bodies.invalid_key()),
@@ -180,24 +180,26 @@ _PICTURES = (
         "3.3",
         "400: prompt refused",
         lambda a: error_bodies.prompt_refused(a.options),
-        codes=_IN,
+        codes=_INPUT_CODE,
     ),
     _predict_fault(
-        "partial", "the last images are filtered, with a reason each", altered.partial, count=1, codes=_OUT
+        "partial", "the last images are filtered, with a reason each", altered.partial, count=1, codes=_OUTPUT_CODE
     ),
-    _predict_fault("partial_summary", "the same, one reason for all", altered.partial_summary, count=1, codes=_OUT),
+    _predict_fault(
+        "partial_summary", "the same, one reason for all", altered.partial_summary, count=1, codes=_OUTPUT_CODE
+    ),
     _predict_fault("partial_silent", "the same without a reason", altered.partial_silent, count=1),
     _predict_fault(
-        "all_filtered", "no image; one text if includeRaiReason, else {}", altered.all_filtered, codes=_OUT
+        "all_filtered", "no image; one text if includeRaiReason, else {}", altered.all_filtered, codes=_OUTPUT_CODE
     ),
     _predict_fault("empty_object", "{} for everything filtered", lambda *_: {}),
-    _predict_fault("bare_code", "digits in place of every image", altered.bare_code, codes=_OUT),
+    _predict_fault("bare_code", "digits in place of every image", altered.bare_code, codes=_OUTPUT_CODE),
     Fault(
         "filtered",
         "3.3, 8.4",
         "samples 1..count of the row are filtered (0: all), in either dialect",
         alter=altered.filter_samples,
-        options={"count": 0, "codes": _OUT},
+        options={"count": 0, "codes": _OUTPUT_CODE},
     ),
     _generate_fault(
         "blocked_prompt", "8.4", "no candidates but a blockReason", altered.blocked_prompt, reason="SAFETY"
@@ -233,16 +235,16 @@ _PICTURES = (
         "other_format", "GIF, AVIF, TIFF, BMP, JPEG2000, ...", altered.other_format, format="gif", lie=False
     ),
     _generate_fault("thought_signature", "8.3", "a large thought signature", altered.add_signature, bytes=2_900_000),
-    Fault("lying_mime", "10", "says PNG, is JPEG; or reverse", alter=altered.each_image(altered.lying_mime)),
+    Fault("lying_mime", "10", "stated as PNG, is JPEG; or the reverse", alter=altered.each_image(altered.lying_mime)),
 )
 
 _TRANSFERS = (
-    Fault("reset", "4.1", "reset before the reply", instead=_silence, carry=broken.reset),
+    Fault("reset", "4.1", "reset before the reply", instead=_never_sent, carry=broken.reset),
     Fault(
         "stall",
         "4.1",
         "no bytes, then the end",
-        instead=_silence,
+        instead=_never_sent,
         carry=broken.stall,
         options={"seconds": 3600.0},
     ),
@@ -266,7 +268,7 @@ _TRANSFERS = (
         "gzip_bomb",
         "4.1",
         "unpacks to this size",
-        instead=_silence,
+        instead=_never_sent,
         carry=broken.gzip_bomb,
         options={"megabytes": 1024},
     ),
@@ -274,7 +276,7 @@ _TRANSFERS = (
         "endless",
         "4.1",
         "an endless body",
-        instead=_silence,
+        instead=_never_sent,
         carry=broken.endless,
         options={"seconds": 0.0, "bytes": 65536},
     ),

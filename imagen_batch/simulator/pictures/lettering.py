@@ -37,17 +37,17 @@ def fit(text: str, *, sizes: Sequence[int], width: int, height: int) -> tuple[in
     words = legible(text[:_MAX_CHARACTERS])
     for size in sizes:
         lines = list(wrap(words.split(), size=size, width=width))
-        room = max(1, height // line_height(size))
-        if len(lines) <= room and len(text) <= _MAX_CHARACTERS:
+        max_lines = max(1, height // line_height(size))
+        if len(lines) <= max_lines and len(text) <= _MAX_CHARACTERS:
             return size, lines
-    last = shorten(lines[room - 1] if len(lines) >= room else "", size=size, width=width)
-    return size, [*lines[: room - 1], last]
+    last = shorten(lines[max_lines - 1] if len(lines) >= max_lines else "", size=size, width=width)
+    return size, [*lines[: max_lines - 1], last]
 
 
 def wrap(words: Iterable[str], *, size: int, width: int, gap: str = " ") -> Iterator[str]:
     """Yield lines no wider than `width`, with words joined by `gap`; break words that are too long."""
     line = ""
-    for word in _broken(words, size=size, width=width):
+    for word in _split_words(words, size=size, width=width):
         longer = f"{line}{gap}{word}" if line else word
         if line and _length(longer, size) > width:
             yield line
@@ -67,16 +67,16 @@ def shorten(line: str, *, size: int, width: int) -> str:
 
 def legible(text: str) -> str:
     """Return `text` in letters of the typeface: drop accents, name other scripts and signs in brackets."""
-    text = "".join(_plain(character) for character in " ".join(text.translate(_LOOKALIKES).split()))
-    kinds = "".join(" " if character == " " else "x" if _drawn(character) else "?" for character in text)
+    text = "".join(_without_accents(character) for character in " ".join(text.translate(_LOOKALIKES).split()))
+    kinds = "".join(" " if character == " " else "x" if _has_glyph(character) else "?" for character in text)
     parts, end = [], 0
     for run in re.finditer(r"\?(?:[? ]*\?)?", kinds):
-        parts += [text[end : run.start()], _named(text[run.start() : run.end()])]
+        parts += [text[end : run.start()], _describe_signs(text[run.start() : run.end()])]
         end = run.end()
     return "".join([*parts, text[end:]])
 
 
-def _broken(words: Iterable[str], *, size: int, width: int) -> Iterator[str]:
+def _split_words(words: Iterable[str], *, size: int, width: int) -> Iterator[str]:
     for word in words:
         rest = word
         while _length(rest, size) > width and len(rest) > 1:
@@ -94,21 +94,21 @@ def _length(text: str, size: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _drawn(character: str) -> bool:
+def _has_glyph(character: str) -> bool:
     """Whether the typeface has this character: all missing ones have the same shape."""
     return character == " " or bytes(font(20).getmask(character)) != bytes(font(20).getmask("\uffff"))
 
 
 @lru_cache(maxsize=4096)
-def _plain(character: str) -> str:
+def _without_accents(character: str) -> str:
     """Return the character without accents if that can be drawn, otherwise unchanged."""
-    if _drawn(character):
+    if _has_glyph(character):
         return character
     base = "".join(c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c))
-    return base if base and all(map(_drawn, base)) else character
+    return base if base and all(map(_has_glyph, base)) else character
 
 
-def _named(run: str) -> str:
+def _describe_signs(run: str) -> str:
     """Name characters that the typeface does not have: "[21 letters of Cyrillic]", "[cat face]"."""
     characters = run.replace(" ", "")
     names = [unicodedata.name(character, "unnamed sign") for character in characters]

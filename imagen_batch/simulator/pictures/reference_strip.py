@@ -22,8 +22,8 @@ def with_thumbnails(image: Image.Image, references: Sequence[tuple[str, bytes]])
         x = left + index % _PER_ROW * (side + gap)
         y = top + index // _PER_ROW * (side + gap)
         canvas.rectangle((x - 2, y - 2, x + side + 1, y + side + 1), outline=_PAPER, width=2)
-        shown = open_image(data, mime_type)
-        if shown is not None:
-            small = shown.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-            image.paste(small, (x, y))
+        reference = open_image(data, mime_type)
+        if reference is not None:
+            thumbnail = reference.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+            image.paste(thumbnail, (x, y))
     return image

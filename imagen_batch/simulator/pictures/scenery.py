@@ -39,7 +39,7 @@ def scene(shape: Pixels, composition: int) -> Image.Image:
 
 @lru_cache(maxsize=512)
 def palette(hue: float) -> bytes:
-    """256 RGB triples from the hue's darkest tone, over its color, to a warm white."""
+    """Return 256 RGB triples from the hue's darkest tone, over its color, to a warm white."""
     triples = bytearray()
     for tone in range(256):
         light = tone / 255

@@ -26,7 +26,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 
 def ends(*headers, status=b"HTTP/1.1 200 OK"):
-    """Return the end of the body behind these headers."""
+    """Return how the end of the body behind these headers is known."""
     return find_end(parse_head([status + b"\r\n", *(header + b"\r\n" for header in headers)]))
 
 
@@ -41,7 +41,7 @@ def ends(*headers, status=b"HTTP/1.1 200 OK"):
     ],
 )
 def test_an_unambiguous_end_is_certain(headers, by, length):
-    """One length, or chunks, and nothing else."""
+    """There is one length, or chunks, and nothing else."""
     end = ends(*headers)
     assert (end.by, end.length, end.certain) == (by, length, True)
 
@@ -70,14 +70,14 @@ def test_an_unambiguous_end_is_certain(headers, by, length):
         ([], "close"),
     ],
 )
-def test_an_end_in_doubt_is_not_certain(headers, by):
+def test_an_ambiguous_end_is_not_certain(headers, by):
     """The body may be read; the connection is not reused."""
     end = ends(*headers)
     assert (end.by, end.certain) == (by, False)
 
 
-def test_a_reply_without_content_has_none_and_a_length_beside_it_is_a_doubt():
-    """204 and 304 end with their head."""
+def test_a_reply_without_content_has_no_body_and_no_length():
+    """A 204 or 304 ends with its headers; a length beside it makes its end uncertain."""
     assert ends(status=b"HTTP/1.1 204 No Content").certain
     assert not ends(b"Content-Length: 5", status=b"HTTP/1.1 204 No Content").certain
     assert ends(b"Content-Length: 5", status=b"HTTP/1.1 304 Not Modified").length == 0
@@ -89,8 +89,8 @@ def test_an_old_version_is_never_certain():
 
 
 @given(st.binary(max_size=200))
-def test_any_line_is_a_head_or_a_bad_reply(line):
-    """No other exception, whatever the input."""
+def test_any_line_is_a_status_line_or_a_bad_reply(line):
+    """No input raises another exception."""
     for lines in ([line], [OK, line + b"\r\n"]):
         try:
             find_end(parse_head(lines))
@@ -100,7 +100,7 @@ def test_any_line_is_a_head_or_a_bad_reply(line):
 
 @given(st.binary(max_size=40))
 def test_a_chunk_size_is_a_number_or_a_bad_reply(line):
-    """No sign, no blank before it, no underscore."""
+    """It has no sign, no blank before it and no underscore."""
     try:
         size, _ = parse_chunk_size(line)
     except BadReply:
@@ -112,7 +112,7 @@ def test_a_chunk_size_is_a_number_or_a_bad_reply(line):
 
 @pytest.mark.parametrize("frame", dict.fromkeys(FRAMES), ids=lambda frame: frame.__name__.strip("_"))
 def test_no_framing_moves_a_reply_to_another_request(frame):
-    """One after the other on the same client, with and without a pause; a complete reply is not requested again."""
+    """Requests follow each other on one client, with and without a pause; a complete reply is not requested again."""
     with serving(seed=3, frames=[frame]) as server, ThreadPoolExecutor(2) as threads:
         counts = list(
             threads.map(
@@ -125,7 +125,7 @@ def test_no_framing_moves_a_reply_to_another_request(frame):
 
 
 def test_random_framings_move_no_reply_to_another_request():
-    """All framings mixed, on many clients. benchmarks/reliability/random_framings.py does it ten thousand times."""
+    """All framings are mixed, on many clients. benchmarks/reliability/random_framings.py runs ten thousand."""
     with serving(seed=7) as server, ThreadPoolExecutor(24) as threads:
         shares = [[f"{client} {number}" for number in range(6)] for client in range(48)]
         counts = list(threads.map(lambda share: exchange_all(server, share, pause=0.26), shares))
@@ -136,7 +136,7 @@ def test_random_framings_move_no_reply_to_another_request():
 
 @contextmanager
 def speaking(serve, *, wrap=lambda connection: connection):
-    """Run a server whose connections `serve` handles; yields its port and its connections."""
+    """Run a server whose connections `serve` handles; yield its port and its connections."""
     listener = socket.create_server(("127.0.0.1", 0))
     taken = []
 
@@ -192,13 +192,13 @@ def answer_each(connection):
 
 
 def send_late(connection, reply):
-    """Send it; the client may have hung up."""
+    """Send a reply; the client may have closed its connection."""
     with suppress(OSError):
         connection.sendall(reply)
 
 
 def test_every_request_has_its_own_connection():
-    """A reply that comes late, or twice, then has no other request to be taken for."""
+    """A late or repeated reply then has no other request to be assigned to."""
     with speaking(answer_each) as (port, taken), sending() as post:
         replies = [post(f"http://127.0.0.1:{port}/", str(number)) for number in range(5)]
     assert [prompt_of(raw.body) for raw in replies] == list("01234")
@@ -207,7 +207,7 @@ def test_every_request_has_its_own_connection():
 
 @pytest.mark.parametrize("first", ["", "503 Busy", "200 OK"])
 def test_a_second_reply_that_comes_much_later_belongs_to_no_other_request(first):
-    """Well framed, after the next request was sent, and on the same connection."""
+    """It is well framed, and arrives on the same connection after the next request was sent."""
     late = []
 
     def serve(connection):
@@ -242,8 +242,8 @@ def test_a_large_request_that_is_refused_halfway_gets_the_refusal():
         assert post(f"http://127.0.0.1:{port}/", "x" * 5_000_000).status == 413
 
 
-def test_interim_replies_without_an_end_are_given_up():
-    """They are limited in number, and by the deadline."""
+def test_endless_interim_replies_are_rejected():
+    """Their number is limited, and so is their time."""
 
     def flood(connection):
         read_prompt(connection)
@@ -255,7 +255,7 @@ def test_interim_replies_without_an_end_are_given_up():
     assert (caught.value.lost, caught.value.kind) == (True, "connection_broken")
 
 
-def test_a_reply_that_is_whole_though_its_end_never_comes_is_read():
+def test_a_complete_reply_without_its_end_is_read():
     """The body is complete, so it is accepted at the deadline."""
 
     def serve(connection):
@@ -283,7 +283,7 @@ def test_a_refusal_without_an_end_is_read_up_to_a_bound():
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for this machine, and its key, in one file."""
+    """Return a file with a certificate for this machine, and its key."""
     x509 = pytest.importorskip("cryptography.x509")
     hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
     serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
@@ -314,7 +314,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def tls(certificate, monkeypatch):
-    """Wrap a server's connections in TLS, and let clients trust it."""
+    """Wrap the connections of a server in TLS, and let clients trust it."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -322,7 +322,7 @@ def tls(certificate, monkeypatch):
 
 
 def interim_then_answer(connection):
-    """103, then the reply, then surplus bytes behind every second one."""
+    """Send a 103, then the reply, then surplus bytes behind every second one."""
     for surplus in (b"", b"", b"surplus", b""):
         prompt = read_prompt(connection)
         connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -339,7 +339,7 @@ def test_replies_over_tls_stay_with_their_requests(tls):
 
 @pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
 def test_replies_through_a_proxy_stay_with_their_requests(tls, monkeypatch, interim):
-    """CONNECT, then TLS within. A proxy that frames its own reply oddly fails the attempt, and nothing was sent."""
+    """The client uses TLS after CONNECT. If the proxy frames its own reply oddly, the attempt fails unsent."""
     asked = []
 
     def tunnel(connection):
@@ -362,8 +362,8 @@ def test_replies_through_a_proxy_stay_with_their_requests(tls, monkeypatch, inte
     assert all(line.startswith(b"CONNECT example.test:443") and KEY.encode() not in line for line in asked)
 
 
-def test_a_request_that_was_cut_right_after_it_left_may_have_been_charged(monkeypatch):
-    """Whatever happens between the last byte and the line that records it."""
+def test_a_request_that_was_interrupted_right_after_sending_may_be_charged(monkeypatch):
+    """An exception may occur between the last byte and the line that records it."""
 
     class Cut(connections._Connection):
         def connect(self):
@@ -390,8 +390,8 @@ def test_a_request_that_was_cut_right_after_it_left_may_have_been_charged(monkey
     assert (caught.value.lost, caught.value.maybe_charged) == (True, True)
 
 
-def test_a_web_page_without_a_length_is_told_as_what_it_is():
-    """A sign-in page in between, and no broken connection."""
+def test_a_web_page_without_a_length_is_reported_as_a_page():
+    """It is the sign-in page of a network, and no broken connection."""
 
     def serve(connection):
         read_prompt(connection)

@@ -34,16 +34,16 @@ def plain(value):
 @given(
     document=documents, indent=st.sampled_from([None, 1]), escaped=st.booleans(), long=st.sampled_from([0, 3, 4096])
 )
-def test_every_document_reads_as_the_parser_reads_it(document, indent, escaped, long):
-    """Whatever its names and texts, and in every spelling."""
+def test_every_document_is_read_as_the_parser_reads_it(document, indent, escaped, long):
+    """Names, texts and their spelling make no difference."""
     body = json.dumps(document, indent=indent, ensure_ascii=escaped).encode()
     with patch.object(base64_text, "_LONG_BYTES", long):
         assert plain(loads(body)) == orjson.loads(body)
 
 
 @given(body=st.binary(max_size=80) | documents.map(orjson.dumps), at=st.integers(0, 80), byte=st.integers(0, 255))
-def test_damage_is_found_or_left_to_whoever_decodes_the_picture(body, at, byte):
-    """Bytes that no JSON may hold can only be in a text that was cut out, and no base64 holds them."""
+def test_damage_is_found_at_once_or_in_decoding_the_picture(body, at, byte):
+    """Bytes that JSON forbids can only be in a text that was cut out, and base64 does not contain them."""
     damaged = body[:at] + bytes([byte]) + body[at + 1 :]
     with patch.object(base64_text, "_LONG_BYTES", 0):
         try:
@@ -81,7 +81,7 @@ def _is_no_base64(text):
 
 @pytest.mark.parametrize("name", ["data", "bytesBase64Encoded"])
 def test_a_picture_is_a_view_of_the_reply(name):
-    """Nothing of it was copied."""
+    """Nothing of it is copied."""
     body = orjson.dumps({"inlineData": {name: PICTURE, "mimeType": "image/png"}})
     value = loads(body)["inlineData"][name]
     assert value.obj is body
@@ -101,7 +101,7 @@ def test_a_reply_that_breaks_off_in_a_picture_is_no_json():
 
 
 def test_a_deep_reply_is_read_without_recursion():
-    """As deep as the parser goes."""
+    """The depth is that of the parser."""
     value = loads(b"[" * 1000 + orjson.dumps({"data": PICTURE}) + b"]" * 1000)
     while isinstance(value, list):
         value = value[0]
@@ -118,7 +118,7 @@ def test_a_long_signature_becomes_an_empty_text():
 
 
 def test_a_body_is_searched_once():
-    """However many long texts it has."""
+    """This holds for any number of long texts."""
     body = orjson.dumps([{"data": PICTURE}, {"thoughtSignature": PICTURE}, {"data": PICTURE}])
     with patch.object(base64_text, "_long_texts", wraps=base64_text._long_texts) as search:
         loads(body)

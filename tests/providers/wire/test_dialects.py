@@ -19,7 +19,7 @@ from imagen_batch.records import ImageRequest, NoImage, Options, Picture
 
 
 def request(*, samples: int = 1, dialect: str = "predict", **options: Any) -> ImageRequest:
-    """A request for a red bicycle with the given options."""
+    """Return a request for a red bicycle with the given options."""
     return ImageRequest(
         key="k" * 64,
         base="b" * 64,
@@ -40,15 +40,15 @@ def encoded(dialect: str, *, vertex: bool = False, samples: int = 1, **options: 
 
 
 def test_the_dialects_know_their_names_and_verbs() -> None:
-    """The verb is what the URL ends in."""
+    """The URL ends in the verb."""
     assert {name: (dialect.name, dialect.verb) for name, dialect in DIALECTS.items()} == {
         "predict": ("predict", "predict"),
         "generate_content": ("generate_content", "generateContent"),
     }
 
 
-def test_predict_sends_only_what_was_asked_and_always_wants_the_reason() -> None:
-    """Options that are not set are the service's choice; reasons for refusals are always requested."""
+def test_predict_sends_only_options_that_are_set_and_requests_reasons() -> None:
+    """The service chooses options that are not set; reasons for refusals are always requested."""
     assert encoded("predict", samples=2) == {
         "instances": [{"prompt": "a red bicycle"}],
         "parameters": {"sampleCount": 2, "includeRaiReason": True},
@@ -56,7 +56,7 @@ def test_predict_sends_only_what_was_asked_and_always_wants_the_reason() -> None
 
 
 def test_predict_calls_every_option_by_its_wire_name() -> None:
-    """The wire's names, some of them not obvious. (api: 2)"""
+    """Some of the names are not obvious. (api: 2)"""
     body = encoded(
         "predict",
         samples=4,
@@ -98,16 +98,16 @@ def test_predict_calls_every_option_by_its_wire_name() -> None:
     }
 
 
-def test_generate_content_sends_only_what_was_asked() -> None:
-    """No candidateCount, no empty imageConfig: both can be refused."""
+def test_generate_content_sends_only_options_that_are_set() -> None:
+    """There is no candidateCount and no empty imageConfig: both can be refused."""
     assert encoded("generate_content") == {
         "contents": [{"role": "user", "parts": [{"text": "a red bicycle"}]}],
         "generationConfig": {"responseModalities": ["IMAGE"]},
     }
 
 
-def test_generate_content_puts_every_option_where_the_service_looks() -> None:
-    """The documented shape; a negative prompt has no field and is added to the prompt. (api: 8.1)"""
+def test_generate_content_puts_every_option_in_its_documented_place() -> None:
+    """A negative prompt has no field and is added to the prompt. (api: 8.1)"""
     body = encoded(
         "generate_content",
         aspect_ratio="16:9",
@@ -173,14 +173,14 @@ def test_generate_content_on_vertex_has_no_store() -> None:
     ],
     ids=str,
 )
-def test_an_option_without_words_in_the_dialect_is_a_bug(dialect: str, option: dict[str, Any]) -> None:
+def test_an_option_that_the_dialect_can_not_express_is_a_bug(dialect: str, option: dict[str, Any]) -> None:
     """Dropping it silently would make different images."""
     with pytest.raises(ValueError, match=next(iter(option))):
         encoded(dialect, **option)
 
 
-def test_a_prompt_without_anything_unwanted_is_sent_as_it_is() -> None:
-    """The prompt is the user's; nothing is added without a need."""
+def test_a_prompt_without_a_negative_prompt_is_sent_unchanged() -> None:
+    """Nothing is added without a need."""
     assert prompt_without("a cat", None) == prompt_without("a cat", "") == "a cat"
 
 
@@ -219,7 +219,7 @@ def test_every_support_code_has_a_category() -> None:
         ("", ()),
     ],
 )
-def test_support_codes_are_found_in_words(words: str, codes: tuple[str, ...]) -> None:
+def test_support_codes_are_found_in_texts(words: str, codes: tuple[str, ...]) -> None:
     """A number in the text is not a support code unless it is named one, or alone."""
     assert support_codes(words) == codes
 
@@ -234,12 +234,12 @@ def test_support_codes_are_found_in_words(words: str, codes: tuple[str, ...]) ->
         ("2026-11-01T20:00+00:00", "2026-11-02T00:00-08:00"),
     ],
 )
-def test_a_daily_quota_begins_anew_at_midnight_in_california(now: str, reset: str) -> None:
-    """Also on the day on which the clocks change there."""
+def test_a_daily_quota_resets_at_midnight_in_california(now: str, reset: str) -> None:
+    """This holds on the days on which the clocks change there."""
     assert next_reset(datetime.fromisoformat(now)) == datetime.fromisoformat(reset)
 
 
-def test_long_words_of_the_service_are_cut() -> None:
+def test_a_long_message_of_the_service_is_shortened() -> None:
     """A message is for one line on a screen."""
     body = json.dumps({"error": {"code": 403, "message": "no\n" * 5000}}).encode()
     with pytest.raises(Fatal) as caught:
@@ -248,7 +248,7 @@ def test_long_words_of_the_service_are_cut() -> None:
 
 
 def test_the_limit_that_was_hit_stays_readable() -> None:
-    """The usual words and links come first and would push the quota's name out of the message."""
+    """The usual words and links come first and would push the name of the quota out of the message."""
     usual = "You exceeded your current quota. For more information on this error, head to: https://a.example/b. "
     metric = "* Quota exceeded for metric: x/requests_per_day, limit: 70"
     body = json.dumps({"error": {"message": usual + metric}}).encode()

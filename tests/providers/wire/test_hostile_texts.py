@@ -72,7 +72,7 @@ def error_body(message):
 
 
 def seconds(work, *args, **named):
-    """Measure a call; an attempt's error is a valid result."""
+    """Return the seconds of a call; the error of an attempt is a valid result."""
     began = time.perf_counter()
     with suppress(AttemptError):
         work(*args, **named)
@@ -80,14 +80,14 @@ def seconds(work, *args, **named):
 
 
 def repeated(unit):
-    """Repeat a text, with something else at the end, so that a pattern might backtrack."""
+    """Return a repeated text with something else at the end, so that a pattern might backtrack."""
     return unit * (SIZE // len(unit)) + "!"
 
 
 @pytest.mark.parametrize("unit", REPEATS, ids=repr)
 @pytest.mark.parametrize("status", [400, 403, 429, 500])
 def test_a_message_that_repeats_itself_is_read_at_once(unit, status):
-    """As JSON, as bare text and as a page."""
+    """It is read as JSON, as bare text and as a page."""
     text = repeated(unit)
     for body in (error_body(text), text.encode(), b"<html>" + text.encode()):
         assert seconds(read_error, status, {}, body, requested=1) < LONGEST_S
@@ -95,7 +95,7 @@ def test_a_message_that_repeats_itself_is_read_at_once(unit, status):
 
 @pytest.mark.parametrize("unit", REPEATS, ids=repr)
 def test_every_pattern_is_linear(unit):
-    """Each pattern alone, on the whole text: it must not depend on the limit of what is read."""
+    """Each pattern is run on the whole text: it must not depend on the limit of what is read."""
     text = repeated(unit)
     error = ServiceError(message=text)
     for work in (lambda: error.plain, lambda: error.words, lambda: shorten(text)):
@@ -106,15 +106,15 @@ def test_every_pattern_is_linear(unit):
     assert seconds(read_quota_error, error, wait=None, now=NOW) < LONGEST_S
 
 
-def test_a_key_is_looked_for_in_linear_time():
-    """Also one that is all of one letter, among texts that are nearly the key."""
+def test_a_key_is_searched_in_linear_time():
+    """The key may be one repeated letter, among texts that nearly equal it."""
     for key in ("A" * 39, "AIzaSy-not/a+real_key-0123456789", "x"):
         for unit in (*REPEATS, "\\", "\\u0041", "%41", "&#65;", "A", key[:-1] + "/"):
             assert seconds(redact, repeated(unit)[:40_000], key) < LONGEST_S
 
 
 def test_mixtures_are_linear_too():
-    """Repeats of two units, one after the other and in turn."""
+    """Two repeated texts follow each other or alternate."""
     dice = random.Random(5)
     for _ in range(60):
         one, two = dice.sample(REPEATS, 2)
@@ -135,7 +135,7 @@ def test_mixtures_are_linear_too():
     ],
 )
 def test_a_reply_whose_words_repeat_is_read_at_once(dialect, field):
-    """In every field that can contain text."""
+    """The text may be in every field that can contain one."""
     for unit in REPEATS:
         assert seconds(DIALECTS[dialect].decode, orjson.dumps(field(repeated(unit))), requested=1) < LONGEST_S
 
@@ -162,8 +162,8 @@ DEEP = b"[" * 900 + b"]" * 900
     ],
     ids=range(11),
 )
-def test_what_is_nested_or_huge_is_an_answer_like_any_other(status, body):
-    """No RecursionError, no overflow, no minute of parsing."""
+def test_a_nested_or_huge_reply_is_read_like_any_other(status, body):
+    """It causes no RecursionError, no overflow and no minute of parsing."""
 
     def read():
         if status == 200:
@@ -198,7 +198,7 @@ def test_what_is_nested_or_huge_is_an_answer_like_any_other(status, body):
     ],
 )
 def test_any_wait_is_a_bounded_number_or_none(value):
-    """In a header, in RetryInfo and in the message."""
+    """It may be in a header, in RetryInfo or in the message."""
     for headers, error in (
         ({"Retry-After": value}, ServiceError()),
         ({}, ServiceError(retry_delay=value + "s")),
@@ -209,7 +209,7 @@ def test_any_wait_is_a_bounded_number_or_none(value):
 
 
 def test_a_delay_of_hundreds_of_digits_is_read_like_a_long_one():
-    """It overflows nothing."""
+    """It causes no overflow."""
     body = orjson.dumps(
         {
             "error": {
@@ -225,8 +225,8 @@ def test_a_delay_of_hundreds_of_digits_is_read_like_a_long_one():
     assert parse_service_error(body).retry_delay.endswith("9s")
 
 
-def test_the_words_that_decide_are_found_as_before():
-    """Bounded patterns still know Google's own sentences."""
+def test_the_sentences_that_decide_are_still_found():
+    """The bounded patterns match the sentences of Google."""
     spending = ServiceError(message="Your usage within the last 10 minutes is over the limit.")
     assert _is_spend_window(spending)
     assert not _is_spend_window(ServiceError(message="10 minutes ago your usage was low"))

@@ -1,4 +1,4 @@
-"""Every form of base64 that holds all bytes gives exactly these bytes; an incomplete one gives none."""
+"""Every complete form of base64 gives exactly the bytes of its image; an incomplete one gives none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def written(draw: Any) -> tuple[bytes, str]:
 @settings(deadline=None)
 @given(written())
 def test_every_form_that_holds_all_bytes_gives_them(case: tuple[bytes, str]) -> None:
-    """Padded pieces, both alphabets, line breaks, no padding, data URLs, and any mixture of these."""
+    """There are padded pieces, both alphabets, line breaks, no padding, data URLs, and any mixture of these."""
     data, text = case
     assert image_bytes(text) == data
     assert image_bytes(memoryview(text.encode())) == data
@@ -50,7 +50,7 @@ def test_every_form_that_holds_all_bytes_gives_them(case: tuple[bytes, str]) -> 
 @settings(deadline=None)
 @given(BYTES)
 def test_bytes_as_numbers_and_texts_in_a_list_are_read(data: bytes) -> None:
-    """As servers write them that have no base64, or send it in parts."""
+    """Some servers write them without base64, or send it in parts."""
     assert image_bytes(list(data)) == data
     assert image_bytes({"type": "Buffer", "data": list(data)}) == data
     text = base64.b64encode(data).decode()
@@ -64,8 +64,8 @@ def test_bytes_as_numbers_and_texts_in_a_list_are_read(data: bytes) -> None:
         *([], [1, 256], [True], ["a", 1], {}, 5, None, {"data": [1]}),
     ],
 )
-def test_what_lacks_bytes_gives_none(damaged: object) -> None:
-    """A character outside base64, half of a group, an empty text."""
+def test_incomplete_base64_gives_no_bytes(damaged: object) -> None:
+    """It has a character outside base64, half of a group, or no text."""
     assert image_bytes(damaged) is None
 
 
@@ -80,10 +80,10 @@ REPLY = st.fixed_dictionaries({"predictions": st.lists(st.dictionaries(st.text(m
     after=st.text(" \t\r\n\0", max_size=5),
     wrapped=st.integers(0, 2),
 )
-def test_good_json_is_read_in_whatever_encoding_and_wrapper(
+def test_valid_json_is_read_in_any_encoding_and_wrapper(
     value: dict[str, Any], encoding: str, before: str, after: str, wrapped: int
 ) -> None:
-    """Byte-order marks, UTF-16 and UTF-32, blanks, NULs, arrays around."""
+    """There are byte-order marks, UTF-16 and UTF-32, blanks, NULs, and arrays around it."""
     if encoding.startswith(("utf-16", "utf-32")):
         before = before[:0]
     text = before + "[" * wrapped + json.dumps(value) + "]" * wrapped + after
@@ -93,8 +93,8 @@ def test_good_json_is_read_in_whatever_encoding_and_wrapper(
 @pytest.mark.parametrize(
     "body", [b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0" * 9, b"[]", b"[[]]", b"[1]", b"{", b"{}x", b"5"]
 )
-def test_what_is_no_answer_is_none(body: bytes) -> None:
-    """No object, or an empty one with something behind it."""
+def test_other_json_is_no_answer(body: bytes) -> None:
+    """It is no object, or an empty one with something behind it."""
     assert parse_object(body) is None
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_answer_is_none(body: bytes) -> None:
     ],
     ids=["many objects", "many events", "invalid bytes", "NULs", "many pieces"],
 )
-def test_time_grows_with_the_length_of_a_body_and_no_faster(body: bytes) -> None:
+def test_time_is_linear_in_the_length_of_a_body(body: bytes) -> None:
     """Megabytes of the oddest input take a moment."""
     began = time.process_time()
     found = parse_object(body)
@@ -117,8 +117,8 @@ def test_time_grows_with_the_length_of_a_body_and_no_faster(body: bytes) -> None
     assert time.process_time() - began < 3
 
 
-def test_a_body_nested_beyond_all_measure_is_no_answer() -> None:
-    """And breaks nothing."""
+def test_an_extremely_nested_body_is_no_answer() -> None:
+    """It raises nothing."""
     for body in (b"[" * 200_000, b'{"a":' * 200_000, b"\xef\xbb\xbf" + b'{"a":[' * 100_000):
         assert parse_object(body) is None
 
@@ -140,15 +140,15 @@ def test_a_body_nested_beyond_all_measure_is_no_answer() -> None:
     ],
 )
 def test_an_unspecified_value_is_no_statement(silent: object) -> None:
-    """In any letter case, as a number, or absent."""
+    """It may be in any letter case, a number, or absent."""
     assert enum_name(silent) is None
     for reply in ({"promptFeedback": {"blockReason": silent}}, {"candidates": [{"finishReason": silent}]}):
         (sample,) = DIALECTS["generate_content"].decode(json.dumps(reply).encode(), requested=1).samples
         assert (sample.kind, sample.again, sample.finish_reason) == ("no_image", 1, None)  # type: ignore[union-attr]
 
 
-def test_a_statement_is_one() -> None:
-    """In upper case, as the enum spells it."""
+def test_a_specified_value_is_a_statement() -> None:
+    """The enum spells it in upper case."""
     assert enum_name(" image_safety ") == "IMAGE_SAFETY"
     assert drop_unspecified([{"category": "A", "probability": "X_UNSPECIFIED"}, {"category": "X_UNSPECIFIED"}]) == [
         {"category": "A"}
@@ -168,6 +168,6 @@ def test_a_statement_is_one() -> None:
         ("overloaded", True),
     ],
 )
-def test_an_error_is_one_that_states_something(error: object, is_one: bool) -> None:
-    """Code 0 is how the wire spells success."""
+def test_an_error_has_a_code_or_a_message(error: object, is_one: bool) -> None:
+    """Code 0 means success on the wire."""
     assert has_error({"error": error}) is is_one

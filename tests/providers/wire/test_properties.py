@@ -20,7 +20,7 @@ REPLIES = Path(__file__).parent / "replies"
 
 
 def walk(value: Any) -> Iterator[Any]:
-    """A JSON value and all that is in it."""
+    """Yield a JSON value and all values in it."""
     yield value
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for child in children:
@@ -82,7 +82,7 @@ HEADERS = st.dictionaries(
 @pytest.mark.parametrize("dialect", DIALECTS)
 @settings(deadline=None)
 @given(body=BODIES, requested=st.integers(1, 4))
-def test_any_answer_becomes_as_many_samples_as_were_asked_for_or_a_decision(
+def test_any_answer_becomes_the_requested_number_of_samples_or_a_decision(
     dialect: str, body: bytes, requested: int
 ) -> None:
     """Any other exception would end the run."""
@@ -100,10 +100,10 @@ def test_any_answer_becomes_as_many_samples_as_were_asked_for_or_a_decision(
     body=BODIES,
     requested=st.integers(1, 4),
 )
-def test_any_error_becomes_as_many_samples_as_were_asked_for_or_a_decision(
+def test_any_error_becomes_the_requested_number_of_samples_or_a_decision(
     status: int, headers: dict[str, str], body: bytes, requested: int
 ) -> None:
-    """The row is to blame, or the run decides; a hint to wait is never negative, infinite or NaN."""
+    """The row has failed, or the run decides; a hint to wait is never negative, infinite or NaN."""
     try:
         check(read_error(status, headers, body, requested=requested), requested=requested)
     except Transient as error:
@@ -115,7 +115,7 @@ def test_any_error_becomes_as_many_samples_as_were_asked_for_or_a_decision(
 @settings(deadline=None)
 @given(items=st.lists(st.sampled_from(["YQ==", "YWI=", None]), max_size=6), requested=st.integers(1, 4))
 def test_no_picture_gives_way_to_a_refusal(items: list[str | None], requested: int) -> None:
-    """As many images as were requested are kept, in order, whatever is between them."""
+    """As many images as were requested are stored, in order, regardless of what is between them."""
     answer: list[dict[str, Any]] = [
         {"bytesBase64Encoded": item} if item else {"raiFilteredReason": "Support codes: 1"} for item in items
     ]

@@ -29,7 +29,7 @@ def leaves(value, path=()):
 
 
 def test_a_request_with_two_references_is_that_of_google_s_sdk():
-    """Field by field: the images in their order, the prompt last, and nothing else."""
+    """Field by field, it has the images in their order, the prompt last, and nothing else."""
     options = Options(aspect_ratio="3:4", image_size="1K", seed=7)
     images = (InputImage("image/png", PNG), InputImage("image/webp", WEBP))
     body = DIALECTS["generate_content"].encode(
@@ -40,7 +40,7 @@ def test_a_request_with_two_references_is_that_of_google_s_sdk():
 
 
 def test_an_address_is_file_data():
-    """With its type where it is known: a file that was uploaded has one already."""
+    """Its type is sent if it is known: an uploaded file has one already."""
     images = (InputImage("image/png", uri="gs://b/fox.png"), InputImage("", uri="https://x/files/abc"))
     body = DIALECTS["generate_content"].encode(request(), vertex=True, references=images)
     parts = body["contents"][0]["parts"]

@@ -1,4 +1,4 @@
-"""Skipping the long texts of a reply changes nothing about what is read from it, whatever the reply holds."""
+"""Skipping the long texts of a reply changes nothing about what is read from it."""
 
 import random
 from unittest.mock import patch
@@ -56,8 +56,8 @@ def read(dialect, body):
 
 
 @pytest.mark.parametrize("dialect", [generate_content, predict])
-def test_a_damaged_reply_reads_as_without_skipping(dialect):
-    """As the parser alone reads it: the same images, words, causes and errors."""
+def test_a_damaged_reply_is_read_as_without_skipping(dialect):
+    """The images, words, causes and errors are those of the parser alone."""
     dice = random.Random(12)
     bodies = replies(dialect)
     for _ in range(4000):

@@ -1,0 +1,64 @@
+"""`imagen-batch deployments`: lists the deployments of the Prefect server."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from imagen_batch.system.streams import print_result
+from imagen_batch.text import printable
+
+if TYPE_CHECKING:
+    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.orchestration.deployments.server import Listed
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command and its options to the command line."""
+    listing = commands.add_parser(
+        "deployments",
+        help="list the deployments of the Prefect server",
+        description="List the deployments of the Prefect server at PREFECT_API_URL.",
+    )
+    listing.add_argument("--json", action="store_true", dest="as_json", help="print a JSON list")
+
+
+def run(args: Namespace) -> int:
+    """List the deployments."""
+    from imagen_batch.orchestration.deployments import server  # noqa: PLC0415
+
+    server.prepare()
+    found = server.find()
+    if args.as_json:
+        print_result(json.dumps([_facts(each) for each in found], default=str))
+    elif not found:
+        print_result('no deployments. To make one: imagen-batch deploy PROMPTS --name nightly --cron "15 2 * * *"')
+    else:
+        print_result("\n".join(line for each in found for line in _lines(each)))
+    return 0
+
+
+def _facts(listed: Listed) -> dict[str, object]:
+    return {
+        "name": listed.name,
+        "cron": listed.cron,
+        "timezone": listed.timezone,
+        "active": listed.active,
+        "work_pool": listed.work_pool,
+        "next_run": listed.next_run,
+        "last_run": listed.last_run,
+        "prompts": listed.settings.get("prompts"),
+        "out": listed.settings.get("out"),
+    }
+
+
+def _lines(listed: Listed) -> list[str]:
+    paused = "" if listed.active else ", paused"
+    schedule = f"{listed.cron} ({listed.timezone or 'UTC'}){paused}" if listed.cron else "no schedule"
+    coming = f"{listed.next_run:%Y-%m-%d %H:%M} UTC" if listed.next_run else "none"
+    return [
+        printable(f"{listed.name}: {schedule}"),
+        printable(f"  {listed.settings.get('prompts')} -> {listed.settings.get('out')}"),
+        f"  next run {coming}; last run {listed.last_run or 'none'}",
+    ]

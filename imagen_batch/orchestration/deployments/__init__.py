@@ -1,0 +1,8 @@
+"""Makes, lists and serves Prefect deployments of the flow, and makes up for dates that were missed.
+
+specification.py   what a deployment is made of, as plain values
+server.py          the deployments of a Prefect server
+slot.py            what a scheduled flow run is for: its date, its job, and whether it is still due
+dates.py           which dates of a job have been made
+backfill.py        makes the runs of several dates
+"""

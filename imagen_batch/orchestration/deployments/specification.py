@@ -1,0 +1,66 @@
+"""Describes a deployment as plain values: its name, its schedule and the settings of its runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from imagen_batch.settings import Settings
+from imagen_batch.storage import is_url
+
+TAG: Final = "imagen-batch"
+FLOW: Final = "imagen-batch"
+ENTRYPOINT: Final = "imagen_batch.orchestration.flow.generate_images"
+_GRACE_S: Final = 20.0  # Prefect kills a canceled run after 30 seconds; tables are written after the grace time
+_PATHS: Final = ("prompts", "template", "styles", "characters", "api_key_file", "budget_root")
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """A deployment. Without `cron` it has no schedule and runs on request only."""
+
+    name: str
+    settings: Mapping[str, Any]
+    cron: str | None = None
+    timezone: str = "UTC"
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of the deployment and of its runs."""
+        return [TAG, self.name]
+
+    @property
+    def description(self) -> str:
+        """The text of the deployment's page."""
+        prompts = Path(self.settings.get("prompts", "")).name
+        return (
+            f"Makes the images of {prompts}. Run it again to continue: nothing that arrived is paid for twice.\n\n"
+            f"Folder: `{self.settings.get('out')}`"
+        )
+
+
+def specify(settings: Settings, *, template: str | None, cron: str | None, timezone: str) -> Specification:
+    """Describe a deployment of these settings. Paths become absolute; what has its default is left out.
+
+    `template` is the output folder as it was given, with {name} and {date}.
+    """
+    name = settings.job_name
+    values = settings.model_dump(mode="json", exclude_defaults=True)
+    for setting in _PATHS:
+        if values.get(setting):
+            values[setting] = _absolute(values[setting])
+    values["out"] = _absolute(template or f"outputs/{name}/{{date}}")
+    values["name"] = name
+    values["timezone"] = timezone
+    values.pop("date", None)
+    values["grace"] = min(settings.grace, _GRACE_S)
+    if "references" in values:
+        values["references"] = [_absolute(each) for each in values["references"]]
+    return Specification(name, values, cron, timezone)
+
+
+def _absolute(path: str) -> str:
+    return path if is_url(path) else os.path.abspath(path)  # noqa: PTH100 - links are kept as the user made them
