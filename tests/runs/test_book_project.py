@@ -158,12 +158,16 @@ def test_a_rehearsal_makes_all_images(rehearsal: Rehearsal) -> None:
 
 @pytest.mark.xdist_group("willows")
 def test_another_sheet_makes_exactly_its_scenes_again(rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that show the boat."""
+    """Those that show the boat, once the sheet is approved."""
     monkeypatch.chdir(rehearsal.book.parent)
     before = read_manifest(rehearsal.folder).set_index("id")["file"]
     sent = len(rehearsal.sim.requests)
-    rehearsal.decide("redo", "sheet-boat")
+    rehearsal.decide("redo", "sheet-boat", prompt="The boat with its name on the bow.")
     rehearsal.run(redo=True)
+    assert (
+        len(rehearsal.sim.requests) == sent + 1
+    )  # scenes keep the sheet that they were made with until it is approved
+    rehearsal.decide("approve", "sheet-boat")
     assert rehearsal.run().exit_code == 0
     with_boat = {row["id"] for row in SCENES if "Blue Boat" in names(row)}
     prompts = prompts_sent(rehearsal.sim)[sent:]
@@ -200,6 +204,7 @@ def test_an_approved_scene_stays_whatever_is_made_anew(rehearsal: Rehearsal, mon
     before, sent = files_of(rehearsal), len(rehearsal.sim.requests)
     rehearsal.decide("redo", "sheet-boat", prompt="The boat alone, from the side.")
     rehearsal.run(redo=True)
+    rehearsal.decide("approve", "sheet-boat")
     edit(rehearsal.book, "A ladybird climbs the spoon.", "Two ants climb the spoon.")
     edit(rehearsal.book, "no larger than a grain of rice", "no larger than a caraway seed")
     rehearsal.run()
