@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
+from imagen_batch.monitoring.watch import watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.records import SampleResult
@@ -61,18 +62,9 @@ def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **
             f"run() makes images in threads of this process; for runner = {chosen.runner} use the command "
             "imagen-batch run, or imagen_batch.orchestration.generate_images"
         )
-    with _listing_problems():
-        decisions, review = review_of_run(chosen, _log.info)
-        checked = take_input(chosen, today=datetime.now(UTC).date(), decisions=decisions)
-    for warning in checked.warnings:
-        _log.warning(warning)
-    command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])
-    with open_run(checked, env=os.environ, command=command, notify=_log.warning) as opened:
-        if review is not None:
-            remember_applied(opened.context.store.storage, review)
-        if on_results is not None:
-            opened.counter.on_results = on_results
-        return _complete(Execution(opened, count_pending(checked, opened.history)))
+    with watch_run(chosen, _log.warning) as watch:
+        watch.summary = _run(chosen.without_watching(), on_results)
+    return watch.summary
 
 
 def plan(prompts: str | PathLike[str], **settings: Any) -> dict[str, Any]:
@@ -100,6 +92,21 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
             raise SettingsInvalid(f"No manifest of an imagen-batch run found in {place}.") from error
         raise
     return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
+
+
+def _run(chosen: Settings, on_results: OnResults | None) -> Summary:
+    with _listing_problems():
+        decisions, review = review_of_run(chosen, _log.info)
+        checked = take_input(chosen, today=datetime.now(UTC).date(), decisions=decisions)
+    for warning in checked.warnings:
+        _log.warning(warning)
+    command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])
+    with open_run(checked, env=os.environ, command=command, notify=_log.warning) as opened:
+        if review is not None:
+            remember_applied(opened.context.store.storage, review)
+        if on_results is not None:
+            opened.counter.on_results = on_results
+        return _complete(Execution(opened, count_pending(checked, opened.history)))
 
 
 def _load(prompts: str | PathLike[str], settings: dict[str, Any]) -> Settings:

@@ -14,6 +14,7 @@ FileFormat = Literal["csv", "tsv", "txt", "jsonl", "xlsx", "ods"]
 Retry = Literal["failed", "filtered", "unknown", "missing"]
 OnUnknown = Literal["resend", "hold"]
 Runner = Literal["threads", "dask", "ray"]
+NotifyOn = Literal["failure", "partial", "always"]
 
 ImageSize = Literal["512", "1K", "2K", "4K"]
 PersonGeneration = Literal["dont_allow", "allow_adult", "allow_all"]
@@ -28,6 +29,7 @@ FILE_FORMATS: Final[tuple[FileFormat, ...]] = get_args(FileFormat)
 RETRIES: Final[tuple[Retry, ...]] = get_args(Retry)
 ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
 RUNNERS: Final[tuple[Runner, ...]] = get_args(Runner)
+NOTIFY_ON: Final[tuple[NotifyOn, ...]] = get_args(NotifyOn)
 IMAGE_SIZES: Final[tuple[ImageSize, ...]] = get_args(ImageSize)
 PERSON_GENERATIONS: Final[tuple[PersonGeneration, ...]] = get_args(PersonGeneration)
 SAFETY_SETTINGS: Final[tuple[SafetySetting, ...]] = get_args(SafetySetting)

@@ -29,6 +29,7 @@ from imagen_batch.choices import (
     DialectName,
     FileFormat,
     MimeType,
+    NotifyOn,
     OnUnknown,
     PersonGeneration,
     ProviderName,
@@ -58,6 +59,10 @@ def _split_words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
+def _split_addresses(value: object) -> object:
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
 def _split_references(value: object) -> object:
     return references(value.strip()) if isinstance(value, str) and value.strip() else value or ()
 
@@ -85,6 +90,11 @@ def _parse_image_size(value: object) -> object:
 
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
+
+
+_SECRET = ("notify", "heartbeat")
+WATCHING = ("notify", "notify_file", "notify_on", "heartbeat", "log_format", "log_prompts", "metrics")
+"""Settings about one start of a run, which are not stored with it."""
 
 
 class Parameters(BaseModel):
@@ -237,6 +247,18 @@ class Settings(BaseModel):
         "last", description="missed runs of a schedule: skip all, make the last one, or make each"
     )
 
+    # These concern one start of the run, and their addresses hold secrets: they are not stored with it, not shown
+    # and not passed to other processes.
+    notify: Annotated[tuple[str, ...], BeforeValidator(_split_addresses)] = Field(
+        (), exclude=True, repr=False, description="addresses of apprise that get a message at the end"
+    )
+    notify_file: str | None = Field(None, exclude=True, repr=False, description="a file with such addresses")
+    notify_on: NotifyOn = Field("partial", exclude=True)
+    heartbeat: Annotated[str, AfterValidator(web_address)] | None = Field(None, exclude=True, repr=False)
+    log_format: Literal["text", "json"] = Field("text", exclude=True)
+    log_prompts: bool = Field(default=False, exclude=True)
+    metrics: str | None = Field(None, exclude=True, description="an OpenMetrics file, written at the end")
+
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
         for runner in ("dask", "ray"):
@@ -254,6 +276,10 @@ class Settings(BaseModel):
         approved = self.model_copy()
         approved._base_url_found_in = None
         return approved
+
+    def without_watching(self) -> Self:
+        """Return these settings without those about one start of the run: they stay in this process."""
+        return self.model_copy(update={name: Settings.model_fields[name].default for name in WATCHING})
 
     @property
     def folder(self) -> str:
@@ -349,6 +375,13 @@ def with_folder_of_date(settings: Settings) -> Settings:
     return expanded
 
 
+def load_watching(*, env: Mapping[str, str], cwd: Path = Path()) -> dict[str, Any]:
+    """Return the settings about one start of a run that environment and file have, for a run that is continued."""
+    chosen = {name: env[name] for name in (ENV_PREFIX + field.upper() for field in WATCHING) if name in env}
+    values = merge(_from_file(None, cwd), _from_env(chosen))
+    return {name: value for name, value in values.items() if name in WATCHING}
+
+
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Merge two layers: a key of `above` overrides that of `below`, and a table in both is merged likewise."""
     both = {**below, **above}
@@ -361,6 +394,8 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def make_settings(values: Mapping[str, Any]) -> Settings:
     """Return settings from plain values. Raises SettingsInvalid, which names every wrong setting."""
     for name, value in values.items():
+        if name in _SECRET:
+            continue
         if isinstance(value, str) and not is_unicode(value):
             raise SettingsInvalid(f"{name} = {value!r} contains bytes that are not UTF-8")
         if isinstance(value, tuple | list) and not all(is_unicode(item) for item in value if isinstance(item, str)):
@@ -415,4 +450,6 @@ def _format_error(error: Any) -> str:
         hint = did_you_mean(name.rpartition(".")[2], known.model_fields)
         return f"unknown setting {name!r}{hint or '.'} Known: {', '.join(sorted(known.model_fields))}"
     message = error["msg"].removeprefix("Value error, ")
+    if name.partition(".")[0] in _SECRET:
+        return f"{name.partition('.')[0]}: {message.lower()}; its value is not shown"
     return f"{name} = {error['input']!r}: {message.lower()}" if name else message

@@ -9,6 +9,7 @@ from functools import partial
 from imagen_batch.cli.arguments import COMMANDS, parse
 from imagen_batch.cli.exit_codes import end_at_signal_with, exit_code_of
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.monitoring.json_log import is_wanted, start_log
 from imagen_batch.system.streams import flush_stdout, secure_streams
 from imagen_batch.text import is_unicode
 
@@ -22,8 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from imagen_batch.simulator import main as simulate  # noqa: PLC0415
 
         return simulate(argv[1:])
+    log = start_log()
+    if is_wanted(argv):
+        log.activate()
     try:
-        code = exit_code_of(partial(_run_command, argv), as_json="--json" in argv)
+        code = exit_code_of(partial(_run_command, argv), as_json="--json" in argv, log=log)
     finally:
         flush_stdout()
     if own_process:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from imagen_batch.cli.parser import UsageInvalid
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
+from imagen_batch.monitoring.json_log import JsonLog
 from imagen_batch.system.signal_handlers import signal_handlers
 from imagen_batch.system.streams import print_message, print_result, results_printed
 
@@ -44,7 +45,7 @@ class Failure(NamedTuple):
     json: str  # for standard output
 
 
-def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
+def exit_code_of(command: Callable[[], int], *, as_json: bool, log: JsonLog | None = None) -> int:
     """Run `command` and return its exit code; print the reason if it fails.
 
     The SystemExit that argparse raises after --help passes through.
@@ -57,7 +58,11 @@ def exit_code_of(command: Callable[[], int], *, as_json: bool) -> int:
             return command()
         except (Exception, KeyboardInterrupt, Signaled) as error:  # noqa: BLE001 - the outermost handler
             failure = _describe(error)
-        print_message(failure.message)
+            problems = error.problems if isinstance(error, InputInvalid) else ()
+        if log is not None and log.active and problems:
+            log.problems(problems)
+        else:
+            print_message(failure.message)
         if as_json and results_printed() == printed_before:
             print_result(failure.json)
         return failure.code

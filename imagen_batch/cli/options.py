@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
+NOTIFY_ON = ("failure", "partial", "always")
 RETRIES = ("failed", "filtered", "unknown", "missing")
 
 
@@ -41,10 +42,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
 
 
-def add_request_options(parser: argparse.ArgumentParser) -> None:
-    """Add the prompt file and the options of each request."""
+def add_request_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add the prompt file, which may be `optional`, and the options of each request."""
     parser.add_argument(
-        "prompts", metavar="PROMPTS", help="CSV, TSV, .txt, JSONL, .xlsx or .ods file; - for standard input"
+        "prompts",
+        metavar="PROMPTS",
+        nargs="?" if optional else None,
+        help="CSV, TSV, .txt, JSONL, .xlsx or .ods file; - for standard input",
     )
     add = setting_adder(parser.add_argument_group("Request options", "A row's own value takes precedence."))
     add("--model", metavar="ID", help="see imagen-batch models")
@@ -108,6 +112,7 @@ def add_sending_options(parser: argparse.ArgumentParser, *, with_output: bool = 
     _add_budget_options(parser)
     add = setting_adder(parser.add_argument_group("Summary"))
     add("--group-by", metavar="COLUMN", help="also count images and cost for each value of a column")
+    _add_watching_options(parser)
 
 
 def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool) -> None:
@@ -193,6 +198,26 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         choices=("resend", "hold"),
         help="requests without a reply, possibly charged: send again or not (default resend)",
     )
+
+
+def _add_watching_options(parser: argparse.ArgumentParser) -> None:
+    add = setting_adder(parser.add_argument_group("Watching", "Not stored with the run. Addresses are never shown."))
+    add(
+        "--notify",
+        action="append",
+        metavar="URL",
+        help="send one message at the end to this apprise address; repeatable; better IMAGEN_BATCH_NOTIFY or a file",
+    )
+    add("--notify-file", metavar="FILE", help="a file with such addresses, one a line")
+    add("--notify-on", choices=NOTIFY_ON, help="which ends of a run are worth a message (default partial)")
+    add("--heartbeat", metavar="URL", help="ping URL/start, then URL or URL/fail")
+    add("--metrics", metavar="FILE", help="write the figures of the run as an OpenMetrics file")
+    add(
+        "--log-format",
+        choices=("text", "json"),
+        help="messages as text or as JSON objects, one a line (default text)",
+    )
+    add("--log-prompts", action="store_true", help="with JSON, also names of images and the words of the service")
 
 
 def add_display_options(parser: argparse.ArgumentParser) -> None:

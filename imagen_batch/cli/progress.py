@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import IO
 
+from imagen_batch.monitoring.json_log import JsonLog
 from imagen_batch.records import SampleResult
 from imagen_batch.runs.console import Progress
 from imagen_batch.text import one_line, usd
@@ -18,8 +19,15 @@ _LINE_EVERY_SHARE = 0.05
 _MAX_CHARS = 500  # of the text about a sample
 
 
-def make_progress(total: int, *, mode: str, verbose: bool = False, stream: IO[str] | None = None) -> Progress:
-    """Return the display for `total` images; `auto` is a bar on a terminal, otherwise plain lines."""
+def make_progress(
+    total: int, *, mode: str, verbose: bool = False, stream: IO[str] | None = None, log: JsonLog | None = None
+) -> Progress:
+    """Return the display for `total` images; `auto` is a bar on a terminal and plain lines elsewhere.
+
+    With a `log` all of it is written there.
+    """
+    if log is not None and mode != "none":
+        return JsonProgress(total, log, verbose=verbose)
     stream = stream or sys.stderr
     if mode == "auto":
         mode = "bar" if stream.isatty() else "plain"
@@ -134,6 +142,48 @@ class LineProgress:
     def _print(self) -> None:
         self._last_time, self._last_finished = self._clock(), self._counter.finished
         print(self._counter.line(), file=self._stream, flush=True)
+
+
+class JsonProgress:
+    """Writes progress to a JSON log as `LineProgress` prints it, and samples without an image; `verbose`: all."""
+
+    def __init__(
+        self, total: int, log: JsonLog, *, verbose: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._counter = ProgressCounter(total, clock)
+        self._log = log
+        self._verbose = verbose
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._last_time, self._last_finished = clock(), 0
+
+    def update(self, samples: tuple[SampleResult, ...]) -> None:
+        """Count these samples and write what is due."""
+        with self._lock:
+            for sample in samples:
+                if self._verbose or sample.status != "ok":
+                    self._log.sample(sample)
+            self._counter.add(samples)
+            new = self._counter.finished - self._last_finished
+            if new >= self._counter.total * _LINE_EVERY_SHARE or self._clock() - self._last_time >= _LINE_EVERY_S:
+                self._write()
+
+    def stopping(self) -> None:
+        """Write "stopping" in the following lines."""
+        with self._lock:
+            self._counter.stopping = True
+
+    def close(self) -> None:
+        """Write the last state unless it was written already."""
+        with self._lock:
+            if self._counter.finished != self._last_finished:
+                self._write()
+
+    def _write(self) -> None:
+        counter = self._counter
+        self._last_time, self._last_finished = self._clock(), counter.finished
+        facts = {"finished": counter.finished, "total": counter.total, "outcomes": dict(counter.outcomes)}
+        self._log.progress(counter.line(), {**facts, "cost_usd": round(counter.usd, 6)})
 
 
 class BarProgress:

@@ -126,10 +126,11 @@ def _dask_options(settings: Settings) -> dict[str, Any]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Return what changes in the environment of workers on this machine: no key if they do not need it."""
-    if settings.provider == "gemini" and settings.api_key_file is None:
-        return {}
-    return dict.fromkeys(("GOOGLE_API_KEY", "GEMINI_API_KEY"), "")
+    """Return what changes in the environment of workers on this machine: no secret that they do not need."""
+    secrets = ["IMAGEN_BATCH_NOTIFY", "IMAGEN_BATCH_HEARTBEAT"]
+    if settings.provider != "gemini" or settings.api_key_file is not None:
+        secrets += ["GOOGLE_API_KEY", "GEMINI_API_KEY"]
+    return dict.fromkeys(secrets, "")
 
 
 class _DaskCluster(_Cluster):

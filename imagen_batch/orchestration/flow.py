@@ -17,6 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
+from imagen_batch.monitoring.watch import watch_run
 from imagen_batch.orchestration.deployments.catch_up import make_up
 from imagen_batch.orchestration.deployments.run_context import environment_with_key, name_run
 from imagen_batch.orchestration.deployments.slot import (
@@ -38,7 +39,7 @@ from imagen_batch.reports.summary import Summary
 from imagen_batch.review.decisions.of_run import review_of_run
 from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.run import open_run
-from imagen_batch.settings import Settings, load_settings
+from imagen_batch.settings import WATCHING, Settings, load_settings
 
 _JOIN_WATCHER_S = 5.0
 
@@ -78,7 +79,10 @@ def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
 def complete_settings(settings: Settings) -> Settings:
     """Fill in what `settings` leave out from environment and file. None counts as left out: forms send it."""
     values = settings.model_dump(exclude_unset=True, exclude_none=True)
-    return load_settings(values, env=os.environ)
+    watching = {
+        name: value for name in WATCHING if name in settings.model_fields_set and (value := getattr(settings, name))
+    }
+    return load_settings({**values, **watching}, env=os.environ)
 
 
 def _execute(settings: Settings) -> State[Any]:
@@ -114,6 +118,13 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
 
 
 def _make(complete: Settings) -> Summary:
+    log = get_run_logger()
+    with watch_run(complete, log.warning) as reported:
+        reported.summary = _make_unwatched(complete.without_watching())
+    return reported.summary
+
+
+def _make_unwatched(complete: Settings) -> Summary:
     log = get_run_logger()
     decisions, review = review_of_run(complete, log.info)
     plan = take_input(complete, today=datetime.now(UTC).date(), decisions=decisions)

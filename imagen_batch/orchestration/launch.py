@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.take_input import take_input
+from imagen_batch.monitoring.watch import watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.late_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
@@ -49,6 +50,12 @@ def launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...]
 
     With `lost`, only these samples are made again.
     """
+    with watch_run(settings, console.notify) as watch:
+        watch.summary = _launch(settings.without_watching(), console, lost=lost)
+    return watch.summary
+
+
+def _launch(settings: Settings, console: Console, *, lost: tuple[PendingRow, ...] | None) -> Summary:
     _prepare_process(settings)
     with ExitStack() as stack:
         address = _prefect_address(os.environ)
@@ -145,7 +152,7 @@ def _start_prefect(execution: Execution, console: Console, server: OwnServer | N
     """Let Prefect show the execution. A cluster's tasks are Prefect's own: they wait for its flow run."""
     import_during_first_requests(execution)
     if execution.run.plan.settings.runner == "threads":
-        return Recorder(execution, server, notify=console.notify)
+        return Recorder(execution, server, notify=console.notify, key=console.run_id, on_flow_run=console.on_flow_run)
     from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - only for clusters
 
     attachment = Attachment(execution, server)

@@ -35,11 +35,20 @@ _HARMLESS = "Images, manifest and summary do not depend on it."
 class Recorder:
     """Prefect's side of an execution in threads. `server` is a child of this process; None if the user runs one."""
 
-    def __init__(self, execution: Execution, server: OwnServer | None, *, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        server: OwnServer | None,
+        *,
+        notify: Callable[[str], None],
+        key: str | None = None,
+        on_flow_run: Callable[[str], None] = lambda _id: None,
+    ) -> None:
         self._execution = execution
+        self._on_flow_run: Callable[[str], None] | None = on_flow_run
         self._server = server
         self._notify = notify
-        self._key = uuid.uuid4().hex
+        self._key = key or uuid.uuid4().hex
         self._error: str | None = None
         self._recorded = False
         self._has_warned = False  # the user was warned that Prefect will not show this run
@@ -185,6 +194,9 @@ class Recorder:
             self._recorded = True
         else:
             record.update(story)
+        if record.id and self._on_flow_run is not None:
+            self._on_flow_run(record.id)
+            self._on_flow_run = None
 
     def _server_answers(self) -> bool:
         from imagen_batch.orchestration.server.reachability import is_reachable  # noqa: PLC0415 - rarely needed

@@ -108,6 +108,12 @@ class RunPlan:
         """What the user should know, one sentence each."""
         return [*self.notices, *self.file_warnings, *self.row_warnings]
 
+    @property
+    def end_notices(self) -> tuple[str, ...]:
+        """What the user should know about models that end soon, one sentence each."""
+        ends = (model.end_notice(self.settings.provider, self.today) for model in self.models().values())
+        return tuple(filter(None, ends))
+
     def models(self) -> dict[str, Model]:
         """Return the models that rows ask for, with the user's corrections."""
         planner = RowPlanner(self.settings, self.catalogue)

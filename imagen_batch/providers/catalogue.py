@@ -17,6 +17,10 @@ from imagen_batch.choices import DIALECTS, THINKING_LEVELS, DialectName
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue_fields import read_field
 from imagen_batch.records import CostIs, TokenUsage
+from imagen_batch.text import plural
+
+NOTICE_DAYS: Final = 30
+"""How long before its end a model is named in every summary."""
 
 ANY_SIZE: Final = "any"
 """Key in `Model.prices` for every size without a price of its own."""
@@ -111,6 +115,14 @@ class Model:
         """Return the first day on which `provider` did not serve the model any more; None if it still does."""
         shutdown = self.shutdowns.get(provider)
         return shutdown if shutdown is not None and shutdown <= today else None
+
+    def end_notice(self, provider: str, today: date) -> str | None:
+        """Return a sentence about the announced end, from 30 days ahead; None before that, and once it is past."""
+        end = self.shutdowns.get(provider)
+        if end is None or not 0 < (days := (end - today).days) <= NOTICE_DAYS:
+            return None
+        remedy = f"change to its successor {self.successor}" if self.successor else "choose another model"
+        return f"{self.id} ends on {end}, in {plural(days, 'day')}: {remedy} before then"
 
     def _list_price(self, size: str | None) -> float | None:
         return self.prices.get(size or self.default_size, self.prices.get(ANY_SIZE))

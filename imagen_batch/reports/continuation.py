@@ -27,6 +27,7 @@ def continuation(plan: RunPlan, history: History) -> Continuation:
         beyond=plan.rows if beyond else None,
         beyond_usd=_usd_beyond_limit(plan, history) if beyond and not plan.totals.unpriced else None,
         successor=_successor(plan),
+        notices=plan.end_notices,
     )
 
 

@@ -48,6 +48,7 @@ class Continuation:
     beyond: int | None = None
     beyond_usd: float | None = None
     successor: str | None = None  # of the run's model
+    notices: tuple[str, ...] = ()  # about models that end soon
 
     def resume_command(
         self, retry: RetryChoice = "", *, limits: tuple[str, ...] | None = None, more: tuple[str, ...] = ()

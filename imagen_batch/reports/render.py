@@ -74,6 +74,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
             }
             for each in summary.prints
         ],
+        "notices": list(summary.notices),
     }
 
 
@@ -125,6 +126,7 @@ def to_terminal(summary: Summary, *, color: bool) -> str:
     lines += [
         f"\n  {paint('warning', 'filtered')}  {text}" for text in describe_image_warnings(summary.image_warnings)
     ]
+    lines += [f"\n  {paint('warning', 'filtered')}  {one_line(notice, 300)}" for notice in summary.notices]
     for step in summary.next_steps:
         lines += ["", f"  {paint('next', 'bold')}  {printable(step.text)}", f"{_INDENT}{printable(step.command)}"]
     files = [f"{printable(summary.facts.out)}/{name}" for name in _files(summary)]
@@ -146,6 +148,7 @@ def to_markdown(summary: Summary) -> str:
         *(_markdown_causes(summary) if summary.causes else ()),
         *_markdown_image_warnings(summary),
         *_markdown_breakdowns(summary),
+        *_markdown_notices(summary),
         *_markdown_images(summary),
         *_markdown_disclosure(summary),
         *_markdown_warnings(summary),
@@ -157,6 +160,12 @@ def _markdown_breakdowns(summary: Summary) -> Iterator[str]:
     for title, shares in _breakdowns(summary):
         yield f"## {_escaped(_capitalized(title))}"
         yield "\n".join(f"- {_escaped(f'{name}: {fact}')}" for name, fact in _share_facts(summary, shares))
+
+
+def _markdown_notices(summary: Summary) -> Iterator[str]:
+    if summary.notices:
+        yield "## Models that end soon"
+        yield "\n".join(f"- {_escaped(one_line(notice, 300))}" for notice in summary.notices)
 
 
 def _markdown_disclosure(summary: Summary) -> Iterator[str]:

@@ -125,6 +125,11 @@ class Summary:
         return sum(self.counts.values())
 
     @property
+    def notices(self) -> tuple[str, ...]:
+        """What there is to know about models that end soon, one sentence each."""
+        return self.facts.run.notices if self.facts.run else ()
+
+    @property
     def stopped_by(self) -> str | None:
         """What ended the run early, in a sentence."""
         reason = _stop_reason(self.facts, self.missing)

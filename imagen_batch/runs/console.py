@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from imagen_batch.records import SampleResult
@@ -17,6 +18,8 @@ class Console:
     progress: Callable[[int], Progress]
     confirm: Callable[[str], bool] | None
     command: str  # as it was typed; stored with the run
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)  # of this start of the run
+    on_flow_run: Callable[[str], None] = lambda _id: None  # gets the id of Prefect's flow run
 
 
 class Progress(Protocol):

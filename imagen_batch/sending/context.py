@@ -22,6 +22,7 @@ from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.in_flight import InFlight
 from imagen_batch.sending.references import ReferenceLoader
 from imagen_batch.sending.stop import Stop
+from imagen_batch.sending.tracing import Tracing, find_tracing
 from imagen_batch.settings import Settings
 
 _THREADS_PER_SPARE = 8
@@ -110,6 +111,7 @@ class SendingContext:
     rng: Callable[[], float] = random.random
     in_flight: InFlight = field(default_factory=InFlight)
     references: ReferenceLoader = field(default_factory=ReferenceLoader)
+    tracing: Tracing = field(default_factory=find_tracing)
     # Bodies are large: few threads decode theirs while the others wait for the service.
     decode_slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2 + (os.cpu_count() or 1)))
 

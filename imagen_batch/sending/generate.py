@@ -16,6 +16,7 @@ from imagen_batch.sending.attempt import OverBudget
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
 from imagen_batch.sending.samples import exhausted_result, missing_result, saved_result, unusable_reference_result
+from imagen_batch.sending.tracing import RequestSpan
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its images were paid for and could not be used, by kind of damage."""
@@ -48,8 +49,15 @@ def generate(request: ImageRequest, context: SendingContext) -> None:
 
 
 def _run_once(request: ImageRequest, damage_counts: Mapping[str, int], context: SendingContext) -> list[_Pending]:
-    """Send one request until it has a result. Returns requests for the samples that are worth buying again."""
-    retrying = RetryingRequest(request, context, damage_counts=damage_counts)
+    """Send one request until it has a result. Returns requests for the samples that are worth another purchase."""
+    with context.tracing.request(request, context.provider) as span:
+        return _run_within(span, request, damage_counts, context)
+
+
+def _run_within(
+    span: RequestSpan, request: ImageRequest, damage_counts: Mapping[str, int], context: SendingContext
+) -> list[_Pending]:
+    retrying = RetryingRequest(request, context, damage_counts=damage_counts, span=span)
     try:
         return _attempt_and_record(request, retrying, context)
     except (Interrupted, OverBudget):
@@ -75,8 +83,11 @@ def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, contex
             exhausted_result(number, error, retrying.trace, uncertain=uncertain) for number in request.numbers
         )
         _record(request, samples, retrying.trace, context)
+        retrying.span.record_samples(samples, retrying.trace)
         return []
-    _record(request, _samples(request, answer, context), retrying.trace, context)
+    samples = _samples(request, answer, context)
+    _record(request, samples, retrying.trace, context)
+    retrying.span.record_samples(samples, retrying.trace)
     return [(single_sample(request, damaged.number), retrying.damage_counts) for damaged in answer.damaged]
 
 

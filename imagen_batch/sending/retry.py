@@ -6,6 +6,7 @@ again, so the same kind of damage is paid for twice at most.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from imagen_batch.records import CostIs, ImageRequest, InputImage, NoImage, Pict
 from imagen_batch.sending.attempt import Attempt, begin_attempt
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
+from imagen_batch.sending.tracing import RequestSpan
 from imagen_batch.text import plural
 
 _MAX_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (api: 10)
@@ -81,9 +83,15 @@ class RetryingRequest:
     """
 
     def __init__(
-        self, request: ImageRequest, context: SendingContext, *, damage_counts: Mapping[str, int] | None = None
+        self,
+        request: ImageRequest,
+        context: SendingContext,
+        *,
+        damage_counts: Mapping[str, int] | None = None,
+        span: RequestSpan | None = None,
     ) -> None:
         self._request = request
+        self.span = span or RequestSpan()
         self._context = context
         self.damage_counts = Counter(damage_counts or {})
         self.uncertain = False
@@ -108,17 +116,18 @@ class RetryingRequest:
         return retrying(self._make_attempt)
 
     def _make_attempt(self) -> Answer:
-        started = self._context.clock()
+        started, before = self._context.clock(), self.trace.attempts
         try:
             with begin_attempt(self._request, self._context, number=self.trace.attempts + 1) as attempt:
-                sent_at = self.trace.sent_at or attempt.started_at
-                self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=sent_at)
+                self._count_attempt(attempt.started_at)
                 return self._exchange(attempt)
         except Fatal as error:
             raise self._handle_fatal(error) from error
         finally:
             now = self._context.clock()
             self.trace = replace(self.trace, finished_at=now, latency_s=round(now - started, 4))
+            if self.trace.attempts > before:  # it was sent
+                self.span.add_attempt(self.trace, sys.exception())
 
     def _exchange(self, attempt: Attempt) -> Answer:
         try:

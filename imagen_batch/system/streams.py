@@ -9,18 +9,31 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TextIO
 
 from imagen_batch.text import printable_lines
 
 _printed = 0
+_format_message: Callable[[str], str] = printable_lines
 
 
 def print_message(text: str) -> None:
     """Write lines to standard error. An error of the stream is ignored."""
+    write_line(_format_message(text))
+
+
+def format_messages(by: Callable[[str], str] | None) -> None:
+    """Let `print_message` write what `by` makes of a message; None for plain lines."""
+    global _format_message  # noqa: PLW0603 - like standard error itself, there is one for the process
+    _format_message = by or printable_lines
+
+
+def write_line(text: str) -> None:
+    """Write text that is safe to print, and a line end, to standard error at once."""
     with suppress(OSError, ValueError, AttributeError):  # full, closed or missing
-        sys.stderr.write(printable_lines(text) + "\n")
+        sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
 

@@ -276,6 +276,7 @@ def test_the_help_has_a_group_for_each_kind_of_option(tmp_path):
         "Execution",
         "Budget and resending",
         "Summary",
+        "Watching",
         "Display",
         "examples",
     ]

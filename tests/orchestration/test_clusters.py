@@ -82,4 +82,13 @@ def test_workers_get_the_key_only_where_they_send_it(chosen, hidden):
     """A rehearsal, a token or a key file needs no key in the environment."""
     settings = make_settings({"prompts": "x.csv", "runner": "dask", **chosen})
     env = _dask_options(settings)["cluster_kwargs"]["env"]
-    assert env == ({"GOOGLE_API_KEY": "", "GEMINI_API_KEY": ""} if hidden else {})
+    assert {name for name in env if name.endswith("_API_KEY")} == (
+        {"GOOGLE_API_KEY", "GEMINI_API_KEY"} if hidden else set()
+    )
+    assert set(env.values()) == {""}
+
+
+def test_workers_get_no_address_of_a_notification():
+    """They send none."""
+    env = _dask_options(make_settings({"prompts": "x.csv", "runner": "dask"}))["cluster_kwargs"]["env"]
+    assert env == {"IMAGEN_BATCH_NOTIFY": "", "IMAGEN_BATCH_HEARTBEAT": ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from argparse import Namespace
 from typing import TYPE_CHECKING
@@ -45,11 +46,13 @@ def run(args: Namespace) -> int:
     """Continue a run."""
     from imagen_batch.inputs.snapshot import find_edited_source, load_settings_to_continue  # noqa: PLC0415
     from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
+    from imagen_batch.settings import load_watching  # noqa: PLC0415
 
     changes = {name: value for name, value in vars(args).items() if name not in {*NOT_SETTINGS, "folder"}}
     if "image_size" in changes and "upgrade" not in changes:
         raise SettingsInvalid("--image-size is for --upgrade approved: a run continues with the size that is stored")
-    settings = load_settings_to_continue(args.folder, with_upgrade(changes))
+    watching = load_watching(env=os.environ)
+    settings = load_settings_to_continue(args.folder, {**watching, **with_upgrade(changes)})
     edited = None if "prompts" in changes else find_edited_source(args.folder)
     if edited is not None and not args.quiet:
         command = shlex.join(["imagen-batch", "resume", make_absolute(settings.folder), "--prompts", edited])

@@ -8,10 +8,11 @@ from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from imagen_batch.cli.absolute_paths import with_absolute_paths
+from imagen_batch.cli.absolute_paths import with_absolute_paths, without_addresses
 from imagen_batch.cli.options import add_run_options
 from imagen_batch.cli.terminal import make_confirm, use_color
 from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.monitoring.json_log import current_log
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
@@ -54,23 +55,35 @@ def run(args: Namespace) -> int:
 
 def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:
     """Run the job, print its summary and return its exit code. With `lost`, only these samples are made."""
+    log = current_log()
+    if settings.log_format == "json":
+        log.with_prompts = settings.log_prompts
+        log.activate()
     settings = _with_agreed_host(settings, args)
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
-    from imagen_batch.runs.current_run import (  # noqa: PLC0415
-        describe_current,
-        find_current_summary,
-        record_finished_run,
-    )
+    from imagen_batch.runs.current_run import find_current_summary, record_finished_run  # noqa: PLC0415
 
     summary = None if lost is not None else find_current_summary(settings)
-    if summary is not None:
-        if not args.quiet:
-            print_message(describe_current(summary))
-    else:
+    if summary is None:
         summary = _launch(settings, args, lost=lost)
         record_finished_run(settings, summary)
+    else:
+        _report_current(summary, settings, args)
+    if log.active and not args.quiet:
+        log.end(summary)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
     return summary.exit_code
+
+
+def _report_current(summary: Summary, settings: Settings, args: Namespace) -> None:
+    """Say that nothing is done, also to those who watch the run."""
+    from imagen_batch.monitoring.watch import watch_run  # noqa: PLC0415
+    from imagen_batch.runs.current_run import describe_current  # noqa: PLC0415
+
+    with watch_run(settings, print_message) as watch:
+        watch.summary = summary
+    if not args.quiet:
+        print_message(describe_current(summary))
 
 
 def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None) -> Summary:
@@ -78,12 +91,14 @@ def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...]
     from imagen_batch.orchestration.launch import launch  # noqa: PLC0415
     from imagen_batch.runs.console import Console  # noqa: PLC0415
 
-    mode = "none" if args.quiet else args.progress
+    mode, log = "none" if args.quiet else args.progress, current_log()
     console = Console(
         notify=(lambda _text: None) if args.quiet else print_message,
-        progress=partial(make_progress, mode=mode, verbose=args.verbose > 0),
+        progress=partial(make_progress, mode=mode, verbose=args.verbose > 0, log=log if log.active else None),
         confirm=make_confirm(args),
-        command=shlex.join(["imagen-batch", *with_absolute_paths(args.argv, args)]),
+        command=shlex.join(["imagen-batch", *without_addresses(with_absolute_paths(args.argv, args))]),
+        run_id=log.run_id,
+        on_flow_run=log.note_flow_run,
     )
     return launch(settings, console, lost=lost)
 

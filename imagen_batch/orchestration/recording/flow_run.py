@@ -39,6 +39,11 @@ class FlowRunRecord:
         self._progress_at = 0.0
         self._logs: list[dict[str, Any]] = []
 
+    @property
+    def id(self) -> str:
+        """The id of the flow run; empty until it exists."""
+        return self._id
+
     def update(self, story: Story) -> None:
         """Record what is new. Raises Unavailable or Refused; call it again to continue."""
         if not self._id:

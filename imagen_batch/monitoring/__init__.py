@@ -1,0 +1,1 @@
+"""Tells people and other programs how a run ended: messages, pings, metrics."""
