@@ -16,10 +16,17 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test fuzz mutants test-exports test-browser test-datasets test-ray test-stores bench check docs format clean
 
+# The first chapter of a book: its character sheets, an approved one of each, and the scenes, which use these.
+# Code 3 of the first run: scenes wait for the approval.
+SHEETS := sheet-mole:1 sheet-rat:1 sheet-toad:1 sheet-badger:1
+CHAPTER := head -n 21 book.csv | $(CURDIR)/$(BIN)/imagen-batch run - --provider simulator --out $(CURDIR)/outputs/demo --replace
+
 demo: $(RUN)
-	$(BIN)/imagen-batch run prompts/demo.csv --provider simulator --out outputs/demo
+	cd prompts/willows && $(CHAPTER) --quiet > /dev/null || test $$? -eq 3
+	$(BIN)/imagen-batch review approve outputs/demo $(SHEETS)
+	cd prompts/willows && $(CHAPTER)
 	@echo
-	@echo "Look at outputs/demo/images, outputs/demo/manifest.csv and outputs/demo/summary.md"
+	@echo "Open outputs/demo/gallery.html in a browser; outputs/demo/manifest.csv and summary.md list the images."
 
 test: $(DEV)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not browser"

@@ -165,6 +165,7 @@ class RowPlanner:
             options.aspect_ratio or (None if name else run.aspect_ratio),
             options.image_size or run.image_size,
         )
+        draft = None if options.image_size else run.image_size
         chosen = name or self._shapes.default
         if not chosen:  # only the page is known: nothing is changed for it
             ratio, size = ratio or model.default_ratio, size or model.default_size
@@ -174,6 +175,9 @@ class RowPlanner:
             options = replace(options, aspect_ratio=fit.aspect_ratio, image_size=fit.image_size)
         if fit.dpi is None or round(fit.dpi) >= PRINT_DPI:
             return options, line, ()
+        if draft:  # one warning for all shapes, which the plan lists
+            message = f"{draft} prints below {PRINT_DPI} dpi; the plan has the figures of each shape"
+            return options, line, (OptionIssue("warning", "image_size", draft, message),)
         message = f"{line}: below {PRINT_DPI} dpi, {model.id} has nothing larger for it"
         if fit.image_size and model.sizes and fit.image_size != model.sizes[-1]:
             message = f"{line}: below {PRINT_DPI} dpi"

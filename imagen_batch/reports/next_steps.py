@@ -236,8 +236,8 @@ _WAITING: dict[str | None, str] = {
     "reference_pending": "Not made, as they need images of other rows that are not made yet: {images}. To continue:",
     "reference_failed": "Not made, as they need images of other rows that failed: {images}. To try again:",
     "reference_unapproved": (
-        "Not made, as they need a row with several images: {images}. Approve one of each, or name one as in @fox#2, "
-        "then run:"
+        "Not made, as they need a row with several images: {images}. Approve one of each, in the gallery or with "
+        "imagen-batch review approve, or name one as in @fox#2; then run:"
     ),
     "reference_unusable": (
         "Not made, as the images of other rows that they need can't be sent along: {images}. Change {rows}, then run:"

@@ -51,6 +51,16 @@ def test_a_model_with_one_size_gets_the_nearest_ratio(tmp_path: Path) -> None:
     assert "nothing larger" in " ".join(plan.warnings)
 
 
+def test_drafts_of_all_shapes_have_one_warning(tmp_path: Path) -> None:
+    """A row's own size is not a draft and is named with its shape."""
+    rows = [{**row, "image_size": "1K" if row["shape"] == "spread" else ""} for row in ROWS[:4]]
+    plan = planned(tmp_path, rows, trim="8x10in", image_size="1K")
+    assert plan.warnings[0].startswith(
+        "image_size: 1K prints below 300 dpi; the plan has the figures of each shape (3 rows"
+    )
+    assert [("spread" in warning) for warning in plan.warnings] == [False, True]
+
+
 def test_the_user_s_own_choice_is_kept(tmp_path: Path) -> None:
     """The row's ratio, and --image-size for drafts."""
     rows = [

@@ -25,7 +25,8 @@ def describe_selected(plan: RunPlan, total: int, selected: int) -> str:
 def describe_changes(changes: Changes) -> str:
     text = f"{changes.new} new, {changes.changed} changed, {changes.gone} gone"
     if changes.images:
-        text += f"; {plural(changes.images, 'image')} of earlier rows stay on disk, but leave the tables"
+        stay, leave = ("stays", "leaves") if changes.images == 1 else ("stay", "leave")
+        text += f"; {plural(changes.images, 'image')} of earlier rows {stay} on disk, but {leave} the tables"
     return text
 
 
