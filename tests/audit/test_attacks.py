@@ -142,7 +142,7 @@ WRONG_SUMMARIES = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG_SUMMARIES.values(), ids=WRONG_SUMMARIES)
+@pytest.mark.parametrize("change", WRONG_SUMMARIES.values(), ids=WRONG_SUMMARIES)
 def test_a_wrong_summary_is_found(run_copy, change):
     """Its numbers have to be those of the ledger."""
     path = run_copy.folder / "summary.json"
@@ -208,7 +208,7 @@ def folder(_run_copy, path):
 IRREGULAR = (link_elsewhere, link_to_nothing, link_to_itself, pipe, folder)
 
 
-@pytest.mark.parametrize("odd", IRREGULAR)
+@pytest.mark.parametrize("replace_file", IRREGULAR)
 def test_an_irregular_file_is_found_and_not_followed(run_copy, replace_file):
     """It takes the place of an image, or is beside the images."""
     replace_file(run_copy, run_copy.file(2))
@@ -244,7 +244,7 @@ def test_images_behind_a_link_to_a_folder_are_found(tmp_path, sim):
 TABLES = ("manifest.csv", "manifest.parquet", "metadata.parquet", "failures.csv", "summary.json", "README.md")
 
 
-@pytest.mark.parametrize("odd", IRREGULAR)
+@pytest.mark.parametrize("replace_file", IRREGULAR)
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_that_is_no_regular_file_is_found(run_copy, name, replace_file):
     """A repair corrects it and deletes nothing."""
@@ -319,7 +319,7 @@ def test_damaged_settings_are_found(run_copy, text):
 
 
 @pytest.mark.parametrize("name", ["settings.json", "input.csv"])
-@pytest.mark.parametrize("odd", [link_to_nothing, link_to_itself, pipe])
+@pytest.mark.parametrize("replace_file", [link_to_nothing, link_to_itself, pipe])
 def test_settings_and_input_that_are_irregular_files_are_found(run_copy, name, replace_file):
     """They are not read."""
     replace_file(run_copy, run_copy.folder / STATE / name)

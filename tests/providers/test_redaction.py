@@ -137,7 +137,7 @@ def test_no_proxy_sees_a_request_to_this_machine(host, monkeypatch):
     except OSError as error:
         pytest.skip(f"{host} can't be bound here: {error}")
     assert raw.status == 200
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.2:80", "http://[::ffff:127.0.0.1]:80", "http://LOCALHOST:1"])
@@ -245,7 +245,7 @@ def test_an_echoed_key_is_written_nowhere(status, tmp_path):
         source = prompts(tmp_path, *[f"prompt {number}" for number in range(len(bodies))])
         chosen = {"provider": "gemini", "max_attempts": 1, "requests_per_minute": 100_000}
         run(source, SimpleNamespace(url=service.url), env={"GOOGLE_API_KEY": KEY}, **chosen)
-    assert service.asked[0][1]["x-goog-api-key"] == KEY
+    assert service.requests[0][1]["x-goog-api-key"] == KEY
     for path in (tmp_path / "out").rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
         assert not any(value.encode() in data for value in variants(KEY).values()), path

@@ -52,7 +52,7 @@ def test_a_day_ends_at_midnight_in_california() -> None:
     assert quota.acquire("m") is None
 
 
-@pytest.mark.parametrize(("ask", "model"), [(predict, IMAGEN), (generate, GEMINI)])
+@pytest.mark.parametrize(("send", "model"), [(predict, IMAGEN), (generate, GEMINI)])
 def test_a_refusal_names_quota_limit_and_wait(send: object, model: str) -> None:
     """A client can pace itself by them."""
     clock = Clock()

@@ -182,7 +182,7 @@ def test_a_folder_without_hard_links_copies(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("s3://bucket", "SCHEME://BUCKET/FOLDER"),
         ("s3://key:secret@bucket/run", "no user, password"),

@@ -121,7 +121,7 @@ def test_no_framing_moves_a_reply_to_another_request(frame):
             )
         )
     assert [count.wrong for count in counts] == [[], []]
-    assert [count.again for count in counts] == [[], []]
+    assert [count.repeated for count in counts] == [[], []]
 
 
 def test_random_framings_move_no_reply_to_another_request():
@@ -130,7 +130,7 @@ def test_random_framings_move_no_reply_to_another_request():
         shares = [[f"{client} {number}" for number in range(6)] for client in range(48)]
         counts = list(threads.map(lambda share: exchange_all(server, share, pause=0.26), shares))
     assert sum(len(count.wrong) for count in counts) == 0
-    assert sum(len(count.again) for count in counts) == 0
+    assert sum(len(count.repeated) for count in counts) == 0
     assert sum(count.answered for count in counts) > 100
 
 
