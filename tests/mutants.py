@@ -53,7 +53,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "ledger/costs.py": _LEDGER,
     "sending": _SENDING,
     "sending/budget.py": ("tests/sending/test_budget.py", "tests/sending/test_budget_limits.py"),
-    "sending/pace.py": (
+    "sending/pacing/pace.py": (
         "tests/sending/test_pace_after_refusals.py",
         "tests/sending/test_pace.py",
         "tests/sending/test_governor.py",

@@ -21,7 +21,7 @@ EQUIVALENT: dict[str, str] = {
     "planning/pending/of_plan.py _samples_without_file: 1 -> 2 (2)": "a sample that no row has is never looked up",
     "planning/requests.py _ranges: 0 -> 1": "the first number replaces it before it is used",
     "planning/rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "one sample has the same name",
-    "sending/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",
-    "sending/pace.py Pace.__init__: False -> True": "before the first refusal the rate is the given one, or unknown",
+    "sending/pacing/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",
+    "sending/pacing/pace.py Pace.__init__: False -> True": "before the first refusal the rate is given or unknown",
 }
 """Name of the mutant, as `tests.mutants --list` prints it without the line -> why it changes nothing."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 from benchmarks.scale_model.assumptions import Assumptions
-from imagen_batch.sending.pace import Pace, Permit
+from imagen_batch.sending.pacing.pace import Pace, Permit
 
 _WARM = 0.2  # share of the images, before counting starts
 _AGAIN_S = 1.0  # the pause after a transient failure

@@ -23,7 +23,7 @@ from imagen_batch.records import ImageRequest, InputImage
 from imagen_batch.sending.budget import Reservation
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause, Governor
-from imagen_batch.sending.pace import Permit
+from imagen_batch.sending.pacing.pace import Permit
 
 _MAX_ERROR_CHARS = 300
 

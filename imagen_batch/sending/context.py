@@ -17,9 +17,9 @@ from imagen_batch.providers.endpoints import Provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.sending.budget import Budget
-from imagen_batch.sending.earlier_pace import EarlierPaces
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.in_flight import InFlight
+from imagen_batch.sending.pacing.earlier_pace import EarlierPaces
 from imagen_batch.sending.references import ReferenceLoader
 from imagen_batch.sending.stop import Stop
 from imagen_batch.sending.tracing import Tracing, find_tracing

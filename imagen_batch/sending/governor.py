@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from imagen_batch.errors import RateLimited, StopRun, Transient
-from imagen_batch.sending.earlier_pace import EarlierPace
-from imagen_batch.sending.pace import Pace, Permit
+from imagen_batch.sending.pacing.earlier_pace import EarlierPace
+from imagen_batch.sending.pacing.pace import Pace, Permit
 from imagen_batch.sending.stop import Stop
 from imagen_batch.text import span
 

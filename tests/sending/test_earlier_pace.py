@@ -2,8 +2,8 @@
 
 import pytest
 
-from imagen_batch.sending.earlier_pace import EarlierPace, EarlierPaces, earlier_paces
-from imagen_batch.sending.pace import Pace
+from imagen_batch.sending.pacing.earlier_pace import EarlierPace, EarlierPaces, earlier_paces
+from imagen_batch.sending.pacing.pace import Pace
 from imagen_batch.settings import make_settings
 from tests.sending.test_pace import Bucket, drive
 

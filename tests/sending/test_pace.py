@@ -7,8 +7,8 @@ from statistics import mean
 
 import pytest
 
-from imagen_batch.sending.earlier_pace import EarlierPace
-from imagen_batch.sending.pace import Pace, Permit
+from imagen_batch.sending.pacing.earlier_pace import EarlierPace
+from imagen_batch.sending.pacing.pace import Pace, Permit
 
 REFUSED_S = 0.1  # latency of a refusal
 

@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import pytest
 
-from imagen_batch.sending.pace import Pace
+from imagen_batch.sending.pacing.pace import Pace
 
 
 def _in_flight(pace, now):

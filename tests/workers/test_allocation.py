@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.sending.pace import Pace
+from imagen_batch.sending.pacing.pace import Pace
 from imagen_batch.workers.allocation import Allocator, Limits, Spent
 from tests.support.factories import request
 

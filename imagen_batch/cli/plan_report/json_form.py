@@ -17,7 +17,7 @@ from imagen_batch.cli.plan_report.expected import (
 from imagen_batch.inputs.changes import Changes
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.sending.earlier_pace import EarlierPace
+from imagen_batch.sending.pacing.earlier_pace import EarlierPace
 from imagen_batch.text import json_text
 
 _NONE: Mapping[str, EarlierPace] = {}

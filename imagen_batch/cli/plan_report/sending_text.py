@@ -14,7 +14,7 @@ from imagen_batch.cli.plan_report.expected import (
 )
 from imagen_batch.planning.pending import PendingTotals, describe_held, describe_redone
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.sending.earlier_pace import EarlierPace
+from imagen_batch.sending.pacing.earlier_pace import EarlierPace
 from imagen_batch.text import plural, span, usd
 
 _SHAPES = 6

@@ -34,7 +34,7 @@ from imagen_batch.runs.run.result_counter import OnResults, ResultCounter
 from imagen_batch.runs.run.run import Run
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
-from imagen_batch.sending.earlier_pace import earlier_paces
+from imagen_batch.sending.pacing.earlier_pace import earlier_paces
 from imagen_batch.sending.period.grant import period_grant
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings

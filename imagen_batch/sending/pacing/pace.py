@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from imagen_batch.sending.earlier_pace import EarlierPace
-from imagen_batch.sending.opening import Opening
+from imagen_batch.sending.pacing.earlier_pace import EarlierPace
+from imagen_batch.sending.pacing.opening import Opening
 
 _WINDOW_START = 4  # attempts in flight before the first reply
 _WINDOW_GENTLE = 16  # above this, replies raise it less: everything in flight may be refused at once

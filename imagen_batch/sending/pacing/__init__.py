@@ -1,0 +1,1 @@
+"""How fast attempts start: before any refusal, after refusals, and with what earlier runs found."""
