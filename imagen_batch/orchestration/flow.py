@@ -105,10 +105,10 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
     try:
         check_due(complete, slot, now=datetime.now(UTC))
         with only_run_of_job(complete, template=template) as locked:
-            if locked and (dead := end_dead_runs(slot)):
+            if locked and (dead := end_dead_runs(slot, template)):
                 log.warning("%d earlier runs of this job were killed; they are marked as crashed", dead)
-            make_up(complete, slot, template=template, make=_make, log=log.warning)
-            summary = _make(complete)
+            interrupted = make_up(complete, slot, template=template, make=_make, log=log.warning)
+            summary = interrupted or _make(complete)
     except (Skip, FolderBusy) as error:
         log.info(str(error))
         return Completed(name="Skipped", message=shorten_message(str(error)), data={"state": "skipped"})

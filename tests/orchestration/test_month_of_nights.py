@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,25 @@ def test_the_date_is_that_of_the_slot_in_the_zone_of_the_schedule(tmp_path: Path
     settings = Settings(prompts="p.csv", out="o/{date}", timezone="Pacific/Auckland")
     slot = Slot("id", dt.datetime(2026, 10, 1, 13, 15, tzinfo=dt.UTC))
     assert with_date(settings, slot).date == dt.date(2026, 10, 2)
+
+
+def test_a_signal_while_missed_dates_are_made_ends_the_run(tmp_path: Path) -> None:
+    """The run's own date is not begun after it."""
+    with Simulator() as sim:
+        job = _Job(tmp_path, sim.url, catch_up="each")
+        slots = _slots()
+        job.night(slots[0])
+        slot = Slot("id", slots[3], cron=CRON, timezone=ZONE, automatic=True)
+        complete = load_settings(
+            with_date(Settings.model_validate(job._given), slot).model_dump(exclude_unset=True), env={}
+        )
+        begun: list[Settings] = []
+
+        def interrupted(settings: Settings) -> Summary:
+            begun.append(settings)
+            summary = _make(settings)
+            return replace(summary, state="interrupted", exit_code=143)
+
+        ended = make_up(complete, slot, template=job.template, make=interrupted, log=job.messages.append)
+        assert ended is not None
+        assert [settings.date for settings in begun] == [dt.date(2026, 10, 2)]

@@ -130,7 +130,10 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
         return settings.model_copy(update={"out": template}), None, settings.timezone or "UTC"
     from imagen_batch.orchestration.deployments import server  # noqa: PLC0415
 
-    server.prepare()
+    try:
+        server.prepare()
+    except SettingsInvalid as error:
+        raise SettingsInvalid(f"{args.prompts} is no file, so it has to be a deployment, and {error}") from None
     listed = {each.name: each for each in server.find()}
     if args.prompts not in listed:
         known = ", ".join(listed) or "none"

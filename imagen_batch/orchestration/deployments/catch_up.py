@@ -25,28 +25,30 @@ def make_up(
     template: str | None,
     make: Callable[[Settings], Summary],
     log: Callable[[str], None],
-) -> None:
+) -> Summary | None:
     """Name the missed dates before this run's own; with `catch_up = each` make them first, the oldest first.
 
-    `make` makes one run. One that stops early ends this: the run's own date meets the same reason.
+    `make` makes one run. One that stops early ends this: the run's own date meets the same reason. Returns the
+    summary of a run that a signal interrupted: the run's own date is not begun then.
     """
     if settings.date is None or template is None or "date" not in fields_in(template) or slot.cron is None:
-        return
+        return None
     given = settings.model_copy(update={"out": template})
     missed = find_missed(given, slot, before=settings.date)
     if not missed:
-        return
+        return None
     span = f"--from {missed[0]} --to {missed[-1]}"
     dates = ", ".join(map(str, missed))
     if settings.catch_up != "each":
         log(f"missed and not made: {dates}. To make them: imagen-batch backfill {settings.job_name} {span}")
-        return
+        return None
     log(f"missed, made now: {dates}")
     for date in missed:
         summary = make(settings_of_date(given, date, env=dict(os.environ)))
         log(f"{date}: {summary.counts['ok']} of {summary.asked} images, in {summary.facts.out}")
         if summary.exit_code not in (0, 3, 4):
-            return
+            return summary if summary.state == "interrupted" else None
+    return None
 
 
 def find_missed(given: Settings, slot: Slot, *, before: dt.date) -> tuple[dt.date, ...]:

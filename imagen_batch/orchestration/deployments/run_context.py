@@ -9,21 +9,22 @@ from collections.abc import Callable, Mapping
 from zoneinfo import ZoneInfo
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.deployments.slot import Slot
+from imagen_batch.orchestration.deployments.slot import Slot, tag_of_host
 from imagen_batch.settings import Settings
 
 _LOGS_S = 5.0  # for the last lines of the log
 
 
 def name_run(settings: Settings, slot: Slot) -> None:
-    """Name this flow run after its job and the date of its slot."""
+    """Name this flow run after its job and the date of its slot, and tag it with the machine that makes it."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - imports Prefect
     from prefect.runtime import flow_run  # noqa: PLC0415
 
     zone = ZoneInfo(settings.timezone or slot.timezone or "UTC")
     date = settings.date or slot.scheduled.astimezone(zone).date()
     with get_client(sync_client=True) as client:
-        client.update_flow_run(flow_run.id, name=f"{settings.job_name} {date}")
+        tags = {*flow_run.tags, tag_of_host()}
+        client.update_flow_run(flow_run.id, name=f"{settings.job_name} {date}", tags=sorted(tags))
 
 
 def environment_with_key(settings: Settings, env: Mapping[str, str] = os.environ) -> Mapping[str, str]:

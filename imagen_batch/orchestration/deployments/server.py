@@ -38,7 +38,7 @@ def prepare(env: dict[str, str] | None = None) -> str:
     url = (env or os.environ).get("PREFECT_API_URL")
     how = "Start one with: prefect server start; then set PREFECT_API_URL=http://127.0.0.1:4200/api"
     if not url:
-        raise SettingsInvalid(f"a schedule needs a Prefect server that keeps running. {how}")
+        raise SettingsInvalid(f"this needs a Prefect server that keeps running. {how}")
     if (reason := find_unreachable_reason(url)) is not None:
         raise SettingsInvalid(f"no Prefect server answers at PREFECT_API_URL={urlsplit(url).netloc}: {reason}. {how}")
     return url

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,10 +111,15 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
-def end_dead_runs(slot: Slot) -> int:
+def tag_of_host() -> str:
+    """The tag of runs that this machine makes."""
+    return f"host:{socket.gethostname()}"
+
+
+def end_dead_runs(slot: Slot, template: str | None) -> int:
     """Mark earlier runs of the deployment as crashed that were killed and still count as running; returns how many.
 
-    Called with the lock of the job: a run that is going on would hold it.
+    Called with the lock of the job: a run into the same folders that is going on on this machine would hold it.
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - imports Prefect
     from prefect.client.schemas.filters import (  # noqa: PLC0415
@@ -138,6 +144,8 @@ def end_dead_runs(slot: Slot) -> int:
             run
             for run in runs
             if str(run.id) != str(flow_run.id)
+            and tag_of_host() in run.tags
+            and dict(run.parameters.get("settings") or {}).get("out") == template
             and run.start_time is not None
             and (dt.datetime.now(dt.UTC) - run.start_time).total_seconds() > 60
         ]

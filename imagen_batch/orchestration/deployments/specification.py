@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.settings import Settings
 from imagen_batch.storage import is_url
 
@@ -15,6 +16,7 @@ TAG: Final = "imagen-batch"
 FLOW: Final = "imagen-batch"
 ENTRYPOINT: Final = "imagen_batch.orchestration.flow.generate_images"
 _GRACE_S: Final = 20.0  # Prefect kills a canceled run after 30 seconds; tables are written after the grace time
+_NOT_IN_NAMES: Final = "/%&<>"
 _PATHS: Final = ("prompts", "template", "styles", "characters", "api_key_file", "budget_root")
 
 
@@ -45,9 +47,15 @@ class Specification:
 def specify(settings: Settings, *, template: str | None, cron: str | None, timezone: str) -> Specification:
     """Describe a deployment of these settings. Paths become absolute; what has its default is left out.
 
+    Raises SettingsInvalid for a name that Prefect does not take.
+
     `template` is the output folder as it was given, with {name} and {date}.
     """
     name = settings.job_name
+    if any(character in name for character in _NOT_IN_NAMES):
+        raise SettingsInvalid(
+            f"--name {name}: Prefect takes no {' '.join(_NOT_IN_NAMES)} in the name of a deployment"
+        )
     values = settings.model_dump(mode="json", exclude_defaults=True)
     for setting in _PATHS:
         if values.get(setting):
