@@ -23,8 +23,8 @@ def _writer(tmp_path):
     writer.close()
 
 
-@pytest.fixture(name="history")
-def _history(tmp_path, writer):
+@pytest.fixture(name="read")
+def _read(tmp_path, writer):
     def read():
         writer.flush()
         return read_history(tmp_path / LEDGER)
@@ -32,26 +32,26 @@ def _history(tmp_path, writer):
     return read
 
 
-def test_a_result_ends_the_uncertainty_of_its_samples(writer, history):
+def test_a_result_ends_the_uncertainty_of_its_samples(writer, read):
     """The lost attempt was for two samples; the second has no result yet."""
     writer.record_sent(PAIR, attempt=1, at=1.0)
     writer.record_ended(PAIR, attempt=1, at=2.0, facts=LOST)
     writer.record_result(PAIR, (FAILED,), trace(PAIR.key, attempts=2))
-    history = history()
+    history = read()
     assert [history.status(PAIR.base, number) for number in (1, 2)] == ["failed", "unknown"]
     assert [history.is_unresolved(PAIR.base, number) for number in (1, 2)] == [False, True]
     assert history.has_unresolved
     writer.record_result(PAIR, (ok(2),), trace(PAIR.key, attempts=3))
-    assert not history().has_unresolved
+    assert not read().has_unresolved
 
 
-def test_a_failure_becomes_unknown_when_it_is_sent_again(writer, history):
+def test_a_failure_becomes_unknown_when_it_is_sent_again(writer, read):
     """Its failure is then no final result. An image stays an image."""
     writer.record_result(PAIR, (FAILED, ok(2)), trace(PAIR.key))
-    history = history()
+    history = read()
     assert history.final_result(PAIR.base, 1) == (FAILED, trace(PAIR.key))
     writer.record_sent(PAIR, attempt=2, at=20.0)
-    history = history()
+    history = read()
     assert [history.status(PAIR.base, number) for number in (1, 2)] == ["unknown", "ok"]
     assert history.final_result(PAIR.base, 1) is None
     assert history.final_result(PAIR.base, 2) == (ok(2), trace(PAIR.key))
@@ -60,34 +60,34 @@ def test_a_failure_becomes_unknown_when_it_is_sent_again(writer, history):
     assert history.images_made() == 1
 
 
-def test_a_refused_attempt_leaves_the_uncertainty_of_an_earlier_one(writer, history):
+def test_a_refused_attempt_leaves_the_uncertainty_of_an_earlier_one(writer, read):
     """It ends only its own."""
     for attempt, facts in ((1, LOST), (2, REFUSED), (3, LOST), (4, REFUSED)):
         writer.record_sent(PAIR, attempt=attempt, at=float(attempt))
         writer.record_ended(PAIR, attempt=attempt, at=attempt + 0.5, facts=facts)
-        assert history().status(PAIR.base, 2) == "unknown"
+        assert read().status(PAIR.base, 2) == "unknown"
     writer.record_result(PAIR, (FAILED, SampleResult(2, "failed")), trace(PAIR.key, attempts=5))
-    assert history().status(PAIR.base, 2) == "failed"
+    assert read().status(PAIR.base, 2) == "failed"
 
 
-def test_a_failure_is_the_latest_until_the_next_attempt_starts(writer, history):
+def test_a_failure_is_the_latest_until_the_next_attempt_starts(writer, read):
     """It has the facts of its attempt and of its end."""
     writer.record_sent(PAIR, attempt=3, at=5.0)
     writer.record_ended(PAIR, attempt=3, at=7.0, facts=REFUSED | {"error": "busy"})
-    failed = history().last_failed(PAIR.base, 2)
+    failed = read().last_failed(PAIR.base, 2)
     assert failed is not None
     assert (failed.key, failed.attempt, failed.sent_at, failed.at) == (PAIR.key, 3, 5.0, 7.0)
     assert (failed.kind, failed.http_status, failed.error) == ("http_503", 503, "busy")
-    assert history().last_failed(PAIR.base, 3) is None
+    assert read().last_failed(PAIR.base, 3) is None
     writer.record_sent(PAIR, attempt=4, at=8.0)
-    assert history().last_failed(PAIR.base, 2) is None
+    assert read().last_failed(PAIR.base, 2) is None
 
 
-def test_the_number_of_images_counts_samples_and_not_records(writer, history):
+def test_the_number_of_images_counts_samples_and_not_records(writer, read):
     """A sample that was generated twice has one image, and both were paid for."""
     for attempt in (1, 2):
         writer.record_result(PAIR, (ok(1), SampleResult(2, "filtered")), trace(PAIR.key, attempts=attempt))
-    history = history()
+    history = read()
     assert (history.images_made(), history.images_recorded) == (1, 2)
     assert history.cost(PAIR.base, 1) == pytest.approx(0.08)
     assert history.cost(PAIR.base, 2) == pytest.approx(0.0)
