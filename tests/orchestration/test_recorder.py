@@ -36,7 +36,7 @@ def test_a_run_is_recorded_when_the_command_ends(tmp_path):
     assert json.loads(out)["samples"]["ok"] == 1
     assert list(prefect.store.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
     assert [artifact["type"] for artifact in prefect.store.artifacts] == ["progress", "markdown", "markdown", "table"]
-    assert prefect.store.logs[-1]["message"] == "1 ok, 1 filtered"
+    assert prefect.store.logs[-1]["message"].startswith("1 ok, 1 filtered; $0.0359; ")
     assert "warning" not in err
 
 
