@@ -1,6 +1,6 @@
 """Defines the plain values that lead from a prompt file to a manifest.
 
-    PromptRow -> ImageRequest -> Reply (Picture | NoImage ...) -> SampleResult -> ManifestRow
+    PromptRow -> ImageRequest -> Reply (Image | NoImage ...) -> SampleResult -> ManifestRow
 
 Nothing here reads a file, a clock or the network.
 """
@@ -145,7 +145,7 @@ class ImageRequest:
 
 
 @value
-class Picture:
+class ReceivedImage:
     """An image in a reply. `data` is the encoded file, byte for byte as the service sent it."""
 
     data: bytes
@@ -183,12 +183,12 @@ class TokenUsage:
 class Reply:
     """The decoded reply to one attempt: exactly one entry for each requested sample, in sample order."""
 
-    samples: tuple[Picture | NoImage, ...]
+    samples: tuple[ReceivedImage | NoImage, ...]
     http_status: int
     usage: TokenUsage | None = None  # None where the service does not count tokens
     model_version: str | None = None
     prompt_safety: str | None = None  # JSON text: the "Positive Prompt" entry of Imagen
-    spare: tuple[Picture, ...] = ()  # images beyond the requested ones; they are paid for as well
+    spare: tuple[ReceivedImage, ...] = ()  # images beyond the requested ones; they are paid for as well
     response_id: str | None = None
 
 

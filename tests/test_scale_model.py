@@ -15,7 +15,7 @@ from benchmarks.scale_model.fleet import fleet, resume_s
 from benchmarks.scale_model.traffic import PartedLedger, Traffic, flow
 
 WORLD = Assumptions()
-FLOWING = flow(WORLD, pictures=500)
+FLOWING = flow(WORLD, images=500)
 IMMORTAL = replace(WORLD, machines=Machines(deaths_a_day=0.0))
 
 
@@ -43,15 +43,15 @@ def test_slots_are_filled_as_in_the_law_of_little() -> None:
     """It is the number of starts per second, times the seconds of each."""
     still = replace(WORLD, service=Service(transient=0.0))
     result = flow(still)
-    stays = still.service.latency_s + still.store.picture_s + 3 * still.store.part_s
+    stays = still.service.latency_s + still.store.image_s + 3 * still.store.part_s
     assert result.slots == pytest.approx(result.a_second * stays, rel=0.02)
 
 
 def test_the_same_seed_has_the_same_result() -> None:
     """Two people can then compare their tables."""
-    assert flow(WORLD, pictures=2000, seed=3) == flow(WORLD, pictures=2000, seed=3)
-    assert fleet(WORLD, [1000] * 300, flow(WORLD, pictures=2000)) == fleet(
-        WORLD, [1000] * 300, flow(WORLD, pictures=2000)
+    assert flow(WORLD, images=2000, seed=3) == flow(WORLD, images=2000, seed=3)
+    assert fleet(WORLD, [1000] * 300, flow(WORLD, images=2000)) == fleet(
+        WORLD, [1000] * 300, flow(WORLD, images=2000)
     )
 
 
@@ -67,7 +67,7 @@ def test_a_record_waits_for_two_parts_at_most(gaps: list[float]) -> None:
 
 def test_a_distant_store_gets_fewer_parts() -> None:
     """While one is being sent, more records gather for the next one."""
-    near, far = flow(WORLD, pictures=3000), flow(WORLD, pictures=3000, far=True)
+    near, far = flow(WORLD, images=3000), flow(WORLD, images=3000, far=True)
     assert far.parts < near.parts
     assert far.slots > near.slots
 
@@ -101,7 +101,7 @@ def test_operations_are_proportional_to_the_rows() -> None:
 
 
 def test_ceilings_are_sorted_and_follow_their_assumptions() -> None:
-    """A store with twice the puts allows twice the pictures."""
+    """A store with twice the puts allows twice the images."""
     assert all(one.limit > 0 for one in [*rates(WORLD), *sizes(WORLD)])
     wider = replace(WORLD, store=Store(puts_a_second=7000.0))
     before, after = ({one.part: one.limit for one in rates(world)} for world in (WORLD, wider))

@@ -30,33 +30,33 @@ class Cashier:
 
     def __init__(self, dice: random.Random) -> None:
         self.limit = dice.choice((0.12, 0.35, 1.0))
-        self.most_pictures = dice.choice((3, 10, 1000))
+        self.most_images = dice.choice((3, 10, 1000))
         self.spent = 0.0  # charged or possibly charged
         self.made = 0  # likewise
         self.granted = 0
         self.crossed = False
-        self.crossed_pictures = False
+        self.crossed_images = False
         self.fullest = 0.0  # the largest part of the limit in use
         self._held = 0.0
-        self._held_pictures = 0
+        self._held_images = 0
         self._lock = threading.Lock()
 
-    def grant(self, cost: float, pictures: int) -> None:
+    def grant(self, cost: float, images: int) -> None:
         """Count a reservation that the budget granted."""
         with self._lock:
             self.granted += 1
             self._held += cost
-            self._held_pictures += pictures
+            self._held_images += images
             used = self.spent + self._held
             self.fullest = max(self.fullest, used / self.limit)
             self.crossed |= used > self.limit + ROUNDING
-            self.crossed_pictures |= self.made + self._held_pictures > self.most_pictures
+            self.crossed_images |= self.made + self._held_images > self.most_images
 
     def end(self, reservation: Reservation, *, spent: float, made: int) -> None:
         """Count the used part of a reservation before the budget may grant the rest to others."""
         with self._lock:
             self._held -= reservation.cost
-            self._held_pictures -= reservation.images
+            self._held_images -= reservation.images
             self.spent += spent
             self.made += made
 
@@ -72,11 +72,11 @@ def main() -> None:
     print(f"{'reservations granted':<36}{sum(cashier.granted for cashier in cashiers):>10}")
     print(f"{'came within 5 % of the limit':<36}{sum(cashier.fullest > 0.95 for cashier in cashiers):>10}")
     print(f"{'exceeded the limit in USD':<36}{sum(cashier.crossed for cashier in cashiers):>10}")
-    print(f"{'exceeded the limit in images':<36}{sum(cashier.crossed_pictures for cashier in cashiers):>10}")
+    print(f"{'exceeded the limit in images':<36}{sum(cashier.crossed_images for cashier in cashiers):>10}")
     close(
         {
             "the limit in USD is never exceeded": not any(cashier.crossed for cashier in cashiers),
-            "the limit in images is never exceeded": not any(cashier.crossed_pictures for cashier in cashiers),
+            "the limit in images is never exceeded": not any(cashier.crossed_images for cashier in cashiers),
         }
     )
 
@@ -97,7 +97,7 @@ class _Life:
         self._stop = Stop()
         self._budget = Budget(
             max_cost=cashier.limit,
-            max_images=cashier.most_pictures,
+            max_images=cashier.most_images,
             spent=cashier.spent,
             images=cashier.made,
         )
@@ -116,11 +116,11 @@ class _Life:
     def _work(self, dice: random.Random) -> None:
         with suppress(Interrupted):
             for _ in range(STEPS):
-                pictures = dice.randint(1, 4)
-                price = dice.choice(PRICES) * pictures
-                reservation = self._budget.reserve(price, pictures, stop=self._stop)
+                images = dice.randint(1, 4)
+                price = dice.choice(PRICES) * images
+                reservation = self._budget.reserve(price, images, stop=self._stop)
                 if reservation is not None:
-                    self._cashier.grant(price, pictures)
+                    self._cashier.grant(price, images)
                     self._end(reservation, dice)
 
     def _end(self, held: Reservation, dice: random.Random) -> None:

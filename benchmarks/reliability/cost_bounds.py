@@ -31,9 +31,9 @@ JOBS: dict[str, dict[str, Any]] = {
 # (api: 7). Image tokens of the candidate cost more.
 USD_PER_MILLION = {"promptTokenCount": 1.50, "candidatesTokenCount": 7.50, "thoughtsTokenCount": 7.50}
 USD_MORE_FOR_IMAGE_TOKENS = 30.0 - 7.50
-USD_PER_PICTURE = 0.04
+USD_PER_IMAGE = 0.04
 ROUNDING = 1e-5
-WORST_CALL = {NANO: 0.0351795, IMAGEN: 4 * USD_PER_PICTURE}
+WORST_CALL = {NANO: 0.0351795, IMAGEN: 4 * USD_PER_IMAGE}
 
 # 3 % each: missing or broken replies, and refusals. The last ones exist in one dialect only.
 BOTH = (
@@ -107,12 +107,12 @@ def _count_bill(sim: Simulator) -> BillCounter:
 
 
 def _price(reply: dict[str, Any]) -> float:
-    pictures = sum("bytesBase64Encoded" in item for item in reply.get("predictions", ()))
+    images = sum("bytesBase64Encoded" in item for item in reply.get("predictions", ()))
     usage = reply.get("usageMetadata", {})
     tokens = sum(float(usage.get(name, 0)) * usd for name, usd in USD_PER_MILLION.items())
     details = usage.get("candidatesTokensDetails", ())
     image_tokens = sum(part["tokenCount"] for part in details if part["modality"] == "IMAGE")
-    return pictures * USD_PER_PICTURE + (tokens + image_tokens * USD_MORE_FOR_IMAGE_TOKENS) / 1e6
+    return images * USD_PER_IMAGE + (tokens + image_tokens * USD_MORE_FOR_IMAGE_TOKENS) / 1e6
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.support.jobs import close, job, ledgers, prompt_file, strays, wrong_pictures
+from benchmarks.support.jobs import close, job, ledgers, prompt_file, strays, wrong_images
 from imagen_batch.simulator import Simulator
 
 CONCURRENCY = 16
@@ -95,7 +95,7 @@ def _check(name: str, disk: Disk, place: Path, source: Path, sim: Simulator) -> 
     records = sum(len(one) for one in ledgers(stopped.folder))
     _grow(place)
     ended = job(source, sim.url, **chosen)
-    right, twice = ended.summary.counts["ok"] - len(wrong_pictures(ended, sim)), sim.bill.total - requests
+    right, twice = ended.summary.counts["ok"] - len(wrong_images(ended, sim)), sim.bill.total - requests
     late = paid - full_at[0] if full_at else 0
     print(
         f"{name:<17}{paid:>6}{late:>6}{counts['ok']:>9}{counts['unknown']:>9}{records:>9}{code:>6}"

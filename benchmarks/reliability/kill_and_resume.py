@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from benchmarks.support.jobs import Ran, close, job, ledgers, prompt_file, strays, wrong_pictures
+from benchmarks.support.jobs import Ran, close, job, ledgers, prompt_file, strays, wrong_images
 from imagen_batch.simulator import Simulator
 
 CONCURRENCY = 4
@@ -30,7 +30,7 @@ ROUNDING = 1e-5
 TO_DISK_S = 0.02  # the longest time from a reply to its record on disk
 CHOSEN = {"concurrency": CONCURRENCY, "price": PRICE, "model": "gemini-3.1-flash-image", "image_size": "512"}
 BOOT_S = 0.15  # of a process, until its first request
-LIFE_S = 0.18  # at most, from then on: a life makes less than two pictures on average
+LIFE_S = 0.18  # at most, from then on: a life makes less than two images on average
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
@@ -103,7 +103,7 @@ def _check(ran: Ran, sim: Simulator, kill_count: KillCount, requests: int) -> No
     surplus, lost = answered - requests, _without_record(ran.folder)
     low, high = summary.cost_low_usd, summary.cost_high_usd or 0.0
     doubtful, billed = round((high - low) / PRICE), sim.bill.total * PRICE
-    right, stray = summary.counts["ok"] - len(wrong_pictures(ran, sim)), strays(ran)
+    right, stray = summary.counts["ok"] - len(wrong_images(ran, sim)), strays(ran)
     print(f"{kill_count.kills} kills, {requests} requests, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
     print(f"{'attempts that the service answered':<44}{answered:>6}, {surplus} more than requests")
     print(f"{'in the service at the kills':<44}{kill_count.in_service:>6}")

@@ -124,7 +124,7 @@ def _print_operations(operations: Counter[str], requests: int, when: str) -> Non
 
 
 def _check(summary: Summary, sim: Simulator, killed: int, requests: int) -> dict[str, bool]:
-    storage, sent = open_storage(PLACE), {picture.sha256 for picture in sim.pictures if picture.whole}
+    storage, sent = open_storage(PLACE), {image.sha256 for image in sim.images if image.whole}
     rows = pq.read_table(storage.local("manifest.parquet")).to_pylist()
     right = sum(_is_correct(row, storage.read(row["file"]), sent) for row in rows if row["file"])
     low, high, billed = summary.cost_low_usd, summary.cost_high_usd or 0.0, sim.bill.total

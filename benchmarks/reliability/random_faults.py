@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support.jobs import close, job, prompt_file, strays, wrong_pictures
+from benchmarks.support.jobs import close, job, prompt_file, strays, wrong_images
 from imagen_batch.simulator import Simulator
 
 SHARE = 0.30
@@ -51,7 +51,7 @@ def main() -> None:
         rows, counts, faults = ran.rows, ran.summary.counts, Counter(sim.stats["faults"])
         attempts, failed = len(sim.requests), faults.total()
         implied = requests * (1 - (failed / attempts) ** most) / (1 - failed / attempts)
-        wrong, stray = wrong_pictures(ran, sim), strays(ran)
+        wrong, stray = wrong_images(ran, sim), strays(ran)
         causes = Counter(row["error"] for row in rows if row["status"] != "ok")
         print(f"{requests} requests, at most {most} attempts each, {ran.seconds:.1f} s")
         print(f"failed attempts   {failed:>6} of {attempts}, {failed / attempts:.1%}, in {len(faults)} ways")

@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.support.jobs import Ran, close, prompt_file, strays, wrong_pictures
+from benchmarks.support.jobs import Ran, close, prompt_file, strays, wrong_images
 from imagen_batch.simulator import Simulator
 
 CONCURRENCY = 8
@@ -94,7 +94,7 @@ def _check(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, req
     billed, most = sim.bill.total, int(sim.stats["in_flight_max"])
     refused = sim.bill.attempts.get(429, 0)
     doubtful = round((summary["cost_high_usd"] - summary["cost_low_usd"]) / PRICE)
-    right, stray = summary["samples"]["ok"] - len(wrong_pictures(ran, sim)), strays(ran)
+    right, stray = summary["samples"]["ok"] - len(wrong_images(ran, sim)), strays(ran)
     cut_off = sum(_cut_off(ledger) for ledger in (folder / ".imagen-batch").rglob("*.jsonl"))
     ledgers = [path.parent for path in (folder / ".imagen-batch" / "ledger").rglob("*/*/*.jsonl")]
     taken_over = len(ledgers) - len(set(ledgers))

@@ -23,15 +23,15 @@ class Service:
     )
     usd_month: float = 20_000.0  # documented: what tier 3 may spend at first
     spread: float = 0.5  # assumed: projects have from this much less to this much more than `per_minute`
-    latency_s: float = 13.5  # documented: users say 12 to 15 s for a picture of 1K; a mean
+    latency_s: float = 13.5  # documented: users say 12 to 15 s for an image of 1K; a mean
     latency_sigma: float = 0.5  # assumed: of the logarithm, as in the laboratory that sized our shards
     transient: float = 0.01  # assumed: attempts that end with a 503 or without a reply
     lost: float = 0.1  # assumed: of these, the share that was charged anyway
     refused: float = 0.0  # assumed: 429s within the rate, as where others share the quota; more are tried
     refused_s: float = 0.3  # assumed: time until a 429 arrives
     hold_s: float = 1.0  # assumed: the requested pause
-    usd: float = 0.0336  # documented: the catalogue's price of a picture of 1K
-    picture_bytes: float = 1.4e6  # measured: a PNG of 1K (costs of the steps)
+    usd: float = 0.0336  # documented: the catalogue's price of an image of 1K
+    image_bytes: float = 1.4e6  # measured: a PNG of 1K (costs of the steps)
     reply_bytes: float = 1.9e6  # measured: the same as base64 in JSON
 
 
@@ -40,7 +40,7 @@ class Store:
     """Object storage like S3."""
 
     part_s: float = 0.03  # assumed: to put a part of a ledger from the same region
-    picture_s: float = 0.12  # assumed: to put a picture
+    image_s: float = 0.12  # assumed: to put an image
     far_s: float = 0.15  # assumed: either takes so much longer from another region
     puts_a_second: float = 3500.0  # documented: of one prefix
     gets_a_second: float = 5500.0  # documented: of one prefix
@@ -60,11 +60,11 @@ class Tool:
     )
     row_bytes: float = 280.0  # measured: 281 and 264 MB above 1,000 rows (million_rows.py)
     dispatch_s: float = 10e-6  # measured: pack a task, unpack a report, for a request
-    picture_s: float = 4.5e-3  # measured: a worker's CPU (costs of the steps)
+    image_s: float = 4.5e-3  # measured: a worker's CPU (costs of the steps)
     idle_bytes: float = 130e6  # measured: a process that has imported all
     slot_bytes: float = 200e6 / 64  # the issue's target
     input_bytes: float = 106.0  # measured: a row of a prompt file with four columns
-    ledger_bytes: float = 1170.0  # measured: `sent` and `done` of a picture
+    ledger_bytes: float = 1170.0  # measured: `sent` and `done` of an image
     csv_bytes: float = 480.0  # measured: a row of manifest.csv
     parquet_bytes: float = 143.0  # measured: a row of manifest.parquet and metadata.parquet
     slots: int = 32  # read: --concurrency

@@ -15,7 +15,7 @@ WEEK_S = 7 * DAY_S
 RESUME_S = 600.0  # longer is too long
 SHEET_ROWS = 2**20  # the limit of a spreadsheet
 TASKS = 1000  # a run is meant to have hundreds
-PUTS = 3  # for a picture: itself, `sent`, `done`
+PUTS = 3  # for an image: itself, `sent`, `done`
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Operations:
 def rates(assumed: Assumptions) -> list[Ceiling]:
     """Return the images a second that each part of one run allows, the narrowest first."""
     service, store, tool, machines = assumed.service, assumed.store, assumed.tool, assumed.machines
-    slot_s = service.latency_s + 3 * store.part_s + store.picture_s  # a record often waits for another part's end
+    slot_s = service.latency_s + 3 * store.part_s + store.image_s  # a record often waits for another part's end
     shards = tool.prefect_tasks_a_second
     size = shard_size(assumed.prompts)
-    moved = service.reply_bytes + service.picture_bytes
+    moved = service.reply_bytes + service.image_bytes
     return _narrowest_first(
         ("spending limit of a month", service.usd_month / service.usd / MONTH_DAYS / DAY_S, "tier 3's first", "ask"),
         ("slots by default", tool.slots / slot_s, f"{tool.slots} in flight", "--concurrency"),
         ("quota", service.per_minute / 60, "one key, one project", "a run for each project"),
         ("slots at most", tool.most_slots / slot_s, f"{tool.most_slots:,} in flight", "more runs"),
         ("network of a machine", machines.net_bytes_s / moved, "reply in, image out", "--runner dask or ray"),
-        ("CPU of a machine", machines.cores / tool.picture_s, f"{machines.cores} cores", "--runner dask or ray"),
+        ("CPU of a machine", machines.cores / tool.image_s, f"{machines.cores} cores", "--runner dask or ray"),
         ("puts below a prefix", store.puts_a_second / PUTS, f"{PUTS} an image", "more runs: each has a prefix"),
         ("Prefect's event queue", shards * size, f"{shards:.0f} shards a second, {size:,} each", "nothing"),
         ("CPU of the planning machine", 1 / tool.dispatch_s, "tasks and reports", "nothing"),
@@ -90,7 +90,7 @@ def operations(assumed: Assumptions, rows: int, flowing: Flow, *, resumes: int =
         put=rows * (1 + flowing.parts) + merged + renewed + (spoken if workers else 0),
         list=(rows + merged * (1 + resumes)) / store.page + spoken * workers * tool.claims,
         get=renewed + merged * (1 + resumes) + spoken * workers,
-        kept_bytes=rows * (service.picture_bytes + tool.ledger_bytes + tool.csv_bytes + tool.parquet_bytes),
+        kept_bytes=rows * (service.image_bytes + tool.ledger_bytes + tool.csv_bytes + tool.parquet_bytes),
     )
 
 

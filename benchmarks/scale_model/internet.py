@@ -46,8 +46,8 @@ def _flows(assumed: Assumptions, seed: int) -> Rows:
     yield "", "quota used", "pictures/s", "attempts", "parts", "slots busy"
     for name, one, far in _variants(assumed):
         flow_result = flow(one, far=far, seed=seed)
-        per_picture = f"{flow_result.attempts:.3f}", f"{flow_result.parts:.2f}"
-        yield name, f"{flow_result.used:.1%}", f"{flow_result.a_second:.2f}", *per_picture, f"{flow_result.slots:.0f}"
+        per_image = f"{flow_result.attempts:.3f}", f"{flow_result.parts:.2f}"
+        yield name, f"{flow_result.used:.1%}", f"{flow_result.a_second:.2f}", *per_image, f"{flow_result.slots:.0f}"
 
 
 def _variants(assumed: Assumptions) -> Iterator[tuple[str, Assumptions, bool]]:
@@ -140,19 +140,19 @@ def _bill(assumed: Assumptions, seed: int) -> Rows:
         operations(variant, assumed.prompts, flow(variant, seed=seed))
         for variant in (assumed, replace(assumed, workers=4))
     )
-    pictures = assumed.prompts * service.usd
-    yield "pictures", _short(assumed.prompts), f"{pictures:,.0f}", "", "", ""
+    images = assumed.prompts * service.usd
+    yield "images", _short(assumed.prompts), f"{images:,.0f}", "", "", ""
     for name, price in {"put": store.usd_put, "list": store.usd_put, "get": store.usd_get}.items():
         first, second = getattr(one, name), getattr(four, name)
-        share = f"{first * price / pictures:.3%}"
+        share = f"{first * price / images:.3%}"
         yield name.upper(), _short(first), f"{first * price:,.0f}", share, _short(second), f"{second * price:,.0f}"
-    moved = assumed.prompts * service.picture_bytes * (1 - 1 / assumed.regions)
+    moved = assumed.prompts * service.image_bytes * (1 - 1 / assumed.regions)
     for name, size, price in (
         (f"kept {MONTH_DAYS:.0f} days", one.kept_bytes, store.usd_gb_month),
         (f"moved, were one store for {assumed.regions} regions", moved, store.usd_gb_moved),
     ):
         usd = size / 1e9 * price
-        yield name, f"{size / 1e12:.0f} TB", f"{usd:,.0f}", f"{usd / pictures:.3%}", "", ""
+        yield name, f"{size / 1e12:.0f} TB", f"{usd:,.0f}", f"{usd / images:.3%}", "", ""
 
 
 def _machines(assumed: Assumptions, flowing: Flow) -> Rows:

@@ -33,11 +33,11 @@ class Flow:
     slots: float
 
 
-def flow(assumed: Assumptions, *, pictures: int = 50_000, far: bool = False, seed: int = 1) -> Flow:
-    """Simulate `pictures` images with a project's quota; with `far` the store is in another region."""
+def flow(assumed: Assumptions, *, images: int = 50_000, far: bool = False, seed: int = 1) -> Flow:
+    """Simulate `images` images with a project's quota; with `far` the store is in another region."""
     traffic = Traffic(assumed, far=far, dice=random.Random(seed))
-    before = traffic.run(int(_WARM * pictures))
-    after = traffic.run(pictures)
+    before = traffic.run(int(_WARM * images))
+    after = traffic.run(images)
     count, seconds = after.made - before.made, after.now - before.now
     return Flow(
         a_second=count / seconds,
@@ -98,7 +98,7 @@ class Traffic:
         store, service = assumed.store, assumed.service
         self._assumed = assumed
         self._dice = dice
-        self._picture_s = store.picture_s + far * store.far_s
+        self._image_s = store.image_s + far * store.far_s
         self._mu = math.log(service.latency_s) - service.latency_sigma**2 / 2
         self._workers = [_Worker(assumed, store.part_s + far * store.far_s) for _ in range(assumed.workers)]
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
@@ -164,7 +164,7 @@ class Traffic:
 
     def _on_reply(self, worker: _Worker, permit: Permit, log: PartedLedger, now: float) -> None:
         worker.pace.record_success(permit, now)
-        self._schedule(now + self._picture_s, partial(self._store_record, worker, log))
+        self._schedule(now + self._image_s, partial(self._store_record, worker, log))
         self._start_attempts(worker, now)
 
     def _store_record(self, worker: _Worker, log: PartedLedger, now: float) -> None:

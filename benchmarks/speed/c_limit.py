@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, at_most, report_and_exit
-from benchmarks.support.processes import cost_of, empty_pictures, prefect_server, run_command, write_prompts
-from benchmarks.support.replay_server import Replay, picture, replay
+from benchmarks.support.processes import cost_of, empty_images, prefect_server, run_command, write_prompts
+from benchmarks.support.replay_server import Replay, image, replay
 
 FEW, MANY = 50, 550
 MAX_RATIO = 2.2  # ours over the limit's
@@ -65,7 +65,7 @@ def _check(limit: str, service: Replay, place: Path) -> None:
     folder.mkdir()
     cost_of([limit, service.url.rpartition(":")[2], "1", str(folder)])
     written = hashlib.sha256((folder / "0.png").read_bytes()).hexdigest()
-    assert written == hashlib.sha256(picture(_SIDE)).hexdigest()
+    assert written == hashlib.sha256(image(_SIDE)).hexdigest()
 
 
 def _slope(place: Path, service: Replay, limit: str | None) -> float:
@@ -77,7 +77,7 @@ def _slope(place: Path, service: Replay, limit: str | None) -> float:
         port = service.url.rpartition(":")[2]
         command = [limit, port, str(count), str(folder)] if limit else run_command(source, service.url)
         seconds.append(cost_of(command).cpu)
-        empty_pictures(folder)
+        empty_images(folder)
     return (seconds[1] - seconds[0]) / (MANY - FEW) * 1e3
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, at_least, at_most, report_and_exit
-from benchmarks.support.processes import cost_of, cpu_of, empty_pictures, prefect_server, run_command, write_prompts
+from benchmarks.support.processes import cost_of, cpu_of, empty_images, prefect_server, run_command, write_prompts
 from benchmarks.support.replay_server import Replay, replay
 from imagen_batch.orchestration.server.own_server import OwnServer
 
@@ -94,7 +94,7 @@ class Bench:
         folder = self._place / f"{self._runs}"
         source = write_prompts(folder, count)
         cost = cost_of(self._command(name, source, count))
-        empty_pictures(folder)
+        empty_images(folder)
         return cost.cpu
 
     def _command(self, name: str, source: Path, count: int) -> list[str]:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, at_most, report_and_exit
-from benchmarks.support.processes import cost_of, empty_pictures, prefect_server, run_command, write_prompts
+from benchmarks.support.processes import cost_of, empty_images, prefect_server, run_command, write_prompts
 from benchmarks.support.replay_server import replay
 
 AT_ONCE = ("--concurrency", "64")
@@ -37,7 +37,7 @@ def main() -> None:
             for count in COUNTS:
                 source = write_prompts(Path(place) / f"{run} {count}", count)
                 peaks[count].append(cost_of(run_command(source, service.url, *AT_ONCE)).peak_mb)
-                empty_pictures(source.parent)
+                empty_images(source.parent)
             print(*(f"{count}: {values[-1]:.0f} MB" for count, values in peaks.items()), flush=True)
     idle, few, many = (statistics.median(values) for values in peaks.values())
     report_and_exit(

@@ -22,19 +22,19 @@ AT_ONCE = 32
 KEY = "no-key-for-the-replay"
 
 
-def loop(url: str, pictures: int, folder: Path) -> None:
+def loop(url: str, images: int, folder: Path) -> None:
     """Post, parse the JSON, decode and write, one image after the other."""
     import requests  # noqa: PLC0415 - each has only its own
 
     address = f"{url}/v1beta/models/{MODEL}:predict"
-    for number in range(pictures):
+    for number in range(images):
         asked = {"instances": [{"prompt": f"picture {number}"}], "parameters": {"sampleCount": 1}}
         reply = requests.post(address, headers={"x-goog-api-key": KEY}, json=asked, timeout=300).json()
         for made in reply["predictions"]:
             (folder / f"{number}.png").write_bytes(base64.b64decode(made["bytesBase64Encoded"]))
 
 
-def sdk(url: str, pictures: int, folder: Path) -> None:
+def sdk(url: str, images: int, folder: Path) -> None:
     """Use one task for each image, and a semaphore."""
     from google import genai  # noqa: PLC0415
 
@@ -51,17 +51,17 @@ def sdk(url: str, pictures: int, folder: Path) -> None:
 
     async def every() -> None:
         slots = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*(one(number, slots) for number in range(pictures)))
+        await asyncio.gather(*(one(number, slots) for number in range(images)))
 
     asyncio.run(every())
 
 
-def floor(url: str, pictures: int, folder: Path) -> None:
+def floor(url: str, images: int, folder: Path) -> None:
     """Receive each reply into the same memory and write three quarters of it, the size of decoded base64."""
     asking = f"POST /v1beta/models/{MODEL}:predict HTTP/1.1\r\nHost: replay\r\nContent-Length: 2\r\n\r\n{{}}".encode()
     view = memoryview(bytearray(2**22))
     with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
-        for number in range(pictures):
+        for number in range(images):
             connection.sendall(asking)
             got, ends = connection.recv_into(view), 0
             head = bytes(view[:got]).partition(b"\r\n\r\n")[0]

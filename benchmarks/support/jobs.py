@@ -62,9 +62,9 @@ def job(source: Path, url: str, **chosen: Any) -> Ran:
         return Ran(run.finish(), Path(plan.settings.folder), seconds)
 
 
-def wrong_pictures(ran: Ran, sim: Simulator) -> list[str]:
+def wrong_images(ran: Ran, sim: Simulator) -> list[str]:
     """Return the images that are not, byte for byte, what the simulator sent for their prompt."""
-    sent = {picture.sha256 for picture in sim.pictures if picture.whole}
+    sent = {image.sha256 for image in sim.images if image.whole}
     return [row["file"] for row in ran.rows if row["status"] == "ok" and not _is_correct(row, ran.folder, sent)]
 
 
@@ -73,8 +73,8 @@ def strays(ran: Ran) -> list[str]:
     known = {row["file"] for row in ran.rows if row["file"]}
     state = ran.folder / ".imagen-batch"
     places = (ran.folder / "images", state / "incoming", state / "rescued")
-    pictures = {_relative(path, ran) for place in places for path in place.rglob("*") if path.is_file()}
-    return sorted(pictures - known) + [_relative(path, ran) for path in ran.folder.rglob(".*.part")]
+    images = {_relative(path, ran) for place in places for path in place.rglob("*") if path.is_file()}
+    return sorted(images - known) + [_relative(path, ran) for path in ran.folder.rglob(".*.part")]
 
 
 def ledgers(folder: Path) -> list[list[dict[str, Any]]]:

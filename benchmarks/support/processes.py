@@ -70,7 +70,7 @@ def write_prompts(folder: Path, count: int) -> Path:
     return path
 
 
-def empty_pictures(folder: Path) -> None:
+def empty_images(folder: Path) -> None:
     """Free the space of all images. Their names stay, because deleting many files may slow the file system down."""
     for path in folder.rglob("*.png"):
         os.truncate(path, 0)

@@ -70,7 +70,7 @@ class Service:
 
     def __init__(self, *, tiny: bool, latency: float, signature_bytes: int = 0) -> None:
         self._latency = latency
-        data = _base64(picture(_SIDE_TINY if tiny else _SIDE_LARGE))
+        data = _base64(image(_SIDE_TINY if tiny else _SIDE_LARGE))
         generated = _generated(data, _signature(signature_bytes))
         self._replies = {b"predict": _message(_predicted(data)), b"generateContent": _message(generated)}
         self._lock = threading.Lock()
@@ -113,7 +113,7 @@ class Service:
         return _message(tally)
 
 
-def picture(side: int) -> bytes:
+def image(side: int) -> bytes:
     """Draw a PNG of noise with `side` pixels a side, always the same."""
     import io  # noqa: PLC0415 - only the service draws
     import random  # noqa: PLC0415

@@ -17,7 +17,7 @@ from typing import Any, cast
 import orjson
 
 from imagen_batch.errors import AttemptError
-from imagen_batch.records import NoImage, Picture, Reply
+from imagen_batch.records import NoImage, ReceivedImage, Reply
 
 SHOWN = "[key]"
 _MIN_REVEALING = 4  # characters of a key at the end of a text that was shortened
@@ -26,7 +26,7 @@ _UNIQUE = 16  # characters; no other text equals a key of this length, in any le
 
 # The fields with text from the service. The others are ours, and might contain a short key by chance.
 _SERVICE_TEXTS: dict[type, tuple[str, ...]] = {
-    Picture: ("mime_type", "finish_reason", "safety", "note"),
+    ReceivedImage: ("mime_type", "finish_reason", "safety", "note"),
     NoImage: ("reason", "category", "codes", "finish_reason", "safety"),
     Reply: ("model_version", "prompt_safety", "response_id"),
 }

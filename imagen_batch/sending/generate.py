@@ -11,7 +11,7 @@ from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transie
 from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests import single_sample
-from imagen_batch.records import CostIs, ImageRequest, Picture, RequestTrace, SampleResult
+from imagen_batch.records import CostIs, ImageRequest, ReceivedImage, RequestTrace, SampleResult
 from imagen_batch.sending.attempt import OverBudget
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
@@ -119,18 +119,18 @@ def _samples(request: ImageRequest, answer: Answer, context: SendingContext) -> 
 def _save(
     request: ImageRequest, image: ValidImage, context: SendingContext, *, cost: tuple[float | None, CostIs]
 ) -> SampleResult:
-    info, picture = image.info, image.picture
+    info, received = image.info, image.received
     name = request.name(image.number) + info.extension
-    file, trouble = context.store.save(picture.data, key=request.key, number=image.number, name=name)
+    file, trouble = context.store.save(received.data, key=request.key, number=image.number, name=name)
     if trouble is not None:
         context.stop.fail(storage_failure(trouble))
-    error, error_kind = _type_issue(picture, info)
+    error, error_kind = _type_issue(received, info)
     sample = saved_result(image.number, file, info, cost=cost)
     return replace(
         sample,
-        finish_reason=picture.finish_reason,
-        safety=picture.safety,
-        note=picture.note,
+        finish_reason=received.finish_reason,
+        safety=received.safety,
+        note=received.note,
         error=error,
         error_kind=error_kind,
         warnings=(*_shape_warnings(request, info), *sample.warnings, *(("extra_image",) if image.has_extra else ())),
@@ -143,10 +143,10 @@ def _shape_warnings(request: ImageRequest, info: ImageInfo) -> tuple[str, ...]:
     return ("aspect_ratio",) if is_other else ()
 
 
-def _type_issue(picture: Picture, info: ImageInfo) -> tuple[str | None, str | None]:
+def _type_issue(received: ReceivedImage, info: ImageInfo) -> tuple[str | None, str | None]:
     """Return what is unusual about the type of a saved image: a text for the user and an error kind."""
-    if contradicts(picture.mime_type, info):
-        return f"the service said {picture.mime_type}", "mime_mismatch"
+    if contradicts(received.mime_type, info):
+        return f"the service said {received.mime_type}", "mime_mismatch"
     if is_rare(info):
         return f"the service sent {info.mime_type}, which some tools do not read", "rare_format"
     return None, None

@@ -22,7 +22,7 @@ from imagen_batch.providers.redaction import redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.records import CostIs, ImageRequest, InputImage, NoImage, Picture, Reply, RequestTrace
+from imagen_batch.records import CostIs, ImageRequest, InputImage, NoImage, ReceivedImage, Reply, RequestTrace
 from imagen_batch.sending.attempt import Attempt, begin_attempt
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
@@ -42,7 +42,7 @@ class ValidImage:
     """An image that arrived whole, with the facts read from its bytes."""
 
     number: int
-    picture: Picture
+    received: ReceivedImage
     info: ImageInfo
     has_extra: bool = False  # the reply held a further image, which was not requested
 
@@ -224,8 +224,8 @@ class RetryingRequest:
                 damaged.append(checked)
             else:
                 missing.append((number, checked))
-        for picture in spare:
-            self._quarantine(self._request.first, picture)
+        for image in spare:
+            self._quarantine(self._request.first, image)
         if spare and images:
             images[0] = replace(images[0], has_extra=True)
         model, size = self._context.models[self._request.model], self._request.options.image_size
@@ -238,7 +238,7 @@ class RetryingRequest:
         return Answer(tuple(images), tuple(missing), tuple(damaged), usd, cost_is)
 
     def _validate_or_replace(
-        self, number: int, sample: Picture | NoImage, spare: list[Picture]
+        self, number: int, sample: ReceivedImage | NoImage, spare: list[ReceivedImage]
     ) -> ValidImage | Damaged | NoImage:
         """Check a sample. A damaged image is replaced by a sound one of those that came beyond the requested ones."""
         checked = self._validate(number, sample)
@@ -246,7 +246,7 @@ class RetryingRequest:
             checked = self._validate(number, spare.pop())
         return checked
 
-    def _validate(self, number: int, sample: Picture | NoImage) -> ValidImage | Damaged | NoImage:
+    def _validate(self, number: int, sample: ReceivedImage | NoImage) -> ValidImage | Damaged | NoImage:
         if isinstance(sample, NoImage):
             return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
         try:
@@ -254,8 +254,8 @@ class RetryingRequest:
         except InvalidImage as error:
             return Damaged(number, error.kind, str(error), quarantined_as=self._quarantine(number, sample))
 
-    def _quarantine(self, number: int, picture: Picture) -> str | None:
-        return quarantine(self._context.store.storage, picture.data, key=self._request.key, number=number)
+    def _quarantine(self, number: int, received: ReceivedImage) -> str | None:
+        return quarantine(self._context.store.storage, received.data, key=self._request.key, number=number)
 
     def _handle_fatal(self, error: Fatal) -> Transient | Interrupted:
         """Return the error to raise for a Fatal: a Transient after the token was renewed, else Interrupted."""

@@ -60,7 +60,7 @@ class Simulator:
         return tuple(self._usage_log.requests)
 
     @property
-    def pictures(self) -> Sequence[DeliveredImage]:
+    def images(self) -> Sequence[DeliveredImage]:
         """All images that were sent, oldest first."""
         return tuple(self._usage_log.delivered)
 

@@ -40,6 +40,6 @@ def _exchange(received: ReceivedRequest, answer: Answer, status: int) -> dict[st
         "body": received.body.decode("utf-8", "replace"),
         "status": status,
         "fault": answer.fault,
-        "reply": None if answer.pictures else answer.reply.body.decode("utf-8", "replace"),
-        "pictures": [{"sample": picture.sample, "sha256": picture.sha256} for picture in answer.pictures],
+        "reply": None if answer.images else answer.reply.body.decode("utf-8", "replace"),
+        "pictures": [{"sample": image.sample, "sha256": image.sha256} for image in answer.images],
     }

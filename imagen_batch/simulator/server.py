@@ -169,14 +169,14 @@ class _Connection(BaseHTTPRequestHandler):
                 wire.send(answer.reply.head() + answer.reply.body)
         except OSError:  # the client hung up
             self.close_connection = True
-            self.server.context.usage_log.hung_up(answer.pictures)
+            self.server.context.usage_log.hung_up(answer.images)
         if not wire.begun:
             self._count(received, answer, 0)
 
     def _count(self, received: ReceivedRequest, answer: Answer, status: int) -> None:
         context = self.server.context
         if received.method == "POST":
-            context.usage_log.answered(status, fault=answer.fault, pictures=answer.pictures)
+            context.usage_log.answered(status, fault=answer.fault, images=answer.images)
         if context.journal:
             context.journal(received, answer, status)
 

@@ -41,7 +41,7 @@ class Answer:
     carry: Carry | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     fault: str | None = None
-    pictures: tuple[DeliveredImage, ...] = ()
+    images: tuple[DeliveredImage, ...] = ()
 
 
 @dataclass(slots=True)
@@ -114,11 +114,11 @@ def _credential(received: ReceivedRequest, call: Call) -> str:
 
 
 def _answer_normally(request: ValidRequest, call: Call) -> Answer:
-    pictures = [draw(request, number) for number in request.numbers]
+    images = [draw(request, number) for number in request.numbers]
     delivered = tuple(
-        _delivered_image(request, number, data) for number, data in zip(request.numbers, pictures, strict=True)
+        _delivered_image(request, number, data) for number, data in zip(request.numbers, images, strict=True)
     )
-    return Answer(reply_json(_WRITE[request.verb](request, call, pictures)), pictures=delivered)
+    return Answer(reply_json(_WRITE[request.verb](request, call, images)), images=delivered)
 
 
 def _answer_with_fault(request: ValidRequest, call: Call, *, chosen: ChosenFault, credential: str) -> Answer:
@@ -126,25 +126,25 @@ def _answer_with_fault(request: ValidRequest, call: Call, *, chosen: ChosenFault
     if fault.instead:
         reply = fault.instead(Attempt(request, call, options, credential))
         return Answer(reply, fault.carry, options, fault.name)
-    pictures = {number: draw(request, number) for number in request.numbers}
-    sound = _WRITE[request.verb](request, call, list(pictures.values()))
+    images = {number: draw(request, number) for number in request.numbers}
+    sound = _WRITE[request.verb](request, call, list(images.values()))
     altered = fault.alter(sound, request, options) if fault.alter else sound
     arrived = (
-        _rewritten_images(request, pictures, altered)
+        _rewritten_images(request, images, altered)
         if fault.readable
-        else _remaining_images(request, pictures, sound, altered)
+        else _remaining_images(request, images, sound, altered)
     )
-    delivered = tuple(replace(picture, whole=picture.whole and not fault.breaks) for picture in arrived)
+    delivered = tuple(replace(image, whole=image.whole and not fault.breaks) for image in arrived)
     return Answer(reply_json(altered), fault.carry, options, fault.name, delivered)
 
 
 def _remaining_images(
-    request: ValidRequest, pictures: Mapping[int, bytes], sound: Json, altered: Json
+    request: ValidRequest, images: Mapping[int, bytes], sound: Json, altered: Json
 ) -> Iterator[DeliveredImage]:
     """Yield the images that an alteration left in the reply, with damaged ones marked as not whole."""
     before, after = list(_encoded(sound)), list(_encoded(altered))
     damaged = sum(text not in before for text in after)
-    for (number, data), text in zip(pictures.items(), before, strict=True):
+    for (number, data), text in zip(images.items(), before, strict=True):
         if text in after:
             yield _delivered_image(request, number, data)
         elif damaged:
@@ -152,13 +152,11 @@ def _remaining_images(
             yield _delivered_image(request, number, data, whole=False)
 
 
-def _rewritten_images(
-    request: ValidRequest, pictures: Mapping[int, bytes], altered: Json
-) -> Iterator[DeliveredImage]:
+def _rewritten_images(request: ValidRequest, images: Mapping[int, bytes], altered: Json) -> Iterator[DeliveredImage]:
     """Yield the images of a reply whose base64 has another form."""
-    for (number, data), text in zip(pictures.items(), _encoded(altered), strict=True):
+    for (number, data), text in zip(images.items(), _encoded(altered), strict=True):
         with suppress(ValueError):
-            data = pybase64.b64decode(text, validate=True)  # noqa: PLW2901 - other bytes of the same picture
+            data = pybase64.b64decode(text, validate=True)  # noqa: PLW2901 - other bytes of the same image
         yield _delivered_image(request, number, data)
 
 

@@ -36,14 +36,14 @@ class DeliveredImage:
 class Bill:
     """What a service would charge: images in replies, by model. `lost` counts those that did not arrive whole."""
 
-    pictures: Mapping[str, int]
+    images: Mapping[str, int]
     lost: Mapping[str, int]
     attempts: Mapping[int, int]  # by HTTP status; 0: no reply
 
     @property
     def total(self) -> int:
         """The number of all images."""
-        return sum(self.pictures.values())
+        return sum(self.images.values())
 
 
 _MAX_ENTRIES = 20_000
@@ -88,24 +88,24 @@ class UsageLog:
         while len(self.requests) > _MAX_ENTRIES or (self.remembered_bytes > _MAX_BYTES and len(self.requests) > 1):
             self.remembered_bytes -= len(self.requests.popleft().body)
 
-    def answered(self, status: int, *, fault: str | None, pictures: Iterable[DeliveredImage]) -> None:
+    def answered(self, status: int, *, fault: str | None, images: Iterable[DeliveredImage]) -> None:
         """Count a reply; status 0 means that no byte was sent."""
         with self._lock:
             self.attempts[status] += 1
             if fault:
                 self.faults[fault] += 1
             if status == 200:
-                self._deliver(list(pictures))
+                self._deliver(list(images))
 
-    def _deliver(self, pictures: Sequence[DeliveredImage]) -> None:
-        self.delivered.extend(pictures)
-        self.made.update(picture.model for picture in pictures)
-        self.undelivered.update(picture.model for picture in pictures if not picture.whole)
+    def _deliver(self, images: Sequence[DeliveredImage]) -> None:
+        self.delivered.extend(images)
+        self.made.update(image.model for image in images)
+        self.undelivered.update(image.model for image in images if not image.whole)
 
-    def hung_up(self, pictures: Iterable[DeliveredImage]) -> None:
+    def hung_up(self, images: Iterable[DeliveredImage]) -> None:
         """Count images as lost because the client hung up."""
         with self._lock:
-            self.undelivered.update(picture.model for picture in pictures if picture.whole)
+            self.undelivered.update(image.model for image in images if image.whole)
 
     def bill(self) -> Bill:
         """Return the bill so far."""
@@ -116,7 +116,7 @@ class UsageLog:
         """Return all counts, ready for JSON."""
         bill = self.bill()
         with self._lock:
-            pictures = [
+            images = [
                 {
                     "prompt": p.prompt,
                     "sample": p.sample,
@@ -130,8 +130,8 @@ class UsageLog:
                 "attempts": {str(status): count for status, count in sorted(bill.attempts.items())},
                 "faults": dict(self.faults),
                 "pictures_made": bill.total,
-                "pictures_by_model": dict(bill.pictures),
+                "pictures_by_model": dict(bill.images),
                 "pictures_lost": dict(bill.lost),
                 "in_flight_max": self.in_flight_most,
-                "pictures": pictures,
+                "pictures": images,
             }

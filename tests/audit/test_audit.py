@@ -20,8 +20,8 @@ from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder, open_storage
 from tests.support.damage import (
+    IMAGE_DAMAGE,
     NEEDS_PAYMENT,
-    PICTURE_DAMAGE,
     STATE,
     TABLE_DAMAGE,
     DamagedRun,
@@ -44,7 +44,7 @@ def sim():
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, sim):
-    """Return the home of a run with six pictures; tests copy it and never change it."""
+    """Return the home of a run with six images; tests copy it and never change it."""
     home = tmp_path_factory.mktemp("finished")
     run(prompts(home, *TEXTS), sim, model=IMAGEN)
     return home
@@ -68,7 +68,7 @@ def findings_of(folder):
 
 
 def repair_all(run_copy, sim):
-    """Repair as `--repair` does; return how many pictures were requested."""
+    """Repair as `--repair` does; return how many images were requested."""
     before = len(sim.requests)
     quarantine_damaged(audit(run_copy.folder), run_copy.folder)
     run(run_copy.folder.parent / "prompts.csv", sim, model=IMAGEN, retry="missing")
@@ -92,7 +92,7 @@ def test_a_fresh_run_is_clean(run_copy):
     assert audit_text(result).endswith("clean; 6 images in place and unchanged")
 
 
-def test_a_run_without_all_its_pictures_is_clean(tmp_path, sim):
+def test_a_run_without_all_its_images_is_clean(tmp_path, sim):
     """Refused and failed samples are in order if all files agree about them."""
     marked = ("one [[sim:finish_IMAGE_SAFETY]]", "two [[sim:bad_request]]", "three", 'a "b",\nc')
     folder = run(prompts(tmp_path, *marked), sim).folder
@@ -106,7 +106,7 @@ def test_a_run_that_its_budget_ended_is_clean(tmp_path, sim):
     assert findings_of(ran.folder) == []
 
 
-def test_pictures_of_an_earlier_input_are_in_order(run_copy, sim):
+def test_images_of_an_earlier_input_are_in_order(run_copy, sim):
     """They are recorded, though the input no longer contains them."""
     mole = run_copy.file(1)
     source = prompts(run_copy.folder.parent, "a newt", *TEXTS[3:])
@@ -124,8 +124,8 @@ def test_an_audit_changes_nothing(run_copy):
     assert modification_times(run_copy.folder) == before
 
 
-@pytest.mark.parametrize("damage", PICTURE_DAMAGE, ids=lambda damage: damage.__name__)
-def test_each_damage_to_a_picture_is_found_once_and_repaired(run_copy, damage, sim):
+@pytest.mark.parametrize("damage", IMAGE_DAMAGE, ids=lambda damage: damage.__name__)
+def test_each_damage_to_a_image_is_found_once_and_repaired(run_copy, damage, sim):
     """A request is sent only if the bytes no longer exist, and no bytes are lost."""
     expected = damage(run_copy, 2)
     assert findings_of(run_copy.folder) == [expected]
@@ -145,7 +145,7 @@ def test_each_damage_to_a_table_is_found_once_and_repaired(run_copy, damage, sim
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from([None, *PICTURE_DAMAGE]), min_size=5, max_size=5))
+@given(st.lists(st.sampled_from([None, *IMAGE_DAMAGE]), min_size=5, max_size=5))
 def test_several_kinds_of_damage_are_found_independently(finished, sim, damages):
     """Each damage to any row is found once, and the repair pays for what is lost."""
     with tempfile.TemporaryDirectory() as home:
@@ -156,7 +156,7 @@ def test_several_kinds_of_damage_are_found_independently(finished, sim, damages)
         assert {one.kind for one in audit(run_copy.folder).findings} <= {"foreign", "duplicated", "edited"}
 
 
-def test_pictures_that_changed_places_are_restored(run_copy, sim):
+def test_images_that_changed_places_are_restored(run_copy, sim):
     """Both are altered, and both still exist."""
     one, other = run_copy.file(1), run_copy.file(2)
     first, second = one.read_bytes(), other.read_bytes()
@@ -168,7 +168,7 @@ def test_pictures_that_changed_places_are_restored(run_copy, sim):
     assert findings_of(run_copy.folder) == []
 
 
-def test_a_picture_moved_over_another_is_restored_and_the_other_regenerated(run_copy, sim):
+def test_a_image_moved_over_another_is_restored_and_the_other_regenerated(run_copy, sim):
     """One is missing in its place, the other one in the folder."""
     run_copy.file(1).replace(run_copy.file(2))
     assert [finding[:2] for finding in findings_of(run_copy.folder)] == [("missing", 1), ("altered", 2)]
@@ -177,7 +177,7 @@ def test_a_picture_moved_over_another_is_restored_and_the_other_regenerated(run_
 
 
 def test_two_samples_with_one_file_are_reported_once(tmp_path, sim):
-    """One picture is gone, another one takes its name, then the first prompt returns."""
+    """One image is gone, another one takes its name, then the first prompt returns."""
     mole, rat = ({"prompt": text, "filename": "hero"} for text in ("a mole", "a rat"))
     folder = run(write_csv(tmp_path / "p.csv", [mole]), sim).folder
     next((folder / "images").iterdir()).unlink()
@@ -205,14 +205,14 @@ def test_a_run_killed_before_its_tables_is_one_finding(run_copy, sim):
     assert findings_of(run_copy.folder) == [("stale", None, "manifest.parquet")]
 
 
-def test_a_lost_picture_in_the_manifest_is_one_finding(run_copy, sim):
+def test_a_lost_image_in_the_manifest_is_one_finding(run_copy, sim):
     """A run after the loss has recorded it there."""
     expected = gone(run_copy, 2)
     run(run_copy.folder.parent / "prompts.csv", sim, model=IMAGEN)
     assert findings_of(run_copy.folder) == [expected]
 
 
-def test_a_picture_that_is_quarantined_again_gets_another_name(run_copy, sim):
+def test_a_image_that_is_quarantined_again_gets_another_name(run_copy, sim):
     """It is truncated four times, and each part is kept."""
     for _ in range(4):
         cut_off(run_copy, 1)

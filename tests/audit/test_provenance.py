@@ -14,7 +14,7 @@ from imagen_batch.audit.provenance.verify import Verdict, make_verifier
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.validate import validate
 from imagen_batch.simulator import Simulator
-from tests.exports.runs import picture
+from tests.exports.runs import draw_image
 from tests.support.runs import prompts, run
 from tests.support.shell import Shell
 
@@ -41,7 +41,7 @@ def authority():
 )
 def test_each_state_of_an_image(authority, form: str, mime_type: str) -> None:
     """They are signed with a known and an unknown root, changed in pixels and in the manifest, and unsigned."""
-    plain = picture(1, form=form)
+    plain = draw_image(1, form=form)
     signed = authority.sign(plain, mime_type)
     assert validate(signed).c2pa
     assert make_verifier(authority.root)(signed, mime_type) == Verdict("valid", "Test Imaging")
@@ -65,13 +65,13 @@ def test_another_root_is_not_trusted(authority) -> None:
     """Only the certificates of the user decide."""
     from tests.support.signing import make_authority  # noqa: PLC0415
 
-    signed = authority.sign(picture(1))
+    signed = authority.sign(draw_image(1))
     assert make_verifier(make_authority("Somebody Else").root)(signed, "image/png").state == "untrusted"
 
 
 def test_hostile_files_are_a_verdict_and_no_exception(authority) -> None:
     """They are truncated anywhere, empty, text, or of a type without C2PA data."""
-    signed, verify = authority.sign(picture(1)), make_verifier()
+    signed, verify = authority.sign(draw_image(1)), make_verifier()
     for size in range(0, len(signed), 997):
         assert verify(signed[:size], "image/png").state in {"altered", "none", "unreadable"}
     assert verify(b"not an image", "image/bmp").state == "unreadable"
@@ -83,11 +83,11 @@ def finished(authority, tmp_path: Path):
     """Return the home of a run of four images: signed, altered after signing, stripped of its data, never signed."""
     with Simulator() as sim:
         done = run(prompts(tmp_path, "a mole", "a rat", "a toad", "a badger"), sim)
-    signed = [authority.sign(picture(seed)) for seed in range(4)]
+    signed = [authority.sign(draw_image(seed)) for seed in range(4)]
     altered = bytearray(signed[1])
-    altered[plain_position(picture(1), signed[1])] ^= 1
+    altered[plain_position(draw_image(1), signed[1])] ^= 1
     files = [done.folder / row["file"] for row in done.rows]
-    for path, data in zip(files, [signed[0], bytes(altered), picture(2), picture(3)], strict=True):
+    for path, data in zip(files, [signed[0], bytes(altered), draw_image(2), draw_image(3)], strict=True):
         path.write_bytes(data)
     return done.folder
 

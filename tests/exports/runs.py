@@ -31,7 +31,7 @@ HOSTILE = (
 )
 
 
-def picture(seed: int, *, size: tuple[int, int] = (64, 48), form: str = "PNG") -> bytes:
+def draw_image(seed: int, *, size: tuple[int, int] = (64, 48), form: str = "PNG") -> bytes:
     """A small image that no other seed gives."""
     dice = random.Random(seed)
     small = Image.frombytes("RGB", (8, 6), dice.randbytes(8 * 6 * 3))
@@ -85,7 +85,7 @@ def book(folder: Path, *, prompts: Iterable[str] = (), rows: int = 12, form: str
             refusal = {"status": "filtered", "reason": "The prompt was refused.", "filter_category": "violence"}
             samples.append((entry(row, prompt=prompt, user=user, **refusal), None))
         else:
-            samples.append(made(row, picture(row, form=form), mime_type=mime_type, prompt=prompt, user=user))
+            samples.append(made(row, draw_image(row, form=form), mime_type=mime_type, prompt=prompt, user=user))
     return write_run(folder, samples, user=("chapter", "page"))
 
 

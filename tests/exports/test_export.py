@@ -16,7 +16,7 @@ from imagen_batch.exports.export import export
 from imagen_batch.exports.formats import FORMATS
 from imagen_batch.exports.output.target import MARK, open_target
 from imagen_batch.storage import open_storage
-from tests.exports.runs import HOSTILE, book, made, picture, rows_of, set_columns, tree, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, set_columns, tree, write_run
 from tests.support.storages import new_place
 
 
@@ -69,7 +69,7 @@ def test_an_image_whose_bytes_changed_is_not_exported(to: str, tmp_path: Path) -
     if to == "pdf":
         pytest.importorskip("reportlab")
     run = book(tmp_path / "book")
-    (run / rows_of(run)[0]["file"]).write_bytes(picture(99))
+    (run / rows_of(run)[0]["file"]).write_bytes(draw_image(99))
     with pytest.raises(SettingsInvalid, match=r"row 1: .* is not the file that was received"):
         export(run, to=to, out=tmp_path / "out", embed_metadata=True)
 
@@ -106,7 +106,7 @@ def test_an_image_of_a_bucket_is_read_ahead_and_checked(tmp_path: Path) -> None:
     for path in run.rglob("*"):
         if path.is_file():
             source.put(path.relative_to(run).as_posix(), path.read_bytes())
-    source.put(rows_of(run)[30]["file"], picture(999))
+    source.put(rows_of(run)[30]["file"], draw_image(999))
     for to in ("imagefolder", "webdataset"):
         with pytest.raises(SettingsInvalid, match=r"row 33: .* is not the file that was received"):
             export(url, to=to, out=tmp_path / "out")
@@ -231,7 +231,7 @@ def test_what_is_not_a_run_or_not_a_choice_is_refused(tmp_path: Path) -> None:
 
 def test_folders_hold_at_most_ten_thousand_files(tmp_path: Path) -> None:
     """With one image many times."""
-    data = picture(1)
+    data = draw_image(1)
     run = write_run(tmp_path / "run", (made(row, data) for row in range(1, 10_003)))
     export(run, to="captions", out=tmp_path / "captions")
     export(run, to="imagefolder", out=tmp_path / "imagefolder")

@@ -12,7 +12,7 @@ from PIL import Image
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, book, made, picture, rows_of, set_columns, tree, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, set_columns, tree, write_run
 from tests.support.images import signed, sound
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
@@ -60,7 +60,7 @@ def test_a_sidecar_is_well_formed_whatever_the_prompt_says(prompt: str) -> None:
 def test_names_that_collide_are_told_apart_the_same_way_each_time(tmp_path: Path) -> None:
     """Also where a file system does not tell upper from lower case."""
     samples = [
-        made(1, picture(1), number=number, prompt="a", user={"name2": "Fox" if number % 2 else "fox"})
+        made(1, draw_image(1), number=number, prompt="a", user={"name2": "Fox" if number % 2 else "fox"})
         for number in range(1, 5)
     ]
     run = write_run(tmp_path / "run", samples, user=("name2",))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, book, made, picture, rows_of, set_columns, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, set_columns, write_run
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own
 EXTRA = "belongs to the extra `exports-test`"
@@ -83,7 +83,7 @@ def test_a_run_with_exports_inside_still_loads_as_itself(tmp_path: Path) -> None
 def test_parquet_keeps_types_row_groups_and_shards_small(tmp_path: Path) -> None:
     """Read by pyarrow and pandas."""
     size = (400, 300)
-    samples = (made(row, picture(row, size=size), prompt=f"p {row}") for row in range(1, 251))
+    samples = (made(row, draw_image(row, size=size), prompt=f"p {row}") for row in range(1, 251))
     run = write_run(tmp_path / "run", samples)
     export(run, to="parquet", out=tmp_path / "out", shard_size=5_000_000)
     shards = sorted((tmp_path / "out" / "data").iterdir())
@@ -115,7 +115,7 @@ def test_webdataset_reads_the_shards(run: Path, tmp_path: Path) -> None:
 def test_a_set_of_mixed_types_has_one_extension(tmp_path: Path) -> None:
     """The loader of `datasets` demands it; the content stays what it is."""
     samples = [
-        made(row, picture(row, form=form), mime_type=f"image/{form.lower()}", prompt=f"p {row}")
+        made(row, draw_image(row, form=form), mime_type=f"image/{form.lower()}", prompt=f"p {row}")
         for row, form in enumerate(("JPEG", "PNG", "JPEG", "WEBP"), 1)
     ]
     run = write_run(tmp_path / "run", samples)

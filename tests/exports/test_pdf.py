@@ -12,7 +12,7 @@ from PIL import Image
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.export import export
 from imagen_batch.exports.pdf.entries import Entry, Page, files
-from tests.exports.runs import HOSTILE, book, made, picture, rows_of, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, write_run
 from tests.support.images import sound
 
 pytest.importorskip("reportlab", reason="belongs to the extra `pdf`")
@@ -176,6 +176,6 @@ def test_several_files_are_numbered_through(tmp_path: Path, monkeypatch: pytest.
 def test_the_data_of_every_image_is_checked(tmp_path: Path) -> None:
     """A proof never shows another image than the run received."""
     run = book(tmp_path / "book")
-    (run / rows_of(run)[3]["file"]).write_bytes(picture(1234))
+    (run / rows_of(run)[3]["file"]).write_bytes(draw_image(1234))
     with pytest.raises(SettingsInvalid, match="is not the file that was received"):
         export(run, to="pdf", out=tmp_path / "out")

@@ -147,8 +147,8 @@ def test_the_ballast_takes_a_small_share_and_is_removed(tmp_path):
     assert not (tmp_path / STATE / "ballast").exists()
 
 
-def test_a_picture_gets_the_space_of_the_ballast(tmp_path, monkeypatch):
-    """The first write fails on a full disk; the picture is stored all the same, and the failure is known."""
+def test_a_image_gets_the_space_of_the_ballast(tmp_path, monkeypatch):
+    """The first write fails on a full disk; the image is stored all the same, and the failure is known."""
     space = DiskSpace(Folder(tmp_path), in_flight=8)
     space.create_ballast()
     store = ImageStore(Folder(tmp_path), space)
@@ -164,7 +164,7 @@ def test_a_picture_gets_the_space_of_the_ballast(tmp_path, monkeypatch):
     assert (file, failure.errno) == ("images/a.png", errno.ENOSPC)
 
 
-def test_a_name_that_is_too_long_for_the_disk_loses_no_picture(tmp_path):
+def test_a_name_that_is_too_long_for_the_disk_loses_no_image(tmp_path):
     """It is stored under another name."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     name, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/" + "x" * 300 + ".png")
@@ -174,7 +174,7 @@ def test_a_name_that_is_too_long_for_the_disk_loses_no_picture(tmp_path):
 
 
 @pytest.mark.parametrize("wish", ["images/taken/a.png", "images/hero.png"])
-def test_a_file_in_place_of_a_folder_loses_no_picture_and_no_run(tmp_path, wish):
+def test_a_file_in_place_of_a_folder_loses_no_image_and_no_run(tmp_path, wish):
     """One prompt file has `hero.jpg` and `hero.jpg/x`."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
@@ -184,8 +184,8 @@ def test_a_file_in_place_of_a_folder_loses_no_picture_and_no_run(tmp_path, wish)
     assert failure is None
 
 
-def test_pictures_that_can_not_be_named_at_all_are_saved(tmp_path):
-    """`images` itself is a file: the picture is stored, and the run stops."""
+def test_images_that_can_not_be_named_at_all_are_saved(tmp_path):
+    """`images` itself is a file: the image is stored, and the run stops."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").write_bytes(b"a file")
     name, failure = store.save(b"paid", key="ab" * 32, number=1, name="images/a.png")

@@ -28,7 +28,7 @@ MIME = {
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
+def test_a_whole_image_of_a_rare_format_passes(name: str) -> None:
     """Type and size are those of its bytes."""
     facts = validate(SOUND[name])
     assert facts.mime_type == MIME[name.split(maxsplit=1)[0]]
@@ -36,14 +36,14 @@ def test_a_whole_picture_of_a_rare_format_passes(name: str) -> None:
     assert facts.extension in EXTENSIONS
     assert is_rare(facts)
     if not name.startswith("heic"):
-        with Image.open(io.BytesIO(SOUND[name])) as picture:
-            assert (facts.width, facts.height) == picture.size
+        with Image.open(io.BytesIO(SOUND[name])) as image:
+            assert (facts.width, facts.height) == image.size
     assert validate(SOUND[name] + b"tail" * 9).width == facts.width
 
 
 @settings(deadline=None, max_examples=400)
 @given(st.sampled_from(sorted(SOUND)), st.floats(0, 1, exclude_max=True))
-def test_a_rare_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
+def test_a_rare_image_cut_anywhere_is_refused(name: str, part: float) -> None:
     """No prefix of a whole file is a whole file."""
     data = SOUND[name]
     with pytest.raises(InvalidImage):
@@ -51,7 +51,7 @@ def test_a_rare_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_rare_picture_without_its_last_byte_is_refused(name: str) -> None:
+def test_a_rare_image_without_its_last_byte_is_refused(name: str) -> None:
     """Even the smallest cut is found."""
     with pytest.raises(InvalidImage) as caught:
         validate(SOUND[name][:-1])
@@ -84,7 +84,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
+def test_a_image_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
     """No memory is allocated, and the decoder gives no warning (warnings are errors here)."""
     assert BOMBS[name] not in SOUND.values()
     with pytest.raises(InvalidImage, match="claims to be") as caught:
@@ -158,7 +158,7 @@ def test_a_tiff_with_truncated_metadata_is_refused() -> None:
     ],
 )
 def test_other_types_are_refused(data: bytes) -> None:
-    """They are stored separately, not among the pictures."""
+    """They are stored separately, not among the images."""
     with pytest.raises(InvalidImage) as caught:
         validate(data)
     assert caught.value.kind == "not_a_picture"

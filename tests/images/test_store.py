@@ -1,4 +1,4 @@
-"""Pictures get their names when they are complete, and never replace another one, in every storage."""
+"""Images get their names when they are complete, and never replace another one, in every storage."""
 
 import threading
 
@@ -41,14 +41,14 @@ def _names(store, below="images"):
     return [name for name, _ in store.storage.sizes(below)]
 
 
-def test_a_picture_is_stored_byte_for_byte(store):
+def test_a_image_is_stored_byte_for_byte(store):
     """Its parent folders are created."""
     assert store.save(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
     assert store.storage.read("images/book/a.png") == b"bytes"
     assert _names(store) == ["images/book/a.png"]
 
 
-def test_another_picture_is_never_overwritten(store):
+def test_another_image_is_never_overwritten(store):
     """The second one gets a part of its key, the third a number."""
     names = [store.save(data, key=KEY, number=n, name="images/a.png")[0] for n, data in enumerate([b"1", b"2", b"3"])]
     assert names[0] == "images/a.png"
@@ -58,7 +58,7 @@ def test_another_picture_is_never_overwritten(store):
 
 
 def test_each_of_many_writers_gets_a_name(store):
-    """Threads that want one name for different pictures lose none."""
+    """Threads that want one name for different images lose none."""
     start = threading.Barrier(8)
     results = {}
 
@@ -76,7 +76,7 @@ def test_each_of_many_writers_gets_a_name(store):
 
 
 def test_a_dangling_link_under_the_name_is_not_followed(tmp_path):
-    """A link must not choose where a picture is written."""
+    """A link must not choose where an image is written."""
     store = ImageStore(Folder(tmp_path), DiskSpace(Folder(tmp_path), in_flight=1))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
@@ -84,7 +84,7 @@ def test_a_dangling_link_under_the_name_is_not_followed(tmp_path):
     assert not (tmp_path / "elsewhere.png").exists()
 
 
-def test_a_received_picture_is_found_until_the_ledger_has_it(store):
+def test_a_received_image_is_found_until_the_ledger_has_it(store):
     """A kill in between loses nothing that is paid."""
     store.save(b"one", key=KEY, number=1, name="images/a.png")
     store.save(b"two", key=OTHER, number=2, name="images/b.png")
@@ -96,7 +96,7 @@ def test_a_received_picture_is_found_until_the_ledger_has_it(store):
 
 
 def test_a_name_that_contains_its_key_is_found_by_the_open_attempt(store):
-    """Where that saves a second upload, the picture has its name at once."""
+    """Where that saves a second upload, the image has its name at once."""
     attempt = image_request(key=KEY, names=(OWN.removesuffix(".png"),))
     store.save(b"one", key=KEY, number=1, name=OWN)
     (left,) = store.find_unrecorded([attempt])
@@ -105,7 +105,7 @@ def test_a_name_that_contains_its_key_is_found_by_the_open_attempt(store):
 
 
 def test_publishing_again_after_a_kill_changes_nothing(store):
-    """If the name exists already, it is the same picture."""
+    """If the name exists already, it is the same image."""
     name, _ = store.save(b"one", key=KEY, number=1, name="images/a.png")
     assert store.publish(store.staged_name(KEY, 1), key=KEY, name="images/a.png", may_exist=True) == name
     assert _names(store) == ["images/a.png"]

@@ -35,26 +35,26 @@ def no_links(_part: Path, _target: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_a_sound_picture_passes_with_its_facts(name: str) -> None:
+def test_a_sound_image_passes_with_its_facts(name: str) -> None:
     """Its size, length and digest agree with Pillow and with the bytes."""
     data = SOUND[name]
     facts = validate(data)
-    with Image.open(io.BytesIO(data)) as picture:
-        assert (facts.width, facts.height) == picture.size
-        assert facts.mime_type == Image.MIME[picture.format or ""]
+    with Image.open(io.BytesIO(data)) as image:
+        assert (facts.width, facts.height) == image.size
+        assert facts.mime_type == Image.MIME[image.format or ""]
     assert facts.extension == {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}[name.split(maxsplit=1)[0]]
     assert (facts.bytes, facts.sha256) == (len(data), hashlib.sha256(data).hexdigest())
 
 
 def test_every_damaged_file_is_refused() -> None:
-    """No damaged file is taken for a picture, and the error names the kind of damage."""
+    """No damaged file is taken for an image, and the error names the kind of damage."""
     passed = [name for name, data in damaged.damaged().items() if not refused(data)]
     assert not passed
 
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(SOUND)), st.floats(0, 1, exclude_max=True))
-def test_a_picture_cut_anywhere_is_refused(name: str, part: float) -> None:
+def test_a_image_cut_anywhere_is_refused(name: str, part: float) -> None:
     """No prefix of a sound file is a sound file."""
     data = SOUND[name]
     with pytest.raises(InvalidImage):
@@ -84,7 +84,7 @@ def test_noise_is_refused_without_another_error(noise: bytes, signature: bytes) 
 
 @pytest.mark.parametrize("name", SOUND)
 def test_bytes_after_the_end_are_tolerated(name: str) -> None:
-    """The picture is whole and paid for; bytes after its end do no harm."""
+    """The image is whole and paid for; bytes after its end do no harm."""
     assert validate(SOUND[name] + b"tail" * 9).width == validate(SOUND[name]).width
 
 
@@ -113,7 +113,7 @@ def test_provenance_is_found_by_structure() -> None:
     assert not any(validate(data).c2pa for data in lookalikes)
 
 
-def test_broken_metadata_loses_no_picture() -> None:
+def test_broken_metadata_loses_no_image() -> None:
     """Pillow would warn about such EXIF data (warnings are errors here); only the pixels count."""
     exif = damaged.with_segment(SOUND["jpeg baseline"], 0xE1, b"Exif\0\0II*\0\xff\xff\xff\x7f")
     assert validate(exif).width == 168

@@ -73,7 +73,7 @@ def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits)
             if old["status"] == "ok":
                 assert (row["file"], row["sha256"], row["prompt"]) == (old["file"], old["sha256"], old["prompt"])
             if row["status"] == "ok":
-                assert read_stamp(after.picture(row))["prompt"] == row["prompt"]
+                assert read_stamp(after.image(row))["prompt"] == row["prompt"]
         assert audit(folder).clean
         run_with(load_settings_to_continue(folder, {}), folder)
         assert [row["file"] for row in after.rows] == [row["file"] for row in rows_after]

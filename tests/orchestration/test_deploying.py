@@ -127,13 +127,13 @@ def test_a_backfill_makes_each_date_once_and_a_dry_run_makes_nothing(shell) -> N
         command = ("backfill", "p.csv", "--out", "o/{name}/{date}", "--provider", "simulator", "--base-url", sim.url)
         dates = ("--from", "2026-10-01", "--to", "2026-10-03")
         done = shell.type(*command, *dates, "--dry-run")
-        assert (done.code, len(sim.pictures)) == (0, 0)
+        assert (done.code, len(sim.images)) == (0, 0)
         assert "3 dates to make: 6 images" in done.out
         assert shell.type(*command, *dates, "--max-active", "2").code == 0
-        assert len(sim.pictures) == 6
+        assert len(sim.images) == 6
         done = shell.type(*command, *dates, "--json")
         assert json.loads(done.out) == {"dates": [], "left": [], "exit_code": 0}
-        assert len(sim.pictures) == 6
+        assert len(sim.images) == 6
 
 
 def test_a_date_that_has_to_stop_keeps_the_others_from_starting(shell) -> None:
@@ -145,4 +145,4 @@ def test_a_date_that_has_to_stop_keeps_the_others_from_starting(shell) -> None:
         )
         assert done.code == 6
         assert "not begun: 2026-10-03, 2026-10-04" in done.out
-        assert len(sim.pictures) == 2
+        assert len(sim.images) == 2

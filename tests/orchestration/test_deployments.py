@@ -87,7 +87,7 @@ def test_overlapping_runs_are_skipped_and_a_cancel_ends_like_ctrl_c(project, ser
             first = _start(prefect_server, "long")
             _wait_for(prefect_server, first, "Running")
             deadline = time.monotonic() + 40
-            while len(sim.pictures) < 2:
+            while len(sim.images) < 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             second = _start(prefect_server, "long")
@@ -102,7 +102,7 @@ def test_overlapping_runs_are_skipped_and_a_cancel_ends_like_ctrl_c(project, ser
             runner.wait(30)
         [summary] = (project / "outputs" / "long").glob("*/summary.json")
         counts = json.loads(summary.read_text())["samples"]
-        assert counts["ok"] == len(sim.pictures)
+        assert counts["ok"] == len(sim.images)
         assert counts["unknown"] == 0
         logs = _api(prefect_server, "logs/filter", {"logs": {"flow_run_id": {"any_": [first, second]}}})
         assert [line["message"] for line in logs if line["level"] >= 40] == []

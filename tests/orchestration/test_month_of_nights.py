@@ -88,7 +88,7 @@ def test_a_month_with_an_outage_and_a_machine_that_slept_makes_everything_once(t
             elif slot.date() not in SLEPT:
                 job.night(slot)
                 job.night(slot)  # cron fired twice
-        made = Counter(image.prompt for image in sim.pictures)
+        made = Counter(image.prompt for image in sim.images)
         assert made == {"one": 30, "two": 30}, "30 nights, nothing twice"
         states = {date: job.state(date) for date in MONTH}
         assert [date for date, state in states.items() if state != "ok"] == [OUTAGE]

@@ -76,10 +76,10 @@ def test_the_second_of_two_rows_gets_a_code_whoever_is_ready_first(tmp_path, sim
     assert not re.fullmatch(r".*_[0-9a-f]{8}\.\w+", first["file"])
     assert folded_name(first["file"]) != folded_name(second["file"])
     for row in ran.rows:
-        assert read_stamp(ran.picture(row))["prompt"] == row["prompt"]
+        assert read_stamp(ran.image(row))["prompt"] == row["prompt"]
 
 
-def test_names_do_not_depend_on_which_run_made_the_picture(tmp_path, sim):
+def test_names_do_not_depend_on_which_run_made_the_image(tmp_path, sim):
     """The second row is made in a later run: the name is what it would have been."""
     rows = [
         {"prompt": "first [[sim:finish_IMAGE_SAFETY]]", "filename": "Fox"},
@@ -90,7 +90,7 @@ def test_names_do_not_depend_on_which_run_made_the_picture(tmp_path, sim):
     assert re.search(r"fox_[0-9a-f]{8}\.", ran.rows[1]["file"])
 
 
-def test_a_later_edit_does_not_fold_onto_a_picture_that_is_there(tmp_path, sim):
+def test_a_later_edit_does_not_fold_onto_a_image_that_is_there(tmp_path, sim):
     """A row is put before the one whose image has the name: the image keeps it, the new one gets a code."""
     run(write_csv(tmp_path / "p.csv", [{"prompt": "old", "filename": "Fox"}]), sim)
     rows = [{"prompt": "new", "filename": "fox"}, {"prompt": "old", "filename": "Fox"}]
@@ -179,7 +179,7 @@ def test_sample_is_a_field_of_a_template(tmp_path, sim):
     stems = [row["file"].rpartition(".")[0] for row in ran.rows]
     assert stems == [f"images/s1/0{number}-a-fox" for number in (1, 2, 3)]
     for row in ran.rows:
-        assert read_stamp(ran.picture(row))["sample"] == row["sample"]
+        assert read_stamp(ran.image(row))["sample"] == row["sample"]
 
 
 def test_a_template_without_sample_still_numbers_the_samples(tmp_path, sim):
@@ -191,7 +191,7 @@ def test_a_template_without_sample_still_numbers_the_samples(tmp_path, sim):
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("form", ["imagefolder", "folder"])
-def test_every_picture_of_a_templated_run_is_loaded(tmp_path, sim, form):
+def test_every_image_of_a_templated_run_is_loaded(tmp_path, sim, form):
     """The template of the README, with cells that contain test and train."""
     datasets = pytest.importorskip("datasets", reason="belongs to the extra `datasets`")
     rows = [

@@ -75,7 +75,7 @@ def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
     assert len(sim.requests) == 5
     assert ran.rows[4]["prompt"] == "A hen. ink"
     for row in ran.rows:
-        assert read_stamp(ran.picture(row))["prompt"] == row["prompt"]
+        assert read_stamp(ran.image(row))["prompt"] == row["prompt"]
 
 
 def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):

@@ -234,7 +234,7 @@ def test_block_none_is_for_vertex() -> None:
     assert issues(IMAGEN_4, "vertex", safety_setting="block_none") == ()
 
 
-def test_the_picture_type_can_be_chosen_for_imagen_and_on_vertex() -> None:
+def test_the_image_type_can_be_chosen_for_imagen_and_on_vertex() -> None:
     """On the Gemini API, a Gemini model chooses the type."""
     jpeg: dict[str, Any] = {"output_mime_type": "image/jpeg", "compression_quality": 80}
     assert issues(IMAGEN_4, "gemini", **jpeg) == ()

@@ -123,7 +123,7 @@ def test_imagen_models_accept_what_google_documents(
         ("gemini-nano-banana-2.1", ("1K", "2K", "4K"), 14),
     ],
 )
-def test_gemini_models_make_one_picture_a_request(model_id: str, sizes: tuple[str, ...], ratios: int) -> None:
+def test_gemini_models_make_one_image_a_request(model_id: str, sizes: tuple[str, ...], ratios: int) -> None:
     """Several candidates are refused, so n images are n requests; every Imagen ratio still works."""
     model = known(model_id)
     assert (model.samples_per_request, model.sizes, len(model.ratios)) == (1, sizes, ratios)
@@ -162,7 +162,7 @@ def test_without_counted_image_tokens_the_list_price_is_an_estimate() -> None:
         assert model.cost(usage, size="2K", images=1) == (0.0504, "estimate")
 
 
-def test_imagen_is_billed_by_the_picture_and_refusals_are_free() -> None:
+def test_imagen_is_billed_by_the_image_and_refusals_are_free() -> None:
     """Three images of four and one refusal cost three images."""
     model = known("imagen-4.0-generate-001")
     assert model.cost(None, size=None, images=3) == (0.12, "estimate")

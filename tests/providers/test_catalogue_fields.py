@@ -30,11 +30,11 @@ def test_a_users_table_corrects_single_fields() -> None:
 def test_a_corrected_price_is_not_overruled_by_old_token_prices() -> None:
     """Costs that use the old price must not be called exact."""
     name = "gemini-nano-banana-2.1"
-    by_picture = load_catalogue({name: {"prices": {"1K": 0.05}}}).get(name)
-    assert by_picture is not None
-    assert by_picture.cost(TokenUsage(image=1_120), size="1K", images=1) == (0.05, "estimate")
-    assert by_picture.worst_price("4K", "") is None
-    assert (by_picture.price_source, by_picture.price_read) == ("the user", None)
+    by_image = load_catalogue({name: {"prices": {"1K": 0.05}}}).get(name)
+    assert by_image is not None
+    assert by_image.cost(TokenUsage(image=1_120), size="1K", images=1) == (0.05, "estimate")
+    assert by_image.worst_price("4K", "") is None
+    assert (by_image.price_source, by_image.price_read) == ("the user", None)
     both = {"prices": {"1K": 0.05}, "tokens": {"input": 1, "image": 50.0, "text": 2}}
     by_token = load_catalogue({name: both}).get(name)
     assert by_token is not None

@@ -24,7 +24,7 @@ from imagen_batch.providers.endpoints import check_base_url, make_provider
 from imagen_batch.providers.hosts import host_of, is_google_host, is_third_party_host
 from imagen_batch.providers.redaction import redact, redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply, Transport
-from imagen_batch.records import NoImage, Picture, Reply
+from imagen_batch.records import NoImage, ReceivedImage, Reply
 from imagen_batch.runs import history_preload as ahead
 from imagen_batch.runs import local_simulator as simulator_process
 from imagen_batch.sending.retry import RetryingRequest
@@ -261,8 +261,8 @@ def test_a_text_that_was_cut_within_the_key_does_not_show_its_beginning():
 def test_only_the_services_words_are_redacted():
     """A short key may be a part of our own texts."""
     missing = NoImage("failed", kind="no_image", reason="a failed e", finish_reason="e")
-    picture = Picture(b"e and more e", "image/jpeg", note="e")
-    reply = redact_reply(Reply((missing, picture), 200, model_version="e"), Credential("e").redact)
+    image = ReceivedImage(b"e and more e", "image/jpeg", note="e")
+    reply = redact_reply(Reply((missing, image), 200, model_version="e"), Credential("e").redact)
     first, second = reply.samples
     assert (first.outcome, first.kind, first.finish_reason) == ("failed", "no_image", "[key]")
     assert (second.data, second.note, reply.model_version) == (b"e and more e", "[key]", "[key]")

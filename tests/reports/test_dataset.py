@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["imagefolder", "folder"])
-def test_every_picture_is_loaded_with_its_prompt(folder: Path, form: str, tmp_path: Path) -> None:
+def test_every_image_is_loaded_with_its_prompt(folder: Path, form: str, tmp_path: Path) -> None:
     """Both usual ways to load a folder work."""
     cache = str(tmp_path / "cache")
     if form == "imagefolder":

@@ -42,7 +42,7 @@ def test_original_cells_stand_before_what_became_of_the_row() -> None:
     ]
 
 
-def test_only_rows_that_lack_a_picture_are_listed_each_once() -> None:
+def test_only_rows_that_lack_a_image_are_listed_each_once() -> None:
     """A row with three of four images is listed; one with all four is not."""
     entries = [
         entry(1),

@@ -190,14 +190,14 @@ def test_no_two_columns_share_a_name(headers: list[str], taken: set[str]) -> Non
     assert len({*names, *taken}) == len(names) + len(taken)
 
 
-def test_the_loader_takes_no_user_s_column_for_pictures() -> None:
+def test_the_loader_takes_no_user_s_column_for_images() -> None:
     """`*_file_name` and `image` have a meaning of their own in the image folder loader."""
     own = len(metadata_names([]))
     names = metadata_names(["cover_file_name", "file_name", "image", "my_file_names"])
     assert names[own:] == ("cover_filename", "filename", "input_image", "my_filenames")
 
 
-def test_the_metadata_hold_pictures_only(tmp_path: Path) -> None:
+def test_the_metadata_hold_images_only(tmp_path: Path) -> None:
     """A row without an image would make the loader fail."""
     write(tmp_path, [entry(1), entry(2, status="failed"), entry(3)])
     table = pq.read_table(tmp_path / "metadata.parquet")
@@ -264,7 +264,7 @@ def test_a_card_of_one_s_own_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "README.md").read_text("utf-8") == "mine"
 
 
-def test_the_card_says_what_made_the_pictures(tmp_path: Path) -> None:
+def test_the_card_says_what_made_the_images(tmp_path: Path) -> None:
     """A rehearsal must not be mistaken for a model's work, and no local path may be in the card."""
     write(tmp_path, [FULL], user=("topic",))
     card = (tmp_path / "README.md").read_text("utf-8")

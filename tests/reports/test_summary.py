@@ -89,7 +89,7 @@ def test_the_exit_code_tells_the_truth(counts: dict[Outcome, int], ended: StopRe
 
 
 @given(st.lists(st.sampled_from(OUTCOMES), min_size=1))
-def test_no_run_with_a_missing_picture_exits_0(outcomes: list[Outcome]) -> None:
+def test_no_run_with_a_missing_image_exits_0(outcomes: list[Outcome]) -> None:
     """Every sample is in exactly one count and, without an image, in exactly one cause."""
     summary = summary_of([entry(row, status=status) for row, status in enumerate(outcomes, 1)])
     missing = sum(status != "ok" for status in outcomes)

@@ -55,7 +55,7 @@ def test_the_rows_sum_to_the_summary_whatever_was_tried_and_refused(tmp_path, si
     assert second.summary.earlier_usd == 0
 
 
-def test_a_picture_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
+def test_a_image_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
     """The image was deleted and made again."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -169,7 +169,7 @@ def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
     assert to_json(ran.summary)["lost_attempts"] == 5
 
 
-def test_pictures_that_were_deleted_are_not_told_to_be_there(tmp_path, sim):
+def test_images_that_were_deleted_are_not_told_to_be_there(tmp_path, sim):
     """Only files in the folder are counted as older images."""
     first = run(prompts(tmp_path, "one", "two", "three"), sim)
     for row in first.rows[:2]:

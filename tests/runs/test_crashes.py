@@ -80,8 +80,8 @@ class Service:
         if answer == "refused":
             return RawReply(200, {}, b"{}")
         self.made.append(prompt)
-        picture = base64.b64encode(_png(len(self.made))).decode()
-        return RawReply(200, {}, json.dumps({"predictions": [{"bytesBase64Encoded": picture}]}).encode())
+        image = base64.b64encode(_png(len(self.made))).decode()
+        return RawReply(200, {}, json.dumps({"predictions": [{"bytesBase64Encoded": image}]}).encode())
 
 
 def _png(number):

@@ -48,7 +48,7 @@ def test_two_runs_a_status_and_an_audit(place, tmp_path, sim):
     assert not storage.is_locked()
 
 
-def test_a_missing_picture_is_reported_and_made_again_on_request(place, tmp_path, sim):
+def test_a_missing_image_is_reported_and_made_again_on_request(place, tmp_path, sim):
     """The manifest says `file_missing`, the audit `missing`; the repair pays for one."""
     source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
     run(source, sim, out=place)

@@ -61,7 +61,7 @@ def test_the_bytes_on_the_wire_are_those_of_the_files(tmp_path, sim, runner):
     first = ran.rows[0]
     assert first["references"] == "style.webp;fox.png;sheets/hat.jpg"
     assert first["references_sha256"] == ";".join(hashlib.sha256(data).hexdigest() for data in (style, fox, hat))
-    assert read_stamp(ran.picture(first))["references"] == first["references_sha256"].split(";")
+    assert read_stamp(ran.image(first))["references"] == first["references_sha256"].split(";")
 
 
 def test_changing_one_sheet_makes_exactly_its_scenes_again(tmp_path, sim):

@@ -38,7 +38,7 @@ def source(tmp_path):
 
 
 @pytest.fixture
-def other_pictures(monkeypatch):
+def other_images(monkeypatch):
     """From this call on the service draws another image for the same request."""
     changed = SimpleNamespace(sha256=lambda data=b"": hashlib.sha256(data + b"other"))
     return lambda: monkeypatch.setattr("imagen_batch.simulator.pictures.drawing.hashlib", changed)
@@ -86,18 +86,18 @@ def test_a_repair_buys_a_lost_scene_once(source, sim):
     (ran.folder / rows_of(ran)["den"]["file"]).unlink()
     ran, sent = parts_of(sim, lambda: buy_lost(ran.folder, sim))
     assert [parts[-1] for parts in sent] == ["the den"]
-    assert sent[0][0] == ran.picture(rows_of(ran)["fox"])
+    assert sent[0][0] == ran.image(rows_of(ran)["fox"])
     assert audit(ran.folder).clean
     assert parts_of(sim, lambda: go(source, sim))[1] == []
 
 
 @pytest.mark.parametrize("how", ["repair", "retry"])
-def test_scenes_stay_when_a_lost_sheet_is_made_again(source, sim, how, other_pictures):
+def test_scenes_stay_when_a_lost_sheet_is_made_again(source, sim, how, other_images):
     """Only the sheet is paid for, and nothing after it; a row that comes later uses the new one."""
     ran = go(source, sim)
     before = rows_of(ran)
     (ran.folder / before["fox"]["file"]).unlink()
-    other_pictures()
+    other_images()
     remake = {"repair": lambda: buy_lost(ran.folder, sim), "retry": lambda: go(source, sim, retry=("missing",))}
     ran, sent = parts_of(sim, remake[how])
     assert sent == [["a fox"]]
@@ -108,7 +108,7 @@ def test_scenes_stay_when_a_lost_sheet_is_made_again(source, sim, how, other_pic
     assert parts_of(sim, lambda: go(source, sim))[1] == []
     write_csv(source, [SNOW, DEN, FOX, {**DEN, "id": "new", "prompt": "new"}])
     ran, sent = parts_of(sim, lambda: go(source, sim))
-    assert sent == [[ran.picture(rows_of(ran)["fox"]), "new"]]
+    assert sent == [[ran.image(rows_of(ran)["fox"]), "new"]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

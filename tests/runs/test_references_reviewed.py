@@ -63,7 +63,7 @@ def test_a_redo_of_a_scene_sends_the_image_of_the_other_row(tmp_path, sim):
     ran = go(source, sim)
     review(ran.folder, "redo", "den")
     assert counted(source, sim, redo=True).redone == 1
-    fox = ran.picture(rows_of(ran)["fox"])
+    fox = ran.image(rows_of(ran)["fox"])
     ran, sent = parts_of(sim, lambda: go(source, sim, redo=True))
     assert sent == [[fox, "the den"]]
     assert rows_of(ran)["den"]["version"] == 2
@@ -87,7 +87,7 @@ def test_scenes_are_made_again_when_the_new_sheet_is_approved_and_not_before(tmp
     ran, sent = parts_of(sim, lambda: go(source, sim))
     assert [parts[-1] for parts in sent] == ["the den", "the snow"]
     assert rows_of(ran)["den"]["references_sha256"] == rows_of(ran)["fox"]["sha256"]
-    assert sent[0][0] == ran.picture(rows_of(ran)["fox"])
+    assert sent[0][0] == ran.image(rows_of(ran)["fox"])
     assert is_whole(ran, sim)
     assert parts_of(sim, lambda: go(source, sim))[1] == []
 
@@ -100,7 +100,7 @@ def test_a_scene_that_was_not_made_uses_the_newest_sheet(tmp_path, sim):
     go(source, sim, redo=True)
     write_csv(source, [FOX, DEN])
     ran, sent = parts_of(sim, lambda: go(source, sim))
-    assert sent == [[ran.picture(rows_of(ran)["fox"]), "the den"]]
+    assert sent == [[ran.image(rows_of(ran)["fox"]), "the den"]]
     assert rows_of(ran)["fox"]["version"] == 2
 
 
@@ -189,7 +189,7 @@ def test_a_sheet_that_accept_replaced_serves_its_scenes(tmp_path, sim):
     write_csv(source, [{**FOX, "samples": 1}, {**DEN, "samples": 1}, {**DEN, "id": "n", "prompt": "n", "samples": 1}])
     assert counted(source, sim, accept=1).samples == 1
     ran, sent = parts_of(sim, lambda: go(source, sim, accept=1))
-    assert sent == [[ran.picture(fox[1]), "n"]]
+    assert sent == [[ran.image(fox[1]), "n"]]
     assert run_status(ran.folder).counts["not_attempted"] == 0
     assert audit(ran.folder).clean
 
@@ -236,7 +236,7 @@ def test_a_redo_of_a_row_that_waits_for_its_sheet_is_made_after_it(tmp_path, sim
     ran, later = parts_of(sim, lambda: go(source, sim, redo=True))
     fox, den = ran.rows
     made = [parts for parts in [*sent, *later] if parts[-1] != "an old fox"]
-    assert [parts[0] for parts in made] == [ran.picture(fox)]
+    assert [parts[0] for parts in made] == [ran.image(fox)]
     assert den["status"] == "ok"
     assert parts_of(sim, lambda: go(source, sim, redo=True))[1] == []
 

@@ -53,8 +53,8 @@ def test_a_row_is_sent_with_the_image_of_the_row_that_it_names(tmp_path, sim, ru
     assert prompts_sent(sim) == ["a fox", "scene one", "scene two"]
     scene_one, _, fox = ran.rows
     sent = {parts[-1]: parts[:-1] for parts in parts_sent(sim)}
-    assert sent["scene one"] == [ran.picture(fox)]
-    assert sent["scene two"] == [ran.picture(scene_one), ran.picture(fox)]
+    assert sent["scene one"] == [ran.image(fox)]
+    assert sent["scene two"] == [ran.image(scene_one), ran.image(fox)]
     assert scene_one["references"] == "@fox"
     assert scene_one["references_sha256"] == fox["sha256"]
     assert audit(ran.folder).findings == ()
@@ -77,7 +77,7 @@ def test_a_second_run_sends_nothing_and_another_image_makes_exactly_its_rows_aga
 def test_a_copy_of_the_image_is_the_same_reference(tmp_path, sim):
     """The content decides, not the path: a sheet that is kept as a file makes nothing again."""
     ran = run(book(tmp_path, FOX, ("s1", "scene one", "@fox")), sim)
-    (tmp_path / "fox.jpg").write_bytes(ran.picture(ran.rows[0]))
+    (tmp_path / "fox.jpg").write_bytes(ran.image(ran.rows[0]))
     assert run(book(tmp_path, FOX, ("s1", "scene one", "fox.jpg")), sim).statuses == ["ok", "ok"]
     assert len(sim.requests) == 2
 

@@ -23,7 +23,7 @@ def sim():
         yield simulator
 
 
-def test_each_picture_is_the_right_one_for_its_row(tmp_path, sim):
+def test_each_image_is_the_right_one_for_its_row(tmp_path, sim):
     """The simulator stamps each image with prompt, model, ratio and sample number."""
     source = write_csv(
         tmp_path / "p.csv",
@@ -36,15 +36,15 @@ def test_each_picture_is_the_right_one_for_its_row(tmp_path, sim):
     assert ran.summary.exit_code == 0
     assert len(ran.rows) == 5
     for row in ran.rows:
-        stamp = read_stamp(ran.picture(row))
+        stamp = read_stamp(ran.image(row))
         assert (stamp["prompt"], stamp["sample"]) == (row["prompt"], row["sample"])
         assert (stamp["model"], stamp["aspect_ratio"]) == (row["model"], row["aspect_ratio"])
 
 
-def test_pictures_are_kept_byte_for_byte(tmp_path, sim):
+def test_images_are_kept_byte_for_byte(tmp_path, sim):
     """Re-encoding would strip the signed content credentials."""
     ran = run(prompts(tmp_path, "one", "two"), sim)
-    sent = {picture.sha256 for picture in sim.pictures}
+    sent = {image.sha256 for image in sim.images}
     assert {row["sha256"] for row in ran.rows} == sent
 
 
@@ -89,7 +89,7 @@ def test_equal_rows_are_variants(tmp_path, sim):
 def test_prompts_arrive_byte_for_byte(tmp_path, sim, prompt):
     """Every kind of character reaches the service as it is in the file."""
     ran = run(prompts(tmp_path, prompt), sim)
-    assert read_stamp(ran.picture(ran.rows[0]))["prompt"] == prompt
+    assert read_stamp(ran.image(ran.rows[0]))["prompt"] == prompt
 
 
 MARKED = {
@@ -180,7 +180,7 @@ def test_a_lost_reply_is_part_of_the_upper_bound(tmp_path):
         assert summary.cost_high_usd > summary.cost_low_usd > 0
 
 
-def test_a_missing_picture_is_requested_a_few_more_times(tmp_path, sim):
+def test_a_missing_image_is_requested_a_few_more_times(tmp_path, sim):
     """NO_IMAGE may be temporary: it becomes final after three attempts."""
     ran = run(prompts(tmp_path, "one [[sim:finish_NO_IMAGE]]"), sim)
     assert ran.statuses == ["failed"]
@@ -193,7 +193,7 @@ def test_a_refused_prompt_costs_one_attempt(tmp_path, sim):
     assert len(sim.requests) == 2
 
 
-def test_a_damaged_picture_among_good_ones_is_requested_alone(tmp_path):
+def test_a_damaged_image_among_good_ones_is_requested_alone(tmp_path):
     """The intact images are paid for once."""
     with Simulator(faults=[{"match": "*", "fault": "half_picture", "times": 1}]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
@@ -224,7 +224,7 @@ def test_the_budget_is_never_exceeded(tmp_path, sim):
     assert sim.bill.total == 5
 
 
-def test_a_missing_picture_is_reported_and_not_paid_for_without_consent(tmp_path, sim):
+def test_a_missing_image_is_reported_and_not_paid_for_without_consent(tmp_path, sim):
     """`ok` with a missing file would be wrong; only the user decides to make it again."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -235,7 +235,7 @@ def test_a_missing_picture_is_reported_and_not_paid_for_without_consent(tmp_path
     assert run(source, sim, retry="missing").statuses == ["ok"]
 
 
-def test_a_truncated_picture_is_reported(tmp_path, sim):
+def test_a_truncated_image_is_reported(tmp_path, sim):
     """Its size differs from what was received."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -244,19 +244,19 @@ def test_a_truncated_picture_is_reported(tmp_path, sim):
     assert run(source, sim, retry="missing").statuses == ["ok"]
 
 
-def test_pictures_of_other_rows_are_counted(tmp_path, sim):
+def test_images_of_other_rows_are_counted(tmp_path, sim):
     """After a run of a shorter file the summary counts the images of the other rows."""
     run(prompts(tmp_path, "one", "two", "three"), sim)
     assert run(prompts(tmp_path, "two"), sim).summary.facts.older_images == 2
 
 
-def test_the_next_run_finds_the_paid_pictures_of_a_killed_run(tmp_path, sim):
+def test_the_next_run_finds_the_paid_images_of_a_killed_run(tmp_path, sim):
     """An image in `incoming` without a record is put in place and not paid for again."""
     source = prompts(tmp_path, "one")
     ran = run(source, sim)
     row = ran.rows[0]
     state = ran.folder / ".imagen-batch"
-    (state / "incoming" / f"{row['key']}_1").write_bytes(ran.picture(row))
+    (state / "incoming" / f"{row['key']}_1").write_bytes(ran.image(row))
     (ran.folder / row["file"]).unlink()
     ledger = next((state / "ledger").iterdir())
     sent = ledger.read_bytes().split(b"\n")[0] + b"\n"
@@ -450,7 +450,7 @@ def test_a_partly_saved_reply_counts_the_rest_as_possibly_charged(tmp_path, sim)
     first = run(source, sim, model=IMAGEN, samples=4)
     state = first.folder / ".imagen-batch"
     row = first.rows[1]
-    (state / "incoming" / f"{row['key']}_2").write_bytes(first.picture(row))
+    (state / "incoming" / f"{row['key']}_2").write_bytes(first.image(row))
     for row in first.rows:
         (first.folder / row["file"]).unlink()
     ledger = next((state / "ledger").iterdir())
@@ -461,7 +461,7 @@ def test_a_partly_saved_reply_counts_the_rest_as_possibly_charged(tmp_path, sim)
     assert summary.cost_high_usd == pytest.approx(7 * 0.04)
 
 
-def test_a_picture_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
+def test_a_image_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
     """`--retry missing` was killed before the image had its name; the older record is of another image."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)

@@ -41,7 +41,7 @@ def test_a_run_ends_in_time_with_75_and_keeps_what_is_in_flight(tmp_path: Path) 
         summary = _execute(source, sim, messages, concurrency=2, max_time="3s")
         assert time.monotonic() - began < 3.5
         assert (summary.exit_code, summary.state) == (75, "paused")
-        assert summary.counts["ok"] == len(sim.pictures) > 1
+        assert summary.counts["ok"] == len(sim.images) > 1
         assert summary.counts["ok"] + summary.counts["not_attempted"] == 40
         assert "--max-time 3s" in (summary.stopped_by or "")
         assert messages[0].startswith("The time of --max-time 3s is up: waiting up to")

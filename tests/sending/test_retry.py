@@ -31,7 +31,7 @@ def test_an_answer_has_its_images_and_its_price(tmp_path):
     sent = sending(tmp_path, images(IMAGE, OTHER_IMAGE))
     retrying = _retrying(sent, 2)
     answer = retrying.run()
-    assert [(image.number, image.picture.data) for image in answer.images] == [(1, IMAGE), (2, OTHER_IMAGE)]
+    assert [(image.number, image.received.data) for image in answer.images] == [(1, IMAGE), (2, OTHER_IMAGE)]
     assert (answer.usd, answer.cost_is, answer.missing, answer.damaged) == (2 * PRICE, "estimate", (), ())
     trace = retrying.trace
     assert (trace.attempts, trace.http_status, trace.sent_at) == (1, 200, 1.0)
@@ -260,7 +260,7 @@ def test_a_surplus_image_replaces_a_damaged_one(tmp_path):
     """It was paid for as well; others are quarantined."""
     sent = sending(tmp_path, images(HALF_IMAGE, IMAGE, OTHER_IMAGE))
     (image,) = _retrying(sent).run().images
-    assert image.picture.data in (IMAGE, OTHER_IMAGE)
+    assert image.received.data in (IMAGE, OTHER_IMAGE)
     assert len(list((tmp_path / ".imagen-batch" / "quarantine").iterdir())) == 2
 
 

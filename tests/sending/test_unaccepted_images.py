@@ -73,7 +73,7 @@ def test_good_images_in_an_unusual_form_are_bought_once(tmp_path: Path, fault: s
         ran = run(prompts(tmp_path, "one"), sim, model=model)
         assert ran.statuses == ["ok"]
         assert len(sim.requests) == 1
-        assert [row["sha256"] for row in ran.rows] == [picture.sha256 for picture in sim.pictures]
+        assert [row["sha256"] for row in ran.rows] == [image.sha256 for image in sim.images]
         assert ran.rows[0]["error_kind"] is None
 
 
@@ -87,8 +87,8 @@ def test_a_whole_image_of_a_rare_format_is_kept_as_what_it_is(tmp_path: Path, im
         assert (row["status"], row["mimeType"]) == ("ok", FORMATS[image_format])
         assert row["error_kind"] == (None if image_format == "webp" else "rare_format")
         assert len(sim.requests) == 1
-        assert row["sha256"] == sim.pictures[0].sha256
-        assert validate(ran.picture(row)).extension == Path(row["file"]).suffix
+        assert row["sha256"] == sim.images[0].sha256
+        assert validate(ran.image(row)).extension == Path(row["file"]).suffix
         assert ran.summary.exit_code == 0
 
 
@@ -255,7 +255,7 @@ def test_a_whole_image_before_a_damaged_one_is_used(tmp_path: Path) -> None:
     with answering(gemini_reply(png(), png(color="blue")[:-9])) as server:
         ran = run_against(server, tmp_path)
         assert (ran.statuses, len(server.requests)) == (["ok"], 1)
-        assert ran.picture(ran.rows[0]) == png()
+        assert ran.image(ran.rows[0]) == png()
 
 
 def test_a_surplus_image_replaces_a_damaged_one_in_the_other_dialect(tmp_path: Path) -> None:
@@ -263,14 +263,14 @@ def test_a_surplus_image_replaces_a_damaged_one_in_the_other_dialect(tmp_path: P
     with answering(imagen_reply(png(), png()[:-9], png(color="blue"))) as server:
         ran = run_against(server, tmp_path, model=IMAGEN, samples=2)
         assert (ran.statuses, len(server.requests)) == (["ok", "ok"], 1)
-        assert {ran.picture(row) for row in ran.rows} == {png(), png(color="blue")}
+        assert {ran.image(row) for row in ran.rows} == {png(), png(color="blue")}
 
 
 def test_surplus_images_are_quarantined(tmp_path: Path) -> None:
     """They were paid for as well."""
     with answering(gemini_reply(png(color="green"), png())) as server:
         ran = run_against(server, tmp_path)
-        assert ran.picture(ran.rows[0]) == png()
+        assert ran.image(ran.rows[0]) == png()
         assert [file.read_bytes() for file in quarantined(ran)] == [png(color="green")]
 
 

@@ -33,7 +33,7 @@ def sim() -> Iterator[Simulator]:
 
 
 def filters(reply: Reply) -> list[str]:
-    """Return the reasons that replace pictures."""
+    """Return the reasons that replace images."""
     return [item["raiFilteredReason"] for item in reply.json["predictions"] if "raiFilteredReason" in item]
 
 
@@ -80,19 +80,19 @@ def test_a_daily_quota_may_state_a_short_wait(sim: Simulator) -> None:
     assert details[-1]["retryDelay"] == "57s"
 
 
-def test_some_pictures_of_a_request_are_filtered() -> None:
-    """There is a reason for each, one for all, or none; filtered pictures cost nothing."""
+def test_some_images_of_a_request_are_filtered() -> None:
+    """There is a reason for each, one for all, or none; filtered images cost nothing."""
     with Simulator() as sim:
         four = {"sampleCount": 4, "includeRaiReason": True}
         each, summed, silent = (
             predict(sim, f"[[sim:{name} 3]]", **four) for name in ("partial", "partial_summary", "partial_silent")
         )
-        assert [len(reply.pictures) for reply in (each, summed, silent)] == [1, 1, 1]
+        assert [len(reply.images) for reply in (each, summed, silent)] == [1, 1, 1]
         assert [len(filters(reply)) for reply in (each, summed, silent)] == [3, 1, 0]
         assert sim.bill.total == 3
 
 
-def test_all_pictures_of_a_request_are_filtered(sim: Simulator) -> None:
+def test_all_images_of_a_request_are_filtered(sim: Simulator) -> None:
     """The reply has one text, codes only, or an empty object."""
     assert "Support codes: " in filters(predict(sim, "[[sim:all_filtered]]", includeRaiReason=True))[0]
     assert predict(sim, "[[sim:all_filtered]]").json == {}
@@ -103,13 +103,13 @@ def test_all_pictures_of_a_request_are_filtered(sim: Simulator) -> None:
 def test_filtered_means_the_first_samples_of_a_row_in_either_dialect(sim: Simulator) -> None:
     """One prompt file can then rehearse both."""
     prompt = "[[sim:filtered 2]]"
-    assert len(predict(sim, prompt, sampleCount=4).pictures) == 2
-    assert [len(generate(sim, prompt, sample=n).pictures) for n in (1, 2, 3)] == [0, 0, 1]
+    assert len(predict(sim, prompt, sampleCount=4).images) == 2
+    assert [len(generate(sim, prompt, sample=n).images) for n in (1, 2, 3)] == [0, 0, 1]
 
 
 @pytest.mark.parametrize("name", FINISHES)
 def test_a_candidate_has_a_finish_reason(sim: Simulator, name: str) -> None:
-    """It has no content and no picture."""
+    """It has no content and no image."""
     candidate = generate(sim, f"[[sim:{name}]]").json["candidates"][0]
     assert (f"finish_{candidate['finishReason']}", candidate["content"]) == (name, {})
 
@@ -121,13 +121,13 @@ def test_a_prompt_is_blocked_for_the_requested_reason(sim: Simulator) -> None:
     assert "candidates" not in reply
 
 
-def test_text_replaces_or_precedes_the_picture(sim: Simulator) -> None:
+def test_text_replaces_or_precedes_the_image(sim: Simulator) -> None:
     """It is text only, or thoughts first."""
-    assert generate(sim, "[[sim:text_only]]").pictures == []
-    assert len(generate(sim, "[[sim:thought_image]]").pictures) == 2
+    assert generate(sim, "[[sim:text_only]]").images == []
+    assert len(generate(sim, "[[sim:thought_image]]").images) == 2
 
 
-def test_a_picture_arrives_damaged() -> None:
+def test_a_image_arrives_damaged() -> None:
     """It is not base64, half a file, or of another type than stated; it costs money and is lost."""
     with Simulator() as sim:
         with pytest.raises(binascii.Error):
@@ -135,13 +135,13 @@ def test_a_picture_arrives_damaged() -> None:
                 predict(sim, "[[sim:bad_base64]]").json["predictions"][0]["bytesBase64Encoded"], validate=True
             )
         with pytest.raises(OSError, match="truncated"):
-            Image.open(io.BytesIO(generate(sim, "[[sim:half_picture]]").pictures[0])).load()
+            Image.open(io.BytesIO(generate(sim, "[[sim:half_picture]]").images[0])).load()
         other_type = predict(sim, "[[sim:lying_mime]]").json["predictions"][0]
         assert (other_type["mimeType"], sim.bill.total, sum(sim.bill.lost.values())) == ("image/jpeg", 3, 2)
 
 
 def test_a_connection_breaks() -> None:
-    """Before the reply nothing is charged; within it the picture is charged and lost."""
+    """Before the reply nothing is charged; within it the image is charged and lost."""
     with Simulator() as sim:
         with pytest.raises(ConnectionResetError):
             generate(sim, "[[sim:reset]]")
@@ -161,7 +161,7 @@ def test_a_reply_trickles() -> None:
     """It is slow, but complete in the end."""
     rule = {"fault": "trickle", "options": {"seconds": 0.0, "bytes": 4096, "headers": True}}
     with Simulator(faults=[rule]) as sim:
-        assert len(generate(sim).pictures) == 1
+        assert len(generate(sim).images) == 1
         assert sim.bill.lost == {}
 
 

@@ -85,12 +85,12 @@ def test_the_highest_thinking_level_is_unknown_on_vertex(sim: Simulator) -> None
     ],
     ids=str,
 )
-def test_reference_pictures_are_accepted_and_change_the_drawing(sim: Simulator, part: dict[str, Any]) -> None:
+def test_reference_images_are_accepted_and_change_the_drawing(sim: Simulator, part: dict[str, Any]) -> None:
     """They are counted as tokens of the prompt."""
     plain, with_reference = post(sim), post(sim, parts=[part])
     assert with_reference.status == 200
-    assert with_reference.pictures != plain.pictures
-    assert with_reference.pictures == post(sim, parts=[part]).pictures
+    assert with_reference.images != plain.images
+    assert with_reference.images == post(sim, parts=[part]).images
     counts = with_reference.json["usageMetadata"]
     assert counts["promptTokenCount"] == plain.json["usageMetadata"]["promptTokenCount"] + 1120
     assert {"modality": "IMAGE", "tokenCount": 1120} in counts["promptTokensDetails"]
@@ -116,7 +116,7 @@ def test_other_parts_are_refused(sim: Simulator, part: dict[str, Any]) -> None:
     assert post(sim, parts=[part]).status == 400
 
 
-def test_too_many_reference_pictures_are_refused(sim: Simulator) -> None:
+def test_too_many_reference_images_are_refused(sim: Simulator) -> None:
     """Fourteen are allowed."""
     part = {"inlineData": {"mimeType": "image/png", "data": PNG}}
     assert post(sim, parts=[part] * 14).status == 200
@@ -124,7 +124,7 @@ def test_too_many_reference_pictures_are_refused(sim: Simulator) -> None:
 
 
 def test_a_conversation_continues(sim: Simulator) -> None:
-    """The second turn has the model's answer with picture and signature; only the user's texts are the prompt."""
+    """The second turn has the model's answer with image and signature; only the user's texts are the prompt."""
     first = post(sim).json["candidates"][0]["content"]
     contents = [
         {"role": "user", "parts": [{"text": "a cat"}]},
@@ -133,11 +133,11 @@ def test_a_conversation_continues(sim: Simulator) -> None:
     ]
     reply = send(sim, f"/v1beta/models/{GEMINI}:generateContent", {"contents": contents})
     assert reply.status == 200
-    assert sim.pictures[-1].prompt == "a cat, now blue"
+    assert sim.images[-1].prompt == "a cat, now blue"
 
 
 def test_usage_is_as_recorded(sim: Simulator) -> None:
-    """It has more tokens than the picture, a tier or a kind of traffic, and on Vertex a time but no index."""
+    """It has more tokens than the image, a tier or a kind of traffic, and on Vertex a time but no index."""
     gemini, vertex = generate(sim, model=PRO).json, generate(sim, model=PRO, root=VERTEX).json
     for reply in (gemini, vertex):
         counts = reply["usageMetadata"]
@@ -152,7 +152,7 @@ def test_usage_is_as_recorded(sim: Simulator) -> None:
 
 
 @pytest.mark.parametrize("fault", ["blocked_prompt", "finish_IMAGE_SAFETY", "finish_MODEL_ARMOR", "text_only"])
-def test_a_refusal_counts_no_thoughts_and_no_picture(sim: Simulator, fault: str) -> None:
+def test_a_refusal_counts_no_thoughts_and_no_image(sim: Simulator, fault: str) -> None:
     """On Vertex a blocked prompt counts nothing at all."""
     counts = generate(sim, f"x [[sim:{fault}]]").json["usageMetadata"]
     assert not counts.keys() & {"thoughtsTokenCount", "candidatesTokenCount"}
@@ -162,7 +162,7 @@ def test_a_refusal_counts_no_thoughts_and_no_picture(sim: Simulator, fault: str)
         assert vertex == {"trafficType": "ON_DEMAND"}
 
 
-def test_the_largest_picture_has_as_many_tokens_as_its_price_says(sim: Simulator) -> None:
+def test_the_largest_image_has_as_many_tokens_as_its_price_says(sim: Simulator) -> None:
     """It costs 0.1134 USD at 30 USD per million tokens."""
     details = generate(sim, imageSize="4K").json["usageMetadata"]["candidatesTokensDetails"]
     assert details == [{"modality": "IMAGE", "tokenCount": 3780}]
@@ -170,16 +170,16 @@ def test_the_largest_picture_has_as_many_tokens_as_its_price_says(sim: Simulator
 
 def test_a_preview_name_serves_the_same_model(sim: Simulator) -> None:
     """It is the alias that Google's client lists."""
-    assert len(generate(sim, model="nano-banana-pro-preview").pictures) == 1
+    assert len(generate(sim, model="nano-banana-pro-preview").images) == 1
 
 
 def test_a_signature_has_the_requested_size(sim: Simulator) -> None:
-    """Real signatures are larger than their pictures."""
+    """Real signatures are larger than their images."""
     part = generate(sim, "x [[sim:thought_signature 400000]]").json["candidates"][0]["content"]["parts"][-1]
     assert len(part["thoughtSignature"]) == 400_000
 
 
-def test_the_drawn_picture_shows_its_references_small(sim: Simulator) -> None:
+def test_the_drawn_image_shows_its_references_small(sim: Simulator) -> None:
     """They are in their order, so that a rehearsal shows which sheet belongs to which prompt."""
     parts = [
         {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(image_bytes(color)).decode()}}

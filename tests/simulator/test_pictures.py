@@ -28,14 +28,14 @@ def sim() -> Iterator[Simulator]:
 
 
 def opened(data: bytes) -> Image.Image:
-    """Return the picture, fully decoded."""
+    """Return the image, fully decoded."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
 def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = "512") -> ValidRequest:
-    """Return an order for a small picture."""
+    """Return an order for a small image."""
     return ValidRequest("generateContent", model, prompt, ratio, size, mime_type=model.mime_type)
 
 
@@ -50,7 +50,7 @@ def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = 
         ("4:5", "4K", (3712, 4608)),
     ],
 )
-def test_a_picture_has_the_pixels_of_the_table(ratio: str, size: str, pixels: tuple[int, int]) -> None:
+def test_a_image_has_the_pixels_of_the_table(ratio: str, size: str, pixels: tuple[int, int]) -> None:
     """Shape and size are as requested."""
     image = opened(draw(order("a", ratio=ratio, size=size), 1))
     assert (image.size, image.format) == (pixels, "JPEG")
@@ -67,14 +67,14 @@ def test_every_shape_of_every_model_can_be_drawn() -> None:
 
 def test_the_type_is_chosen_by_the_service_or_the_caller(sim: Simulator) -> None:
     """It is PNG for predict unless JPEG is requested; JPEG for Gemini models except the oldest."""
-    assert opened(predict(sim).pictures[0]).format == "PNG"
-    assert opened(predict(sim, outputOptions={"mimeType": "image/jpeg"}).pictures[0]).format == "JPEG"
-    assert opened(generate(sim, model=GEMINI).pictures[0]).format == "JPEG"
-    assert opened(generate(sim, model="gemini-2.5-flash-image").pictures[0]).format == "PNG"
+    assert opened(predict(sim).images[0]).format == "PNG"
+    assert opened(predict(sim, outputOptions={"mimeType": "image/jpeg"}).images[0]).format == "JPEG"
+    assert opened(generate(sim, model=GEMINI).images[0]).format == "JPEG"
+    assert opened(generate(sim, model="gemini-2.5-flash-image").images[0]).format == "PNG"
 
 
 def test_the_same_request_gets_the_same_bytes(sim: Simulator) -> None:
-    """Another sample, prompt or parameter gets another picture."""
+    """Another sample, prompt or parameter gets another image."""
     assert generate(sim).body == generate(sim).body
     different = [
         generate(sim),
@@ -82,21 +82,21 @@ def test_the_same_request_gets_the_same_bytes(sim: Simulator) -> None:
         generate(sim, "b"),
         generate(sim, config={"seed": 4}),
     ]
-    assert len({reply.pictures[0] for reply in different}) == 4
+    assert len({reply.images[0] for reply in different}) == 4
 
 
 def test_samples_are_numbered_through_all_requests_of_a_row(sim: Simulator) -> None:
-    """The header has the first number of a request; the same number always gets the same picture."""
-    three = predict(sim, sampleCount=3).pictures
-    one = predict(sim, sampleCount=1).pictures
+    """The header has the first number of a request; the same number always gets the same image."""
+    three = predict(sim, sampleCount=3).images
+    one = predict(sim, sampleCount=1).images
     assert one == three[:1]
     assert [read_stamp(data)["sample"] for data in three] == [1, 2, 3]
-    assert read_stamp(generate(sim, sample=7).pictures[0])["sample"] == 7
+    assert read_stamp(generate(sim, sample=7).images[0])["sample"] == 7
 
 
-def test_a_picture_states_in_its_metadata_that_it_is_simulated(sim: Simulator) -> None:
+def test_a_image_states_in_its_metadata_that_it_is_simulated(sim: Simulator) -> None:
     """It has the whole prompt."""
-    stamp = read_stamp(generate(sim, "ein Bär 🐻", config={"seed": 4}, aspectRatio="4:3").pictures[0])
+    stamp = read_stamp(generate(sim, "ein Bär 🐻", config={"seed": 4}, aspectRatio="4:3").images[0])
     assert stamp == {
         "simulator": True,
         "prompt": "ein Bär 🐻",
@@ -109,7 +109,7 @@ def test_a_picture_states_in_its_metadata_that_it_is_simulated(sim: Simulator) -
     }
 
 
-def test_a_foreign_picture_has_no_stamp() -> None:
+def test_a_foreign_image_has_no_stamp() -> None:
     """Reading one is an error, not an empty result."""
     for kind in ("PNG", "JPEG"):
         file = io.BytesIO()

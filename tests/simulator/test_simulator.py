@@ -27,14 +27,14 @@ def sim() -> Iterator[Simulator]:
 @pytest.mark.parametrize("root", ["/v1beta", "/v1", VERTEX, VERTEX.replace("/v1/", "/v1beta1/")])
 def test_both_dialects_answer_on_the_paths_of_both_hosts(sim: Simulator, root: str) -> None:
     """It serves every version that a client may use."""
-    assert len(predict(sim, root=root, sampleCount=2).pictures) == 2
-    assert len(generate(sim, root=root).pictures) == 1
+    assert len(predict(sim, root=root, sampleCount=2).images) == 2
+    assert len(generate(sim, root=root).images) == 1
 
 
 def test_predict_without_a_count_returns_the_default_of_the_service(sim: Simulator) -> None:
-    """The Gemini API returned four pictures."""
+    """The Gemini API returned four images."""
     reply = send(sim, f"/v1beta/models/{IMAGEN}:predict", {"instances": [{"prompt": "a"}]})
-    assert [read_stamp(data)["sample"] for data in reply.pictures] == [1, 2, 3, 4]
+    assert [read_stamp(data)["sample"] for data in reply.images] == [1, 2, 3, 4]
 
 
 def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None:
@@ -46,14 +46,14 @@ def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None
     assert reply["modelVersion"] == GEMINI
 
 
-def test_safety_attributes_add_an_item_without_a_picture(sim: Simulator) -> None:
+def test_safety_attributes_add_an_item_without_a_image(sim: Simulator) -> None:
     """The "Positive Prompt" is the last item."""
     items = predict(sim, sampleCount=2, includeSafetyAttributes=True).json["predictions"]
     assert [item.get("contentType") for item in items] == [None, None, "Positive Prompt"]
     assert all(len(item["safetyAttributes"]["scores"]) == 3 for item in items)
 
 
-def test_thoughts_precede_the_picture_if_requested(sim: Simulator) -> None:
+def test_thoughts_precede_the_image_if_requested(sim: Simulator) -> None:
     """There are a plan and a draft, both marked."""
     reply = generate(sim, config={"thinkingConfig": {"includeThoughts": True}}).json
     parts = reply["candidates"][0]["content"]["parts"]
@@ -145,12 +145,12 @@ def test_many_requests_are_served_at_once() -> None:
         assert {type(one.exception()) for one in waiting} <= {RemoteDisconnected, ConnectionResetError}
 
 
-def test_the_cost_counts_pictures_that_were_returned(sim: Simulator) -> None:
+def test_the_cost_counts_images_that_were_returned(sim: Simulator) -> None:
     """Refusals cost nothing."""
     predict(sim, sampleCount=3)
     predict(sim, sampleCount=9)
     generate(sim)
-    assert sim.bill.pictures == {IMAGEN: 3, GEMINI: 1}
+    assert sim.bill.images == {IMAGEN: 3, GEMINI: 1}
     assert sim.bill.attempts == {200: 2, 400: 1}
     stats = send(sim, "/_sim/stats").json
     assert (stats["pictures_made"], len(stats["pictures"])) == (4, 4)

@@ -128,7 +128,7 @@ def test_generate_content_reads_snake_case(sim: Simulator) -> None:
 def test_some_fields_are_for_vertex_only(sim: Simulator) -> None:
     """They set who may be shown, and the file type."""
     own = {"personGeneration": "ALLOW_NONE", "imageOutputOptions": {"mimeType": "image/png"}}
-    assert generate(sim, root=VERTEX, **own).pictures[0].startswith(b"\x89PNG")
+    assert generate(sim, root=VERTEX, **own).images[0].startswith(b"\x89PNG")
     assert generate(sim, **own).status == 400
 
 

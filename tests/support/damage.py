@@ -105,7 +105,7 @@ def emptied(damaged: DamagedRun, row: int) -> ExpectedFinding:
     return "truncated", row, damaged.file(row).name
 
 
-def no_picture(damaged: DamagedRun, row: int) -> ExpectedFinding:
+def no_image(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Replace the image by something else."""
     damaged.file(row).write_bytes(b"<html>not found</html>")
     return "truncated", row, damaged.file(row).name
@@ -144,7 +144,7 @@ def notes(damaged: DamagedRun, row: int) -> ExpectedFinding:
     return "foreign", None, path.name
 
 
-def own_picture(damaged: DamagedRun, row: int) -> ExpectedFinding:
+def own_image(damaged: DamagedRun, row: int) -> ExpectedFinding:
     """Add an image of the user's own, in a folder of its own."""
     path = damaged.folder / "images" / "mine" / f"{row}.png"
     path.parent.mkdir(exist_ok=True)
@@ -188,13 +188,13 @@ def all_lost(damaged: DamagedRun, row: int) -> ExpectedFinding:
     return "paid_undelivered", row, None
 
 
-PICTURE_DAMAGE = (
-    *(gone, cut_off, emptied, no_picture, bit_turned, retouched, renamed, other_extension),
-    *(notes, own_picture, copied, record_lost, killed_before_record, killed_before_name, all_lost),
+IMAGE_DAMAGE = (
+    *(gone, cut_off, emptied, no_image, bit_turned, retouched, renamed, other_extension),
+    *(notes, own_image, copied, record_lost, killed_before_record, killed_before_name, all_lost),
 )
 """Each kind of damage affects the image of one row and no other."""
 
-NEEDS_PAYMENT = {gone, cut_off, emptied, no_picture, bit_turned, all_lost}
+NEEDS_PAYMENT = {gone, cut_off, emptied, no_image, bit_turned, all_lost}
 """A repair can fix these kinds of damage only by paying again."""
 
 

@@ -37,8 +37,8 @@ class Reply:
         return str(self.json["error"]["message"])
 
     @property
-    def pictures(self) -> list[bytes]:
-        """Return every picture, decoded, in either dialect."""
+    def images(self) -> list[bytes]:
+        """Return every image, decoded, in either dialect."""
         if "predictions" in self.json:
             items = [item.get("bytesBase64Encoded") for item in self.json["predictions"]]
         else:

@@ -16,7 +16,7 @@ SIZE = (168, 120)
 
 @cache
 def sound() -> dict[str, bytes]:
-    """Return whole pictures in every form that a service may send, by name; the first word is the format."""
+    """Return whole images in every form that a service may send, by name; the first word is the format."""
     art, flat = _art(), Image.new("RGB", SIZE, "white")
     plain = {
         "png rgb": _encoded(art, "PNG"),
@@ -43,7 +43,7 @@ def sound() -> dict[str, bytes]:
 
 @cache
 def signed() -> dict[str, bytes]:
-    """Return pictures that carry a C2PA box, like those of the services."""
+    """Return images that carry a C2PA box, like those of the services."""
     art = _art()
     return {
         "png signed": with_chunk(_encoded(art, "PNG"), b"caBX", jumbf()),
@@ -173,9 +173,9 @@ def _art() -> Image.Image:
     return Image.blend(shapes.resize(SIZE, Image.Resampling.BICUBIC), grain, 0.2)
 
 
-def _encoded(picture: Image.Image, form: str, **options: object) -> bytes:
+def _encoded(image: Image.Image, form: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, form, **options)
+    image.save(file, form, **options)
     return file.getvalue()
 
 

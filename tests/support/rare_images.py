@@ -1,4 +1,4 @@
-"""Whole pictures in formats that the services do not make, the same ones each time."""
+"""Whole images in formats that the services do not make, the same ones each time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def art(seed: int = 1) -> Image.Image:
     return Image.frombytes("RGB", SIZE, random.Random(seed).randbytes(SIZE[0] * SIZE[1] * 3))
 
 
-def encoded(form: str, picture: Image.Image | None = None, **options: object) -> bytes:
-    """Return the picture as a file, encoded by Pillow."""
+def encoded(form: str, image: Image.Image | None = None, **options: object) -> bytes:
+    """Return the image as a file, encoded by Pillow."""
     file = io.BytesIO()
-    (picture or art()).save(file, form, **options)
+    (image or art()).save(file, form, **options)
     return file.getvalue()
 
 

@@ -44,7 +44,7 @@ class Ran:
         with (self.folder / "failures.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
-    def picture(self, row: Mapping[str, Any]) -> bytes:
+    def image(self, row: Mapping[str, Any]) -> bytes:
         """Return the image of a manifest row."""
         return (self.folder / row["file"]).read_bytes()
 

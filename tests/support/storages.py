@@ -21,7 +21,7 @@ KINDS = ("folder", "memory", "s3") if STORE == "moto" else (STORE,)
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Run an S3 server in this process with a bucket called `pictures`; yield its address."""
+    """Run an S3 server in this process with a bucket called `images`; yield its address."""
     import boto3  # noqa: PLC0415 - only where a test needs it
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
 

@@ -99,7 +99,7 @@ def _save_gallery(page: Path, scratch: Path) -> None:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         sys.exit("There is no Chromium: gallery.png stays as it is.")
-    picture = scratch / "gallery.png"
+    screenshot = scratch / "gallery.png"
     flags = (
         "--headless",
         "--no-sandbox",
@@ -111,12 +111,12 @@ def _save_gallery(page: Path, scratch: Path) -> None:
         f"--window-size={_WINDOW[0]},{_WINDOW[1]}",
     )
     subprocess.run(
-        [chromium, *flags, f"--user-data-dir={scratch / 'profile'}", f"--screenshot={picture}", page.as_uri()],
+        [chromium, *flags, f"--user-data-dir={scratch / 'profile'}", f"--screenshot={screenshot}", page.as_uri()],
         check=True,
         capture_output=True,
         timeout=120,
     )
-    with Image.open(picture) as image:
+    with Image.open(screenshot) as image:
         image.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(IMAGES / "gallery.png", optimize=True)
 
 

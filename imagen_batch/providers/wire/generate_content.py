@@ -23,7 +23,7 @@ from imagen_batch.providers.wire.json_body import (
 )
 from imagen_batch.providers.wire.option_fields import OUTPUT_OPTIONS, require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import categories, filtered_sample, support_codes
-from imagen_batch.records import ImageRequest, InputImage, NoImage, Options, Picture, Reply, TokenUsage
+from imagen_batch.records import ImageRequest, InputImage, NoImage, Options, ReceivedImage, Reply, TokenUsage
 
 name: Final = "generate_content"
 verb: Final = "generateContent"
@@ -122,7 +122,7 @@ def decode(body: bytes, *, requested: int, http_status: int = 200) -> Reply:
     )
     images = _image_parts(candidate)
     decoded = [image for part in images if (image := _read_image(candidate, part))]
-    sample: Picture | NoImage
+    sample: ReceivedImage | NoImage
     if decoded:
         sample = decoded[-1]
     elif images:
@@ -183,7 +183,7 @@ def _comment(candidate: Json) -> str | None:
     return " ".join(words for part in _parts(candidate) if (words := as_text(dig(part, "text")))) or None
 
 
-def _read_image(candidate: Json, part: Json) -> Picture | None:
+def _read_image(candidate: Json, part: Json) -> ReceivedImage | None:
     data = image_bytes(dig(part, "inlineData", "data"))
     if data is None:
         return None
@@ -191,7 +191,7 @@ def _read_image(candidate: Json, part: Json) -> Picture | None:
     if received > 1:
         more = f"the service sent {received} images, one was requested: the others are kept in quarantine"
         note = f"{note}; {more}" if note else more
-    return Picture(
+    return ReceivedImage(
         data,
         mime_type=as_text(dig(part, "inlineData", "mimeType")) or "application/octet-stream",
         finish_reason=_finish_reason(candidate),

@@ -19,7 +19,7 @@ from imagen_batch.providers.wire.json_body import (
 )
 from imagen_batch.providers.wire.option_fields import OUTPUT_OPTIONS, require_unset, set_fields
 from imagen_batch.providers.wire.support_codes import filtered_sample, is_code_list
-from imagen_batch.records import ImageRequest, InputImage, NoImage, Picture, Reply
+from imagen_batch.records import ImageRequest, InputImage, NoImage, ReceivedImage, Reply
 
 name: Final = "predict"
 verb: Final = "predict"
@@ -79,30 +79,30 @@ def decode(body: bytes, *, requested: int, http_status: int = 200) -> Reply:
     received = [sample for item in items if (sample := _read_item(item)) is not None]
     prompt_safety = next((_safety(item) for item in items if _is_about_the_prompt(item)), None)
     assigned = _assign_samples(received, requested=requested)
-    spare = tuple(sample for sample in assigned[requested:] if isinstance(sample, Picture))
+    spare = tuple(sample for sample in assigned[requested:] if isinstance(sample, ReceivedImage))
     samples = _note_spare(len(assigned), assigned[:requested]) if spare else assigned
     return Reply(samples, http_status=http_status, prompt_safety=prompt_safety, spare=spare)
 
 
-def _read_item(item: object) -> Picture | NoImage | None:
+def _read_item(item: object) -> ReceivedImage | NoImage | None:
     encoded = dig(item, "bytesBase64Encoded")
     if encoded:
-        return _read_picture(item, encoded)
+        return _read_image(item, encoded)
     if reason := _reason(item):
         return filtered_sample(reason, stage="output", safety=_safety(item))
     if encoded is not None:
-        return _read_picture(item, encoded)
+        return _read_image(item, encoded)
     if uri := as_text(dig(item, "gcsUri")):
         return NoImage("failed", kind="no_image", reason=f"the service stored the image at {uri}")
     return None
 
 
-def _read_picture(item: object, encoded: object) -> Picture | NoImage:
+def _read_image(item: object, encoded: object) -> ReceivedImage | NoImage:
     data = image_bytes(encoded)
     if data is None:
         return NoImage("failed", kind="bad_base64", reason="the image arrived damaged", again=1)
     mime_type = as_text(dig(item, "mimeType")) or "application/octet-stream"
-    return Picture(data, mime_type, safety=_safety(item), note=as_text(dig(item, "prompt")))
+    return ReceivedImage(data, mime_type, safety=_safety(item), note=as_text(dig(item, "prompt")))
 
 
 def _reason(item: object) -> str | None:
@@ -120,11 +120,13 @@ def _safety(item: object) -> str | None:
     return json_text(dig(item, "safetyAttributes"))
 
 
-def _assign_samples(received: Sequence[Picture | NoImage], *, requested: int) -> tuple[Picture | NoImage, ...]:
-    unfilled = requested - sum(isinstance(sample, Picture) for sample in received)
-    assigned: list[Picture | NoImage] = []
+def _assign_samples(
+    received: Sequence[ReceivedImage | NoImage], *, requested: int
+) -> tuple[ReceivedImage | NoImage, ...]:
+    unfilled = requested - sum(isinstance(sample, ReceivedImage) for sample in received)
+    assigned: list[ReceivedImage | NoImage] = []
     for sample in received:
-        if isinstance(sample, Picture):
+        if isinstance(sample, ReceivedImage):
             assigned.append(sample)
         elif unfilled > 0:
             assigned.append(sample)
@@ -132,17 +134,17 @@ def _assign_samples(received: Sequence[Picture | NoImage], *, requested: int) ->
     return (*assigned, *[_default_refusal(received)] * unfilled)
 
 
-def _default_refusal(received: Sequence[Picture | NoImage]) -> NoImage:
+def _default_refusal(received: Sequence[ReceivedImage | NoImage]) -> NoImage:
     """Return the refusal for samples without an item of their own."""
     refusals = [sample for sample in received if isinstance(sample, NoImage) and sample.outcome == "filtered"]
     with_reason = [refusal for refusal in refusals if not is_code_list(refusal.reason)]
     return with_reason[-1] if with_reason else _REMOVED_SILENTLY
 
 
-def _note_spare(received: int, samples: tuple[Picture | NoImage, ...]) -> tuple[Picture | NoImage, ...]:
+def _note_spare(received: int, samples: tuple[ReceivedImage | NoImage, ...]) -> tuple[ReceivedImage | NoImage, ...]:
     """Add a note to the last sample that more images came, which were possibly billed."""
     last = samples[-1]
-    if not isinstance(last, Picture):
+    if not isinstance(last, ReceivedImage):
         return samples
     note = f"the service sent {received} images, {len(samples)} were requested: the others are kept in quarantine"
     return (*samples[:-1], replace(last, note=f"{last.note}; {note}" if last.note else note))

@@ -50,9 +50,9 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
     )
 
 
-def write(request: ValidRequest, call: Call, pictures: Sequence[bytes]) -> Json:  # noqa: ARG001 - as predict's
+def write(request: ValidRequest, call: Call, images: Sequence[bytes]) -> Json:  # noqa: ARG001 - as predict's
     """Build the reply's JSON. If thoughts are requested, it begins with a plan and a draft of the image."""
-    part = image_part(request, pictures[0])
+    part = image_part(request, images[0])
     thoughts = [{"text": "A short plan.", "thought": True}, {**part, "thought": True}] if request.thoughts else []
     signature = {"thoughtSignature": _SIGNATURE} if request.model.thinks else {}
     content = {"role": "model", "parts": [*thoughts, {**part, **signature}]}

@@ -57,9 +57,9 @@ def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
     )
 
 
-def write(request: ValidRequest, call: Call, pictures: Sequence[bytes]) -> Json:
+def write(request: ValidRequest, call: Call, images: Sequence[bytes]) -> Json:
     """Build the reply's JSON with all images."""
-    predictions = [_prediction(request, data) for data in pictures]
+    predictions = [_prediction(request, data) for data in images]
     if request.safety:
         predictions.append({"contentType": "Positive Prompt", "safetyAttributes": _attributes(0.2)})
     return {"predictions": predictions, **({"deployedModelId": "simulator"} if call.vertex else {})}

@@ -159,8 +159,8 @@ def bad_base64(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
 
 def half_image(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
     """Send the first half of the image's bytes as valid base64."""
-    picture = pybase64.b64decode(holder[data])
-    return {**holder, data: pybase64.b64encode_as_string(picture[: len(picture) // 2])}
+    image = pybase64.b64decode(holder[data])
+    return {**holder, data: pybase64.b64encode_as_string(image[: len(image) // 2])}
 
 
 def lying_mime(holder: Json, data: str, mime: str) -> Json:  # noqa: ARG001
@@ -186,9 +186,9 @@ def rewrite_base64(change: Callable[[str], object]) -> Alter:
 
 def in_pieces(text: str) -> str:
     """Split base64 into two pieces, each padded."""
-    picture = pybase64.b64decode(text)
-    at = len(picture) // 2 // 3 * 3 + 1
-    return pybase64.b64encode_as_string(picture[:at]) + pybase64.b64encode_as_string(picture[at:])
+    image = pybase64.b64decode(text)
+    at = len(image) // 2 // 3 * 3 + 1
+    return pybase64.b64encode_as_string(image[:at]) + pybase64.b64encode_as_string(image[at:])
 
 
 def in_lines(text: str) -> str:
@@ -202,8 +202,8 @@ def other_format(reply: Json, request: ValidRequest, options: Options) -> Json:
 
     def change(holder: Json, data: str, mime: str) -> Json:
         file = io.BytesIO()
-        with Image.open(io.BytesIO(pybase64.b64decode(holder[data]))) as picture:
-            picture.convert("RGB").save(file, form)  # loads the plugin, which then knows its type
+        with Image.open(io.BytesIO(pybase64.b64decode(holder[data]))) as image:
+            image.convert("RGB").save(file, form)  # loads the plugin, which then knows its type
         mime_type = "image/png" if options["lie"] else Image.MIME[form]
         return {**holder, data: pybase64.b64encode_as_string(file.getvalue()), mime: mime_type}
 

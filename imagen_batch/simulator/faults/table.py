@@ -174,7 +174,7 @@ _QUOTAS = (
     ),
 )
 
-_PICTURES = (
+_IMAGES = (
     _custom_reply(
         "prompt_refused_400",
         "3.3",
@@ -298,4 +298,4 @@ _TRANSFERS = (
     ),
 )
 
-FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in (*_ERRORS, *_QUOTAS, *_PICTURES, *_TRANSFERS)}
+FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in (*_ERRORS, *_QUOTAS, *_IMAGES, *_TRANSFERS)}

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from imagen_batch.providers.wire import base64_text
 from imagen_batch.providers.wire.base64_text import loads
 
-PICTURE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
+IMAGE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
 names = st.sampled_from(["data", "bytesBase64Encoded", "text", 'a"data', "data\\", ""]) | st.text(max_size=4)
-texts = st.text(max_size=12) | st.sampled_from(['"data": "abc"', "ab\\", "a/b+c=", PICTURE, '\\"'])
+texts = st.text(max_size=12) | st.sampled_from(['"data": "abc"', "ab\\", "a/b+c=", IMAGE, '\\"'])
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
@@ -42,7 +42,7 @@ def test_every_document_is_read_as_the_parser_reads_it(document, indent, escaped
 
 
 @given(body=st.binary(max_size=80) | documents.map(orjson.dumps), at=st.integers(0, 80), byte=st.integers(0, 255))
-def test_damage_is_found_at_once_or_in_decoding_the_picture(body, at, byte):
+def test_damage_is_found_at_once_or_in_decoding_the_image(body, at, byte):
     """Bytes that JSON forbids can only be in a text that was cut out, and base64 does not contain them."""
     damaged = body[:at] + bytes([byte]) + body[at + 1 :]
     with patch.object(base64_text, "_LONG_BYTES", 0):
@@ -80,38 +80,38 @@ def _is_no_base64(text):
 
 
 @pytest.mark.parametrize("name", ["data", "bytesBase64Encoded"])
-def test_a_picture_is_a_view_of_the_reply(name):
+def test_a_image_is_a_view_of_the_reply(name):
     """Nothing of it is copied."""
-    body = orjson.dumps({"inlineData": {name: PICTURE, "mimeType": "image/png"}})
+    body = orjson.dumps({"inlineData": {name: IMAGE, "mimeType": "image/png"}})
     value = loads(body)["inlineData"][name]
     assert value.obj is body
-    assert bytes(value) == PICTURE.encode()
+    assert bytes(value) == IMAGE.encode()
 
 
 def test_a_text_with_escapes_stays_for_the_parser():
     """Some services write base64 with a backslash before each slash."""
-    body = orjson.dumps({"data": PICTURE}).replace(b"/", rb"\/")
-    assert loads(body) == {"data": PICTURE}
+    body = orjson.dumps({"data": IMAGE}).replace(b"/", rb"\/")
+    assert loads(body) == {"data": IMAGE}
 
 
-def test_a_reply_that_breaks_off_in_a_picture_is_no_json():
+def test_a_reply_that_breaks_off_in_a_image_is_no_json():
     """Its closing quote is missing."""
     with pytest.raises(orjson.JSONDecodeError):
-        loads(orjson.dumps({"data": PICTURE})[:-10])
+        loads(orjson.dumps({"data": IMAGE})[:-10])
 
 
 def test_a_deep_reply_is_read_without_recursion():
     """The depth is that of the parser."""
-    value = loads(b"[" * 1000 + orjson.dumps({"data": PICTURE}) + b"]" * 1000)
+    value = loads(b"[" * 1000 + orjson.dumps({"data": IMAGE}) + b"]" * 1000)
     while isinstance(value, list):
         value = value[0]
-    assert bytes(value["data"]) == PICTURE.encode()
+    assert bytes(value["data"]) == IMAGE.encode()
 
 
 def test_a_long_signature_becomes_an_empty_text():
     """Nothing of it is copied or kept, in either spelling; a short one is read as any text."""
     for name in ("thoughtSignature", "thought_signature"):
-        body = orjson.dumps({"parts": [{name: PICTURE}, {"data": PICTURE, name: "c2hvcnQ="}]})
+        body = orjson.dumps({"parts": [{name: IMAGE}, {"data": IMAGE, name: "c2hvcnQ="}]})
         [skipped, kept] = loads(body)["parts"]
         assert skipped == {name: ""}
         assert (kept["data"].obj, kept[name]) == (body, "c2hvcnQ=")
@@ -119,7 +119,7 @@ def test_a_long_signature_becomes_an_empty_text():
 
 def test_a_body_is_searched_once():
     """This holds for any number of long texts."""
-    body = orjson.dumps([{"data": PICTURE}, {"thoughtSignature": PICTURE}, {"data": PICTURE}])
+    body = orjson.dumps([{"data": IMAGE}, {"thoughtSignature": IMAGE}, {"data": IMAGE}])
     with patch.object(base64_text, "_long_texts", wraps=base64_text._long_texts) as search:
         loads(body)
     assert search.call_count == 1

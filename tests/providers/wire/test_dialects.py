@@ -15,7 +15,7 @@ from imagen_batch.providers.wire.errors import read_error
 from imagen_batch.providers.wire.generate_content import prompt_without
 from imagen_batch.providers.wire.quota import next_reset
 from imagen_batch.providers.wire.support_codes import CATEGORIES, INPUT_CODES, OUTPUT_CODES, support_codes
-from imagen_batch.records import ImageRequest, NoImage, Options, Picture
+from imagen_batch.records import ImageRequest, NoImage, Options, ReceivedImage
 
 
 def request(*, samples: int = 1, dialect: str = "predict", **options: Any) -> ImageRequest:
@@ -184,12 +184,12 @@ def test_a_prompt_without_a_negative_prompt_is_sent_unchanged() -> None:
     assert prompt_without("a cat", None) == prompt_without("a cat", "") == "a cat"
 
 
-def test_a_picture_comes_out_byte_for_byte() -> None:
+def test_a_image_comes_out_byte_for_byte() -> None:
     """Images are paid for; not one byte may change."""
     data = bytes(range(256)) * 40
     item = {"mimeType": "image/jpeg", "bytesBase64Encoded": base64.b64encode(data).decode()}
     reply = DIALECTS["predict"].decode(json.dumps({"predictions": [item]}).encode(), requested=1)
-    assert reply.samples == (Picture(data, "image/jpeg"),)
+    assert reply.samples == (ReceivedImage(data, "image/jpeg"),)
 
 
 def test_safety_attributes_too_deep_to_write_are_left_out() -> None:
@@ -197,7 +197,7 @@ def test_safety_attributes_too_deep_to_write_are_left_out() -> None:
     deep = "[" * 400 + "]" * 400
     body = f'{{"predictions": [{{"bytesBase64Encoded": "YQ==", "safetyAttributes": {deep}}}]}}'
     assert DIALECTS["predict"].decode(body.encode(), requested=1).samples == (
-        Picture(b"a", "application/octet-stream"),
+        ReceivedImage(b"a", "application/octet-stream"),
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from imagen_batch.errors import Fatal, Transient
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.records import NoImage, Picture, Reply
+from imagen_batch.records import NoImage, ReceivedImage, Reply
 
 REPLIES = Path(__file__).parent / "replies"
 
@@ -31,9 +31,9 @@ def walk(value: Any) -> Iterator[Any]:
 RECORDED = [json.loads(path.read_text("utf-8")).get("body") for path in REPLIES.rglob("*.json")]
 NAMES = st.sampled_from(sorted({name for value in walk(RECORDED) if isinstance(value, dict) for name in value}))
 WORDS = st.text(max_size=12) | st.sampled_from(sorted({value for value in walk(RECORDED) if isinstance(value, str)}))
-PICTURES = st.sampled_from(["YQ==", "YWI=", "", "*", "é"])
+IMAGES = st.sampled_from(["YQ==", "YWI=", "", "*", "é"])
 
-LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), WORDS, PICTURES)
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), WORDS, IMAGES)
 JSON = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=5),
@@ -41,7 +41,7 @@ JSON = st.recursive(
 )
 ITEMS = st.lists(
     st.one_of(
-        st.fixed_dictionaries({"bytesBase64Encoded": PICTURES}),
+        st.fixed_dictionaries({"bytesBase64Encoded": IMAGES}),
         st.fixed_dictionaries({"raiFilteredReason": WORDS}),
         JSON,
     ),
@@ -50,7 +50,7 @@ ITEMS = st.lists(
 PREDICTIONS = st.fixed_dictionaries({"predictions": ITEMS})
 PARTS = st.lists(
     st.fixed_dictionaries(
-        {}, optional={"text": WORDS, "inlineData": st.fixed_dictionaries({"data": PICTURES}), "thought": JSON}
+        {}, optional={"text": WORDS, "inlineData": st.fixed_dictionaries({"data": IMAGES}), "thought": JSON}
     ),
     max_size=4,
 )
@@ -114,14 +114,14 @@ def test_any_error_becomes_the_requested_number_of_samples_or_a_decision(
 
 @settings(deadline=None)
 @given(items=st.lists(st.sampled_from(["YQ==", "YWI=", None]), max_size=6), requested=st.integers(1, 4))
-def test_no_picture_gives_way_to_a_refusal(items: list[str | None], requested: int) -> None:
+def test_no_image_gives_way_to_a_refusal(items: list[str | None], requested: int) -> None:
     """As many images as were requested are stored, in order, regardless of what is between them."""
     answer: list[dict[str, Any]] = [
         {"bytesBase64Encoded": item} if item else {"raiFilteredReason": "Support codes: 1"} for item in items
     ]
     reply = DIALECTS["predict"].decode(json.dumps({"predictions": answer}).encode(), requested=requested)
-    pictures = [sample.data for sample in reply.samples if isinstance(sample, Picture)]
-    assert pictures == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:requested]
+    images = [sample.data for sample in reply.samples if isinstance(sample, ReceivedImage)]
+    assert images == [{"YQ==": b"a", "YWI=": b"ab"}[item] for item in items if item][:requested]
 
 
 def check(reply: Reply, *, requested: int) -> None:

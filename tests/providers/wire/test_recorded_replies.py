@@ -14,7 +14,7 @@ from imagen_batch import errors
 from imagen_batch.errors import AttemptError
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.records import Picture, Reply
+from imagen_batch.records import ReceivedImage, Reply
 
 REPLIES = Path(__file__).parent / "replies"
 CASES = sorted(REPLIES.rglob("*.json"))
@@ -51,7 +51,7 @@ def read(folder: str, case: dict[str, Any]) -> Reply:
 def check_reply(reply: Reply, expected: dict[str, Any], *, requested: int) -> None:
     assert len(reply.samples) == requested
     for sample, wanted in zip(reply.samples, expected["samples"], strict=True):
-        assert isinstance(sample, Picture) == ("data" in wanted)
+        assert isinstance(sample, ReceivedImage) == ("data" in wanted)
         assert fields_of(sample, wanted) == wanted
     rest = {name: value for name, value in expected.items() if name != "samples"}
     assert fields_of(reply, rest) == rest
