@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,14 @@ def refusal(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **
     except InputInvalid as exc:
         return list(exc.problems)
     raise AssertionError("the file was opened")
+
+
+def edit_csv(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
+    """Change the rows of a CSV file as a user with an editor would."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    change(lines)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
