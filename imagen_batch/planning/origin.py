@@ -1,4 +1,4 @@
-"""Where the stored input of a run folder came from."""
+"""Describes where the stored input of a run folder came from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The user's file behind a folder's stored input.
+    """The user's file from which a folder's input was stored.
 
     `source` is its absolute path, None for standard input; `sha256` is of its bytes when the run took it over.
     `reading` holds the settings that say how to read it. `added` are files whose rows were appended later.

@@ -1,6 +1,6 @@
 """The plan of a run: its checked input, what it would send, and what that may cost.
 
-Every row is looked at once, before anything is sent or written.
+Every row is checked once, before anything is sent or written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
-from imagen_batch.planning.samples.accepting import samples_to_ask, usable_samples
+from imagen_batch.planning.samples.accepting import samples_to_request, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
@@ -37,7 +37,7 @@ from imagen_batch.settings import Settings
 class RunPlan:
     """A checked and counted input, with the settings of the run that will send it.
 
-    Only its index changes, which may give rows the keys of an earlier version again.
+    Only its index changes: it may give rows the keys of an earlier version again.
     """
 
     settings: Settings
@@ -113,7 +113,7 @@ class RunPlan:
         return {name: model for name in self.images_by_model if (model := planner.find_model(name))}
 
     def planned_rows(self) -> Iterator[PlannedRow]:
-        """Read the file again and yield each row with its choices made, in input order."""
+        """Read the file again and yield each row with its options resolved, in input order."""
         planner = RowPlanner(self.settings, self.catalogue, self.references)
         for row in self.file.rows():
             assert isinstance(row, PromptRow)
@@ -130,10 +130,10 @@ class RunPlan:
         if self.settings.accept is None:
             return
         for row, (base, samples) in enumerate(self.index, 1):
-            asked = samples_to_ask(base, self.index.wanted(row), history, self.settings)
-            if asked != samples:
-                self.index.widen(row, asked)
-            self.index.set_missing(row, self.index.wanted(row) - usable_samples(base, asked, history))
+            requested = samples_to_request(base, self.index.wanted(row), history, self.settings)
+            if requested != samples:
+                self.index.set_samples(row, requested)
+            self.index.set_missing(row, self.index.wanted(row) - usable_samples(base, requested, history))
 
     def selects(self, row: int) -> bool:
         """Return whether this run sends anything for a row of its input."""
@@ -168,13 +168,13 @@ def make_plan(
     allow_retired: bool = False,
     references: RunReferences | None = None,
 ) -> RunPlan:
-    """Read and check everything that the run asks for. `only` selects rows; `allow_retired` admits models that ended.
+    """Read and check the whole input. `only` selects rows; `allow_retired` accepts models that are shut down.
 
     `references` finds reference images; without it, paths are relative to the folder of the prompt file.
 
-    Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
+    Raises InputInvalid with every problem of the file, SettingsInvalid for an option that can't be applied.
     """
-    spool = _spool(settings.prompts, stdin) if is_stream(settings.prompts) else None
+    spool = _spool_input(settings.prompts, stdin) if is_stream(settings.prompts) else None
     path = spool.path if spool else Path(settings.prompts)
     references = references or RunReferences(Path.cwd() if spool else path.parent)
     try:
@@ -183,7 +183,7 @@ def make_plan(
         expansion = read_expansion(settings)
         file = expansion.apply_to(_open_file(path, settings))
         catalogue = load_catalogue(settings.models)
-        builder = _checked_rows(file, settings, catalogue, only, references)
+        builder = _check_rows(file, settings, catalogue, only, references)
         if not allow_retired:
             refuse_retired_models(builder, settings, today)
         refuse_unpriced_limits(builder.totals, settings)
@@ -236,14 +236,14 @@ def _open_file(path: Path, settings: Settings, *, format: str | None = None) -> 
     )
 
 
-def _checked_rows(
+def _check_rows(
     file: PromptFile,
     settings: Settings,
     catalogue: Catalogue,
     only: frozenset[int] | None,
     references: RunReferences,
 ) -> PlanBuilder:
-    """Count all rows. Raises InputInvalid, or SettingsInvalid where all problems come from options of the run."""
+    """Check and count all rows. Raises InputInvalid, or SettingsInvalid if all problems are in the run's options."""
     _check_template(settings, file)
     if settings.group_by is not None and not file.failures:  # whose columns a spreadsheet may have dropped
         find_column(settings.group_by, file.columns, option="--group-by")
@@ -269,7 +269,7 @@ def _check_template(settings: Settings, file: PromptFile) -> None:
         raise SettingsInvalid(f"--name-template: {error}") from error
 
 
-def _spool(name: str, stdin: IO[bytes] | None) -> Spool:
+def _spool_input(name: str, stdin: IO[bytes] | None) -> Spool:
     try:
         spool = Spool()
         spool.fill(stream_blocks(name, stdin=stdin))

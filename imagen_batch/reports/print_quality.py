@@ -49,7 +49,7 @@ class PrintQuality:
             shape = self._shapes.find(entry.row.shape)
         except UnknownShape:
             return
-        printed = self._shapes.printed(shape) if shape else None
+        printed = self._shapes.printed_size(shape) if shape else None
         if shape is None or printed is None:
             return
         found = self._found.setdefault(shape.name, ShapePrint(shape.name, printed))

@@ -16,7 +16,7 @@ from imagen_batch.ledger.folds.sample_states import Failed
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.references.run_references import shown
+from imagen_batch.planning.references.run_references import relative_references
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.planning.samples.accepting import usable_samples
@@ -53,7 +53,7 @@ class Results:
                     yield with_warnings(replace(row, sample=as_locked(sample, row.review)))
 
     def recorded_rows(self) -> Iterator[ManifestRow]:
-        """The same rows from the ledger alone, without a look at the files."""
+        """Yield the same rows from the ledger alone, without a look at the files."""
         provider = self.plan.settings.provider
         duplicates = self.history.duplicates()
         self.plan.follow(self.history)
@@ -85,10 +85,12 @@ class Results:
 
     def _references(self, row: PromptRow) -> tuple[str, ...]:
         of_run = self.plan.settings.references
-        return tuple(shown((*of_run, *row.references), self.plan.references.folder)) if of_run else row.references
+        if not of_run:
+            return row.references
+        return tuple(relative_references((*of_run, *row.references), self.plan.references.folder))
 
     def _is_complete(self, row: int, base: str, samples: int) -> bool:
-        """Whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""
+        """Return whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""
         if self.plan.settings.accept is None:
             return False
         return usable_samples(base, samples, self.history) >= self.plan.index.wanted(row)
@@ -121,7 +123,7 @@ class Results:
         return RequestTrace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
 
     def _left_out(self, row: int) -> tuple[str, str] | None:
-        """Why this run leaves a row out: error kind and message; None where it does not."""
+        """Return why this run leaves a row out: error kind and message; None where it does not."""
         limit, only = self.plan.settings.limit, self.plan.only
         if only is not None:
             if row not in only:
@@ -132,7 +134,7 @@ class Results:
         return None if waiting is None else (waiting.kind, f"not sent: {waiting.why}")
 
     def _given_up(self, base: str, number: int, failed: Failed) -> tuple[SampleResult, RequestTrace]:
-        """A sample whose last attempt failed, and which the run could not attempt again."""
+        """Return a sample whose last attempt failed, and which the run could not attempt again."""
         budget = self.pending == "skipped_budget"
         reason = "no budget was left for another attempt" if budget else "the run ended before another attempt"
         error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {reason}"
@@ -165,7 +167,7 @@ def _as_kept(
     provider: str,
     charged: float | None,
 ) -> ManifestRow:
-    """The row of an image that was made from an earlier text of its prompt row, with that text."""
+    """Return the row of an image that was made from an earlier text of its prompt row, with that text."""
     options = options_from(kept["options"])
     return ManifestRow(row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], options, charged)
 

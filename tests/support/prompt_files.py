@@ -42,7 +42,7 @@ def refusal(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **
         open_content(folder, content, name=name, **choices)
     except InputInvalid as exc:
         return list(exc.problems)
-    raise AssertionError("the file was open_content")
+    raise AssertionError("the file was opened")
 
 
 def edit_csv(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:

@@ -1,4 +1,4 @@
-"""Gives rows that refer to images of other rows those images, as far as they exist, and the key that follows.
+"""Resolves references to images of other rows, and computes the keys of the rows that have such references.
 
 A row's key contains the SHA-256 of its reference images. While an image of another row is missing the row has a
 placeholder key, for which the ledger never has a record, and nothing is sent for it.
@@ -19,11 +19,11 @@ from imagen_batch.planning.references.row_links import Dependent, Target
 from imagen_batch.records import Reference
 from imagen_batch.text import format_bytes, plural
 
-_MOST_COMBINATIONS = 256  # of images that a row may have been made with
+_MAX_COMBINATIONS = 256  # of images that a row may have been made with
 
 
 class KeyedRows(Protocol):
-    """The part of a row index that is needed here."""
+    """The methods of a row index that are used here."""
 
     def row_key(self, row: int) -> str:
         """Return the key of a row."""
@@ -32,7 +32,7 @@ class KeyedRows(Protocol):
         """Return the number of samples of a row."""
 
     def set_key(self, row: int, key: str) -> None:
-        """Give a row another key."""
+        """Replace the key of a row."""
 
 
 class Waiting(NamedTuple):
@@ -44,7 +44,7 @@ class Waiting(NamedTuple):
 
 @dataclass(slots=True)
 class RowImages:
-    """The rows that refer to images of other rows, and what each has of them now.
+    """The rows that refer to images of other rows, and the images that exist for each of them now.
 
     `order` has every row after those that it refers to. `occurrences` returns how many rows without such references
     have the same content.
@@ -57,7 +57,7 @@ class RowImages:
     waiting: dict[int, Waiting]
 
     def resolve(self, index: KeyedRows, history: History) -> None:
-        """Look up the images that the ledger has now, and give each row the key that follows from them."""
+        """Look up the images that the ledger has now, and set the key of each row that follows from them."""
         self.found.clear()
         self.waiting.clear()
         lookup = _Lookup(index, history, self.waiting)
@@ -107,26 +107,26 @@ class _Lookup:
         ambiguous: Waiting | None = None
         for position, reference in enumerate(dependent.references):
             target = dependent.targets.get(position)
-            found = (reference,) if target is None else self._of(target)
-            if isinstance(found, Waiting):
-                return found
+            images = (reference,) if target is None else self._images_of(target)
+            if isinstance(images, Waiting):
+                return images
             if target is not None:
-                found = tuple(replace(image, text=reference.text) for image in found)
-                ambiguous = ambiguous or self._ambiguity(target, len(found))
-            choices.append(found)
-        combinations = islice(product(*choices), _MOST_COMBINATIONS)
+                images = tuple(replace(image, text=reference.text) for image in images)
+                ambiguous = ambiguous or self._explain_ambiguity(target, len(images))
+            choices.append(images)
+        combinations = islice(product(*choices), _MAX_COMBINATIONS)
         if ambiguous is None:
-            return self._fitting(dependent, next(combinations))
-        # A row that was made keeps the image that it was made with, although another one came later.
-        made = (each for each in combinations if self._is_made(dependent, key(_content(dependent, each), 0)))
-        return next(made, ambiguous)
+            return self._check_size(dependent, next(combinations))
+        # A row that has a result keeps the image that it was made with, although another one came later.
+        used = (each for each in combinations if self._has_result(dependent, key(_content(dependent, each), 0)))
+        return next(used, ambiguous)
 
-    def _of(self, target: Target) -> tuple[Reference, ...] | Waiting:
+    def _images_of(self, target: Target) -> tuple[Reference, ...] | Waiting:
         if target not in self._candidates:
-            self._candidates[target] = self._find(target)
+            self._candidates[target] = self._find_images(target)
         return self._candidates[target]
 
-    def _find(self, target: Target) -> tuple[Reference, ...] | Waiting:
+    def _find_images(self, target: Target) -> tuple[Reference, ...] | Waiting:
         name = f"row {target.row} ({target.id})"
         if target.row in self._waiting:
             return Waiting("reference_pending", f"{name}, whose image it needs, waits for an image itself")
@@ -134,7 +134,7 @@ class _Lookup:
         numbers = self._numbers(target, base)
         images = [self._image(base, number) for number in numbers if self._history.status(base, number) == "ok"]
         if not images:
-            return self._missing(name, [self._history.status(base, number) for number in numbers])
+            return self._explain_missing(name, [self._history.status(base, number) for number in numbers])
         if unsuitable := next((image for image in images if not is_taken(image.mime_type)), None):
             return Waiting(
                 "reference_unusable", f"the image of {name} is {unsuitable.mime_type}; a reference image is {TYPES}"
@@ -148,15 +148,15 @@ class _Lookup:
             return [sample]
         return [number for number in range(1, samples + 1) if not self._history.reviews.is_rejected(base, number)]
 
-    def _missing(self, name: str, statuses: Sequence[str | None]) -> Waiting:
+    def _explain_missing(self, name: str, statuses: Sequence[str | None]) -> Waiting:
         if "filtered" in statuses:
             return Waiting("reference_refused", f"the image of {name}, which it needs, was refused")
         if "failed" in statuses:
             return Waiting("reference_failed", f"the image of {name}, which it needs, failed")
         return Waiting("reference_pending", f"the image of {name}, which it needs, is not made yet")
 
-    def _ambiguity(self, target: Target, images: int) -> Waiting | None:
-        """Return why it is not known which image of a row is meant; None where it is."""
+    def _explain_ambiguity(self, target: Target, images: int) -> Waiting | None:
+        """Return why it is not known which image of a row is meant; None if it is known."""
         base, name = self._index.row_key(target.row), f"row {target.row} ({target.id})"
         if images > 1:
             why = f"{name} has {images} images and none is approved; approve one, or write @{target.id}#1"
@@ -169,10 +169,10 @@ class _Lookup:
             )
         return None
 
-    def _is_made(self, dependent: Dependent, base: str) -> bool:
+    def _has_result(self, dependent: Dependent, base: str) -> bool:
         return any(self._history.status(base, number) for number in range(1, dependent.samples + 1))
 
-    def _fitting(self, dependent: Dependent, references: tuple[Reference, ...]) -> tuple[Reference, ...] | Waiting:
+    def _check_size(self, dependent: Dependent, references: tuple[Reference, ...]) -> tuple[Reference, ...] | Waiting:
         size = sum(-(-each.bytes // 3) * 4 for each in references if each.file is not None)
         if size <= dependent.room:
             return references
