@@ -1,6 +1,6 @@
-"""Keeps approved images for rows whose text was edited: they are locked, so the row is not made again for them.
+"""Keeps approved images for rows whose text was edited: such an image is locked and is not made again.
 
-An edited row is recognized by its id, or without one by its place between the rows that stayed the same.
+An edited row is recognized by its id, or without one by its position between the rows that stayed the same.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from imagen_batch.inputs.changes import gaps
+from imagen_batch.inputs.changes import find_gaps
 from imagen_batch.inputs.image_moves import facts_of
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
@@ -17,11 +17,11 @@ from imagen_batch.records import Move
 
 
 def find_approved_moves(before: RunPlan, history: History, after: RunPlan) -> tuple[Move, ...]:
-    """The moves of approved images from rows of `before` to the same rows of `after`, where those were edited."""
+    """Return the moves of approved images from rows of `before` to the same rows, edited, of `after`."""
     if not history.reviews:
         return ()
     edited = _edited_rows(before, after)
-    old_rows = _planned(before, {old for old, _ in edited})
+    old_rows = _select_rows(before, {old for old, _ in edited})
     moves: list[Move] = []
     for old, new in edited:
         source, base = before.index.row_key(old), after.index.row_key(new)
@@ -44,18 +44,18 @@ def _edited_rows(before: RunPlan, after: RunPlan) -> list[tuple[int, int]]:
     by_id = {(old, new) for old, new in by_id if before.index.row_key(old) != after.index.row_key(new)}
     taken_old, taken_new = {old for old, _ in by_id}, {new for _, new in by_id}
     named_old, named_new = set(old_ids.values()), set(new_ids.values())
-    by_place = {
+    by_position = {
         (old, new)
-        for old, new in _by_place(before, after)
+        for old, new in _pair_by_position(before, after)
         if old not in taken_old | named_old and new not in taken_new | named_new
     }
-    pairs = (pair for pair in by_id | by_place if before.index.row_key(pair[0]) not in kept)
+    pairs = (pair for pair in by_id | by_position if before.index.row_key(pair[0]) not in kept)
     return sorted(pair for pair in pairs if after.index.row_key(pair[1]) not in kept)
 
 
-def _by_place(before: RunPlan, after: RunPlan) -> Iterator[tuple[int, int]]:
+def _pair_by_position(before: RunPlan, after: RunPlan) -> Iterator[tuple[int, int]]:
     """Pair the rows of each gap between common rows, where both inputs have equally many there."""
-    for old, new in gaps([base for base, _ in before.index], [base for base, _ in after.index]):
+    for old, new in find_gaps([base for base, _ in before.index], [base for base, _ in after.index]):
         if len(old) == len(new):
             yield from zip((at + 1 for at in old), (at + 1 for at in new), strict=True)
 
@@ -66,5 +66,5 @@ def _unique_ids(plan: RunPlan) -> dict[str, int]:
     return {name: row for name, row in rows if name is not None and counts[name] == 1}
 
 
-def _planned(plan: RunPlan, rows: set[int]) -> dict[int, PlannedRow]:
+def _select_rows(plan: RunPlan, rows: set[int]) -> dict[int, PlannedRow]:
     return {planned.row.row: planned for planned in plan.planned_rows() if planned.row.row in rows}

@@ -45,7 +45,7 @@ def _planned(model=IMAGEN, samples=1, **row):
 
 @pytest.mark.parametrize(("model", "sizes"), [(IMAGEN, [4, 4, 2]), (ULTRA, [1] * 10), (GEMINI, [1] * 10)])
 def test_samples_are_divided_among_requests_by_the_limit_of_the_model(model, sizes):
-    """Imagen makes up to four images a call, Ultra and Gemini each."""
+    """Imagen makes up to four images a call, Ultra and Gemini one."""
     requests = list(requests_for(_planned(model, 10), "b", range(1, 11)))
     assert [each.samples for each in requests] == sizes
     assert [number for each in requests for number in each.numbers] == list(range(1, 11))

@@ -64,9 +64,8 @@ def test_the_user_s_own_choice_is_kept(tmp_path: Path) -> None:
         {"prompt": "b", "shape": "cover", "aspect_ratio": ""},
     ]
     assert ratios_and_sizes(plan_rows(tmp_path, rows, image_size="1K")) == [("16:9", "1K"), ("3:4", "1K")]
-    assert ratios_and_sizes(plan_rows(tmp_path, [{"prompt": "a"}], shape="spread", aspect_ratio="1:1")) == [
-        ("1:1", "4K")
-    ]
+    plan = plan_rows(tmp_path, [{"prompt": "a"}], shape="spread", aspect_ratio="1:1")
+    assert ratios_and_sizes(plan) == [("1:1", "4K")]
 
 
 def test_the_user_may_define_shapes(tmp_path: Path) -> None:
