@@ -186,7 +186,7 @@ class TableWriter:
 
 @contextmanager
 def _text_into(file: TableFile) -> Iterator[io.TextIOWrapper]:
-    """A text handle on the file: UTF-8, line ends as they are given."""
+    """Yield a text handle on the file: UTF-8, line ends as they are given."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         yield text
