@@ -52,7 +52,7 @@ class Axis:
     def as_option(self) -> str:
         """Return the axis as an option that needs no file, as a run stores it."""
         line = io.StringIO(newline="")
-        csv.writer(line, lineterminator="", quoting=csv.QUOTE_ALL).writerow(self.values)  # "@home" is no file
+        csv.writer(line, lineterminator="", quoting=csv.QUOTE_ALL).writerow(self.values)  # "@home" is not a file
         return f"{self.name}={line.getvalue()}"
 
     def id_parts(self) -> list[str]:

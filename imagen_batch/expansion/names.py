@@ -1,4 +1,4 @@
-"""Finds names in a table, whatever their case."""
+"""Finds names in a table; upper and lower case do not matter."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def attach_origin(plan: RunPlan) -> RunPlan:
 
 
 def file_sha256(path: Path) -> str | None:
-    """Return the digest of a file; None where it can't be read."""
+    """Return the digest of a file; None if it can't be read."""
     try:
         with path.open("rb") as file:
             return file_digest(file, "sha256").hexdigest()

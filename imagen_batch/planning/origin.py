@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Origin:
     """The user's file from which a folder's input was stored.
 
-    `source` is its absolute path, None for standard input; `sha256` is of its bytes when the run took it over.
-    `reading` holds the settings that say how to read it. `added` are files whose rows were appended later.
+    `source` is its absolute path, None for standard input; `sha256` is that of its bytes when the run stored it.
+    `reading` has the settings that say how to read it. `added` are files whose rows were appended later.
     `marks` maps the mark of a row before it was patched, as failures.csv has it, to the number of the row.
     `evolved`: rows were appended or patched since, so the stored input differs from the file.
     """

@@ -104,7 +104,7 @@ class RunPlan:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, one sentence each."""
+        """The warnings for the user, one sentence each."""
         return [*self.notices, *self.file_warnings, *self.row_warnings]
 
     def models(self) -> dict[str, Model]:
@@ -140,7 +140,7 @@ class RunPlan:
         return is_selected(row, limit=self.settings.limit, only=self.only)
 
     def without_selection(self) -> RunPlan:
-        """Return the plan of a run that asks for all of the same input."""
+        """Return the plan of a run that requests all of the same input."""
         return replace(self, only=None, lost=None)
 
     def reading_copy(self, copy: Path, settings: Settings) -> RunPlan:

@@ -27,7 +27,7 @@ _BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000
 
 
 Shape = tuple[str, str | None, str | None]
-"""Model, aspect ratio and image size as requested; None where the service chooses."""
+"""Model, aspect ratio and image size as requested; None if the service chooses."""
 
 
 @dataclass(slots=True)
@@ -94,7 +94,7 @@ class PlanBuilder:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the rows, one sentence each."""
+        """The warnings about rows, one sentence each."""
         return [str(warning) for warning in self._warnings.values()]
 
     def read(self, file: PromptFile) -> None:

@@ -38,7 +38,7 @@ class RowIndex:
         self._samples = array("I")
         self._per_request = array("I")
         self._prices = array("d")
-        self._wanted: dict[int, int] = {}  # samples that the input asks for, of rows with more
+        self._wanted: dict[int, int] = {}  # samples that the input requests, of rows with more
         self._missing = array("I")  # usable images that --accept still wants; empty without it
         self._earlier = bytearray()  # reaches to the last row that has an earlier key
         self._adopted: set[int] = set()
@@ -96,7 +96,7 @@ class RowIndex:
         return self._samples[row - 1]
 
     def wanted(self, row: int) -> int:
-        """Return the number of samples that the input asks for."""
+        """Return the number of samples that the input requests."""
         return self._wanted.get(row, self._samples[row - 1])
 
     def missing(self, row: int) -> int:

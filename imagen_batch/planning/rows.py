@@ -30,7 +30,7 @@ from imagen_batch.settings import Settings
 from imagen_batch.text import did_you_mean
 
 TEMPLATE_FIELDS = ("row", "id", "slug", "model", "sample")
-"""What a name template may use besides the user's own columns."""
+"""The fields of a name template besides the user's own columns."""
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -46,7 +46,7 @@ class PromptFile:
     path: Path
     format: FileFormat  # of the copy that a run stores: that of a spreadsheet is JSONL
     encoding: str
-    delimiter: str | None  # None where a format has none
+    delimiter: str | None  # None if a format has none
     columns: tuple[str, ...]  # as in the file, in order, secrets left out
     user_columns: tuple[str, ...]  # of those, the user's own, which have no role
     roles: Mapping[str, str]  # role -> header of the column that has it

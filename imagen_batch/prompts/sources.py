@@ -1,4 +1,4 @@
-"""Reads the bytes behind a path that the user typed.
+"""Reads the content of a path that the user typed.
 
 Files are read in place. Pipes (`-`, `<(...)`, `/dev/stdin`, a named pipe) can be read only once, so their content is
 copied to a temporary file. Devices have no end and sockets no content: both are refused with a message.

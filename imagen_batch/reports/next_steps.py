@@ -31,14 +31,14 @@ class LimitRaise:
 
     options: tuple[str, ...]
     images: int
-    usd: float | None  # worst case; None where a price is not known
+    usd: float | None  # worst case; None if a price is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """The facts from which the commands that continue a run are built.
 
-    `folder` is an absolute path or a URL. `prompts` is the user's own prompt file, None where it no longer exists.
+    `folder` is an absolute path or a URL. `prompts` is the user's own prompt file, None if it no longer exists.
     `raised` returns for a choice of `--retry` the limits that have to be raised because nothing fits any more.
     `beyond` is the number of rows of the input, if `--limit` left some out; `beyond_usd` is the most that those cost.
     """

@@ -35,7 +35,7 @@ class Refusal:
 class Advice:
     """What can be done about a refused sample, in sentences.
 
-    `setting` is the name of the option that would change the outcome, None where there is none.
+    `setting` is the name of the option that would change the outcome, None if there is none.
     """
 
     words: str  # the category: "violence"

@@ -34,7 +34,7 @@ class EarlierVersion:
     version: int
     status: str
     file: str | None = None  # relative to the run folder, "/" between segments
-    prompt: str | None = None  # None where it is the present one
+    prompt: str | None = None  # None if it is the present one
     sha256: str | None = None
     reason: str | None = None
     decision: ReviewDecision | None = None

@@ -60,7 +60,7 @@ def with_thumbnails(
 def make_thumbnail(
     folder: Path, file: str, *, sha256: str | None = None, may_make: Callable[[], bool] = lambda: True
 ) -> str | None:
-    """Return the thumbnail of one image, relative to `folder`; None if there is no valid image of a usual size."""
+    """Return the thumbnail of one image, relative to `folder`; None if the image is invalid or too large."""
     try:
         if not may_make():
             return _find_existing(folder, sha256)

@@ -1,4 +1,4 @@
-"""A matrix makes variants of each row."""
+"""Tests that a matrix makes variants of each row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that look like settings are reported, and ambiguous files and messages are not misread."""
+"""Tests that columns that look like settings are reported, and that ambiguous files and messages are not misread."""
 
 from __future__ import annotations
 

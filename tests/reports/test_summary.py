@@ -1,3 +1,5 @@
+"""Tests that the summary counts every sample, exits with a true code, and ends each cause in a command."""
+
 from __future__ import annotations
 
 import re
@@ -328,8 +330,8 @@ def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
 def test_a_prompt_can_t_command_the_terminal_or_the_page(prompt: str, words: str) -> None:
     """Prompts and the service's messages are data: no control characters, no HTML, no broken list."""
     summary = summary_of([entry(prompt=f"\x1b[2J<b>{prompt}", status="failed", error=words)])
-    shown = to_terminal(summary, color=False)
-    assert not [char for char in shown if ord(char) < 32 and char != "\n"]
+    text = to_terminal(summary, color=False)
+    assert not [char for char in text if ord(char) < 32 and char != "\n"]
     page = to_markdown(summary)
     assert "<" not in page
     assert page.count("\n- **1 failed**: ") == 1
@@ -339,6 +341,6 @@ def test_a_prompt_can_t_command_the_terminal_or_the_page(prompt: str, words: str
 def test_color_adds_only_escape_sequences() -> None:
     """Without color there are no escape sequences."""
     summary = summary_of([entry(1), entry(2, status="filtered", reason="no")])
-    plain, coloured = (to_terminal(summary, color=color) for color in (False, True))
+    plain, colored = (to_terminal(summary, color=color) for color in (False, True))
     assert "\x1b" not in plain
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+    assert re.sub(r"\x1b\[\d+m", "", colored) == plain

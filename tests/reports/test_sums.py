@@ -1,4 +1,4 @@
-"""Sums and counts agree between rows, summary and ledger, and every message with a number is true."""
+"""Tests that sums and counts agree between rows, summary and ledger, and that numbers in messages are true."""
 
 from __future__ import annotations
 
@@ -112,13 +112,13 @@ def test_charges_that_an_earlier_version_recorded_without_a_provider_count(tmp_p
     writer.record_result(request(2), (ok(),), trace(request(2).key))
     writer.record_sent(request(3), attempt=1, at=1.0, provider="gemini")
     writer.close()
-    past = read_history(storage.logs(LEDGER))
-    assert past.cost_bounds("gemini").upper_bound == pytest.approx(0.08)
-    assert past.cost_bounds("vertex").spent == pytest.approx(0.04)
-    assert past.cost_bounds("simulator").upper_bound == pytest.approx(0.08)
-    assert past.cost_bounds().upper_bound == pytest.approx(0.12)
-    assert past.max_images_made("simulator") == 2
-    assert past.charges("gemini").lost_attempts == 1
+    history = read_history(storage.logs(LEDGER))
+    assert history.cost_bounds("gemini").upper_bound == pytest.approx(0.08)
+    assert history.cost_bounds("vertex").spent == pytest.approx(0.04)
+    assert history.cost_bounds("simulator").upper_bound == pytest.approx(0.08)
+    assert history.cost_bounds().upper_bound == pytest.approx(0.12)
+    assert history.max_images_made("simulator") == 2
+    assert history.charges("gemini").lost_attempts == 1
 
 
 STEPS = st.lists(
@@ -148,17 +148,17 @@ def test_samples_always_sum_to_the_ledger(tmp_path_factory, steps):
             writer.record_result(one, (sample,), trace(one.key, attempts=attempts[number]))
             spent += usd
     writer.close()
-    past = read_history(storage.logs(LEDGER))
-    assert past.known_cost.spent == pytest.approx(spent)
-    assert sum(_charged(past, number) for number in attempts) == pytest.approx(spent)
+    history = read_history(storage.logs(LEDGER))
+    assert history.known_cost.spent == pytest.approx(spent)
+    assert sum(_charged(history, number) for number in attempts) == pytest.approx(spent)
 
 
-def _charged(past: History, number: int) -> float:
+def _charged(history: History, number: int) -> float:
     base = request(number).base
-    charged, found = past.cost(base, 1), past.details(base, 1)
+    charged, details = history.cost(base, 1), history.details(base, 1)
     if charged is not None:
         return charged
-    return (found[0].cost_usd or 0.0) if found else 0.0
+    return (details[0].cost_usd or 0.0) if details else 0.0
 
 
 def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
@@ -191,12 +191,12 @@ def test_status_reports_samples_in_flight_during_the_run(tmp_path, sim):
         opened.context.ledger.record_sent(
             shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator"
         )
-        found = run_status(folder)
-        report = to_json(found)
+        status = run_status(folder)
+        report = to_json(status)
         assert (report["state"], report["in_flight"], report["finished_at"]) == ("running", 1, None)
         assert report["samples"] | {"unknown": 0, "not_attempted": 3} == report["samples"]
         assert report["causes"] == []
-        text = to_terminal(found, color=False)
+        text = to_terminal(status, color=False)
         assert "in flight 1" in text
         assert "not_attempted 2" in text
         assert "run again" not in text

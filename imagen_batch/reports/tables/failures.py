@@ -102,7 +102,7 @@ def make_mark(row: PromptRow) -> str:
 
 
 def parse_mark(mark: str) -> tuple[int, str] | None:
-    """Return the row number and digest in a mark; None where the text is not a mark."""
+    """Return the row number and digest in a mark; None if the text is not a mark."""
     match = _MARK.fullmatch(mark.strip().lower())
     return (int(match[1]), match[2]) if match else None
 

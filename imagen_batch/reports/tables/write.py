@@ -1,4 +1,4 @@
-"""Writes a run's tables, each of which appears complete or not at all.
+"""Writes a run's tables, each of them completely or not at all.
 
 manifest.parquet  manifest.csv   every requested sample
 failures.csv                     prompt rows with missing images, to run again; only a header when there are none
