@@ -178,19 +178,33 @@ def make_plan(
     path = spool.path if spool else Path(settings.prompts)
     references = references or RunReferences(Path.cwd() if spool else path.parent)
     try:
-        settings = references.with_absolute_paths(settings)
-        fingerprint = _fingerprint(path)
-        expansion = read_expansion(settings)
-        file = expansion.apply_to(_open_file(path, settings))
-        catalogue = load_catalogue(settings.models)
-        builder = _check_rows(file, settings, catalogue, only, references)
-        if not allow_retired:
-            refuse_retired_models(builder, settings, today)
-        refuse_unpriced_limits(builder.totals, settings)
+        plan = _plan_file(path, settings, today=today, only=only, allow_retired=allow_retired, references=references)
     except BaseException:
         if spool:
             spool.remove()
         raise
+    source = None if spool else Path(os.path.abspath(path))  # noqa: PTH100 - links are kept as the user made them
+    return replace(plan, spool=spool, source=source)
+
+
+def _plan_file(
+    path: Path,
+    settings: Settings,
+    *,
+    today: date,
+    only: frozenset[int] | None,
+    allow_retired: bool,
+    references: RunReferences,
+) -> RunPlan:
+    settings = references.with_absolute_paths(settings)
+    fingerprint = _fingerprint(path)
+    expansion = read_expansion(settings)
+    file = expansion.apply_to(_open_file(path, settings))
+    catalogue = load_catalogue(settings.models)
+    builder = _check_rows(file, settings, catalogue, only, references)
+    if not allow_retired:
+        refuse_retired_models(builder, settings, today)
+    refuse_unpriced_limits(builder.totals, settings)
     return RunPlan(
         settings=settings,
         catalogue=catalogue,
@@ -201,8 +215,6 @@ def make_plan(
         file_warnings=file.warnings,
         row_warnings=tuple(builder.warnings),
         fingerprint=fingerprint,
-        spool=spool,
-        source=None if spool else Path(os.path.abspath(path)),  # noqa: PTH100 - links are kept as the user made them
         only=only,
         references=references,
         expansion=expansion,

@@ -50,7 +50,7 @@ def test_only_a_model_makes_trained_algorithmic_media() -> None:
 
 
 @pytest.mark.parametrize("prompt", HOSTILE)
-def test_a_sidecar_is_well_formed_whatever_the_prompt_says(prompt: str) -> None:
+def test_a_sidecar_is_well_formed_for_any_prompt(prompt: str) -> None:
     """Control characters, which XML does not allow, are removed."""
     about = _properties(packet({"provider": "gemini", "model": "m", "prompt": prompt + "]]>\ud800\uffff"}))
     plain = "".join(char for char in prompt if char in "\t\n\r" or ord(char) >= 32)
@@ -83,7 +83,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     "name", [name for name in sound() if name.startswith(("png", "jpeg")) and "signed" not in name]
 )
 def test_embedding_keeps_every_pixel(name: str) -> None:
-    """And Pillow reads the packet back."""
+    """Pillow reads the packet."""
     original = sound()[name]
     xmp = packet({"provider": "gemini", "model": "m", "prompt": '<b> & "c" 水'})
     changed = embed(original, xmp)

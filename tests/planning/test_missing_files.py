@@ -15,8 +15,8 @@ def _pending(plan, folder):
     return [(request.row, number) for request in requests for number in request.numbers]
 
 
-def test_the_first_and_the_last_sample_of_a_row_are_noticed_when_their_files_are_gone(tmp_path):
-    """With --retry missing they are pending again, and no others."""
+def test_a_missing_file_of_the_first_or_the_last_sample_is_found(tmp_path):
+    """With --retry missing exactly these samples are pending again."""
     plan = small_plan(tmp_path, ROWS, retry="missing")
     files = record_images(tmp_path, plan)
     assert _pending(plan, tmp_path) == []

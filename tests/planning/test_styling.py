@@ -93,7 +93,7 @@ def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):
 
 
 def test_a_fresh_folder_gets_the_better_text_and_keeps_it(tmp_path, sim):
-    """Even if a row contains literally what an earlier version would have sent."""
+    """This holds even if a row contains the exact text of an earlier version."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     first = run(source, sim)
     assert [row["prompt"] for row in first.rows] == ["A fox. ink", "An owl, ink", "A fox. ink", "A fox., ink"]
