@@ -18,7 +18,7 @@ from imagen_batch.expansion.characters import (
     load_characters,
 )
 from imagen_batch.expansion.matrix import Matrix, read_matrix
-from imagen_batch.expansion.names import UnknownName, split_names
+from imagen_batch.expansion.names import UnknownName
 from imagen_batch.expansion.styles import Style, Styles, load_styles
 from imagen_batch.expansion.tables import read_text
 from imagen_batch.expansion.template import PromptTemplate, RenderFailed, compile_template
@@ -212,6 +212,8 @@ def _with_references(row: PromptRow, references: Sequence[str]) -> PromptRow:
     """Return the row with the references of its characters after its own, each once."""
     if not references:
         return row
-    column = next((header for header in row.cells if fold(header) in _REFERENCES), "references")
-    unique = dict.fromkeys([*split_names(row.cells.get(column, "")), *references])
-    return replace(row, cells={**row.cells, column: "; ".join(unique)})
+    column = next((header for header in row.cells if fold(header) in _REFERENCES), _REFERENCES[0])
+    unique = tuple(dict.fromkeys([*row.references, *references]))
+    needs_json = any(";" in reference for reference in unique)
+    cell = orjson.dumps(unique).decode() if needs_json else "; ".join(unique)
+    return replace(row, cells={**row.cells, column: cell}, references=unique)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from imagen_batch.expansion import load_expansion
 from imagen_batch.prompts import open_prompts
+from imagen_batch.prompts.reference_cells import references
 from imagen_batch.simulator import Simulator
 from tests.support.prompt_files import edit_csv
 from tests.support.runs import write_csv
@@ -230,13 +231,32 @@ def test_added_rows_use_the_template_of_the_run(run_book, book, sim):
 
 
 def test_references_of_characters_follow_those_of_the_row(book):
-    """The cell lists each of them once, with absolute paths."""
+    """The cell and the row list each of them once, with absolute paths."""
     write_csv(book / "refs.csv", [{"prompt": "x", "characters": "Mole", "references": "b.png; @mole"}])
     expansion = load_expansion(template=None, styles=None, characters=str(book / "people.csv"))
     (row,) = expansion.apply_to(open_prompts(book / "refs.csv")).rows()
-    assert row.cells["references"] == "; ".join(
-        ["b.png", "@mole", str(book / "sheets" / "mole.png"), str(book / "a.png")]
-    )
+    expected = ("b.png", "@mole", str(book / "sheets" / "mole.png"), str(book / "a.png"))
+    assert row.cells["references"] == "; ".join(expected)
+    assert row.references == expected
+
+
+def test_references_of_characters_are_sent(run_book, book, sim):
+    """Each image is part of the request, and the manifest names it."""
+    assert run_book("--characters", book / "people.csv", "--limit", 1).code == 3
+    (request,) = sim.requests
+    assert request.body.count(b"inlineData") == 2
+    assert manifest(book / "out")[0]["references"].count(".png") == 2
+
+
+def test_references_of_characters_with_a_semicolon_are_one_reference_each(book):
+    """The cell is a JSON list then, so that the stored input is read back unchanged."""
+    people = book / "people.toml"
+    people.write_text('[Mole]\ndescription = "a mole"\nreferences = ["a;b.png"]\n')
+    write_csv(book / "refs.csv", [{"prompt": "x", "characters": "Mole"}])
+    expansion = load_expansion(template=None, styles=None, characters=str(people))
+    (row,) = expansion.apply_to(open_prompts(book / "refs.csv")).rows()
+    assert row.references == (str(book / "a;b.png"),)
+    assert references(row.cells["references"]) == row.references
 
 
 def test_toml_tables_are_read(run_book, book):
