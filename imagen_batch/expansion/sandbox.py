@@ -242,13 +242,13 @@ def _refuse_lists(function: Callable[..., Any]) -> Callable[..., Any]:
     mark = getattr(function, "jinja_pass_arg", None)
     position = 0 if mark is None else 1
 
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def text_filter(*args: Any, **kwargs: Any) -> Any:
         check_text(args[position])
         return function(*args, **kwargs)
 
     if mark is not None:
-        checked.jinja_pass_arg = mark  # type: ignore[attr-defined]
-    return checked
+        text_filter.jinja_pass_arg = mark  # type: ignore[attr-defined]
+    return text_filter
 
 
 def _replace_within_limit(text: Any, old: str, new: str, count: int = -1) -> str:

@@ -53,12 +53,12 @@ class RowImages:
     dependents: Mapping[int, Dependent]
     order: Sequence[int]
     occurrences: Callable[[bytes], int]
-    found: dict[int, tuple[Reference, ...]]
+    resolved: dict[int, tuple[Reference, ...]]
     waiting: dict[int, Waiting]
 
     def resolve(self, index: KeyedRows, history: History) -> None:
         """Look up the images that the ledger has now, and set the key of each row that follows from them."""
-        self.found.clear()
+        self.resolved.clear()
         self.waiting.clear()
         lookup = _Lookup(index, history, self.waiting)
         seen: Counter[bytes] = Counter()
@@ -69,7 +69,7 @@ class RowImages:
                 self.waiting[row] = references
                 index.set_key(row, dependent.placeholder)
                 continue
-            self.found[row] = references
+            self.resolved[row] = references
             content = _content(dependent, references)
             index.set_key(row, self._key(content, seen[content]))
             seen[content] += 1

@@ -56,8 +56,8 @@ class RunReferences:
         """Return the references of the run and then those of the row, in the order in which they are sent."""
         if self.ignored:
             return RowReferences()
-        if self.images is not None and row.row in self.images.found:
-            return RowReferences(self.images.found[row.row])
+        if self.images is not None and row.row in self.images.resolved:
+            return RowReferences(self.images.resolved[row.row])
         usable: list[Reference] = []
         problems: list[Problem] = []
         for line, text in [*((None, text) for text in of_run), *((row.line, text) for text in row.references)]:

@@ -24,12 +24,12 @@ class LineFinder:
     def find(self, line: Decision) -> SampleVersion | str:
         """Return row key, sample number and version, or the problem of the line."""
         if line.key is not None:
-            found = self._find_in_row(line) or self._samples_by_key().get((line.key, line.sample))
-            if found is None:
+            sample = self._find_in_row(line) or self._samples_by_key().get((line.key, line.sample))
+            if sample is None:
                 return (
                     "no sample of this run has this key: the row was edited or removed since the review was written"
                 )
-            return found
+            return sample
         if not 1 <= line.row <= self._plan.rows:
             return f"the run has {self._plan.rows} rows"
         base, samples = self._plan.index.row_key(line.row), self._plan.index.samples(line.row)
