@@ -20,7 +20,7 @@ from typing import IO
 STDIN = "-"
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
 _BLOCK = 1 << 16
-_WRITER_TIMEOUT_S = 5.0
+_WRITER_WITHIN_S = 5.0
 
 
 class Unreadable(OSError):
@@ -71,7 +71,7 @@ def is_unnamed_stream(name: str) -> bool:
 
 
 def stream_blocks(
-    name: str, *, stdin: IO[bytes] | None = None, patience: float = _WRITER_TIMEOUT_S
+    name: str, *, stdin: IO[bytes] | None = None, patience: float = _WRITER_WITHIN_S
 ) -> Iterator[bytes]:
     """Yield the content of a stream. Raises Unreadable if nothing writes to it, or if it has no end."""
     if name == STDIN and (stdin is not None or not _has_descriptor(sys.stdin)):
