@@ -145,9 +145,9 @@ def test_one_image_of_fifty_thousand_rows_is_read_once_in_flat_memory(tmp_path):
     settings = make_settings({"prompts": str(source), "provider": "simulator"})
     reads: list[str] = []
 
-    def count_read(path, *, most):
+    def count_read(path, *, max_bytes):
         reads.append(path)
-        return reference_file.read_file(path, max_bytes=most)
+        return reference_file.read_file(path, max_bytes=max_bytes)
 
     tracemalloc.start()
     with patch.object(files, "read_file", count_read):
