@@ -4,7 +4,7 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.settings import load_settings, make_settings
-from tests.support.prompt_files import opened, rows
+from tests.support.prompt_files import open_content, rows
 
 
 def test_each_layer_precedes_the_one_below(tmp_path):
@@ -81,7 +81,7 @@ def test_no_setting_holds_a_secret():
 )
 def test_a_value_means_the_same_in_a_cell_and_in_every_layer_of_settings(tmp_path, name, text):
     """Each choice has one parser: what a spreadsheet may contain can be typed as well."""
-    (row,) = rows(opened(tmp_path, f'prompt,{name}\na fox,"{text}"\n'))
+    (row,) = rows(open_content(tmp_path, f'prompt,{name}\na fox,"{text}"\n'))
     (tmp_path / "imagen-batch.toml").write_text(f'{name} = "{text}"\n')
     typed = {"prompts": "p.csv"}
     layers = [

@@ -1,6 +1,6 @@
 """Turns the rows of a prompt file into the rows that are planned: templates, style presets, characters.
 
-A pure stream: `Expansion.rows` takes rows and yields rows. Everything behind it sees ordinary rows.
+A pure stream: `Expansion.rows` takes rows and yields rows. All later stages see ordinary rows.
 """
 
 from imagen_batch.expansion.expand import Expansion, load_expansion

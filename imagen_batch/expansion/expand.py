@@ -27,13 +27,16 @@ from imagen_batch.prompts.column_names import fold
 from imagen_batch.records import Problem, PromptRow
 
 _CHARACTERS = "characters"
-_ALWAYS = ("prompt", "id", "style", "row", "columns")
-_OF_TABLES = (_CHARACTERS, "char")
+_ROW_VARIABLES = ("prompt", "id", "style", "row", "columns")
+_CHARACTER_VARIABLES = (_CHARACTERS, "char")
 
 
 @dataclass(frozen=True, eq=False)
 class Expansion:
-    """What changes the rows of a file before they are planned. None of it is there unless the user gives it."""
+    """The template, styles, characters and matrix that change the rows of a file before they are planned.
+
+    Each is None unless the user gives it.
+    """
 
     template: PromptTemplate | None = None
     styles: Styles | None = None
@@ -43,7 +46,7 @@ class Expansion:
     @property
     def matrix_options(self) -> tuple[str, ...]:
         """The axes of the matrix as options that need no files."""
-        return tuple(axis.text() for axis in self.matrix.axes) if self.matrix else ()
+        return tuple(axis.as_option() for axis in self.matrix.axes) if self.matrix else ()
 
     def apply_to(self, file: PromptFile) -> PromptFile:
         """Return the file with expanded rows. Raises SettingsInvalid for a template that does not fit its columns."""
@@ -51,15 +54,16 @@ class Expansion:
             file = self.matrix.apply_to(file)
         if not (self.template or self.styles or self.characters):
             return file
-        variants = file.expand or iter
+        expand_matrix = file.expand or iter
         columns = _Columns.of(file)
         if self.template:
-            self.template.check_variables((*_ALWAYS, *columns.names, *(_OF_TABLES if self.characters else ())))
+            of_characters = _CHARACTER_VARIABLES if self.characters else ()
+            self.template.check_variables((*_ROW_VARIABLES, *columns.names, *of_characters))
         warnings = (*file.warnings, *self._warnings(file, columns))
         return replace(
             file,
             warnings=warnings,
-            expand=lambda rows: self.rows(variants(rows), columns),
+            expand=lambda rows: self.rows(expand_matrix(rows), columns),
         )
 
     def rows(self, rows: Iterator[PromptRow | Problem], columns: _Columns) -> Iterator[PromptRow | Problem]:
@@ -71,59 +75,55 @@ class Expansion:
         """Return what a run stores: setting -> name and content. The names depend on the content."""
         files = {}
         if self.template:
-            files["template"] = _stored("template", ".txt", self.template.source.encode())
+            files["template"] = _name_by_content("template", ".txt", self.template.source.encode())
         if self.styles:
             presets = {
                 name: {"prompt": style.prompt, "negative_prompt": style.negative_prompt}
                 for name, style in self.styles.presets.items()
             }
-            files["styles"] = _stored("styles", ".json", orjson.dumps(presets))
+            files["styles"] = _name_by_content("styles", ".json", orjson.dumps(presets))
         if self.characters:
             table = {
                 name: {"description": each.description, "references": each.references}
                 for name, each in self.characters.table.items()
             }
-            files["characters"] = _stored("characters", ".json", orjson.dumps(table))
+            files["characters"] = _name_by_content("characters", ".json", orjson.dumps(table))
         return files
 
     def _warnings(self, file: PromptFile, columns: _Columns) -> Iterator[str]:
-        uses = self.template.variables if self.template else frozenset()
-        if self.styles and "style" not in file.roles and not uses & {"style"}:
+        used = self.template.variables if self.template else frozenset()
+        if self.styles and "style" not in file.roles and "style" not in used:
             yield "--styles has no effect: the prompt file has no column 'style'"
-        if self.characters and columns.characters is None and not uses & {"char"}:
+        if self.characters and columns.characters is None and "char" not in used:
             yield "--characters has no effect: the prompt file has no column 'characters'"
 
     def _expand(self, row: PromptRow, columns: _Columns) -> PromptRow | Problem:
         try:
-            return self._expanded(row, columns)
+            return self._expand_row(row, columns)
         except UnknownName as error:
             column = "style" if error.name == row.style else columns.characters or "characters"
             return Problem(row.line, column, error.name, str(error))
         except RenderFailed as error:
             name = self.template.name if self.template else None
             cause = error.__cause__
-            found = cause.name if isinstance(cause, UnknownName) else name
-            return Problem(row.line, "template", found, str(error))
+            value = cause.name if isinstance(cause, UnknownName) else name
+            return Problem(row.line, "template", value, str(error))
 
-    def _expanded(self, row: PromptRow, columns: _Columns) -> PromptRow:
+    def _expand_row(self, row: PromptRow, columns: _Columns) -> PromptRow:
         style = self.styles.find(row.style) if self.styles and row.style else None
         cast = Cast(())
         if self.characters and columns.characters is not None:
-            cast = self.characters.cast(row.cells.get(columns.characters, ""))
+            cast = self.characters.find_all(row.cells.get(columns.characters, ""))
         access = CharacterAccess(self.characters) if self.characters else None
-        text, uses = row.prompt, frozenset[str]()
+        text, used = row.prompt, frozenset[str]()
         if self.template:
-            uses = self.template.variables
-            text = self.template.render(columns.variables(row, style, cast=cast, access=access))
-            if not text:
-                raise RenderFailed("it makes an empty prompt for this row")
-            if "\0" in text:
-                raise RenderFailed("it makes a prompt with a null character")
-        if not uses & set(_OF_TABLES):
+            used = self.template.variables
+            text = _render_prompt(self.template, columns.variables(row, style, cast=cast, access=access))
+        if not used & set(_CHARACTER_VARIABLES):
             text = add_descriptions(text, cast)
-        row = _with_style(row, text, style, in_template="style" in uses)
-        used = [*cast.members, *(access.used if access else ())]
-        return _with_references(row, [each for member in used for each in member.references])
+        row = _with_style(row, text, style, in_template="style" in used)
+        members = [*cast.members, *(access.used if access else ())]
+        return _with_references(row, [each for member in members for each in member.references])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class _Columns:
     def variables(
         self, row: PromptRow, style: Style | None, *, cast: Cast, access: CharacterAccess | None
     ) -> dict[str, Any]:
-        """Return what a template may use for this row. Cells are texts, as in the file."""
+        """Return the variables of a template for this row. Cells are text, as in the file."""
         cells = row.cells
         values: dict[str, Any] = {name: cells.get(header, "") for name, header in self.names.items()}
         values |= {"prompt": row.prompt, "id": row.id or "", "row": row.row, "columns": dict(cells)}
@@ -167,34 +167,43 @@ def load_expansion(
     )
 
 
+def _render_prompt(template: PromptTemplate, variables: Mapping[str, Any]) -> str:
+    text = template.render(variables)
+    if not text:
+        raise RenderFailed("it makes an empty prompt for this row")
+    if "\0" in text:
+        raise RenderFailed("it makes a prompt with a null character")
+    return text
+
+
 def _load_template(path: Path) -> PromptTemplate:
     return compile_template(read_text(path, option="--template"), name=path.name)
 
 
-def _stored(name: str, suffix: str, content: bytes) -> tuple[str, bytes]:
+def _name_by_content(name: str, suffix: str, content: bytes) -> tuple[str, bytes]:
     return f"{name}-{sha256(content).hexdigest()[:16]}{suffix}", content
 
 
 def _with_style(row: PromptRow, text: str, style: Style | None, *, in_template: bool) -> PromptRow:
-    """Return the row with its new text. A style without a place for the prompt is appended later, as always."""
-    added = row.style if style is None else str(style)
+    """Return the row with its new text. A style without a placeholder for the prompt is appended later, as always."""
+    appended = row.style if style is None else str(style)
     if in_template:
-        added = None
-    elif style is not None and style.surrounds:
-        text, added = style.around(text), None
+        appended = None
+    elif style is not None and style.has_placeholder:
+        text, appended = style.surround(text), None
     options = row.options
     if style is not None and style.negative_prompt:
         negative = ", ".join(filter(None, [options.negative_prompt, style.negative_prompt]))
         options = replace(options, negative_prompt=negative)
-    changed = text != row.prompt or added != row.style
-    own = (row.input_prompt or row.prompt) if changed else row.input_prompt
-    return replace(row, prompt=text, style=added or None, options=options, input_prompt=own)
+    changed = text != row.prompt or appended != row.style
+    input_prompt = (row.input_prompt or row.prompt) if changed else row.input_prompt
+    return replace(row, prompt=text, style=appended or None, options=options, input_prompt=input_prompt)
 
 
 def _with_references(row: PromptRow, references: Sequence[str]) -> PromptRow:
-    """Return the row with the references of its characters behind its own, each once.
+    """Return the row with the references of its characters after its own, each once.
 
-    The cells stay the user's own, because a stored input is expanded again.
+    The cells stay as the user wrote them, because a stored input is expanded again.
     """
     added = [each for each in dict.fromkeys(references) if each not in row.references]
     return replace(row, references=(*row.references, *added), of_characters=len(added)) if added else row

@@ -1,6 +1,7 @@
 """Makes variants of each row: `--matrix style=ink,watercolor --matrix seed=1..4` makes eight rows of one.
 
-A variant is a row of its own, with the id of its row and its values. It replaces what the row has in these columns.
+A variant is a row of its own, whose id joins the id of its row and its values. The values replace those that the row
+has in these columns.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from imagen_batch.text import plural
 _MAX_VARIANTS: Final = 100_000  # of a row
 _MAX_ROWS: Final = 5_000_000
 _RANGE = re.compile(r"(\d{1,10})\s*\.\.\s*(\d{1,10})")
-_REFUSED = {
+_REFUSED_ROLES = {
     "prompt": "use --template with a column of your own: --matrix animal=fox,hare and {{ animal }}",
     "id": "each variant gets its own id",
     "filename": "use --name-template for file names",
@@ -48,14 +49,14 @@ class Axis:
         """The role of the column; None for the user's own."""
         return next((role for role, names in ALIASES.items() if fold(self.name) in names), None)
 
-    def text(self) -> str:
-        """Return the axis as an option without a file, for storing it with a run."""
+    def as_option(self) -> str:
+        """Return the axis as an option that needs no file, as a run stores it."""
         line = io.StringIO(newline="")
-        csv.writer(line, lineterminator="", quoting=csv.QUOTE_ALL).writerow(self.values)  # "@home" is no file
+        csv.writer(line, lineterminator="", quoting=csv.QUOTE_ALL).writerow(self.values)  # "@home" is not a file
         return f"{self.name}={line.getvalue()}"
 
-    def ids(self) -> list[str]:
-        """Return each value in the form that it has in ids."""
+    def id_parts(self) -> list[str]:
+        """Return each value as it appears in the ids of variants."""
         ids: list[str] = []
         for number, value in enumerate(self.values, 1):
             short = _NOT_IN_ID.sub("-", value.lower().replace(":", "x")).strip("-")[:_MAX_IN_ID].strip("-")
@@ -65,12 +66,12 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What one variant changes in a row."""
+    """The changes that make one variant of a row."""
 
     id: str
     cells: Mapping[str, str]
     user: Mapping[str, str]
-    of_row: Mapping[str, Any]
+    row_fields: Mapping[str, Any]
     options: Mapping[str, Any]
 
 
@@ -95,20 +96,20 @@ class Matrix:
         if file.failures:
             return file
         headers = [self._header(axis, file) for axis in self.axes]
-        identity = file.roles.get("id", "id")
-        added = [name for name in dict.fromkeys([*headers, identity]) if name not in file.columns]
+        id_header = file.roles.get("id", "id")
+        added = [name for name in dict.fromkeys([*headers, id_header]) if name not in file.columns]
         own = [header for axis, header in zip(self.axes, headers, strict=True) if axis.role is None]
         roles = {axis.role: header for axis, header in zip(self.axes, headers, strict=True) if axis.role}
         replaced = [header for header in headers if header in file.columns]
-        warnings = [f"--matrix replaces what rows have in the column {header!r}" for header in replaced]
+        warnings = [f"--matrix replaces the values of rows in the column {header!r}" for header in replaced]
         changes = self._changes(headers)
         return replace(
             file,
             columns=(*file.columns, *added),
             user_columns=tuple(dict.fromkeys([*file.user_columns, *own])),
-            roles={**file.roles, **roles, "id": identity},
+            roles={**file.roles, **roles, "id": id_header},
             warnings=(*file.warnings, *warnings),
-            expand=lambda rows: _variants(rows, changes, identity),
+            expand=lambda rows: _variants(rows, changes, id_header),
         )
 
     def _header(self, axis: Axis, file: PromptFile) -> str:
@@ -118,7 +119,7 @@ class Matrix:
 
     def _changes(self, headers: Sequence[str]) -> list[_Change]:
         columns = [
-            [(axis.role, header, value, shown) for value, shown in zip(axis.values, axis.ids(), strict=True)]
+            [(axis.role, header, value, part) for value, part in zip(axis.values, axis.id_parts(), strict=True)]
             for axis, header in zip(self.axes, headers, strict=True)
         ]
         return [_change(combination) for combination in product(*columns)]
@@ -128,8 +129,8 @@ def read_matrix(options: Sequence[str]) -> Matrix | None:
     """Return the matrix of options such as `style=ink,watercolor`; None without any. Raises SettingsInvalid."""
     axes = [_read_axis(option) for option in options]
     names = [axis.role or fold(axis.name) for axis in axes]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise SettingsInvalid(f"--matrix gives {twice} twice: list all of its values in one")
+    if duplicate := next((name for name in names if names.count(name) > 1), None):
+        raise SettingsInvalid(f"--matrix gives {duplicate} twice: list all of its values in one option")
     count = prod(len(axis.values) for axis in axes)
     if count > _MAX_VARIANTS:
         sizes = " x ".join(str(len(axis.values)) for axis in axes)
@@ -144,35 +145,35 @@ def _read_axis(option: str) -> Axis:
     name, role = name.strip(), Axis(name.strip(), ()).role
     if not equals or not fold(name):
         raise SettingsInvalid(f"--matrix {option!r}: expected NAME=VALUE,VALUE,... or NAME=@FILE")
-    if role in _REFUSED or looks_secret(name):
-        raise SettingsInvalid(f"--matrix {name}: {_REFUSED.get(role or '', 'the name looks like a secret')}")
-    values = _listed(text.strip(), name)
+    if role in _REFUSED_ROLES or looks_secret(name):
+        raise SettingsInvalid(f"--matrix {name}: {_REFUSED_ROLES.get(role or '', 'the name looks like a secret')}")
+    values = _read_values(text.strip(), name)
     if not values:
         raise SettingsInvalid(f"--matrix {name}: there are no values")
-    if twice := next((value for value in set(values) if values.count(value) > 1), None):
-        raise SettingsInvalid(f"--matrix {name}: {twice!r} is listed twice")
+    if duplicate := next((value for value in set(values) if values.count(value) > 1), None):
+        raise SettingsInvalid(f"--matrix {name}: {duplicate!r} is listed twice")
     for value in values if role else ():
         _check_value(name, str(role), value)
     return Axis(name, tuple(values))
 
 
-def _listed(text: str, name: str) -> list[str]:
+def _read_values(text: str, name: str) -> list[str]:
     if text.startswith("@"):
         lines = read_text(Path(text[1:]), option=f"--matrix {name}:").splitlines()
         values = [line.strip() for line in lines]
     else:
         values = [value.strip() for value in next(csv.reader([text], skipinitialspace=True), [])]
-    ranges = [_range(value, name) for value in values if value]
+    ranges = [_expand_range(value, name) for value in values if value]
     if sum(map(len, ranges)) > _MAX_VARIANTS:
         raise SettingsInvalid(f"--matrix {name}: more than {_MAX_VARIANTS:,} values")
     return [value for each in ranges for value in each]
 
 
-def _range(value: str, name: str) -> list[str]:
-    found = _RANGE.fullmatch(value)
-    if not found:
+def _expand_range(value: str, name: str) -> list[str]:
+    match = _RANGE.fullmatch(value)
+    if not match:
         return [value]
-    first, last = int(found[1]), int(found[2])
+    first, last = int(match[1]), int(match[2])
     if not 0 <= last - first < _MAX_VARIANTS:
         raise SettingsInvalid(f"--matrix {name}: {value!r} must go up, with at most {_MAX_VARIANTS:,} numbers")
     return [str(number) for number in range(first, last + 1)]
@@ -190,16 +191,16 @@ def _change(combination: Sequence[tuple[str | None, str, str, str]]) -> _Change:
     shapes = [value for _, header, value, _ in combination if fold(header) == SHAPE_COLUMN]
     shape = {SHAPE_COLUMN: shapes[0]} if shapes else {}
     return _Change(
-        id="-".join(shown for *_, shown in combination),
+        id="-".join(part for *_, part in combination),
         cells={header: value for _, header, value, _ in combination},
         user={header: value for role, header, value, _ in combination if not role},
-        of_row={role: value for role, value in parsed.items() if role not in _OPTIONS} | shape,
+        row_fields={role: value for role, value in parsed.items() if role not in _OPTIONS} | shape,
         options={role: value for role, value in parsed.items() if role in _OPTIONS},
     )
 
 
 def _variants(
-    rows: Iterator[PromptRow | Problem], changes: Sequence[_Change], identity: str
+    rows: Iterator[PromptRow | Problem], changes: Sequence[_Change], id_header: str
 ) -> Iterator[PromptRow | Problem]:
     number = 0
     for row in rows:
@@ -210,17 +211,17 @@ def _variants(
             number += 1
             if number > _MAX_ROWS:
                 raise SettingsInvalid(f"--matrix makes more than {_MAX_ROWS:,} rows of this file: give fewer values")
-            yield _variant(row, change, number, identity)
+            yield _variant(row, change, number, id_header)
 
 
-def _variant(row: PromptRow, change: _Change, number: int, identity: str) -> PromptRow:
+def _variant(row: PromptRow, change: _Change, number: int, id_header: str) -> PromptRow:
     name = f"{row.id or row.row}-{change.id}"
     return replace(
         row,
         row=number,
         id=name,
         options=replace(row.options, **change.options) if change.options else row.options,
-        cells={**row.cells, **change.cells, identity: name},
+        cells={**row.cells, **change.cells, id_header: name},
         user={**row.user, **change.user} if change.user else row.user,
-        **change.of_row,
+        **change.row_fields,
     )

@@ -1,4 +1,4 @@
-"""Finds names in a table, whatever their case."""
+"""Finds names in a table; upper and lower case do not matter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from imagen_batch.text import did_you_mean
 
 
 class UnknownName(ValueError):
-    """A name that a table does not have; the message has the nearest one."""
+    """A name that a table does not have; the message suggests the nearest one."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -23,8 +23,8 @@ def find_name(name: str, table: Mapping[str, Any], *, kind: str, file: str) -> s
         return name
     known = _by_lower_case(tuple(table)).get(name.lower())
     if known is None:
-        some = ", ".join(list(table)[:20])
-        hint = did_you_mean(name, table) or f"; it has {some}"
+        first_names = ", ".join(list(table)[:20])
+        hint = did_you_mean(name, table) or f"; it has {first_names}"
         raise UnknownName(name, f"{file} has no {kind} {name!r}{hint}")
     return known
 

@@ -20,14 +20,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 MAX_TEXT: Final = 100_000
-"""Characters of a rendered prompt, and of any text on the way to it."""
+"""Characters of a rendered prompt, and of any text that its expressions produce."""
 _MAX_STEPS: Final = 20_000  # of loops and calls in one rendering
 _MAX_REPEATED: Final = 10_000_000  # characters of template text that loops may repeat
 _MAX_RANGE: Final = 10_000
 _MAX_SECONDS: Final = 2.0
 _MAX_BITS: Final = 4096  # of a whole number
 
-_SYNTAX = (
+_ALLOWED_SYNTAX = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.For, nodes.If, nodes.CondExpr),
     *(
         nodes.Assign,
@@ -43,7 +43,7 @@ _SYNTAX = (
     *(nodes.Operand, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
     *(nodes.Not, nodes.And, nodes.Or),
 )
-_NAMES = {
+_REFUSED_SYNTAX_NAMES = {
     nodes.Include: "include",
     nodes.Import: "import",
     nodes.FromImport: "import",
@@ -67,31 +67,31 @@ _STR_METHODS = frozenset(
 _DICT_METHODS = frozenset({"items", "keys", "values", "get"})
 
 
-class TooMuch(Exception):
+class LimitExceeded(Exception):
     """A template exceeds a limit; the message says which."""
 
 
 class Limits(threading.local):
-    """What one rendering has used. Each thread has its own."""
+    """The steps and time that one rendering has used. Each thread has its own."""
 
     def __init__(self) -> None:
         self.steps = 0
-        self.most = _MAX_STEPS
-        self.until = 0.0
+        self.max_steps = _MAX_STEPS
+        self.deadline = 0.0
 
     def start(self, source_length: int) -> None:
         """Begin a rendering of a template with this many characters."""
         self.steps = 0
-        self.most = min(_MAX_STEPS, max(100, _MAX_REPEATED // max(1, source_length)))
-        self.until = time.monotonic() + _MAX_SECONDS
+        self.max_steps = min(_MAX_STEPS, max(100, _MAX_REPEATED // max(1, source_length)))
+        self.deadline = time.monotonic() + _MAX_SECONDS
 
     def step(self) -> None:
-        """Count a loop's pass or a call."""
+        """Count one pass of a loop, or one call."""
         self.steps += 1
-        if self.steps > self.most:
-            raise TooMuch(f"its loops take more than {self.most:,} steps for one row")
-        if time.monotonic() > self.until:
-            raise TooMuch(f"it takes more than {_MAX_SECONDS:g} seconds for one row")
+        if self.steps > self.max_steps:
+            raise LimitExceeded(f"its loops take more than {self.max_steps:,} steps for one row")
+        if time.monotonic() > self.deadline:
+            raise LimitExceeded(f"it takes more than {_MAX_SECONDS:g} seconds for one row")
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
@@ -124,33 +124,33 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Add, multiply or take the remainder, if the result stays small."""
+        """Add, multiply or take the remainder, if the result is not too large."""
         self.limits.step()
         if operator == "%" and isinstance(left, str):
-            raise SecurityError("a text has no remainder: join texts with ~")
+            raise SecurityError("% can't be used on text: join texts with ~")
         if operator == "*":
             _check_product(left, right)
         if operator == "+" and _length(left) + _length(right) > MAX_TEXT:
-            raise TooMuch(_too_long())
+            raise LimitExceeded(_too_long_message())
         return super().call_binop(context, operator, left, right)
 
     def _range(self, *bounds: int) -> range:
         numbers = range(*bounds)
         if len(numbers) > _MAX_RANGE:
-            raise TooMuch(f"range() has more than {_MAX_RANGE:,} numbers")
+            raise LimitExceeded(f"range() has more than {_MAX_RANGE:,} numbers")
         return numbers
 
     def _filters(self) -> dict[str, Callable[..., Any]]:
         own: dict[str, Callable[..., Any]] = {
             "join": self._join,
-            "replace": _replace,
-            "round": _round,
+            "replace": _replace_within_limit,
+            "round": _round_within_limit,
             "string": check_text,
             "_concat": partial(self._join, separator=""),
             "_each": self._each,
             "_scalar": check_text,
         }
-        text = {name: _of_text(FILTERS[name]) for name in _TEXT_FILTERS}
+        text = {name: _refuse_lists(FILTERS[name]) for name in _TEXT_FILTERS}
         return {name: FILTERS[name] for name in (*_LIST_FILTERS, *_OTHER_FILTERS)} | text | own
 
     def _each(self, items: Iterable[Any]) -> Iterator[Any]:
@@ -164,34 +164,35 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             text = str(check_text(item))
             length += len(text) + len(separator)
             if length > MAX_TEXT:
-                raise TooMuch(_too_long())
+                raise LimitExceeded(_too_long_message())
             texts.append(text)
         return separator.join(texts)
 
 
 class Expression:
-    """Base of our own objects that a template may put into its text."""
+    """The base class of our own objects that a template may put into its text."""
 
     __slots__ = ()
 
 
 def check_text(value: Any) -> Any:
-    """Return a value that has a text: lists of lists have one of any length, and None is a mistake."""
+    """Return the value if it may become part of a prompt: neither None nor a list, whose text may have any length."""
     if isinstance(value, str | int | float | Expression | Undefined):
         if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise TooMuch(_too_long())
+            raise LimitExceeded(_too_long_message())
         return value
     if value is None:
         raise SecurityError("there is no value to put into the text")
-    raise SecurityError(f"a {type(value).__name__} is no text: use |join(', ')")
+    raise SecurityError(f"a {type(value).__name__} is not text: use |join(', ')")
 
 
 def limit_syntax(tree: nodes.Template, environment: TemplateEnvironment) -> nodes.Template:
-    """Return the tree with counted loops and joins. Raises SecurityError for syntax that prompts do not need."""
+    """Return the tree with counted loops and joins. Raises SecurityError for syntax that is not allowed."""
     for node in tree.find_all(nodes.Node):
-        if not isinstance(node, _SYNTAX) and not isinstance(node, nodes.EvalContext | nodes.Helper):
+        if not isinstance(node, _ALLOWED_SYNTAX) and not isinstance(node, nodes.EvalContext | nodes.Helper):
             name = next(
-                (name for kind, name in _NAMES.items() if isinstance(node, kind)), type(node).__name__.lower()
+                (name for kind, name in _REFUSED_SYNTAX_NAMES.items() if isinstance(node, kind)),
+                type(node).__name__.lower(),
             )
             raise SecurityError(f"line {node.lineno}: {name!r} can't be used in a prompt template")
         if isinstance(node, nodes.For) and node.recursive:
@@ -204,7 +205,7 @@ def limit_syntax(tree: nodes.Template, environment: TemplateEnvironment) -> node
 
 
 class _Limiter(NodeTransformer):
-    """Puts our filters around what loops over items and what builds lists and texts."""
+    """Wraps the items of loops, lists, dictionaries and joined texts in filters that enforce the limits."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
         self.generic_visit(node)
@@ -236,44 +237,44 @@ def _filter(node: Any, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a filter that refuses lists. Jinja passes some filters its environment first; a mark says which."""
+def _refuse_lists(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that refuses lists. Jinja marks those filters to which it passes its environment first."""
     mark = getattr(function, "jinja_pass_arg", None)
-    place = 0 if mark is None else 1
+    position = 0 if mark is None else 1
 
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        check_text(args[place])
+    def text_filter(*args: Any, **kwargs: Any) -> Any:
+        check_text(args[position])
         return function(*args, **kwargs)
 
     if mark is not None:
-        checked.jinja_pass_arg = mark  # type: ignore[attr-defined]
-    return checked
+        text_filter.jinja_pass_arg = mark  # type: ignore[attr-defined]
+    return text_filter
 
 
-def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
+def _replace_within_limit(text: Any, old: str, new: str, count: int = -1) -> str:
     source = str(check_text(text))
     if len(source) + (source.count(old) if old else len(source) + 1) * len(new) > MAX_TEXT:
-        raise TooMuch(_too_long())
+        raise LimitExceeded(_too_long_message())
     return source.replace(old, new, count)
 
 
-def _round(value: float, precision: int = 0) -> float:
+def _round_within_limit(value: float, precision: int = 0) -> float:
     return round(value, max(-15, min(int(precision), 15)))
 
 
 def _check_product(left: Any, right: Any) -> None:
     if isinstance(left, int) and isinstance(right, int):
         if left.bit_length() + right.bit_length() > _MAX_BITS:
-            raise TooMuch("a number is too large")
+            raise LimitExceeded("a number is too large")
     else:
-        times = max([each for each in (left, right) if isinstance(each, int)], default=1)
-        if max(_length(left), _length(right)) * times > MAX_TEXT:
-            raise TooMuch(_too_long())
+        factor = max([each for each in (left, right) if isinstance(each, int)], default=1)
+        if max(_length(left), _length(right)) * factor > MAX_TEXT:
+            raise LimitExceeded(_too_long_message())
 
 
 def _length(value: Any) -> int:
     return len(value) if isinstance(value, str | list | tuple | range) else 0
 
 
-def _too_long() -> str:
+def _too_long_message() -> str:
     return f"it makes a text of more than {MAX_TEXT:,} characters"

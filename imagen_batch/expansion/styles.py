@@ -12,13 +12,13 @@ from imagen_batch.expansion.names import find_name
 from imagen_batch.expansion.sandbox import Expression
 from imagen_batch.expansion.tables import read_table
 
-_PLACE = "{prompt}"
+_PLACEHOLDER = "{prompt}"
 _EMPTY_PARTS = re.compile(r"\s*,(?:\s*,)+")
 
 
 @dataclass(frozen=True, slots=True)
 class Style(Expression):
-    """A preset. In a template its text is `prompt` without the place of the row's own prompt."""
+    """A preset. In a template its text is `prompt` without the placeholder for the row's own prompt."""
 
     name: str
     prompt: str
@@ -26,16 +26,16 @@ class Style(Expression):
 
     def __str__(self) -> str:
         """Return the text for a template."""
-        return _EMPTY_PARTS.sub(",", self.prompt.replace(_PLACE, "")).strip(" ,\n")
+        return _EMPTY_PARTS.sub(",", self.prompt.replace(_PLACEHOLDER, "")).strip(" ,\n")
 
     @property
-    def surrounds(self) -> bool:
-        """Whether the preset says where the prompt stands in it."""
-        return _PLACE in self.prompt
+    def has_placeholder(self) -> bool:
+        """Whether the preset contains `{prompt}`, which the row's own prompt replaces."""
+        return _PLACEHOLDER in self.prompt
 
-    def around(self, prompt: str) -> str:
-        """Return the preset with a prompt in its place."""
-        return self.prompt.replace(_PLACE, prompt)
+    def surround(self, prompt: str) -> str:
+        """Return the preset with a prompt instead of the placeholder."""
+        return self.prompt.replace(_PLACEHOLDER, prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Styles:
     file: str
 
     def find(self, name: str) -> Style:
-        """Return a preset. Raises UnknownName, with the nearest one."""
+        """Return the preset with this name. Raises UnknownName, which suggests the nearest name."""
         return self.presets[find_name(name, self.presets, kind="style", file=self.file)]
 
 
@@ -57,6 +57,6 @@ def load_styles(path: Path) -> Styles:
         texts = {member: entry.get(member) or "" for member in ("prompt", "negative_prompt")}
         texts["prompt"] = texts["prompt"] or entry.get("text") or ""  # an old header of A1111
         if not all(isinstance(text, str) for text in texts.values()):
-            raise SettingsInvalid(f"--styles {path}: {name!r}: prompt and negative_prompt are texts")
+            raise SettingsInvalid(f"--styles {path}: {name!r}: prompt and negative_prompt must be text")
         presets[name] = Style(name, texts["prompt"].strip(), texts["negative_prompt"].strip())
     return Styles(presets, path.name)

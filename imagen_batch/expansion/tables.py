@@ -25,14 +25,14 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 
 def read_table(path: Path, *, option: str, text: str) -> Entries:
-    """Return the entries of a file by name. An entry that is only a text gets it as its member `text`.
+    """Return the entries of a file by name. An entry that is a single string becomes its member `text`.
 
     Raises SettingsInvalid, which begins with `option`.
     """
     content = read_text(path, option=option)
     reader = {".toml": tomllib.loads, ".json": json.loads}.get(path.suffix.lower())
     try:
-        entries = _named(reader(content), text) if reader else _from_csv(content)
+        entries = _read_entries(reader(content), text) if reader else _read_csv(content)
     except (ValueError, csv.Error, RecursionError) as error:
         raise SettingsInvalid(f"{option} {path}: {str(error)[:300]}") from error
     if not entries:
@@ -55,18 +55,18 @@ def read_text(path: Path, *, option: str) -> str:
     return text
 
 
-def _named(values: Any, text: str) -> dict[str, dict[str, Any]]:
+def _read_entries(values: Any, text: str) -> dict[str, dict[str, Any]]:
     if not isinstance(values, dict):
         raise ValueError("expected a table for each name")  # noqa: TRY004 - input, not a bug
     entries = {}
     for name, value in values.items():
         if not isinstance(value, str | dict):
-            raise ValueError(f"{name!r}: expected a text or a table")  # noqa: TRY004
+            raise ValueError(f"{name!r}: expected text or a table")  # noqa: TRY004
         entries[name.strip()] = {text: value} if isinstance(value, str) else value
     return entries
 
 
-def _from_csv(content: str) -> dict[str, dict[str, Any]]:
+def _read_csv(content: str) -> dict[str, dict[str, Any]]:
     first = content.lstrip().partition("\n")[0]
     delimiter = max((",", ";", "\t"), key=first.count)
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)

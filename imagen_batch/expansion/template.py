@@ -10,14 +10,14 @@ from jinja2 import Template, TemplateError, UndefinedError, meta, nodes
 from jinja2.exceptions import SecurityError
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.expansion.sandbox import MAX_TEXT, TemplateEnvironment, TooMuch, limit_syntax
+from imagen_batch.expansion.sandbox import MAX_TEXT, LimitExceeded, TemplateEnvironment, limit_syntax
 from imagen_batch.text import did_you_mean, one_line
 
 _MAX_SOURCE = 1 << 16  # characters
 
 
 class RenderFailed(ValueError):
-    """A row for which the template makes no prompt; the message says why."""
+    """The template produces no valid prompt for a row; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class PromptTemplate:
     name: str  # of its file, for messages
     source: str
     variables: frozenset[str]
-    required: frozenset[str]  # those that are not only tested for being there
+    required: frozenset[str]  # those without a default and without a test such as `is defined`
     _compiled: Template
     _environment: TemplateEnvironment
 
@@ -36,19 +36,19 @@ class PromptTemplate:
         names = set(known)
         if unknown := sorted(self.required - names):
             hint = did_you_mean(unknown[0], names) or "."
-            listed = ", ".join(sorted(names)[:50])
+            known_names = ", ".join(sorted(names)[:50])
             raise SettingsInvalid(
-                f"--template {self.name}: the prompt file has no column {unknown[0]!r}{hint} Known: {listed}"
+                f"--template {self.name}: the prompt file has no column {unknown[0]!r}{hint} Known: {known_names}"
             )
 
     def render(self, variables: Mapping[str, Any]) -> str:
-        """Return the text for one row, without blanks at its ends. Raises RenderFailed."""
+        """Return the prompt for one row, without blanks at its ends. Raises RenderFailed."""
         self._environment.limits.start(len(self.source))
         try:
             return "".join(_bounded(self._compiled.generate(variables))).strip()
-        except (TemplateError, TooMuch) as error:
-            raise RenderFailed(_sentence(error)) from error
-        except Exception as error:  # what the user's expressions raise: division by zero, a wrong type, ...
+        except (TemplateError, LimitExceeded) as error:
+            raise RenderFailed(_describe(error)) from error
+        except Exception as error:  # raised by the user's expressions: division by zero, a wrong type, ...
             raise RenderFailed(one_line(str(error) or type(error).__name__, 200)) from error
 
 
@@ -57,7 +57,7 @@ def _bounded(parts: Iterable[str]) -> Iterator[str]:
     for part in parts:
         length += len(part)
         if length > MAX_TEXT:
-            raise TooMuch(f"it makes a text of more than {MAX_TEXT:,} characters")
+            raise LimitExceeded(f"it makes a text of more than {MAX_TEXT:,} characters")
         yield part
 
 
@@ -73,19 +73,19 @@ def compile_template(source: str, *, name: str) -> PromptTemplate:
         compiled = environment.from_string(limit_syntax(tree, environment))
     except (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError) as error:
         line = getattr(error, "lineno", None)
-        place = f", line {line}" if line and not isinstance(error, SecurityError) else ""
-        raise SettingsInvalid(f"--template {name}{place}: {one_line(str(error), 300)}") from error
+        location = f", line {line}" if line and not isinstance(error, SecurityError) else ""
+        raise SettingsInvalid(f"--template {name}{location}: {one_line(str(error), 300)}") from error
     return PromptTemplate(name, source, frozenset(variables), frozenset(required), compiled, environment)
 
 
 def _optional(tree: nodes.Template) -> set[str]:
-    """Return the names that the template tests with `is defined`, or gives a default."""
+    """Return the names that the template tests with `is defined`, or for which it gives a default."""
     tests = [test.node for test in tree.find_all(nodes.Test) if test.name in ("defined", "undefined")]
     defaults = [filter_.node for filter_ in tree.find_all(nodes.Filter) if filter_.name in ("default", "d")]
     return {node.name for node in (*tests, *defaults) if isinstance(node, nodes.Name)}
 
 
-def _sentence(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, UndefinedError):
         return f"a name in it has no value: {one_line(str(error.message), 200)}"
     return one_line(str(error), 300)

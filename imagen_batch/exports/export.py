@@ -23,12 +23,12 @@ from imagen_batch.exports.rows.selection import LeftOut, Selection, make_selecti
 from imagen_batch.exports.tally import Tally
 
 Progress = Callable[[str, int, int], None]
-"""Receives what is being done, how many images are done, and how many there are."""
+"""Is called with the current step, the number of finished images, and the number of all images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A finished export. `left_out` counts rows by reason; `findings` counts images that look wrong.
+    """The result of an export. `left_out` counts rows by reason; `findings` counts images that look wrong.
 
     `side_table` is the file inside the export with the rows left out.
     """
@@ -53,8 +53,7 @@ def export(
 ) -> Exported:
     """Export the run in `folder` (or at a URL) in a format; `options` are the fields of `Options`.
 
-    Raises SettingsInvalid for a choice that cannot be followed; then, and after any other exception, the output is
-    as it was before.
+    Raises SettingsInvalid for an option that cannot be applied. After any exception the output is as it was before.
 
     >>> export("outputs/book", to="imagefolder", where="width >= 1024")  # doctest: +SKIP
     """
@@ -62,18 +61,18 @@ def export(
     if to not in FORMATS:
         raise SettingsInvalid(f"--to {to}: unknown format; known: {', '.join(FORMATS)}")
     run = open_manifest(folder)
-    selection, report = _examined(make_selection(run, chosen), chosen, progress)
-    census = _census(selection)
+    selection, report = _drop_suspects(make_selection(run, chosen), chosen, progress)
+    census = _take_census(selection)
     if not census.images:
-        raise SettingsInvalid(f"no image of {folder} is left to export{_causes(selection)}")
-    place = out or f"{str(folder).rstrip('/')}/export/{to}"
-    with open_target(place, {"format": to, "run": Path(str(folder)).name}) as target:
-        done = _write(FORMATS[to], selection, _Outside(target, chosen, census, report, progress))
-    return replace(done, warnings=(*done.warnings, *_shadowing(done, str(folder))))
+        raise SettingsInvalid(f"no image of {folder} is left to export{_describe_left_out(selection)}")
+    location = out or f"{str(folder).rstrip('/')}/export/{to}"
+    with open_target(location, {"format": to, "run": Path(str(folder)).name}) as target:
+        done = _write(FORMATS[to], selection, _Output(target, chosen, census, report, progress))
+    return replace(done, warnings=(*done.warnings, *_shadowing_warnings(done, str(folder))))
 
 
 @dataclass(frozen=True, slots=True)
-class _Outside:
+class _Output:
     target: Target
     options: Options
     census: Census
@@ -81,20 +80,20 @@ class _Outside:
     progress: Progress
 
 
-def _shadowing(done: Exported, folder: str) -> list[str]:
-    """An image folder inside a run hides the run from the builder that guesses splits from folders' names."""
+def _shadowing_warnings(done: Exported, folder: str) -> list[str]:
+    """Return a warning if the export lies inside the run and so hides it from the image folder builder."""
     inside = done.out.startswith(f"{folder.rstrip('/')}/") or Path(folder).absolute() in Path(done.out).parents
     if not inside or not (FORMATS[done.to].data_files or len(done.splits) > 1 or done.to == "coco"):
         return []
-    found = f"load_dataset('imagefolder', data_dir={folder!r}) now finds this export instead of the run"
-    return [f"{found}; load_dataset({folder!r}) still loads the run, and --out puts the export elsewhere"]
+    effect = f"load_dataset('imagefolder', data_dir={folder!r}) now finds this export instead of the run"
+    return [f"{effect}; load_dataset({folder!r}) still loads the run, and --out puts the export elsewhere"]
 
 
-def _write(format_: Format, selection: Selection, to: _Outside) -> Exported:
+def _write(format_: Format, selection: Selection, to: _Output) -> Exported:
     run, tally, warnings = selection.run, Tally(), list[str]()
     prefetch = Prefetch(run)
     with side_table(to.target, run.schema, kind=format_.side_table, safe=to.options.excel_safe) as table:
-        images = _kept(selection, tally, table)
+        images = _select_images(selection, tally, table)
         if format_.reads_in_order and not run.storage.links:
             images = prefetch.through(images)
         job = Job(
@@ -102,7 +101,7 @@ def _write(format_: Format, selection: Selection, to: _Outside) -> Exported:
             to.target,
             to.options,
             to.census,
-            stream=lambda: _counted(images, tally, to),
+            stream=lambda: _count_images(images, tally, to),
             read=prefetch.take,
             left_out=lambda: (row for row in selection.rows() if isinstance(row, LeftOut)),
             warnings=warnings,
@@ -114,7 +113,7 @@ def _write(format_: Format, selection: Selection, to: _Outside) -> Exported:
     _describe(format_, job, tally)
     return Exported(
         format_.name,
-        to.target.place,
+        to.target.location,
         tally.images,
         dict(sorted(tally.splits.items())),
         dict(sorted(tally.left_out.items())),
@@ -131,8 +130,8 @@ def _describe(format_: Format, job: Job, tally: Tally) -> None:
         job.target.put("croissant.json", croissant(format_, job, tally))
 
 
-def _kept(selection: Selection, tally: Tally, table: SideTable) -> Iterator[RunImage]:
-    """The images; rows left out go into the side table on the way."""
+def _select_images(selection: Selection, tally: Tally, table: SideTable) -> Iterator[RunImage]:
+    """Yield the images; rows left out go into the side table on the way."""
     for row in selection.rows():
         if isinstance(row, LeftOut):
             tally.leave_out(row)
@@ -141,21 +140,21 @@ def _kept(selection: Selection, tally: Tally, table: SideTable) -> Iterator[RunI
             yield row
 
 
-def _counted(images: Iterable[RunImage], tally: Tally, to: _Outside) -> Iterator[RunImage]:
+def _count_images(images: Iterable[RunImage], tally: Tally, to: _Output) -> Iterator[RunImage]:
     for image in images:
         yield image
         tally.add(image)
         to.progress("exporting", tally.images, to.census.images)
 
 
-def _examined(selection: Selection, options: Options, progress: Progress) -> tuple[Selection, Report | None]:
+def _drop_suspects(selection: Selection, options: Options, progress: Progress) -> tuple[Selection, Report | None]:
     if not options.report and not options.drop:
         return selection, None
     report = examine(selection, options, progress)
     return replace(selection, dropped=report.dropped(options.drop)), report
 
 
-def _census(selection: Selection) -> Census:
+def _take_census(selection: Selection) -> Census:
     splits: Counter[str] = Counter()
     extensions: Counter[str] = Counter()
     for image in selection.images():
@@ -164,7 +163,7 @@ def _census(selection: Selection) -> Census:
     return Census(dict(sorted(splits.items())), extensions)
 
 
-def _causes(selection: Selection) -> str:
+def _describe_left_out(selection: Selection) -> str:
     reasons = Counter(row.reason for row in selection.rows() if isinstance(row, LeftOut))
     if not reasons:
         return ": --where keeps no row" if selection.where is not None else ": its manifest is empty"

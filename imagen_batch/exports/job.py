@@ -1,4 +1,4 @@
-"""What a format's writer gets: the run, the output, the options, and the images once in order."""
+"""Defines the data for a format's writer: the run, the output, the options, and the images in order."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FOLDER_FILES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """Counts of the images to come, taken without reading an image."""
+    """The numbers of images to export, counted without reading an image."""
 
     splits: Mapping[str, int]
     extensions: Counter[str]
 
     @property
     def images(self) -> int:
-        """All of them."""
+        """The number of all images."""
         return sum(self.splits.values())
 
 
@@ -47,7 +47,7 @@ class Job:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, image: RunImage, name: str, *, copy: bool = False) -> None:
-        """Put the image into the output under a name, as it is."""
+        """Put the unchanged image into the output under a name."""
         if not self.run.storage.links:  # in a bucket
             self.target.put(name, self.read(image))
             return
@@ -55,18 +55,18 @@ class Job:
             self.target.add(name, self.run.storage, image.file, copy=copy or self.options.copy)
 
 
-def numbered_folder(place: int, *, per_folder: int) -> str:
-    """The folder of the image at a place from 0: "00000", "00001"."""
-    return f"{place // per_folder:05}"
+def numbered_folder(position: int, *, per_folder: int) -> str:
+    """Return the folder of the image at a position, counted from 0: "00000", "00001"."""
+    return f"{position // per_folder:05}"
 
 
 def metadata(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The columns that describe an image to others, those that it has."""
+    """Return the values of the named columns."""
     return {name: row[name] for name in names}
 
 
 def describing_columns(run: RunManifest) -> tuple[str, ...]:
-    """The manifest's columns about the image and how it was requested, then the user's own."""
+    """Return the manifest's columns about the image and its request, then the user's own."""
     return tuple(name for name in run.schema.names if name in _ABOUT_IMAGE or name in run.user_columns)
 
 

@@ -1,4 +1,4 @@
-"""Holds the choices of one export, checked when they are made."""
+"""Defines the options of one export, and checks them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Finding = Literal["identical", "near_duplicate", "flat", "shape", "small"]
 FINDINGS: tuple[Finding, ...] = get_args(Finding)
 
 BITS = 128
-"""Of a perceptual hash."""
+"""The length of a perceptual hash."""
 
-_MOST_BITS = 32  # beyond it unrelated images are near each other
+_MAX_NEAR_BITS = 32  # with more, unrelated images count as near-duplicates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Each field is the option of the same name; sizes are bytes, lengths pixels."""
+    """The options of an export. Each field is the option of the same name; sizes are in bytes, lengths in pixels."""
 
     approved: bool = False
     where: str | None = None
@@ -49,14 +49,14 @@ class Options:
             raise SettingsInvalid(f"--drop {unknown[0]}: expected {', '.join(FINDINGS)} or all")
         if self.shard_size < 1_000_000:
             raise SettingsInvalid(f"--shard-size {self.shard_size}: expected at least 1MB")
-        if not 0 <= self.near <= _MOST_BITS:
-            raise SettingsInvalid(f"--near {self.near}: expected 0 to {_MOST_BITS} of {BITS} bits")
+        if not 0 <= self.near <= _MAX_NEAR_BITS:
+            raise SettingsInvalid(f"--near {self.near}: expected 0 to {_MAX_NEAR_BITS} of {BITS} bits")
         if self.per_page not in {1, 2, 4, 6, 9, 12, 20}:
             raise SettingsInvalid(f"--per-page {self.per_page}: expected 1, 2, 4, 6, 9, 12 or 20")
 
 
 def options_from(chosen: dict[str, Any]) -> Options:
-    """Options by name. Raises SettingsInvalid for a name that is none, listing all."""
+    """Return the options with these values. Raises SettingsInvalid for an unknown name, with a list of all."""
     names = [field.name for field in fields(Options)]
     if unknown := sorted(set(chosen) - set(names)):
         raise SettingsInvalid(f"an export has no option {unknown[0]!r}; known: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""Counts what an export holds, for its card and its last line; memory grows with models and splits only."""
+"""Counts the images of an export for its card and its last line. Memory grows only with models and splits."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Tally:
 
     @property
     def images(self) -> int:
-        """All images."""
+        """The number of all images."""
         return self.splits.total()
 
     def add(self, image: RunImage) -> None:
-        """One image more."""
+        """Count an image."""
         row = image.row
         self.splits[image.split] += 1
         self.models[row.get("model") or "unknown"] += 1
@@ -49,5 +49,5 @@ class Tally:
         self.estimated += row.get("cost_is") == "estimate"
 
     def leave_out(self, row: LeftOut) -> None:
-        """One row more that is not exported."""
+        """Count a row that is not exported."""
         self.left_out[row.reason] += 1

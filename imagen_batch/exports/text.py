@@ -1,4 +1,4 @@
-"""Makes hostile text harmless for places that show or interpret it."""
+"""Makes hostile text harmless for programs that display or interpret it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _FORMULA = re.compile(r"^\s*[=+\-@\t\r]")
 
 
 def one_line(text: str) -> str:
-    """The text without line ends, control characters and direction overrides."""
+    """Return the text without line ends, control characters and direction overrides."""
     return _SPACES.sub(" ", _HARMFUL.sub("", unicodedata.normalize("NFC", text))).strip()
 
 
 def shorten(text: str, longest: int) -> str:
-    """One line of at most so many characters, with an ellipsis where something is missing."""
+    """Return one line of at most `longest` characters, with an ellipsis if the text was longer."""
     line = one_line(text[: longest * 4 + 100])
     return line if len(line) <= longest and len(text) <= longest * 4 + 100 else line[: longest - 1].rstrip() + "…"
 
 
 def xml_text(text: str) -> str:
-    """The text with everything escaped or removed that XML does not allow."""
+    """Return the text with everything escaped or removed that XML does not allow."""
     return (
         _NOT_XML.sub("", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     )
 
 
 def excel_safe(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would run it as a formula."""
+    """Return the text, with an apostrophe before it if a spreadsheet would run it as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text

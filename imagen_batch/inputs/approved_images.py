@@ -1,6 +1,6 @@
-"""Keeps approved images for rows whose text was edited: they are locked, so the row is not made again for them.
+"""Keeps approved images for rows whose text was edited: such an image is locked and is not made again.
 
-An edited row is recognized by its id, or without one by its place between the rows that stayed the same.
+An edited row is recognized by its id, or without one by its position between the rows that stayed the same.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from imagen_batch.inputs.changes import gaps
+from imagen_batch.inputs.changes import find_gaps
 from imagen_batch.inputs.image_moves import facts_of
 from imagen_batch.inputs.new_input import load_history
 from imagen_batch.inputs.reference_facts import are_as_recorded
@@ -42,18 +42,18 @@ _DECIDING: Final = (
 
 
 def with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
-    """The plan; approved images of rows that ask for something else now stay with these rows."""
-    place = plan.settings.folder
-    if plan.moves or not holds_run(place):  # a failures.csv keeps all images of the rows that it edits
+    """Return the plan with the moves that keep approved images for rows that request something else now."""
+    location = plan.settings.folder
+    if plan.moves or not holds_run(location):  # a failures.csv keeps all images of the rows that it edits
         return plan
-    if not _asks_for_something_else(plan):
+    if not _requests_something_else(plan):
         return plan
-    history = load_history(place)
+    history = load_history(location)
     history.fold(review_record(plan.decisions), position=0)
     if not history.reviews:
         return plan
-    basis = read_run_record(open_storage(place))
-    before = reload_plan(place, today=today)
+    basis = read_run_record(open_storage(location))
+    before = reload_plan(location, today=today)
     before.follow(history)
     plan.follow(history)
     moves = find_approved_moves(before, history, plan)
@@ -61,39 +61,39 @@ def with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
         return plan
     images = plural(len(moves), "approved image")
     verb, them = ("stays", "it") if len(moves) == 1 else ("stay", "them")
-    mark = shlex.join(["imagen-batch", "review", "redo", make_absolute(place)])
+    mark = shlex.join(["imagen-batch", "review", "redo", make_absolute(location)])
     notice = f"{images} of edited rows {verb} as approved. To make {them} from the new text: {mark} ROW:SAMPLE"
     return replace(plan, moves=moves, basis=basis, notices=(*plan.notices, notice))
 
 
-def is_expanded_otherwise(plan: RunPlan) -> bool:
-    """Whether the folder's run has another template, other styles, characters or variants."""
+def has_other_expansion(plan: RunPlan) -> bool:
+    """Return whether the folder's run has another template, other styles, characters or variants."""
     stored = read_expansion(load_settings_snapshot(plan.settings.folder))
     given = plan.expansion
     return (stored.stored_files(), stored.matrix_options) != (given.stored_files(), given.matrix_options)
 
 
-def _asks_for_something_else(plan: RunPlan) -> bool:
-    """Whether any row may ask for something else than in the folder's last run."""
-    place, settings = plan.settings.folder, plan.settings
-    origin = load_origin(place)
+def _requests_something_else(plan: RunPlan) -> bool:
+    """Return whether any row may request something else than in the folder's last run."""
+    location, settings = plan.settings.folder, plan.settings
+    origin = load_origin(location)
     same_text = is_stored_input(settings) or (
         origin is not None and plan.source is not None and origin.sha256 == file_sha256(plan.source)
     )
-    if not same_text or not are_as_recorded(plan.references, open_storage(place)):
+    if not same_text or not are_as_recorded(plan.references, open_storage(location)):
         return True
-    stored = load_settings_snapshot(place)
+    stored = load_settings_snapshot(location)
     if any(getattr(stored, name) != getattr(settings, name) for name in _DECIDING):
         return True
-    return is_expanded_otherwise(plan)
+    return has_other_expansion(plan)
 
 
 def find_approved_moves(before: RunPlan, history: History, after: RunPlan) -> tuple[Move, ...]:
-    """The moves of approved images from rows of `before` to the same rows of `after`, where those were edited."""
+    """Return the moves of approved images from rows of `before` to the same rows, edited, of `after`."""
     if not history.reviews:
         return ()
     edited = _edited_rows(before, after)
-    old_rows = _planned(before, {old for old, _ in edited})
+    old_rows = _select_rows(before, {old for old, _ in edited})
     moves: list[Move] = []
     for old, new in edited:
         source, base = before.index.row_key(old), after.index.row_key(new)
@@ -116,18 +116,18 @@ def _edited_rows(before: RunPlan, after: RunPlan) -> list[tuple[int, int]]:
     by_id = {(old, new) for old, new in by_id if before.index.row_key(old) != after.index.row_key(new)}
     taken_old, taken_new = {old for old, _ in by_id}, {new for _, new in by_id}
     named_old, named_new = set(old_ids.values()), set(new_ids.values())
-    by_place = {
+    by_position = {
         (old, new)
-        for old, new in _by_place(before, after)
+        for old, new in _pair_by_position(before, after)
         if old not in taken_old | named_old and new not in taken_new | named_new
     }
-    pairs = (pair for pair in by_id | by_place if before.index.row_key(pair[0]) not in kept)
+    pairs = (pair for pair in by_id | by_position if before.index.row_key(pair[0]) not in kept)
     return sorted(pair for pair in pairs if after.index.row_key(pair[1]) not in kept)
 
 
-def _by_place(before: RunPlan, after: RunPlan) -> Iterator[tuple[int, int]]:
+def _pair_by_position(before: RunPlan, after: RunPlan) -> Iterator[tuple[int, int]]:
     """Pair the rows of each gap between common rows, where both inputs have equally many there."""
-    for old, new in gaps([base for base, _ in before.index], [base for base, _ in after.index]):
+    for old, new in find_gaps([base for base, _ in before.index], [base for base, _ in after.index]):
         if len(old) == len(new):
             yield from zip((at + 1 for at in old), (at + 1 for at in new), strict=True)
 
@@ -138,5 +138,5 @@ def _unique_ids(plan: RunPlan) -> dict[str, int]:
     return {name: row for name, row in rows if name is not None and counts[name] == 1}
 
 
-def _planned(plan: RunPlan, rows: set[int]) -> dict[int, PlannedRow]:
+def _select_rows(plan: RunPlan, rows: set[int]) -> dict[int, PlannedRow]:
     return {planned.row.row: planned for planned in plan.planned_rows() if planned.row.row in rows}

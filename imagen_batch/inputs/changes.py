@@ -13,7 +13,7 @@ from imagen_batch.planning.plan import RunPlan
 
 @dataclass(frozen=True, slots=True)
 class DroppedRows:
-    """How many rows with images another input does not have, how many images those are, and all rows with images."""
+    """The numbers of rows with images that another input does not have, their images, and all rows with images."""
 
     rows: int
     images: int
@@ -22,7 +22,7 @@ class DroppedRows:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How many rows are new, changed and gone, and how many `images` without a row stay on disk."""
+    """The numbers of rows that are new, changed and gone, and of `images` on disk that have no row any more."""
 
     new: int
     changed: int
@@ -44,12 +44,12 @@ def count_dropped_rows(current: RunPlan, history: History, new: RunPlan) -> Drop
 
 
 def compare_inputs(current: RunPlan, history: History, new: RunPlan) -> Changes:
-    """The difference between two inputs, as a person who edited the file would count it."""
+    """Return the difference between two inputs, counted as the person who edited the file would count it."""
     before = [base for base, _ in current.index]
     after = [base for base, _ in new.index]
     kept = set(after) | {move.source for move in new.moves}
     added = changed = gone = 0
-    for only_before, only_after in gaps(before, after):
+    for only_before, only_after in find_gaps(before, after):
         changed += min(len(only_before), len(only_after))
         added += max(0, len(only_after) - len(only_before))
         gone += max(0, len(only_before) - len(only_after))
@@ -62,8 +62,8 @@ def _count_images(base: str, samples: int, history: History) -> int:
     return sum(history.status(base, number) == "ok" for number in range(1, samples + 1))
 
 
-def gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
-    """For each gap between common rows: positions of rows that only the first input has, and only the second."""
+def find_gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield, for each gap between common rows, the positions of rows that only the first or only the second has."""
     pairs = _longest_common_rows(before, after)
     in_before, in_after = set(before), set(after)
     last_old = last_new = 0
@@ -76,7 +76,7 @@ def gaps(before: Sequence[str], after: Sequence[str]) -> Iterator[tuple[list[int
 
 
 def _longest_common_rows(before: Sequence[str], after: Sequence[str]) -> list[tuple[int, int]]:
-    """The longest sequence of rows that both inputs have in the same order, as positions in both."""
+    """Return the longest sequence of rows that both inputs have in the same order, as positions in both."""
     positions: defaultdict[str, deque[int]] = defaultdict(deque)
     for position, base in enumerate(before):
         positions[base].append(position)

@@ -25,7 +25,7 @@ def match_rows(
     waiting: frozenset[int],
     marks: Mapping[str, int],
 ) -> dict[int, PromptRow]:
-    """The lines of `patch` by the row number of each, in the order of the file.
+    """Return the lines of `patch` by the row number of each, in the order of the file.
 
     `names` maps the patch's columns to those of the input. `waiting` are the rows with missing images. `marks` are
     those of rows that were patched before, because a run that was killed leaves the file as it was.
@@ -37,7 +37,7 @@ def match_rows(
     for line in patch:
         number = index.find_by_content(line, names) if line.mark is None else index.find_by_mark(line.mark)
         if number is None:
-            problems.append(_no_row(line))
+            problems.append(_unmatched_line(line))
         elif number in matched:
             message = f"belongs to row {number} of the run, as line {matched[number].line} does"
             problems.append(Problem(line.line, MARK, line.mark, message))
@@ -67,7 +67,7 @@ class _RowIndex:
         self._free = {row.row: row for row in stored() if row.row in waiting} if unmarked else {}
 
     def find_by_mark(self, mark: str) -> int | None:
-        """The row with the mark's number if its content is the same, else the only row that has the content."""
+        """Return the row with the mark's number if its content is the same, else the only row with the content."""
         if mark in self._marks:
             return self._marks[mark]
         parts = parse_mark(mark)
@@ -76,11 +76,11 @@ class _RowIndex:
         number, digest = parts
         if self._digests.get(number) == digest:
             return number
-        same = self._by_digest.get(digest, [])
-        return same[0] if len(same) == 1 else None
+        rows = self._by_digest.get(digest, [])
+        return rows[0] if len(rows) == 1 else None
 
     def find_by_content(self, line: PromptRow, names: Mapping[str, str]) -> int | None:
-        """The row with the same cells, else the one with the same id. Each row is found once."""
+        """Return the row with the same cells, else the one with the same id. Each row is returned once."""
         cells = {names[name]: text for name, text in original_cells(line).items()}
         same = [number for number, row in self._free.items() if cells.items() <= original_cells(row).items()]
         if not same and line.id is not None:
@@ -95,7 +95,7 @@ def _digest(row: PromptRow) -> str:
     return make_mark(row).rpartition("-")[2]
 
 
-def _no_row(line: PromptRow) -> Problem:
+def _unmatched_line(line: PromptRow) -> Problem:
     if line.mark:
         message = "matches no row of this folder's input; the file may be of another run, or the input was replaced"
     elif line.mark == "":
@@ -105,6 +105,6 @@ def _no_row(line: PromptRow) -> Problem:
     return Problem(line.line, MARK, line.mark or None, message)
 
 
-def rows_of(file_rows: Iterable[PromptRow | Problem]) -> Iterator[PromptRow]:
-    """The rows of a file that is known to have no problems."""
+def only_rows(file_rows: Iterable[PromptRow | Problem]) -> Iterator[PromptRow]:
+    """Yield the rows of a file that is known to have no problems."""
     return (row for row in file_rows if isinstance(row, PromptRow))

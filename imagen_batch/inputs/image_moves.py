@@ -14,7 +14,7 @@ from imagen_batch.records import Move
 
 
 def samples_with_images(plan: RunPlan, history: History) -> dict[int, tuple[int, ...]]:
-    """For each row with images the numbers of the samples that have one."""
+    """Return, for each row with images, the numbers of the samples that have one."""
     plan.follow(history)
     numbers = {}
     for row, (base, samples) in enumerate(plan.index, 1):
@@ -25,7 +25,7 @@ def samples_with_images(plan: RunPlan, history: History) -> dict[int, tuple[int,
 
 
 def find_moves(before: RunPlan, history: History, after: RunPlan, *, edited: Container[int]) -> tuple[Move, ...]:
-    """The moves from one input to another in which every row has kept its number.
+    """Return the moves from one input to another in which every row has kept its number.
 
     An edited row keeps its images but not its failures. A row whose key changed because an equal row was edited
     keeps everything that the ledger has for it.
@@ -41,12 +41,15 @@ def find_moves(before: RunPlan, history: History, after: RunPlan, *, edited: Con
         if (old.model.id, old.prompt, old.options) == (new.model.id, new.prompt, new.options):
             moves.append(Move(base, source, tuple(range(1, max(old.samples, new.samples) + 1))))
         elif row in edited:
-            moves += _kept(old, history, source, base)
+            moves += _image_moves(old, history, source, base)
     return tuple(moves)
 
 
-def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator[Move]:
-    """The moves of an edited row's images, one for each text they were made from: it may have been edited before."""
+def _image_moves(old: PlannedRow, history: History, source: str, base: str) -> Iterator[Move]:
+    """Yield the moves of an edited row's images, one for each text that they were made from.
+
+    There are several texts if the row was edited before.
+    """
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     facts: dict[int, Mapping[str, object]] = {}
     for number in range(1, old.samples + 1):
@@ -54,20 +57,20 @@ def _kept(old: PlannedRow, history: History, source: str, base: str) -> Iterator
             continue
         earlier = history.kept(source, number)
         made_from = earlier or facts_of(old)
-        group = next((known for known, same in facts.items() if same == made_from), len(facts))
+        group = next((known for known, known_facts in facts.items() if known_facts == made_from), len(facts))
         facts[group] = made_from
         numbers[group].append(number)
     for group, of_group in numbers.items():
         yield Move(base, source, tuple(of_group), facts[group])
 
 
-def facts_of(order: PlannedRow) -> Mapping[str, object]:
-    """What the images of a row are made from, as a move records it."""
-    options = {name: value for name, value in asdict(order.options).items() if value is not None}
+def facts_of(planned: PlannedRow) -> Mapping[str, object]:
+    """Return prompt, model, dialect, options and references of a row's images, as a move records them."""
+    options = {name: value for name, value in asdict(planned.options).items() if value is not None}
     facts = {
-        "prompt": order.prompt,
-        "model": order.model.id,
-        "dialect": order.model.dialect,
+        "prompt": planned.prompt,
+        "model": planned.model.id,
+        "dialect": planned.model.dialect,
         "options": options,
     }
-    return facts | ({"references": stored_references(order.references)} if order.references else {})
+    return facts | ({"references": stored_references(planned.references)} if planned.references else {})

@@ -62,7 +62,7 @@ def _lines(merge: Merge, header: Sequence[str], rows: Iterable[PromptRow]) -> It
 
 
 def _write_text(text: TextIO, line: str) -> int:
-    """Write and return the number of line ends."""
+    """Write the text and return the number of its line ends."""
     text.write(line)
     return len(line.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
 
@@ -74,7 +74,7 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def match_columns(columns: Iterable[str], stored: Sequence[str]) -> dict[str, str]:
-    """For each column of another file the matching column of the folder's input; a new one keeps its name."""
+    """Return, for each column of another file, the matching column of the input; a new one keeps its name."""
     by_name = {failures_column(name): name for name in stored}
     by_name |= {name: name for name in stored if failures_column(name) == name}
     by_folded = {fold(name): stored_name for name, stored_name in by_name.items()}
@@ -89,6 +89,6 @@ def match_columns(columns: Iterable[str], stored: Sequence[str]) -> dict[str, st
 
 
 def column_for_role(role: str, columns: Sequence[str]) -> str:
-    """The column that has a role, or the name for a new one."""
+    """Return the column that has a role, or the name for a new one."""
     by_folded = {fold(name): name for name in reversed(columns)}
     return next((by_folded[alias] for alias in ALIASES[role] if alias in by_folded), role)

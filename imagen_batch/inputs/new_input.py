@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.failures_patch import match_rows, rows_of
+from imagen_batch.inputs.failures_patch import match_rows, only_rows
 from imagen_batch.inputs.image_moves import find_moves, samples_with_images
 from imagen_batch.inputs.merge import Cells, Merge, column_for_role, match_columns, write_merged
 from imagen_batch.inputs.snapshot import (
@@ -50,7 +50,7 @@ _OF_THE_FILE = (*READING, *EXPANSION, "prompts", "out", "limit", "retry", "other
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """What a folder has: its input, its history, the origin of the input, and run.json as it was read."""
+    """The contents of a folder: its input, its history, the origin of the input, and run.json as it was read."""
 
     current: RunPlan
     history: History
@@ -58,27 +58,28 @@ class _Folder:
     basis: bytes
 
     @property
-    def orders(self) -> Iterator[PlannedRow]:
+    def rows(self) -> Iterator[PlannedRow]:
         return self.current.planned_rows()
 
 
 def patch_input(patch: RunPlan, *, today: date) -> RunPlan:
-    """The folder's input with the lines of a failures.csv in it. The plan sends only the rows of those lines."""
+    """Return the folder's input, patched with the lines of a failures.csv. The plan sends only the rows of those."""
     folder = _open_folder(patch.settings.folder, today=today)
     _require_same_expansion(patch, folder.current)
-    patch = _reread_as_saved(patch, folder, today=today)
+    patch = _reread_in_saved_encoding(patch, folder, today=today)
     stored = folder.current.settings
-    overrides = _overrides(patch, stored)
+    overrides = _find_overrides(patch, stored)
     names = match_columns(patch.file.columns, folder.current.file.columns)
     ok = samples_with_images(folder.current, folder.history)
     requested = enumerate(folder.current.index, 1)
     waiting = frozenset(row for row, (_, samples) in requested if len(ok.get(row, ())) < samples)
 
-    def rows() -> Iterator[PromptRow]:
-        return (order.row for order in folder.orders)
+    def stored_rows() -> Iterator[PromptRow]:
+        return (planned.row for planned in folder.rows)
 
     marks = folder.origin.marks
-    lines = match_rows(list(rows_of(patch.file.rows())), rows, names=names, waiting=waiting, marks=marks)
+    patch_rows = list(only_rows(patch.file.rows()))
+    lines = match_rows(patch_rows, stored_rows, names=names, waiting=waiting, marks=marks)
     converter = _LineConverter(names, overrides, stored.samples)
     merge = Merge(
         folder.current.file.columns,
@@ -98,21 +99,21 @@ def patch_input(patch: RunPlan, *, today: date) -> RunPlan:
 
 
 def extend_input(new: RunPlan, *, today: date) -> RunPlan:
-    """The folder's input, followed by those rows of another file that it does not have yet."""
+    """Return the folder's input, followed by those rows of another file that it does not have yet."""
     folder = _open_folder(new.settings.folder, today=today)
     stored = folder.current.settings
-    new = _expanded_like(folder.current, new, today=today)
-    overrides = _overrides(new, stored)
+    new = _expand_like(folder.current, new, today=today)
+    overrides = _find_overrides(new, stored)
     names = match_columns(new.file.columns, folder.current.file.columns)
-    existing = Counter(_content_hash(order) for order in folder.orders)
+    existing = Counter(_content_hash(planned) for planned in folder.rows)
     appended: list[Cells] = []
     converter = _LineConverter(names, overrides, stored.samples)
-    for order in new.planned_rows():
-        content = _content_hash(order)
+    for planned in new.planned_rows():
+        content = _content_hash(planned)
         if existing[content] > 0:
             existing[content] -= 1
         else:
-            appended.append(_with_absolute_references(converter.cells(order.row, ()), new, folder))
+            appended.append(_with_absolute_references(converter.cells(planned.row, ()), new, folder))
     merge = Merge(folder.current.file.columns, {}, appended)
     merged = _plan_merged(merge, folder, _run_settings(new, stored), today=today)
     file = "-" if new.source is None else str(new.source)
@@ -122,26 +123,26 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
 
 
 def references_of_added(settings: Settings) -> RunReferences:
-    """The references of a file that is added to the folder's input; they may name rows of that input."""
+    """Return the references of a file that is added to the folder's input; they may name rows of that input."""
     folder = Path.cwd() if is_stream(settings.prompts) else Path(settings.prompts).parent
     return RunReferences(folder, elsewhere=_stored_ids(settings.folder))
 
 
-def references_of_failures(place: str | Path) -> RunReferences:
-    """The references of a failures.csv: those of its run. They may name rows that it does not have."""
-    references = references_of(place)
-    references.elsewhere = _stored_ids(place)
+def references_of_failures(location: str | Path) -> RunReferences:
+    """Return the references of a failures.csv: those of its run. They may name rows that the file does not have."""
+    references = references_of(location)
+    references.elsewhere = _stored_ids(location)
     return references
 
 
-def _stored_ids(place: str | Path) -> frozenset[str]:
-    stored = load_settings_snapshot(place)
-    rows = open_prompt_file(Path(stored.prompts), stored).rows()
-    return frozenset(row.id for row in rows_of(rows) if row.id)
+def _stored_ids(location: str | Path) -> frozenset[str]:
+    stored = load_settings_snapshot(location)
+    rows = only_rows(open_prompt_file(Path(stored.prompts), stored).rows())
+    return frozenset(row.id for row in rows if row.id)
 
 
 def _with_absolute_references(cells: Cells, new: RunPlan, folder: _Folder) -> Cells:
-    """The cells of a row of another file; its paths are relative to that file's folder, not to the run's."""
+    """Return the cells of a row of another file; its paths are relative to that file's folder, not to the run's."""
     column = column_for_role("references", list(cells))
     own = parse_references(cells.get(column, "").strip()) if cells.get(column, "").strip() else ()
     if not own or new.references.folder == folder.current.references.folder:
@@ -160,8 +161,8 @@ def _require_same_expansion(given: RunPlan, current: RunPlan) -> None:
             )
 
 
-def _expanded_like(current: RunPlan, new: RunPlan, *, today: date) -> RunPlan:
-    """The plan of the new file, with the template, styles and characters of the run."""
+def _expand_like(current: RunPlan, new: RunPlan, *, today: date) -> RunPlan:
+    """Return the plan of the new file, with the template, styles and characters of the run."""
     _require_same_expansion(new, current)
     stored = {setting: getattr(current.settings, setting) for setting in EXPANSION}
     if all(getattr(new.settings, setting) == path for setting, path in stored.items()):
@@ -171,13 +172,13 @@ def _expanded_like(current: RunPlan, new: RunPlan, *, today: date) -> RunPlan:
     return replace(expanded, spool=new.spool, source=new.source, settings=new.settings)
 
 
-def _reread_as_saved(patch: RunPlan, folder: _Folder, *, today: date) -> RunPlan:
-    """The same file, read in the encoding in which its unchanged cells equal those of the folder's input."""
+def _reread_in_saved_encoding(patch: RunPlan, folder: _Folder, *, today: date) -> RunPlan:
+    """Return the same file, read in the encoding in which its unchanged cells equal those of the folder's input."""
     file, settings = patch.file, patch.settings
     if settings.encoding is not None or file.encoding.replace("_", "-").startswith(("utf", "ascii")):
         return patch
     numbers = marked_rows(file)
-    stored = {order.row.row: order.row for order in folder.orders if order.row.row in numbers}
+    stored = {planned.row.row: planned.row for planned in folder.rows if planned.row.row in numbers}
 
     def reread(encoding: str) -> PromptFile:
         return open_prompt_file(file.path, settings.model_copy(update={"encoding": encoding}))
@@ -202,7 +203,7 @@ class _LineConverter:
     default_samples: int
 
     def cells(self, row: PromptRow, ok: tuple[int, ...]) -> Cells:
-        """The cells of a row; `ok` are its samples with images, which a smaller number of samples must not drop."""
+        """Return the cells of a row. `ok` are its samples with images, which a smaller number must not drop."""
         cells = {self.names[name]: text for name, text in original_cells(row).items()}
         cells |= _with_overrides(cells, self.overrides)
         column = column_for_role("samples", list(cells))
@@ -219,8 +220,8 @@ def _with_overrides(cells: Cells, overrides: Cells) -> dict[str, str]:
     return changed
 
 
-def _overrides(given: RunPlan, stored: Settings) -> dict[str, str]:
-    """The options that differ from the run's. They apply to the rows of this file only."""
+def _find_overrides(given: RunPlan, stored: Settings) -> dict[str, str]:
+    """Return the options that differ from the run's. They apply to the rows of this file only."""
     settings = given.settings
     explicit = settings.model_fields_set
     for name in _FIXED:
@@ -234,17 +235,17 @@ def _overrides(given: RunPlan, stored: Settings) -> dict[str, str]:
 
 
 def _command_without_environment(settings: Settings) -> str:
-    """A command that ignores the environment and imagen-batch.toml."""
+    """Return a command that ignores the environment and imagen-batch.toml."""
     choice = [f"--{settings.other_input}"] if settings.other_input else []
     known = [make_absolute(settings.folder), "--prompts", make_absolute(settings.prompts)]
     return shlex.join(["imagen-batch", "resume", *known, *choice])
 
 
 def _run_settings(given: RunPlan, stored: Settings) -> Settings:
-    """The run's settings, with those given for how to send and what to spend."""
+    """Return the run's settings, with the given ones that concern sending and spending."""
     settings = given.settings
     names = settings.model_fields_set - {*_CELLS, *_FIXED, *_OF_THE_FILE}
-    # --limit is about one run: a file that is added later is not cut by the limit of an earlier one.
+    # --limit applies to one run: a file that is added later is not shortened by the limit of an earlier run.
     reset: dict[str, Any] = {"retry": (), "other_input": None, "out": settings.folder, "limit": settings.limit}
     return stored.model_copy(update={**{name: getattr(settings, name) for name in names}, **reset})
 
@@ -252,7 +253,7 @@ def _run_settings(given: RunPlan, stored: Settings) -> Settings:
 def _plan_merged(
     merge: Merge, folder: _Folder, settings: Settings, *, today: date, only: frozenset[int] | None = None
 ) -> RunPlan:
-    spool = Spool(write_merged(merge, (order.row for order in folder.orders)))
+    spool = Spool(write_merged(merge, (planned.row for planned in folder.rows)))
     reading = {
         "prompts": str(spool.path),
         "format": "csv",
@@ -272,21 +273,21 @@ def _plan_merged(
     return replace(merged, spool=spool, source=source, basis=folder.basis)
 
 
-def _content_hash(order: PlannedRow) -> int:
-    """A hash of what a row asks for. An image counts by its place: its content may differ by now."""
-    images = tuple(each.path or each.uri or each.text for each in order.references)
-    return hash((order.model.id, order.prompt, replace(order.options, references=None), images))
+def _content_hash(planned: PlannedRow) -> int:
+    """Return a hash of what a row requests. An image counts by its location: its content may differ by now."""
+    images = tuple(each.path or each.uri or each.text for each in planned.references)
+    return hash((planned.model.id, planned.prompt, replace(planned.options, references=None), images))
 
 
-def _open_folder(place: str, *, today: date) -> _Folder:
-    basis = read_run_record(open_storage(place))
-    current, history = reload_plan(place, today=today), load_history(place)
-    if current.settings.accept is not None:  # rows have the samples that were asked for, not those of the input
+def _open_folder(location: str, *, today: date) -> _Folder:
+    basis = read_run_record(open_storage(location))
+    current, history = reload_plan(location, today=today), load_history(location)
+    if current.settings.accept is not None:  # rows have the samples that were requested, not those of the input
         current.follow(history)
-    return _Folder(current, history, load_origin(place) or Origin(), basis)
+    return _Folder(current, history, load_origin(location) or Origin(), basis)
 
 
-def load_history(place: str) -> History:
-    """The history in the ledger at `place`."""
-    with explain_storage_errors(place, to="be read"):
-        return read_history(open_storage(place).logs(LEDGER))
+def load_history(location: str) -> History:
+    """Return the history in the ledger at `location`."""
+    with explain_storage_errors(location, to="be read"):
+        return read_history(open_storage(location).logs(LEDGER))

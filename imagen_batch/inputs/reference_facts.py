@@ -1,4 +1,4 @@
-"""Stores what a run knew of its reference images, so that its folder can be read after the files have changed.
+"""Stores the facts about a run's reference images, so that its folder can be read after the files have changed.
 
     references.json   SHA-256, type and size of each file, by its absolute path
 
@@ -36,7 +36,7 @@ def are_as_recorded(references: RunReferences, storage: Storage) -> bool:
 
 
 def stored_references(storage: Storage, origin: Origin | None, *, as_recorded: bool) -> RunReferences:
-    """The reference images of a folder's stored input: `as_recorded` by its last run, or as the files are now."""
+    """Return the reference images of a folder's input, `as_recorded` by its last run or as the files are now."""
     folder = _folder(origin)
     stored = _read_facts(storage) if as_recorded else None
     # A run of an earlier version has no base folder; a column of that name was the user's own then.

@@ -60,18 +60,9 @@ def save_snapshot(
     save_reference_facts(plan.references, storage)
     with storage.write(copy) as target:
         recoded = plan.file.copy_to(target)
-    reading = {"format": plan.file.format, "delimiter": plan.file.delimiter, "sheet": None}
+    reading: dict[str, object] = {"format": plan.file.format, "delimiter": plan.file.delimiter, "sheet": None}
     reading |= {"encoding": "utf-8"} if recoded else {}
-    changes = {
-        "prompts": os.fsencode(origin.source or "-").decode(errors="replace"),
-        "other_input": None,
-        "redo": False,
-        "upgrade": None,
-        **_absolute_paths(plan.settings),
-        **_store_expansion(plan, storage),
-        "matrix": plan.expansion.matrix_options,
-        **(pinned or {}),
-    }
+    changes = {**_stored_changes(plan, origin, storage), **(pinned or {})}
     settings = plan.settings.model_copy(update=reading | changes)
     with storage.write(SETTINGS) as target:
         target.write(settings.model_dump_json(indent=1).encode())
@@ -87,65 +78,83 @@ def save_snapshot(
     return replace(copied, spool=None)
 
 
-def load_settings_snapshot(place: str | Path) -> Settings:
-    """The settings of the last run into `place`, with its own copy of the prompt file as the input.
+def _stored_changes(plan: RunPlan, origin: Origin, storage: Storage) -> dict[str, object]:
+    """Return the settings that are stored with other values than those of the run: paths, and one-run options."""
+    return {
+        "prompts": os.fsencode(origin.source or "-").decode(errors="replace"),
+        "other_input": None,
+        "redo": False,
+        "upgrade": None,
+        **_absolute_paths(plan.settings),
+        **_store_expansion(plan, storage),
+        "matrix": plan.expansion.matrix_options,
+    }
+
+
+def load_settings_snapshot(location: str | Path) -> Settings:
+    """Return the settings of the last run into `location`, with its own copy of the prompt file as the input.
 
     Raises SettingsInvalid when there is no run.
     """
-    storage = open_storage(place)
+    storage = open_storage(location)
     try:
         stored = orjson.loads(storage.read(SETTINGS))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SettingsInvalid(f"No imagen-batch run found in {place}.") from error
+        raise SettingsInvalid(f"No imagen-batch run found in {location}.") from error
     except OSError as error:
-        raise SettingsInvalid(f"{place} can't be read: {error.strerror or error}") from error
+        raise SettingsInvalid(f"{location} can't be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:
-        raise SettingsInvalid(f"{place}: {SETTINGS} is damaged: {error}") from error
+        raise SettingsInvalid(f"{location}: {SETTINGS} is damaged: {error}") from error
     if not isinstance(stored, dict):
-        raise SettingsInvalid(f"{place}: {SETTINGS} is damaged: it contains no settings")
+        raise SettingsInvalid(f"{location}: {SETTINGS} is damaged: it contains no settings")
     # A run that was killed while it replaced the copy by one of another format leaves two.
     copies = sorted(_copies(storage), key=lambda name: name == _INPUT + str(stored.get("format")))
     if not copies:
-        raise SettingsInvalid(f"{place}: the copy of the prompt file is missing from {STATE}")
+        raise SettingsInvalid(f"{location}: the copy of the prompt file is missing from {STATE}")
     copy = storage.local(copies[-1])
-    paths = {**_local_expansion(stored, storage), "prompts": str(copy), "format": copy.suffix[1:], "out": str(place)}
+    paths = {
+        **_local_expansion(stored, storage),
+        "prompts": str(copy),
+        "format": copy.suffix[1:],
+        "out": str(location),
+    }
     return make_settings({**stored, **_recorded_reading(storage, copy), **paths})
 
 
-def holds_run(place: str | Path) -> bool:
-    """Whether a run has stored its settings there."""
+def holds_run(location: str | Path) -> bool:
+    """Return whether a run has stored its settings there."""
     try:
-        return open_storage(place).size(SETTINGS) is not None
+        return open_storage(location).size(SETTINGS) is not None
     except OSError:  # reported when the folder is opened for reading or writing
         return False
 
 
-def load_origin(place: str | Path) -> Origin | None:
-    """Where the input of the last run into `place` came from; None where that is not known."""
+def load_origin(location: str | Path) -> Origin | None:
+    """Return the origin of the input of the last run into `location`; None if it is unknown."""
     try:
-        record = json.loads(open_storage(place).read(RUN))
+        record = json.loads(open_storage(location).read(RUN))
         origin = record["origin"]
         return Origin(**{**origin, "added": tuple(origin["added"])})
     except (OSError, ValueError, KeyError, TypeError):  # an earlier version's folder, or a damaged file
         return None
 
 
-def load_settings_to_continue(place: str | Path, changes: Mapping[str, Any]) -> Settings:
-    """The settings of a run that continues the one in `place`, with a few `changes`.
+def load_settings_to_continue(location: str | Path, changes: Mapping[str, Any]) -> Settings:
+    """Return the settings of a run that continues the one in `location`, with a few `changes`.
 
     Options that apply to one run only, such as --retry, are reset. A prompt file among the changes is read with the
     options of the first one.
     """
     reset: dict[str, Any] = {**ONE_RUN, "other_input": None}
-    origin = load_origin(place)
+    origin = load_origin(location)
     if "prompts" in changes:
         reading = dict(origin.reading) if origin else {}
         reset |= {**dict.fromkeys(READING[:3]), **reading}
-    return make_settings({**load_settings_snapshot(place).model_dump(), **reset, **changes})
+    return make_settings({**load_settings_snapshot(location).model_dump(), **reset, **changes})
 
 
 def read_run_record(storage: Storage) -> bytes:
-    """The bytes of run.json, which every run replaces; empty where there is none."""
+    """Return the bytes of run.json, which every run replaces; empty where there is none."""
     try:
         return storage.read(RUN)
     except OSError:
@@ -158,9 +167,9 @@ def check_unchanged(plan: RunPlan, storage: Storage) -> None:
         raise SettingsInvalid(f"Another run has just changed the input of {storage.location}. Start again.")
 
 
-def find_edited_source(place: str | Path) -> str | None:
-    """The user's prompt file, if it has changed since the run read it; else None."""
-    origin = load_origin(place)
+def find_edited_source(location: str | Path) -> str | None:
+    """Return the user's prompt file, if it has changed since the run read it; else None."""
+    origin = load_origin(location)
     if origin is None or origin.source is None or origin.sha256 is None:
         return None
     sha256 = file_sha256(Path(origin.source))
@@ -168,32 +177,32 @@ def find_edited_source(place: str | Path) -> str | None:
 
 
 def is_stored_input(settings: Settings) -> bool:
-    """Whether the prompt file is the folder's own copy."""
+    """Return whether the prompt file is the folder's own copy."""
     path = Path(settings.prompts)
     return path.parent.name == STATE and path.name.startswith("input.")
 
 
-def reload_plan(place: str | Path, *, today: date | None = None) -> RunPlan:
-    """The plan of the last run, for reading and not for sending: a retired model raises no error."""
-    settings = load_settings_snapshot(place)
-    references = references_of(place, as_recorded=True)
+def reload_plan(location: str | Path, *, today: date | None = None) -> RunPlan:
+    """Return the plan of the last run, for reading and not for sending: a retired model raises no error."""
+    settings = load_settings_snapshot(location)
+    references = references_of(location, as_recorded=True)
     today = today or datetime.now(UTC).date()
     return attach_origin(make_plan(settings, today=today, allow_retired=True, references=references))
 
 
-def references_of(place: str | Path, *, as_recorded: bool = False) -> RunReferences:
-    """The reference images of a folder's stored input: as the files are now, or `as_recorded` by its last run."""
-    return stored_references(open_storage(place), load_origin(place), as_recorded=as_recorded)
+def references_of(location: str | Path, *, as_recorded: bool = False) -> RunReferences:
+    """Return the reference images of a folder's input, as the files are now or `as_recorded` by its last run."""
+    return stored_references(open_storage(location), load_origin(location), as_recorded=as_recorded)
 
 
 def attach_origin(plan: RunPlan) -> RunPlan:
-    """Return the plan with what is known of where the folder's own copy, which it reads, came from."""
+    """Return the plan, which reads the folder's own copy, with the origin of that copy."""
     origin = load_origin(plan.settings.folder) or Origin(evolved=True)
     return replace(plan, origin=origin, source=None if origin.source is None else Path(origin.source))
 
 
 def file_sha256(path: Path) -> str | None:
-    """The digest of a file; None where it can't be read."""
+    """Return the digest of a file; None if it can't be read."""
     try:
         with path.open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
@@ -210,7 +219,7 @@ def _origin(plan: RunPlan) -> Origin:
 
 
 def _reading_of(plan: RunPlan) -> dict[str, object]:
-    """How a merged input is read, and the digest of the copy for which that holds."""
+    """Return the settings for reading a merged input, and the digest of the copy to which they apply."""
     file = plan.file
     reading = {"delimiter": file.delimiter, "encoding": "utf-8", "join_extra": False}
     return {"sha256": file_sha256(file.path), "reading": reading}
@@ -257,7 +266,7 @@ def _remove_other_expansions(stored: Mapping[str, object], storage: Storage) -> 
 
 
 def _local_expansion(stored: Mapping[str, Any], storage: Storage) -> dict[str, str | None]:
-    """The paths of the stored template, styles and characters on this machine.
+    """Return the paths of the stored template, styles and characters on this machine.
 
     A folder from a stranger must not make prompts of other files, so any other path is ignored, and a list in a file
     is refused.

@@ -19,7 +19,7 @@ _CANDIDATES = ("cp1252", "mac_roman", "cp1250", "cp1251", "cp1253", "cp1254", "c
 def find_better_encoding(
     file: PromptFile, stored: Mapping[int, PromptRow], *, reopen: Callable[[str], PromptFile]
 ) -> str | None:
-    """The encoding in which more cells equal those of the stored rows; None where the guessed one is as good."""
+    """Return the encoding in which more cells equal those of the stored rows; None if the guess is as good."""
     best, most = None, _count_equal_cells(file, stored)
     for encoding in _CANDIDATES:
         try:
@@ -46,6 +46,6 @@ def _count_equal_cells(file: PromptFile, stored: Mapping[int, PromptRow]) -> int
 
 
 def marked_rows(file: PromptFile) -> frozenset[int]:
-    """The row numbers in a file's marks."""
+    """Return the row numbers in a file's marks."""
     marks = (parse_mark(row.mark) for row in file.rows() if isinstance(row, PromptRow) and row.mark)
     return frozenset(mark[0] for mark in marks if mark is not None)

@@ -1,4 +1,4 @@
-"""Decides what a prompt file means for the folder that it is given with.
+"""Decides what a prompt file changes in the folder that is given with it.
 
 A folder has one input: the stored one. The given file continues, edits, patches or replaces it:
 
@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.approved_images import is_expanded_otherwise, with_approved_images
+from imagen_batch.inputs.approved_images import has_other_expansion, with_approved_images
 from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
 from imagen_batch.inputs.new_input import (
     extend_input,
@@ -60,11 +60,11 @@ def take_input(
     confirm: Confirm | None = None,
     decisions: tuple[ReviewedVersion, ...] = (),
 ) -> RunPlan:
-    """Read and check the input of a run with these settings. `confirm` asks the user; None where there is nobody.
+    """Read and check the input of a run with these settings. `confirm` asks the user; None without a terminal.
 
     `decisions` of a review are recorded by the run before anything else.
 
-    Raises InputInvalid with every problem of the file, and SettingsInvalid where the user has to change or choose an
+    Raises InputInvalid with every problem of the file, and SettingsInvalid if the user has to change or choose an
     option.
     """
     if is_stored_input(settings):
@@ -81,17 +81,17 @@ def take_input(
 
 
 def count_changes(plan: RunPlan, *, today: date) -> Changes | None:
-    """What this input would change in its folder; None where there is no run yet."""
-    place = plan.settings.folder
-    if not holds_run(place):
+    """Count the changes that this input would make in its folder; None if there is no run yet."""
+    location = plan.settings.folder
+    if not holds_run(location):
         return None
-    return compare_inputs(*_stored(plan, today=today), plan)
+    return compare_inputs(*_read_stored(plan, today=today), plan)
 
 
-def _stored(new: RunPlan, *, today: date) -> tuple[RunPlan, History]:
-    """The folder's input and history, with the keys of both inputs brought in line with the ledger."""
-    place = new.settings.folder
-    current, history = reload_plan(place, today=today), load_history(place)
+def _read_stored(new: RunPlan, *, today: date) -> tuple[RunPlan, History]:
+    """Return the folder's input and history, with the keys of both inputs brought in line with the ledger."""
+    location = new.settings.folder
+    current, history = reload_plan(location, today=today), load_history(location)
     current.follow(history)
     new.follow(history)
     return current, history
@@ -110,26 +110,29 @@ def _choose_input(plan: RunPlan, *, today: date, confirm: Confirm | None) -> Run
         return patch_input(plan, today=today)
     if settings.other_input == "add":
         return extend_input(plan, today=today)
-    return plan if settings.other_input == "replace" else _known_or_other_file(plan, today=today, confirm=confirm)
+    if settings.other_input == "replace":
+        return plan
+    return _take_known_or_other_file(plan, today=today, confirm=confirm)
 
 
-def _known_or_other_file(plan: RunPlan, *, today: date, confirm: Confirm | None) -> RunPlan:
+def _take_known_or_other_file(plan: RunPlan, *, today: date, confirm: Confirm | None) -> RunPlan:
     origin = load_origin(plan.settings.folder)
     if origin is not None and plan.source is not None and origin.source == str(plan.source):
         same_matrix = list(plan.expansion.matrix_options) == (origin.reading.get("matrix") or [])
         if origin.evolved and same_matrix and origin.sha256 == file_sha256(Path(str(origin.source))):
-            return _stored_input(plan, origin, today=today)
+            return _keep_stored_input(plan, origin, today=today)
         if not origin.added:
-            return _with_notice(plan, origin, today=today)
-    return _other_file(plan, origin, today=today, confirm=confirm)
+            return _with_loss_notice(plan, origin, today=today)
+    return _take_other_file(plan, origin, today=today, confirm=confirm)
 
 
-def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
-    """The plan, with a notice if the file was edited and images leave the tables."""
-    begins_to_send = origin.folder is None and bool(plan.references.files.facts)
-    edited = begins_to_send or origin.sha256 != file_sha256(plan.source) if plan.source is not None else False
-    if edited or (plan.source is not None and is_expanded_otherwise(plan)):
-        dropped = count_dropped_rows(*_stored(plan, today=today), plan)
+def _with_loss_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
+    """Return the plan, with a notice if the file was edited and images leave the tables."""
+    # A run of an earlier version sent no reference images; now the same file does.
+    has_new_references = origin.folder is None and bool(plan.references.files.facts)
+    edited = has_new_references or origin.sha256 != file_sha256(plan.source) if plan.source is not None else False
+    if edited or (plan.source is not None and has_other_expansion(plan)):
+        dropped = count_dropped_rows(*_read_stored(plan, today=today), plan)
         if dropped.rows:
             rows, images = plural(dropped.rows, "row"), plural(dropped.images, "image")
             notice = f"{rows} with {images} changed in {plan.source}: these images leave the tables, their files stay"
@@ -138,31 +141,31 @@ def _with_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
 
 
 def _with_local_file(settings: Settings) -> Settings:
-    """The settings with a local copy of a failures.csv in a bucket, which belongs to the run there."""
-    place, _, name = settings.prompts.rpartition("/")
-    if not is_url(settings.prompts) or not name.startswith("failures") or not holds_run(place):
+    """Return the settings with a local copy of a failures.csv in a bucket, which belongs to the run there."""
+    location, _, name = settings.prompts.rpartition("/")
+    if not is_url(settings.prompts) or not name.startswith("failures") or not holds_run(location):
         return settings
-    with explain_storage_errors(place, to="be read"):
-        path = open_storage(place).local(name)
-    return settings.model_copy(update={"prompts": str(path), "out": settings.out or place})
+    with explain_storage_errors(location, to="be read"):
+        path = open_storage(location).local(name)
+    return settings.model_copy(update={"prompts": str(path), "out": settings.out or location})
 
 
 def _read_file(settings: Settings, *, today: date) -> RunPlan:
-    """The plan of the given file.
+    """Return the plan of the given file.
 
-    A failures.csv is read as its run says: prompt column, folder of references. A file to add may refer to images of
-    the folder's rows.
+    A failures.csv has the prompt column and reference folder of its run. A file to add may refer to images of the
+    folder's rows.
     """
     path = Path(settings.prompts)
     if settings.other_input == "add" and holds_run(settings.folder):
         return make_plan(settings, today=today, references=references_of_added(settings))
     candidates = (settings.out, str(path.parent))
-    place = next((place for place in candidates if place is not None and holds_run(place)), None)
-    if place is None or settings.prompts == "-" or not _is_marked(path):
+    location = next((location for location in candidates if location is not None and holds_run(location)), None)
+    if location is None or settings.prompts == "-" or not _is_marked(path):
         return make_plan(settings, today=today)
     if settings.prompt_column is None:
-        settings = settings.model_copy(update={"prompt_column": load_settings_snapshot(place).prompt_column})
-    return make_plan(settings, today=today, references=references_of_failures(place))
+        settings = settings.model_copy(update={"prompt_column": load_settings_snapshot(location).prompt_column})
+    return make_plan(settings, today=today, references=references_of_failures(location))
 
 
 def _is_marked(path: Path) -> bool:
@@ -175,7 +178,7 @@ def _is_marked(path: Path) -> bool:
 
 
 def _use_folder_of_failures(plan: RunPlan) -> RunPlan:
-    """The plan; a failures.csv in the folder of a run continues that run."""
+    """Return the plan, whose folder is that of its failures.csv if that file lies in the folder of a run."""
     folder = Path(plan.settings.prompts).parent
     known = plan.settings.out is not None or plan.source is None
     if plan.file.failures and not known and holds_run(folder):
@@ -183,8 +186,8 @@ def _use_folder_of_failures(plan: RunPlan) -> RunPlan:
     return plan
 
 
-def _stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
-    """The folder's input: the unchanged given file with the rows that were patched or added later."""
+def _keep_stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
+    """Return the folder's input: the unchanged given file with the rows that were patched or added later."""
     stored = load_settings_snapshot(plan.settings.folder)
     reading = {name: getattr(stored, name) for name in (*READING, "prompts")}
     references = references_of(plan.settings.folder)
@@ -192,8 +195,8 @@ def _stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     return replace(stored_plan, origin=origin, source=plan.source)
 
 
-def _other_file(plan: RunPlan, origin: Origin | None, *, today: date, confirm: Confirm | None) -> RunPlan:
-    dropped = count_dropped_rows(*_stored(plan, today=today), plan)
+def _take_other_file(plan: RunPlan, origin: Origin | None, *, today: date, confirm: Confirm | None) -> RunPlan:
+    dropped = count_dropped_rows(*_read_stored(plan, today=today), plan)
     same_file = dropped.rows * 2 <= dropped.rows_with_images and not (origin and origin.added)
     if not dropped.rows or same_file:
         return plan

@@ -54,18 +54,18 @@ class RowKeys:
         return base, None if earlier == base else earlier
 
     def content(self, *, model: str, prompt: str, options: Options) -> bytes:
-        """Return the digest of what a row asks for; reference images are part of it where there are any."""
+        """Return the digest of a row's request; reference images are part of it if there are any."""
         if options.references is None:
             return _digest(self._family, model, prompt, options)
         plain = _digest(self._family, model, prompt, replace(options, references=None))
         return with_references(plain, options.references)
 
     def occurrences(self, content: bytes) -> int:
-        """Return how many rows with this content have got a key."""
+        """Return how many rows with this content have been given a key."""
         return self._seen.get(content[:_PREFIX], 0)
 
     def plain(self, *, model: str, prompt: str, options: Options) -> bytes:
-        """Return the digest of what a row asks for without its reference images."""
+        """Return the digest of a row's request without its reference images."""
         return self.content(model=model, prompt=prompt, options=replace(options, references=None))
 
 

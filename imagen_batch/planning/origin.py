@@ -1,4 +1,4 @@
-"""Where the stored input of a run folder came from."""
+"""Describes where the stored input of a run folder came from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The user's file behind a folder's stored input.
+    """The user's file from which a folder's input was stored.
 
-    `source` is its absolute path, None for standard input; `sha256` is of its bytes when the run took it over.
-    `reading` holds the settings that say how to read it. `added` are files whose rows were appended later.
+    `source` is its absolute path, None for standard input; `sha256` is that of its bytes when the run stored it.
+    `reading` has the settings that say how to read it. `added` are files whose rows were appended later.
     `marks` maps the mark of a row before it was patched, as failures.csv has it, to the number of the row.
     `evolved`: rows were appended or patched since, so the stored input differs from the file.
     """

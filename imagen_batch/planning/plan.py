@@ -1,6 +1,6 @@
 """The plan of a run: its checked input, what it would send, and what that may cost.
 
-Every row is looked at once, before anything is sent or written.
+Every row is checked once, before anything is sent or written.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
-from imagen_batch.planning.samples.accepting import samples_to_ask, usable_samples
+from imagen_batch.planning.samples.accepting import samples_to_request, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.find_column import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
@@ -38,7 +38,7 @@ from imagen_batch.settings import Settings
 class RunPlan:
     """A checked and counted input, with the settings of the run that will send it.
 
-    Only its index changes, which may give rows the keys of an earlier version again.
+    Only its index changes: it may give rows the keys of an earlier version again.
     """
 
     settings: Settings
@@ -105,7 +105,7 @@ class RunPlan:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know, one sentence each."""
+        """The warnings for the user, one sentence each."""
         return [*self.notices, *self.file_warnings, *self.row_warnings]
 
     @property
@@ -120,7 +120,7 @@ class RunPlan:
         return {name: model for name in self.images_by_model if (model := planner.find_model(name))}
 
     def planned_rows(self) -> Iterator[PlannedRow]:
-        """Read the file again and yield each row with its choices made, in input order."""
+        """Read the file again and yield each row with its options resolved, in input order."""
         planner = RowPlanner(self.settings, self.catalogue, self.references)
         for row in self.file.rows():
             assert isinstance(row, PromptRow)
@@ -136,22 +136,22 @@ class RunPlan:
         if self.settings.accept is None:
             self.index.follow(history, refresh=refresh)
         else:
-            self.index.follow(history, refresh=refresh, adjust=partial(self._ask_for_accepted, history))
+            self.index.follow(history, refresh=refresh, adjust=partial(self._set_samples_to_accept, history))
 
-    def _ask_for_accepted(self, history: History, row: int) -> None:
-        """Ask for as many samples of a row as --accept may need, and note how many images it still wants."""
+    def _set_samples_to_accept(self, history: History, row: int) -> None:
+        """Set the number of samples of a row that --accept may need, and how many images it still wants."""
         base, index = self.index.row_key(row), self.index
-        asked = samples_to_ask(base, index.wanted(row), history, self.settings)
-        if asked != index.samples(row):
-            index.widen(row, asked)
-        index.set_missing(row, index.wanted(row) - usable_samples(base, asked, history))
+        requested = samples_to_request(base, index.wanted(row), history, self.settings)
+        if requested != index.samples(row):
+            index.set_samples(row, requested)
+        index.set_missing(row, index.wanted(row) - usable_samples(base, requested, history))
 
     def selects(self, row: int) -> bool:
         """Return whether this run sends anything for a row of its input."""
         return is_selected(row, limit=self.settings.limit, only=self.only)
 
     def without_selection(self) -> RunPlan:
-        """Return the plan of a run that asks for all of the same input."""
+        """Return the plan of a run that requests all of the same input."""
         return replace(self, only=None, lost=None)
 
     def reading_copy(self, copy: Path, settings: Settings) -> RunPlan:
@@ -179,29 +179,43 @@ def make_plan(
     allow_retired: bool = False,
     references: RunReferences | None = None,
 ) -> RunPlan:
-    """Read and check everything that the run asks for. `only` selects rows; `allow_retired` admits models that ended.
+    """Read and check the whole input. `only` selects rows; `allow_retired` accepts models that are shut down.
 
     `references` finds reference images; without it, paths are relative to the folder of the prompt file.
 
-    Raises InputInvalid with every problem of the file, SettingsInvalid for a choice that can't be followed.
+    Raises InputInvalid with every problem of the file, SettingsInvalid for an option that can't be applied.
     """
-    spool = _spool(settings.prompts, stdin) if is_stream(settings.prompts) else None
+    spool = _spool_input(settings.prompts, stdin) if is_stream(settings.prompts) else None
     path = spool.path if spool else Path(settings.prompts)
     references = references or RunReferences(Path.cwd() if spool else path.parent)
     try:
-        settings = references.with_absolute_paths(settings)
-        fingerprint = _fingerprint(path)
-        expansion = read_expansion(settings)
-        file = expansion.apply_to(_open_file(path, settings))
-        catalogue = load_catalogue(settings.models)
-        builder = _checked_rows(file, settings, catalogue, only, references)
-        if not allow_retired:
-            refuse_retired_models(builder, settings, today)
-        refuse_unpriced_limits(builder.totals, settings)
+        plan = _plan_file(path, settings, today=today, only=only, allow_retired=allow_retired, references=references)
     except BaseException:
         if spool:
             spool.remove()
         raise
+    source = None if spool else Path(os.path.abspath(path))  # noqa: PTH100 - links are kept as the user made them
+    return replace(plan, spool=spool, source=source)
+
+
+def _plan_file(
+    path: Path,
+    settings: Settings,
+    *,
+    today: date,
+    only: frozenset[int] | None,
+    allow_retired: bool,
+    references: RunReferences,
+) -> RunPlan:
+    settings = references.with_absolute_paths(settings)
+    fingerprint = _fingerprint(path)
+    expansion = read_expansion(settings)
+    file = expansion.apply_to(_open_file(path, settings))
+    catalogue = load_catalogue(settings.models)
+    builder = _check_rows(file, settings, catalogue, only, references)
+    if not allow_retired:
+        refuse_retired_models(builder, settings, today)
+    refuse_unpriced_limits(builder.totals, settings)
     return RunPlan(
         settings=settings,
         catalogue=catalogue,
@@ -212,8 +226,6 @@ def make_plan(
         file_warnings=file.warnings,
         row_warnings=tuple(builder.warnings),
         fingerprint=fingerprint,
-        spool=spool,
-        source=None if spool else Path(os.path.abspath(path)),  # noqa: PTH100 - links are kept as the user made them
         only=only,
         references=references,
         expansion=expansion,
@@ -247,14 +259,14 @@ def _open_file(path: Path, settings: Settings, *, format: str | None = None) -> 
     )
 
 
-def _checked_rows(
+def _check_rows(
     file: PromptFile,
     settings: Settings,
     catalogue: Catalogue,
     only: frozenset[int] | None,
     references: RunReferences,
 ) -> PlanBuilder:
-    """Count all rows. Raises InputInvalid, or SettingsInvalid where all problems come from options of the run."""
+    """Check and count all rows. Raises InputInvalid, or SettingsInvalid if all problems are in the run's options."""
     _check_template(settings, file)
     if settings.group_by is not None and not file.failures:  # whose columns a spreadsheet may have dropped
         find_column(settings.group_by, file.columns, option="--group-by")
@@ -280,7 +292,7 @@ def _check_template(settings: Settings, file: PromptFile) -> None:
         raise SettingsInvalid(f"--name-template: {error}") from error
 
 
-def _spool(name: str, stdin: IO[bytes] | None) -> Spool:
+def _spool_input(name: str, stdin: IO[bytes] | None) -> Spool:
     try:
         spool = Spool()
         spool.fill(stream_blocks(name, stdin=stdin))

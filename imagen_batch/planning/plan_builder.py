@@ -11,7 +11,7 @@ from imagen_batch.planning.keys import RowKeys, identity_options
 from imagen_batch.planning.references.choice import Waiting
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
 from imagen_batch.planning.references.row_images import RowImages
-from imagen_batch.planning.references.row_links import Dependent, KnownIds, link, order
+from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows
 from imagen_batch.planning.references.run_references import RunReferences
 from imagen_batch.planning.row_index import RowIndex
 from imagen_batch.planning.rows import PlannedRow, RowPlanner
@@ -28,7 +28,7 @@ _BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000
 
 
 Shape = tuple[str, str | None, str | None]
-"""Model, aspect ratio and image size as requested; None where the service chooses."""
+"""Model, aspect ratio and image size as requested; None if the service chooses."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class RowTotals:
 
     rows: int = 0  # of the whole input
     samples: int = 0  # of the whole input
-    # What follows counts only the rows that the run selects.
+    # The fields below count only the rows that the run selects.
     selected_rows: int = 0
     selected_samples: int = 0
     requests: int = 0
@@ -69,7 +69,7 @@ class RowTotals:
 
 
 class PlanBuilder:
-    """Takes in every row of an input. `only` are the rows that the run selects; None leaves it to --limit."""
+    """Collects the rows of an input. `only` are the rows that the run selects; None means that --limit selects."""
 
     def __init__(
         self,
@@ -97,11 +97,11 @@ class PlanBuilder:
 
     @property
     def warnings(self) -> list[str]:
-        """What the user should know about the rows, one sentence each."""
+        """The warnings about rows, one sentence each."""
         return [str(warning) for warning in self._warnings.values()]
 
     def read(self, file: PromptFile) -> None:
-        """Take in all rows of `file`, as far as the number of problems allows."""
+        """Add all rows of `file`; stop early if there are too many problems."""
         for row in file.rows():
             if isinstance(row, Problem):
                 self.problems.append(row)
@@ -110,17 +110,18 @@ class PlanBuilder:
             if len(self.problems) >= _MAX_PROBLEMS:
                 break
         if self._dependents:
-            self._link(file)
+            self._link_rows(file)
 
-    def _link(self, file: PromptFile) -> None:
+    def _link_rows(self, file: PromptFile) -> None:
         """Find the rows whose images others refer to, and the order in which they are made."""
-        if self.problems:  # a row that is wrong itself might be the one that is named
+        if self.problems:  # the row that is named may itself have a problem
             return
         rows = (row for row in file.rows() if isinstance(row, PromptRow))
-        unlinked = link(self._dependents, rows, default_samples=self._default_samples, known=self._known_ids)
-        self.problems += unlinked
-        ordered, circles = order(self._dependents)
-        self.problems += circles
+        self.problems += link_rows(
+            self._dependents, rows, default_samples=self._default_samples, known=self._known_ids
+        )
+        ordered, cycles = order_rows(self._dependents)
+        self.problems += cycles
         self.problems.sort(key=lambda problem: problem.line or 0)
         images = RowImages(self._dependents, ordered, self._keys.occurrences, {}, {})
         images.waiting.update(

@@ -1,4 +1,4 @@
-"""Refuses a plan whose models are shut down, or whose limits need prices that nobody knows."""
+"""Refuses a plan whose models are shut down, or whose limits need prices that are unknown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def refuse_retired_models(builder: PlanBuilder, settings: Settings, today: date)
         return  # another host may still serve it
     models = (builder.planner.find_model(name) for name in builder.totals.images_by_model)
     refusals = [
-        _retirement(model, ended, builder.totals)
+        _retirement_message(model, ended, builder.totals)
         for model in models
         if model is not None and (ended := model.retirement_date(settings.provider, today))
     ]
@@ -40,7 +40,7 @@ def refuse_unpriced_limits(totals: RowTotals, settings: Settings) -> None:
         )
 
 
-def _retirement(model: Model, ended: date, totals: RowTotals) -> str:
+def _retirement_message(model: Model, ended: date, totals: RowTotals) -> str:
     images = plural(totals.images_by_model[model.id], "image")
     message = f"{model.id} was shut down by Google on {ended} (this run asks for {images} of it):"
     if model.successor:

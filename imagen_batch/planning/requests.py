@@ -85,7 +85,7 @@ def _ranges(numbers: Iterable[int], max_length: int) -> Iterator[tuple[int, int]
 
 def with_seed_of(first: int, options: Options) -> Options:
     """Return the options for a request that begins with sample `first`."""
-    # With the same seed, every request of a row would make the same images. (api: 9)
+    # With the same seed, every request of a row would return the same images. (api: 9)
     if options.seed is None or first == 1:
         return options
     return replace(options, seed=(options.seed + first - 1) % 2**32)

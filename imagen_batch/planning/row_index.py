@@ -1,6 +1,6 @@
 """Keeps the key, sample count and price of every row in as few bytes as possible.
 
-With these at hand nobody has to read a million rows again to find out that nothing is left to send.
+Whether anything is left to send is answered from these, without reading a million rows again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SampleHistory(Protocol):
         """The decisions about samples."""
 
     def status(self, base: str, number: int) -> Outcome | None:
-        """Return the outcome of a sample; None when nothing is known of it."""
+        """Return the outcome of a sample; None if it has none."""
 
 
 class RowIndex:
@@ -39,7 +39,7 @@ class RowIndex:
         self._samples = array("I")
         self._per_request = array("I")
         self._prices = array("d")
-        self._wanted: dict[int, int] = {}  # samples that the input asks for, of rows with more
+        self._wanted: dict[int, int] = {}  # samples that the input requests, of rows with more
         self._missing = array("I")  # usable images that --accept still wants; empty without it
         self._earlier = bytearray()  # reaches to the last row that has an earlier key
         self._adopted: set[int] = set()
@@ -62,11 +62,11 @@ class RowIndex:
         self._prices.append(nan if price is None else price)
 
     def set_key(self, row: int, key: str) -> None:
-        """Give a row another key."""
+        """Replace the key of a row."""
         self._keys[(row - 1) * _KEY : row * _KEY] = bytes.fromhex(key)
 
     def follow(self, history: History, *, refresh: bool = False, adjust: Callable[[int], None] | None = None) -> None:
-        """Bring the keys in line with the ledger: those of earlier versions, and those that images decide.
+        """Update the keys from the ledger: those of earlier versions, and those that depend on images.
 
         `refresh`: look for keys of earlier versions again, because the same history has grown. `adjust` is called
         once for each row when its key is known, before rows that use its images.
@@ -81,7 +81,7 @@ class RowIndex:
             self.images.resolve(self, history, adjust)
 
     def waiting(self, row: int) -> Waiting | None:
-        """Return why nothing can be sent for a row; None where nothing keeps it."""
+        """Return why nothing can be sent for a row; None if the row is not waiting."""
         return None if self.images is None else self.images.waiting.get(row)
 
     @property
@@ -103,7 +103,7 @@ class RowIndex:
         return self._samples[row - 1]
 
     def wanted(self, row: int) -> int:
-        """Return the number of samples that the input asks for."""
+        """Return the number of samples that the input requests."""
         return self._wanted.get(row, self._samples[row - 1])
 
     def missing(self, row: int) -> int:
@@ -111,13 +111,13 @@ class RowIndex:
         return self._missing[row - 1] if self._missing else self._samples[row - 1]
 
     def set_missing(self, row: int, samples: int) -> None:
-        """Note how many usable images of a row --accept still wants."""
+        """Set how many usable images of a row --accept still wants."""
         if not self._missing:
             self._missing = array("I", self._samples)
         self._missing[row - 1] = max(0, samples)
 
-    def widen(self, row: int, samples: int) -> None:
-        """Ask for another number of samples of a row than its input does."""
+    def set_samples(self, row: int, samples: int) -> None:
+        """Request a number of samples of a row other than that of the input."""
         self._wanted.setdefault(row, self._samples[row - 1])
         self._samples[row - 1] = samples
 
@@ -143,9 +143,9 @@ class RowIndex:
         return row in self._adopted
 
     def adopt_earlier_keys(self, history: SampleHistory, *, refresh: bool = False) -> None:
-        """Give rows that the ledger knows under the key of an earlier version that key again.
+        """Restore the earlier key of each row for which the ledger has records under that key.
 
-        They keep the text that they were sent with, so that nothing is made a second time for a better text.
+        Such a row keeps the text that was sent for it, so that it is not paid for again because of another text.
         `refresh`: look again, because the same history has grown.
         """
         if self._adopted_for is history and not refresh:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from imagen_batch.planning.filenames import (
 from imagen_batch.planning.keys import set_options
 from imagen_batch.planning.references.limits import RequestSize, check_references
 from imagen_batch.planning.references.run_references import RunReferences
-from imagen_batch.planning.shapes import PRINT_DPI, UnknownShape, read_shapes
+from imagen_batch.planning.shapes import PRINT_DPI, Fit, Shape, UnknownShape, read_shapes
 from imagen_batch.planning.styling import with_comma, with_style
 from imagen_batch.providers.capabilities import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model
@@ -30,14 +30,14 @@ from imagen_batch.settings import Settings
 from imagen_batch.text import did_you_mean
 
 TEMPLATE_FIELDS = ("row", "id", "slug", "model", "sample")
-"""What a name template may use besides the user's own columns."""
+"""The fields of a name template besides the user's own columns."""
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(slots=True, unsafe_hash=True)
 class PlannedRow:
-    """A prompt row with every choice made: model, text, samples, options and file name."""
+    """A prompt row with everything resolved: model, text, samples, options and file name."""
 
     row: PromptRow
     model: Model
@@ -85,7 +85,7 @@ class ResolvedOptions(NamedTuple):
 
 
 class RowPlanner:
-    """Turns prompt rows into planned rows. Remembers the options that many rows share."""
+    """Turns prompt rows into planned rows. Caches the options that many rows share."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, references: RunReferences | None = None) -> None:
         self._references = references or RunReferences()
@@ -99,12 +99,14 @@ class RowPlanner:
         self._names = TakenNames()
         self._resolve_cached = lru_cache(maxsize=1024)(self._resolve)
         self._shapes = read_shapes(settings)
-        self._shaped = lru_cache(maxsize=1024)(self._shape_options)
+        self._shape_cached = lru_cache(maxsize=1024)(self._shape_options)
 
     def plan_row(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
         """Return the planned row (None if it has problems), its problems, and its warnings."""
         try:
-            options, shape, shape_issues = self._shaped(row.model or self._settings.model, row.options, row.shape)
+            options, shape, shape_issues = self._shape_cached(
+                row.model or self._settings.model, row.options, row.shape
+            )
         except UnknownShape as error:
             return None, [Problem(row.line, "shape", error.name, str(error))], []
         resolved = self._resolve_cached(row.model or self._settings.model, options)
@@ -129,16 +131,16 @@ class RowPlanner:
 
     def _add_references(self, planned: PlannedRow) -> list[Problem]:
         """Add the row's reference images, and return the problems of those that can't be sent."""
-        found = self._references.of_row(planned.row, self._settings.references)
-        planned.references = found.references
-        if found.references:
-            identities = tuple(reference.identity for reference in found.references)
+        resolved = self._references.of_row(planned.row, self._settings.references)
+        planned.references = resolved.references
+        if resolved.references:
+            identities = tuple(reference.identity for reference in resolved.references)
             planned.options = replace(planned.options, references=identities)
         request = RequestSize(planned.model, planned.prompt, self._settings.provider)
-        return [*found.problems, *check_references(planned.row, found.references, request)]
+        return [*resolved.problems, *check_references(planned.row, resolved.references, request)]
 
     def find_model(self, name: str) -> Model | None:
-        """Return the model of that name, with the run's corrections; None when nothing is known of it."""
+        """Return the model of that name, with the run's corrections; None if it is unknown."""
         if name not in self._models:
             self._models[name] = self._corrected_model(name)
         return self._models[name]
@@ -153,35 +155,25 @@ class RowPlanner:
         except UnknownShape as error:
             if error.certain:
                 raise
-            return (
-                options,
-                None,
-                (OptionIssue("warning", "shape", error.name, f"{error}; it is your own column here"),),
-            )
+            issue = OptionIssue("warning", "shape", error.name, f"{error}; it is your own column here")
+            return options, None, (issue,)
         if shape is None or model is None:
             return options, None, ()
-        run = self._run_options
-        ratio, size = (
-            options.aspect_ratio or (None if name else run.aspect_ratio),
-            options.image_size or run.image_size,
-        )
-        draft = None if options.image_size else run.image_size
-        chosen = name or self._shapes.default
-        if not chosen:  # only the page is known: nothing is changed for it
-            ratio, size = ratio or model.default_ratio, size or model.default_size
-        fit = self._shapes.fit(shape, model, image_size=size, ratio=ratio)
+        draft = None if options.image_size else self._run_options.image_size
+        fit = self._fit(shape, model, options, name)
         line = self._shapes.describe(shape, fit)
-        if chosen:
+        if name or self._shapes.default:
             options = replace(options, aspect_ratio=fit.aspect_ratio, image_size=fit.image_size)
-        if fit.dpi is None or round(fit.dpi) >= PRINT_DPI:
-            return options, line, ()
-        if draft:  # one warning for all shapes, which the plan lists
-            message = f"{draft} prints below {PRINT_DPI} dpi; the plan has the figures of each shape"
-            return options, line, (OptionIssue("warning", "image_size", draft, message),)
-        message = f"{line}: below {PRINT_DPI} dpi, {model.id} has nothing larger for it"
-        if fit.image_size and model.sizes and fit.image_size != model.sizes[-1]:
-            message = f"{line}: below {PRINT_DPI} dpi"
-        return options, line, (OptionIssue("warning", "shape", shape.name, message),)
+        return options, line, tuple(_resolution_issues(shape, fit, model, line, draft))
+
+    def _fit(self, shape: Shape, model: Model, options: Options, name: str | None) -> Fit:
+        """Fit the shape, where the user has not chosen ratio and size. `name` is the shape that the row names."""
+        run = self._run_options
+        ratio = options.aspect_ratio or (None if name else run.aspect_ratio)
+        size = options.image_size or run.image_size
+        if not name and not self._shapes.default:  # only the page is known: nothing is changed for it
+            ratio, size = ratio or model.default_ratio, size or model.default_size
+        return self._shapes.fit(shape, model, image_size=size, ratio=ratio)
 
     def _resolve(self, model_name: str, row_options: Options) -> ResolvedOptions | None:
         model = self.find_model(model_name)
@@ -220,6 +212,22 @@ class RowPlanner:
             planned.stem_for_sample = stem if self._by_sample and planned.samples > 1 else None
         names = (planned.image_name(number, "") for number in range(1, planned.samples + 1))
         planned.shares_name = not self._names.claim(names)
+
+
+def _resolution_issues(shape: Shape, fit: Fit, model: Model, line: str, draft: str | None) -> Iterator[OptionIssue]:
+    """Yield a warning if the images print below the resolution that is usual in books.
+
+    `draft` is the size that the run gives to all rows: it has one warning for all shapes, which the plan lists.
+    """
+    if fit.dpi is None or round(fit.dpi) >= PRINT_DPI:
+        return
+    if draft:
+        message = f"{draft} prints below {PRINT_DPI} dpi; the plan has the figures of each shape"
+        yield OptionIssue("warning", "image_size", draft, message)
+        return
+    has_larger = fit.image_size and model.sizes and fit.image_size != model.sizes[-1]
+    reason = "" if has_larger else f", {model.id} has nothing larger for it"
+    yield OptionIssue("warning", "shape", shape.name, f"{line}: below {PRINT_DPI} dpi{reason}")
 
 
 def _problem(row: PromptRow, issue: OptionIssue) -> Problem:

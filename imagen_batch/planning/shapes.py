@@ -1,4 +1,4 @@
-"""Named shapes of images in a book: which aspect ratio and size a model gets for them, and how fine they print.
+"""Chooses aspect ratio and size for named shapes of images in a book, and computes their print resolution.
 
 A shape has a ratio of its own, or that of the page: `--trim 8.5x8.5in --bleed 0.125in`. The nearest ratio and the
 smallest size that prints at 300 dots an inch are chosen from what the model offers.
@@ -41,7 +41,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What a model is asked for to fill a shape. `dpi` is about what it prints at; None without a printed size."""
+    """The ratio and size to request for a shape. `dpi` is the approximate resolution; None without a printed size."""
 
     aspect_ratio: str | None
     image_size: str | None
@@ -66,35 +66,36 @@ class Shapes:
     default: str | None = None  # of rows that name none
     trim: tuple[float, float] | None = None  # width and height in inches
     bleed: float = 0.0
-    strict: bool = False  # the user uses shapes, so that any unknown name is a mistake
+    strict: bool = False  # whether the user uses shapes, so that any unknown name is a mistake
 
     def find(self, name: str | None) -> Shape | None:
         """Return the shape of a row; None for a row without one. Raises UnknownShape."""
         name = name or self.default
         if name is None:
             return self.named["full-page"] if self.trim else None
-        shape = self.named.get(_folded(name))
+        shape = self.named.get(_normalize_name(name))
         if shape is None:
             raise UnknownShape(name, self)
         return shape
 
-    def printed(self, shape: Shape) -> tuple[float, float] | None:
-        """Return the printed width and height in inches, with bleed; None where that is not known."""
+    def printed_size(self, shape: Shape) -> tuple[float, float] | None:
+        """Return the printed width and height in inches, with bleed; None if they are unknown."""
         if shape.print_size or not self.trim:
             return shape.print_size
         width, height = self.trim
         if not shape.pages:
-            return width / 2, width / 2 / _value(shape.aspect_ratio)
+            return width / 2, width / 2 / _ratio_value(shape.aspect_ratio)
         return width * shape.pages + 2 * self.bleed, height + 2 * self.bleed
 
     def fit(self, shape: Shape, model: Model, *, image_size: str | None = None, ratio: str | None = None) -> Fit:
         """Return the nearest ratio and size that the model offers, or those that the user has chosen."""
-        printed = self.printed(shape)
-        wanted = shape.aspect_ratio if shape.fixed_ratio or not printed else None
-        ratio = ratio or _nearest(model.ratios or _USUAL, _value(wanted) if wanted else printed[0] / printed[1])  # type: ignore[index]
+        printed = self.printed_size(shape)
+        page = printed if not shape.fixed_ratio else None
+        wanted = page[0] / page[1] if page else _ratio_value(shape.aspect_ratio)
+        ratio = ratio or _nearest_ratio(model.ratios or _USUAL, wanted)
         if image_size is None and model.sends_size:
-            image_size = _size(shape, printed, ratio, model.sizes)
-        pixels = _pixels(ratio, image_size or "1K")
+            image_size = _choose_size(shape, printed, ratio, model.sizes)
+        pixels = _estimate_pixels(ratio, image_size or "1K")
         return Fit(ratio, image_size, dpi(pixels, printed) if printed else None, pixels, printed)
 
     def describe(self, shape: Shape, fit: Fit) -> str:
@@ -108,7 +109,7 @@ class Shapes:
 
 
 class UnknownShape(ValueError):
-    """A name that is no shape. `certain`: it must be a mistake, not a column of the user's own."""
+    """A name that is not a shape. `certain`: it must be a mistake, not a value in a column of the user's own."""
 
     def __init__(self, name: str, shapes: Shapes) -> None:
         hint = did_you_mean(name, shapes.named)
@@ -141,14 +142,14 @@ def _read_shapes(
 ) -> Shapes:
     named = dict(BUILT_IN)
     for name, values in own:
-        named[_folded(name)] = _own_shape(name, dict(values))
+        named[_normalize_name(name)] = _read_shape(name, dict(values))
     if bleed is not None and trim is None:
         raise SettingsInvalid("--bleed needs the size of the page: add --trim WIDTHxHEIGHT")
     shapes = Shapes(
         named,
         default,
-        _area(trim, "--trim") if trim else None,
-        _length(bleed, "--bleed") if bleed else 0.0,
+        _parse_area(trim, "--trim") if trim else None,
+        _parse_length(bleed, "--bleed") if bleed else 0.0,
         strict=bool(own or default or trim),
     )
     try:
@@ -158,7 +159,7 @@ def _read_shapes(
     return shapes
 
 
-def _own_shape(name: str, values: Mapping[str, object]) -> Shape:
+def _read_shape(name: str, values: Mapping[str, object]) -> Shape:
     if unknown := next((member for member in values if member not in _MEMBERS), None):
         known = ", ".join(_MEMBERS)
         raise SettingsInvalid(f"shapes.{name}: unknown {unknown!r}{did_you_mean(unknown, _MEMBERS)}. Known: {known}")
@@ -176,11 +177,11 @@ def _own_shape(name: str, values: Mapping[str, object]) -> Shape:
         raise SettingsInvalid(f"shapes.{name}: pages must be from 0 to 10")
     area = None
     if width is not None:
-        area = _length(str(width), f"shapes.{name}"), _length(str(height), f"shapes.{name}")
+        area = _parse_length(str(width), f"shapes.{name}"), _parse_length(str(height), f"shapes.{name}")
     return Shape(name, ratio or base.aspect_ratio, size, pages, area, fixed_ratio=ratio is not None)
 
 
-def _area(text: str, option: str) -> tuple[float, float]:
+def _parse_area(text: str, option: str) -> tuple[float, float]:
     """Parse `8.5x8.5in` or `210mm x 297mm`."""
     width, _, height = text.lower().replace("×", "x").partition("x")
     unit = _LENGTH.fullmatch(height.strip())
@@ -189,42 +190,42 @@ def _area(text: str, option: str) -> tuple[float, float]:
     with_unit = (
         width if _LENGTH.fullmatch(width.strip()) and re.search(r"[a-z\"]", width) else f"{width}{unit[2] or ''}"
     )
-    return _length(with_unit, option), _length(height, option)
+    return _parse_length(with_unit, option), _parse_length(height, option)
 
 
-def _length(text: str, option: str) -> float:
-    found = _LENGTH.fullmatch(text.strip())
-    inches = float(found[1]) * _INCHES[(found[2] or "in").lower()] if found else 0.0
+def _parse_length(text: str, option: str) -> float:
+    match = _LENGTH.fullmatch(text.strip())
+    inches = float(match[1]) * _INCHES[(match[2] or "in").lower()] if match else 0.0
     if not 0 < inches <= 200:
         raise SettingsInvalid(f"{option} {text!r}: a length is written like 8.5in or 216mm, up to 200 inches")
     return inches
 
 
-def _nearest(ratios: Sequence[str], wanted: float) -> str:
-    return min(ratios, key=lambda ratio: abs(log(_value(ratio) / wanted)))
+def _nearest_ratio(ratios: Sequence[str], wanted: float) -> str:
+    return min(ratios, key=lambda ratio: abs(log(_ratio_value(ratio) / wanted)))
 
 
-def _value(ratio: str) -> float:
+def _ratio_value(ratio: str) -> float:
     width, _, height = ratio.partition(":")
     return int(width) / int(height)
 
 
-def _size(shape: Shape, printed: tuple[float, float] | None, ratio: str, offered: Sequence[str]) -> str:
+def _choose_size(shape: Shape, printed: tuple[float, float] | None, ratio: str, offered: Sequence[str]) -> str:
     """Return the smallest size that prints well, else the largest; without a printed size the shape's own."""
     sizes = [size for size in _SIZES if not offered or size in offered]
     if not sizes:
         return offered[-1]
     if printed is None:
         return min(sizes, key=lambda size: abs(log(_SIZES[size] / _SIZES[shape.image_size])))
-    return next((size for size in sizes if dpi(_pixels(ratio, size), printed) >= PRINT_DPI), sizes[-1])
+    return next((size for size in sizes if dpi(_estimate_pixels(ratio, size), printed) >= PRINT_DPI), sizes[-1])
 
 
-def _pixels(ratio: str, size: str) -> tuple[int, int]:
+def _estimate_pixels(ratio: str, size: str) -> tuple[int, int]:
     """Estimate the pixels of an image: services keep about the same area for every ratio."""
     side = 1024 * _SIZES.get(size, 1.0)
-    root = sqrt(_value(ratio))
+    root = sqrt(_ratio_value(ratio))
     return round(side * root), round(side / root)
 
 
-def _folded(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return re.sub(r"[\s_-]+", "-", name.strip().lower())

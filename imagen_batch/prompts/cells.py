@@ -21,17 +21,17 @@ _SIZES: dict[str, str] = {**{size: size for size in IMAGE_SIZES}, "0.5K": "512"}
 
 def samples(text: str) -> int:
     """Parse the number of images for a row."""
-    return _whole(text, 1, 10_000)
+    return _parse_whole_number(text, 1, 10_000)
 
 
 def seed(text: str) -> int:
     """Parse a seed: an unsigned number of 32 bits."""
-    return _whole(text, 0, 2**32 - 1)
+    return _parse_whole_number(text, 0, 2**32 - 1)
 
 
 @lru_cache(maxsize=1024)
 def aspect_ratio(text: str) -> str:
-    """Return a ratio as "16:9", whichever way it is written. Whether a model offers it is not checked here."""
+    """Return a ratio as "16:9", however it is written. Whether a model offers it is not checked here."""
     if problem := _clock_problem(text):
         raise ValueError(problem)
     ratio = _RATIO.fullmatch(text)
@@ -63,7 +63,7 @@ def is_spreadsheet_error(text: str) -> bool:
     return _ERROR_VALUE.fullmatch(text) is not None
 
 
-def _whole(text: str, low: int, high: int) -> int:
+def _parse_whole_number(text: str, low: int, high: int) -> int:
     number = _WHOLE.fullmatch(text)
     if number is None or not low <= int(number[1]) <= high:
         raise ValueError(f"must be a whole number from {low} to {high}")

@@ -1,4 +1,4 @@
-"""Knows the names of columns: which role each name has, and which names hide a secret."""
+"""Defines the names of columns: their roles, and the names that may hide a secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # A column of the user's own in which named shapes have a meaning; see planning/shapes.py.
 SHAPE_COLUMN = "shape"
-# The columns that our own failures.csv adds behind the user's.
+# The columns that our own failures.csv adds after the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")
 # The column of a failures.csv that identifies the row of the run's input; see reports/tables/failures.py.
 MARK_COLUMN = "imagen_batch_row"

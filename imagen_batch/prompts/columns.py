@@ -69,9 +69,9 @@ def assign_roles(header: Sequence[str], *, line: int | None, forced: str | None,
     names = tuple(name.strip() or f"column_{number}" for number, name in enumerate(header, 1))
     secret = {position for position, name in enumerate(names) if looks_secret(name)}
     nameless = [position for position, name in enumerate(header) if not name.strip()]
-    ours = _ours(names)
+    ours = _failures_columns(names)
     mark = next((position for position in ours if fold(names[position]) == MARK_COLUMN), None)
-    dropped = ours | _empty(nameless, read)
+    dropped = ours | _empty_columns(nameless, read)
     left_out = secret | dropped
     kept = tuple(position for position in range(len(names)) if position not in left_out)
     _refuse_too_many(kept, line)
@@ -109,7 +109,7 @@ def _refuse_too_many(kept: Sequence[int], line: int | None) -> None:
         raise InputInvalid([Problem(line, None, None, message)])
 
 
-def _ours(names: Sequence[str]) -> set[int]:
+def _failures_columns(names: Sequence[str]) -> set[int]:
     """Return the positions of the columns that our own failures.csv adds, if the file is one.
 
     A spreadsheet program may have moved or dropped columns, so the mark alone identifies the file.
@@ -124,7 +124,7 @@ def _ours(names: Sequence[str]) -> set[int]:
     return {*advice, *last} if complete else advice
 
 
-def _empty(nameless: Sequence[int], read: ReadColumns) -> set[int]:
+def _empty_columns(nameless: Sequence[int], read: ReadColumns) -> set[int]:
     empty = set(nameless)
     for texts in read(nameless) if nameless else ():
         empty -= {position for position, text in zip(nameless, texts, strict=True) if text.strip()}

@@ -11,9 +11,9 @@ _MOST_LISTED = 20
 
 
 def find_column(name: str, columns: Iterable[str], *, option: str) -> str:
-    """The header that `name` means: the same text, else the same but for case and blanks.
+    """Return the header that `name` means: the same text, else the same but for case and blanks.
 
-    Raises SettingsInvalid with the headers there are.
+    Raises SettingsInvalid, which lists the headers.
     """
     headers = list(columns)
     if name in headers:
@@ -22,5 +22,5 @@ def find_column(name: str, columns: Iterable[str], *, option: str) -> str:
         if header.strip().casefold() == name.strip().casefold():
             return header
     listed = ", ".join(headers[:_MOST_LISTED]) or "none: it has one prompt a line"
-    close = did_you_mean(name, headers)
-    raise SettingsInvalid(f"{option} {name}: the prompt file has no such column. Its columns: {listed}{close}")
+    hint = did_you_mean(name, headers)
+    raise SettingsInvalid(f"{option} {name}: the prompt file has no such column. Its columns: {listed}{hint}")

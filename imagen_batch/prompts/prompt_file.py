@@ -46,7 +46,7 @@ class PromptFile:
     path: Path
     format: FileFormat  # of the copy that a run stores: that of a spreadsheet is JSONL
     encoding: str
-    delimiter: str | None  # None where a format has none
+    delimiter: str | None  # None if a format has none
     columns: tuple[str, ...]  # as in the file, in order, secrets left out
     user_columns: tuple[str, ...]  # of those, the user's own, which have no role
     roles: Mapping[str, str]  # role -> header of the column that has it
@@ -62,9 +62,9 @@ class PromptFile:
 
     def rows(self) -> Iterator[PromptRow | Problem]:
         """Yield each row in file order, or its problems. Only one row is in memory at a time."""
-        return self.expand(self._own_rows()) if self.expand else self._own_rows()
+        return self.expand(self._file_rows()) if self.expand else self._file_rows()
 
-    def _own_rows(self) -> Iterator[PromptRow | Problem]:
+    def _file_rows(self) -> Iterator[PromptRow | Problem]:
         number = 0
         for record in self._source.records():
             if isinstance(record, Problem):
@@ -81,7 +81,7 @@ class PromptFile:
 
 
 def is_blank(record: Record) -> bool:
-    """Return whether a record of several cells has nothing in any: spreadsheets append such rows."""
+    """Return whether all of several cells of a record are blank: spreadsheets append such rows."""
     return len(record.cells) > 1 and not any(cell.strip() for cell in record.cells)
 
 
@@ -95,9 +95,9 @@ def open_prompts(  # noqa: PLR0913 - one for each option of the user
     format: str | None = None,  # noqa: A002 - the name of the option
     sheet: str | None = None,
 ) -> PromptFile:
-    """Open `source` and read it up to its first row. What is not given is detected; see the package for how.
+    """Open `source` and read it up to its first row. What the options leave open is detected.
 
-    `sheet` names the sheet of a spreadsheet; None is the first one.
+    `sheet` names the sheet of a spreadsheet; None means the first sheet.
 
     Raises InputInvalid if no row can be read: no such file, not text, empty, no prompt column, ...
     """
@@ -107,7 +107,7 @@ def open_prompts(  # noqa: PLR0913 - one for each option of the user
         if (rows := _open_spreadsheet(source, options, sheet)) is not None:
             return _open(rows, options, list(rows.warnings))
         codec, guess = find_encoding(source, forced=encoding)
-        return _open(_source(source, codec, options), options, [guess] if guess else [])
+        return _open(_open_source(source, codec, options), options, [guess] if guess else [])
     except LineTooLong as exc:
         raise InputInvalid([Problem(exc.number, None, None, str(exc))]) from exc
     except OSError as exc:
@@ -138,7 +138,7 @@ class _ReadOptions:
 
     @property
     def for_table(self) -> bool:
-        """Whether any of them makes sense only for a table."""
+        """Whether any option applies only to a table."""
         return bool(self.delimiter or self.prompt_column or self.join_extra)
 
 
@@ -149,10 +149,10 @@ def _known_format(name: str) -> FileFormat:
     raise InputInvalid([Problem(None, None, name, f"the format is one of {', '.join(FILE_FORMATS)}")])
 
 
-def _source(path: Path, codec: str, options: _ReadOptions) -> Source:
+def _open_source(path: Path, codec: str, options: _ReadOptions) -> Source:
     kind = options.format or _BY_SUFFIX.get(path.suffix.lower())
     if kind is None or (kind == "txt" and options.for_table and not options.format):
-        kind = _by_content(path, codec, options)
+        kind = _detect_format(path, codec, options)
     if kind == "txt" and not options.format and _is_table_of_tabs(path, codec):
         kind = "tsv"
     if kind == "txt":
@@ -164,7 +164,7 @@ def _source(path: Path, codec: str, options: _ReadOptions) -> Source:
     )
 
 
-def _by_content(path: Path, codec: str, options: _ReadOptions) -> FileFormat:
+def _detect_format(path: Path, codec: str, options: _ReadOptions) -> FileFormat:
     with path.open(encoding=codec, newline="") as file:
         first = next((line for line in bounded_lines(file) if not line.isspace()), "")
     if first.lstrip().startswith(("{", "[{")) or first.strip() == "[":  # a list is refused with a message
@@ -202,7 +202,7 @@ def _open(source: Source, options: _ReadOptions, warnings: list[str]) -> PromptF
         source.header,
         line=source.header_line if isinstance(source, Table | SheetRows) else None,
         forced=None if isinstance(source, PlainLines) else options.prompt_column,
-        read=lambda positions: _cells(source, positions),
+        read=lambda positions: _read_cells(source, positions),
     )
     if isinstance(source, PlainLines) and not options.format and _has_header(source.path, source.encoding):
         warnings.append("the first line looks like a header but is read as a prompt: name a table .csv or .tsv")
@@ -229,7 +229,7 @@ def _refuse_without_rows(source: Source) -> None:
         raise InputInvalid(problems)
 
 
-def _cells(source: Source, positions: Sequence[int]) -> Iterator[list[str]]:
+def _read_cells(source: Source, positions: Sequence[int]) -> Iterator[list[str]]:
     for record in source.records():
         if isinstance(record, Record):
             yield [record.cells[at] if at < len(record.cells) else "" for at in positions]

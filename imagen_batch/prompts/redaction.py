@@ -51,7 +51,7 @@ def _copy_table(source: Table, text: TextIO) -> None:
 
 
 class _Lines:
-    """Writes records on the lines on which they were."""
+    """Writes each record on its original line."""
 
     def __init__(self, text: TextIO, source: Table) -> None:
         self._text = text

@@ -24,15 +24,15 @@ def references(text: str) -> tuple[str, ...]:
     """Return the references in a cell, in order. A list in JSON, as in a JSONL file, is read as well."""
     names = _json_list(text) if text.startswith("[") else text.split(";")
     stripped = tuple(name.strip() for name in names)
-    # A semicolon at the end is a habit; two in a row leave a gap that shifts what the prompt counts.
-    found = stripped[:-1] if len(stripped) > 1 and not stripped[-1] else stripped
-    if not all(found):
+    # A semicolon at the end is common; two in a row leave a gap, which would shift the numbers that a prompt uses.
+    listed = stripped[:-1] if len(stripped) > 1 and not stripped[-1] else stripped
+    if not all(listed):
         raise ValueError("there is an empty name between two semicolons")
-    if len(found) > _MAX:
-        raise ValueError(f"{len(found)} references; a row can have at most {_MAX}")
-    for name in found:
+    if len(listed) > _MAX:
+        raise ValueError(f"{len(listed)} references; a row can have at most {_MAX}")
+    for name in listed:
         row_image(name)
-    return found
+    return listed
 
 
 def row_image(text: str) -> RowImage | None:
@@ -49,7 +49,9 @@ def row_image(text: str) -> RowImage | None:
     try:
         return RowImage(name.strip(), samples(number.strip()))
     except ValueError:
-        raise ValueError(f"{text!r}: behind # comes the number of an image of that row, as in @fox#2") from None
+        raise ValueError(
+            f"{text!r}: # must be followed by the number of an image of that row, as in @fox#2"
+        ) from None
 
 
 def is_uri(text: str) -> bool:
@@ -63,5 +65,5 @@ def _json_list(text: str) -> list[str]:
     except (ValueError, RecursionError):
         return text.split(";")  # a file name may begin with a bracket
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError('a list of references holds texts, as in ["fox.png", "hat.png"]')
+        raise ValueError('a list of references must contain strings, as in ["fox.png", "hat.png"]')
     return names

@@ -17,7 +17,7 @@ from imagen_batch.records import Options, Problem, PromptRow
 
 Parser = Callable[[str], Any]
 
-_OF_ROW: dict[str, Parser] = {
+_ROW_PARSERS: dict[str, Parser] = {
     "id": str,
     "filename": str,
     "model": str,
@@ -25,7 +25,7 @@ _OF_ROW: dict[str, Parser] = {
     "references": references,
     "samples": cells.samples,
 }
-_OF_OPTIONS: dict[str, Parser] = {
+_OPTION_PARSERS: dict[str, Parser] = {
     "aspect_ratio": cells.aspect_ratio,
     "image_size": cells.image_size,
     "person_generation": cells.person_generation,
@@ -34,6 +34,10 @@ _OF_OPTIONS: dict[str, Parser] = {
 }
 _options = lru_cache(maxsize=1024)(Options)  # most rows of a file have the same options
 _SHOWN = 80  # characters of a cell
+_SPREADSHEET_ERROR = (
+    "a spreadsheet took the prompt for a formula and saved its error; "
+    "put the text back, in a column that is formatted as text"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,8 @@ class RowReader:
     prompt: int  # position
     kept: tuple[tuple[str, int], ...]
     own: tuple[tuple[str, int], ...]
-    of_row: tuple[CellParser, ...]
-    of_options: tuple[CellParser, ...]
+    row_cells: tuple[CellParser, ...]
+    option_cells: tuple[CellParser, ...]
     shape: int | None  # position
 
     def read(self, number: int, record: Record) -> PromptRow | list[Problem]:
@@ -69,14 +73,14 @@ class RowReader:
             texts = fitted
         problems: list[Problem] = []
         if "\0" in "".join(texts):
-            problems += self._nulls(record.line, texts)
+            problems += self._null_problems(record.line, texts)
         prompt = texts[self.prompt].strip()
         if not prompt:
             problems.append(Problem(record.line, self.columns.names[self.prompt], "", "empty prompt"))
         elif self.columns.failures and cells.is_spreadsheet_error(prompt):
-            problems.append(Problem(record.line, self.columns.names[self.prompt], prompt, _NOT_CALCULATED))
-        values = _values(self.of_row, texts, line=record.line, problems=problems)
-        options = _values(self.of_options, texts, line=record.line, problems=problems)
+            problems.append(Problem(record.line, self.columns.names[self.prompt], prompt, _SPREADSHEET_ERROR))
+        values = _values(self.row_cells, texts, line=record.line, problems=problems)
+        options = _values(self.option_cells, texts, line=record.line, problems=problems)
         if problems:
             return problems
         return PromptRow(
@@ -91,7 +95,7 @@ class RowReader:
             **values,
         )
 
-    def _nulls(self, line: int, texts: Sequence[str]) -> Iterable[Problem]:
+    def _null_problems(self, line: int, texts: Sequence[str]) -> Iterable[Problem]:
         for name, position in self.kept:
             if "\0" in texts[position]:
                 yield Problem(line, name, None, "contains a NUL byte, which is not text: is the file damaged?")
@@ -105,15 +109,15 @@ def row_reader(columns: Columns, *, width: RecordWidth | None) -> RowReader:
         prompt=columns.roles["prompt"],
         kept=tuple((columns.names[position], position) for position in columns.kept),
         own=tuple((columns.names[position], position) for position in columns.own),
-        of_row=tuple(_cell_parsers(columns, _OF_ROW)),
-        of_options=tuple(_cell_parsers(columns, _OF_OPTIONS)),
+        row_cells=tuple(_cell_parsers(columns, _ROW_PARSERS)),
+        option_cells=tuple(_cell_parsers(columns, _OPTION_PARSERS)),
         shape=next((position for position in columns.own if fold(columns.names[position]) == SHAPE_COLUMN), None),
     )
 
 
 def parse_role(role: str, text: str) -> Any:
     """Return the value of a cell's text in a column with this role. Raises ValueError, which says what is allowed."""
-    return {**_OF_ROW, **_OF_OPTIONS}[role](text)
+    return {**_ROW_PARSERS, **_OPTION_PARSERS}[role](text)
 
 
 def _cell_parsers(columns: Columns, parsers: dict[str, Parser]) -> Iterable[CellParser]:
@@ -136,9 +140,3 @@ def _values(
             except ValueError as exc:
                 problems.append(Problem(line, cell.column, text[:_SHOWN], str(exc)))
     return values
-
-
-_NOT_CALCULATED = (
-    "a spreadsheet took the prompt for a formula and saved its error; "
-    "put the text back, in a column that is formatted as text"
-)

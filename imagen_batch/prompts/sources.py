@@ -1,4 +1,4 @@
-"""Reads the bytes behind a path that the user typed.
+"""Reads the content of a path that the user typed.
 
 Files are read in place. Pipes (`-`, `<(...)`, `/dev/stdin`, a named pipe) can be read only once, so their content is
 copied to a temporary file. Devices have no end and sockets no content: both are refused with a message.
@@ -60,12 +60,14 @@ def is_stream(name: str) -> bool:
         mode = Path(name).stat().st_mode
     except (OSError, ValueError):
         return False
-    return stat.S_ISFIFO(mode) or (_descriptor(name) is not None and stat.S_ISCHR(mode) and os.isatty(_number(name)))
+    return stat.S_ISFIFO(mode) or (
+        _parse_descriptor(name) is not None and stat.S_ISCHR(mode) and os.isatty(_descriptor_of(name))
+    )
 
 
 def is_unnamed_stream(name: str) -> bool:
     """Return whether `name` is a stream without a name of its own, such as `-` or `/dev/fd/63`."""
-    return name == STDIN or _descriptor(name) is not None
+    return name == STDIN or _parse_descriptor(name) is not None
 
 
 def stream_blocks(
@@ -75,7 +77,9 @@ def stream_blocks(
     if name == STDIN and (stdin is not None or not _has_descriptor(sys.stdin)):
         yield from iter(lambda: (stdin or sys.stdin.buffer).read(_BLOCK), b"")
         return
-    descriptor = os.dup(_number(name)) if is_unnamed_stream(name) else os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = (
+        os.dup(_descriptor_of(name)) if is_unnamed_stream(name) else os.open(name, os.O_RDONLY | os.O_NONBLOCK)
+    )
     try:
         _refuse_devices(descriptor, "standard input" if name == STDIN else name)
         if not is_unnamed_stream(name):
@@ -114,15 +118,15 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
         yield from iter(lambda: file.read(_BLOCK), b"")
 
 
-def _descriptor(name: str) -> int | None:
+def _parse_descriptor(name: str) -> int | None:
     if name == "/dev/stdin":
         return 0
     match = _DESCRIPTOR.fullmatch(name)
     return int(match[1]) if match else None
 
 
-def _number(name: str) -> int:
-    return 0 if name == STDIN else _descriptor(name) or 0
+def _descriptor_of(name: str) -> int:
+    return 0 if name == STDIN else _parse_descriptor(name) or 0
 
 
 def _has_descriptor(stream: IO[str] | None) -> bool:
@@ -140,7 +144,7 @@ def _refuse_devices(descriptor: int, name: str) -> None:
 
 
 def _first_block(descriptor: int, patience: float) -> Iterator[bytes]:
-    """Wait until a named pipe has a writer, and yield what has come by then."""
+    """Wait until a named pipe has a writer, and yield the data that has arrived by then."""
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
     ready = poller.poll(patience * 1000)

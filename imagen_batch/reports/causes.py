@@ -1,4 +1,4 @@
-"""Groups samples without an image by the reason they have in common.
+"""Groups samples without an image by their common reason.
 
 Two samples share a group when status, error kind, HTTP status and category are the same and their messages differ
 only in digits and ids. The number of groups is bounded, however many messages there are.
@@ -35,7 +35,7 @@ _Key = tuple[object, ...]
 
 @dataclass(slots=True)
 class FailureGroup:
-    """One reason and the samples it applies to. `message` and `example` are those of the first sample."""
+    """One reason and the samples to which it applies. `message` and `example` are those of the first sample."""
 
     status: Outcome
     error_kind: str | None
@@ -45,7 +45,7 @@ class FailureGroup:
     filter_category: str | None = None
     filter_codes: tuple[str, ...] = ()
     count: int = 0
-    cost_usd: float = 0.0  # what these samples cost although they brought no image, as far as known
+    cost_usd: float = 0.0  # the known cost of these samples, although they brought no image
     rows: list[int] = field(default_factory=list)  # the first few, each once
     row_count: int = 0
     last_row: int = 0
@@ -80,7 +80,7 @@ class FailureGroups:
         self._group(entry).add(entry)
 
     def ranked(self) -> tuple[FailureGroup, ...]:
-        """All groups, the largest first."""
+        """Return all groups, the largest first."""
         return tuple(sorted(self._groups.values(), key=lambda group: -group.count))
 
     def _group(self, entry: ManifestRow) -> FailureGroup:
@@ -95,9 +95,9 @@ class FailureGroups:
 
 
 def format_rows(rows: Sequence[int], count: int | None, ids: Mapping[int, str]) -> str:
-    """Row numbers with the user's ids: "row 19 (hedgehogs)", "rows 3, 4, 5 and 2 more".
+    """Format row numbers with the user's ids: "row 19 (hedgehogs)", "rows 3, 4, 5 and 2 more".
 
-    `count` is the number of all rows of which `rows` are the first; None where it is not known.
+    `count` is the number of all rows of which `rows` are the first; None if it is unknown.
     """
     listed = ", ".join(f"{row} ({one_line(ids[row], _MAX_ID)})" if row in ids else str(row) for row in rows)
     if count is None:
@@ -107,7 +107,7 @@ def format_rows(rows: Sequence[int], count: int | None, ids: Mapping[int, str]) 
 
 
 def merge_rows(groups: Sequence[FailureGroup]) -> str:
-    """The rows of several groups as `format_rows` prints them."""
+    """Return the rows of several groups as `format_rows` prints them."""
     rows = sorted({row for group in groups for row in group.rows})
     ids = {row: name for group in groups for row, name in group.ids.items()}
     # A row may be in several groups, so the total is known only where each group lists all of its rows.
@@ -124,7 +124,7 @@ def _key(entry: ManifestRow) -> _Key:
 
 
 def fold_message(message: str) -> str:
-    """The message with its digits and ids replaced."""
+    """Return the message with its digits and ids replaced."""
     return _VARYING.sub("#", message)
 
 

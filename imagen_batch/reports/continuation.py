@@ -1,4 +1,4 @@
-"""Works out what the commands that continue a run need: the folder, the user's file, and sufficient limits."""
+"""Collects the facts for the commands that continue a run: the folder, the user's file, and sufficient limits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from imagen_batch.settings import Settings
 from imagen_batch.text import round_up_to_cents
 
 
-def continuation(plan: RunPlan, history: History) -> Continuation:
-    """What the commands need that continue the run of `plan`, given its `history`."""
+def make_continuation(plan: RunPlan, history: History) -> Continuation:
+    """Return the facts for the commands that continue the run of `plan`, given its `history`."""
     settings = plan.settings
     beyond = settings.limit is not None and settings.limit < plan.rows
     return Continuation(
@@ -50,7 +50,7 @@ def _usd_beyond_limit(plan: RunPlan, history: History) -> float:
 
 
 def _editable_prompts(plan: RunPlan) -> str | None:
-    """The user's file, unless the folder's input has been patched or extended without it."""
+    """Return the user's file, unless the folder's input has been patched or extended without it."""
     source, origin = plan.source, plan.origin
     if source is None or (origin is not None and origin.evolved) or not source.is_file():
         return None
@@ -67,7 +67,7 @@ def _successor(plan: RunPlan) -> str | None:
 
 
 def _count(plan: RunPlan, history: History, retry: RetryChoice = "", *, limit: int | None = -1) -> PendingTotals:
-    """What a later run would send; `limit` replaces that of the run unless it is -1."""
+    """Count the requests of a later run; `limit` replaces that of the run unless it is -1."""
     changes: dict[str, object] = {"retry": (retry,) if retry else ()}
     if limit != -1:
         changes["limit"] = limit
@@ -75,7 +75,7 @@ def _count(plan: RunPlan, history: History, retry: RetryChoice = "", *, limit: i
 
 
 def _raised_limits(plan: RunPlan, history: History) -> Callable[[RetryChoice], tuple[str, ...]]:
-    """A function from a `--retry` choice to the limits that have to be raised; counts only what is suggested."""
+    """Return a function from a `--retry` choice to the limits that have to be raised. It counts only when called."""
     settings = plan.settings
     if not _has_limits(settings):
         return lambda _retry: ()
@@ -94,7 +94,7 @@ def _raised_limits(plan: RunPlan, history: History) -> Callable[[RetryChoice], t
 
 
 def _limits(settings: Settings, history: History, pending: PendingTotals, wanted: PendingTotals) -> tuple[str, ...]:
-    """Options that admit all of `pending`, for those limits that do not admit `wanted`."""
+    """Return the options that admit all of `pending`, for those limits that do not admit `wanted`."""
     spent, images = history.cost_bounds().upper_bound, history.max_images_made()
     limits: tuple[str, ...] = ()
     if settings.max_cost is not None and spent + wanted.usd > settings.max_cost + CENT_FRACTION:

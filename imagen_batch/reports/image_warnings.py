@@ -1,4 +1,4 @@
-"""Says what arrived other than requested: another shape, the bytes of another image, a flat color, a second image.
+"""Describes images that differ from the request: another shape, another image's bytes, a flat color, a second image.
 
 Such images are kept and count as ok.
 """
@@ -32,29 +32,29 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def with_warnings(entry: ManifestRow, *, is_duplicate: bool = False) -> ManifestRow:
-    """The row with the warnings that only show when tables are written, or that earlier versions did not record."""
+    """Return the row with the warnings that are found only now, or that earlier versions did not record."""
     sample = entry.sample
     if sample.status != "ok":
         return entry
-    found = set(sample.warnings)
+    words = set(sample.warnings)
     if is_duplicate:
-        found.add("duplicate_bytes")
+        words.add("duplicate_bytes")
     if has_other_ratio(sample.width, sample.height, entry.options.aspect_ratio, dialect=entry.dialect):
-        found.add("aspect_ratio")
-    if len(found) == len(sample.warnings):
+        words.add("aspect_ratio")
+    if len(words) == len(sample.warnings):
         return entry
-    return replace(entry, sample=replace(sample, warnings=tuple(in_known_order(dict.fromkeys(found, 1)))))
+    return replace(entry, sample=replace(sample, warnings=tuple(in_known_order(dict.fromkeys(words, 1)))))
 
 
 def in_known_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts in the order of IMAGE_WARNINGS; words of a later version come last."""
+    """Return the counts in the order of IMAGE_WARNINGS; words of a later version come last."""
     known = [word for word in IMAGE_WARNINGS if word in counts]
     return {word: counts[word] for word in (*known, *sorted(set(counts).difference(known)))}
 
 
 def describe_image_warnings(counts: Mapping[str, int]) -> Iterator[str]:
-    """A sentence for each word, with the word that the table and the gallery can be filtered by."""
+    """Yield a sentence for each word, with the word that the table and the gallery can be filtered by."""
     for word, count in counts.items():
-        several = _SENTENCES.get(word, (word, word))[count != 1]
+        text = _SENTENCES.get(word, (word, word))[count != 1]
         column = f"column {COLUMN} of manifest.csv: {one_line(word, 40)}"
-        yield f"{plural(count, 'image')} {one_line(several, 120)} ({column})"
+        yield f"{plural(count, 'image')} {one_line(text, 120)} ({column})"

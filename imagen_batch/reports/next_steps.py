@@ -1,4 +1,4 @@
-"""Suggests what to do about each group of failures, and the command to type.
+"""Suggests a next step for each group of failures, with the command to type.
 
 A command names the run's folder and no setting: `resume` restores those of the run, so that it goes to the same
 service and asks for the same images, from any current folder. It contains only the options that it changes.
@@ -18,26 +18,29 @@ from imagen_batch.reports.reviewed_rows import APPROVED_MISSING, REDO
 from imagen_batch.storage import is_url
 from imagen_batch.text import plural, usd
 
+BEYOND_LIMIT = "beyond_limit"
+"""The error kind of samples of rows that `--limit` left out."""
+
 RetryChoice = Literal["", "failed", "filtered", "unknown", "missing"]
 """The `--retry` choice of a command; empty for one that sends only what is pending."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRaise:
-    """The limits below which everything pending fits, and what that is."""
+    """The limits that admit everything pending, and its number of images and price."""
 
     options: tuple[str, ...]
     images: int
-    usd: float | None  # worst case; None where a price is not known
+    usd: float | None  # worst case; None if a price is not known
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What the commands that continue a run are made of.
+    """The facts from which the commands that continue a run are built.
 
-    `folder` is an absolute path or a URL. `prompts` is the user's own prompt file, None where it no longer exists.
+    `folder` is an absolute path or a URL. `prompts` is the user's own prompt file, None if it no longer exists.
     `raised` returns for a choice of `--retry` the limits that have to be raised because nothing fits any more.
-    `beyond` is how many rows the input has, where `--limit` left some out, and `beyond_usd` what those cost at most.
+    `beyond` is the number of rows of the input, if `--limit` left some out; `beyond_usd` is the most that those cost.
     """
 
     folder: str
@@ -53,7 +56,7 @@ class Continuation:
     def resume_command(
         self, retry: RetryChoice = "", *, limits: tuple[str, ...] | None = None, more: tuple[str, ...] = ()
     ) -> str:
-        """The command that continues the run, and sends again what `retry` names."""
+        """Return the command that continues the run, and sends again what `retry` names."""
         retried = ("--retry", retry) if retry else ()
         raised = self.raised(retry) if limits is None else limits
         return shlex.join(["imagen-batch", "resume", self.folder, *retried, *raised, *more])
@@ -76,9 +79,9 @@ class Continuation:
         return PurePosixPath(self.prompts or self.failures_file).name
 
 
-def make_absolute(place: str) -> str:
-    """A folder as it can be named from any current folder; a URL as it is."""
-    return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 - links are kept as the user made them
+def make_absolute(location: str) -> str:
+    """Return a folder as a path that is valid in any current folder; a URL as it is."""
+    return location if is_url(location) else os.path.abspath(location)  # noqa: PTH100 - links are kept as the user made them
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class _Advice:
 
 
 def next_step(group: FailureGroup, *, run: Continuation, stopped_for: str | None = None) -> NextStep:
-    """What to do about a single group.
+    """Return the next step for a single group.
 
     `stopped_for` is the cause that ended the run ("auth", "quota_day", ...): samples that were not sent wait for it.
     """
@@ -117,39 +120,39 @@ def next_step(group: FailureGroup, *, run: Continuation, stopped_for: str | None
 def next_steps(
     groups: Iterable[FailureGroup], *, run: Continuation, stopped_for: str | None = None
 ) -> tuple[NextStep, ...]:
-    """What to do about all groups, the step for most samples first. Groups with the same remedy share a step."""
+    """Return the next steps for all groups, that for most samples first. Groups with the same remedy share a step."""
     by_advice: dict[_Advice, list[FailureGroup]] = {}
     for group in groups:
         by_advice.setdefault(_advice(group, run, stopped_for), []).append(group)
     ranked = sorted(by_advice.items(), key=lambda item: -sum(group.count for group in item[1]))
-    return tuple(advice.step_for(of_advice) for advice, of_advice in ranked)
+    return tuple(advice.step_for(same_advice) for advice, same_advice in ranked)
 
 
 def _advice(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
-    if (of_review := _of_review(group, run)) is not None:
-        return of_review
+    if (review_advice := _advise_on_review(group, run)) is not None:
+        return review_advice
     if group.error_kind == BEYOND_LIMIT:
-        return _beyond_limit(run)
+        return _advise_on_limit(run)
     if group.error_kind == "over_budget" or group.status == "skipped_budget":
-        return _over_budget(group, run, stopped_for)
+        return _advise_on_budget(group, run, stopped_for)
     if group.status == "unknown":
         return _Advice(_UNKNOWN, run.resume_command("unknown" if run.holds_unknown else ""))
     if group.status == "not_attempted":
-        return _waiting(group, run) or _stopped(stopped_for, run)
-    return _edit(group, run) or _retry(group, run)
+        return _advise_on_references(group, run) or _advise_on_stop(stopped_for, run)
+    return _advise_edit(group, run) or _advise_retry(group, run)
 
 
-def _of_review(group: FailureGroup, run: Continuation) -> _Advice | None:
-    """The advice about images that were decided about; None for all other groups."""
+def _advise_on_review(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """Return the advice about reviewed images; None for all other groups."""
     if (group.error_kind or "").startswith(REDO):
-        return _redo(group, run)
+        return _advise_on_redo(group, run)
     if group.error_kind == APPROVED_MISSING:
         return _Advice(_LOCKED, shlex.join(["imagen-batch", "review", "clear", run.folder, *map(str, group.rows)]))
     return None
 
 
-def _redo(group: FailureGroup, run: Continuation) -> _Advice:
-    """The advice for an image whose redo brought no image."""
+def _advise_on_redo(group: FailureGroup, run: Continuation) -> _Advice:
+    """Return the advice for an image whose redo brought no image."""
     if group.status == "filtered":
         mark = shlex.join(
             ["imagen-batch", "review", "redo", run.folder, f"{group.rows[0]}:1", "--prompt", "NEW TEXT"]
@@ -160,8 +163,8 @@ def _redo(group: FailureGroup, run: Continuation) -> _Advice:
     )
 
 
-def _waiting(group: FailureGroup, run: Continuation) -> _Advice | None:
-    """The advice for rows without a reference image that they need; None for all others."""
+def _advise_on_references(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """Return the advice for rows without a reference image that they need; None for all others."""
     if group.error_kind == "reference_refused":
         return _Advice(_REFUSED_REFERENCE, run.edited_command, run.edited_name)
     if group.error_kind not in _WAITING:
@@ -170,7 +173,7 @@ def _waiting(group: FailureGroup, run: Continuation) -> _Advice | None:
     return _Advice(_WAITING[group.error_kind], run.resume_command(retry))
 
 
-def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:
+def _advise_on_stop(stopped_for: str | None, run: Continuation) -> _Advice:
     if stopped_for == "model_gone" and run.successor:
         command = shlex.join(["imagen-batch", "run", run.failures_file, "--model", run.successor])
         return _Advice(_SUCCESSOR, command)
@@ -178,8 +181,8 @@ def _stopped(stopped_for: str | None, run: Continuation) -> _Advice:
     return _Advice(text, command_or_none or run.resume_command())
 
 
-def _edit(group: FailureGroup, run: Continuation) -> _Advice | None:
-    """The advice for a row that has to be changed; None where sending the same again may help."""
+def _advise_edit(group: FailureGroup, run: Continuation) -> _Advice | None:
+    """Return the advice for a row that has to be changed; None if sending the same again may help."""
     if group.advice is not None and group.advice.setting == "person_generation":
         text = _ALLOW_PEOPLE
     elif group.error_kind == "bad_request":
@@ -191,18 +194,18 @@ def _edit(group: FailureGroup, run: Continuation) -> _Advice | None:
     return _Advice(text, run.edited_command, run.edited_name)
 
 
-def _retry(group: FailureGroup, run: Continuation) -> _Advice:
+def _advise_retry(group: FailureGroup, run: Continuation) -> _Advice:
     text, retry = _RETRY.get(group.error_kind or "", ("To try {images} again:", "failed"))
     return _Advice(text, run.resume_command(retry))
 
 
-def _beyond_limit(run: Continuation) -> _Advice:
+def _advise_on_limit(run: Continuation) -> _Advice:
     cost = "" if run.beyond_usd is None else f" (up to {usd(run.beyond_usd)})"
     limit = () if run.beyond is None else ("--limit", str(run.beyond))
     return _Advice(f"To also make the {{images}} beyond --limit{cost}:", run.resume_command(more=limit))
 
 
-def _over_budget(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
+def _advise_on_budget(group: FailureGroup, run: Continuation, stopped_for: str | None) -> _Advice:
     charged = "These may have been charged. " if group.status == "unknown" else ""
     if stopped_for == "budget_period":
         return _Advice(
@@ -223,9 +226,6 @@ def _over_budget(group: FailureGroup, run: Continuation, stopped_for: str | None
     return _Advice(charged + text, run.resume_command(limits=options))
 
 
-BEYOND_LIMIT = "beyond_limit"
-"""The error kind of samples of rows that `--limit` left out."""
-
 _PERIOD_SPENT = "The other {images} wait until earlier charges are older than the period of --max-cost-per. Then run:"
 _REFUSED_REFERENCE = (
     "Not made, as the images of other rows that they need were refused: {images}. Reword those rows in {file}; the "
@@ -243,7 +243,7 @@ _WAITING: dict[str | None, str] = {
         "Not made, as the images of other rows that they need can't be sent along: {images}. Change {rows}, then run:"
     ),
 }
-"""The error kinds of samples that are not sent for want of a reference image."""
+"""The error kinds of samples that are not sent because a reference image is missing."""
 
 _UNKNOWN = (
     "No reply arrived for {images}, which may have been charged. To send them again, possibly for a second charge:"

@@ -11,14 +11,14 @@ _FOUND_SHOWN = 80
 
 
 def problems_text(problems: Sequence[Problem]) -> str:
-    """All problems, one per line, and the note that nothing was sent."""
+    """Return all problems, one per line, and the note that nothing was sent."""
     lines = [printable(_line(problem)) for problem in problems]
     count = plural(len(problems), "problem")
     return "\n".join([*lines, f"{count} in the input: nothing was sent, nothing was written."])
 
 
 def problems_json(problems: Sequence[Problem]) -> str:
-    """The same as one JSON object."""
+    """Return all problems as one JSON object."""
     listed = [
         {"line": problem.line, "column": problem.column, "found": problem.found, "message": problem.message}
         for problem in problems

@@ -1,7 +1,7 @@
-"""Explains a refused sample: the category in words, the setting that would change it, and the words to look at.
+"""Explains a refused sample: the category in words, the setting that would change it, and suspicious words.
 
-Facts about categories and settings: docs/service-api.md, sections 3.4, 8.1 and 8.4. The words to look at are a guess
-from short English lists, made only for categories that have such words; a filter does not say what it saw.
+Facts about categories and settings: docs/service-api.md, sections 3.4, 8.1 and 8.4. The suspicious words are a guess
+from short English lists, made only for categories that have such words; a filter does not report what it found.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from imagen_batch.records import ManifestRow
 
-_PEOPLE = "39322892"  # (api: 3.4) the only support code that a setting can cure
+_PEOPLE = "39322892"  # (api: 3.4) the only support code that a setting can avoid
 _MAX_PROMPT = 20_000  # characters that are searched
-_MAX_FOUND = 4
+_MAX_SUSPICIOUS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What the manifest says about a refused sample. Every field may be missing."""
+    """The facts about a refused sample in the manifest. Every field may be missing."""
 
     category: str | None = None  # `filter_category`: "violence", "celebrity, child", "SAFETY"
     codes: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Refusal:
 class Advice:
     """What can be done about a refused sample, in sentences.
 
-    `setting` is the name of the option that would change the outcome, None where there is none.
+    `setting` is the name of the option that would change the outcome, None if there is none.
     """
 
     words: str  # the category: "violence"
@@ -50,7 +50,7 @@ class Advice:
 
 
 def explain(refusal: Refusal, prompt: str = "") -> Advice:
-    """What can be done about a refusal. `prompt` is what was sent."""
+    """Return the advice about a refusal. `prompt` is the text that was sent."""
     names = _names(refusal)
     words = _join(list(dict.fromkeys(_WORDS.get(name, _spell(name)) for name in names)))
     setting, setting_hint = _setting(refusal, names)
@@ -58,7 +58,7 @@ def explain(refusal: Refusal, prompt: str = "") -> Advice:
 
 
 def refusal_of(entry: ManifestRow) -> Refusal:
-    """The facts in a row of the manifest."""
+    """Return the facts in a row of the manifest."""
     sample = entry.sample
     return Refusal(
         category=sample.filter_category,
@@ -72,7 +72,7 @@ def refusal_of(entry: ManifestRow) -> Refusal:
 
 
 def refusal_in(row: Mapping[str, Any]) -> Refusal:
-    """The facts in a row of manifest.parquet or manifest.csv, by its columns."""
+    """Return the facts in a row of manifest.parquet or manifest.csv, by its columns."""
     codes = re.findall(r"\d+", row.get("filter_codes") or "")
     return Refusal(
         category=row.get("filter_category") or None,
@@ -86,12 +86,12 @@ def refusal_in(row: Mapping[str, Any]) -> Refusal:
 
 
 def takes_person_generation(provider: str | None, dialect: str | None) -> bool:
-    """Whether the option is sent: Imagen models take it, Gemini models only on Vertex AI. (api: 8.1, 9)"""
+    """Return whether the option is sent: Imagen models take it, Gemini models only on Vertex AI. (api: 8.1, 9)"""
     return dialect == "predict" or provider == "vertex"
 
 
 def _names(refusal: Refusal) -> list[str]:
-    """The categories, as the service or the table of codes names them."""
+    """Return the categories, as the service or the table of codes names them."""
     named = [name.strip() for name in (refusal.category or "").split(",") if name.strip()]
     finish = refusal.finish_reason
     if finish is not None and finish in _WORDS and all(name in _VAGUE for name in named):
@@ -112,19 +112,19 @@ def _setting(refusal: Refusal, names: list[str]) -> tuple[str | None, str]:
 
 
 def _hint(refusal: Refusal, names: list[str], prompt: str) -> str:
-    found: dict[str, None] = {}
+    suspicious: dict[str, None] = {}
     for name in names:
-        pattern = _LOOK_AT.get(name)
+        pattern = _SUSPICIOUS.get(name)
         for match in pattern.finditer(prompt) if pattern else ():
-            found.setdefault(" ".join(match[0].split())[:60])
-            if len(found) == _MAX_FOUND:
+            suspicious.setdefault(" ".join(match[0].split())[:60])
+            if len(suspicious) == _MAX_SUSPICIOUS:
                 break
-    if found:
-        quoted = [f'"{text}"' for text in found]
+    if suspicious:
+        quoted = [f'"{text}"' for text in suspicious]
         return f"Look at {_join(quoted)} in the prompt."
     if refusal.stage == "input":
         return "The prompt itself was refused: reword it."
-    if refusal.finish_reason in _AGAIN:
+    if refusal.finish_reason in _WORTH_RETRYING:
         return "The prompt was accepted, and the image was withheld: reword it, or try the same prompt again."
     return "The prompt was accepted, and the image was withheld: reword it."
 
@@ -134,14 +134,14 @@ def _join(words: list[str]) -> str:
 
 
 def _spell(name: str) -> str:
-    """A category that has no entry below: "SOME_REASON" as "some reason"."""
+    """Return a category that has no entry below: "SOME_REASON" as "some reason"."""
     spelled = name.removeprefix("HARM_CATEGORY_").replace("_", " ")
     return spelled.lower() if spelled.isupper() else spelled
 
 
-# Names that say nothing where a finish reason or another name says more.
+# Names that are less specific than a finish reason or another name.
 _VAGUE = frozenset({"other", "unknown", "OTHER"})
-_AGAIN = frozenset({"IMAGE_SAFETY", "IMAGE_RECITATION"})  # (api: 8.4)
+_WORTH_RETRYING = frozenset({"IMAGE_SAFETY", "IMAGE_RECITATION"})  # (api: 8.4)
 # (api: 8.1) Reasons of the filters whose thresholds a request can choose.
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT", "CIVIC_INTEGRITY", "JAILBREAK")
 _IMAGE_HARMS = ("IMAGE_HATE", "IMAGE_DANGEROUS_CONTENT", "IMAGE_HARASSMENT", "IMAGE_SEXUALLY_EXPLICIT")
@@ -209,7 +209,7 @@ _VIOLENCE = _any_word(
 )
 _DANGER = _any_word("bombs?", "explosi\\w{0,4}", "weapons?", "drugs?", "poison\\w{0,4}", "suicide", "self-harm")
 _SEXUAL = _any_word("nud(?:e|es|ity)", "naked", "lingerie", "bikinis?", "breasts?", "sex\\w{0,5}", "erotic\\w{0,3}")
-# Capitalized words in a row that do not begin a sentence, and what follows "in the style of".
+# Several capitalized words that do not begin a sentence, and the words after "in the style of".
 _NAME = re.compile(
     r"\b[Ii]n the style of\s+[^,.;\n]{2,40}"
     r"|(?<=[a-z,] )[A-Z][\w'’.-]{1,30}(?: (?:of |the |de |van |von )?[A-Z][\w'’-]{1,30}){1,3}"
@@ -232,7 +232,7 @@ _PERSON = _any_word(
     *("grand(?:mother|father)s?", "mothers?", "fathers?", "farmers?", "soldiers?", "king", "queen", "he", "she"),
 )
 
-_LOOK_AT: Mapping[str, re.Pattern[str]] = {
+_SUSPICIOUS: Mapping[str, re.Pattern[str]] = {
     "child": _CHILD,
     "celebrity": _NAME,
     "celebrity or child": re.compile(f"{_NAME.pattern}|(?i:{_CHILD.pattern})"),

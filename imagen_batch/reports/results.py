@@ -1,7 +1,7 @@
 """Produces the manifest's rows: the result of every sample that the input requests.
 
-Reads the input once more and looks each sample up in the ledger, which has just been read from disk: what it
-records is true, whatever happened to the process.
+Reads the input once more and looks each sample up in the ledger, which has just been read from disk: its records are
+true, whatever happened to the process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from imagen_batch.ledger.folds.sample_states import Failed
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.references.run_references import shown
+from imagen_batch.planning.references.run_references import relative_references
 from imagen_batch.planning.references.stored import references_from
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
@@ -34,7 +34,7 @@ IN_FLIGHT = "in_flight"  # the error kind of a sample that is being made at the 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The rows of all samples, in input order. `pending` is the status of those that nothing was sent for."""
+    """The rows of all samples, in input order. `pending` is the status of samples for which nothing was sent."""
 
     plan: RunPlan
     history: History
@@ -43,7 +43,7 @@ class Results:
     in_flight: Set[tuple[str, int]] = field(default_factory=frozenset)  # row key and number of samples being made now
 
     def rows(self) -> Iterator[ManifestRow]:
-        """One row for each requested sample, with a check that the file of each recorded image exists."""
+        """Yield a row for each requested sample, and check that the file of each recorded image exists."""
         recorded = self.recorded_rows()
         while batch := list(islice(recorded, FILES_PER_LOOKUP)):
             samples = current_state([row.sample for row in batch], self.storage)
@@ -54,54 +54,60 @@ class Results:
                     yield with_warnings(replace(row, sample=as_locked(sample, row.review)))
 
     def recorded_rows(self) -> Iterator[ManifestRow]:
-        """The same rows from the ledger alone, without a look at the files."""
-        provider = self.plan.settings.provider
+        """Yield the same rows from the ledger alone, without checking the files."""
         duplicates = self.history.duplicates()
         self.plan.follow(self.history)
-        reviews = self.history.reviews
-        for order in self.plan.planned_rows():
-            row, model, prompt, options = order.row, order.model, order.prompt, order.options
-            base = self.plan.index.row_key(row.row)
-            keys = _Keys(order, base)
-            references = self._references(order)
-            complete = self._is_complete(row.row, base, order.samples)
-            for number in range(1, order.samples + 1):
-                result = self.history.final_result(base, number)
-                sample, trace = result or self._without_result(row.row, base, number, keys)
-                charged = self.history.cost(base, number)
-                if charged is not None and sample.cost_is is None:
-                    sample = replace(sample, cost_is="estimate")
-                version = reviews.current(base, number)
-                kept = self.history.kept(base, number) if result or version is not None else None
-                if kept is not None:
-                    entry = _as_kept(row, sample, trace, kept, provider, charged)
-                    entry = replace(entry, references=self._kept_references(kept, references))
-                else:
-                    entry = ManifestRow(
-                        row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
-                    )
-                entry = with_review(entry, base, self.history, self.storage) if reviews else entry
+        for planned in self.plan.planned_rows():
+            base = self.plan.index.row_key(planned.row.row)
+            keys = _Keys(planned, base)
+            references = self._references(planned)
+            complete = self._is_complete(planned.row.row, base, planned.samples)
+            for number in range(1, planned.samples + 1):
+                version = self.history.reviews.current(base, number)
+                entry = self._sample_row(planned, base, number, keys, references)
+                if self.history.reviews:
+                    entry = with_review(entry, base, self.history, self.storage)
                 if complete and entry.sample.status != "ok":
                     entry = replace(entry, replaced=True)
                 yield with_warnings(
                     entry, is_duplicate=duplicates.has(base if version is None else version.key, number)
                 )
 
-    def _references(self, order: PlannedRow) -> tuple[str, ...]:
-        return self._shown([reference.text for reference in order.references])
+    def _sample_row(
+        self, planned: PlannedRow, base: str, number: int, keys: _Keys, references: tuple[str, ...]
+    ) -> ManifestRow:
+        """Return the row of a sample, with the text that its image was made from."""
+        result = self.history.final_result(base, number)
+        sample, trace = result or self._without_result(planned.row.row, base, number, keys)
+        charged = self.history.cost(base, number)
+        if charged is not None and sample.cost_is is None:
+            sample = replace(sample, cost_is="estimate")
+        has_version = self.history.reviews.current(base, number) is not None
+        kept = self.history.kept(base, number) if result or has_version else None
+        provider = self.plan.settings.provider
+        if kept is not None:
+            entry = _row_of_kept_image(planned.row, sample, trace, kept, provider, charged)
+            return replace(entry, references=self._kept_references(kept, references))
+        row, model, prompt, options = planned.row, planned.model, planned.prompt, planned.options
+        return ManifestRow(
+            row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
+        )
+
+    def _references(self, planned: PlannedRow) -> tuple[str, ...]:
+        return self._relative([reference.text for reference in planned.references])
 
     def _kept_references(self, kept: Mapping[str, Any], of_row: tuple[str, ...]) -> tuple[str, ...]:
-        """The references that an image was made with; those of the row where no others are recorded."""
+        """Return the references that an image was made with; those of the row if no others are recorded."""
         if texts := [reference.text for reference in references_from(kept)]:
-            return self._shown(texts)
+            return self._relative(texts)
         return of_row if kept["options"].get("references") else ()
 
-    def _shown(self, texts: Sequence[str]) -> tuple[str, ...]:
+    def _relative(self, texts: Sequence[str]) -> tuple[str, ...]:
         of_run = self.plan.settings.references
-        return tuple(shown(texts, self.plan.references.folder)) if of_run else tuple(texts)
+        return tuple(relative_references(texts, self.plan.references.folder)) if of_run else tuple(texts)
 
     def _is_complete(self, row: int, base: str, samples: int) -> bool:
-        """Whether --accept has as many usable images of a row as are wanted, so that no other one is missing."""
+        """Return whether a row has as many usable images as --accept wants, so that none is missing."""
         if self.plan.settings.accept is None:
             return False
         return usable_samples(base, samples, self.history) >= self.plan.index.wanted(row)
@@ -134,7 +140,7 @@ class Results:
         return RequestTrace(attempt.key, attempts=attempt.attempt, sent_at=attempt.at)
 
     def _left_out(self, row: int) -> tuple[str, str] | None:
-        """Why this run leaves a row out: error kind and message; None where it does not."""
+        """Return why this run leaves a row out, as error kind and message; None if it does not."""
         limit, only = self.plan.settings.limit, self.plan.only
         if only is not None:
             if row not in only:
@@ -145,7 +151,7 @@ class Results:
         return None if waiting is None else (waiting.kind, f"not sent: {waiting.why}")
 
     def _given_up(self, base: str, number: int, failed: Failed) -> tuple[SampleResult, RequestTrace]:
-        """A sample whose last attempt failed, and which the run could not attempt again."""
+        """Return a sample whose last attempt failed, and which the run could not attempt again."""
         budget = self.pending == "skipped_budget"
         reason = "no budget was left for another attempt" if budget else "the run ended before another attempt"
         error = f"{failed.error} ({failed.kind}, {plural(failed.attempt, 'attempt')}); {reason}"
@@ -170,7 +176,7 @@ def _not_sent(number: int, kind: str, why: str) -> SampleResult:
     return SampleResult(number, "not_attempted", error_kind=kind, error=why)
 
 
-def _as_kept(
+def _row_of_kept_image(
     row: PromptRow,
     sample: SampleResult,
     trace: RequestTrace,
@@ -178,7 +184,7 @@ def _as_kept(
     provider: str,
     charged: float | None,
 ) -> ManifestRow:
-    """The row of an image that was made from an earlier text of its prompt row, with that text."""
+    """Return the row of an image that was made from an earlier text of its prompt row, with that text."""
     options = options_from(kept["options"])
     return ManifestRow(row, sample, trace, kept["model"], provider, kept["dialect"], kept["prompt"], options, charged)
 
@@ -186,15 +192,15 @@ def _as_kept(
 class _Keys:
     """The keys of the requests that would be sent for a row's samples; computed only when needed."""
 
-    def __init__(self, order: PlannedRow, base: str) -> None:
-        self._order = order
+    def __init__(self, planned: PlannedRow, base: str) -> None:
+        self._planned = planned
         self._base = base
         self._keys: dict[int, str] = {}
 
     def of(self, number: int) -> str:
         if not self._keys:
-            numbers = range(1, self._order.samples + 1)
-            for request in requests_for(self._order, self._base, numbers):
+            numbers = range(1, self._planned.samples + 1)
+            for request in requests_for(self._planned, self._base, numbers):
                 self._keys.update(dict.fromkeys(request.numbers, request.key))
         return self._keys[number]
 

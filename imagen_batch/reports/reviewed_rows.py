@@ -26,7 +26,7 @@ _ENDINGS: Final[dict[Outcome, str]] = {
 
 
 def with_review(entry: ManifestRow, base: str, history: History, storage: Storage) -> ManifestRow:
-    """Return the row of a run that has decisions or further versions, with what they say of its sample."""
+    """Return the row with the decision about its sample, its version, and the state of a redo."""
     number, reviews = entry.sample.number, history.reviews
     version = reviews.current(base, number)
     decided = reviews.current_decision(base, number)
@@ -41,21 +41,24 @@ def with_review(entry: ManifestRow, base: str, history: History, storage: Storag
 
 
 def as_locked(sample: SampleResult, review: str | None) -> SampleResult:
-    """An approved image whose file is missing is not made again, so it is told apart from others."""
+    """Return the sample with an error kind of its own if it is an approved image whose file is missing.
+
+    Such an image is not made again.
+    """
     if review != "approved" or sample.error_kind != "file_missing":
         return sample
     return replace(sample, error_kind=APPROVED_MISSING)
 
 
 def redo_status(sample: SampleResult) -> Outcome | None:
-    """How the redo of an image ended that brought no image; None where there was none."""
+    """Return the outcome of a redo that brought no image; None for a sample without such a redo."""
     kind = sample.error_kind or ""
     status = kind.removeprefix(REDO)
     return next((each for each in _ENDINGS if each == status), None) if kind.startswith(REDO) else None
 
 
 def _without_removed_file(sample: SampleResult, storage: Storage) -> SampleResult:
-    """A rejected image may be deleted: that is no failure."""
+    """Return the sample without its file if that was deleted: for a rejected image this is not a failure."""
     if sample.file is None or storage.size(sample.file) is not None:
         return sample
     return replace(sample, file=None, error="rejected, and its file was deleted", error_kind="rejected_deleted")

@@ -1,8 +1,8 @@
 """Shows a run's images in one static page and turns a person's decisions into the next run's input.
 
-items.py          what the page knows of one sample
+items.py          the data of one sample
 manifest_items.py reads those values from a run folder
-advice.py         why a sample has no image, and what can be done
+advice.py         the reason for a missing image, and what can be done
 thumbnails.py     small copies of the images, made once
 page_data.py      items as compact JSON
 gallery.py        the page itself: `gallery.html`

@@ -1,7 +1,7 @@
-"""Says in words why a sample has no image and what a person can do about it.
+"""Explains why a sample has no image and what a person can do about it.
 
-The texts go to the gallery, where the prompt can be edited at once. Codes and enum names of the services become words
-that need no manual.
+The texts are shown in the gallery, where the prompt can be edited at once. Codes and enum names of the services are
+replaced by plain words.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 _PREFIXES: Final = ("HARM_CATEGORY_", "IMAGE_", "FINISH_REASON_")
 
-# Words for categories and finish reasons whose own name says too little.
+# Words for categories and finish reasons whose own name is not clear.
 _WORDS: Final[Mapping[str, str]] = {
     "bad request": "request not accepted",
     "blocklist": "a blocked word",
@@ -35,7 +35,7 @@ _WORDS: Final[Mapping[str, str]] = {
 
 _PEOPLE_CODE: Final = "39322892"
 
-# What can be changed in a prompt, by the words of its category.
+# How a prompt can be changed, by the words of its category.
 _REWORD: Final[Mapping[str, str]] = {
     "a blocked word": "Replace the word that the service blocks, often a name.",
     "a known person": "Describe the person by looks and clothes, without a name.",
@@ -74,17 +74,17 @@ _BY_STATUS: Final[Mapping[str, str]] = {
 
 
 def category_in_words(record: Mapping[str, Any]) -> str | None:
-    """What a sample without an image can be filtered by: what it was refused for, else what went wrong."""
+    """Return the category by which a sample without an image can be filtered: that of its refusal or error."""
     if record["status"] == "ok":
         return None
-    name = record.get("filter_category") or _telling_reason(record) or record.get("error_kind")
+    name = record.get("filter_category") or _specific_reason(record) or record.get("error_kind")
     if not name:
         return None
     return ", ".join(_in_words(part) for part in str(name).split(", "))
 
 
 def advise(record: Mapping[str, Any]) -> str | None:
-    """What can be done about a manifest row without an image; None for one that has its image."""
+    """Return what can be done about a manifest row without an image; None for a row with its image."""
     status = record["status"]
     if status == "ok":
         return None
@@ -102,8 +102,8 @@ def _advise_rewording(record: Mapping[str, Any]) -> str:
     return " ".join([*hints, general])
 
 
-def _telling_reason(record: Mapping[str, Any]) -> str | None:
-    """The finish reason of a refused sample, where it says more than that it was refused."""
+def _specific_reason(record: Mapping[str, Any]) -> str | None:
+    """Return the finish reason of a refused sample, if it is more specific than a refusal."""
     reason = record.get("finishReason") if record["status"] == "filtered" else None
     return None if reason in {None, "", "STOP", "OTHER", "IMAGE_OTHER"} else str(reason)
 

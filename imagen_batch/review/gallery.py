@@ -28,14 +28,14 @@ from imagen_batch.storage import STATE, Folder, Storage
 GALLERY_FILE = "gallery.html"
 MAX_ITEMS = 100_000  # of a page: more would make it slow to open and to search
 _RUN_ID = f"{STATE}/gallery-id"
-# Parts of one script, in the order in which they build on each other.
+# Parts of one script; each may use those before it.
 _SCRIPTS = ("dom", "data", "csv", "review", "filters", "grid", "zoom", "viewer", "dialogs", "gallery")
-_HOLE = re.compile(r"\{\{(\w+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
 @dataclass(frozen=True, slots=True)
 class GallerySummary:
-    """What a gallery shows. `problems` are those of a `review.csv` that could not be used."""
+    """The counts of a gallery. `problems` are those of a `review.csv` that could not be used."""
 
     items: int
     without_thumbnail: int  # images that could not be read
@@ -57,9 +57,10 @@ def build_gallery(
     thumbnails are made; the page shows the images themselves where there is none.
     """
     storage = Folder(folder)
-    decisions, problems = _known_decisions(folder)
-    known = items_from_manifest(folder, decisions=decisions, history=history)
-    items = _reported(with_thumbnails(islice(known, MAX_ITEMS), folder, may_make=may_make_thumbnail), progress)
+    decisions, problems = _read_decisions(folder)
+    in_manifest = items_from_manifest(folder, decisions=decisions, history=history)
+    with_images = with_thumbnails(islice(in_manifest, MAX_ITEMS), folder, may_make=may_make_thumbnail)
+    items = _report_progress(with_images, progress)
     total = count_samples(folder / MANIFEST)
     title = title or folder.resolve().name
     with storage.write(GALLERY_FILE) as target:
@@ -72,19 +73,19 @@ def write_gallery(
 ) -> GallerySummary:
     """Stream the page into `target`; memory holds one chunk of items.
 
-    `total` is how many samples the run has; where that is more than MAX_ITEMS the page says that it shows the first
-    of them, which the caller has selected.
+    `total` is the number of samples of the run; if that is more than MAX_ITEMS, the page has a notice that it shows
+    only the first ones, which the caller has selected.
 
-    `run` tells the browser which decisions belong to this run. It stays the same when the page is written again.
-    The page expects to lie in the run folder: files and thumbnails are relative to it.
+    `run` identifies the run, so that the browser finds its decisions again when the page has been written again.
+    The page must be in the run folder: files and thumbnails are relative to it.
     """
     counts: Counter[str] = Counter()
-    blocks = chunks(_counted(items, counts))
+    blocks = chunks(_count_items(items, counts))
     page = load_page()
     target.write(page.head(title=title, run=run, notice=_notice(total)))
-    target.writelines(map(_data, islice(blocks, 1)))
+    target.writelines(map(_data_element, islice(blocks, 1)))
     target.write(page.script)
-    target.writelines(map(_data, blocks))
+    target.writelines(map(_data_element, blocks))
     target.write(page.tail)
     return GallerySummary(counts["items"], counts["without_thumbnail"], total=max(total, counts["items"]))
 
@@ -99,12 +100,12 @@ def _notice(total: int) -> str | None:
 class Page:
     """The page without its data."""
 
-    template: str  # up to the data; has holes for title and run
+    template: str  # up to the data; with placeholders for title and run
     script: bytes
     tail: bytes
 
     def head(self, *, title: str, run: str, notice: str | None = None) -> bytes:
-        """Everything before the first data."""
+        """Return the part before the first data."""
         values = {
             "title": html.escape(title.encode("utf-8", "replace").decode()),
             "run": script_json({"title": title, "run": run, "thumbnails": THUMBNAILS, "notice": notice}),
@@ -114,7 +115,7 @@ class Page:
 
 @lru_cache(maxsize=1)
 def load_page() -> Page:
-    """The page's assets, put together; its content security policy allows exactly these scripts and styles."""
+    """Return the page's assets, combined; its content security policy allows exactly these scripts and styles."""
     folder = files("imagen_batch.review") / "page"
     style = (folder / "gallery.css").read_text("utf-8")
     parts = [(folder / f"{name}.js").read_text("utf-8") for name in _SCRIPTS]
@@ -125,12 +126,12 @@ def load_page() -> Page:
     markup = (folder / "gallery.html").read_text("utf-8")
     before, _, rest = markup.partition("{{data}}")
     middle, _, after = rest.partition("{{more_data}}")
-    holes = {"policy": _policy(script, style), "style": style, "title": "{{title}}", "run": "{{run}}"}
-    return Page(_fill(before, holes), _fill(middle, {"script": script}).encode(), after.encode())
+    values = {"policy": _policy(script, style), "style": style, "title": "{{title}}", "run": "{{run}}"}
+    return Page(_fill(before, values), _fill(middle, {"script": script}).encode(), after.encode())
 
 
 def _policy(script: str, style: str) -> str:
-    """Nothing may be loaded but images beside the page. `connect-src` is for the page served on loopback."""
+    """Return a policy that allows only images beside the page. `connect-src` is for the page served on loopback."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -149,28 +150,28 @@ def _hash(text: str) -> str:
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
-    return _HOLE.sub(lambda hole: values[hole[1]], template)
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 
-def _data(block: str) -> bytes:
+def _data_element(block: str) -> bytes:
     return b'<script type="application/json" class="items">' + block.encode("ascii") + b"</script>\n"
 
 
-def _counted(items: Iterable[GalleryItem], counts: Counter[str]) -> Iterator[GalleryItem]:
+def _count_items(items: Iterable[GalleryItem], counts: Counter[str]) -> Iterator[GalleryItem]:
     for item in items:
         counts["items"] += 1
         counts["without_thumbnail"] += item.file is not None and item.thumbnail is None
         yield item
 
 
-def _reported(items: Iterable[GalleryItem], progress: Callable[[int], None]) -> Iterator[GalleryItem]:
+def _report_progress(items: Iterable[GalleryItem], progress: Callable[[int], None]) -> Iterator[GalleryItem]:
     for number, item in enumerate(items, 1):
         yield item
         progress(number)
 
 
-def _known_decisions(folder: Path) -> tuple[list[Decision], tuple[Problem, ...]]:
-    """A review that can't be read does not stop the gallery; its problems are reported."""
+def _read_decisions(folder: Path) -> tuple[list[Decision], tuple[Problem, ...]]:
+    """Return the decisions of review.csv, and the problems of a file that can't be read, which is ignored."""
     path = folder / REVIEW_FILE
     try:
         return (read_review(path) if path.exists() else []), ()
@@ -179,7 +180,7 @@ def _known_decisions(folder: Path) -> tuple[list[Decision], tuple[Problem, ...]]
 
 
 def read_run_id(storage: Storage) -> str:
-    """A random name for the run, made once and kept, so that it also survives a move of the folder."""
+    """Return a random id of the run. It is stored, so that it stays the same when the folder is moved."""
     try:
         return storage.read(_RUN_ID).decode("ascii").strip()
     except (FileNotFoundError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What the gallery knows of one sample and of its earlier versions."""
+"""Defines the data of one sample in the gallery, and of its earlier versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPELLINGS: dict[str, ReviewDecision | None] = {
 
 
 def parse_decision(text: str) -> ReviewDecision | None:
-    """The decision that `text` names, None where it is empty; ValueError for any other word."""
+    """Return the decision that `text` names, None if it is empty. Raises ValueError for any other word."""
     try:
         return _SPELLINGS[text.strip().lower()]
     except KeyError:
@@ -34,7 +34,7 @@ class EarlierVersion:
     version: int
     status: str
     file: str | None = None  # relative to the run folder, "/" between segments
-    prompt: str | None = None  # None where it is the present one
+    prompt: str | None = None  # None if it is the present one
     sha256: str | None = None
     reason: str | None = None
     decision: ReviewDecision | None = None
@@ -44,7 +44,7 @@ class EarlierVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GalleryItem:
-    """One sample with everything that its card and its full view show. Sides are pixels."""
+    """One sample with all data of its card and its full view. `width` and `height` are in pixels."""
 
     row: int
     sample: int

@@ -33,11 +33,10 @@ def items_from_manifest(
     decisions: Iterable[Decision] = (),
     history: History | None = None,
 ) -> Iterator[GalleryItem]:
-    """Each sample of the run, with its decision from the manifest, the ledger or, where they name it, `decisions`.
+    """Yield each sample of the run, with its decision from `decisions`, else from the ledger or the manifest.
 
-    `manifest` is the file, if it is not in `folder`.
-
-    Where the manifest has several versions of a sample, the newest becomes the item and the others its history.
+    `manifest` is the file, if it is not in `folder`. If the manifest has several versions of a sample, the newest
+    becomes the item and the others its history.
     """
     ledger = read_ledger_items(folder)
     new, known = _Decisions(ledger.unapplied(decisions)), _Decisions(ledger.decisions)
@@ -57,7 +56,7 @@ class _Decisions:
         self._all = {each.image: each for each in decisions}
 
     def find(self, item: GalleryItem) -> Decision | None:
-        versions = (item.version, None)  # None stands for the present version
+        versions = (item.version, None)  # None means the current version
         names = [(owner, item.sample, version) for owner in (item.key, item.row) for version in versions]
         return next((self._all[name] for name in names if name in self._all), None)
 
@@ -69,7 +68,7 @@ def _with_decision(item: GalleryItem, decided: Decision) -> GalleryItem:
 
 
 def count_samples(manifest: Path) -> int:
-    """How many rows a manifest has, from its footer."""
+    """Return the number of rows of a manifest, from its footer."""
     with pq.ParquetFile(manifest) as file:
         return int(file.metadata.num_rows)
 
@@ -84,7 +83,7 @@ def _rows(path: Path) -> Iterator[GalleryItem]:
 
 
 def _user_columns(names: Sequence[str]) -> tuple[str, ...]:
-    """Ours come first, also those that a later version adds; the user's own stand behind them."""
+    """Return the user's own columns, which come after all of ours, even those that a later version adds."""
     last = max((at for at, name in enumerate(names) if name in _OURS), default=-1)
     return tuple(names[last + 1 :])
 

@@ -1,7 +1,7 @@
 """Encodes gallery items as compact JSON that is harmless inside an HTML script element.
 
-Items are written in chunks. A chunk holds arrays by column; texts are numbers into the chunk's own list of texts, and
-a column whose items all have the same value is that value alone.
+Items are written in chunks. A chunk holds arrays by column. A text is an index into the chunk's own list of texts. A
+column whose items all have the same value is that single value.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _ESCAPED = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def script_json(value: object) -> str:
-    """JSON in plain ASCII without `<`, `>` and `&`: no text in it can end the element or mean anything to HTML."""
+    """Return JSON in plain ASCII without `<`, `>` and `&`: no text in it can end the element or be HTML."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).translate(_ESCAPED)
 
 
 def chunks(items: Iterable[GalleryItem], *, first: int = FIRST_CHUNK, size: int = CHUNK) -> Iterator[str]:
-    """The items as JSON texts. A row's samples stay in one chunk."""
+    """Yield the items as JSON texts. A row's samples stay in one chunk."""
     batch: list[GalleryItem] = []
     limit = first
     for item in items:
@@ -55,7 +55,7 @@ def chunks(items: Iterable[GalleryItem], *, first: int = FIRST_CHUNK, size: int 
 
 
 def encode(items: Sequence[GalleryItem]) -> dict[str, Any]:
-    """One chunk. Text number 0 is "no text"; columns without any value are left out."""
+    """Return one chunk. Text number 0 means no text; columns without any value are left out."""
     texts = _Texts()
     numbers = {name: _column([getattr(item, name) for item in items]) for name in _NUMBERS}
     texted = {name: _column([texts.number(getattr(item, name)) for item in items]) for name in _TEXTS}

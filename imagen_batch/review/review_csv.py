@@ -2,9 +2,9 @@
 
     row,id,sample,version,key,decision,prompt,seed,note
 
-The file is made to pass through a spreadsheet and back. Any delimiter and encoding that a spreadsheet writes is
-read, columns may stand in any order, and further columns are ignored. A text that a spreadsheet would run as a
-formula gets an apostrophe in front, which the reader takes away again.
+The file can be edited in a spreadsheet program. Any delimiter and encoding that such a program writes is read,
+columns may have any order, and further columns are ignored. A text that a spreadsheet would run as a formula gets
+an apostrophe in front, which the reader removes again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _WHOLE = re.compile(r"0*([0-9]{1,15})(?:\.0*)?")  # a spreadsheet may write 3 as 3.0
 _SHOWN = 80  # characters of a cell in a message
-_FEW_LETTERS = 40  # bytes beyond ASCII that tell nothing of an alphabet
+_FEW_LETTERS = 40  # bytes beyond ASCII: too few to identify an alphabet
 _OTHER_ALPHABETS = frozenset(
     codecs.lookup(name).name
     for name in (
@@ -61,14 +61,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a person decided about one version of one sample. An empty decision is None."""
+    """A person's decision about one version of one sample. An empty decision is None."""
 
     row: int
     sample: int
     decision: ReviewDecision | None
     id: str | None = None
-    version: int | None = None  # None: the present one
-    key: str | None = None  # 64 hex digits; None where the file does not say
+    version: int | None = None  # None means the current one
+    key: str | None = None  # 64 hex digits; None if the file has no key
     prompt: str | None = None  # the edited prompt, for a redo
     seed: int | None = None  # the new seed, for a redo
     note: str | None = None
@@ -76,19 +76,21 @@ class Decision:
 
     @property
     def image(self) -> tuple[str | int, int, int | None]:
-        """Names the image that is decided about. The key is better than the row, which may have moved since."""
+        """The identity of the image: the key rather than the row, which may have moved since."""
         return (self.key or self.row, self.sample, self.version)
 
 
 def read_review(path: Path, *, encoding: str | None = None) -> list[Decision]:
-    """Every line of the file in order, also those without a decision. `encoding` forces one.
+    """Return every line of the file in order, even those without a decision. `encoding` overrides the detection.
 
     Raises InputInvalid with all problems of the file, each with its line.
     """
     try:
-        table = read_layout(path, _encoding(path, encoding), delimiter=None, tabs=False, prompt_column="decision")
-        positions = _positions(table)
-        return _read(table, positions)
+        table = read_layout(
+            path, _choose_encoding(path, encoding), delimiter=None, tabs=False, prompt_column="decision"
+        )
+        positions = _find_columns(table)
+        return _read_lines(table, positions)
     except OSError as error:
         message = f"can't be read: {error.strerror or error}"
         raise InputInvalid([Problem(None, None, str(path), message)]) from error
@@ -105,7 +107,7 @@ def write_review(decisions: Iterable[Decision], target: TextIO) -> int:
 
 
 def decision_of(item: GalleryItem) -> Decision:
-    """The decision that an item carries."""
+    """Return the decision that an item carries."""
     return Decision(
         row=item.row,
         id=item.id,
@@ -120,7 +122,7 @@ def decision_of(item: GalleryItem) -> Decision:
 
 
 def parse_decision_fields(fields: Mapping[str, str], *, line: int | None = None) -> Decision | list[Problem]:
-    """The decision that the texts of one line state, or everything that is wrong with them."""
+    """Return the decision in the texts of one line, or all of their problems."""
     problems: list[Problem] = []
 
     def parse(column: str, parser: Callable[[str], _T], default: _T) -> _T:
@@ -153,26 +155,26 @@ def parse_decision_fields(fields: Mapping[str, str], *, line: int | None = None)
     return problems or decision
 
 
-def _encoding(path: Path, forced: str | None) -> str:
-    """A review that is not Unicode is read as cp1252: a guess from a few letters is often wrong and would cost money.
+def _choose_encoding(path: Path, forced: str | None) -> str:
+    """Return the encoding of a review; cp1252 if it is not Unicode, as a guess from a few letters is often wrong.
 
-    Where enough text looks like another alphabet's, nothing is guessed at all.
+    Raises InputInvalid for longer text that looks like another alphabet's: a wrong guess would cost money.
     """
-    found, _ = find_encoding(path, forced=forced)
-    if forced or found.startswith("utf"):
-        return found
+    detected, _ = find_encoding(path, forced=forced)
+    if forced or detected.startswith("utf"):
+        return detected
     data = path.read_bytes()
-    if codecs.lookup(found).name in _OTHER_ALPHABETS and sum(byte > 127 for byte in data) > _FEW_LETTERS:
-        message = f"is not UTF-8 and looks like {found}: save it as CSV UTF-8"
+    if codecs.lookup(detected).name in _OTHER_ALPHABETS and sum(byte > 127 for byte in data) > _FEW_LETTERS:
+        message = f"is not UTF-8 and looks like {detected}: save it as CSV UTF-8"
         raise InputInvalid([Problem(None, None, path.name, message)])
     try:
         data.decode("cp1252")
     except UnicodeDecodeError:
-        return found
+        return detected
     return "cp1252"
 
 
-def _positions(table: Table) -> dict[str, int]:
+def _find_columns(table: Table) -> dict[str, int]:
     names = [fold(name) for name in table.header]
     problems = [
         Problem(table.header_line, name, None, f"there is no column {name}; a review has {', '.join(COLUMNS)}")
@@ -189,25 +191,25 @@ def _positions(table: Table) -> dict[str, int]:
     return {name: names.index(name) for name in COLUMNS if name in names}
 
 
-def _read(table: Table, positions: Mapping[str, int]) -> list[Decision]:
+def _read_lines(table: Table, positions: Mapping[str, int]) -> list[Decision]:
     decisions: list[Decision] = []
     problems: list[Problem] = []
     for record in table.records():
         if isinstance(record, Problem):
             problems.append(record)
         elif any(cell.strip() for cell in record.cells):
-            found = _line(record, positions, width=len(table.header))
-            if isinstance(found, Decision):
-                decisions.append(found)
+            parsed = _parse_line(record, positions, width=len(table.header))
+            if isinstance(parsed, Decision):
+                decisions.append(parsed)
             else:
-                problems += found
+                problems += parsed
     problems += _contradictions(decisions)
     if problems:
         raise InputInvalid(sorted(problems, key=lambda problem: problem.line or 0))
     return decisions
 
 
-def _line(record: Record, positions: Mapping[str, int], *, width: int) -> Decision | list[Problem]:
+def _parse_line(record: Record, positions: Mapping[str, int], *, width: int) -> Decision | list[Problem]:
     if any(cell.strip() for cell in record.cells[width:]) or len(record.cells) <= max(
         positions[name] for name in _REQUIRED
     ):
@@ -218,7 +220,7 @@ def _line(record: Record, positions: Mapping[str, int], *, width: int) -> Decisi
 
 
 def _contradictions(decisions: Iterable[Decision]) -> Iterator[Problem]:
-    """Two lines about the same version of a sample have to agree."""
+    """Yield a problem for each line that contradicts an earlier one about the same version of a sample."""
     seen: dict[tuple[str | int, int, int | None], Decision] = {}
     for decision in decisions:
         first = seen.setdefault(decision.image, decision)

@@ -1,6 +1,6 @@
 """Keeps a run's `review.csv` up to date while the gallery is served.
 
-Each change writes the file anew, whole or not at all.
+Each change replaces the whole file, or nothing of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ReviewFile:
         self._reload()
 
     def all(self) -> list[Decision]:
-        """The decisions as they stand in the file now."""
+        """Return the decisions that are in the file now."""
         with self._lock:
             self._reload()
             return list(self._decisions.values())
@@ -46,7 +46,7 @@ class ReviewFile:
             self._state = self._stat()
 
     def _reload(self) -> None:
-        """Read the file again if somebody else changed it meanwhile."""
+        """Read the file again if another program has changed it."""
         state = self._stat()
         if state is not None and state != self._state:
             decisions = read_review(self._path)

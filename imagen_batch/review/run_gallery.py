@@ -18,7 +18,7 @@ from imagen_batch.storage import Folder, Storage
 
 _SECONDS = 0.5
 _SECONDS_PER_IMAGE = 0.0003
-_MOST_SECONDS = 3.0
+_MAX_SECONDS = 3.0
 
 
 def write_run_gallery(
@@ -28,7 +28,7 @@ def write_run_gallery(
     is_stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Write `gallery.html` from the manifest; returns whether that worked. `warn` gets what went wrong.
+    """Write `gallery.html` from the manifest; return whether that succeeded. `warn` is called with a failure.
 
     Once `is_stopped` is True no further thumbnails are made.
     """
@@ -37,7 +37,7 @@ def write_run_gallery(
             _write_local(storage, is_stopped, clock)
         else:
             _write_remote(storage)
-    # The images and tables are complete: whatever is wrong with the page must not end the run.
+    # The images and tables are complete: an error in the page must not end the run.
     except Exception as error:  # noqa: BLE001
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         warn(f"{GALLERY_FILE} could not be written ({reason}). The images and tables are complete.")
@@ -48,7 +48,7 @@ def write_run_gallery(
 def _write_local(storage: Folder, is_stopped: Callable[[], bool], clock: Callable[[], float]) -> None:
     folder = storage.path
     seconds = _SECONDS + _SECONDS_PER_IMAGE * min(count_samples(folder / MANIFEST), MAX_ITEMS)
-    end = clock() + min(seconds, _MOST_SECONDS)
+    end = clock() + min(seconds, _MAX_SECONDS)
     build_gallery(folder, may_make_thumbnail=lambda: not is_stopped() and clock() < end)
 
 

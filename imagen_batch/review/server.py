@@ -1,7 +1,7 @@
 """Serves a run's gallery on loopback, where each decision is written to `review.csv` at once.
 
-The address holds a random token. Requests with a foreign Host (DNS rebinding) or from another origin are refused, and
-nothing is served but the page, images inside the run folder, and the decisions.
+The address contains a random token. Requests with a foreign Host (DNS rebinding) or from another origin are refused.
+Only the page, images inside the run folder and the decisions are served.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HEADERS = {
 def serve_gallery(folder: Path, *, announce: Callable[[str], None], port: int = 0, rebuild: bool = True) -> None:
     """Serve until Ctrl-C. `announce` is called with the address once it answers.
 
-    Raises InputInvalid where the folder has a `review.csv` that can't be read: it is never overwritten.
+    Raises InputInvalid if the folder has a `review.csv` that can't be read: it is never overwritten.
     """
     with GalleryServer(folder, port=port, rebuild=rebuild) as server:
         try:
@@ -53,7 +53,7 @@ def serve_gallery(folder: Path, *, announce: Callable[[str], None], port: int = 
 
 
 class GalleryServer:
-    """Answers while its `with` block lasts."""
+    """Answers requests until its `with` block ends."""
 
     def __init__(self, folder: Path, *, port: int = 0, rebuild: bool = True) -> None:
         review = ReviewFile(folder)
@@ -87,14 +87,14 @@ class GalleryServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128  # a page sends its thumbnails and decisions many at once
-    block_on_close = False  # an idle connection of the browser would hold the end up
+    request_queue_size = 128  # a page requests many thumbnails and sends many decisions at once
+    block_on_close = False  # an idle connection of the browser would delay the end
     folder: Path
     review: ReviewFile
     token: str
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error."""
+        """Ignore a browser that disconnects in the middle of a reply."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _READ_TIMEOUT_S
 
     def do_GET(self) -> None:
-        """The page, the session, or an image."""
+        """Send the page, the session, or an image."""
         path = self._allowed_path()
         if path is None:
             self._refuse(HTTPStatus.NOT_FOUND)
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_image(path)
 
     def do_POST(self) -> None:
-        """Decisions, as JSON."""
+        """Save decisions, which are sent as JSON."""
         origin = self.headers.get("Origin")
         is_json = self.headers.get_content_type() == "application/json"
         if self._allowed_path() != "review" or origin is None or not is_json:
@@ -133,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing: the address holds the token."""
 
     def version_string(self) -> str:
-        """No version of Python in the answers."""
+        """Return a name without the version of Python."""
         return "imagen-batch"
 
     def _save(self, body: bytes) -> None:
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_json({"review": 1, "decisions": listed})
 
     def _allowed_path(self) -> str | None:
-        """The path behind the token, decoded; None for everything that is not for us to answer."""
+        """Return the decoded path after the token; None for a request that must not be answered."""
         host = self.headers.get_all("Host") or []
         port = self.server.server_port
         if len(host) != 1 or host[0].lower() not in {f"{LOOPBACK}:{port}", f"localhost:{port}"}:
@@ -217,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _parse(body: bytes) -> list[Decision]:
-    """Decisions as the page sends them; ValueError with what is wrong."""
+    """Return the decisions that the page sent. Raises ValueError with the reason if they are invalid."""
     try:
         sent = json.loads(body)
         listed = sent["decisions"]

@@ -1,7 +1,7 @@
 """Makes small WebP copies of images under `.imagen-batch/thumbs/`, each once.
 
-A copy is named by the SHA-256 of its original, so it is reused as long as the original stays the same. An image that
-can't be read gets no copy; the page shows a placeholder for it.
+A copy is named after the SHA-256 of its original, so it is reused as long as the original does not change. An image
+that can't be read gets no copy; the page shows a placeholder for it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def with_thumbnails(
     threads: int | None = None,
     may_make: Callable[[], bool] = lambda: True,
 ) -> Iterator[GalleryItem]:
-    """The same items in the same order, each with its thumbnail where one can be made.
+    """Yield the same items in the same order, each with its thumbnail where one can be made.
 
     Once `may_make` is False, only thumbnails that exist are used.
     """
-    # Larger images are refused below by a limit of our own, so Pillow's warning would say it twice.
+    # A limit of our own refuses larger images below, so Pillow's warning would be a second one.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     pending: deque[_Pending] = deque()
     with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1), thread_name_prefix="thumbnails") as pool:
@@ -60,10 +60,10 @@ def with_thumbnails(
 def make_thumbnail(
     folder: Path, file: str, *, sha256: str | None = None, may_make: Callable[[], bool] = lambda: True
 ) -> str | None:
-    """The thumbnail of one image, relative to `folder`; None where there is no sound image of a sane size."""
+    """Return the thumbnail of one image, relative to `folder`; None if the image is invalid or too large."""
     try:
         if not may_make():
-            return _existing(folder, sha256)
+            return _find_existing(folder, sha256)
         source = contained(folder, file)
         if source is None or source.stat().st_size > MAX_BYTES:
             return None
@@ -77,13 +77,13 @@ def make_thumbnail(
     return name
 
 
-def _existing(folder: Path, sha256: str | None) -> str | None:
+def _find_existing(folder: Path, sha256: str | None) -> str | None:
     name = _name(sha256) if sha256 else None
     return name if name and (folder / name).is_file() else None
 
 
 def contained(folder: Path, file: str) -> Path | None:
-    """The regular file of that name inside the folder; None where the name or a link leads elsewhere."""
+    """Return the regular file of that name inside the folder; None if the name or a link leads elsewhere."""
     parts = PurePosixPath(file).parts
     if not parts or "\0" in file or ".." in parts or PurePosixPath(file).is_absolute():
         return None
@@ -112,13 +112,13 @@ def _submit(item: GalleryItem, folder: Path, pool: ThreadPoolExecutor, may_make:
         if version.file is None:
             return None
         if not may_make():
-            return _finished(_existing(folder, version.sha256))
+            return _finished_future(_find_existing(folder, version.sha256))
         return pool.submit(make_thumbnail, folder, version.file, sha256=version.sha256, may_make=may_make)
 
     return _Pending(item, submit(item), tuple(map(submit, item.earlier)))
 
 
-def _finished(name: str | None) -> Future[str | None]:
+def _finished_future(name: str | None) -> Future[str | None]:
     future: Future[str | None] = Future()
     future.set_result(name)
     return future
@@ -133,7 +133,7 @@ def _make(source: Path, target: Path) -> None:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError("more pixels than an image of a service can have")
         image.draft("RGB", (SIDE * 2, SIDE * 2))  # JPEG only: decodes at a fraction of the size
-        small = _small(image)
+        small = _shrink(image)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.stem}.{uuid.uuid4().hex}.part")
     try:
@@ -143,9 +143,9 @@ def _make(source: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _small(image: Image.Image) -> Image.Image:
-    """At most SIDE pixels a side, upright, 8 bits a channel."""
-    if image.mode.startswith("I"):  # 16-bit grey; converting it directly would clip everything above 255 to white
+def _shrink(image: Image.Image) -> Image.Image:
+    """Return the image with at most SIDE pixels a side, upright, with 8 bits a channel."""
+    if image.mode.startswith("I"):  # 16-bit gray; converting it directly would clip everything above 255 to white
         image = image.convert("I").point(lambda level: level / 256).convert("L")
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=1.5)

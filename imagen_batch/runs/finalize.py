@@ -11,7 +11,7 @@ from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import ManifestRow, Outcome
-from imagen_batch.reports.continuation import continuation
+from imagen_batch.reports.continuation import make_continuation
 from imagen_batch.reports.render import to_json_text, to_markdown
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder
@@ -85,7 +85,7 @@ def finalize(
     )
     facts = replace(
         facts,
-        run=continuation(plan, history),
+        run=make_continuation(plan, history),
         stop_reason=stop_reason(context.stop) or budget_stop_reason(context.budget, settings, history),
         warnings=tuple(plan.warnings),
         run_usd=None if began is None else history.charges(settings.provider).cost.spent - began[1].cost.spent,

@@ -10,7 +10,7 @@ import orjson
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome
-from imagen_batch.reports.continuation import continuation
+from imagen_batch.reports.continuation import make_continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts
 from imagen_batch.reports.tables.table_file import describe_unwritten
@@ -46,7 +46,7 @@ def _run_facts(plan: RunPlan, history: History, storage: Storage, *, shown: int)
     )
     return replace(
         facts,
-        run=continuation(plan, history),
+        run=make_continuation(plan, history),
         warnings=tuple(plan.warnings),
         older_images=count_older_images(history, storage, shown=shown),
     )

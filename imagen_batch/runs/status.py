@@ -13,7 +13,7 @@ import orjson
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import read_history
 from imagen_batch.prompts.find_column import find_column
-from imagen_batch.reports.continuation import continuation
+from imagen_batch.reports.continuation import make_continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from imagen_batch.runs.finalize import count_older_images
@@ -51,7 +51,7 @@ def run_status(location: str | Path, *, group_by: str | None = None) -> Summary:
     return builder.build(
         replace(
             facts,
-            run=continuation(plan, history),
+            run=make_continuation(plan, history),
             running=running,
             older_images=older_images,
             has_gallery=has_gallery,

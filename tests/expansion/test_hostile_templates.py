@@ -1,4 +1,4 @@
-"""A template from a stranger reads no file, reaches no Python object, and takes bounded time and memory."""
+"""Tests that a hostile template reads no file, reaches no Python object, and takes bounded time and memory."""
 
 from __future__ import annotations
 
@@ -78,18 +78,18 @@ HOSTILE = [
 
 @pytest.mark.parametrize("source", HOSTILE, ids=[source[:50] for source in HOSTILE])
 def test_a_hostile_template_is_refused_quickly_and_in_little_memory(source: str) -> None:
-    """The error is one of ours, with a sentence."""
-    began = time.monotonic()
+    """The error is one of ours and has a message."""
+    started = time.monotonic()
     tracemalloc.start()
     try:
-        with pytest.raises((SettingsInvalid, RenderFailed)) as refused:
+        with pytest.raises((SettingsInvalid, RenderFailed)) as caught:
             compile_template(source, name="t").render({"prompt": "a fox", "columns": {"prompt": "a fox"}})
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert str(refused.value)
+    assert str(caught.value)
     assert peak < 120 << 20
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_hostile_template_is_refused_quickly_and_in_little_memory(source: str)
     ],
 )
 def test_ordinary_templates_work(source: str, text: str) -> None:
-    """What people write for prompts."""
+    """These are the expressions that people use in prompts."""
     assert compile_template(source, name="t").render({"prompt": "a fox", "columns": {"Odd name": "odd"}}) == text
 
 

@@ -1,14 +1,13 @@
-"""A matrix makes variants of each row."""
+"""Tests that a matrix makes variants of each row."""
 
 from __future__ import annotations
-
-import csv
 
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.matrix import read_matrix
 from imagen_batch.simulator import Simulator
+from tests.support.prompt_files import edit_csv
 from tests.support.runs import write_csv
 from tests.support.shell import manifest
 
@@ -23,8 +22,8 @@ def sim():
 
 
 @pytest.fixture
-def typed(shell, tmp_path, sim):
-    """Runs a book with more options."""
+def run_book(shell, tmp_path, sim):
+    """Return a function that runs a small book with further options."""
     write_csv(tmp_path / "book.csv", ROWS)
 
     def run(*more, source="book.csv"):
@@ -34,16 +33,16 @@ def typed(shell, tmp_path, sim):
     return run
 
 
-def seen(folder):
-    """Return id, text and ratio of each row."""
+def row_facts(folder):
+    """Return number, id, prompt and aspect ratio of each row of the manifest."""
     return [(row["row"], row["id"], row["prompt"], row["aspect_ratio"]) for row in manifest(folder)]
 
 
-def test_the_product_in_the_order_given(typed, tmp_path):
-    """Each variant is a row with an id of its own; the matrix replaces what rows have."""
-    result = typed("--matrix", "style=ink,water color", "--matrix", "aspect_ratio=1:1,3:4")
+def test_variants_come_in_the_order_of_the_axes(run_book, tmp_path):
+    """Each variant is a row with an id of its own; the matrix replaces the values of rows."""
+    result = run_book("--matrix", "style=ink,water color", "--matrix", "aspect_ratio=1:1,3:4")
     assert result.code == 0, result.err
-    assert seen(tmp_path / "out") == [
+    assert row_facts(tmp_path / "out") == [
         (1, "cover-ink-1x1", "a fox, ink", "1:1"),
         (2, "cover-ink-3x4", "a fox, ink", "3:4"),
         (3, "cover-water-color-1x1", "a fox, water color", "1:1"),
@@ -53,15 +52,15 @@ def test_the_product_in_the_order_given(typed, tmp_path):
         (7, "2-water-color-1x1", "a hen, water color", "1:1"),
         (8, "2-water-color-3x4", "a hen, water color", "3:4"),
     ]
-    assert "replaces what rows have in the column 'aspect_ratio'" in (tmp_path / "out" / "summary.md").read_text()
+    assert "replaces the values of rows in the column 'aspect_ratio'" in (tmp_path / "out" / "summary.md").read_text()
 
 
-def test_own_columns_lists_in_files_and_ranges(typed, tmp_path):
+def test_an_axis_may_be_a_new_column_a_list_in_a_file_or_a_range(run_book, tmp_path):
     """A new column can be used in a template; the manifest has it."""
     (tmp_path / "animals.txt").write_text("fox\n\nold, grey hare\n", encoding="utf-8")
     (tmp_path / "t.txt").write_text("{{ animal }}: {{ prompt }}")
     options = ["--matrix", f"animal=@{tmp_path / 'animals.txt'}", "--matrix", "seed=7..8"]
-    result = typed(*options, "--template", tmp_path / "t.txt")
+    result = run_book(*options, "--template", tmp_path / "t.txt")
     assert result.code == 0, result.err
     rows = manifest(tmp_path / "out")
     assert [(row["prompt"], row["seed"], row["animal"]) for row in rows[:4]] == [
@@ -72,41 +71,30 @@ def test_own_columns_lists_in_files_and_ranges(typed, tmp_path):
     ]
 
 
-def test_resume_knows_the_matrix_without_its_files(shell, typed, tmp_path, sim):
+def test_resume_knows_the_matrix_without_its_files(shell, run_book, tmp_path, sim):
     """Nothing is sent twice."""
     (tmp_path / "styles.txt").write_text("ink\nchalk\n")
-    assert typed("--matrix", f"style=@{tmp_path / 'styles.txt'}", "--limit", 1).code == 3
+    assert run_book("--matrix", f"style=@{tmp_path / 'styles.txt'}", "--limit", 1).code == 3
     (tmp_path / "styles.txt").unlink()
     (tmp_path / "book.csv").unlink()
     assert shell.type("resume", tmp_path / "out", "--limit", 9).code == 0
     assert len(sim.requests) == 4
-    assert [row[1] for row in seen(tmp_path / "out")] == ["cover-ink", "cover-chalk", "2-ink", "2-chalk"]
+    assert [row[1] for row in row_facts(tmp_path / "out")] == ["cover-ink", "cover-chalk", "2-ink", "2-chalk"]
 
 
-def test_one_more_value_sends_only_its_variants(typed, tmp_path, sim):
-    """The others keep their images."""
-    assert typed("--matrix", "style=ink").code == 0
-    assert typed("--matrix", "style=ink,chalk").code == 0
+def test_one_more_value_sends_only_its_variants(run_book, tmp_path, sim):
+    """The other variants keep their images."""
+    assert run_book("--matrix", "style=ink").code == 0
+    assert run_book("--matrix", "style=ink,chalk").code == 0
     assert len(sim.requests) == 4
 
 
-def edit_failures(path, change):
-    """Change the lines of a failures.csv."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    change(rows)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def test_a_line_of_failures_is_a_variant_and_finds_its_way_back(shell, typed, tmp_path, sim):
-    """Also with the same command afterwards, and with another value of the matrix."""
+def test_a_line_of_failures_patches_its_variant(shell, run_book, tmp_path, sim):
+    """The same command and a resume afterwards send nothing again."""
     matrix = ["--matrix", "style=ink,chalk"]
-    assert typed(*matrix, "--limit", 3).code == 3
+    assert run_book(*matrix, "--limit", 3).code == 3
     path = tmp_path / "out" / "failures.csv"
-    edit_failures(path, lambda rows: rows[0].update(prompt="a goose"))
+    edit_csv(path, lambda rows: rows[0].update(prompt="a goose"))
     result = shell.type("run", path, "--provider", "simulator", "--base-url", sim.url)
     assert result.code == 0, result.err
     assert len(sim.requests) == 4
@@ -117,29 +105,29 @@ def test_a_line_of_failures_is_a_variant_and_finds_its_way_back(shell, typed, tm
         ("2-chalk", "a goose, chalk"),
     ]
     assert [(row["id"], row["prompt"]) for row in manifest(tmp_path / "out")] == expected
-    assert typed(*matrix).code == 0
+    assert run_book(*matrix).code == 0
     assert shell.type("resume", tmp_path / "out").code == 0
     assert len(sim.requests) == 4
     assert [(row["id"], row["prompt"]) for row in manifest(tmp_path / "out")] == expected
 
 
-def test_added_rows_have_their_own_variants(typed, tmp_path, sim):
+def test_added_rows_have_their_own_variants(run_book, tmp_path, sim):
     """The rows of the run stay what they are."""
-    assert typed("--matrix", "style=ink,chalk").code == 0
+    assert run_book("--matrix", "style=ink,chalk").code == 0
     write_csv(tmp_path / "more.csv", [{"id": "back", "prompt": "a cat"}])
-    result = typed("--add", "--matrix", "seed=1..2", source="more.csv")
+    result = run_book("--add", "--matrix", "seed=1..2", source="more.csv")
     assert result.code == 0, result.err
     assert len(sim.requests) == 6
     assert [row["id"] for row in manifest(tmp_path / "out")][4:] == ["back-1", "back-2"]
 
 
-def test_the_plan_counts_and_prices_variants(shell, typed, tmp_path):
-    """Before anything is sent."""
+def test_the_plan_counts_and_prices_variants(shell, run_book, tmp_path):
+    """The user sees the number and the cost before anything is sent."""
     result = shell.type("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3", "--json")
     assert (result.json["rows"], result.json["variants_of_each_row"], result.json["samples"]) == (12, 6, 12)
     assert result.json["worst_case_usd"] > 12 * 0.0336
-    shown = shell.type("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3").out
-    assert "2 rows x 6 (style 2 x seed 3)" in shown
+    plan_text = shell.type("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3").out
+    assert "2 rows x 6 (style 2 x seed 3)" in plan_text
 
 
 @pytest.mark.parametrize(
@@ -161,15 +149,14 @@ def test_the_plan_counts_and_prices_variants(shell, typed, tmp_path):
         (["style=@/no/such/file"], "No such file"),
     ],
 )
-def test_a_wrong_matrix_is_refused_in_a_sentence(options, message):
-    """It names what is wrong."""
+def test_an_invalid_matrix_is_refused_with_the_reason(options, message):
+    """The message names the mistake."""
     with pytest.raises(SettingsInvalid, match=message):
         read_matrix(options)
 
 
-def test_an_axis_survives_being_stored():
-    """Also with commas and quotes."""
+def test_an_axis_that_was_stored_is_read_back_unchanged():
+    """Commas and quotes in values are kept."""
     matrix = read_matrix(['style="ink, fine",say ""hi"",x', "seed=1..3", 'at="@home",b'])
     assert matrix is not None
-    again = read_matrix([axis.text() for axis in matrix.axes])
-    assert again == matrix
+    assert read_matrix([axis.as_option() for axis in matrix.axes]) == matrix

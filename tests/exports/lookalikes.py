@@ -22,7 +22,7 @@ SIZE = 384
 
 
 def texture(number: int) -> Image.Image:
-    """Clouds of color on several scales."""
+    """Draw clouds of color on several scales."""
     dice = random.Random(f"texture {number}")
     whole = Image.new("RGB", (SIZE, SIZE), (128, 128, 128))
     for grid in (3, 5, 9, 17, 33, 65):
@@ -32,7 +32,7 @@ def texture(number: int) -> Image.Image:
 
 
 def scene(number: int) -> Image.Image:
-    """A horizon and shapes before it."""
+    """Draw a horizon with shapes before it."""
     dice = random.Random(f"scene {number}")
     whole = Image.new("RGB", (SIZE, SIZE), _color(dice))
     draw = ImageDraw.Draw(whole)
@@ -45,7 +45,7 @@ def scene(number: int) -> Image.Image:
 
 
 def figure(number: int) -> Image.Image:
-    """Head and shoulders before a blurred background."""
+    """Draw head and shoulders before a blurred background."""
     dice = random.Random(f"figure {number}")
     whole = texture(-number - 10_000).filter(ImageFilter.GaussianBlur(16))
     draw = ImageDraw.Draw(whole)
@@ -59,42 +59,42 @@ KINDS: tuple[Callable[[int], Image.Image], ...] = (texture, scene, figure)
 
 
 def variants(image: Image.Image, number: int) -> Iterator[tuple[str, bytes]]:
-    """What happens to images on their way: re-encoding, rescaling, cropping, changes of color."""
+    """Yield the image re-encode, rescaled, cropped, and with other colors."""
     dice = random.Random(number)
-    yield "JPEG 85", encoded(image, "JPEG", quality=85)
-    yield "JPEG 50", encoded(image, "JPEG", quality=50)
-    yield "WebP 60", encoded(image, "WEBP", quality=60)
-    yield "half size", encoded(image.resize((SIZE // 2, SIZE // 2)))
-    yield "137 %", encoded(image.resize((int(SIZE * 1.37),) * 2), "JPEG", quality=85)
-    yield "squeezed 4 %", encoded(image.resize((SIZE, int(SIZE * 0.96))))
+    yield "JPEG 85", encode(image, "JPEG", quality=85)
+    yield "JPEG 50", encode(image, "JPEG", quality=50)
+    yield "WebP 60", encode(image, "WEBP", quality=60)
+    yield "half size", encode(image.resize((SIZE // 2, SIZE // 2)))
+    yield "137 %", encode(image.resize((int(SIZE * 1.37),) * 2), "JPEG", quality=85)
+    yield "squeezed 4 %", encode(image.resize((SIZE, int(SIZE * 0.96))))
     for percent in (3, 6, 10):
-        yield f"crop {percent} %", encoded(_cropped(image, percent, dice))
-    yield "brighter", encoded(ImageEnhance.Brightness(image).enhance(1.15))
-    yield "contrast", encoded(ImageEnhance.Contrast(image).enhance(1.2))
-    yield "pale", encoded(ImageEnhance.Color(image).enhance(0.6))
+        yield f"crop {percent} %", encode(_crop(image, percent, dice))
+    yield "brighter", encode(ImageEnhance.Brightness(image).enhance(1.15))
+    yield "contrast", encode(ImageEnhance.Contrast(image).enhance(1.2))
+    yield "pale", encode(ImageEnhance.Color(image).enhance(0.6))
     red, green, blue = image.split()
     warm = (red.point(lambda value: min(255, int(value * 1.08))), green, blue.point(lambda value: int(value * 0.92)))
-    yield "warmer", encoded(Image.merge("RGB", warm))
+    yield "warmer", encode(Image.merge("RGB", warm))
 
 
-def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    """The file's bytes."""
+def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """Return the bytes of the file."""
     file = io.BytesIO()
     image.save(file, form, **options)
     return file.getvalue()
 
 
 def measure(numbers: range, *, others: range = range(0)) -> tuple[dict[str, list[int]], list[int]]:
-    """Differing bits of each variant from its original, and of each pair of different images.
+    """Return the differing bits of each variant from its original, and of each pair of different images.
 
     `others` are numbers of images without variants.
     """
     recalled: dict[str, list[int]] = {}
-    originals = [fingerprint(encoded(kind(number), "JPEG", quality=95)) for number in others for kind in KINDS]
+    originals = [fingerprint(encode(kind(number), "JPEG", quality=95)) for number in others for kind in KINDS]
     for number in numbers:
         for kind in KINDS:
             image = kind(number)
-            original = fingerprint(encoded(image))
+            original = fingerprint(encode(image))
             originals.append(original)
             for name, data in variants(image, number):
                 recalled.setdefault(name, []).append(differing_bits(original, fingerprint(data)))
@@ -102,11 +102,11 @@ def measure(numbers: range, *, others: range = range(0)) -> tuple[dict[str, list
 
 
 def differing_bits(first: Fingerprint, second: Fingerprint) -> int:
-    """Of 128."""
+    """Return how many of 128 bits differ."""
     return (first.across ^ second.across).bit_count() + (first.down ^ second.down).bit_count()
 
 
-def _cropped(image: Image.Image, percent: int, dice: random.Random) -> Image.Image:
+def _crop(image: Image.Image, percent: int, dice: random.Random) -> Image.Image:
     lost = SIZE * percent // 100
     left, top = dice.randrange(lost + 1), dice.randrange(lost + 1)
     return image.crop((left, top, left + SIZE - lost, top + SIZE - lost))

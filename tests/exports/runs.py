@@ -1,4 +1,4 @@
-"""Finished runs to export, written without a service: the tables are the program's own, the images are drawn here."""
+"""Writes finished runs to export, without a service: the tables are the program's own, the images are drawn here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOSTILE = (
 
 
 def draw_image(seed: int, *, size: tuple[int, int] = (64, 48), form: str = "PNG") -> bytes:
-    """A small image that no other seed gives."""
+    """Return a small image, a different one for each seed."""
     dice = random.Random(seed)
     small = Image.frombytes("RGB", (8, 6), dice.randbytes(8 * 6 * 3))
     file = io.BytesIO()
@@ -40,8 +40,8 @@ def draw_image(seed: int, *, size: tuple[int, int] = (64, 48), form: str = "PNG"
     return file.getvalue()
 
 
-def made(row: int, data: bytes, *, mime_type: str = "image/png", **more: Any) -> tuple[ManifestRow, bytes]:
-    """A sample with its image."""
+def image_sample(row: int, data: bytes, *, mime_type: str = "image/png", **more: Any) -> tuple[ManifestRow, bytes]:
+    """Return a sample and its image."""
     extension = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}[mime_type]
     number = more.get("number", 1)
     with Image.open(io.BytesIO(data)) as image:
@@ -63,7 +63,7 @@ def made(row: int, data: bytes, *, mime_type: str = "image/png", **more: Any) ->
 def write_run(
     folder: Path, samples: Iterable[tuple[ManifestRow, bytes | None]], *, user: tuple[str, ...] = ()
 ) -> Path:
-    """The folder of a finished run with these samples."""
+    """Write a finished run with these samples, and return its folder."""
     with TableWriter(Folder(folder), user_columns=user, columns=("prompt", *user), provider="simulator") as tables:
         for sample, data in samples:
             tables.add(sample)
@@ -75,7 +75,7 @@ def write_run(
 
 
 def book(folder: Path, *, prompts: Iterable[str] = (), rows: int = 12, form: str = "PNG") -> Path:
-    """Rows in three chapters; rows 5 and 10 were refused."""
+    """Write a run with rows in three chapters, of which rows 5 and 10 were refused."""
     texts = [*prompts, *(f"a fox in scene {row}" for row in range(1, rows + 1))]
     mime_type = f"image/{form.lower()}"
     samples: list[tuple[ManifestRow, bytes | None]] = []
@@ -85,12 +85,14 @@ def book(folder: Path, *, prompts: Iterable[str] = (), rows: int = 12, form: str
             refusal = {"status": "filtered", "reason": "The prompt was refused.", "filter_category": "violence"}
             samples.append((entry(row, prompt=prompt, user=user, **refusal), None))
         else:
-            samples.append(made(row, draw_image(row, form=form), mime_type=mime_type, prompt=prompt, user=user))
+            samples.append(
+                image_sample(row, draw_image(row, form=form), mime_type=mime_type, prompt=prompt, user=user)
+            )
     return write_run(folder, samples, user=("chapter", "page"))
 
 
 def set_columns(run: Path, columns: Mapping[str, list[Any] | None]) -> None:
-    """Other values in columns of a run's manifest; None takes a column away, as in tables of earlier versions."""
+    """Replace columns of a run's manifest; None removes a column, as in tables of earlier versions."""
     path = run / "manifest.parquet"
     table = pq.read_table(path)
     for name, values in columns.items():
@@ -102,7 +104,7 @@ def set_columns(run: Path, columns: Mapping[str, list[Any] | None]) -> None:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file with the hash of its content."""
+    """Return every file with the hash of its content."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -111,5 +113,5 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
-    """The manifest's rows that have an image."""
+    """Return the manifest's rows that have an image."""
     return [row for row in pq.read_table(run / "manifest.parquet").to_pylist() if row["status"] == "ok"]

@@ -1,4 +1,4 @@
-"""The dataset card states what is inside, and nothing in a prompt file can break it."""
+"""Tests that the dataset card describes the export, and that no text of a prompt file can break it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _front(text: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("to", ["imagefolder", "parquet", "webdataset"])
 def test_the_card_has_the_hub_fields_counts_models_prices_and_provenance(to: str, tmp_path: Path) -> None:
-    """As a reader of the data set needs them."""
+    """A reader of the dataset needs all of these."""
     run = book(tmp_path / "book")
     export(run, to=to, out=tmp_path / "o", split="train=0.5,test=0.5", title="Willows: plates", license="cc-by-4.0")
     text = (tmp_path / "o" / "README.md").read_text("utf-8")
@@ -44,13 +44,13 @@ def test_a_hostile_title_stays_one_value_of_one_line(text: str, tmp_path: Path) 
     run = book(tmp_path / "book")
     set_columns(run, {text[:200]: ["x"] * 12})
     export(run, to="imagefolder", out=tmp_path / "o", title=text[:500], license=text[:500])
-    written = (tmp_path / "o" / "README.md").read_text("utf-8")
-    assert set(_front(written)) == {"pretty_name", "license", "task_categories", "size_categories", "tags", "configs"}
+    card = (tmp_path / "o" / "README.md").read_text("utf-8")
+    assert set(_front(card)) == {"pretty_name", "license", "task_categories", "size_categories", "tags", "configs"}
     assert len(rows_of(run)) == 10
 
 
-def test_size_categories_are_the_hubs() -> None:
-    """Each limit belongs to the next word."""
+def test_size_categories_are_those_of_the_hub() -> None:
+    """Each limit belongs to the next category."""
     assert [size_category(count) for count in (1, 999, 1000, 99_999, 100_000, 10**6)] == [
         "n<1K",
         "n<1K",

@@ -1,4 +1,4 @@
-"""`imagen-batch export`: arguments, what is printed, and where."""
+"""Tests the arguments of `imagen-batch export`, and its output."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ def _run(*argv: Any) -> int:
 
 
 def test_the_result_is_a_few_lines_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing stands on standard error without a terminal."""
+    """Without a terminal nothing is printed on standard error."""
     run = book(tmp_path / "book")
     assert _run(run, "--to", "imagefolder", "--out", tmp_path / "o", "--split", "train=0.5,test=0.5", "--report") == 0
-    said = capsys.readouterr()
-    assert said.out.splitlines()[0] == f"10 images exported to {tmp_path / 'o'}"
-    assert "  left out: 2 filtered (left_out.parquet has each row)" in said.out
-    assert "10 small" in said.out
-    assert said.err == ""
+    output = capsys.readouterr()
+    assert output.out.splitlines()[0] == f"10 images exported to {tmp_path / 'o'}"
+    assert "  left out: 2 filtered (left_out.parquet has each row)" in output.out
+    assert "10 small" in output.out
+    assert output.err == ""
 
 
 def test_with_json_there_is_exactly_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With counts for scripts."""
+    """It has the counts for scripts."""
     run = book(tmp_path / "book")
     _run(run, "--to", "csv", "--json", "--where", "page < 4", "--drop", "small,flat", "--min-side", "40")
-    found = json.loads(capsys.readouterr().out)
-    assert found["images"] == 3
-    assert found["out"] == str(run / "export" / "csv")
-    assert found["schema_version"] == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["images"] == 3
+    assert result["out"] == str(run / "export" / "csv")
+    assert result["schema_version"] == 1
 
 
 def test_every_format_is_offered_and_every_option_reaches_the_export(tmp_path: Path) -> None:
-    """The names stand twice, so that help needs no import."""
+    """The names are listed twice, so that the help needs no import."""
     parser = ArgumentParser()
     command.add_arguments(parser)
-    typed = vars(parser.parse_args(["DIR", "--to", "csv"]))
-    assert set(typed) == {"folder", "to", "out", "as_json", "quiet"}
+    parsed = vars(parser.parse_args(["DIR", "--to", "csv"]))
+    assert set(parsed) == {"folder", "to", "out", "as_json", "quiet"}
     assert set(command.FORMATS) == set(FORMATS)
     run = book(tmp_path / "book")
     every = [
@@ -68,8 +68,8 @@ def test_every_format_is_offered_and_every_option_reaches_the_export(tmp_path: P
     assert _run(run, "--to", "csv", "--split-by", "page", "--quiet", *every, *more) == 0
 
 
-def test_a_wrong_choice_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    """By the parser or as a sentence."""
+def test_an_invalid_option_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """The parser or the export refuses it."""
     run = book(tmp_path / "book")
     for argv in (["--to", "zip"], ["--to", "csv", "--shard-size", "big"], []):
         with pytest.raises(SystemExit):
@@ -85,8 +85,8 @@ def test_a_wrong_choice_is_refused_before_anything_is_written(tmp_path: Path) ->
     assert not (run / "export").exists()
 
 
-def test_a_killed_export_leaves_nothing_in_its_place(tmp_path: Path) -> None:
-    """The next one starts from nothing and succeeds."""
+def test_a_killed_export_leaves_nothing_under_its_name(tmp_path: Path) -> None:
+    """The next one starts again and succeeds."""
     run = book(tmp_path / "book")
     out = tmp_path / "out"
     code = (

@@ -1,4 +1,4 @@
-"""Every format: the same bytes each time, whole or not at all, originals untouched, hostile prompts harmless."""
+"""Tests that every format writes the same bytes each time, completely or not at all, and changes no original."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagen_batch.exports.export import export
 from imagen_batch.exports.formats import FORMATS
 from imagen_batch.exports.output.target import MARK, open_target
 from imagen_batch.storage import open_storage
-from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, set_columns, tree, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, image_sample, rows_of, set_columns, tree, write_run
 from tests.support.storages import new_place
 
 
@@ -29,8 +29,8 @@ EVERY = [_needs(name) for name in FORMATS]
 
 
 @pytest.mark.parametrize("to", EVERY)
-def test_two_builds_are_identical_and_originals_stay_as_they_are(to: str, tmp_path: Path) -> None:
-    """Also when the second one replaces the first."""
+def test_two_exports_are_identical_and_originals_are_unchanged(to: str, tmp_path: Path) -> None:
+    """This holds even if the second export replaces the first."""
     run = book(tmp_path / "book", prompts=HOSTILE)
     before = tree(run)
     first = export(run, to=to, out=tmp_path / "a", split="train=0.5,test=0.5", report=True)
@@ -44,8 +44,8 @@ def test_two_builds_are_identical_and_originals_stay_as_they_are(to: str, tmp_pa
 
 
 @pytest.mark.parametrize("to", EVERY)
-def test_nothing_half_is_left_when_an_export_fails(to: str, tmp_path: Path) -> None:
-    """The former export stays; the message names row, file and what to type."""
+def test_a_failed_export_leaves_no_partial_output(to: str, tmp_path: Path) -> None:
+    """The earlier export stays; the message has the row, the file and the command to type."""
     run = book(tmp_path / "book")
     export(run, to=to, out=tmp_path / "out", copy=True)
     before = tree(tmp_path / "out")
@@ -65,7 +65,7 @@ def test_nothing_half_is_left_when_an_export_fails(to: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("to", ["parquet", "webdataset", "pdf", "folder"])
 def test_an_image_whose_bytes_changed_is_not_exported(to: str, tmp_path: Path) -> None:
-    """Where bytes are read they are checked."""
+    """Every format that reads the bytes checks them."""
     if to == "pdf":
         pytest.importorskip("reportlab")
     run = book(tmp_path / "book")
@@ -81,8 +81,10 @@ def test_an_image_whose_bytes_changed_is_not_exported(to: str, tmp_path: Path) -
         *(("s3", to) for to in ("imagefolder", "parquet")),
     ],
 )
-def test_from_and_to_a_bucket(kind: str, to: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """The objects are the files of an export to a folder."""
+def test_a_run_is_exported_from_and_to_a_bucket(
+    kind: str, to: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The objects equal the files of an export to a folder."""
     run = book(tmp_path / "book", rows=40)
     url = new_place(kind, tmp_path, request)
     source = open_storage(url)
@@ -99,7 +101,7 @@ def test_from_and_to_a_bucket(kind: str, to: str, tmp_path: Path, request: pytes
 
 
 def test_an_image_of_a_bucket_is_read_ahead_and_checked(tmp_path: Path) -> None:
-    """A damaged one stops the export, with its row."""
+    """A damaged image stops the export with its row."""
     run = book(tmp_path / "book", rows=40)
     url = f"memory://pictures/{uuid.uuid4().hex}"
     source = open_storage(url)
@@ -114,7 +116,7 @@ def test_an_image_of_a_bucket_is_read_ahead_and_checked(tmp_path: Path) -> None:
 
 
 def test_a_failed_export_leaves_no_object_in_a_bucket(tmp_path: Path) -> None:
-    """Not even its mark."""
+    """Even its mark is removed."""
     run = book(tmp_path / "book")
     (run / rows_of(run)[7]["file"]).unlink()
     url = f"memory://pictures/{uuid.uuid4().hex}"
@@ -123,8 +125,8 @@ def test_a_failed_export_leaves_no_object_in_a_bucket(tmp_path: Path) -> None:
     assert list(open_storage(url).sizes("")) == []
 
 
-def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
-    """It lies hidden beside."""
+def test_the_remains_of_a_killed_export_are_removed(tmp_path: Path) -> None:
+    """They are in a hidden folder beside the export."""
     run = book(tmp_path / "book")
     left = tmp_path / ".out.part" / "train"
     left.mkdir(parents=True)
@@ -134,8 +136,8 @@ def test_what_a_killed_export_left_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / ".out.part").exists()
 
 
-def test_a_folder_that_is_no_export_is_never_touched(tmp_path: Path) -> None:
-    """Not even with one file in it."""
+def test_a_folder_that_is_not_an_export_is_never_changed(tmp_path: Path) -> None:
+    """One file in it is enough."""
     run = book(tmp_path / "book")
     own = tmp_path / "mine"
     own.mkdir()
@@ -147,8 +149,8 @@ def test_a_folder_that_is_no_export_is_never_touched(tmp_path: Path) -> None:
     assert tree(own).keys() == {"thesis.txt"}
 
 
-def test_two_exports_never_write_to_one_place(tmp_path: Path) -> None:
-    """The second one says so."""
+def test_two_exports_never_write_to_the_same_folder(tmp_path: Path) -> None:
+    """The second one is refused."""
     run = book(tmp_path / "book")
     with open_target(tmp_path / "out", {}) as target:
         target.put("x", b"x")
@@ -171,8 +173,8 @@ def test_images_are_links_to_the_originals_or_copies(tmp_path: Path) -> None:
         export(run, to="csv", out=tmp_path / "out")
 
 
-def test_rows_left_out_stand_in_a_side_table_with_their_reasons(tmp_path: Path) -> None:
-    """Refusals, rejections of a review, and what --drop removes."""
+def test_the_side_table_lists_rows_left_out_with_their_reasons(tmp_path: Path) -> None:
+    """These are refusals, rejections of a review, and images that --drop removes."""
     run = book(tmp_path / "book", prompts=["a fox"])
     set_columns(run, {"review": ["approved", "rejected", "redo", *[None] * 9, "approved"]})
     done = export(run, to="imagefolder", out=tmp_path / "out")
@@ -188,7 +190,7 @@ def test_rows_left_out_stand_in_a_side_table_with_their_reasons(tmp_path: Path) 
 
 
 def test_only_approved_images_are_exported_on_request(tmp_path: Path) -> None:
-    """A manifest of an earlier version, which had no reviews, is refused in a sentence."""
+    """A manifest of an earlier version, which had no reviews, is refused with a message."""
     run = book(tmp_path / "book")
     set_columns(run, {"review": None})
     with pytest.raises(SettingsInvalid, match="no column 'review'"):
@@ -199,8 +201,8 @@ def test_only_approved_images_are_exported_on_request(tmp_path: Path) -> None:
     assert done.left_out == {"filtered": 2, "not_approved": 8}
 
 
-def test_where_limits_rows_and_an_empty_selection_says_why(tmp_path: Path) -> None:
-    """Counted by cause."""
+def test_where_limits_rows_and_an_empty_selection_is_explained(tmp_path: Path) -> None:
+    """The message counts the rows by reason."""
     run = book(tmp_path / "book")
     assert export(run, to="csv", where="page <= 6 and chapter == '2'", out=tmp_path / "o").images == 2
     with pytest.raises(SettingsInvalid, match="--where keeps no row"):
@@ -209,15 +211,15 @@ def test_where_limits_rows_and_an_empty_selection_says_why(tmp_path: Path) -> No
         export(run, to="csv", where="row == 5")
 
 
-def test_the_default_place_is_below_the_run(tmp_path: Path) -> None:
-    """DIR/export/FORMAT."""
+def test_the_default_folder_is_below_the_run(tmp_path: Path) -> None:
+    """It is DIR/export/FORMAT."""
     run = book(tmp_path / "book")
     assert export(run, to="csv").out == str(run / "export" / "csv")
     assert json.loads((run / "export" / "csv" / MARK).read_text())["format"] == "csv"
 
 
-def test_what_is_not_a_run_or_not_a_choice_is_refused(tmp_path: Path) -> None:
-    """In sentences."""
+def test_an_invalid_run_or_option_is_refused(tmp_path: Path) -> None:
+    """Each message names the mistake."""
     with pytest.raises(SettingsInvalid, match=r"has no manifest\.parquet"):
         export(tmp_path, to="csv")
     with pytest.raises(SettingsInvalid, match="unknown format; known: imagefolder"):
@@ -230,9 +232,9 @@ def test_what_is_not_a_run_or_not_a_choice_is_refused(tmp_path: Path) -> None:
 
 
 def test_folders_hold_at_most_ten_thousand_files(tmp_path: Path) -> None:
-    """With one image many times."""
+    """The test uses one image many times."""
     data = draw_image(1)
-    run = write_run(tmp_path / "run", (made(row, data) for row in range(1, 10_003)))
+    run = write_run(tmp_path / "run", (image_sample(row, data) for row in range(1, 10_003)))
     export(run, to="captions", out=tmp_path / "captions")
     export(run, to="imagefolder", out=tmp_path / "imagefolder")
     for to in ("captions", "imagefolder"):

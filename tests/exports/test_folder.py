@@ -1,4 +1,4 @@
-"""Delivery under speaking names: names are safe, sidecars valid, signed files untouched."""
+"""Tests delivery under descriptive names: names are safe, sidecars valid, signed files unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, set_columns, tree, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, image_sample, rows_of, set_columns, tree, write_run
 from tests.support.images import signed, sound
 
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
@@ -50,17 +50,17 @@ def test_only_a_model_makes_trained_algorithmic_media() -> None:
 
 
 @pytest.mark.parametrize("prompt", HOSTILE)
-def test_a_sidecar_is_well_formed_whatever_the_prompt_says(prompt: str) -> None:
-    """XML has no control characters."""
+def test_a_sidecar_is_well_formed_for_any_prompt(prompt: str) -> None:
+    """Control characters, which XML does not allow, are removed."""
     about = _properties(packet({"provider": "gemini", "model": "m", "prompt": prompt + "]]>\ud800\uffff"}))
     plain = "".join(char for char in prompt if char in "\t\n\r" or ord(char) >= 32)
     assert about[f"{IPTC}AIPromptInformation"] == plain.replace("\r\n", "\n") + "]]>"
 
 
-def test_names_that_collide_are_told_apart_the_same_way_each_time(tmp_path: Path) -> None:
-    """Also where a file system does not tell upper from lower case."""
+def test_equal_names_get_the_same_suffixes_in_every_export(tmp_path: Path) -> None:
+    """Names that differ only in case count as equal."""
     samples = [
-        made(1, draw_image(1), number=number, prompt="a", user={"name2": "Fox" if number % 2 else "fox"})
+        image_sample(1, draw_image(1), number=number, prompt="a", user={"name2": "Fox" if number % 2 else "fox"})
         for number in range(1, 5)
     ]
     run = write_run(tmp_path / "run", samples, user=("name2",))
@@ -83,15 +83,15 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     "name", [name for name in sound() if name.startswith(("png", "jpeg")) and "signed" not in name]
 )
 def test_embedding_keeps_every_pixel(name: str) -> None:
-    """And Pillow reads the packet back."""
+    """Pillow reads the packet."""
     original = sound()[name]
     xmp = packet({"provider": "gemini", "model": "m", "prompt": '<b> & "c" 水'})
     changed = embed(original, xmp)
     assert changed is not None
     with Image.open(io.BytesIO(original)) as before, Image.open(io.BytesIO(changed)) as after:
         assert after.tobytes() == before.tobytes()
-        found = after.info.get("xmp") or after.info["XML:com.adobe.xmp"].encode()
-    assert found == xmp
+        embedded = after.info.get("xmp") or after.info["XML:com.adobe.xmp"].encode()
+    assert embedded == xmp
     assert embed(changed, xmp) is None
 
 
@@ -107,7 +107,7 @@ def test_signed_images_are_never_changed(tmp_path: Path) -> None:
     files = {**signed(), "png rgb": sound()["png rgb"], "jpeg baseline": sound()["jpeg baseline"]}
     mimes = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
     samples = [
-        made(row, data, mime_type=mimes[name.split()[0]], c2pa=False)
+        image_sample(row, data, mime_type=mimes[name.split()[0]], c2pa=False)
         for row, (name, data) in enumerate(files.items(), 1)
     ]
     run = write_run(tmp_path / "run", samples)

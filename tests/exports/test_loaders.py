@@ -1,4 +1,4 @@
-"""The libraries that people use load each export: every prompt exact, every image byte for byte."""
+"""Tests that the usual libraries load each export, with every prompt and every image unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imagen_batch.exports.export import export
-from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, set_columns, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, image_sample, rows_of, set_columns, write_run
 
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own
 EXTRA = "belongs to the extra `exports-test`"
@@ -24,7 +24,7 @@ USER = ("chapter", "page")
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Hostile prompts, two refusals, and columns whose types later versions write."""
+    """Write a run with hostile prompts, two refusals, and columns of types that later versions write."""
     folder = book(tmp_path / "test-run", prompts=HOSTILE)
     count = pq.read_metadata(folder / "manifest.parquet").num_rows
     set_columns(
@@ -38,28 +38,28 @@ def _originals(run: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("to", ["imagefolder", "parquet", "webdataset"])
-def test_datasets_loads_it_in_one_line(run: Path, to: str, tmp_path: Path) -> None:
-    """All splits, all rows, the columns under their names."""
+def test_datasets_loads_the_export_in_one_line(run: Path, to: str, tmp_path: Path) -> None:
+    """It has all splits, all rows, and the columns under their names."""
     datasets = pytest.importorskip("datasets", reason=EXTRA)
     export(run, to=to, out=tmp_path / "out", shard_size=1_000_000, **SPLIT)
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert set(loaded) == {"train", "test"}
-    found = {}
+    loaded_images = {}
     for part in loaded.values():
         column = next(name for name in ("image", "png") if name in part.column_names)
         for row in part.cast_column(column, datasets.Image(decode=False)):
             prompt = row["txt"] if to == "webdataset" else row["prompt"]
             data = row[column]["bytes"] or Path(row[column]["path"]).read_bytes()
-            found[prompt] = data
+            loaded_images[prompt] = data
             about = row["json"] if to == "webdataset" else row
             assert about["model"] == "gemini-nano-banana-2.1"
-    assert found == _originals(run)
+    assert loaded_images == _originals(run)
     first = next(iter(loaded["train"]))
     assert isinstance(first["png" if to == "webdataset" else "image"], Image.Image)
 
 
-def test_datasets_loads_an_image_folder_by_its_builder_too(run: Path, tmp_path: Path) -> None:
-    """The other form of the line, which reads no dataset card."""
+def test_datasets_loads_an_image_folder_by_its_builder(run: Path, tmp_path: Path) -> None:
+    """This form of the line reads no dataset card."""
     datasets = pytest.importorskip("datasets", reason=EXTRA)
     export(run, to="imagefolder", out=tmp_path / "out", **SPLIT)
     loaded = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
@@ -70,7 +70,7 @@ def test_datasets_loads_an_image_folder_by_its_builder_too(run: Path, tmp_path: 
 
 
 def test_a_run_with_exports_inside_still_loads_as_itself(tmp_path: Path) -> None:
-    """By its dataset card; the form that guesses is named in a warning."""
+    """The dataset card makes that possible; a warning names the form that guesses the splits."""
     datasets = pytest.importorskip("datasets", reason=EXTRA)
     run = book(tmp_path / "run")
     for to in ("imagefolder", "parquet", "webdataset", "coco"):
@@ -81,9 +81,9 @@ def test_a_run_with_exports_inside_still_loads_as_itself(tmp_path: Path) -> None
 
 
 def test_parquet_keeps_types_row_groups_and_shards_small(tmp_path: Path) -> None:
-    """Read by pyarrow and pandas."""
+    """The test reads it with pyarrow and pandas."""
     size = (400, 300)
-    samples = (made(row, draw_image(row, size=size), prompt=f"p {row}") for row in range(1, 251))
+    samples = (image_sample(row, draw_image(row, size=size), prompt=f"p {row}") for row in range(1, 251))
     run = write_run(tmp_path / "run", samples)
     export(run, to="parquet", out=tmp_path / "out", shard_size=5_000_000)
     shards = sorted((tmp_path / "out" / "data").iterdir())
@@ -100,22 +100,22 @@ def test_parquet_keeps_types_row_groups_and_shards_small(tmp_path: Path) -> None
 
 
 def test_webdataset_reads_the_shards(run: Path, tmp_path: Path) -> None:
-    """With its own decoders."""
+    """It uses its own decoders."""
     wds = pytest.importorskip("webdataset", reason=EXTRA)
     export(run, to="webdataset", out=tmp_path / "out", **SPLIT)
-    found = {}
+    loaded_images = {}
     for shard in sorted((tmp_path / "out" / "data").iterdir()):
         for sample in wds.WebDataset(str(shard), shardshuffle=False).decode("pil"):
             assert "." not in sample["__key__"]
-            found[sample["txt"]] = sample["png"].size
+            loaded_images[sample["txt"]] = sample["png"].size
             assert sample["json"]["prompt"] == sample["txt"]
-    assert found == {prompt: Image.open(io.BytesIO(data)).size for prompt, data in _originals(run).items()}
+    assert loaded_images == {prompt: Image.open(io.BytesIO(data)).size for prompt, data in _originals(run).items()}
 
 
 def test_a_set_of_mixed_types_has_one_extension(tmp_path: Path) -> None:
-    """The loader of `datasets` demands it; the content stays what it is."""
+    """The loader of `datasets` requires that; the content is unchanged."""
     samples = [
-        made(row, draw_image(row, form=form), mime_type=f"image/{form.lower()}", prompt=f"p {row}")
+        image_sample(row, draw_image(row, form=form), mime_type=f"image/{form.lower()}", prompt=f"p {row}")
         for row, form in enumerate(("JPEG", "PNG", "JPEG", "WEBP"), 1)
     ]
     run = write_run(tmp_path / "run", samples)
@@ -132,17 +132,17 @@ def test_pycocotools_reads_the_captions(run: Path, tmp_path: Path) -> None:
     """Each image has its caption and its file."""
     coco = pytest.importorskip("pycocotools.coco", reason=EXTRA)
     export(run, to="coco", out=tmp_path / "out", **SPLIT)
-    found = {}
+    loaded_images = {}
     for split in ("train", "test"):
         loaded = coco.COCO(str(tmp_path / "out" / "annotations" / f"captions_{split}.json"))
         for image in loaded.loadImgs(loaded.getImgIds()):
             (caption,) = loaded.loadAnns(loaded.getAnnIds(imgIds=image["id"]))
-            found[caption["caption"]] = (tmp_path / "out" / split / image["file_name"]).read_bytes()
-    assert found == _originals(run)
+            loaded_images[caption["caption"]] = (tmp_path / "out" / split / image["file_name"]).read_bytes()
+    assert loaded_images == _originals(run)
 
 
-def test_captions_stand_beside_their_images_on_one_line(run: Path, tmp_path: Path) -> None:
-    """With the trigger word first."""
+def test_each_caption_is_one_line_in_a_file_beside_its_image(run: Path, tmp_path: Path) -> None:
+    """The trigger word comes first."""
     export(run, to="captions", out=tmp_path / "out", trigger="wllws style")
     images = sorted((tmp_path / "out").glob("*.png"))
     captions = [path.with_suffix(".txt").read_bytes().decode() for path in images]
@@ -152,20 +152,20 @@ def test_captions_stand_beside_their_images_on_one_line(run: Path, tmp_path: Pat
 
 
 def test_label_studio_tasks_name_images_by_path(run: Path, tmp_path: Path) -> None:
-    """Paths of its local files."""
+    """The paths are those of its local files."""
     export(run, to="labelstudio", out=tmp_path / "out")
     tasks = json.loads((tmp_path / "out" / "tasks.json").read_text("utf-8"))
-    found = {}
+    loaded_images = {}
     for task in tasks:
         root, _, name = task["data"]["image"].partition("?d=")
         assert root == "/data/local-files/"
-        found[task["data"]["prompt"]] = (tmp_path / "out" / name).read_bytes()
-    assert found == _originals(run)
+        loaded_images[task["data"]["prompt"]] = (tmp_path / "out" / name).read_bytes()
+    assert loaded_images == _originals(run)
     assert [task["id"] for task in tasks] == list(range(1, 20))
 
 
 def test_pandas_reads_the_csv_with_every_prompt_exact(run: Path, tmp_path: Path) -> None:
-    """As text; empty cells are missing."""
+    """Prompts are text; empty cells are missing values."""
     export(run, to="csv", out=tmp_path / "out", **SPLIT)
     table = pd.read_csv(tmp_path / "out" / "images.csv", dtype=str, keep_default_na=False)
     assert list(table["prompt"]) == [row["prompt"] for row in rows_of(run)]
@@ -175,7 +175,7 @@ def test_pandas_reads_the_csv_with_every_prompt_exact(run: Path, tmp_path: Path)
 
 
 def test_no_cell_of_an_excel_safe_csv_runs_as_a_formula(tmp_path: Path) -> None:
-    """In cells, headers, and the side table."""
+    """This holds for cells, headers and the side table."""
     prompts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "fine", "\r=1", "=2"]
     run = book(tmp_path / "run", prompts=["x", *prompts])
     set_columns(run, {"=cmd|' /C calc'!A0": ["=2"] * 22})
@@ -190,7 +190,7 @@ def test_no_cell_of_an_excel_safe_csv_runs_as_a_formula(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("to", ["imagefolder", "parquet"])
 def test_mlcroissant_accepts_the_metadata_and_reads_records(run: Path, to: str, tmp_path: Path) -> None:
-    """Without an error in it."""
+    """The metadata have no errors."""
     croissant = pytest.importorskip("mlcroissant", reason=EXTRA)
     export(run, to=to, out=tmp_path / "out", license="https://creativecommons.org/licenses/by/4.0/", **SPLIT)
     dataset: Any = croissant.Dataset(jsonld=str(tmp_path / "out" / "croissant.json"))

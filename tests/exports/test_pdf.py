@@ -1,4 +1,4 @@
-"""The contact sheet: image data passed through, groups, captions, a named place for each missing image."""
+"""Tests the contact sheet: unchanged image data, groups, captions, and a placeholder for each missing image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.export import export
 from imagen_batch.exports.pdf.entries import Entry, Page, files
-from tests.exports.runs import HOSTILE, book, draw_image, made, rows_of, write_run
+from tests.exports.runs import HOSTILE, book, draw_image, image_sample, rows_of, write_run
 from tests.support.images import sound
 
 pytest.importorskip("reportlab", reason="belongs to the extra `pdf`")
@@ -22,23 +22,23 @@ pdfium = pytest.importorskip("pypdfium2", reason="belongs to the extra `exports-
 
 @pytest.fixture
 def no_other_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with no fonts but those of the program."""
+    """Hide all fonts of the machine, so that only those of the program remain."""
     monkeypatch.setattr("imagen_batch.exports.pdf.system_fonts.system_fonts", lambda: iter(()))
 
 
 def _text(path: Path) -> list[str]:
-    """The text of each page."""
+    """Return the text of each page."""
     document = pdfium.PdfDocument(path)
     return [page.get_textpage().get_text_range() for page in document]
 
 
 def _images(document: Any) -> list[Any]:
-    """The image objects of all pages."""
+    """Return the image objects of all pages."""
     return [image for page in document.pages for image in page.get_images().values()]
 
 
 def test_jpeg_data_is_passed_through_and_png_pixels_are_kept(tmp_path: Path) -> None:
-    """Every form that a service may send, compared with Pillow's reading of the original."""
+    """Every form that a service may send is compared with the original as Pillow reads it."""
     forms = {
         name: data
         for name, data in sound().items()
@@ -46,7 +46,7 @@ def test_jpeg_data_is_passed_through_and_png_pixels_are_kept(tmp_path: Path) -> 
     }
     mimes = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
     samples = [
-        made(row, data, mime_type=mimes[name.split()[0]], prompt=name)
+        image_sample(row, data, mime_type=mimes[name.split()[0]], prompt=name)
         for row, (name, data) in enumerate(forms.items(), 1)
     ]
     run = write_run(tmp_path / "run", samples)
@@ -85,8 +85,8 @@ def test_every_font_is_embedded(tmp_path: Path) -> None:
         assert all("/FontFile2" in font.FontDescriptor for font in fonts)
 
 
-def test_groups_have_a_place_in_contents_outline_and_page_heads(tmp_path: Path) -> None:
-    """In the order of their first row."""
+def test_groups_are_in_contents_outline_and_page_headers(tmp_path: Path) -> None:
+    """They are in the order of their first row."""
     run = book(tmp_path / "book")
     export(run, to="pdf", out=tmp_path / "out", group_by="chapter", title="Willows")
     cover, *pages = _text(tmp_path / "out" / "contact-sheet.pdf")
@@ -97,8 +97,8 @@ def test_groups_have_a_place_in_contents_outline_and_page_heads(tmp_path: Path) 
         assert [item.title for item in outline.root] == ["2", "3", "1"]
 
 
-def test_a_refused_sample_has_its_place_with_reason_and_prompt(tmp_path: Path) -> None:
-    """Nobody would notice an image that is simply absent."""
+def test_a_refused_sample_has_a_placeholder_with_reason_and_prompt(tmp_path: Path) -> None:
+    """Otherwise nobody would notice the missing image."""
     run = book(tmp_path / "book")
     export(run, to="pdf", out=tmp_path / "out")
     text = " ".join(_text(tmp_path / "out" / "contact-sheet.pdf")).replace("\r\n", " ")
@@ -108,7 +108,7 @@ def test_a_refused_sample_has_its_place_with_reason_and_prompt(tmp_path: Path) -
 
 
 def test_hostile_prompts_are_text_of_at_most_a_few_lines(tmp_path: Path, no_other_fonts: None) -> None:
-    """No script, no link, no direction override; what the font does not have is said."""
+    """They contain no script, link or direction override; missing characters are reported."""
     run = book(tmp_path / "book", prompts=HOSTILE, rows=0)
     done = export(run, to="pdf", out=tmp_path / "out", per_page=4, title=HOSTILE[2])
     text = "\n".join(_text(tmp_path / "out" / "contact-sheet.pdf"))
@@ -123,8 +123,8 @@ def test_hostile_prompts_are_text_of_at_most_a_few_lines(tmp_path: Path, no_othe
     assert not names & {"/JS", "/JavaScript", "/AA", "/OpenAction", "/URI", "/Launch"}
 
 
-def test_a_font_of_ones_own_supplies_missing_characters(tmp_path: Path, no_other_fonts: None) -> None:
-    """Any TrueType font; another file is refused in a sentence."""
+def test_a_font_of_the_user_supplies_missing_characters(tmp_path: Path, no_other_fonts: None) -> None:
+    """It may be any TrueType font; another file is refused with a message."""
     run = book(tmp_path / "book", prompts=["Łódź Ελλάδα Москва"], rows=0)
     assert export(run, to="pdf", out=tmp_path / "out").warnings
     with pytest.raises(SettingsInvalid, match=r"--font .*: no TrueType font"):
@@ -149,22 +149,22 @@ def test_a_word_wider_than_its_column_is_broken(tmp_path: Path) -> None:
     assert lines[-1].endswith("…")
 
 
-def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """With those that are."""
+def test_an_unknown_column_is_refused(tmp_path: Path) -> None:
+    """The message lists the known columns."""
     run = book(tmp_path / "book")
     with pytest.raises(SettingsInvalid, match=r"no column 'chaptr'\. Columns: row"):
         export(run, to="pdf", out=tmp_path / "out", group_by="chaptr")
 
 
 def test_files_are_divided_so_that_each_fits_into_memory() -> None:
-    """At about 200 MB of images."""
+    """The limit is about 200 MB of images."""
     entry = Entry("", (1, 1), "", "", "", None, 60_000_000)
     parts = files([Page("", [entry])] * 10)
     assert [len(part) for part in parts] == [3, 3, 3, 1]
 
 
-def test_several_files_are_numbered_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Page numbers go on, and contents stand in the first."""
+def test_page_numbers_continue_in_further_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contents are in the first file."""
     monkeypatch.setattr("imagen_batch.exports.pdf.entries._FILE_BYTES", 1)
     run = book(tmp_path / "book")
     export(run, to="pdf", out=tmp_path / "out", group_by="chapter")
@@ -174,7 +174,7 @@ def test_several_files_are_numbered_through(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_data_of_every_image_is_checked(tmp_path: Path) -> None:
-    """A proof never shows another image than the run received."""
+    """A proof never shows an image that the run did not receive."""
     run = book(tmp_path / "book")
     (run / rows_of(run)[3]["file"]).write_bytes(draw_image(1234))
     with pytest.raises(SettingsInvalid, match="is not the file that was received"):

@@ -1,4 +1,4 @@
-"""Captions in scripts that the built-in font does not have."""
+"""Tests captions in scripts that the built-in font does not have."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from imagen_batch.exports.pdf.system_fonts import system_fonts  # noqa: E402
     ],
 )
 def test_right_to_left_words_are_drawn_from_the_right(line: str, drawn: str) -> None:
-    """Numbers keep their order, brackets are mirrored, vowel marks stay behind their letter."""
+    """Numbers keep their order, brackets are mirrored, vowel marks stay after their letter."""
     assert visual_order(line) == drawn
 
 
 def test_fonts_of_the_machine_supply_missing_characters(tmp_path: Path) -> None:
-    """A caption in Russian is no row of question marks where the machine has a font for it."""
+    """A caption in Russian is readable if the machine has a font for it."""
     if not any(path.name == "DejaVuSans.ttf" for path in system_fonts()):
         pytest.skip("needs the font DejaVu Sans")
     run = book(tmp_path / "book", prompts=["Крот на берегу реки", "Ένας τυφλοπόντικας"], rows=0)
@@ -46,8 +46,8 @@ def test_fonts_of_the_machine_supply_missing_characters(tmp_path: Path) -> None:
     assert "Ένας τυφλοπόντικας" in text
 
 
-def test_a_machine_without_fonts_is_no_error(tmp_path: Path) -> None:
-    """Folders may be missing, unreadable, or hold files that are no fonts."""
+def test_a_machine_without_fonts_causes_no_error(tmp_path: Path) -> None:
+    """Folders may be missing, unreadable, or contain files that are not fonts."""
     (tmp_path / "fonts").mkdir()
     (tmp_path / "fonts" / "DejaVuSans.ttf").write_bytes(b"no font")
     assert list(system_fonts([str(tmp_path / "nothing")])) == []

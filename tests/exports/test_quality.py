@@ -1,4 +1,4 @@
-"""Images that look wrong are named with a reason, and left out only on request."""
+"""Tests that images that look wrong are reported with a reason, and left out only on request."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from imagen_batch.exports.export import export
 from imagen_batch.exports.options import FINDINGS, Options
 from imagen_batch.exports.quality.duplicates import near_pairs
 from imagen_batch.exports.quality.fingerprint import fingerprint
-from tests.exports.lookalikes import encoded, figure, measure, scene, texture, variants
-from tests.exports.runs import made, rows_of, tree, write_run
+from tests.exports.lookalikes import encode, figure, measure, scene, texture, variants
+from tests.exports.runs import image_sample, rows_of, tree, write_run
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Two sound images and one of each thing that can be wrong."""
-    sound, other = encoded(texture(1)), encoded(scene(1))
+    """Write a run with two good images and one for each kind of finding."""
+    sound, other = encode(texture(1)), encode(scene(1))
     near = dict(variants(texture(1), 1))["JPEG 50"]
-    flat = encoded(Image.new("RGB", (384, 384), (200, 30, 30)), "JPEG")
-    blue = encoded(Image.new("RGB", (384, 384), (20, 30, 200)), "JPEG")
-    wide = encoded(figure(1).resize((512, 288)))
-    small = encoded(figure(2).resize((128, 128)))
+    flat = encode(Image.new("RGB", (384, 384), (200, 30, 30)), "JPEG")
+    blue = encode(Image.new("RGB", (384, 384), (20, 30, 200)), "JPEG")
+    wide = encode(figure(1).resize((512, 288)))
+    small = encode(figure(2).resize((128, 128)))
     data = [sound, other, sound, near, flat, blue, wide, small]
     mimes = {b"\x89": "image/png", b"\xff": "image/jpeg"}
-    samples = [made(row, each, mime_type=mimes[each[:1]], prompt=f"p {row}") for row, each in enumerate(data, 1)]
+    samples = [
+        image_sample(row, each, mime_type=mimes[each[:1]], prompt=f"p {row}") for row, each in enumerate(data, 1)
+    ]
     folder = write_run(tmp_path / "run", samples)
     table = pq.read_table(folder / "manifest.parquet")
     place = table.schema.get_field_index("aspect_ratio")
@@ -40,14 +42,14 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_each_finding_has_its_reason_and_pairs_name_the_other_image(run: Path, tmp_path: Path) -> None:
-    """Flat images of different colors are no duplicates of each other."""
+    """Flat images of different colors are not duplicates of each other."""
     done = export(run, to="captions", out=tmp_path / "out", report=True)
     assert done.images == 8
     assert done.findings == {"identical": 1, "near_duplicate": 1, "flat": 2, "shape": 1, "small": 1}
     with (tmp_path / "out" / "report.csv").open(newline="", encoding="utf-8") as file:
-        found = {(row["finding"], int(row["row"])): row for row in csv.DictReader(file)}
+        findings = {(row["finding"], int(row["row"])): row for row in csv.DictReader(file)}
     first = rows_of(run)[0]["file"]
-    assert set(found) == {
+    assert set(findings) == {
         ("identical", 3),
         ("near_duplicate", 4),
         ("flat", 5),
@@ -55,16 +57,16 @@ def test_each_finding_has_its_reason_and_pairs_name_the_other_image(run: Path, t
         ("shape", 7),
         ("small", 8),
     }
-    assert found["identical", 3]["other_file"] == found["near_duplicate", 4]["other_file"] == first
-    assert found["shape", 7]["reason"] == "512 x 288 is +78% off 1:1"
-    assert found["small", 8]["reason"] == "128 x 128: a side is under 256 pixels"
+    assert findings["identical", 3]["other_file"] == findings["near_duplicate", 4]["other_file"] == first
+    assert findings["shape", 7]["reason"] == "512 x 288 is +78% off 1:1"
+    assert findings["small", 8]["reason"] == "128 x 128: a side is under 256 pixels"
     text = (tmp_path / "out" / "report.txt").read_text("utf-8")
     assert text.startswith("8 images examined, 6 findings.")
     assert "Near-duplicates: 1\n  row 4," in text
 
 
-def test_drop_leaves_out_what_it_names_and_says_so(run: Path, tmp_path: Path) -> None:
-    """The first of each pair stays."""
+def test_drop_leaves_out_the_named_findings(run: Path, tmp_path: Path) -> None:
+    """The first image of each pair stays."""
     done = export(run, to="captions", out=tmp_path / "out", drop=("identical", "near_duplicate", "flat"))
     assert done.left_out == {"flat": 2, "identical": 1, "near_duplicate": 1}
     assert [name[:6] for name in sorted(tree(tmp_path / "out")) if name.endswith((".png", ".jpg"))] == [
@@ -79,7 +81,7 @@ def test_drop_leaves_out_what_it_names_and_says_so(run: Path, tmp_path: Path) ->
 
 
 def test_near_duplicates_are_found_and_different_images_are_not() -> None:
-    """On images that played no part in the choice of the threshold.
+    """These images were not used to choose the threshold.
 
     For the whole table: python -m tests.exports.lookalikes
     """
@@ -93,8 +95,8 @@ def test_near_duplicates_are_found_and_different_images_are_not() -> None:
     assert min(recall.values()) > 0.95, recall
 
 
-def test_pairs_are_those_of_a_comparison_one_by_one() -> None:
-    """Each hash with its nearest earlier one, across blocks."""
+def test_near_pairs_equal_those_of_a_plain_comparison() -> None:
+    """Each hash is paired with its nearest earlier one, even across blocks."""
     dice = random.Random(5)
     across = [dice.getrandbits(64) for _ in range(700)]
     down = [dice.getrandbits(64) for _ in range(700)]
@@ -105,10 +107,10 @@ def test_pairs_are_those_of_a_comparison_one_by_one() -> None:
 
 
 def test_gray_palette_and_transparent_images_have_a_fingerprint() -> None:
-    """Whatever form a service sends."""
+    """A service may send any of these forms."""
     image = texture(7)
     prints = [
-        fingerprint(encoded(form, kind))
+        fingerprint(encode(form, kind))
         for form, kind in (
             (image.convert("L"), "PNG"),
             (image.quantize(64), "PNG"),
@@ -119,10 +121,10 @@ def test_gray_palette_and_transparent_images_have_a_fingerprint() -> None:
     assert all((print_.width, print_.height, print_.flat) == (384, 384, False) for print_ in prints)
 
 
-def test_a_flat_image_is_one_color_within_what_encoders_add() -> None:
+def test_a_flat_image_may_vary_as_much_as_encoders_change_it() -> None:
     """A soft gradient is not flat."""
     gradient = Image.linear_gradient("L").resize((300, 300)).point(lambda value: 100 + value // 16)
-    assert fingerprint(encoded(Image.new("RGB", (300, 300), "white"), "JPEG")).flat
-    assert not fingerprint(encoded(gradient)).flat
+    assert fingerprint(encode(Image.new("RGB", (300, 300), "white"), "JPEG")).flat
+    assert not fingerprint(encode(gradient)).flat
     tiny = Image.new("RGB", (2, 2))
-    assert fingerprint(encoded(tiny)).flat
+    assert fingerprint(encode(tiny)).flat

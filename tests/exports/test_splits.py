@@ -1,4 +1,4 @@
-"""Splits follow a hash of the row's prompt or a column, whatever other rows there are."""
+"""Tests that splits depend on a hash of the row's prompt or on a column, and not on other rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _row(number: int, **more: Any) -> dict[str, Any]:
 
 
 def test_rows_keep_their_split_when_rows_are_added_and_moved() -> None:
-    """The row's number plays no part."""
+    """The row's number does not matter."""
     assign = make_assign(Options(split="train=0.8,test=0.2"), NAMES)
     before = {row["prompt"]: assign(row) for row in map(_row, range(500))}
     moved = [_row(number, prompt=f"a fox in scene {1000 - number}") for number in range(1000)]
@@ -28,7 +28,7 @@ def test_rows_keep_their_split_when_rows_are_added_and_moved() -> None:
 
 
 def test_shares_are_met_and_growing_the_first_share_moves_rows_only_into_it() -> None:
-    """Within what a sample of 10,000 allows."""
+    """The tolerance is that of a sample of 10,000."""
     rows = [_row(number) for number in range(10_000)]
     small = [make_assign(Options(split="train=0.8,val=0.1,test=0.1"), NAMES)(row) for row in rows]
     large = [make_assign(Options(split="train=0.85,val=0.05,test=0.1"), NAMES)(row) for row in rows]
@@ -39,7 +39,7 @@ def test_shares_are_met_and_growing_the_first_share_moves_rows_only_into_it() ->
 
 
 def test_samples_of_one_prompt_share_a_split_and_so_does_any_column() -> None:
-    """Variants in train and test would leak."""
+    """Otherwise variants of one prompt would be in train and test."""
     by_book = make_assign(Options(split="train=0.5,test=0.5", split_by="book"), NAMES)
     assert len({by_book(_row(number)) for number in range(50)}) == 1
 
@@ -52,21 +52,21 @@ def test_a_split_column_is_honored_without_an_option() -> None:
 
 
 @pytest.mark.parametrize("text", ["train=0.9", "train=0.9,test=0.2", "a=1,a=0", "train", "../x=1", "train=nan,b=1"])
-def test_shares_that_make_no_sense_are_refused(text: str) -> None:
-    """With the text in the sentence."""
+def test_invalid_shares_are_refused(text: str) -> None:
+    """The message contains the text."""
     with pytest.raises(SettingsInvalid, match=r"--split"):
         make_assign(Options(split=text), NAMES)
 
 
-def test_a_cell_that_is_no_split_name_is_refused_with_its_row() -> None:
-    """It would become a folder."""
+def test_a_cell_that_is_not_a_split_name_is_refused_with_its_row() -> None:
+    """It would become the name of a folder."""
     assign = make_assign(Options(split_column="book"), NAMES)
     with pytest.raises(SettingsInvalid, match="row 7, column book"):
         assign(_row(7, book="../../etc"))
 
 
 def test_an_unknown_column_is_refused_with_the_known_ones() -> None:
-    """For both options."""
+    """This holds for both options."""
     for options in (Options(split_column="boo"), Options(split="a=1", split_by="boo")):
         with pytest.raises(SettingsInvalid, match="Columns: row, prompt, book, split"):
             make_assign(options, NAMES)

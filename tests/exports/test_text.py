@@ -1,4 +1,4 @@
-"""Hostile text becomes harmless for the place that shows it."""
+"""Tests that hostile text becomes harmless for the program that displays it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from imagen_batch.exports.text import excel_safe, one_line, shorten, xml_text
 
 
 def test_one_line_has_no_controls_and_no_direction_overrides() -> None:
-    """Words stay apart."""
+    """Words remain separated."""
     assert one_line("a\r\nb\tc\x00\x1b[2J\u2028d") == "a b c [2J d"
     assert one_line("x\u202egnp\u202c.exe \u2066\ufeff\ud800y") == "xgnp.exe y"
 
 
-def test_shorten_says_that_something_is_missing() -> None:
-    """And never reads more than it needs."""
+def test_a_shortened_text_ends_with_an_ellipsis() -> None:
+    """Only the beginning of a long text is read."""
     assert shorten("a fox", 10) == "a fox"
     assert shorten("a red fox in snow", 9) == "a red fo…"
     assert shorten(" " * 1_000_000 + "x", 10) == "…"
@@ -20,7 +20,7 @@ def test_shorten_says_that_something_is_missing() -> None:
 
 
 def test_xml_text_is_well_formed() -> None:
-    """Markup is escaped, characters that XML has no form for are removed."""
+    """Markup is escaped, and characters that XML does not allow are removed."""
     assert xml_text('<a & "b">\x00\ud800\uffff') == "&lt;a &amp; &quot;b&quot;&gt;"
 
 

@@ -1,4 +1,4 @@
-"""`--where` keeps the rows for which an expression holds, and explains what is wrong with one."""
+"""Tests that `--where` keeps the rows for which an expression is true, and explains an invalid expression."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ TABLE = pa.table(
     ],
 )
 def test_an_expression_keeps_the_rows_for_which_it_holds(text: str, kept: list[int]) -> None:
-    """Empty cells hold nothing, and text is read as a number where it meets one."""
+    """Empty cells match nothing, and text that is compared with a number is read as a number."""
     numbered = TABLE.append_column("place", pa.array(range(4)))
     assert numbered.filter(compile_where(text, TABLE.schema))["place"].to_pylist() == kept
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("chaptr == '1'", "no column 'chaptr'; the nearest is 'chapter'"),
         ("chapter = '1'", "equality is written =="),
         ("width", "neither true nor false"),
         ("chapter == None", "column is None"),
         ("width == c2pa", "cannot be compared"),
-        ("sent_at > 'yesterday'", "no date"),
+        ("sent_at > 'yesterday'", "not a date"),
         ("__import__('os').system('id')", "not supported"),
         ("open('/etc/passwd')", "open() is not supported"),
         ("prompt.__class__ == 'x'", "not supported"),
@@ -79,10 +79,10 @@ def test_an_expression_keeps_the_rows_for_which_it_holds(text: str, kept: list[i
         ("chapter == '\x00'", "cannot be read"),
     ],
 )
-def test_a_wrong_expression_is_a_sentence_with_the_known_columns(text: str, said: str) -> None:
+def test_an_invalid_expression_is_refused_with_the_known_columns(text: str, message: str) -> None:
     """Nothing of it is executed."""
     with pytest.raises(SettingsInvalid) as error:
         compile_where(text, TABLE.schema)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "Columns: chapter, page, width, c2pa, prompt, sent_at, a column" in str(error.value)
     assert len(str(error.value)) < 1000

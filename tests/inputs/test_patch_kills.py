@@ -1,4 +1,4 @@
-"""After a patch is killed at any write to the folder, the same command buys no existing image again."""
+"""Tests that after a patch is killed at any write to the folder, the same command buys no existing image again."""
 
 import csv
 import shutil
@@ -29,9 +29,9 @@ class Killer:
     def __init__(self, patch, writes):
         self.left = writes
         for owner, name in (*WRITES, (FileLog, "append")):
-            patch.setattr(owner, name, self.guarded(getattr(owner, name)))
+            patch.setattr(owner, name, self.guard(getattr(owner, name)))
 
-    def guarded(self, method):
+    def guard(self, method):
         def write(*args, **kwargs):
             self.left -= 1
             if self.left < 0:
@@ -42,19 +42,19 @@ class Killer:
 
 
 def run_with(settings):
-    with open_run(take_input(settings, today=TODAY), env={}) as opened:
-        for shard in opened.shards():
-            opened.generate_shard(shard)
-        return opened.finish()
+    with open_run(take_input(settings, today=TODAY), env={}) as current:
+        for shard in current.shards():
+            current.generate_shard(shard)
+        return current.finish()
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     """Two rows of four images each; one image is missing, and its row was reworded in failures.csv."""
-    here = tmp_path_factory.mktemp("prepared")
+    base = tmp_path_factory.mktemp("prepared")
     fault = {"match": "a crowd", "fault": "partial", "times": 1, "options": {"count": 1}}
     with Simulator(faults=[fault]) as sim:
-        source = here / "p.csv"
+        source = base / "p.csv"
         source.write_bytes(
             f"prompt;note\n{FIRST};x\n{SECOND};y\n".encode("cp1252")
         )  # with another encoding and delimiter than the patched input
@@ -84,8 +84,8 @@ def test_a_patch_may_be_killed_at_every_write(prepared, tmp_path, monkeypatch):
                     ended = True
                 except KilledNow:
                     pass
-            line = (folder / "failures.csv").read_text().count("\n") > 1
-            if line:
+            has_lines = (folder / "failures.csv").read_text().count("\n") > 1
+            if has_lines:
                 run_with(patch)
             summary = run_with(load_settings_to_continue(folder, {"base_url": sim.url}))
             assert summary.exit_code == 0, writes

@@ -1,4 +1,4 @@
-"""For any edit of failures.csv, missing images are bought once and existing ones stay as they are."""
+"""Tests that for any edit of failures.csv missing images are bought once, and existing ones do not change."""
 
 import tempfile
 from pathlib import Path
@@ -31,15 +31,15 @@ def sim():
 
 def run_with(chosen, folder):
     """Run with these settings."""
-    with open_run(take_input(chosen, today=TODAY), env={}) as opened:
-        for shard in opened.shards():
-            opened.generate_shard(shard)
-        return Ran(opened.finish(), folder)
+    with open_run(take_input(chosen, today=TODAY), env={}) as current:
+        for shard in current.shards():
+            current.generate_shard(shard)
+        return Ran(current.finish(), folder)
 
 
 @settings(max_examples=12, deadline=None)
 @given(rows=ROWS, edits=EDITS)
-def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits):
+def test_a_patch_buys_the_missing_images_and_changes_nothing_else(sim, rows, edits):
     """Some lines are edited, some fail again, some are left out; then the run is resumed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "out"
@@ -48,11 +48,11 @@ def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits)
         known = {"out": str(folder), "provider": "simulator", "base_url": sim.url}
         before = run_with(make_settings({"prompts": str(source), **known}), folder)
         assert audit(folder).clean
-        was = {(row["row"], row["sample"]): row for row in before.rows}
+        rows_before = {(row["row"], row["sample"]): row for row in before.rows}
         failures = before.failures
         if not failures:
             return
-        made = sim.bill.total
+        billed_before = sim.bill.total
         patch, named = [], []
         for line, (text, refused, left_out) in zip(failures, edits, strict=False):
             if not left_out:
@@ -63,13 +63,13 @@ def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits)
         write_csv(folder / "failures.csv", patch)
         after = run_with(make_settings({"prompts": str(folder / "failures.csv")}), folder)
         rows_after = after.rows
-        missing = [place for place, row in was.items() if row["status"] != "ok" and place[0] in named]
-        assert sim.bill.total - made == len(missing)
-        assert [(row["row"], row["sample"]) for row in rows_after] == list(was)
+        missing = [name for name, row in rows_before.items() if row["status"] != "ok" and name[0] in named]
+        assert sim.bill.total - billed_before == len(missing)
+        assert [(row["row"], row["sample"]) for row in rows_after] == list(rows_before)
         files = [row["file"] for row in rows_after if row["file"]]
         assert len(files) == len(set(files))
         for row in rows_after:
-            old = was[row["row"], row["sample"]]
+            old = rows_before[row["row"], row["sample"]]
             if old["status"] == "ok":
                 assert (row["file"], row["sha256"], row["prompt"]) == (old["file"], old["sha256"], old["prompt"])
             if row["status"] == "ok":
@@ -77,10 +77,10 @@ def test_a_patch_buys_what_is_missing_and_changes_nothing_else(sim, rows, edits)
         assert audit(folder).clean
         run_with(load_settings_to_continue(folder, {}), folder)
         assert [row["file"] for row in after.rows] == [row["file"] for row in rows_after]
-        assert sim.bill.total - made == len(missing)
+        assert sim.bill.total - billed_before == len(missing)
 
 
-class Input:
+class FakePlan:
     """A plan whose rows have only keys."""
 
     moves = ()
@@ -89,8 +89,8 @@ class Input:
         self.index = [(f"{key:064x}", 1) for key in keys]
 
 
-class Past:
-    """Every row has its image."""
+class FakeHistory:
+    """A history in which every row has its image."""
 
     def status(self, _base, _number):
         return "ok"
@@ -100,10 +100,10 @@ class Past:
     before=st.lists(st.integers(0, 50), unique=True, max_size=20),
     after=st.lists(st.integers(0, 50), unique=True, max_size=20),
 )
-def test_rows_that_are_new_changed_and_gone_add_up(before, after):
-    """Unchanged rows are counted as none of them."""
-    changes = compare_inputs(Input(before), Past(), Input(after))
+def test_the_counts_of_new_changed_and_gone_rows_add_up(before, after):
+    """Unchanged rows are not counted."""
+    changes = compare_inputs(FakePlan(before), FakeHistory(), FakePlan(after))
     both = set(before) & set(after)
     assert changes.new + changes.changed == len(after) - len(both)
     assert changes.gone + changes.changed == changes.images == len(before) - len(both)
-    assert compare_inputs(Input(before), Past(), Input(before)) == Changes(0, 0, 0, 0)
+    assert compare_inputs(FakePlan(before), FakeHistory(), FakePlan(before)) == Changes(0, 0, 0, 0)

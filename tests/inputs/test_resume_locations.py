@@ -1,4 +1,4 @@
-"""A run is resumed, patched and limited in any storage, and its audit stays clean."""
+"""Tests that a run is resumed, patched and limited in any storage, and that its audit stays clean."""
 
 import csv
 import io
@@ -24,10 +24,10 @@ def sim():
 
 def run_with(settings):
     """Run with these settings."""
-    with open_run(take_input(settings, today=TODAY), env={}) as opened:
-        for shard in opened.shards():
-            opened.generate_shard(shard)
-        return opened.finish()
+    with open_run(take_input(settings, today=TODAY), env={}) as current:
+        for shard in current.shards():
+            current.generate_shard(shard)
+        return current.finish()
 
 
 def test_a_limited_run_is_resumed_and_patched(place, tmp_path, sim):
@@ -56,7 +56,7 @@ def test_a_limited_run_is_resumed_and_patched(place, tmp_path, sim):
     assert audit(place).clean
 
 
-def test_the_settings_that_are_kept_hold_from_any_folder(tmp_path, sim, monkeypatch):
+def test_stored_settings_are_valid_in_any_current_folder(tmp_path, sim, monkeypatch):
     """The key file gets an absolute path; options that apply once are not stored."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key").write_text("k" * 30)

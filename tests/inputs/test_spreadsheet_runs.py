@@ -1,4 +1,4 @@
-"""A run from a spreadsheet continues, and its failures come back as CSV or as a spreadsheet."""
+"""Tests that a run from a spreadsheet continues, and that its failures may be saved as CSV or as a spreadsheet."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def sim():
 
 
 @pytest.fixture
-def typed(shell, tmp_path, sim):
-    """Runs a file into the folder `out`."""
+def run_into_out(shell, tmp_path, sim):
+    """Return a function that runs a file into the folder `out`."""
 
     def run(source, *more):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
@@ -33,15 +33,15 @@ def typed(shell, tmp_path, sim):
 
 
 @pytest.mark.parametrize("name", ["book.xlsx", "book.ods"])
-def test_a_run_continues_from_its_stored_copy(shell, typed, tmp_path, sim, name):
-    """The same rows on the same lines, whatever happens to the spreadsheet."""
+def test_a_run_continues_from_its_stored_copy(shell, run_into_out, tmp_path, sim, name):
+    """It has the same rows on the same lines, even if the spreadsheet is deleted."""
     write = write_xlsx if name.endswith("xlsx") else text_ods
     table = [[cell.replace("=x", "y") for cell in row] for row in TABLE]
     book = write(tmp_path / name, table)
-    assert typed(book, "--limit", 1, "--sheet", "Scenes").code == 3
+    assert run_into_out(book, "--limit", 1, "--sheet", "Scenes").code == 3
     before = [(row["line"], row["id"], row["prompt"], row["note"]) for row in manifest(tmp_path / "out")]
     assert before == [(2, "007", "a fox", "y"), (4, "008", "a hen\nin a box", ""), (5, "009", "a cat", "z")]
-    assert typed(book).code == 0
+    assert run_into_out(book).code == 0
     book.unlink()
     assert shell.type("resume", tmp_path / "out").code == 0
     assert len(sim.requests) == 3
@@ -51,10 +51,10 @@ def test_a_run_continues_from_its_stored_copy(shell, typed, tmp_path, sim, name)
 
 
 @pytest.mark.parametrize("saved", ["csv", "xlsx", "ods"])
-def test_edited_failures_find_their_rows(shell, typed, tmp_path, sim, saved):
+def test_edited_failures_find_their_rows(shell, run_into_out, tmp_path, sim, saved):
     """A failures.csv stays CSV, and may be saved as a spreadsheet."""
     book = text_ods(tmp_path / "book.ods", TABLE)
-    assert typed(book, "--limit", 2).code == 3
+    assert run_into_out(book, "--limit", 2).code == 3
     with (tmp_path / "out" / "failures.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.reader(file))
     assert lines[1][:3] == ["009", "a cat", "z"]
@@ -65,7 +65,7 @@ def test_edited_failures_find_their_rows(shell, typed, tmp_path, sim, saved):
             csv.writer(file).writerows(lines)
     else:
         (write_xlsx if saved == "xlsx" else text_ods)(edited, lines)
-    result = typed(edited)
+    result = run_into_out(edited)
     assert result.code == 0, result.err
     assert len(sim.requests) == 3
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a fox", "a hen\nin a box", "a lion"]

@@ -1,4 +1,4 @@
-"""A prompt file given to a folder with a run: the tables lose no paid row, and nothing is bought twice."""
+"""Tests a prompt file that is given to a folder with a run: no paid row is lost, and nothing is bought twice."""
 
 import csv
 import io
@@ -24,17 +24,17 @@ def sim():
 
 @pytest.fixture
 def run_into_out(shell, tmp_path, sim):
-    """Runs a file into the folder `out`."""
+    """Return a function that runs a file into the folder `out`."""
 
-    def run(source, *typed):
+    def run(source, *options):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        return shell.type("run", source, *known, *typed)
+        return shell.type("run", source, *known, *options)
 
     return run
 
 
 def facts(folder):
-    """What must not change when other rows do."""
+    """Return file, digest and prompt of each sample, which must not change when other rows do."""
     return {(row["row"], row["sample"]): (row["file"], row["sha256"], row["prompt"]) for row in manifest(folder)}
 
 
@@ -61,8 +61,8 @@ def test_a_limit_takes_nothing_out_of_the_tables(shell, tmp_path, sim, run_into_
     assert len(sim.requests) == 8
 
 
-def test_rows_beyond_a_limit_are_listed_and_wait(shell, tmp_path, sim, run_into_out):
-    """The exit code is 3 because images are missing; the next step says what the others cost."""
+def test_rows_beyond_a_limit_are_listed_as_not_attempted(shell, tmp_path, sim, run_into_out):
+    """The exit code is 3 because images are missing; the next step has the price of the others."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"prompt {number}"} for number in range(5)])
     result = run_into_out(book, "--limit", 2, "--json")
     assert result.code == 3
@@ -124,12 +124,12 @@ def without_mark(rows):
 
 
 def padded_columns(rows):
-    """What Excel writes when somebody has touched a cell to the right."""
+    """Add empty columns, as Excel does if a cell to the right was edited."""
     return {"delimiter": ";"}, [{**row, "": "", " ": ""} for row in rows]
 
 
 def decimals(rows):
-    """Numbers of our own columns as LibreOffice shows them."""
+    """Write the numbers of our own columns as LibreOffice displays them."""
     return {}, [{**row, "http_status": f"{row['http_status']},00", "attempts": "1.0"} for row in rows]
 
 
@@ -149,17 +149,17 @@ def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, run_in
         book = write_csv(tmp_path / "book.csv", rows)
         first = run_into_out(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
         assert first.code == 3
-        before, made_before = facts(tmp_path / "out"), sim.bill.total
-        how, lines = saved(read_failures(tmp_path / "out"))
+        before, billed_before = facts(tmp_path / "out"), sim.bill.total
+        form, lines = saved(read_failures(tmp_path / "out"))
         if edit:
             lines = [{**line, "prompt": "a small crôwd"} for line in lines]
-        write_failures(tmp_path / "out" / "failures.csv", lines, **how)
+        write_failures(tmp_path / "out" / "failures.csv", lines, **form)
         result = shell.type("run", tmp_path / "out" / "failures.csv")
         assert result.code == 0, result
-        assert sim.bill.total == made_before + 1 == 12
+        assert sim.bill.total == billed_before + 1 == 12
     after = facts(tmp_path / "out")
     assert list(after) == list(before)
-    new = [place for place, rows_found in after.items() if before[place] != rows_found]
+    new = [sample for sample, sample_facts in after.items() if before[sample] != sample_facts]
     assert len(new) == 1
     assert after[new[0]][2] == ("a small crôwd" if edit else "a crôwd")
     for row in manifest(tmp_path / "out"):
@@ -170,8 +170,8 @@ def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, run_in
     assert audit(tmp_path / "out").clean
 
 
-def test_a_file_with_the_advice_and_without_the_mark_is_still_ours(shell, tmp_path, sim, run_into_out):
-    """The advice is no column of the user's, and the row is found by its content."""
+def test_a_failures_file_without_the_mark_is_recognized_by_the_advice(shell, tmp_path, sim, run_into_out):
+    """The advice is not a column of the user's, and the row is found by its content."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
     assert run_into_out(book).code == 3
     _, lines = without_mark(read_failures(tmp_path / "out"))
@@ -184,7 +184,7 @@ def test_a_file_with_the_advice_and_without_the_mark_is_still_ours(shell, tmp_pa
 
 @pytest.mark.parametrize("error", ["#NAME?", "#WERT!", "#REF!", "#VALUE!", "Err:508"])
 def test_a_prompt_that_a_spreadsheet_turned_into_an_error_is_not_sent(shell, tmp_path, sim, run_into_out, error):
-    """A prompt that begins with = is a formula there; paying for an image of #NAME? helps nobody."""
+    """A spreadsheet reads a prompt that begins with = as a formula; the run must not pay for an image of #NAME?."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "=a rat [[sim:blocked_prompt]]"}])
     assert run_into_out(book).code == 3
     lines = [{**line, "prompt": error} for line in read_failures(tmp_path / "out")]
@@ -229,7 +229,7 @@ def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, run
 
 
 def test_siblings_are_not_dropped_by_a_smaller_number_of_samples(shell, tmp_path, run_into_out):
-    """One is missing, and the user enters 1."""
+    """One of four images is missing, and the user enters 1 as the number of samples."""
     fault = {"match": "*", "fault": "partial", "times": 1, "options": {"count": 1}}
     with Simulator(faults=[fault]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a crowd", "samples": 4}])
@@ -256,10 +256,9 @@ def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, ru
         write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a fox"} for line in lines[:1]])
         assert shell.type("run", tmp_path / "out" / "failures.csv").code == 0
         after = facts(tmp_path / "out")
-        assert {place: after[place] for place in ((2, 1), (3, 1))} == {
-            place: before[place] for place in ((2, 1), (3, 1))
-        }
-        assert len({rows_found[0] for rows_found in after.values()}) == 3
+        for sample in ((2, 1), (3, 1)):
+            assert after[sample] == before[sample]
+        assert len({file for file, _, _ in after.values()}) == 3
         assert sim.bill.total == total + 1
     assert audit(tmp_path / "out").clean
 
@@ -268,13 +267,13 @@ def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, ru
 def test_every_format_can_be_patched(shell, tmp_path, sim, run_into_out, name):
     """The folder's input becomes a CSV file."""
     texts = ["a mole", "a rat [[sim:bad_request]]", "a badger"]
-    written = {
+    contents = {
         "txt": "".join(f"{text}\n" for text in texts),
         "jsonl": "".join(json.dumps({"prompt": text, "n": 1, "x": {"y": [1]}}) + "\n" for text in texts),
         "tsv": "prompt\tnote\n" + "".join(f'{text}\ta "quoted" note\n' for text in texts),
     }
     book = tmp_path / name
-    book.write_text(written[name.rpartition(".")[2]])
+    book.write_text(contents[name.rpartition(".")[2]])
     run_into_out(book)
     lines = read_failures(tmp_path / "out")
     write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a rat, rowing"} for line in lines])
@@ -285,7 +284,7 @@ def test_every_format_can_be_patched(shell, tmp_path, sim, run_into_out, name):
     assert sim.bill.total == 3
 
 
-def test_an_option_given_with_a_patch_is_for_its_rows(shell, tmp_path, sim, run_into_out):
+def test_an_option_given_with_a_patch_applies_only_to_its_rows(shell, tmp_path, sim, run_into_out):
     """The other rows are not bought again from another model."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
     run_into_out(book)
@@ -293,16 +292,16 @@ def test_an_option_given_with_a_patch_is_for_its_rows(shell, tmp_path, sim, run_
         tmp_path / "out" / "failures.csv",
         [{**line, "prompt": "a rat"} for line in read_failures(tmp_path / "out")],
     )
-    typed = ["--model", "gemini-3-pro-image", "--aspect-ratio", "16:9"]
-    assert shell.type("run", tmp_path / "out" / "failures.csv", *typed).code == 0
-    rows_found = [(row["model"], row["aspect_ratio"]) for row in manifest(tmp_path / "out")]
-    assert rows_found == [("gemini-nano-banana-2.1", None), ("gemini-3-pro-image", "16:9")]
+    chosen = ["--model", "gemini-3-pro-image", "--aspect-ratio", "16:9"]
+    assert shell.type("run", tmp_path / "out" / "failures.csv", *chosen).code == 0
+    options = [(row["model"], row["aspect_ratio"]) for row in manifest(tmp_path / "out")]
+    assert options == [("gemini-nano-banana-2.1", None), ("gemini-3-pro-image", "16:9")]
     assert shell.type("resume", tmp_path / "out").code == 0
     assert sim.bill.total == 2
 
 
-def test_a_failures_file_of_an_earlier_version_finds_its_rows(shell, tmp_path, sim, run_into_out):
-    """Rows are matched by their cells or their id."""
+def test_the_lines_of_a_failures_file_of_an_earlier_version_find_their_rows(shell, tmp_path, sim, run_into_out):
+    """They are matched by their cells or their id."""
     rows = [{"id": str(number), "prompt": f"prompt {number} [[sim:bad_request]]"} for number in range(3)]
     book = write_csv(tmp_path / "book.csv", [*rows, {"id": "9", "prompt": "a rat"}])
     run_into_out(book)
@@ -317,7 +316,7 @@ def test_a_failures_file_of_an_earlier_version_finds_its_rows(shell, tmp_path, s
     assert sim.bill.total == 2
 
 
-def test_a_failures_file_elsewhere_needs_its_folder(shell, tmp_path, sim, run_into_out):
+def test_a_failures_file_outside_its_folder_needs_the_option_out(shell, tmp_path, sim, run_into_out):
     """Nothing is guessed and nothing is sent."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}])
     run_into_out(book)
@@ -334,7 +333,7 @@ def test_a_failures_file_elsewhere_needs_its_folder(shell, tmp_path, sim, run_in
     ("mark", "message"),
     [("row-7-0123456789abcdef", "matches no row"), ("", "is empty"), ("7", "matches no row"), ("twice", "as line")],
 )
-def test_a_line_that_is_about_no_row_is_refused(shell, tmp_path, sim, run_into_out, mark, message):
+def test_a_line_that_matches_no_row_is_refused(shell, tmp_path, sim, run_into_out, mark, message):
     """The exit code is 5, the message has the line, and nothing is sent."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}, {"prompt": "b"}])
     run_into_out(book)
@@ -348,7 +347,7 @@ def test_a_line_that_is_about_no_row_is_refused(shell, tmp_path, sim, run_into_o
     assert len(sim.requests) == 2
 
 
-def test_edits_of_failures_are_not_written_over(shell, tmp_path, sim, run_into_out):
+def test_edits_of_failures_are_not_overwritten(shell, tmp_path, sim, run_into_out):
     """When another run comes first, the user's file is kept under another name and can be used from there."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
     run_into_out(book)
@@ -370,7 +369,7 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run
     class Killed(BaseException):
         pass
 
-    def killed(*_given, **_named):
+    def kill(*_positional, **_keyword):
         raise Killed
 
     fault = {"match": "a crowd", "fault": "partial", "times": 1, "options": {"count": 1}}
@@ -381,7 +380,7 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run
         write_failures(out / "failures.csv", [{**line, "prompt": "few"} for line in read_failures(out)])
         for step in ("runs.run.opening.save_snapshot", "runs.run.opening.DiskSpace", "sending.generate._record"):
             with monkeypatch.context() as patch:
-                patch.setattr(f"imagen_batch.{step}", killed)
+                patch.setattr(f"imagen_batch.{step}", kill)
                 with pytest.raises(Killed):
                     shell.type("run", out / "failures.csv", "--concurrency", 1)
         shell.type("run", out / "failures.csv")
@@ -390,7 +389,7 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run
         assert sim.bill.total <= 5
 
 
-def test_the_plan_says_what_an_edited_file_changes(shell, tmp_path, sim, run_into_out):
+def test_the_plan_counts_the_changes_of_an_edited_file(shell, tmp_path, sim, run_into_out):
     """The plan has the new, changed and gone rows, the price, and the images that stay on disk."""
     rows = [{"prompt": f"prompt {number}"} for number in range(10)]
     book = write_csv(tmp_path / "book.csv", rows)
@@ -399,19 +398,19 @@ def test_the_plan_says_what_an_edited_file_changes(shell, tmp_path, sim, run_int
     rows[5:5] = [{"prompt": "new 1"}, {"prompt": "new 2"}]
     del rows[8]
     write_csv(book, rows)
-    typed = ["--provider", "simulator", "--out", tmp_path / "out"]
-    plan = shell.type("plan", book, *typed, "--json").json
+    options = ["--provider", "simulator", "--out", tmp_path / "out"]
+    plan = shell.type("plan", book, *options, "--json").json
     assert plan["changes"] == {"new": 2, "changed": 1, "gone": 1, "images": 2}
     assert plan["samples_left"] == 3
     assert plan["worst_case_usd"] == pytest.approx(3 * 0.0411, abs=0.001)
-    text = shell.type("plan", book, *typed).out
+    text = shell.type("plan", book, *options).out
     assert "2 new, 1 changed, 1 gone; 2 images of earlier rows stay on disk" in text
     assert run_into_out(book).code == 0
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == [row["prompt"] for row in rows]
     assert sim.bill.total == 13
 
 
-def test_the_plan_of_a_patch_counts_what_it_sends(shell, tmp_path, sim, run_into_out):
+def test_the_plan_of_a_patch_counts_only_the_images_it_requests(shell, tmp_path, sim, run_into_out):
     """Existing images of the same row are not counted as if they were bought again."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 1}])
     run_into_out(book)
@@ -424,8 +423,8 @@ def test_the_plan_of_a_patch_counts_what_it_sends(shell, tmp_path, sim, run_into
     assert sim.bill.total == 1
 
 
-def test_another_file_is_not_taken_silently(shell, tmp_path, sim, run_into_out):
-    """The message says what would leave the tables, and nothing is sent."""
+def test_another_file_does_not_replace_the_input_silently(shell, tmp_path, sim, run_into_out):
+    """The message counts the rows that would leave the tables, and nothing is sent."""
     run_into_out(write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 2}, {"prompt": "a rat", "n": 1}]))
     other = write_csv(tmp_path / "other.csv", [{"prompt": "a toad"}])
     before = facts(tmp_path / "out")
@@ -464,7 +463,7 @@ def test_rows_are_added_once(shell, tmp_path, sim, run_into_out):
 
 
 def test_a_moved_file_is_the_same_file(shell, tmp_path, sim, run_into_out):
-    """Most of its rows are rows of the run."""
+    """It is recognized because most of its rows are rows of the run."""
     rows = [{"prompt": f"prompt {number}"} for number in range(4)]
     run_into_out(write_csv(tmp_path / "book.csv", rows))
     rows[0] = {"prompt": "edited"}
@@ -472,8 +471,8 @@ def test_a_moved_file_is_the_same_file(shell, tmp_path, sim, run_into_out):
     assert sim.bill.total == 5
 
 
-def test_standard_input_is_no_name(shell, tmp_path, sim, run_into_out, monkeypatch):
-    """What is piped in today may differ from yesterday's input."""
+def test_standard_input_does_not_identify_a_file(shell, tmp_path, sim, run_into_out, monkeypatch):
+    """Today's piped input may differ from yesterday's."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na mole\n")))
     assert run_into_out("-").code == 0
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na toad\n")))
@@ -481,7 +480,7 @@ def test_standard_input_is_no_name(shell, tmp_path, sim, run_into_out, monkeypat
     assert sim.bill.total == 1
 
 
-def test_the_prompt_column_of_the_run_is_that_of_its_failures(shell, tmp_path, sim, run_into_out):
+def test_a_failures_file_is_read_with_the_prompt_column_of_its_run(shell, tmp_path, sim, run_into_out):
     """The option does not have to be repeated."""
     rows = [{"Bild": "a mole", "Text": "x"}, {"Bild": "a rat [[sim:blocked_prompt]]", "Text": "y"}]
     run_into_out(write_csv(tmp_path / "book.csv", rows), "--prompt-column", "Bild")
@@ -492,7 +491,7 @@ def test_the_prompt_column_of_the_run_is_that_of_its_failures(shell, tmp_path, s
     assert sim.bill.total == 2
 
 
-def test_a_renamed_column_is_still_the_prompt(shell, tmp_path, sim, run_into_out):
+def test_a_renamed_prompt_column_is_recognized(shell, tmp_path, sim, run_into_out):
     """An edit in a column with another known name of the prompt is not lost."""
     run_into_out(
         write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:blocked_prompt]]", "n": "2", "status": "mine"}])
@@ -507,8 +506,8 @@ def test_a_renamed_column_is_still_the_prompt(shell, tmp_path, sim, run_into_out
     assert sim.bill.total == 1
 
 
-def test_an_edited_file_says_what_leaves_the_tables(shell, tmp_path, sim, run_into_out):
-    """The files stay; a row that was patched is counted."""
+def test_the_plan_of_an_edited_file_counts_images_that_leave_the_tables(shell, tmp_path, sim, run_into_out):
+    """Their files stay; a row that was patched is counted."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
     run_into_out(book)
     out = tmp_path / "out"
@@ -522,7 +521,7 @@ def test_an_edited_file_says_what_leaves_the_tables(shell, tmp_path, sim, run_in
 
 
 def test_a_setting_that_changes_every_row_is_refused_with_a_patch(shell, tmp_path, sim, run_into_out):
-    """It comes from the environment here, which the suggested command ignores."""
+    """The setting comes from the environment here, which the suggested command ignores."""
     run_into_out(write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}]))
     shell.env["IMAGEN_BATCH_PROVIDER"] = "gemini"
     result = shell.type("run", tmp_path / "out" / "failures.csv")

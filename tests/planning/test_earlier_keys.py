@@ -1,4 +1,4 @@
-"""Rows that an earlier version gave another key keep it where the ledger knows it."""
+"""Tests that rows keep the key of an earlier version if the ledger has records under it."""
 
 from imagen_batch.planning.row_index import RowIndex
 
@@ -6,7 +6,7 @@ KEYS = {name: f"{name}{name}" * 32 for name in "abcdef"}
 
 
 class FakeHistory:
-    """A history in which some samples of some row keys are known."""
+    """A history that has some samples of some row keys."""
 
     def __init__(self, *known):
         self.known = set(known)
@@ -23,7 +23,7 @@ def _index(*rows):
 
 
 def test_rows_with_two_keys_are_listed_until_they_have_their_earlier_one():
-    """The first row has one key, the second two, the third one again."""
+    """The first and the third row have one key, the second has two."""
     index = _index(("a", 1, None), ("b", 2, "c"), ("d", 1, None))
     assert list(index.earlier_keys()) == [(2, KEYS["b"], KEYS["c"], 2)]
     index.adopt_earlier_keys(FakeHistory((KEYS["c"], 2)))
@@ -32,7 +32,7 @@ def test_rows_with_two_keys_are_listed_until_they_have_their_earlier_one():
     assert list(index.earlier_keys()) == []
 
 
-def test_a_row_that_the_ledger_does_not_know_takes_its_new_key():
+def test_a_row_without_records_has_its_new_key():
     """Sample numbers beyond those of the row do not count."""
     index = _index(("b", 2, "c"))
     index.adopt_earlier_keys(FakeHistory((KEYS["c"], 3), (KEYS["c"], 0)))
@@ -40,7 +40,7 @@ def test_a_row_that_the_ledger_does_not_know_takes_its_new_key():
 
 
 def test_a_row_with_results_under_both_keys_keeps_the_new_one():
-    """Its new text was sent already."""
+    """Its new text has already been sent."""
     for number in (1, 2):
         index = _index(("b", 2, "c"))
         index.adopt_earlier_keys(FakeHistory((KEYS["c"], 1), (KEYS["b"], number)))
@@ -54,8 +54,8 @@ def test_a_new_key_that_was_the_earlier_key_of_another_row_belongs_to_that_row()
     assert list(index) == [(KEYS["c"], 1), (KEYS["d"], 1)]
 
 
-def test_a_history_is_looked_through_once_unless_it_has_grown():
-    """A refresh looks again."""
+def test_a_history_is_searched_once_unless_it_has_grown():
+    """A refresh searches it again."""
     index, history = _index(("b", 1, "c")), FakeHistory()
     index.adopt_earlier_keys(history)
     history.known.add((KEYS["c"], 1))

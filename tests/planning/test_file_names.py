@@ -1,4 +1,4 @@
-"""The user's own names: no disk takes two of them for one file, and no dataset loader leaves images out."""
+"""Tests the user's own names: no disk takes two of them for one file, and no dataset loader leaves images out."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def sim():
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_spellings_that_a_disk_takes_for_one_fold_alike(one, other):
-    """Case in any script, composed or not, what has no width, dots and spaces at the end."""
+def test_spellings_that_are_one_file_on_some_disk_fold_to_the_same_name(one, other):
+    """They differ in case, composition, invisible characters, or in dots and spaces at the end."""
     assert folded_name(one) == folded_name(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("fox", "fax"), ("page_01", "page_02"), ("a/b", "a_b"), ("1", "2")])
-def test_other_names_stay_apart(one, other):
+def test_other_names_fold_to_different_names(one, other):
     """No unnecessary code is added."""
     assert folded_name(one) != folded_name(other)
 
 
 @given(st.text(max_size=12))
-def test_folding_knows_every_case_of_a_name(text):
-    """Upper, lower, decomposed: the same; and folding twice changes nothing."""
+def test_folding_ignores_case_and_is_idempotent(text):
+    """Folding a folded name changes nothing."""
     assert folded_name(text.upper()) == folded_name(text)
     assert folded_name(folded_name(text)) == folded_name(text)
 
 
 @pytest.mark.parametrize(("one", "other"), SAME[:9])
 @pytest.mark.parametrize("concurrency", [1, 8])
-def test_the_second_of_two_rows_gets_a_code_whoever_is_ready_first(tmp_path, sim, one, other, concurrency):
-    """Files of the run fold to different names, and each is its row's."""
+def test_the_second_of_two_rows_gets_a_code_whichever_image_arrives_first(tmp_path, sim, one, other, concurrency):
+    """The files fold to different names, and each has the image of its row."""
     rows = [{"prompt": "first", "filename": one}, {"prompt": "second", "filename": other}]
     ran = run(write_csv(tmp_path / "p.csv", rows), sim, concurrency=concurrency)
     first, second = ran.rows
@@ -80,7 +80,7 @@ def test_the_second_of_two_rows_gets_a_code_whoever_is_ready_first(tmp_path, sim
 
 
 def test_names_do_not_depend_on_which_run_made_the_image(tmp_path, sim):
-    """The second row is made in a later run: the name is what it would have been."""
+    """A row that is made in a later run gets the name that it would have had in the first."""
     rows = [
         {"prompt": "first [[sim:finish_IMAGE_SAFETY]]", "filename": "Fox"},
         {"prompt": "second", "filename": "fox"},
@@ -91,7 +91,7 @@ def test_names_do_not_depend_on_which_run_made_the_image(tmp_path, sim):
 
 
 def test_a_later_edit_does_not_fold_onto_a_image_that_is_there(tmp_path, sim):
-    """A row is put before the one whose image has the name: the image keeps it, the new one gets a code."""
+    """A row is inserted before the one whose image has the name: the image keeps it, the new one gets a code."""
     run(write_csv(tmp_path / "p.csv", [{"prompt": "old", "filename": "Fox"}]), sim)
     rows = [{"prompt": "new", "filename": "fox"}, {"prompt": "old", "filename": "Fox"}]
     ran = run(write_csv(tmp_path / "p.csv", rows), sim)
@@ -102,15 +102,15 @@ def test_a_later_edit_does_not_fold_onto_a_image_that_is_there(tmp_path, sim):
     assert len(sim.requests) == 2
 
 
-def test_a_numbered_name_and_a_sample_of_another_row_stay_apart(tmp_path, sim):
-    """`fox` with two samples makes `fox_01`, which another row may be called."""
+def test_a_numbered_name_differs_from_a_sample_of_another_row(tmp_path, sim):
+    """`fox` with two samples makes `fox_01`, which may be the name of another row."""
     rows = [{"prompt": "a", "filename": "fox", "samples": 2}, {"prompt": "b", "filename": "Fox_01", "samples": 1}]
     ran = run(write_csv(tmp_path / "p.csv", rows), sim)
     assert len({folded_name(row["file"]) for row in ran.rows}) == 3
 
 
-def test_the_warning_promises_what_happens(tmp_path, sim):
-    """One sentence, with the number of rows that it concerns."""
+def test_the_warning_about_equal_names_is_true(tmp_path, sim):
+    """One sentence has the number of rows that get a code."""
     rows = [{"prompt": f"{n}", "filename": name} for n, name in enumerate(["Fox", "fox", "FOX", "owl"])]
     source = write_csv(tmp_path / "p.csv", rows)
     plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
@@ -121,7 +121,7 @@ def test_the_warning_promises_what_happens(tmp_path, sim):
 
 
 def test_threads_that_give_spellings_of_one_name_make_two_files(tmp_path):
-    """Even if no plan has seen both."""
+    """This holds even for names that no plan has compared."""
     storage = Folder(tmp_path)
     store = ImageStore(storage, DiskSpace(storage, in_flight=4))
     names = ["Fox", "fox", "FOX", "fOx"] * 5
@@ -137,8 +137,8 @@ def test_threads_that_give_spellings_of_one_name_make_two_files(tmp_path):
         assert (tmp_path / file).read_bytes() == b"%d" % number
 
 
-def test_names_are_claimed_together_or_not_at_all():
-    """Of a row with two samples neither name is given if one is taken."""
+def test_the_names_of_a_row_are_claimed_together_or_not_at_all():
+    """A row with two samples gets neither name if one of them is taken."""
     taken = TakenNames()
     assert taken.claim(["a_01", "a_02"])
     assert not taken.claim(["A_02", "a_03"])
@@ -147,23 +147,23 @@ def test_names_are_claimed_together_or_not_at_all():
 
 
 @given(st.text(max_size=30), st.lists(st.sampled_from(SPLITS), min_size=1), st.sampled_from("-_. /"))
-def test_names_we_make_hold_no_word_that_splits_a_dataset(text, words, mark):
-    """Slugs and templates, whatever the cells contain."""
+def test_slugs_and_templates_contain_no_word_that_splits_a_dataset(text, words, mark):
+    """This holds whatever the cells contain."""
     prompt = mark.join([*words, text, *words])
-    made = [slug(prompt), stem_from_template("{c}/{row:03}-{slug}", {"c": prompt, "row": 7, "slug": slug(prompt)})]
-    for name in made:
+    values = {"c": prompt, "row": 7, "slug": slug(prompt)}
+    for name in (slug(prompt), stem_from_template("{c}/{row:03}-{slug}", values)):
         assert not split_words(name)
         assert not SPLIT.search(name.removeprefix("images/"))
 
 
 def test_a_split_word_becomes_its_plural():
-    """Readable, and not a split word."""
+    """The plural is readable, and it is not a split word."""
     assert slug("Test of strength on a train") == "tests-of-strength-on-a-trains"
     assert without_split_words("Train/001_a tested trainer") == "Trains/001_a tested trainer"
 
 
 def test_a_user_s_own_split_word_is_kept_and_reported_before_money_is_spent(tmp_path):
-    """The name is theirs; the warning says what it does to a loader, and what helps."""
+    """The user chose the name; the warning has the effect on a loader and the remedy."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a", "filename": "test/one"}])
     plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
     (warning,) = plan.warnings
@@ -172,8 +172,8 @@ def test_a_user_s_own_split_word_is_kept_and_reported_before_money_is_spent(tmp_
     assert plan.names == ["images/test/one"]
 
 
-def test_sample_is_a_field_of_a_template(tmp_path, sim):
-    """Then no number is added to the name."""
+def test_a_template_may_contain_the_sample_number(tmp_path, sim):
+    """No number is added to the name then."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a fox", "scene": "s1"}])
     ran = run(source, sim, model=IMAGEN, samples=3, name_template="{scene}/{sample:02}-{slug}")
     stems = [row["file"].rpartition(".")[0] for row in ran.rows]
@@ -182,8 +182,8 @@ def test_sample_is_a_field_of_a_template(tmp_path, sim):
         assert read_stamp(ran.image(row))["sample"] == row["sample"]
 
 
-def test_a_template_without_sample_still_numbers_the_samples(tmp_path, sim):
-    """As before."""
+def test_a_number_is_added_to_the_names_of_a_template_without_the_sample_number(tmp_path, sim):
+    """Otherwise the samples of a row would have the same name."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a fox"}])
     ran = run(source, sim, model=IMAGEN, samples=2, name_template="{slug}")
     assert [row["file"].rpartition(".")[0] for row in ran.rows] == ["images/a-fox_01", "images/a-fox_02"]
@@ -192,7 +192,7 @@ def test_a_template_without_sample_still_numbers_the_samples(tmp_path, sim):
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("form", ["imagefolder", "folder"])
 def test_every_image_of_a_templated_run_is_loaded(tmp_path, sim, form):
-    """The template of the README, with cells that contain test and train."""
+    """The template is that of the README, with cells that contain test and train."""
     datasets = pytest.importorskip("datasets", reason="belongs to the extra `datasets`")
     rows = [
         {"prompt": f"{word} number {number}", "Category": category}
@@ -211,8 +211,8 @@ def test_every_image_of_a_templated_run_is_loaded(tmp_path, sim, form):
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_user_s_own_split_words_are_loaded_whole_from_the_folder(tmp_path, sim):
-    """As the warning says."""
+def test_images_with_split_words_of_the_user_are_all_loaded_from_the_folder(tmp_path, sim):
+    """The warning about such names recommends this."""
     datasets = pytest.importorskip("datasets", reason="belongs to the extra `datasets`")
     rows = [{"prompt": "a", "filename": "test/one"}, {"prompt": "b", "filename": "two"}]
     ran = run(write_csv(tmp_path / "p.csv", rows), sim)

@@ -1,4 +1,4 @@
-"""No text leads an image out of its folder, hides it, or gives it a name that a system refuses."""
+"""Tests that no text leads an image out of its folder, hides it, or gives it a name that a system refuses."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def assert_safe(stem: str) -> None:
 @example("con." + "x" * 112 + ".pngz")
 @example("con" + " " * 120 + "x")
 def test_no_text_leads_out_of_the_folder(text: str) -> None:
-    """Either it is refused, or the name is safe on every system, and does not change when it is read again."""
+    """It is refused, or the name is safe on every system and stays the same when it is read again."""
     stem = stem_or_none(text)
     if stem is None:
         return
@@ -100,7 +100,7 @@ def test_no_text_leads_out_of_the_folder(text: str) -> None:
 @settings(deadline=None)
 @given(texts, texts)
 def test_no_value_of_a_template_leads_out_of_the_folder(first: str, second: str) -> None:
-    """Cells are data: a template makes one folder and one file of them, whatever they contain."""
+    """Cells are data: the template makes one folder and one file, whatever they contain."""
     stem = stem_from_template("{first}/x{second:03}", {"first": first, "second": second})
     assert_safe(stem)
     assert stem.count("/") <= 2
@@ -129,27 +129,27 @@ def test_no_value_of_a_template_leads_out_of_the_folder(first: str, second: str)
     ],
 )
 def test_a_cell_is_made_safe_and_stays_readable(cell: str, stem: str) -> None:
-    """As much of what the user wrote is kept as every system allows."""
+    """Every character that all systems allow is kept."""
     assert stem_from(cell) == stem
 
 
 @pytest.mark.parametrize("cell", ["/etc/passwd", "\\\\server\\share", "\\x", "C:\\x", "c:/x", "  /x", "//x"])
 def test_absolute_paths_are_refused(cell: str) -> None:
-    """They are absolute on one system or another."""
+    """Each of them is absolute on some system."""
     with pytest.raises(ValueError, match="absolute path"):
         stem_from(cell)
 
 
 @pytest.mark.parametrize("cell", ["..", "../x", "a/../b", "a\\..\\b", " .. /x", "images/../../x", "x/.."])
-def test_steps_upwards_are_refused(cell: str) -> None:
-    """Also those that would end up inside again."""
+def test_parent_folders_are_refused(cell: str) -> None:
+    """Paths that would lead back into the folder are refused as well."""
     with pytest.raises(ValueError, match=r"'\.\.'"):
         stem_from(cell)
 
 
 @pytest.mark.parametrize("cell", ["", "  ", "/".join("abcdefghi"), "./.", "images/"])
-def test_names_that_are_none_are_refused(cell: str) -> None:
-    """Nothing left, or too many folders."""
+def test_empty_and_too_deep_names_are_refused(cell: str) -> None:
+    """Nothing of the name is left, or it has too many folders."""
     with pytest.raises(ValueError, match=r"leaves no file name|at most 8"):
         stem_from(cell)
 
@@ -202,18 +202,18 @@ def test_a_bad_template_is_refused_before_a_run(template: str, message: str) -> 
 
 
 def test_a_good_template_passes_the_check() -> None:
-    """With padding, folders and text of its own."""
+    """It may have padding, folders and text of its own."""
     check_template("book/{row:03}_{page:02d}.png", {"row", "page"})
 
 
-def test_default_names_hold_digits_and_hex_only() -> None:
-    """Row, sample, start of the key: no word in them can split a dataset."""
+def test_default_names_contain_only_digits_and_hex() -> None:
+    """They have row, sample and the start of the key: no word in them can split a dataset."""
     name = image_name(default_stem(1), sample=2, key=KEY, extension=".png", named=False, samples=4)
     assert name == "images/000001_02_3f2a9c1d.png"
     assert split_words(name) == ()
 
 
-def test_a_name_of_the_users_own_is_kept_bare() -> None:
+def test_the_user_s_own_name_is_kept() -> None:
     """The sample number is added only if there are several."""
     one = image_name("images/cat", sample=1, key=KEY, extension=".jpg", named=True, samples=1)
     third = image_name("images/cat", sample=3, key=KEY, extension=".jpg", named=True, samples=4)
@@ -221,7 +221,7 @@ def test_a_name_of_the_users_own_is_kept_bare() -> None:
 
 
 def test_a_taken_name_gets_the_key() -> None:
-    """Before the extension, and only the last dot begins one."""
+    """The key is added before the extension, which begins at the last dot."""
     assert with_key("images/a/b.png", KEY) == "images/a/b_3f2a9c1d.png"
     assert with_key("images/v1.5.png", KEY) == "images/v1.5_3f2a9c1d.png"
 
@@ -239,17 +239,17 @@ def test_a_taken_name_gets_the_key() -> None:
     ],
 )
 def test_a_slug_is_the_first_words(prompt: str, expected: str) -> None:
-    """Letters and digits of any script, in lower case."""
+    """They contain letters and digits of any script, in lower case."""
     assert slug(prompt) == expected
 
 
 @settings(deadline=None)
 @given(texts)
 def test_a_slug_is_short_and_one_segment(text: str) -> None:
-    """Whatever the prompt, it can stand in a name as it is."""
-    made = slug(text)
-    assert 0 < len(made.encode()) <= 80
-    assert PurePosixPath(stem_from(made)).parts == ("images", made) or made in {"con", "prn", "aux", "nul"}
+    """Whatever the prompt is, its slug is valid as part of a name."""
+    name = slug(text)
+    assert 0 < len(name.encode()) <= 80
+    assert PurePosixPath(stem_from(name)).parts == ("images", name) or name in {"con", "prn", "aux", "nul"}
 
 
 @pytest.mark.parametrize(
@@ -265,5 +265,5 @@ def test_a_slug_is_short_and_one_segment(text: str) -> None:
     ],
 )
 def test_words_that_split_a_dataset_are_found(name: str, words: tuple[str, ...]) -> None:
-    """Whole words between the loader's separators, in its own spelling, each once."""
+    """Only whole words between the loader's separators count, each once, in the loader's spelling."""
     assert split_words(name) == words

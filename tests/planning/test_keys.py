@@ -1,4 +1,4 @@
-"""Two requests have the same key if everything that decides the image is the same."""
+"""Tests that two requests have the same key if everything that decides the image is the same."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def _key(provider="gemini", model="m", prompt="p", options=PLAIN):
 
 
 def test_the_same_content_has_the_same_key_in_another_run():
-    """A second run finds what the first one made."""
+    """A second run finds the images of the first."""
     assert _key() == _key()
 
 
@@ -48,7 +48,7 @@ def test_equal_rows_are_variants():
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=30), st.randoms())
 def test_order_does_not_matter(prompts, random):
-    """Reordering rows asks for exactly the same set of images."""
+    """Reordered rows have exactly the same set of keys."""
     shuffled = list(prompts)
     random.shuffle(shuffled)
 
@@ -60,16 +60,16 @@ def test_order_does_not_matter(prompts, random):
 
 
 @given(st.text(), st.text())
-def test_keys_differ_when_prompts_do(one, other):
+def test_different_prompts_have_different_keys(one, other):
     """No two prompts share a key."""
     assert (_key(prompt=one) == _key(prompt=other)) == (one == other)
 
 
-def test_a_request_is_its_row_and_its_range():
+def test_a_request_key_depends_on_the_row_and_the_range_of_samples():
     """Sample 1, samples 1 and 2, and sample 2 are three requests."""
     assert len({request_key("b", 1, 1), request_key("b", 1, 2), request_key("b", 2, 1)}) == 3
 
 
-def test_an_option_that_is_not_given_leaves_no_trace():
+def test_an_option_that_is_not_set_does_not_change_the_key():
     """A new option of a later version must not change the keys of old runs."""
     assert _key(options=replace(Options(), seed=None)) == _key()

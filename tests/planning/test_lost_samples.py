@@ -1,4 +1,4 @@
-"""A repair makes the samples that it names, whatever the ledger says of them, and no others."""
+"""Tests that a repair makes exactly the samples that it names, whatever the ledger has about them."""
 
 from dataclasses import replace
 
@@ -52,7 +52,7 @@ def _image(folder):
 
 
 def test_samples_beyond_those_of_the_row_are_not_counted(tmp_path):
-    """An earlier version of the file asked for four images of a row that now asks for two."""
+    """An earlier version of the file requested four images of a row that now requests two."""
     plan, _ = _repair(tmp_path)
     (first, _), _ = plan.index
     record_result(tmp_path, first, *(replace(IMAGE, number=number) for number in (1, 2, 3, 4)))

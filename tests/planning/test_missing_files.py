@@ -1,4 +1,4 @@
-"""Images whose files are gone are made again only on request, and only those."""
+"""Tests that images whose files are gone are made again only on request, and only those."""
 
 from dataclasses import replace
 from itertools import chain
@@ -15,8 +15,8 @@ def _pending(plan, folder):
     return [(request.row, number) for request in requests for number in request.numbers]
 
 
-def test_the_first_and_the_last_sample_of_a_row_are_noticed_when_their_files_are_gone(tmp_path):
-    """With --retry missing they are pending again, and no others."""
+def test_a_missing_file_of_the_first_or_the_last_sample_is_found(tmp_path):
+    """With --retry missing exactly these samples are pending again."""
     plan = small_plan(tmp_path, ROWS, retry="missing")
     files = record_images(tmp_path, plan)
     assert _pending(plan, tmp_path) == []
@@ -35,7 +35,7 @@ def test_a_retry_of_failures_includes_images_whose_files_are_gone(tmp_path):
     assert _pending(plan, tmp_path) == [(2, 1)]
 
 
-def test_without_a_retry_files_are_not_looked_for(tmp_path):
+def test_without_a_retry_files_are_not_checked(tmp_path):
     """The ledger has the image, and a later audit reports the missing file."""
     plan = small_plan(tmp_path, ROWS)
     for name in chain.from_iterable(record_images(tmp_path, plan)):
@@ -54,7 +54,7 @@ def test_missing_files_are_found_among_thousands(tmp_path, monkeypatch):
 
 
 def test_rows_of_a_failures_file_are_sent_again_when_they_failed(tmp_path):
-    """Other rows are not, and images are kept."""
+    """Other rows are not sent, and images are kept."""
     plan = replace(small_plan(tmp_path, ROWS), only=frozenset({2}))
     (first, _), (second, _) = plan.index
     for base in (first, second):

@@ -1,4 +1,4 @@
-"""Which model a row gets, and what is said about one that nobody knows."""
+"""Tests which model a row gets, and how an unknown model is reported."""
 
 import pytest
 
@@ -15,8 +15,8 @@ def test_a_known_model_keeps_its_facts_where_a_dialect_is_given(tmp_path):
     assert plan.totals.unpriced == 0
 
 
-def test_an_unknown_model_of_a_row_is_named_with_its_line(tmp_path):
-    """And with what was probably meant."""
+def test_an_unknown_model_of_a_row_is_reported_with_its_line(tmp_path):
+    """The message suggests the model that was probably meant."""
     rows = [{"prompt": "a", "model": ""}, {"prompt": "b", "model": IMAGEN.replace("generate", "generaet")}]
     with pytest.raises(InputInvalid) as caught:
         small_plan(tmp_path, rows)
@@ -27,13 +27,13 @@ def test_an_unknown_model_of_a_row_is_named_with_its_line(tmp_path):
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_an_unknown_model_of_the_run_is_reported_as_a_setting(tmp_path, rows):
-    """Once, however many rows there are."""
+    """It is reported once, however many rows there are."""
     with pytest.raises(SettingsInvalid) as caught:
         small_plan(tmp_path, [{"prompt": "a"}] * rows, model="no-such-model")
     assert str(caught.value).count("no-such-model") == 1
 
 
-def test_a_name_that_can_not_be_part_of_a_url_is_no_model(tmp_path):
-    """Not even with a dialect."""
+def test_a_name_that_can_not_be_part_of_a_url_is_not_a_model(tmp_path):
+    """A dialect does not change that."""
     with pytest.raises(SettingsInvalid, match="unknown model"):
         small_plan(tmp_path, [{"prompt": "a"}], model="../secret", dialect="predict")

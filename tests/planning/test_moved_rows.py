@@ -1,4 +1,4 @@
-"""Images of edited rows count for the rows that they now belong to, before the run has recorded that."""
+"""Tests that images of edited rows count for the rows to which they now belong, before the run records that."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from tests.support.plans import record_result, small_plan
 OTHER = "ef" * 32
 
 
-def test_an_image_that_moves_to_a_row_is_made(tmp_path):
-    """The same count that the run has once it has recorded the move."""
+def test_an_image_that_moves_to_a_row_counts_as_made(tmp_path):
+    """The run has the same count after it has recorded the move."""
     plan = small_plan(tmp_path, [{"prompt": "a", "samples": 2}])
     ((base, _),) = plan.index
     record_result(tmp_path, OTHER, ok(1, file="images/a.png"), ok(2, file="images/b.png"))

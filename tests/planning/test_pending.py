@@ -1,4 +1,4 @@
-"""Counting what is pending gives the same result as listing it."""
+"""Tests that counting the pending requests gives the same result as listing them."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ ROWS = [
 
 
 class FakeHistory:
-    """A history that hypothesis draws."""
+    """A history with the statuses that Hypothesis draws."""
 
     def __init__(self, statuses):
         self.statuses = statuses
@@ -42,8 +42,8 @@ def plan(tmp_path_factory):
 
 
 @given(st.data())
-def test_the_count_is_that_of_the_requests(plan, data):
-    """Requests, samples, prices, and images without a price."""
+def test_the_counts_equal_those_of_the_listed_requests(plan, data):
+    """Requests, samples, prices and images without a price are compared."""
     samples_of_plan = [(base, number) for base, samples in plan.index for number in range(1, samples + 1)]
     statuses = {sample: data.draw(st.sampled_from([None, *OUTCOMES])) for sample in samples_of_plan}
     history = FakeHistory(statuses)

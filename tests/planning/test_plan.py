@@ -1,4 +1,4 @@
-"""The input is checked once, and a run keeps to what was checked."""
+"""Tests that the input is checked once, and that a run sends only rows that were checked."""
 
 import pytest
 
@@ -31,8 +31,8 @@ def test_each_row_has_the_key_of_its_content(tmp_path):
     assert [plan.index.per_request(row) for row in range(1, 5)] == [4] * 4
 
 
-def test_rows_beyond_the_limit_are_known_and_not_selected(tmp_path):
-    """Neither now nor when pending rows are counted; the tables contain them all the same."""
+def test_rows_beyond_the_limit_are_in_the_plan_and_not_selected(tmp_path):
+    """Pending rows do not include them, but the tables contain them."""
     plan = _plan(prompts(tmp_path, "a", "b", "c"), limit=2)
     assert len(list(plan.index)) == plan.rows == 3
     assert plan.selected_rows == plan.requests == count_pending(plan).requests == 2
@@ -50,7 +50,7 @@ def test_a_file_that_is_edited_while_it_is_read_is_refused(tmp_path):
 
 
 def test_the_run_s_own_copy_may_be_written_again(tmp_path):
-    """So that a run can be repaired from its folder alrow."""
+    """A run can be repaired from its folder alone."""
     source = prompts(tmp_path, "a", "b")
     plan = _plan(source)
     prompts(tmp_path, "a", "b")

@@ -1,4 +1,4 @@
-"""Reference images in a plan: found, checked, priced and part of the key, before anything is sent."""
+"""Tests that a plan finds, checks and prices reference images, and that keys depend on them."""
 
 import tracemalloc
 from pathlib import Path
@@ -8,47 +8,44 @@ import pytest
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.images import reference_file
-from imagen_batch.planning import references
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.references import files
 from imagen_batch.settings import make_settings
 from tests.support.reference_files import write_image
 from tests.support.runs import TODAY, write_csv
 
-assert references
-
 
 def plan(folder, cells, **chosen):
-    """The plan of rows with these references."""
+    """Return the plan of rows with these references."""
     rows = [{"prompt": f"scene {number}", "references": cell} for number, cell in enumerate(cells)]
     settings = {"prompts": str(write_csv(folder / "p.csv", rows)), "provider": "simulator", **chosen}
     return make_plan(make_settings(settings), today=TODAY)
 
 
 def problems(folder, cells, **chosen):
-    """The problems of such rows as line, value and message."""
-    with pytest.raises(InputInvalid) as refusal:
+    """Return the problems of such rows as line, value and message."""
+    with pytest.raises(InputInvalid) as caught:
         plan(folder, cells, **chosen)
-    return [(each.line, each.found, each.message) for each in refusal.value.problems]
+    return [(each.line, each.found, each.message) for each in caught.value.problems]
 
 
-def keys(made):
-    """The row keys of a plan."""
-    return [base for base, _ in made.index]
+def keys(run_plan):
+    """Return the row keys of a plan."""
+    return [base for base, _ in run_plan.index]
 
 
 def test_every_problem_has_its_line_and_value(tmp_path):
-    """All at once, and nothing is sent."""
+    """All of them are reported at once, and nothing is sent."""
     write_image(tmp_path / "fox.png")
     (tmp_path / "note.txt").write_text("not an image")
-    found = problems(tmp_path, ["fox.png", "gone.png", "note.txt", ".", "ftp://x/y.png", "fox.png;@nobody"])
-    assert [(line, value) for line, value, _ in found] == [
+    reported = problems(tmp_path, ["fox.png", "gone.png", "note.txt", ".", "ftp://x/y.png", "fox.png;@nobody"])
+    assert [(line, value) for line, value, _ in reported] == [
         *((3, "gone.png"), (4, "note.txt"), (5, "."), (6, "ftp://x/y.png")),
     ]
 
 
-def test_more_images_than_the_model_takes_are_refused(tmp_path):
-    """Those of the run count as well."""
+def test_more_images_than_the_model_accepts_are_refused(tmp_path):
+    """The images of the run count as well."""
     write_image(tmp_path / "fox.png")
     assert plan(tmp_path, [";".join(["fox.png"] * 14)]).rows == 1
     [(line, value, message)] = problems(tmp_path, [";".join(["fox.png"] * 14)], references=["fox.png"])
@@ -57,7 +54,7 @@ def test_more_images_than_the_model_takes_are_refused(tmp_path):
 
 
 def test_a_model_without_a_field_for_images_is_refused(tmp_path):
-    """Imagen draws from the prompt alone."""
+    """Imagen models accept only a prompt."""
     write_image(tmp_path / "fox.png")
     [(line, _, message)] = problems(tmp_path, ["fox.png", ""], model="imagen-4.0-generate-001")
     assert line == 2
@@ -65,7 +62,7 @@ def test_a_model_without_a_field_for_images_is_refused(tmp_path):
 
 
 def test_images_that_do_not_fit_into_a_request_are_refused(tmp_path):
-    """One by one, and together."""
+    """This holds for a single image and for all together."""
     write_image(tmp_path / "fox.png")
     with (tmp_path / "huge.png").open("wb") as file:
         file.truncate(5 * 2**30)
@@ -80,7 +77,7 @@ def test_images_that_do_not_fit_into_a_request_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("provider", "uri", "taken"),
+    ("provider", "uri", "accepted"),
     [
         ("gemini", "https://generativelanguage.googleapis.com/v1beta/files/abc", True),
         ("gemini", "gs://b/fox.png", False),
@@ -92,9 +89,9 @@ def test_images_that_do_not_fit_into_a_request_are_refused(tmp_path):
         ("gemini", "file:///etc/passwd", False),
     ],
 )
-def test_an_address_is_taken_where_the_provider_reads_it(tmp_path, provider, uri, taken):
-    """Everything else is refused with the line."""
-    if taken:
+def test_an_address_is_taken_where_the_provider_reads_it(tmp_path, provider, uri, accepted):
+    """All other addresses are refused with the line."""
+    if accepted:
         [row] = plan(tmp_path, [uri], provider=provider).planned_rows()
         assert row.references[0].uri == uri
     else:
@@ -120,7 +117,7 @@ def test_the_key_follows_the_content_and_not_the_path(tmp_path):
 
 
 def test_the_price_has_the_tokens_of_the_images(tmp_path):
-    """1,120 input tokens each at $1.50 a million."""
+    """Each image has 1,120 input tokens at $1.50 a million."""
     write_image(tmp_path / "fox.png")
     with_one, with_none = plan(tmp_path, ["fox.png"]), plan(tmp_path, [""])
     extra = with_one.totals.worst_usd - with_none.totals.worst_usd
@@ -128,16 +125,16 @@ def test_the_price_has_the_tokens_of_the_images(tmp_path):
 
 
 def test_references_of_the_run_come_first_in_every_row(tmp_path, monkeypatch):
-    """Relative to the prompt file, else to the current folder."""
+    """Paths are relative to the prompt file, else to the current folder."""
     write_image(tmp_path / "style.png")
     write_image(tmp_path / "fox.png", "red")
     elsewhere = tmp_path / "elsewhere"
     write_image(elsewhere / "here.png", "blue")
     monkeypatch.chdir(elsewhere)
-    made = plan(tmp_path, ["fox.png", ""], references=["style.png", "here.png"])
-    paths = [[Path(each.path).name for each in row.references] for row in made.planned_rows()]
+    run_plan = plan(tmp_path, ["fox.png", ""], references=["style.png", "here.png"])
+    paths = [[Path(each.path).name for each in row.references] for row in run_plan.planned_rows()]
     assert paths == [["style.png", "here.png", "fox.png"], ["style.png", "here.png"]]
-    assert all(Path(path).is_absolute() for path in made.settings.references)
+    assert all(Path(path).is_absolute() for path in run_plan.settings.references)
 
 
 def test_one_image_of_fifty_thousand_rows_is_read_once_in_flat_memory(tmp_path):
@@ -148,14 +145,14 @@ def test_one_image_of_fifty_thousand_rows_is_read_once_in_flat_memory(tmp_path):
     settings = make_settings({"prompts": str(source), "provider": "simulator"})
     reads: list[str] = []
 
-    def counted(path, *, most):
+    def count_read(path, *, max_bytes):
         reads.append(path)
-        return reference_file.read_file(path, max_bytes=most)
+        return reference_file.read_file(path, max_bytes=max_bytes)
 
     tracemalloc.start()
-    with patch.object(files, "read_file", counted):
-        made = make_plan(settings, today=TODAY)
-        for row in made.planned_rows():
+    with patch.object(files, "read_file", count_read):
+        run_plan = make_plan(settings, today=TODAY)
+        for row in run_plan.planned_rows():
             assert row.references[0].bytes == len(data)
         held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Rows become the requests that are still pending, and nothing else."""
+"""Tests that rows become exactly the requests that are still pending."""
 
 from collections import Counter
 
@@ -44,17 +44,17 @@ def _planned(model=IMAGEN, samples=1, **row):
 
 
 @pytest.mark.parametrize(("model", "sizes"), [(IMAGEN, [4, 4, 2]), (ULTRA, [1] * 10), (GEMINI, [1] * 10)])
-def test_more_samples_than_a_request_takes_become_several(model, sizes):
-    """Imagen makes up to four a call, Ultra and Gemini one."""
+def test_samples_are_divided_among_requests_by_the_limit_of_the_model(model, sizes):
+    """Imagen makes up to four images a call, Ultra and Gemini one."""
     requests = list(requests_for(_planned(model, 10), "b", range(1, 11)))
-    assert [one.samples for one in requests] == sizes
-    assert [number for one in requests for number in one.numbers] == list(range(1, 11))
+    assert [each.samples for each in requests] == sizes
+    assert [number for each in requests for number in each.numbers] == list(range(1, 11))
 
 
 def test_each_of_several_requests_gets_its_own_seed():
     """The same seed ten times would make the same image ten times."""
     requests = requests_for(_planned(GEMINI, 3, options=Options(seed=7)), "b", range(1, 4))
-    assert [one.options.seed for one in requests] == [7, 8, 9]
+    assert [each.options.seed for each in requests] == [7, 8, 9]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_each_of_several_requests_gets_its_own_seed():
         ({"retry": "unknown", "on_unknown": "hold"}, [1, 4, 6]),
     ],
 )
-def test_what_is_sent_again_is_what_was_asked_for(chosen, sent):
+def test_the_retry_choice_decides_which_samples_are_sent_again(chosen, sent):
     """Pending and unknown samples by default, refused and failed ones only on request, and saved ones never."""
     history = FakeHistory({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
     settings = make_settings({"prompts": "p", **chosen})
@@ -92,31 +92,31 @@ def test_a_style_is_added_to_the_prompt():
 
 
 @pytest.mark.parametrize("filename", ["book/hero.png", "hero"])
-def test_a_file_name_of_the_user_s_own(filename):
-    """Without an extension, which comes from the content."""
+def test_the_user_s_own_file_name_has_no_extension(filename):
+    """The extension comes from the content."""
     planned = _planned(filename=filename)
     assert planned.has_custom_name
     assert planned.stem == f"images/{filename.removesuffix('.png')}"
 
 
-def test_the_number_of_shards_stays_moderate():
-    """Some hundreds for any number of rows; a small run has one."""
+def test_the_number_of_shards_is_bounded():
+    """There are some hundreds for any number of rows; a small run has one."""
     assert [shard_size(rows) for rows in (1, 10_000, 50_000, 1_000_000)] == [50, 50, 100, 2000]
     assert 1_000_000 / shard_size(1_000_000) == 500
 
 
 @given(st.lists(st.integers(1, 10_000_000), max_size=40), st.integers(1, 10))
-def test_shards_are_slices_of_everything(weights, size):
-    """In order, nothing twice, nothing left out, and no shard with too many requests."""
+def test_shards_contain_every_request_once_in_order(weights, size):
+    """No shard has too many requests."""
     requests = [request(number, prompt="x" * min(weight, 100)) for number, weight in enumerate(weights, 1)]
     slices = list(shards(requests, size))
-    assert [one for shard in slices for one in shard] == requests
+    assert [each for shard in slices for each in shard] == requests
     assert all(0 < len(shard) <= size for shard in slices)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=12), st.data())
-def test_an_edit_re_makes_exactly_what_changed(before, data):
-    """For any edit, the new requests are those of contents that were not there before."""
+def test_an_edit_adds_requests_only_for_changed_rows(before, data):
+    """For any edit, the new keys are those of contents that did not exist before."""
     after = data.draw(st.permutations(before + data.draw(st.lists(st.sampled_from(["a", "e", "f"]), max_size=4))))
 
     def keys(rows):
@@ -128,13 +128,13 @@ def test_an_edit_re_makes_exactly_what_changed(before, data):
 
 
 def test_a_shard_ends_with_the_request_that_fills_its_bytes(monkeypatch):
-    """Exactly as many bytes as fit are a whole shard."""
+    """A shard may have exactly the largest number of bytes."""
     monkeypatch.setattr("imagen_batch.planning.requests._SHARD_BYTES", 10)
     requests = [request(number, prompt=prompt) for number, prompt in enumerate(("x" * 4, "x" * 6, "x" * 9, "x"), 1)]
     assert [len(shard) for shard in shards(requests, 100)] == [2, 2]
 
 
 def test_seeds_stay_within_32_bits():
-    """The one after the highest is zero."""
+    """The seed after the highest one is zero."""
     requests = requests_for(_planned(GEMINI, 3, options=Options(seed=2**32 - 2)), "b", range(1, 4))
-    assert [one.options.seed for one in requests] == [2**32 - 2, 2**32 - 1, 0]
+    assert [each.options.seed for each in requests] == [2**32 - 2, 2**32 - 1, 0]

@@ -1,4 +1,4 @@
-"""A sample with a result since a moment had its turn; others are still to be sent."""
+"""Tests that a sample is not retried twice in a run: a result since the run began counts as its turn."""
 
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import remaining_requests
@@ -16,7 +16,7 @@ def _numbers(plan, folder, since):
 
 
 def test_a_failure_since_the_run_began_is_not_retried_a_second_time(tmp_path):
-    """A failure of an earlier run is; the second sample was never sent."""
+    """A failure of an earlier run is retried; the second sample was never sent."""
     plan = small_plan(tmp_path, [{"prompt": "a", "samples": 2}], retry="failed")
     ((base, _),) = plan.index
     record_result(tmp_path, base, FAILED, finished_at=100.0)
@@ -25,7 +25,7 @@ def test_a_failure_since_the_run_began_is_not_retried_a_second_time(tmp_path):
     assert _numbers(plan, tmp_path, None) == [1, 2]
 
 
-def test_a_result_without_a_time_is_an_old_one(tmp_path):
+def test_a_result_without_a_time_belongs_to_an_earlier_run(tmp_path):
     """Earlier versions did not record when a request ended."""
     plan = small_plan(tmp_path, [{"prompt": "a"}], retry="failed")
     ((base, _),) = plan.index

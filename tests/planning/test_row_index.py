@@ -1,4 +1,4 @@
-"""The row index returns exactly what was added to it."""
+"""Tests that the row index returns exactly the values that were added to it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +17,11 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_every_row_comes_back(rows):
-    """In order, each with its key, its number of samples and its price, which may be unknown."""
+def test_every_row_is_returned_in_order(rows):
+    """Each has its key, its number of samples and its price, which may be unknown."""
     index = RowIndex()
     for base, samples, per_request, price in rows:
         index.add(base, samples, per_request=per_request, price=price)
     assert list(index) == [(base, samples) for base, samples, _, _ in rows]
-    found = [(index.row_key(row), index.per_request(row), index.price(row)) for row in range(1, len(rows) + 1)]
-    assert found == [(base, per_request, price) for base, _, per_request, price in rows]
+    stored = [(index.row_key(row), index.per_request(row), index.price(row)) for row in range(1, len(rows) + 1)]
+    assert stored == [(base, per_request, price) for base, _, per_request, price in rows]

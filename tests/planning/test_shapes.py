@@ -1,4 +1,4 @@
-"""Named shapes become ratio and size, and say how fine they print."""
+"""Tests that named shapes become aspect ratio and size, and that their print resolution is reported."""
 
 from __future__ import annotations
 
@@ -17,26 +17,32 @@ from tests.support.shell import Shell
 ROWS = [{"prompt": "a", "shape": shape} for shape in ("cover", "Full page", "spread", "spot", "")]
 
 
-def planned(folder: Path, rows: list[dict[str, str]], **settings: object) -> RunPlan:
+def plan_rows(folder: Path, rows: list[dict[str, str]], **settings: object) -> RunPlan:
     """Plan these rows."""
     source = write_csv(folder / "book.csv", rows)
     return make_plan(make_settings({"prompts": str(source), "provider": "simulator", **settings}), today=TODAY)
 
 
-def sent(plan: RunPlan) -> list[tuple[str | None, str | None]]:
+def ratios_and_sizes(plan: RunPlan) -> list[tuple[str | None, str | None]]:
     """Return ratio and size of each row."""
     return [(row.options.aspect_ratio, row.options.image_size) for row in plan.planned_rows()]
 
 
 def test_shapes_have_ratio_and_size(tmp_path: Path) -> None:
-    """A row without a shape is left alone."""
-    assert sent(planned(tmp_path, ROWS)) == [("3:4", "4K"), ("3:4", "2K"), ("3:2", "4K"), ("1:1", "1K"), (None, None)]
+    """A row without a shape is unchanged."""
+    assert ratios_and_sizes(plan_rows(tmp_path, ROWS)) == [
+        ("3:4", "4K"),
+        ("3:4", "2K"),
+        ("3:2", "4K"),
+        ("1:1", "1K"),
+        (None, None),
+    ]
 
 
 def test_a_page_decides_ratio_and_size(tmp_path: Path) -> None:
-    """The smallest size with 300 dpi, else the largest, which is said."""
-    plan = planned(tmp_path, ROWS, trim="8.5x8.5in", bleed="0.125in")
-    assert sent(plan) == [("1:1", "4K"), ("1:1", "4K"), ("16:9", "4K"), ("1:1", "2K"), (None, None)]
+    """It gets the smallest size with 300 dpi, else the largest with a warning."""
+    plan = plan_rows(tmp_path, ROWS, trim="8.5x8.5in", bleed="0.125in")
+    assert ratios_and_sizes(plan) == [("1:1", "4K"), ("1:1", "4K"), ("16:9", "4K"), ("1:1", "2K"), (None, None)]
     lines = "\n".join(plan.totals.shapes)
     assert "cover: 1:1 4K, about 4,096 x 4,096 pixels, 468 dpi on 8.75 x 8.75 in" in lines
     assert "full-page: 1:1 1K, about 1,024 x 1,024 pixels, 117 dpi" in lines
@@ -45,16 +51,16 @@ def test_a_page_decides_ratio_and_size(tmp_path: Path) -> None:
 
 
 def test_a_model_with_one_size_gets_the_nearest_ratio(tmp_path: Path) -> None:
-    """Imagen 4 Fast makes 1K and five ratios only."""
-    plan = planned(tmp_path, ROWS[:3], model="imagen-4.0-fast-generate-001", trim="210x297mm")
-    assert [ratio for ratio, _ in sent(plan)] == ["3:4", "3:4", "4:3"]
+    """Imagen 4 Fast makes only 1K and five ratios."""
+    plan = plan_rows(tmp_path, ROWS[:3], model="imagen-4.0-fast-generate-001", trim="210x297mm")
+    assert [ratio for ratio, _ in ratios_and_sizes(plan)] == ["3:4", "3:4", "4:3"]
     assert "nothing larger" in " ".join(plan.warnings)
 
 
 def test_drafts_of_all_shapes_have_one_warning(tmp_path: Path) -> None:
     """A row's own size is not a draft and is named with its shape."""
     rows = [{**row, "image_size": "1K" if row["shape"] == "spread" else ""} for row in ROWS[:4]]
-    plan = planned(tmp_path, rows, trim="8x10in", image_size="1K")
+    plan = plan_rows(tmp_path, rows, trim="8x10in", image_size="1K")
     assert plan.warnings[0].startswith(
         "image_size: 1K prints below 300 dpi; the plan has the figures of each shape (3 rows"
     )
@@ -62,37 +68,38 @@ def test_drafts_of_all_shapes_have_one_warning(tmp_path: Path) -> None:
 
 
 def test_the_user_s_own_choice_is_kept(tmp_path: Path) -> None:
-    """The row's ratio, and --image-size for drafts."""
+    """The choice is the row's ratio, or --image-size for drafts."""
     rows = [
         {"prompt": "a", "shape": "cover", "aspect_ratio": "16:9"},
         {"prompt": "b", "shape": "cover", "aspect_ratio": ""},
     ]
-    assert sent(planned(tmp_path, rows, image_size="1K")) == [("16:9", "1K"), ("3:4", "1K")]
-    assert sent(planned(tmp_path, [{"prompt": "a"}], shape="spread", aspect_ratio="1:1")) == [("1:1", "4K")]
+    assert ratios_and_sizes(plan_rows(tmp_path, rows, image_size="1K")) == [("16:9", "1K"), ("3:4", "1K")]
+    plan = plan_rows(tmp_path, [{"prompt": "a"}], shape="spread", aspect_ratio="1:1")
+    assert ratios_and_sizes(plan) == [("1:1", "4K")]
 
 
-def test_own_shapes(tmp_path: Path) -> None:
-    """With a ratio, or with a printed size."""
+def test_the_user_may_define_shapes(tmp_path: Path) -> None:
+    """A shape has a ratio or a printed size."""
     own = {"banner": {"aspect_ratio": "21:9", "image_size": "2K"}, "Card": {"width": "63mm", "height": "88mm"}}
-    plan = planned(tmp_path, [{"prompt": "a", "shape": "banner"}, {"prompt": "a", "shape": "card"}], shapes=own)
-    assert sent(plan) == [("21:9", "2K"), ("3:4", "1K")] or sent(plan) == [("21:9", "2K"), ("2:3", "1K")]
+    plan = plan_rows(tmp_path, [{"prompt": "a", "shape": "banner"}, {"prompt": "a", "shape": "card"}], shapes=own)
+    assert ratios_and_sizes(plan) in ([("21:9", "2K"), ("3:4", "1K")], [("21:9", "2K"), ("2:3", "1K")])
 
 
 @pytest.mark.parametrize(("shape", "settings"), [("cvoer", {}), ("round", {"trim": "8x8in"})])
 def test_an_unknown_shape_is_invalid_input(tmp_path: Path, shape: str, settings: dict[str, str]) -> None:
-    """It names the row and the shapes."""
-    with pytest.raises(InputInvalid) as refused:
-        planned(tmp_path, [{"prompt": "a", "shape": shape}], **settings)
-    (problem,) = refused.value.problems
+    """The problem names the row and the known shapes."""
+    with pytest.raises(InputInvalid) as caught:
+        plan_rows(tmp_path, [{"prompt": "a", "shape": shape}], **settings)
+    (problem,) = caught.value.problems
     assert (problem.line, problem.column, problem.found) == (2, "shape", shape)
     assert "cover" in problem.message
 
 
 def test_a_column_of_the_user_s_own_that_is_called_shape_stays_theirs(tmp_path: Path) -> None:
     """Inputs of earlier versions keep their keys."""
-    plan = planned(tmp_path, [{"prompt": "a", "shape": "round"}])
-    assert sent(plan) == [(None, None)]
-    assert list(plan.index) == list(planned(tmp_path, [{"prompt": "a"}]).index)
+    plan = plan_rows(tmp_path, [{"prompt": "a", "shape": "round"}])
+    assert ratios_and_sizes(plan) == [(None, None)]
+    assert list(plan.index) == list(plan_rows(tmp_path, [{"prompt": "a"}]).index)
     assert "'round'" in " ".join(plan.warnings)
 
 
@@ -114,14 +121,14 @@ def test_a_column_of_the_user_s_own_that_is_called_shape_stays_theirs(tmp_path: 
         {"shapes": {"a": {"pages": "x"}}},
     ],
 )
-def test_sizes_and_shapes_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
-    """In a sentence."""
+def test_invalid_sizes_and_shapes_are_refused(settings: dict[str, object]) -> None:
+    """Each is an invalid setting."""
     with pytest.raises(SettingsInvalid):
         read_shapes(make_settings({"prompts": "x", **settings}))
 
 
 def test_millimeters_and_inches_are_the_same_page() -> None:
-    """Also with a unit for each side."""
+    """Each side may have its own unit."""
     inches = read_shapes(make_settings({"prompts": "x", "trim": "8.5x11in"})).trim
     metric = read_shapes(make_settings({"prompts": "x", "trim": "215.9mm x 279.4mm"})).trim
     assert inches == (8.5, 11.0)
@@ -129,13 +136,13 @@ def test_millimeters_and_inches_are_the_same_page() -> None:
 
 
 def test_the_report_measures_the_real_pixels(shell: Shell, tmp_path: Path) -> None:
-    """With the ids of the images that print below 300 dpi."""
+    """The summary has the ids of the images that print below 300 dpi."""
     book = write_csv(tmp_path / "book.csv", [{"id": "front", "prompt": "a", "shape": "cover", "image_size": "1K"}])
     with Simulator() as sim:
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
         result = shell.type("run", book, *known, "--trim", "8.5x8.5in", "--bleed", "0.125in", "--json")
     assert result.code == 0, result.err
-    (found,) = result.json["prints"]
-    assert found == {"shape": "cover", "images": 1, "inches": [8.75, 8.75], "lowest_dpi": 117.0, "below_300_dpi": 1}
+    (shape,) = result.json["prints"]
+    assert shape == {"shape": "cover", "images": 1, "inches": [8.75, 8.75], "lowest_dpi": 117.0, "below_300_dpi": 1}
     assert "1 below 300 dpi: front:1" in (tmp_path / "out" / "summary.md").read_text()
     assert shell.type("audit", tmp_path / "out").code == 0

@@ -1,4 +1,4 @@
-"""Keys identify paid images in folders of earlier versions: they never change."""
+"""Tests that keys never change: they identify paid images in folders of earlier versions."""
 
 from imagen_batch.planning.keys import RowKeys, request_key
 from imagen_batch.records import Options
@@ -9,7 +9,7 @@ WITH_OPTIONS = "4c722692034e26404d30f218c2be094c787fa3a3d3cad44d462e628626915b0c
 
 
 def test_the_key_of_a_row_is_that_of_earlier_versions():
-    """The first occurrence, the second one, and one with options."""
+    """This holds for the first occurrence, the second one, and a row with options."""
     row_keys = RowKeys("gemini")
     keys = [row_keys.row_key(model="m", prompt="p", options=Options()) for _ in range(2)]
     keys.append(row_keys.row_key(model="m", prompt="p", options=Options(seed=3, aspect_ratio="16:9")))

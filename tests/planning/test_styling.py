@@ -1,4 +1,4 @@
-"""Prompt and style read like a sentence, and no image that was made with the old text is bought again."""
+"""Tests that prompt and style read like a sentence, and that images of the old text are not bought again."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def sim():
         ("In this style:", "In this style: ink"),
     ],
 )
-def test_a_style_follows_a_mark_without_a_second_one(prompt, sent):
-    """No ".," anywhere."""
+def test_a_style_follows_punctuation_without_a_comma(prompt, sent):
+    """No prompt contains ".,"."""
     assert with_style(prompt, "ink") == sent
     assert with_style(prompt, None) == with_style(prompt, "") == prompt
 
 
 def _earlier_version():
-    """A version that put a comma after every prompt."""
+    """Patch the planner to put a comma after every prompt, as an earlier version did."""
     return patch.object(plan, "with_style", lambda prompt, style: with_comma(prompt, style) if style else prompt)
 
 
@@ -60,8 +60,8 @@ ROWS = [
 ]
 
 
-def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
-    """Its images, its text and its keys stay; only a new row gets the better text."""
+def test_images_of_an_earlier_version_are_not_bought_again(tmp_path, sim):
+    """They keep their text and keys; only a new row gets the better text."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     with _earlier_version():
         before = run(source, sim).rows
@@ -79,7 +79,7 @@ def test_what_an_earlier_version_made_is_not_bought_again(tmp_path, sim):
 
 
 def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):
-    """One text per row in every version."""
+    """A row keeps one text in every version."""
     with Simulator(faults=[{"match": "*", "fault": "finish_IMAGE_SAFETY", "times": 1}]) as sim:
         source = write_csv(tmp_path / "p.csv", ROWS[:1])
         with _earlier_version():
@@ -93,7 +93,7 @@ def test_a_refusal_of_an_earlier_version_is_tried_again_under_its_key(tmp_path):
 
 
 def test_a_fresh_folder_gets_the_better_text_and_keeps_it(tmp_path, sim):
-    """Even if a row contains literally what an earlier version would have sent."""
+    """This holds even if a row contains the exact text of an earlier version."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     first = run(source, sim)
     assert [row["prompt"] for row in first.rows] == ["A fox. ink", "An owl, ink", "A fox. ink", "A fox., ink"]
@@ -102,8 +102,8 @@ def test_a_fresh_folder_gets_the_better_text_and_keeps_it(tmp_path, sim):
     assert len(sim.requests) == 4
 
 
-def test_a_plan_of_an_old_folder_knows_what_is_made(tmp_path, sim):
-    """Nothing is pending, and nothing costs."""
+def test_a_plan_of_an_old_folder_counts_its_images_as_made(tmp_path, sim):
+    """Nothing is pending."""
     source = write_csv(tmp_path / "p.csv", ROWS)
     with _earlier_version():
         ran = run(source, sim)
@@ -113,7 +113,7 @@ def test_a_plan_of_an_old_folder_knows_what_is_made(tmp_path, sim):
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "a.", "a., i"]), st.sampled_from(["", "i"])), max_size=12))
 def test_the_earlier_keys_are_those_of_the_earlier_version(rows):
-    """For every row, whatever came before it; and a key without a style is unchanged."""
+    """This holds for every row, whatever precedes it; a key without a style is unchanged."""
     old, new = RowKeys("gemini"), RowKeys("gemini")
     for prompt, style in rows:
         earlier = with_comma(prompt, style) if style else prompt

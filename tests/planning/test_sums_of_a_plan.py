@@ -1,4 +1,4 @@
-"""A plan adds up prices, disk space and names of what it selects."""
+"""Tests that a plan adds up prices and disk space of the selected rows, and keeps their first names."""
 
 import io
 import re
@@ -70,8 +70,8 @@ def test_a_warning_names_its_first_line_and_counts_its_rows(tmp_path):
     assert single == "style: is added to the end of the prompt (line 3)"
 
 
-def test_a_model_that_ends_has_the_price_of_its_successor(tmp_path):
-    """For each image of the selected rows."""
+def test_the_price_with_the_successor_of_a_model_is_computed(tmp_path):
+    """It counts each image of the selected rows."""
     catalogue = load_catalogue()
     model = catalogue.get(IMAGEN)
     assert model is not None
@@ -86,11 +86,11 @@ def test_a_model_that_ends_has_the_price_of_its_successor(tmp_path):
 
 
 def test_a_retired_model_is_refused_with_its_successor_s_price(tmp_path):
-    """Unless another host may still serve it."""
+    """Another host may still serve it, so it is accepted there."""
     rows = [{"prompt": "a", "samples": 3}]
-    with pytest.raises(SettingsInvalid) as refused:
+    with pytest.raises(SettingsInvalid) as caught:
         small_plan(tmp_path, rows, provider="gemini", today=date(2099, 1, 1))
-    text = str(refused.value)
+    text = str(caught.value)
     assert "this run asks for 3 images of it" in text
     assert re.search(r"change to its successor \S+ \(at most \$0\.\d\d+ for these images\)", text)
     hosted = small_plan(
@@ -100,7 +100,7 @@ def test_a_retired_model_is_refused_with_its_successor_s_price(tmp_path):
 
 
 def test_a_limit_in_usd_needs_prices(tmp_path):
-    """Of the selected rows, and for either limit."""
+    """This holds for the selected rows and for either limit."""
     rows = [{"prompt": "a", "samples": 2}]
     for limit in ("max_cost", "max_cost_per_run"):
         own = {"model": "of-our-own", "dialect": "predict", limit: 1.0}

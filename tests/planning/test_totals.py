@@ -1,4 +1,4 @@
-"""The totals of a plan are those of its requests, and problems of a file are reported once."""
+"""Tests that the totals of a plan equal those of its requests, and that problems of a file are reported once."""
 
 from datetime import date
 
@@ -90,7 +90,7 @@ def test_requests_are_counted_by_contiguous_ranges():
 
 
 def test_a_single_sample_has_its_part_of_the_price():
-    """And its own key and name; without a known price there is nothing to divide."""
+    """It has its own key and name; without a known price there is nothing to divide."""
     pair = request(1, samples=2, names=("images/1_00000000", "images/2_00000000"), price=0.08)
     single = single_sample(pair, 2)
     assert (single.first, single.samples, single.price) == (2, 1, 0.04)
@@ -100,7 +100,7 @@ def test_a_single_sample_has_its_part_of_the_price():
 
 
 def test_shards_are_bounded_in_number():
-    """Between 50 and 2000 requests each."""
+    """Each has between 50 and 2000 requests."""
     assert [shard_size(count) for count in (1, 25_001, 500_000, 1_000_000, 10_000_000)] == [50, 51, 1000, 2000, 2000]
 
 
@@ -112,8 +112,8 @@ def test_shards_are_contiguous_and_complete():
     assert [len(shard) for shard in shards([], 3)] == []
 
 
-def test_billing_labels_do_not_tell_rows_apart_but_for_predict():
-    """They always did there, and keys must stay."""
+def test_billing_labels_are_part_of_a_key_only_for_predict():
+    """They have always been part of it there, and keys must not change."""
     labeled = Options(seed=1, labels=(("team", "art"),))
     assert identity_options(labeled, dialect="generate_content") == Options(seed=1)
     assert identity_options(labeled, dialect="predict") == labeled
@@ -121,21 +121,21 @@ def test_billing_labels_do_not_tell_rows_apart_but_for_predict():
 
 
 def test_every_problem_of_a_row_is_reported(tmp_path):
-    """Rows without a problem are not."""
+    """Rows without a problem are not reported."""
     rows = [{"prompt": "a", "samples": "0"}, {"prompt": "b", "samples": "1"}, {"prompt": "c", "samples": "x"}]
     with pytest.raises(InputInvalid) as caught:
         _plan(tmp_path, rows)
     assert [problem.line for problem in caught.value.problems] == [2, 4]
 
 
-def test_many_problems_are_cut(tmp_path):
-    """A file of another kind has one in every line."""
+def test_the_number_of_reported_problems_is_limited(tmp_path):
+    """A file of another kind has a problem in every line."""
     with pytest.raises(InputInvalid) as caught:
         _plan(tmp_path, [{"prompt": "a", "samples": "x"}] * 10_050)
     assert len(caught.value.problems) == 10_000
 
 
-def test_a_problem_of_a_setting_is_reported_once_and_as_such(tmp_path):
+def test_a_problem_of_a_setting_is_reported_once_as_a_setting(tmp_path):
     """It is the same for every row."""
     with pytest.raises(SettingsInvalid) as caught:
         _plan(tmp_path, [{"prompt": "a"}, {"prompt": "b"}], model="gemini-nano-banana-2.1", aspect_ratio="17:3")

@@ -1,11 +1,11 @@
-"""Empty rows that a spreadsheet appends to a failures.csv are no rows."""
+"""Tests that empty rows which a spreadsheet appends to a failures.csv are skipped."""
 
 from imagen_batch.prompts import open_prompts
 from imagen_batch.records import PromptRow
 
 
 def test_rows_of_empty_cells_are_skipped(tmp_path):
-    """They take no row number and are no problem of the file."""
+    """They get no row number and are not reported as problems."""
     path = tmp_path / "failures.csv"
     lines = ["prompt;status;imagen_batch_row", "a fox;failed;aa", ";;", "  ; ;", "a hen;failed;bb", ";;", ";;"]
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -17,8 +17,8 @@ def test_rows_of_empty_cells_are_skipped(tmp_path):
     assert len(rows) == 2
 
 
-def test_a_row_with_anything_in_it_still_needs_a_prompt(tmp_path):
-    """Only rows that are empty altogether are skipped."""
+def test_a_row_with_any_content_still_needs_a_prompt(tmp_path):
+    """Only rows that are completely empty are skipped."""
     path = tmp_path / "book.csv"
     path.write_text("id,prompt\na,a fox\nb,\n", encoding="utf-8")
     problems = [row for row in open_prompts(path).rows() if not isinstance(row, PromptRow)]

@@ -1,4 +1,4 @@
-"""Every file is read in the encoding it was written in, or refused."""
+"""Tests that every file is read in the encoding in which it was written, or refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.prompt_files import opened, prompts, refusal
+from tests.support.prompt_files import open_content, prompts, refusal
 
 TEXT = "prompt,note\r\nŁódź, żółta — 京都の夜景,1\r\n".replace("Łódź, ", "Łódź ")
 PROMPT = "Łódź żółta — 京都の夜景"
@@ -24,16 +24,16 @@ PROMPT = "Łódź żółta — 京都の夜景"
     ],
 )
 @pytest.mark.parametrize("name", ["p.csv", "p"])
-def test_unicode_is_read_without_a_word(tmp_path: Path, data: bytes, name: str) -> None:
-    """With a byte order mark, or as plain UTF-8; the mark is not part of the first column's name."""
-    file = opened(tmp_path, data, name=name)
+def test_unicode_is_read_without_a_warning(tmp_path: Path, data: bytes, name: str) -> None:
+    """A byte order mark is not part of the first column's name."""
+    file = open_content(tmp_path, data, name=name)
     assert (prompts(file), file.columns, file.warnings) == ([PROMPT], ("prompt", "note"), ())
 
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_a_mark_is_recognised(tmp_path: Path, codec: str) -> None:
+def test_utf_16_without_a_mark_is_recognized(tmp_path: Path, codec: str) -> None:
     """Otherwise its zero bytes would be taken for NULs."""
-    file = opened(tmp_path, TEXT.encode(codec))
+    file = open_content(tmp_path, TEXT.encode(codec))
     assert (prompts(file), file.encoding) == ([PROMPT], codec)
     assert codec in file.warnings[0]
 
@@ -50,22 +50,22 @@ def test_utf_16_without_a_mark_is_recognised(tmp_path: Path, codec: str) -> None
 )
 def test_western_text_is_read_as_cp1252(tmp_path: Path, text: str) -> None:
     """The warning names the encoding and shows a line that was read with it."""
-    file = opened(tmp_path, f'prompt\n"{text}"\n'.encode("cp1252"))
+    file = open_content(tmp_path, f'prompt\n"{text}"\n'.encode("cp1252"))
     assert (prompts(file), file.encoding) == ([text], "cp1252")
     assert "read as cp1252" in file.warnings[0]
     assert "line 2" in file.warnings[0]
 
 
-def test_other_alphabets_are_detected(tmp_path: Path) -> None:
-    """If the text is long enough."""
+def test_other_alphabets_are_detected_in_a_long_text(tmp_path: Path) -> None:
+    """A short text would be read as cp1252."""
     text = "Привет, лиса на лугу, где растут старые ивы"
-    file = opened(tmp_path, f"{text}\n".encode("cp1251"), name="p.txt")
+    file = open_content(tmp_path, f"{text}\n".encode("cp1251"), name="p.txt")
     assert (prompts(file), file.encoding) == ([text], "cp1251")
 
 
-def test_bytes_that_cp1252_does_not_know_still_decode(tmp_path: Path) -> None:
+def test_bytes_that_are_not_cp1252_are_read_as_latin_1(tmp_path: Path) -> None:
     """The whole file is read strictly, not only the sample."""
-    file = opened(tmp_path, b"prompt\ncaf\xe9 \x81\n" + b"a fox\n" * 10)
+    file = open_content(tmp_path, b"prompt\ncaf\xe9 \x81\n" + b"a fox\n" * 10)
     assert len(prompts(file)) == 11
 
 
@@ -77,27 +77,27 @@ def test_damaged_utf_8_is_refused_and_not_guessed(tmp_path: Path) -> None:
 
 
 def test_a_marked_file_that_is_not_valid_is_refused(tmp_path: Path) -> None:
-    """Its line is named."""
+    """The problem has the line number."""
     (problem,) = refusal(tmp_path, codecs.BOM_UTF8 + b"prompt\na\ncaf\xe9\n")
     assert problem.line == 3
     assert "not valid utf-8-sig" in problem.message
 
 
 def test_the_encoding_can_be_forced(tmp_path: Path) -> None:
-    """No warning then; a byte order mark is still no text."""
-    file = opened(tmp_path, "prompt\nŁódź\n".encode("cp1250"), encoding="cp1250")
+    """There is no warning, and a byte order mark is still not text."""
+    file = open_content(tmp_path, "prompt\nŁódź\n".encode("cp1250"), encoding="cp1250")
     assert (prompts(file), file.warnings) == (["Łódź"], ())
     for codec, mark in [("utf-8", codecs.BOM_UTF8), ("utf-16-le", codecs.BOM_UTF16_LE)]:
-        assert prompts(opened(tmp_path, mark + "prompt\nŁódź\n".encode(codec), encoding=codec)) == ["Łódź"]
+        assert prompts(open_content(tmp_path, mark + "prompt\nŁódź\n".encode(codec), encoding=codec)) == ["Łódź"]
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("klingon", "no text encoding"), ("base64", "no text encoding"), ("ascii", "not valid")],
 )
-def test_a_forced_encoding_must_fit(tmp_path: Path, name: str, said: str) -> None:
-    """It is never quietly replaced by another."""
-    assert said in refusal(tmp_path, "prompt\né\n", encoding=name)[0].message
+def test_a_forced_encoding_must_fit(tmp_path: Path, name: str, message: str) -> None:
+    """No other encoding silently replaces it."""
+    assert message in refusal(tmp_path, "prompt\né\n", encoding=name)[0].message
 
 
 def test_a_spreadsheet_is_refused_with_advice(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Spreadsheets are read as the text that their cells display."""
+"""Tests that spreadsheets are read as the text that their cells display."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FORTY = [
 ]
 
 
-def written(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> Path:
+def write_delimited(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> Path:
     """Write the forty rows as a delimited file."""
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows([HEADER, *FORTY])
@@ -43,7 +43,7 @@ def written(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> Pat
     return path
 
 
-def google_tsv(path: Path) -> Path:
+def write_google_tsv(path: Path) -> Path:
     """Write the rows as Google Sheets downloads TSV: no quotes, and no line ends inside a cell."""
     lines = ["\t".join(cell.replace("\n", " ") for cell in row) for row in [HEADER, *FORTY]]
     path.write_text("\r\n".join(lines), encoding="utf-8")
@@ -56,18 +56,18 @@ def keys(path: Path) -> list[tuple[str, int]]:
 
 
 def test_the_same_rows_have_the_same_requests_in_every_kind_of_file(tmp_path: Path) -> None:
-    """Spreadsheets, and the files that spreadsheet programs export."""
-    expected = keys(written(tmp_path / "plain.csv"))
+    """This holds for spreadsheets and for the files that spreadsheet programs export."""
+    expected = keys(write_delimited(tmp_path / "plain.csv"))
     assert len(expected) == 40
     assert keys(write_xlsx(tmp_path / "book.xlsx", [HEADER, *FORTY])) == expected
     assert keys(text_ods(tmp_path / "book.ods", [HEADER, *FORTY])) == expected
-    assert keys(written(tmp_path / "semicolon.csv", delimiter=";")) == expected
-    assert keys(written(tmp_path / "windows.csv", encoding="cp1252")) == expected
-    assert keys(written(tmp_path / "wide.csv", delimiter="\t", encoding="utf-16")) == expected
+    assert keys(write_delimited(tmp_path / "semicolon.csv", delimiter=";")) == expected
+    assert keys(write_delimited(tmp_path / "windows.csv", encoding="cp1252")) == expected
+    assert keys(write_delimited(tmp_path / "wide.csv", delimiter="\t", encoding="utf-16")) == expected
 
 
 def test_a_spreadsheet_is_recognized_by_its_content(tmp_path: Path) -> None:
-    """As from a pipe, which has no name."""
+    """A pipe, for example, has no name."""
     for write in (write_xlsx, text_ods):
         path = write(tmp_path / "nameless", [HEADER, *FORTY])
         assert len(prompts(open_prompts(path))) == 40
@@ -77,13 +77,15 @@ def test_a_spreadsheet_is_recognized_by_its_content(tmp_path: Path) -> None:
 
 
 def test_the_tsv_of_google_sheets_has_the_same_requests_for_cells_of_one_line(tmp_path: Path) -> None:
-    """Google replaces the line ends inside cells, so only other cells can be equal."""
-    flat = [[cell.replace("\n", " ") for cell in row] for row in FORTY]
-    assert keys(google_tsv(tmp_path / "google.tsv")) == keys(write_xlsx(tmp_path / "flat.xlsx", [HEADER, *flat]))
+    """Google replaces the line ends inside cells, so only cells of one line can be equal."""
+    one_line = [[cell.replace("\n", " ") for cell in row] for row in FORTY]
+    assert keys(write_google_tsv(tmp_path / "google.tsv")) == keys(
+        write_xlsx(tmp_path / "flat.xlsx", [HEADER, *one_line])
+    )
 
 
-def formatted(path: Path, value: object, number_format: str, *, header: str = "note") -> str:
-    """Return the text of one cell with a number format."""
+def read_formatted(path: Path, value: object, number_format: str, *, header: str = "note") -> str:
+    """Write a value with a number format, and return the text that is read."""
     book = openpyxl.Workbook()
     book.active.append(["prompt", header])
     book.active.append(["a fox", value])
@@ -121,27 +123,27 @@ def formatted(path: Path, value: object, number_format: str, *, header: str = "n
     ],
 )
 def test_a_cell_reads_as_it_is_displayed(tmp_path: Path, value: object, number_format: str, shown: str) -> None:
-    """What people see is what they meant."""
-    assert formatted(tmp_path / "one.xlsx", value, number_format) == shown
+    """People mean the text that they see."""
+    assert read_formatted(tmp_path / "one.xlsx", value, number_format) == shown
 
 
-def test_a_ratio_that_became_a_time_is_a_ratio_again_and_is_named(tmp_path: Path) -> None:
+def test_a_ratio_that_became_a_time_is_restored_and_reported(tmp_path: Path) -> None:
     """Excel and LibreOffice turn 16:9 into nine minutes past four."""
     excel, office = tmp_path / "one.xlsx", tmp_path / "one.ods"
-    assert formatted(excel, time(16, 9), "h:mm", header="Aspect Ratio") == "16:9"
+    assert read_formatted(excel, time(16, 9), "h:mm", header="Aspect Ratio") == "16:9"
     assert "cell B2" in " ".join(open_prompts(excel).warnings)
-    clock = ods_cell("16:09:00", 'office:value-type="time" office:time-value="PT16H09M00S"')
-    write_ods(office, {"S": [ods_cell("prompt") + ods_cell("ratio"), ods_cell("a fox") + clock]})
+    time_cell = ods_cell("16:09:00", 'office:value-type="time" office:time-value="PT16H09M00S"')
+    write_ods(office, {"S": [ods_cell("prompt") + ods_cell("ratio"), ods_cell("a fox") + time_cell]})
     assert rows(open_prompts(office))[0].options.aspect_ratio == "16:9"
 
 
 def test_a_seed_with_thousands_separators_is_the_number(tmp_path: Path) -> None:
     """The separators are only displayed."""
-    assert formatted(tmp_path / "one.xlsx", 1234567, "#,##0", header="seed") == "1234567"
+    assert read_formatted(tmp_path / "one.xlsx", 1234567, "#,##0", header="seed") == "1234567"
 
 
-def test_error_cells_are_named_with_row_column_and_cell(tmp_path: Path) -> None:
-    """A #REF! would be drawn otherwise."""
+def test_error_cells_are_reported_with_row_column_and_cell(tmp_path: Path) -> None:
+    """Otherwise the run would pay for an image of #REF!."""
     excel = write_xlsx(tmp_path / "one.xlsx", [["prompt", "style"], ["a fox", "ink"], ["a hen", "#REF!"]])
     office = tmp_path / "one.ods"
     bad = ods_cell("#REF!", 'table:formula="of:=[.#REF!]" calcext:value-type="error" office:value-type="string"')
@@ -154,7 +156,7 @@ def test_error_cells_are_named_with_row_column_and_cell(tmp_path: Path) -> None:
 
 
 def test_a_formula_without_a_stored_value_is_a_problem(tmp_path: Path) -> None:
-    """A library wrote the file, and no program has calculated it: the cell is not empty."""
+    """A library wrote the file, and no program has calculated it; the cell must not count as empty."""
     path = write_xlsx(tmp_path / "one.xlsx", [["prompt", "chapter"], ["a fox", "=A1"], ["a hen", "2"]])
     (problem,) = problems(open_prompts(path))
     assert (problem.line, problem.column) == (2, "chapter")
@@ -182,8 +184,8 @@ def test_merged_cells_count_for_each_of_their_rows(tmp_path: Path) -> None:
         assert "A2:A4" in " ".join(file.warnings)
 
 
-def test_hidden_rows_are_read_and_named(tmp_path: Path) -> None:
-    """An export as CSV has them, too; the user learns it before money is spent."""
+def test_hidden_rows_are_read_and_reported(tmp_path: Path) -> None:
+    """An export as CSV has them as well; the user learns it before money is spent."""
     book = openpyxl.Workbook()
     for row in (["prompt"], ["a"], ["b"]):
         book.active.append(row)
@@ -198,7 +200,7 @@ def test_hidden_rows_are_read_and_named(tmp_path: Path) -> None:
 
 
 def test_lines_are_rows_of_the_sheet_and_empty_rows_are_skipped(tmp_path: Path) -> None:
-    """People leave gaps between chapters; Excel keeps formatted rows without content."""
+    """People leave gaps between chapters; Excel keeps read_formatted rows without content."""
     table = [["prompt", ""], ["a\nb\nc"], [], ["", " "], ["d"], ["", ""], []]
     for path in (
         write_xlsx(tmp_path / "one.xlsx", table),
@@ -208,7 +210,7 @@ def test_lines_are_rows_of_the_sheet_and_empty_rows_are_skipped(tmp_path: Path) 
 
 
 def test_the_first_sheet_is_read_or_the_one_that_is_named(tmp_path: Path) -> None:
-    """A misspelled name is met with the nearest one."""
+    """The message about a misspelled name suggests the nearest one."""
     book = openpyxl.Workbook()
     book.active.append(["prompt"])
     book.active.append(["first"])
@@ -226,9 +228,9 @@ def test_the_first_sheet_is_read_or_the_one_that_is_named(tmp_path: Path) -> Non
         assert prompts(first) == ["first"]
         assert "--sheet" in " ".join(first.warnings)
         assert prompts(open_prompts(path, sheet="spot art")) == ["second"]
-        with pytest.raises(InputInvalid) as refused:
+        with pytest.raises(InputInvalid) as caught:
             open_prompts(path, sheet="Spott art")
-        assert "did you mean Spot art?" in refused.value.problems[0].message
+        assert "did you mean Spot art?" in caught.value.problems[0].message
 
 
 def test_repeated_cells_spaces_and_comments_of_ods_are_read(tmp_path: Path) -> None:
@@ -251,12 +253,12 @@ def test_repeated_cells_spaces_and_comments_of_ods_are_read(tmp_path: Path) -> N
 
 def refusal(path: Path) -> str:
     """Return why a file can't be read."""
-    with pytest.raises(InputInvalid) as refused:
+    with pytest.raises(InputInvalid) as caught:
         list(open_prompts(path).rows())
-    return refused.value.problems[0].message
+    return caught.value.problems[0].message
 
 
-def test_bombs_are_refused(tmp_path: Path) -> None:
+def test_archives_that_unpack_to_too_much_are_refused(tmp_path: Path) -> None:
     """A small file must not fill memory or take hours."""
     xlsx = write_xlsx(tmp_path / "bomb.xlsx", [["prompt"], ["a"]])
     with ZipFile(xlsx, "a", ZIP_DEFLATED) as archive:
@@ -270,8 +272,8 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["one.xlsx", "one.ods"])
-def test_damaged_and_foreign_files_are_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
-    """None of them is a traceback."""
+def test_damaged_and_foreign_files_are_refused_with_a_message(tmp_path: Path, name: str) -> None:
+    """None of them causes a traceback."""
     path = tmp_path / name
     (write_xlsx if name.endswith("xlsx") else text_ods)(path, [["prompt"], ["a"]])
     whole = path.read_bytes()
@@ -281,7 +283,7 @@ def test_damaged_and_foreign_files_are_refused_in_a_sentence(tmp_path: Path, nam
         damaged = bytearray(whole)
         damaged[at : at + 20] = b"\xff" * 20
         path.write_bytes(damaged)
-        with suppress(InputInvalid):  # or a part that nobody reads was damaged
+        with suppress(InputInvalid):  # no error where the damaged part is never read
             list(open_prompts(path).rows())
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600)
     assert "password" in refusal(path)
@@ -294,9 +296,9 @@ def test_an_empty_sheet_and_one_with_only_a_header_are_refused(tmp_path: Path) -
     """Nothing is sent for either."""
     assert "is empty" in refusal(write_xlsx(tmp_path / "empty.xlsx", []))
     path = write_xlsx(tmp_path / "header.xlsx", [["prompt"]])
-    with pytest.raises(InputInvalid) as refused:
+    with pytest.raises(InputInvalid) as caught:
         make_plan(make_settings({"prompts": str(path)}), today=TODAY)
-    assert "no prompts" in refused.value.problems[0].message
+    assert "no prompts" in caught.value.problems[0].message
 
 
 def test_secrets_of_a_sheet_are_not_copied(tmp_path: Path) -> None:
@@ -318,11 +320,11 @@ def test_secrets_of_a_sheet_are_not_copied(tmp_path: Path) -> None:
     ("value", "code", "shown"), [(1e300, "0.00", None), (float("nan"), "0", None), (-0.4, "0", "-0")]
 )
 def test_extreme_numbers_are_formatted_without_an_error(value: float, code: str, shown: str | None) -> None:
-    """Whatever a file contains, there is some text."""
+    """Every number has some text."""
     text = number_text(value, code)
     assert shown is None or text == shown
 
 
-def test_an_unknown_date_format_is_no_error() -> None:
+def test_an_unknown_date_format_causes_no_error() -> None:
     """Unknown letters are text."""
     assert date_text(date(2026, 1, 2), "zzz yyyy") == "zzz 2026"

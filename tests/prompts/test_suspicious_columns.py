@@ -1,4 +1,4 @@
-"""Columns that look like settings are reported, and ambiguous files and messages are not misread."""
+"""Tests that columns that look like settings are reported, and that ambiguous files and messages are not misread."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ ORDINARY = (
 @pytest.mark.parametrize(
     "header", ["width", "Height", "steps", "num_inference_steps", "CFG Scale", "quality", "sampler"]
 )
-def test_a_setting_of_other_tools_is_named(header):
-    """It is carried along and not sent."""
+def test_a_setting_of_another_tool_is_reported(header):
+    """The column is kept as the user's own and not sent."""
     assert "looks like a setting that is not sent" in str(column_warning(header, {"prompt"}))
 
 
@@ -117,31 +117,31 @@ def test_a_setting_of_other_tools_is_named(header):
         *[("resoluton", "resolution"), ("image_siz", "image_size"), ("personGeneraton", "person_generation")],
     ],
 )
-def test_a_misspelt_column_is_named_with_what_was_meant(header, known):
-    """Swapped, missing and doubled letters."""
+def test_a_misspelled_column_is_reported_with_the_known_name(header, known):
+    """Swapped, missing and doubled letters are recognized."""
     assert f"looks like a typo of {known}" in str(column_warning(header, {"prompt"}))
 
 
 @pytest.mark.parametrize("header", ORDINARY)
-def test_ordinary_columns_raise_no_alarm(header):
-    """A user's own headings are theirs."""
+def test_ordinary_columns_cause_no_warning(header):
+    """Most headings are the user's own."""
     assert column_warning(header, {"prompt"}) is None
 
 
 @given(st.text(max_size=20))
-def test_any_header_gets_a_remark_or_none(header):
-    """No header breaks it."""
+def test_any_header_gets_a_warning_or_none(header):
+    """No header causes an exception."""
     assert column_warning(header, set(ALIASES)) is None or header.strip()
 
 
 @pytest.mark.parametrize("header", ["reference_image", "Ref Image"])
-def test_one_reference_image_is_pointed_to_the_column_for_several(header):
-    """Before money is spent on images without it."""
+def test_a_column_for_one_reference_image_is_reported_with_the_name_that_is_read(header):
+    """The user learns it before money is spent on images without the reference."""
     assert "read from a column references" in str(column_warning(header, {"prompt"}))
 
 
-def test_a_plan_names_them_all(tmp_path):
-    """Once each, with the user's spelling; the columns stay the user's own."""
+def test_a_plan_warns_about_each_of_these_columns(tmp_path):
+    """Each is named once, in the user's spelling, and stays the user's own."""
     row = {"prompt": "a", "ref_image": "a.png", "Width": "1", "aspect ration": "1:1", "chapter": "1"}
     source = write_csv(tmp_path / "p.csv", [row])
     plan = make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
@@ -152,7 +152,7 @@ def test_a_plan_names_them_all(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8", "utf-8-sig", "cp1252"])
 def test_a_txt_of_tabs_with_a_header_is_a_table(tmp_path, encoding):
-    """A spreadsheet's "Unicode text" is that, in UTF-16."""
+    """Spreadsheet programs save such a file, in UTF-16, as "Unicode text"."""
     path = tmp_path / "book.txt"
     text = 'chapter\tprompt\tnotes\r\n1\t"a fox, ""red"""\tn\r\n2\tan owl\t\r\n'
     path.write_bytes(text.encode(encoding))
@@ -167,7 +167,7 @@ def test_a_txt_of_tabs_with_a_header_is_a_table(tmp_path, encoding):
     ["a fox\nan owl\n", "a fox\tand an owl\nb\n", "prompt\na fox\n", "text, bold\na fox\n", "prompt;style\na\n"],
 )
 def test_a_plain_list_stays_a_list(tmp_path, text):
-    """Each line is a prompt, also one with tabs or commas."""
+    """Each line is a prompt, even one with tabs or commas."""
     path = tmp_path / "list.txt"
     path.write_text(text, encoding="utf-8")
     file = open_prompts(path)
@@ -175,8 +175,8 @@ def test_a_plain_list_stays_a_list(tmp_path, text):
     assert [row.prompt for row in file.rows()] == text.splitlines()
 
 
-def test_txt_that_is_asked_for_stays_a_list(tmp_path):
-    """`--format txt` beats what the first line looks like."""
+def test_a_file_that_is_forced_to_txt_stays_a_list(tmp_path):
+    """`--format txt` overrides a first line that looks like a header."""
     path = tmp_path / "book.txt"
     path.write_text("id\tprompt\n1\ta fox\n", encoding="utf-8")
     assert len(list(open_prompts(path, format="txt").rows())) == 2
@@ -204,7 +204,7 @@ def test_a_wrong_address_is_about_the_address(status, body):
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_retired_model_is_about_the_model(status):
-    """Google's own words about it."""
+    """This is Google's own message."""
     body = (
         b'{"error":{"code":%d,"status":"NOT_FOUND","message":"models/imagen-4.0 is not found for v1beta"}}' % status
     )

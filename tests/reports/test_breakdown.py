@@ -1,4 +1,4 @@
-"""The summary divides images and cost among models and a column, links images, and has the line for publishers."""
+"""Tests that the summary divides images and cost among models and a column, links images, and has a disclosure."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from imagen_batch.reports.render import to_json, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from tests.support.entries import entry
 
-BEGAN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+STARTED = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
 
-def _made(row: int, chapter: str, *, model: str = "a-model", new: bool = True, **more: object) -> ManifestRow:
-    at = BEGAN.timestamp() + (5 if new else -500)
+def _sample(row: int, chapter: str, *, model: str = "a-model", new: bool = True, **more: object) -> ManifestRow:
+    at = STARTED.timestamp() + (5 if new else -500)
     facts = {"cost_usd": 0.5, "cost_is": "exact", "c2pa": row % 2 == 0, **more}
-    made = entry(row, user={"chapter": chapter}, trace={"finished_at": at}, **facts)
-    return replace(made, model=model, provider="gemini")
+    sample = entry(row, user={"chapter": chapter}, trace={"finished_at": at}, **facts)
+    return replace(sample, model=model, provider="gemini")
 
 
 def _summary(rows: list[ManifestRow], *, group_by: str | None = "chapter", run_usd: float | None = 1.0) -> Summary:
-    builder = SummaryBuilder(group_by=group_by, since=BEGAN.timestamp())
+    builder = SummaryBuilder(group_by=group_by, since=STARTED.timestamp())
     for row in rows:
         builder.add(row)
-    return builder.build(RunFacts("outputs/book", BEGAN, BEGAN, provider="gemini", run_usd=run_usd))
+    return builder.build(RunFacts("outputs/book", STARTED, STARTED, provider="gemini", run_usd=run_usd))
 
 
 BOOK = [
-    _made(1, "River", new=False),
-    _made(2, "River"),
-    _made(3, "Wood", model="b-model"),
-    replace(_made(4, "Wood", status="filtered", cost_usd=0.25, reason="no"), model="b-model"),
+    _sample(1, "River", new=False),
+    _sample(2, "River"),
+    _sample(3, "Wood", model="b-model"),
+    replace(_sample(4, "Wood", status="filtered", cost_usd=0.25, reason="no"), model="b-model"),
 ]
 
 
 def test_cost_by_model_and_by_column_is_in_the_json() -> None:
-    """The folder's cost, and the part of samples that were finished in this run."""
+    """It has the folder's cost, and the part of samples that were finished in this run."""
     report = to_json(_summary(BOOK))
     names = list(report)
     assert names.index("by_model") > names.index("unwritten"), "new fields come after the old ones"
@@ -58,10 +58,10 @@ def test_cost_by_model_and_by_column_is_in_the_json() -> None:
     assert to_json(_summary(BOOK, group_by=None))["groups"] == []
 
 
-def test_the_terminal_and_the_page_show_it_without_tables() -> None:
-    """One line for each model and value; a single model needs none."""
-    shown = to_terminal(_summary(BOOK), color=False)
-    assert "    River   2 of 2 images, $1.00, $0.50 of it in this run\n" in shown
+def test_the_terminal_and_the_page_show_the_cost_without_tables() -> None:
+    """There is one line for each model and value; a single model needs none."""
+    text = to_terminal(_summary(BOOK), color=False)
+    assert "    River   2 of 2 images, $1.00, $0.50 of it in this run\n" in text
     page = to_markdown(_summary(BOOK))
     assert (
         "## By chapter\n\n- River: 2 of 2 images, $1.00, $0.50 of it in this run\n- Wood: 1 of 2 images, $0.75"
@@ -71,9 +71,9 @@ def test_the_terminal_and_the_page_show_it_without_tables() -> None:
     assert "## By model" not in to_markdown(_summary(BOOK[:2]))
 
 
-def test_the_page_links_each_image_and_names_what_is_missing() -> None:
+def test_the_page_links_each_image_and_names_the_missing_ones() -> None:
     """A link in a plain editor is a path below the folder; names of the user's own are quoted."""
-    odd = replace(_made(5, "x"), row=replace(_made(5, "x").row, id="[cover](javascript:alert(1))"))
+    odd = replace(_sample(5, "x"), row=replace(_sample(5, "x").row, id="[cover](javascript:alert(1))"))
     odd = replace(odd, sample=replace(odd.sample, file="images/a (b) <i>é#1.png"))
     page = to_markdown(_summary([*BOOK, odd]))
     assert "- row 2: [1](images/000002_01.png)\n" in page
@@ -83,13 +83,13 @@ def test_the_page_links_each_image_and_names_what_is_missing() -> None:
 
 
 def test_rows_that_were_not_sent_are_not_listed() -> None:
-    """The reason stands above, once for all of them; a row with some images names the others."""
+    """The reason is given once for all of them; a row with some images names the others."""
     rows = [
-        *(replace(_made(1, "x", number=number), row=_made(1, "x").row) for number in (1, 2)),
-        _made(2, "x", status="not_attempted"),
-        *(_made(3, "x", number=number, status="filtered") for number in (1, 2)),
-        _made(4, "x", number=1),
-        _made(4, "x", number=2, status="unknown"),
+        *(replace(_sample(1, "x", number=number), row=_sample(1, "x").row) for number in (1, 2)),
+        _sample(2, "x", status="not_attempted"),
+        *(_sample(3, "x", number=number, status="filtered") for number in (1, 2)),
+        _sample(4, "x", number=1),
+        _sample(4, "x", number=2, status="unknown"),
     ]
     page = to_markdown(_summary(rows)).partition("## Images\n\n")[2]
     assert page.startswith(
@@ -100,11 +100,11 @@ def test_rows_that_were_not_sent_are_not_listed() -> None:
 
 
 def test_the_list_of_images_is_bounded() -> None:
-    """A run over a million rows has a page that an editor opens."""
+    """An editor can open the page of a run with a million rows."""
     builder = SummaryBuilder()
     for row in range(1, 5_001):
-        builder.add(_made(row, str(row)))
-    page = to_markdown(builder.build(RunFacts("outputs/book", BEGAN, BEGAN)))
+        builder.add(_sample(row, str(row)))
+    page = to_markdown(builder.build(RunFacts("outputs/book", STARTED, STARTED)))
     assert "- and 4,900 more rows: see manifest.csv" in page
     assert len(page) < 20_000
 
@@ -113,14 +113,14 @@ def test_the_values_of_a_column_are_bounded() -> None:
     """Grouping by a column of ids does not fill the memory."""
     breakdown = Breakdown(group_by="chapter")
     for row in range(1, 2_001):
-        breakdown.add(_made(row, str(row)))
+        breakdown.add(_sample(row, str(row)))
     assert len(breakdown.groups) == 501
     assert breakdown.groups[-1].name == OTHERS
     assert sum(group.samples for group in breakdown.groups) == 2_000
 
 
-def test_the_disclosure_says_what_publishers_ask() -> None:
-    """How many images, which models, edited or not, provenance data in how many."""
+def test_the_disclosure_has_the_facts_that_publishers_require() -> None:
+    """It has the number of images, the models, whether they were edited, and how many have provenance data."""
     report = to_json(_summary(BOOK))["disclosure"]
     assert report["text"] == (
         "3 images generated by AI, with a-model (2), b-model (1). Edited: no, each file is stored as received. "
@@ -135,24 +135,24 @@ def test_the_disclosure_says_what_publishers_ask() -> None:
     assert "## Disclosure\n\n3 images generated by AI" in to_markdown(_summary(BOOK))
 
 
-def test_images_that_were_changed_afterwards_are_not_called_unedited() -> None:
-    """A file that the user retouched in place is kept and counted; a publisher is not misled about it."""
-    retouched = _made(5, "x", error_kind="edited", error="the file was edited after it was received")
+def test_images_that_were_edited_later_are_counted_in_the_disclosure() -> None:
+    """A file that the user retouched in place is kept, and a publisher must not be misled about it."""
+    retouched = _sample(5, "x", error_kind="edited", error="the file was edited after it was received")
     report = to_json(_summary([*BOOK, retouched]))["disclosure"]
     assert report["edited"] == 1
     assert "Edited: 1 of 4, after they were received. C2PA" in report["text"]
 
 
 def test_images_of_the_simulator_are_not_called_generated() -> None:
-    """A rehearsal's page must not end up in a form of a publisher."""
+    """Images of a rehearsal are not for publication."""
     text = to_json(_summary([replace(BOOK[0], provider="simulator")]))["disclosure"]["text"]
     assert "not for publication" in text
     assert "generated by AI" not in text
     assert to_json(_summary([BOOK[3]]))["disclosure"]["text"] == ""
 
 
-def test_a_column_is_found_without_its_case_and_a_typo_is_named() -> None:
-    """The columns are listed, because the file is not at hand when the message is read."""
+def test_a_column_is_found_in_any_case_and_a_typo_gets_a_suggestion() -> None:
+    """The message also lists the columns."""
     assert find_column("Chapter ", ["prompt", "chapter"], option="--group-by") == "chapter"
     with pytest.raises(
         SettingsInvalid, match=r"--group-by chaper: .* columns: prompt, chapter; did you mean chapter\?"

@@ -1,4 +1,4 @@
-"""The usual dataset library loads a run's folder, whatever else is in it."""
+"""Tests that the usual dataset library loads a run's folder, whatever other files are in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STRAY = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run of twelve samples, every third without an image, in a folder named like a split."""
+    """Write a run of twelve samples, every third without an image, into a folder named like a split."""
     run = tmp_path / "test-run"
     entries = [
         entry(
@@ -63,10 +63,10 @@ def test_every_image_is_loaded_with_its_prompt(folder: Path, form: str, tmp_path
     else:
         loaded = datasets.load_dataset(str(folder), cache_dir=cache)
     assert list(loaded) == ["train"]
-    assert [_told(row) for row in loaded["train"]] == [
+    assert [_facts(row) for row in loaded["train"]] == [
         ((row, 0, 0), f"None, {row}", "007", "007") for row in range(1, 13) if row % 3
     ]
 
 
-def _told(row: dict[str, Any]) -> tuple[object, ...]:
+def _facts(row: dict[str, Any]) -> tuple[object, ...]:
     return row["image"].getpixel((0, 0)), row["prompt"], row["topic"], row["cover_filename"]

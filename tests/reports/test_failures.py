@@ -1,3 +1,5 @@
+"""Tests that failures.csv has the original cells, one line for each row with missing images, and no lost text."""
+
 from __future__ import annotations
 
 import csv
@@ -14,7 +16,7 @@ from tests.support.entries import entry
 
 
 def lines_of(entries: list[ManifestRow], *, headers: list[str]) -> list[list[str]]:
-    """The lines of a failures.csv, header included, as the standard library reads them."""
+    """Return the lines of a failures.csv, with the header, as the standard library reads them."""
     text = io.StringIO(newline="")
     failures = Failures(text, headers=headers)
     failures.write(entries)
@@ -22,7 +24,7 @@ def lines_of(entries: list[ManifestRow], *, headers: list[str]) -> list[list[str
     return list(csv.reader(io.StringIO(text.getvalue(), newline=""), strict=True))
 
 
-def test_original_cells_stand_before_what_became_of_the_row() -> None:
+def test_the_original_cells_come_before_the_outcome_of_the_row() -> None:
     """Headers and cells are those of the input, even where its names differ from ours."""
     cells = {"Aspect": "16x9", "Image Prompt": " a fox ", "Nr": "007"}
     failed = entry(cells=cells, status="failed", error="busy", trace={"http_status": 503, "attempts": 5})
@@ -42,7 +44,7 @@ def test_original_cells_stand_before_what_became_of_the_row() -> None:
     ]
 
 
-def test_only_rows_that_lack_a_image_are_listed_each_once() -> None:
+def test_each_row_with_a_missing_image_is_listed_once() -> None:
     """A row with three of four images is listed; one with all four is not."""
     entries = [
         entry(1),
@@ -53,8 +55,8 @@ def test_only_rows_that_lack_a_image_are_listed_each_once() -> None:
     assert [line[0] for line in lines_of(entries, headers=["prompt"])] == ["prompt", "a red fox", "last"]
 
 
-def test_a_header_alone_when_nothing_failed() -> None:
-    """An outdated list is never left."""
+def test_the_file_has_only_a_header_when_nothing_failed() -> None:
+    """A list of an earlier run must not remain."""
     (header,) = lines_of([entry()], headers=["prompt"])
     assert header == [
         "prompt",
@@ -67,7 +69,7 @@ def test_a_header_alone_when_nothing_failed() -> None:
     ]
 
 
-def test_the_most_telling_sample_speaks_for_its_row() -> None:
+def test_the_most_important_sample_gives_the_reason_of_its_row() -> None:
     """The order of the samples does not matter."""
     samples = [
         entry(number=1, status="not_attempted"),
@@ -78,8 +80,8 @@ def test_the_most_telling_sample_speaks_for_its_row() -> None:
         assert lines_of(list(order), headers=["prompt"])[1][1:3] == ["filtered", "Violence"]
 
 
-def test_a_column_that_is_called_like_ours_steps_aside() -> None:
-    """It is the user's own, and no column name occurs twice. (The reader drops those of an earlier failures.csv.)"""
+def test_a_user_s_column_with_a_name_of_ours_is_renamed() -> None:
+    """No column name occurs twice. (The reader drops the columns of an earlier failures.csv.)"""
     cells = {"prompt": "a fox", "status": "failed", "Http Status": "503", "note": "x"}
     header, line = lines_of([entry(cells=cells, status="filtered", reason="no")], headers=list(cells))
     assert header == [
@@ -103,8 +105,8 @@ def test_a_text_file_s_only_column_is_the_prompt() -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=5))
-def test_any_text_comes_back(rows: list[tuple[str, str, str]]) -> None:
-    """Prompts and notes are exact; so is the service's text, except that formulas are disarmed."""
+def test_any_text_is_read_back(rows: list[tuple[str, str, str]]) -> None:
+    """Prompts and notes are unchanged; so is the service's text, except that formulas are disarmed."""
     entries = [
         entry(number, status="filtered", cells={"p": prompt, "n": note}, reason=reason)
         for number, (prompt, note, reason) in enumerate(rows, 1)

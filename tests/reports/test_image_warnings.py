@@ -1,4 +1,4 @@
-"""What arrived other than requested is kept, recorded, counted and said."""
+"""Tests that images which differ from the request are kept, recorded, counted and reported."""
 
 import io
 import json
@@ -17,20 +17,20 @@ from tests.support.scripted_service import answering, gemini_reply, imagen_reply
 GEMINI = "gemini-nano-banana-2.1"
 
 
-def noisy(number, size=(320, 180)):
-    """An image that differs from every other number's and is not flat."""
+def gradient(number, size=(320, 180)):
+    """Return an image that is not flat, a different one for each number."""
     image = Image.linear_gradient("L").resize(size).convert("RGB")
     image.putpixel((number % size[0], number // size[0]), (255, 0, 255))
-    return encoded(image)
+    return to_png(image)
 
 
-def encoded(image):
+def to_png(image):
     target = io.BytesIO()
     image.save(target, "PNG")
     return target.getvalue()
 
 
-FLAT = encoded(Image.new("RGB", (320, 320), "teal"))
+FLAT = to_png(Image.new("RGB", (320, 320), "teal"))
 
 
 def warnings_of(ran):
@@ -59,12 +59,12 @@ def done_samples(folder):
         ((10, 10), "1e999:1e999", "predict", False),
     ],
 )
-def test_a_ratio_is_another_one_if_it_is_off_by_more_than_four_percent(sides, requested, dialect, other):
+def test_a_ratio_differs_if_it_is_off_by_more_than_four_percent(sides, requested, dialect, other):
     assert has_other_ratio(*sides, requested, dialect=dialect) is other
 
 
 def test_another_aspect_ratio_than_requested_is_recorded_and_kept(tmp_path):
-    with answering(gemini_reply(noisy(1, (320, 320)))) as service:
+    with answering(gemini_reply(gradient(1, (320, 320)))) as service:
         ran = run(prompts(tmp_path, "a fox"), service, model=GEMINI, aspect_ratio="16:9")
     assert (ran.statuses, ran.summary.exit_code) == (["ok"], 0)
     assert warnings_of(ran) == ["aspect_ratio"]
@@ -72,7 +72,7 @@ def test_another_aspect_ratio_than_requested_is_recorded_and_kept(tmp_path):
 
 
 def test_the_same_bytes_for_different_samples_are_found(tmp_path):
-    with answering(*[gemini_reply(noisy(number)) for number in (1, 2, 1, 3)]) as service:
+    with answering(*[gemini_reply(gradient(number)) for number in (1, 2, 1, 3)]) as service:
         ran = run(prompts(tmp_path, "one", "two", "three", "four"), service, model=GEMINI, concurrency=1)
     assert sorted(map(str, warnings_of(ran))) == ["None", "None", "duplicate_bytes", "duplicate_bytes"]
     assert ran.summary.image_warnings == {"duplicate_bytes": 2}
@@ -80,13 +80,13 @@ def test_the_same_bytes_for_different_samples_are_found(tmp_path):
 
 
 def test_the_same_bytes_within_one_reply_are_found(tmp_path):
-    with answering(imagen_reply(noisy(1), noisy(1), noisy(2))) as service:
+    with answering(imagen_reply(gradient(1), gradient(1), gradient(2))) as service:
         ran = run(prompts(tmp_path, "one"), service, model=IMAGEN, samples=3)
     assert warnings_of(ran) == ["duplicate_bytes", "duplicate_bytes", None]
 
 
-def test_a_sample_that_is_made_again_is_no_duplicate_of_itself(tmp_path):
-    with answering(gemini_reply(noisy(1))) as service:
+def test_a_sample_that_is_made_again_is_not_a_duplicate_of_itself(tmp_path):
+    with answering(gemini_reply(gradient(1))) as service:
         source = prompts(tmp_path, "one")
         ran = run(source, service, model=GEMINI)
         (ran.folder / ran.rows[0]["file"]).unlink()
@@ -96,15 +96,15 @@ def test_a_sample_that_is_made_again_is_no_duplicate_of_itself(tmp_path):
 
 
 def test_a_flat_color_and_a_dropped_second_image_are_recorded(tmp_path):
-    with answering(gemini_reply(noisy(1), FLAT)) as service:
+    with answering(gemini_reply(gradient(1), FLAT)) as service:
         ran = run(prompts(tmp_path, "one"), service, model=GEMINI)
     assert warnings_of(ran) == ["flat_color;extra_image"]
     [kept] = (ran.folder / ".imagen-batch/quarantine").iterdir()
-    assert kept.read_bytes() == noisy(1)
+    assert kept.read_bytes() == gradient(1)
 
 
-def test_a_row_without_warnings_leaves_no_trace_in_the_ledger(tmp_path):
-    with answering(gemini_reply(noisy(1))) as service:
+def test_a_row_without_warnings_has_no_such_field_in_the_ledger(tmp_path):
+    with answering(gemini_reply(gradient(1))) as service:
         ran = run(prompts(tmp_path, "one"), service, model=GEMINI, aspect_ratio="16:9")
     assert "warnings" not in done_samples(ran.folder)[0]
     assert warnings_of(ran) == [None]
@@ -127,7 +127,7 @@ def test_warnings_are_counted_in_words_in_every_summary(tmp_path):
         assert "2 images are a single flat color" in text
 
 
-def test_an_image_that_is_gone_has_no_warnings(tmp_path):
+def test_an_image_whose_file_is_missing_has_no_warnings(tmp_path):
     with answering(gemini_reply(FLAT)) as service:
         source = prompts(tmp_path, "one")
         ran = run(source, service, model=GEMINI)

@@ -1,3 +1,5 @@
+"""Tests that the manifest keeps its columns, types and texts, and that tables are complete or not written."""
+
 from __future__ import annotations
 
 import csv
@@ -77,12 +79,12 @@ def write_and_fail(folder: Path) -> None:
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """A CSV as the standard library reads it."""
+    """Return the rows of a CSV as the standard library reads them."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_the_columns_are_the_contract_s_and_then_the_user_s(tmp_path: Path) -> None:
+def test_the_columns_of_the_contract_come_before_those_of_the_user(tmp_path: Path) -> None:
     """Other programs rely on names and order, in both files."""
     write(tmp_path, [FULL], user=("topic",))
     names = [*CONTRACT, "topic"]
@@ -91,7 +93,7 @@ def test_the_columns_are_the_contract_s_and_then_the_user_s(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("entries", [[FULL], [entry(status="not_attempted")], []])
-def test_a_column_has_its_type_whatever_is_in_it(tmp_path: Path, entries: list[ManifestRow]) -> None:
+def test_a_column_has_its_type_whatever_it_contains(tmp_path: Path, entries: list[ManifestRow]) -> None:
     """Empty columns and empty manifests can be concatenated with others."""
     write(tmp_path, entries, user=("topic",))
     schema = pq.read_schema(tmp_path / "manifest.parquet")
@@ -100,7 +102,7 @@ def test_a_column_has_its_type_whatever_is_in_it(tmp_path: Path, entries: list[M
     }
 
 
-def test_parquet_and_csv_tell_the_same(tmp_path: Path) -> None:
+def test_parquet_and_csv_have_the_same_values(tmp_path: Path) -> None:
     """Each value of one file is the text of the other; None is an empty cell."""
     write(tmp_path, [FULL, entry(4, status="filtered", reason="no")], user=("topic",))
     table = pq.read_table(tmp_path / "manifest.parquet").to_pylist()
@@ -126,8 +128,8 @@ def test_pandas_reads_the_csv(tmp_path: Path) -> None:
 
 @settings(deadline=None)  # it writes files
 @given(prompt=st.text(), cell=st.text())
-def test_any_text_comes_back_from_the_csv(prompt: str, cell: str) -> None:
-    """Delimiters, quotes and every kind of line end survive."""
+def test_any_text_is_read_back_from_the_csv(prompt: str, cell: str) -> None:
+    """Delimiters, quotes and every kind of line end are preserved."""
     with TemporaryDirectory() as folder:
         write(Path(folder), [entry(prompt=prompt, user={"note": cell})], user=("note",))
         (row,) = rows_of(Path(folder, "manifest.csv"))
@@ -141,7 +143,7 @@ MONEY = st.none() | st.floats(0, 1000, allow_subnormal=False)
 
 @settings(deadline=None)  # it writes files
 @given(usd=MONEY, latency=MONEY, sent=SECONDS, reason=st.none() | st.text(), c2pa=st.none() | st.booleans())
-def test_the_csv_holds_what_a_plain_writer_would_write(
+def test_the_csv_has_the_text_that_a_plain_writer_would_write(
     usd: float | None, latency: float | None, sent: float | None, reason: str | None, c2pa: bool | None
 ) -> None:
     """Texts are exact, numbers have all digits, None is an empty cell, and times have milliseconds."""
@@ -158,14 +160,14 @@ def test_the_csv_holds_what_a_plain_writer_would_write(
     assert row["sent_at"] == _iso(moment)
 
 
-def test_lines_end_as_spreadsheets_end_them(tmp_path: Path) -> None:
+def test_lines_end_as_in_spreadsheets(tmp_path: Path) -> None:
     """Lines end in CRLF, and there is one line per row."""
     write(tmp_path, [entry(1), entry(2)])
     data = (tmp_path / "manifest.csv").read_bytes()
     assert (data.count(b"\r\n"), data.count(b"\n")) == (3, 3)
 
 
-def test_an_unknown_cost_is_no_number(tmp_path: Path) -> None:
+def test_an_unknown_cost_is_not_a_number(tmp_path: Path) -> None:
     """An unknown cost is neither 0 nor the worst case."""
     write(tmp_path, [entry(status="unknown", cost_usd=0.04, cost_is="unknown")])
     (row,) = rows_of(tmp_path / "manifest.csv")
@@ -190,14 +192,14 @@ def test_no_two_columns_share_a_name(headers: list[str], taken: set[str]) -> Non
     assert len({*names, *taken}) == len(names) + len(taken)
 
 
-def test_the_loader_takes_no_user_s_column_for_images() -> None:
+def test_a_user_s_column_that_the_loader_would_open_is_renamed() -> None:
     """`*_file_name` and `image` have a meaning of their own in the image folder loader."""
     own = len(metadata_names([]))
     names = metadata_names(["cover_file_name", "file_name", "image", "my_file_names"])
     assert names[own:] == ("cover_filename", "filename", "input_image", "my_filenames")
 
 
-def test_the_metadata_hold_images_only(tmp_path: Path) -> None:
+def test_the_metadata_contain_only_images(tmp_path: Path) -> None:
     """A row without an image would make the loader fail."""
     write(tmp_path, [entry(1), entry(2, status="failed"), entry(3)])
     table = pq.read_table(tmp_path / "metadata.parquet")
@@ -225,7 +227,7 @@ def test_a_batch_of_long_prompts_is_written_early(tmp_path: Path) -> None:
     assert file.read()["row"].to_pylist() == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_goes_wrong_in_the_writing_thread_is_told(tmp_path: Path) -> None:
+def test_an_error_in_the_writing_thread_is_raised(tmp_path: Path) -> None:
     """A full disk leaves all files as they were."""
     write(tmp_path, [entry(1)])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -236,7 +238,7 @@ def test_what_goes_wrong_in_the_writing_thread_is_told(tmp_path: Path) -> None:
 
 
 def test_an_exception_leaves_all_files_as_they_were(tmp_path: Path) -> None:
-    """This holds after batches were written, too; no temporary file stays."""
+    """This holds even after batches were written; no temporary file remains."""
     write(tmp_path, [entry(1)])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(KeyError):
@@ -253,8 +255,8 @@ def test_a_value_that_can_t_be_written_leaves_all_files_as_they_were(tmp_path: P
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_card_of_one_s_own_is_left_alone(tmp_path: Path) -> None:
-    """Our card is replaced with each run, a user's README never."""
+def test_a_user_s_readme_is_not_replaced_by_the_card(tmp_path: Path) -> None:
+    """Our own card is replaced by each run."""
     write(tmp_path, [entry(1)])
     assert "Images: 1 of 1" in (tmp_path / "README.md").read_text("utf-8")
     write(tmp_path, [entry(1), entry(2)])
@@ -264,8 +266,8 @@ def test_a_card_of_one_s_own_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "README.md").read_text("utf-8") == "mine"
 
 
-def test_the_card_says_what_made_the_images(tmp_path: Path) -> None:
-    """A rehearsal must not be mistaken for a model's work, and no local path may be in the card."""
+def test_the_card_names_the_models_of_the_images(tmp_path: Path) -> None:
+    """A rehearsal must not be mistaken for a model's work, and the card must not contain a local path."""
     write(tmp_path, [FULL], user=("topic",))
     card = (tmp_path / "README.md").read_text("utf-8")
     assert "Made by a simulator" in card

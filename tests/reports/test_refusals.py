@@ -1,4 +1,4 @@
-"""Every refusal comes with what can be done: the category in words, the setting if one helps, words to look at."""
+"""Tests that every refusal has advice: the category in words, a setting if one helps, and suspicious words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEOPLE = Refusal(category="people or face", codes=("39322892",), stage="output",
 
 @pytest.mark.parametrize("category", sorted(set(CATEGORIES.values())))
 def test_every_support_code_has_words_and_only_people_have_a_setting(category: str) -> None:
-    """(api: 3.4) Only one code can be cured by a setting."""
+    """(api: 3.4) A setting can avoid only one of the codes."""
     codes = tuple(code for code, name in CATEGORIES.items() if name == category)
     advice = explain(Refusal(category=category, codes=codes, stage="input", dialect="predict"), "a mole")
     assert advice.words
@@ -61,7 +61,7 @@ def test_the_thresholds_for_images_are_those_of_vertex() -> None:
 
 
 @pytest.mark.parametrize(
-    ("category", "prompt", "shown"),
+    ("category", "prompt", "quoted"),
     [
         ("child", "A little girl and two boys at the river", ['"little girl"', '"boys"']),
         ("violence", "A knight with a bloody sword, dead leaves", ['"bloody"', '"sword"', '"dead"']),
@@ -70,15 +70,15 @@ def test_the_thresholds_for_images_are_those_of_vertex() -> None:
         ("personal information", "a letter to jo@example.com, call +44 20 7946 0958", ['"jo@example.com"', "7946"]),
     ],
 )
-def test_the_words_to_look_at_are_quoted(category: str, prompt: str, shown: list[str]) -> None:
-    """At most four, as they stand in the prompt."""
+def test_suspicious_words_are_quoted(category: str, prompt: str, quoted: list[str]) -> None:
+    """At most four of them are quoted, as they are in the prompt."""
     hint = explain(Refusal(category=category, stage="input"), prompt).hint
     assert hint.startswith("Look at ")
-    assert all(text in hint for text in shown)
+    assert all(text in hint for text in quoted)
 
 
-def test_without_a_telling_word_the_stage_says_what_to_do() -> None:
-    """A prompt in another language, or a category without a list."""
+def test_without_a_suspicious_word_the_advice_follows_the_stage() -> None:
+    """The prompt is in another language, or the category has no list."""
     assert "prompt itself" in explain(Refusal(category="child", stage="input"), "川辺の子供").hint
     assert "withheld" in explain(Refusal(category="hate", stage="output"), "a mole").hint
     again = explain(Refusal(category="other", finish_reason="IMAGE_SAFETY", stage="output"), "a mole")
@@ -87,7 +87,7 @@ def test_without_a_telling_word_the_stage_says_what_to_do() -> None:
 
 
 def test_hostile_prompts_are_searched_in_linear_time() -> None:
-    """A prompt has up to 150,000 characters and may be anything."""
+    """A prompt may have up to 150,000 characters of any kind."""
     for text in ("Aa " * 50_000, "1 " * 75_000, "a" * 150_000, "A" * 150_000, "1.(" * 50_000, "of " * 50_000):
         for category in ("celebrity or child", "personal information", "third-party content", "violence"):
             explain(Refusal(category=category), text)
@@ -111,8 +111,8 @@ def test_a_row_of_a_table_gives_the_same_advice_as_the_run(tmp_path: object) -> 
     assert refusal_in(dict.fromkeys(columns)) == Refusal()
 
 
-def test_causes_of_refusals_carry_the_advice() -> None:
-    """Failures have none: their message says what happened."""
+def test_groups_of_refusals_have_advice() -> None:
+    """Failures have none: their message is clear."""
     groups = FailureGroups()
     groups.add(entry(1, status="filtered", filter_category="violence", prompt="a gun"))
     groups.add(entry(2, status="failed", error="busy"))

@@ -1,4 +1,4 @@
-"""Every suggested command continues the same run when pasted: same service, same settings, only the named changes."""
+"""Tests that each suggested command continues the same run: the same service and settings, only the named changes."""
 
 import io
 import json
@@ -68,19 +68,20 @@ def prompt_of(body: dict) -> str:
 
 
 def suggestions(shell: Shell, summary: dict, folder: Path) -> set[tuple[str, str]]:
-    """Status and command of every suggestion, which must be the same in every output."""
-    found = {(cause["status"], cause["next"][cause["next"].index("imagen-batch ") :]) for cause in summary["causes"]}
+    """Return status and command of every suggestion, which must be the same in every output."""
+    commands = {(each["status"], each["next"][each["next"].index("imagen-batch ") :]) for each in summary["causes"]}
     page = (folder / "summary.md").read_text()
     listed = {line.strip() for line in page.splitlines() if line.startswith("    imagen-batch")}
-    assert listed == {command for _, command in found}
+    assert listed == {command for _, command in commands}
     # `status` does not know why a run stopped, nor does it call a limit a failure.
     printed = shell.type("status", folder).out
-    assert all(command in printed for status, command in found if status not in {"skipped_budget", "not_attempted"})
-    return found
+    expected = {command for status, command in commands if status not in {"skipped_budget", "not_attempted"}}
+    assert all(command in printed for command in expected)
+    return commands
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_every_suggestion_is_the_same_run(shell, tmp_path, book, name):
+def test_every_suggestion_continues_the_same_run(shell, tmp_path, book, name):
     """The commands are pasted in another folder, where settings file and environment differ."""
     fault, marker, options, env = ENDINGS[name]
     times = 2 if "lost" not in name else 1
@@ -88,20 +89,20 @@ def test_every_suggestion_is_the_same_run(shell, tmp_path, book, name):
     with Simulator(faults=faults) as sim:
         write_csv(book, [{"prompt": "a mole"}, {"prompt": f"a rat {marker}".strip()}])
         shell.env |= env
-        typed = ["--provider", "simulator", "--base-url", sim.url, "--aspect-ratio", "16:9", "--samples", "2"]
-        typed += ["--concurrency", "1", "--max-attempts", "2", "--out", f"out {ODD}", *options]
-        first = shell.type("run", book, *typed, "--json")
+        given_options = ["--provider", "simulator", "--base-url", sim.url, "--aspect-ratio", "16:9", "--samples", "2"]
+        given_options += ["--concurrency", "1", "--max-attempts", "2", "--out", f"out {ODD}", *options]
+        first = shell.type("run", book, *given_options, "--json")
         folder = shell.here / f"out {ODD}"
         assert first.code != 0
-        asked = suggestions(shell, first.json, folder)
-        assert asked
+        commands = suggestions(shell, first.json, folder)
+        assert commands
 
         elsewhere = Shell(shell.patch, shell.capture, tmp_path / "elsewhere", {"IMAGEN_BATCH_SAMPLES": "3"})
         elsewhere.here.mkdir()
         (elsewhere.here / "imagen-batch.toml").write_text('aspect_ratio = "1:1"\nprovider = "gemini"\n')
-        for _, line in sorted(asked):
+        for _, line in sorted(commands):
             assert not re.search(r"USD|\bN\b|\bID\b|\.imagen-batch/", line)
-            sent, made = len(sim.requests), sim.bill.total
+            sent, billed = len(sim.requests), sim.bill.total
             before = {(row["row"], row["sample"]): row for row in manifest(folder)}
             done = elsewhere.paste(line)
             if shlex.split(line)[1] == "models":
@@ -113,14 +114,14 @@ def test_every_suggestion_is_the_same_run(shell, tmp_path, book, name):
             for body in bodies(sim)[sent:]:
                 assert body["generationConfig"]["imageConfig"]["aspectRatio"] == "16:9"
                 assert prompt_of(body) in {row["prompt"] for row in before.values() if row["status"] != "ok"}
-            for place, row in before.items():
+            for sample, row in before.items():
                 if row["status"] == "ok":
-                    assert after[place]["sha256"] == row["sha256"], "what is there is not made again"
+                    assert after[sample]["sha256"] == row["sha256"], "an existing image is not made again"
             edit = "--prompts" in line or "failures.csv" in line
             if not edit and before != after:
                 assert len(sim.requests) > sent, "it sends something"
             if not edit:
-                assert sim.bill.total > made or fault or marker, "nothing was made"
+                assert sim.bill.total > billed or fault or marker, "nothing was made"
     assert fault or sim.bill.total <= 4
 
 
@@ -129,12 +130,21 @@ def test_a_reworded_row_goes_to_the_same_run(shell, tmp_path, source):
     """The user edits the prompt file if it still exists, else failures.csv, and never the hidden copy."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
-        typed = ["--provider", "simulator", "--base-url", sim.url, "--samples", "2", "--out", tmp_path / "out"]
+        given_options = [
+            "--provider",
+            "simulator",
+            "--base-url",
+            sim.url,
+            "--samples",
+            "2",
+            "--out",
+            tmp_path / "out",
+        ]
         given = book
         if source == "standard input":
             shell.patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(book.read_bytes())))
             given = "-"
-        first = shell.type("run", given, *typed, "--json")
+        first = shell.type("run", given, *given_options, "--json")
         if source == "gone":
             book.unlink()
             first = shell.type("status", tmp_path / "out", "--json")
@@ -152,22 +162,31 @@ def test_a_held_attempt_is_paid_again_only_when_asked_for(shell, tmp_path):
     """Nothing else is pending and the limit is used up: the command raises it by what it sends."""
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}])
-        typed = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        first = shell.type("run", book, *typed, "--max-cost", "0.05", "--on-unknown", "hold", "--json")
+        given_options = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
+        first = shell.type("run", book, *given_options, "--max-cost", "0.05", "--on-unknown", "hold", "--json")
         line = first.json["causes"][0]["next"]
         assert first.code == 4  # held, not stopped by the budget
         assert "--retry unknown --max-cost 0.09" in line
         assert shell.paste(line[line.index("imagen-batch") :]).code == 0
 
 
-def test_after_a_repair_suggestions_are_the_run_s(shell, tmp_path):
-    """They are not those of the audit, whose options `run` does not have."""
+def test_after_a_repair_the_suggestions_continue_the_run(shell, tmp_path):
+    """They do not repeat the audit, whose options `run` does not have."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}])
-        typed = ["--provider", "simulator", "--base-url", sim.url, "--concurrency", "1", "--out", tmp_path / "out"]
-        shell.type("run", book, *typed)
-        (made,) = (tmp_path / "out" / "images").iterdir()
-        made.unlink()
+        given_options = [
+            "--provider",
+            "simulator",
+            "--base-url",
+            sim.url,
+            "--concurrency",
+            "1",
+            "--out",
+            tmp_path / "out",
+        ]
+        shell.type("run", book, *given_options)
+        (image,) = (tmp_path / "out" / "images").iterdir()
+        image.unlink()
         (tmp_path / "out" / "manifest.csv").unlink()
         repaired = shell.type("audit", tmp_path / "out", "--repair", "--json", "--yes")
         lines = [cause["next"] for cause in json.loads(repaired.out)["causes"]]
@@ -180,19 +199,28 @@ def test_a_folder_of_an_earlier_version_resumes(shell, tmp_path):
     """Such a folder has no run.json."""
     with Simulator(faults=[{"match": "a rat", "fault": "internal_500", "times": 1}]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat"}])
-        typed = ["--provider", "simulator", "--base-url", sim.url, "--max-attempts", "1", "--out", tmp_path / "out"]
-        assert shell.type("run", book, *typed).code == 3
+        given_options = [
+            "--provider",
+            "simulator",
+            "--base-url",
+            sim.url,
+            "--max-attempts",
+            "1",
+            "--out",
+            tmp_path / "out",
+        ]
+        assert shell.type("run", book, *given_options).code == 3
         (tmp_path / "out" / ".imagen-batch" / "run.json").unlink()
         assert shell.type("resume", tmp_path / "out", "--retry", "failed").code == 0
         assert sim.bill.total == 2
 
 
-def test_the_argument_vector_is_kept_with_paths_that_hold_everywhere(shell, tmp_path):
-    """The stored words are only the user's."""
+def test_the_argument_vector_is_stored_with_absolute_paths(shell, tmp_path):
+    """It contains only the user's own words."""
     with Simulator() as sim:
         write_csv(shell.here / "book.csv", [{"prompt": "a mole"}])
-        typed = ["--provider", "simulator", f"--base-url={sim.url}", "--out=out"]
-        assert shell.type("run", "book.csv", *typed).code == 0
+        given_options = ["--provider", "simulator", f"--base-url={sim.url}", "--out=out"]
+        assert shell.type("run", "book.csv", *given_options).code == 0
         record = json.loads((shell.here / "out" / ".imagen-batch" / "run.json").read_text())
         assert record["argv"] == [
             *("imagen-batch", "run", str(shell.here / "book.csv"), "--provider", "simulator"),
@@ -200,7 +228,7 @@ def test_the_argument_vector_is_kept_with_paths_that_hold_everywhere(shell, tmp_
         ]
 
 
-def test_resume_takes_the_stored_input_and_says_that_the_file_differs(shell, tmp_path):
+def test_resume_uses_the_stored_input_and_reports_that_the_file_differs(shell, tmp_path):
     """An edited file is not sent, and not paid for, unless the user gives it."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}])

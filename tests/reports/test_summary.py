@@ -1,3 +1,5 @@
+"""Tests that the summary counts every sample, exits with a true code, and ends each cause in a command."""
+
 from __future__ import annotations
 
 import re
@@ -35,7 +37,7 @@ def summary_of(
     stopped: StopReason | None = None,
     money: Cost | None = None,
 ) -> Summary:
-    """The summary of `entries`."""
+    """Return the summary of `entries`."""
     builder = SummaryBuilder()
     for row in entries:
         builder.add(row)
@@ -44,12 +46,12 @@ def summary_of(
 
 
 def next_of(row: ManifestRow, *, run: Continuation = CONTINUATION, stopped: StopReason | None = None) -> str:
-    """The next step for a single row."""
+    """Return the next step for a single row."""
     ((_, step),) = summary_of([row], run=run, stopped=stopped).causes
     return str(step)
 
 
-def test_the_json_is_the_contract_s() -> None:
+def test_the_json_follows_the_contract() -> None:
     """Names, order and values are fixed; new fields are added only at the end."""
     report = to_json(summary_of([entry(1, cost_usd=0.04, cost_is="exact"), entry(2, status="failed", error="x")]))
     assert list(report)[:12] == [
@@ -83,8 +85,10 @@ def test_the_json_is_the_contract_s() -> None:
         ({"ok": 3}, StopReason("interrupted", 143, "SIGTERM came after the last picture"), 0),
     ],
 )
-def test_the_exit_code_tells_the_truth(counts: dict[Outcome, int], ended: StopReason | None, code: int) -> None:
-    """0 means that every image was made, and nothing else."""
+def test_the_exit_code_follows_the_counts_and_the_stop_reason(
+    counts: dict[Outcome, int], ended: StopReason | None, code: int
+) -> None:
+    """Only a run that made every image exits with 0."""
     assert exit_code(dict.fromkeys(OUTCOMES, 0) | counts, ended) == code
 
 
@@ -98,8 +102,8 @@ def test_no_run_with_a_missing_image_exits_0(outcomes: list[Outcome]) -> None:
     assert sum(cause.count for cause, _ in summary.causes) == missing
 
 
-def test_what_stopped_the_run_is_what_the_summary_says() -> None:
-    """A signal, a daily quota, a bad key: each has its state and code."""
+def test_the_summary_has_the_reason_that_stopped_the_run() -> None:
+    """A signal, a daily quota and a bad key each have their state and code."""
     interrupted, paused, stopped = Stop(), Stop(), Stop()
     interrupted.interrupt(2)
     paused.fail(Fatal("no more today", kind="quota_day", cause="quota_day", exit_code=75))
@@ -143,8 +147,8 @@ def test_different_causes_stay_apart_and_the_most_frequent_comes_first() -> None
     assert causes[0][0].filter_category == "Hate"
 
 
-def test_what_a_model_says_instead_of_drawing_is_no_cause_of_its_own() -> None:
-    """Such remarks differ with each prompt."""
+def test_a_model_s_text_instead_of_an_image_does_not_make_a_cause() -> None:
+    """Such texts differ with each prompt."""
     remarks = ("I can't draw that.", "What colour?", "Sorry!")
     entries = [
         entry(row, status="failed", error_kind="no_image", error=remark, finish_reason="STOP")
@@ -171,7 +175,7 @@ def test_attempts_are_counted_once_per_request() -> None:
     assert summary_of(entries).attempts == 5
 
 
-def test_money_is_told_with_its_bounds() -> None:
+def test_the_cost_is_reported_with_its_bounds() -> None:
     """The possible cost of lost replies is reported beside the known cost, not within it."""
     entries = [
         entry(1, cost_usd=1.20, cost_is="exact"),
@@ -184,8 +188,8 @@ def test_money_is_told_with_its_bounds() -> None:
     )
 
 
-def test_the_ledger_s_word_about_money_counts() -> None:
-    """It includes lost attempts that a later one made up for."""
+def test_the_cost_is_that_of_the_ledger() -> None:
+    """It includes attempts without a reply, even if a later attempt brought the image."""
     summary = summary_of([entry(cost_usd=0.5, cost_is="exact")], money=Cost(spent=0.5, possible=0.25))
     assert (summary.cost_usd, summary.cost_high_usd) == (0.5, 0.75)
 
@@ -280,7 +284,7 @@ def test_a_limit_that_admits_nothing_is_raised_by_a_retry() -> None:
     assert next_of(failed, run=spent).endswith(f": {RUN} --retry failed --max-images 7")
 
 
-def test_what_a_run_holds_is_asked_for_once_only() -> None:
+def test_a_command_for_held_samples_does_not_change_the_setting() -> None:
     """The run keeps its `--on-unknown hold`."""
     held = replace(CONTINUATION, holds_unknown=True)
     assert next_of(entry(status="unknown"), run=held).endswith(f": {RUN} --retry unknown")
@@ -326,17 +330,17 @@ def test_the_terminal_shows_counts_causes_money_and_the_next_command() -> None:
 def test_a_prompt_can_t_command_the_terminal_or_the_page(prompt: str, words: str) -> None:
     """Prompts and the service's messages are data: no control characters, no HTML, no broken list."""
     summary = summary_of([entry(prompt=f"\x1b[2J<b>{prompt}", status="failed", error=words)])
-    shown = to_terminal(summary, color=False)
-    assert not [char for char in shown if ord(char) < 32 and char != "\n"]
+    text = to_terminal(summary, color=False)
+    assert not [char for char in text if ord(char) < 32 and char != "\n"]
     page = to_markdown(summary)
     assert "<" not in page
     assert page.count("\n- **1 failed**: ") == 1
     assert orjson.loads(to_json_text(summary))["causes"][0]["count"] == 1
 
 
-def test_colour_changes_nothing_but_colour() -> None:
+def test_color_adds_only_escape_sequences() -> None:
     """Without color there are no escape sequences."""
     summary = summary_of([entry(1), entry(2, status="filtered", reason="no")])
-    plain, coloured = (to_terminal(summary, color=color) for color in (False, True))
+    plain, colored = (to_terminal(summary, color=color) for color in (False, True))
     assert "\x1b" not in plain
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
+    assert re.sub(r"\x1b\[\d+m", "", colored) == plain

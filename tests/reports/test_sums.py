@@ -1,4 +1,4 @@
-"""Sums and counts agree between rows, summary and ledger, and every message with a number is true."""
+"""Tests that sums and counts agree between rows, summary and ledger, and that numbers in messages are true."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _sum(ran) -> float:
     return sum(row["cost_usd"] or 0.0 for row in ran.rows)
 
 
-def test_the_rows_sum_to_the_summary_whatever_was_tried_and_refused(tmp_path, sim):
+def test_the_rows_sum_to_the_summary_with_retries_and_refusals(tmp_path, sim):
     """The rows include attempts without an image, refusals that cost their input, and retries."""
     texts = ("one", "two [[sim:finish_NO_IMAGE]]", "three [[sim:text_only]]", "four [[sim:finish_IMAGE_SAFETY]]")
     source = prompts(tmp_path, *texts)
@@ -73,7 +73,7 @@ def test_samples_of_one_request_share_its_cost(tmp_path, sim):
     assert ran.summary.cost_usd == pytest.approx(_sum(ran), abs=1e-6)
 
 
-def test_what_earlier_prompts_cost_is_a_figure_of_its_own(tmp_path, sim):
+def test_the_cost_of_earlier_prompts_is_reported_separately(tmp_path, sim):
     """Current and earlier rows add up to the summary's cost; this run's part is reported, too."""
     first = run(prompts(tmp_path, "one", "two"), sim)
     second = run(prompts(tmp_path, "one", "three"), sim)
@@ -88,7 +88,7 @@ def test_what_earlier_prompts_cost_is_a_figure_of_its_own(tmp_path, sim):
         assert "of it in this run" in text
 
 
-def test_a_rehearsal_s_charges_are_not_real_ones(tmp_path):
+def test_simulated_charges_are_not_counted(tmp_path):
     """When the same folder goes live, the simulator's figures count neither as cost nor against the limit."""
     source = prompts(tmp_path, "one", "two")
     with Simulator() as sim:
@@ -101,7 +101,7 @@ def test_a_rehearsal_s_charges_are_not_real_ones(tmp_path):
     assert ran.summary.earlier_usd == 0
 
 
-def test_what_an_earlier_version_recorded_without_a_provider_still_counts(tmp_path):
+def test_charges_that_an_earlier_version_recorded_without_a_provider_count(tmp_path):
     """A limit must not become higher because a folder is old."""
     storage = Folder(tmp_path)
     storage.put("images/a.png", b"")
@@ -112,13 +112,13 @@ def test_what_an_earlier_version_recorded_without_a_provider_still_counts(tmp_pa
     writer.record_result(request(2), (ok(),), trace(request(2).key))
     writer.record_sent(request(3), attempt=1, at=1.0, provider="gemini")
     writer.close()
-    past = read_history(storage.logs(LEDGER))
-    assert past.cost_bounds("gemini").upper_bound == pytest.approx(0.08)
-    assert past.cost_bounds("vertex").spent == pytest.approx(0.04)
-    assert past.cost_bounds("simulator").upper_bound == pytest.approx(0.08)
-    assert past.cost_bounds().upper_bound == pytest.approx(0.12)
-    assert past.max_images_made("simulator") == 2
-    assert past.charges("gemini").lost_attempts == 1
+    history = read_history(storage.logs(LEDGER))
+    assert history.cost_bounds("gemini").upper_bound == pytest.approx(0.08)
+    assert history.cost_bounds("vertex").spent == pytest.approx(0.04)
+    assert history.cost_bounds("simulator").upper_bound == pytest.approx(0.08)
+    assert history.cost_bounds().upper_bound == pytest.approx(0.12)
+    assert history.max_images_made("simulator") == 2
+    assert history.charges("gemini").lost_attempts == 1
 
 
 STEPS = st.lists(
@@ -148,17 +148,17 @@ def test_samples_always_sum_to_the_ledger(tmp_path_factory, steps):
             writer.record_result(one, (sample,), trace(one.key, attempts=attempts[number]))
             spent += usd
     writer.close()
-    past = read_history(storage.logs(LEDGER))
-    assert past.known_cost.spent == pytest.approx(spent)
-    assert sum(_charged(past, number) for number in attempts) == pytest.approx(spent)
+    history = read_history(storage.logs(LEDGER))
+    assert history.known_cost.spent == pytest.approx(spent)
+    assert sum(_charged(history, number) for number in attempts) == pytest.approx(spent)
 
 
-def _charged(past: History, number: int) -> float:
+def _charged(history: History, number: int) -> float:
     base = request(number).base
-    charged, found = past.cost(base, 1), past.details(base, 1)
+    charged, details = history.cost(base, 1), history.details(base, 1)
     if charged is not None:
         return charged
-    return (found[0].cost_usd or 0.0) if found else 0.0
+    return (details[0].cost_usd or 0.0) if details else 0.0
 
 
 def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
@@ -169,7 +169,7 @@ def test_every_attempt_whose_reply_was_lost_is_counted(tmp_path):
     assert to_json(ran.summary)["lost_attempts"] == 5
 
 
-def test_images_that_were_deleted_are_not_told_to_be_there(tmp_path, sim):
+def test_deleted_images_are_not_counted_as_older_images(tmp_path, sim):
     """Only files in the folder are counted as older images."""
     first = run(prompts(tmp_path, "one", "two", "three"), sim)
     for row in first.rows[:2]:
@@ -179,8 +179,8 @@ def test_images_that_were_deleted_are_not_told_to_be_there(tmp_path, sim):
     assert "older" not in to_terminal(second.summary, color=False)
 
 
-def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
-    """During the run it is not unknown and has no next step; after a kill it is unknown."""
+def test_status_reports_samples_in_flight_during_the_run(tmp_path, sim):
+    """During the run such a sample is not unknown and has no next step; after a kill it is unknown."""
     source = prompts(tmp_path, "one", "two", "three")
     folder = tmp_path / "out"
     settings = make_settings(
@@ -191,12 +191,12 @@ def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
         opened.context.ledger.record_sent(
             shard[0], attempt=1, at=opened.started.timestamp() + 1, provider="simulator"
         )
-        found = run_status(folder)
-        report = to_json(found)
+        status = run_status(folder)
+        report = to_json(status)
         assert (report["state"], report["in_flight"], report["finished_at"]) == ("running", 1, None)
         assert report["samples"] | {"unknown": 0, "not_attempted": 3} == report["samples"]
         assert report["causes"] == []
-        text = to_terminal(found, color=False)
+        text = to_terminal(status, color=False)
         assert "in flight 1" in text
         assert "not_attempted 2" in text
         assert "run again" not in text
@@ -206,7 +206,7 @@ def test_status_tells_what_is_in_flight_while_the_run_goes_on(tmp_path, sim):
     assert to_json(after)["finished_at"] is None
 
 
-def test_status_tells_when_the_last_run_began_and_ended(tmp_path, sim):
+def test_status_has_the_start_and_end_of_the_last_run(tmp_path, sim):
     """The times are not those of the status command."""
     ran = run(prompts(tmp_path, "one"), sim)
     report = to_json(run_status(ran.folder))
@@ -215,7 +215,7 @@ def test_status_tells_when_the_last_run_began_and_ended(tmp_path, sim):
     assert report["started_at"] < report["finished_at"]
 
 
-def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
+def test_a_row_that_was_sent_without_a_result_has_its_number_of_attempts(tmp_path):
     """The first attempt failed with a temporary error, and the run was stopped before the next one."""
     with Simulator(faults=[{"match": "*", "fault": "overloaded_503", "times": 1}]) as sim:
         source = prompts(tmp_path, "one")
@@ -248,8 +248,8 @@ def test_a_row_that_was_sent_without_a_result_tells_its_attempts(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_counts_agree_with_their_nouns(count):
-    """One image, two images."""
+def test_nouns_agree_with_their_counts(count):
+    """It is 1 image and 2 images."""
     builder = SummaryBuilder()
     for row in range(1, count + 1):
         builder.add(entry(row, status="unknown", cost_is="unknown"))
@@ -268,7 +268,7 @@ def _planned(source, folder, sim, **chosen):
     return plan, count_pending(plan)
 
 
-def test_a_plan_tells_what_is_made_what_is_refused_and_what_is_sent(tmp_path, sim):
+def test_a_plan_counts_made_refused_and_pending_samples(tmp_path, sim):
     """Refused rows are not counted as made, and are sent again only with --retry."""
     source = prompts(tmp_path, "one", "two [[sim:finish_IMAGE_SAFETY]]", "three [[sim:bad_request]]")
     ran = run(source, sim)
@@ -284,7 +284,7 @@ def test_a_plan_tells_what_is_made_what_is_refused_and_what_is_sent(tmp_path, si
     assert "1 to send, for 1 image; 1 made; 1 refused or failed is tried again" in plan_text(plan, left)
 
 
-def test_a_plan_lists_the_names_that_are_still_to_be_given(tmp_path, sim):
+def test_a_plan_lists_the_names_of_pending_images(tmp_path, sim):
     """A template does not rename an image that was made."""
     source = prompts(tmp_path, "one", "two")
     ran = run(source, sim)
@@ -302,13 +302,13 @@ def test_a_plan_lists_the_names_that_are_still_to_be_given(tmp_path, sim):
     ("seconds", "words"),
     [(1, "1 second"), (20, "20 seconds"), (600, "10 minutes"), (89.6, "90 seconds"), (9000, "2.5 hours")],
 )
-def test_a_time_is_told_in_the_unit_that_fits(seconds, words):
+def test_a_duration_is_printed_in_a_suitable_unit(seconds, words):
     """Twenty seconds are not printed as 0 minutes."""
     assert span(seconds) == words
 
 
-def test_an_outage_of_seconds_is_told_in_seconds():
-    """They are not rounded up to minutes."""
+def test_a_short_outage_is_reported_in_seconds():
+    """Seconds are not rounded up to minutes."""
     now = [0.0]
     governor = Governor(per_minute=None, in_flight=8, outage_limit=70.0, stop=Stop(), clock=lambda: now[0])
     error = Transient("overloaded", kind="overloaded", http_status=503)

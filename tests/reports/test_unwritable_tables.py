@@ -1,4 +1,4 @@
-"""A table that can't be written: the exit code is not 0, the summary names it, and the others are written."""
+"""Tests a table that can't be written: the exit code is not 0, the summary names it, and the others are written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _rows(path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
-def test_a_table_whose_place_is_a_folder_is_written_beside_and_named(tmp_path, sim, name):
+def test_a_table_whose_name_is_a_folder_is_written_under_another_name(tmp_path, sim, name):
     """Every image was made, but a table is missing: the exit code is 75, and all other files are new."""
     source = prompts(tmp_path, "one")
     (tmp_path / "out" / name / "inside").mkdir(parents=True)
@@ -57,7 +57,7 @@ def test_a_table_whose_place_is_a_folder_is_written_beside_and_named(tmp_path, s
     assert [lost["file"] for lost in report["unwritten"]] == [name]
 
 
-def test_what_was_written_beside_goes_when_the_place_is_free_again(tmp_path, sim):
+def test_an_alternate_file_is_removed_when_the_name_is_free_again(tmp_path, sim):
     """The next run writes the tables under their own names, and costs nothing."""
     source = prompts(tmp_path, "one", "two")
     first = run(source, sim)
@@ -74,8 +74,8 @@ def test_what_was_written_beside_goes_when_the_place_is_free_again(tmp_path, sim
     assert len(sim.requests) == 2
 
 
-def test_a_table_that_another_program_locks_is_written_beside(tmp_path, sim):
-    """It can't be replaced: the old one stays, the new one gets another name, and the summary says so."""
+def test_a_table_that_another_program_locks_is_written_under_another_name(tmp_path, sim):
+    """It can't be replaced: the old one stays, the new one gets another name, and the summary names both."""
     source = prompts(tmp_path, "one")
     run(source, sim)
     replace = type(tmp_path).replace
@@ -95,7 +95,7 @@ def test_a_table_that_another_program_locks_is_written_beside(tmp_path, sim):
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
-def test_a_disk_that_fills_while_a_table_is_written_is_told(tmp_path, sim, name):
+def test_a_disk_that_fills_while_a_table_is_written_is_reported(tmp_path, sim, name):
     """The old table stays complete; every other one is new."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -110,7 +110,7 @@ def test_a_disk_that_fills_while_a_table_is_written_is_told(tmp_path, sim, name)
     assert not list(first.folder.glob("*.new.*"))
 
 
-def test_a_disk_with_room_for_one_table_at_a_time_gets_as_many_as_fit(tmp_path, sim):
+def test_on_a_nearly_full_disk_as_many_tables_are_written_as_fit(tmp_path, sim):
     """Written together they do not fit; written one after the other, two of them do."""
     source = prompts(tmp_path, "one")
     large, opened = {"manifest.csv", "manifest.parquet", "metadata.parquet"}, set()
@@ -157,8 +157,8 @@ class _Full:
         return getattr(self._handle, name)
 
 
-def test_an_image_that_is_a_link_to_itself_is_missing_and_hides_nothing(tmp_path, sim):
-    """The new tables report it, and the others are ok."""
+def test_an_image_that_is_a_link_to_itself_is_reported_as_missing(tmp_path, sim):
+    """All other images are reported as ok."""
     source = prompts(tmp_path, "one", "two")
     first = run(source, sim)
     path = first.folder / first.rows[0]["file"]
@@ -170,7 +170,7 @@ def test_an_image_that_is_a_link_to_itself_is_missing_and_hides_nothing(tmp_path
     assert run_status(first.folder).counts["ok"] == 1
 
 
-def test_an_error_that_stopped_the_run_beats_success(tmp_path, sim):
+def test_an_error_that_stopped_the_run_decides_the_exit_code(tmp_path, sim):
     """The images could not get their names: all are kept, but the user has to fix the folder."""
     source = prompts(tmp_path, "one")
     folder_link = Folder.link

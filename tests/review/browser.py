@@ -31,7 +31,7 @@ _CODES = {
 
 
 class Page:
-    """One tab."""
+    """Drives one tab."""
 
     def __init__(self, socket, *, downloads: Path) -> None:
         self._socket = socket
@@ -67,7 +67,7 @@ class Page:
             self.wait_for("document.body && document.body.dataset.ready === 'yes'")
 
     def run(self, script: str):
-        """The value of a JavaScript expression."""
+        """Return the value of a JavaScript expression."""
         answer = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"]["exception"].get("description", answer))
@@ -149,7 +149,7 @@ class Page:
         return found
 
     def requested(self) -> list[str]:
-        """Every address that was requested so far."""
+        """Return every address that was requested so far."""
         self.run("0")
         return [
             event["params"]["request"]["url"]
@@ -202,7 +202,7 @@ class Chromium:
 
     @contextmanager
     def page(self, *, context: str | None = None):
-        """A tab, closed afterwards. `context` is that of another one, to share its storage."""
+        """Return a tab, closed afterwards. `context` is that of another one, to share its storage."""
         with self._commands() as ask:
             own = context or ask("Target.createBrowserContext")["browserContextId"]
             target = ask("Target.createTarget", url="about:blank", browserContextId=own)["targetId"]
@@ -220,7 +220,7 @@ class Chromium:
                 ask("Target.disposeBrowserContext", browserContextId=own)
 
     def renderers(self) -> list[int]:
-        """The processes that draw pages."""
+        """Return the processes that draw pages."""
         with self._commands() as ask:
             processes = ask("SystemInfo.getProcessInfo")["processInfo"]
         return [process["id"] for process in processes if process["type"] == "renderer"]

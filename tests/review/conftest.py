@@ -1,4 +1,4 @@
-"""One headless browser for all tests that need one."""
+"""Starts one headless browser for all tests that need it."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Run folders as a finished run leaves them, made without sending anything."""
+"""Writes run folders as a finished run leaves them, without sending anything."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ HOSTILE = (
 
 
 def image_bytes(number: int, *, size: tuple[int, int] = (96, 72), kind: str = "PNG") -> bytes:
-    """A small image that differs from every other number's."""
+    """Return a small image, a different one for each number."""
     image = Image.new("RGB", size, ((number * 53) % 200 + 30, (number * 97) % 200 + 30, (number * 29) % 200 + 30))
     ImageDraw.Draw(image).text((8, 8), str(number), fill="white")
     target = io.BytesIO()
@@ -34,7 +34,7 @@ def key_of(row: int) -> str:
 
 
 def write_manifest(folder: Path, records: list[dict], *, user: tuple[str, ...] = ("chapter",), extra=()) -> Path:
-    """`records` have the manifest's columns by name; what they leave out is empty. `extra` are later columns."""
+    """Write a manifest. `records` have its columns by name; missing ones are empty. `extra` are later columns."""
     folder.mkdir(parents=True, exist_ok=True)
     own = [pa.field(column.name, column.type) for column in manifest_columns(())]
     schema = pa.schema([*own, *extra, *(pa.field(name, pa.string()) for name in user)])
@@ -43,7 +43,7 @@ def write_manifest(folder: Path, records: list[dict], *, user: tuple[str, ...] =
 
 
 def run_folder(folder: Path, *, rows: int = 10, samples: int = 4, extra_rows: tuple[str, ...] = ()) -> Path:
-    """Rows with variants: the third sample of every fifth row was refused, the last one of row 2 failed."""
+    """Write a run whose rows have variants: in every fifth row the third was refused, in row 2 the last failed."""
     records = []
     prompts = [f"A hedgehog with lantern number {row}" for row in range(1, rows + 1)] + list(extra_rows)
     for row, prompt in enumerate(prompts, 1):
@@ -73,12 +73,12 @@ def run_folder(folder: Path, *, rows: int = 10, samples: int = 4, extra_rows: tu
                     "error_kind": "timeout",
                 }
             else:
-                record |= _saved(folder, row, sample)
+                record |= _write_image(folder, row, sample)
             records.append(record)
     return write_manifest(folder, records)
 
 
-def _saved(folder: Path, row: int, sample: int) -> dict:
+def _write_image(folder: Path, row: int, sample: int) -> dict:
     data = image_bytes(row * 10 + sample)
     name = f"images/{row:06}_{sample:02}_{key_of(row)[:8]}.png"
     path = folder / name

@@ -1,4 +1,4 @@
-"""A sample without an image says why in words, and what can be done."""
+"""Tests that the reason for a missing image is given in words, with what can be done."""
 
 import pytest
 
@@ -26,12 +26,12 @@ def refused(**facts):
         ({"status": "ok", "filter_category": "SAFETY"}, None),
     ],
 )
-def test_the_category_is_in_words(facts, words):
+def test_the_category_is_given_in_words(facts, words):
     assert category_in_words(refused(**facts)) == words
 
 
 @pytest.mark.parametrize("category", [*sorted(set(CATEGORIES.values())), "unknown"])
-def test_no_category_of_the_services_stays_a_code(category):
+def test_no_category_of_the_services_is_shown_as_a_code(category):
     words = category_in_words(refused(filter_category=category))
     assert words
     assert "_" not in words
@@ -43,7 +43,7 @@ def test_the_one_refusal_that_a_setting_can_avoid_names_the_setting():
     assert advice == "Put allow_adult into a person_generation column of this row, or show no people."
 
 
-def test_a_refusal_says_what_to_change_and_at_which_stage_it_was():
+def test_the_advice_for_a_refusal_has_the_change_and_the_stage():
     assert advise(refused(filter_category="celebrity")) == (
         "Describe the person by looks and clothes, without a name. "
         "An image was made and withheld. Reword the prompt, or redo it as it is: the next image may pass."
@@ -53,15 +53,15 @@ def test_a_refusal_says_what_to_change_and_at_which_stage_it_was():
     )
 
 
-def test_a_lost_file_is_said_to_be_paid_for_again():
+def test_the_advice_for_a_missing_file_mentions_the_second_payment():
     assert "pay for it again" in advise({"status": "failed", "error_kind": "file_missing"})
 
 
 @pytest.mark.parametrize("status", OUTCOMES)
 @pytest.mark.parametrize("kind", [None, "", "transient_exhausted", "bad_request", "interrupted", "something new"])
-def test_every_sample_without_an_image_has_advice_and_no_other(status, kind):
+def test_exactly_the_samples_without_an_image_have_advice(status, kind):
     assert (advise({"status": status, "error_kind": kind}) is None) is (status == "ok")
 
 
-def test_an_unknown_reply_is_said_to_be_possibly_charged_whatever_ended_it():
+def test_the_advice_for_an_unknown_reply_mentions_a_possible_charge():
     assert "may have been charged" in advise({"status": "unknown", "error_kind": "interrupted"})

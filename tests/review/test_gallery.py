@@ -1,4 +1,4 @@
-"""The page as a file: what is in it, and that no text in it can do anything."""
+"""Tests the content of the page, and that no text in it can run or load anything."""
 
 import base64
 import hashlib
@@ -29,14 +29,14 @@ def item(row=1, sample=1, **fields) -> GalleryItem:
     return GalleryItem(**{"row": row, "sample": sample, "status": "ok", "prompt": "p", "key": key_of(row), **fields})
 
 
-def written(items, *, title="t", run="r") -> str:
+def render(items, *, title="t", run="r") -> str:
     target = io.BytesIO()
     write_gallery(items, target, title=title, run=run)
     return target.getvalue().decode()
 
 
 class Elements(html.parser.HTMLParser):
-    """Every element's name, and the text of scripts and styles."""
+    """Collects every element's name, and the text of scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Elements(html.parser.HTMLParser):
 
 
 def test_the_policy_allows_exactly_the_scripts_and_styles_of_the_page():
-    text = written([item()])
+    text = render([item()])
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
@@ -70,8 +70,8 @@ def test_the_policy_allows_exactly_the_scripts_and_styles_of_the_page():
             assert f"{kind}-src 'sha256-{digest}'" in policy
 
 
-def test_the_page_names_no_address_and_loads_no_module():
-    text = written([item()])
+def test_the_page_contains_no_address_and_loads_no_module():
+    text = render([item()])
     assert not re.search(r"https?://", text)
     assert not re.search(
         r"\bfetch\(|\bimport\(|type=.module|\beval\(|innerHTML|outerHTML|insertAdjacentHTML|document\.write", text
@@ -80,16 +80,16 @@ def test_the_page_names_no_address_and_loads_no_module():
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_adds_no_element(hostile):
-    plain = Elements(written([item(user={"a": "b"})])).names
+    plain = Elements(render([item(user={"a": "b"})])).names
     full = item(
         prompt=hostile, id=hostile, model=hostile, reason=hostile, warnings=(hostile,), user={hostile: hostile},
         earlier=(EarlierVersion(version=1, status=hostile, prompt=hostile),), note=hostile, file=hostile,
     )  # fmt: skip
-    assert Elements(written([full], title=hostile, run=hostile)).names == plain
+    assert Elements(render([full], title=hostile, run=hostile)).names == plain
 
 
 @given(st.text(st.characters()))
-def test_any_text_survives_as_data_and_is_plain_ascii(text):
+def test_any_text_is_encoded_in_plain_ascii_and_decoded_unchanged(text):
     encoded = script_json([text])
     assert encoded.isascii()
     assert not set("<>&") & set(encoded)
@@ -116,7 +116,7 @@ def test_constant_columns_are_written_once_and_a_cost_of_zero_is_not_lost():
 def test_memory_does_not_grow_with_the_number_of_items():
     def peak(count: int) -> int:
         tracemalloc.start()
-        target = _Nowhere()
+        target = _NullTarget()
         write_gallery((item(row, prompt=f"{row} " * 20) for row in range(1, count)), target, title="t", run="r")
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -125,13 +125,13 @@ def test_memory_does_not_grow_with_the_number_of_items():
     assert peak(24_000) < peak(8_000) * 1.2
 
 
-class _Nowhere(io.RawIOBase):
+class _NullTarget(io.RawIOBase):
     def write(self, data):
         return len(data)
 
 
-def test_an_empty_run_is_a_page_too():
-    assert written([]).count('class="items"') == 0
+def test_an_empty_run_has_a_page():
+    assert render([]).count('class="items"') == 0
 
 
 # --- from a run folder
@@ -150,7 +150,7 @@ def test_items_are_the_manifests_rows(tmp_path):
     assert (items[18].category, items[18].reason) == ("violence", "Blocked: violence.")
 
 
-def test_columns_of_later_versions_are_understood(tmp_path):
+def test_columns_of_later_versions_are_read(tmp_path):
     extra = [
         pa.field("input_prompt", pa.string()), pa.field("warnings", pa.string()), pa.field("version", pa.int64()),
         pa.field("something_new", pa.string()), pa.field("review", pa.string()),
@@ -167,7 +167,7 @@ def test_columns_of_later_versions_are_understood(tmp_path):
     assert [(old.version, old.file, old.decision) for old in only.earlier] == [(1, "a.png", "redo")]
 
 
-def test_decisions_are_found_by_key_also_when_rows_have_moved(tmp_path):
+def test_decisions_are_found_by_key_after_rows_have_moved(tmp_path):
     folder = run_folder(tmp_path, rows=3, samples=1)
     decisions = [
         Decision(row=1, sample=1, key=key_of(3), decision="redo", prompt="new", seed=5, note="n"),
@@ -178,7 +178,7 @@ def test_decisions_are_found_by_key_also_when_rows_have_moved(tmp_path):
     assert (items[2].edited_prompt, items[2].new_seed, items[2].note) == ("new", 5, "n")
 
 
-def test_a_decision_without_a_version_is_about_the_present_one(tmp_path):
+def test_a_decision_without_a_version_is_about_the_current_one(tmp_path):
     base = {"row": 1, "sample": 1, "status": "ok", "prompt": "p", "key": key_of(1)}
     extra = [pa.field("version", pa.int64())]
     folder = write_manifest(
@@ -198,7 +198,7 @@ def test_history_can_be_given(tmp_path):
     assert only.earlier == tuple(history[(1, 1)])
 
 
-def test_a_gallery_is_written_whole_with_thumbnails_and_the_same_run_name_again(tmp_path):
+def test_a_gallery_has_thumbnails_and_keeps_its_run_id(tmp_path):
     folder = run_folder(tmp_path, rows=2)
     summary = build_gallery(folder)
     assert (summary.items, summary.without_thumbnail, summary.problems) == (8, 0, ())

@@ -1,4 +1,4 @@
-"""The gallery shows the newest image of a sample with its history, and the decisions of the ledger."""
+"""Tests that the gallery shows the newest image of a sample with its history, and the decisions of the ledger."""
 
 import pytest
 
@@ -25,12 +25,12 @@ def book(tmp_path, sim):
 
 
 def items(folder, *decisions):
-    """The items by id and sample."""
+    """Return the items by id and sample."""
     return {(item.id, item.sample): item for item in items_from_manifest(folder, decisions=decisions)}
 
 
 def test_an_item_has_its_earlier_versions(book, sim):
-    """With the prompt that each was made from and the decision about it."""
+    """Each has the prompt that it was made from and the decision about it."""
     folder = book.parent / "out"
     first = items(folder)["boat", 1]
     review(folder, "redo", "boat:1", prompt="a boat at night", note="darker")
@@ -43,8 +43,8 @@ def test_an_item_has_its_earlier_versions(book, sim):
     assert (earlier.decision, earlier.note) == ("redo", "darker")
 
 
-def test_a_larger_version_of_an_approved_image_is_shown_to_be_decided_about(book, sim):
-    """The manifest keeps the approved one until then."""
+def test_a_larger_version_of_an_approved_image_is_shown_for_a_decision(book, sim):
+    """The manifest keeps the approved image until then."""
     folder = book.parent / "out"
     review(folder, "approve", "cover:1")
     approved = items(folder)["cover", 1]
@@ -57,7 +57,7 @@ def test_a_larger_version_of_an_approved_image_is_shown_to_be_decided_about(book
 
 
 def test_a_line_of_review_csv_that_was_applied_does_not_hide_a_later_decision(book, sim):
-    """A new line does."""
+    """A line that was not applied yet does hide it."""
     folder = book.parent / "out"
     line = Decision(row=1, sample=1, decision="approve")
     with (folder / "review.csv").open("w", newline="", encoding="utf-8-sig") as text:

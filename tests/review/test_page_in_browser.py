@@ -1,4 +1,4 @@
-"""The gallery in a real browser, from disk: every test clicks and types as a person does."""
+"""Tests the gallery in a real browser, from disk: every test clicks and types as a person does."""
 
 import json
 from dataclasses import replace
@@ -22,20 +22,20 @@ pytestmark = pytest.mark.browser
 ACTIVE = "Number(document.activeElement.dataset.item)"
 
 
-def opened(page, folder):
+def open_page(page, folder):
     page.open((folder / "gallery.html").as_uri())
     return page
 
 
-def shown(page):
-    """The items whose cards are in the document."""
+def items_in_document(page):
+    """Return the items whose cards are in the document."""
     return page.run(
         "[...document.querySelectorAll('.card')].map(card => Number(card.dataset.item)).sort((a, b) => a - b)"
     )
 
 
 def decisions(page):
-    """Decision by item, as the cards show it."""
+    """Return the decision by item, as the cards show it."""
     return dict(
         page.run(
             "[...document.querySelectorAll('.card')].map(card => [card.dataset.item, card.dataset.decision])"
@@ -44,8 +44,8 @@ def decisions(page):
     )
 
 
-def exported(page, tmp_path, name="review.csv"):
-    """What the download button writes, read by the reader that the next run uses."""
+def export_review(page, tmp_path, name="review.csv"):
+    """Return what the download button writes, read by the reader that the next run uses."""
     page.click("#export")
     page.click("#download-review")
     path = page.downloads / name
@@ -64,12 +64,12 @@ def show_filters(page):
 
 
 def open_value(page, facet, value):
-    """A CSS selector of one value of a filter."""
+    """Return a CSS selector of one value of a filter."""
     return f'.facet[aria-label="{facet}"] .value[aria-label^="{facet} {value}:"]'
 
 
 def test_the_page_opens_from_disk_without_network_and_without_complaints(page, book):
-    opened(page, book)
+    open_page(page, book)
     assert page.run("document.querySelector('#progress-text').textContent") == "0 of 160 decided"
     assert page.run("document.querySelector('#found').textContent") == "160 samples"
     page.wait_for("[...document.querySelectorAll('.tile img')].every(image => image.complete && image.naturalWidth)")
@@ -78,7 +78,7 @@ def test_the_page_opens_from_disk_without_network_and_without_complaints(page, b
 
 
 def test_cards_show_thumbnails_and_name_what_has_no_image(page, book):
-    opened(page, book)
+    open_page(page, book)
     sources = page.run("[...document.querySelectorAll('.tile img')].map(image => image.getAttribute('src'))")
     assert sources
     assert all(source.startswith(".imagen-batch/thumbs/") for source in sources)
@@ -89,7 +89,7 @@ def test_cards_show_thumbnails_and_name_what_has_no_image(page, book):
 
 
 def test_variants_of_a_row_stand_side_by_side(page, book):
-    opened(page, book)
+    open_page(page, book)
     tops = page.run(
         '[0, 1, 2, 3].map(item => document.querySelector(`[data-item="${item}"]`).getBoundingClientRect().top)'
     )
@@ -101,14 +101,14 @@ def test_variants_of_a_row_stand_side_by_side(page, book):
 
 
 def test_every_image_has_an_alternative_text(page, book):
-    opened(page, book)
+    open_page(page, book)
     assert page.run("document.querySelector('[data-item=\"0\"] img').alt") == (
         "scene-1, sample 1: A hedgehog with lantern number 1"
     )
 
 
 def test_a_mark_moves_the_focus_on_and_never_elsewhere(page, book):
-    opened(page, book)
+    open_page(page, book)
     assert page.run(ACTIVE) == 0
     for key, item in (("a", 1), ("r", 2), ("x", 3), ("a", 4)):
         page.press(key)
@@ -119,22 +119,22 @@ def test_a_mark_moves_the_focus_on_and_never_elsewhere(page, book):
 
 
 def test_a_mark_does_not_filter_again_under_the_users_hands(page, book):
-    opened(page, book)
+    open_page(page, book)
     show_filters(page)
     page.click(open_value(page, "Decision", "undecided"))
-    before = shown(page)
+    before = items_in_document(page)
     page.run("document.querySelector('#grid').focus()")
     page.press("a", "a", "r")
-    assert shown(page) == before
+    assert items_in_document(page) == before
     assert page.run(ACTIVE) == 3
     page.click("#reapply")
-    assert shown(page)[0] == 3
+    assert items_in_document(page)[0] == 3
     assert page.run("document.querySelector('#found').textContent") == "157 of 160 samples"
     assert page.run(ACTIVE) == 3
 
 
 def test_undo_goes_back_without_an_end_and_shift_u_forward(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press(*"rrxr" * 10)
     assert page.run("document.querySelector('#progress-text').textContent") == "40 of 160 decided"
     page.press(*"u" * 40)
@@ -147,7 +147,7 @@ def test_undo_goes_back_without_an_end_and_shift_u_forward(page, book):
 
 
 def test_what_has_no_image_is_not_approved_also_among_others(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.click('[data-item="7"]')
     page.press("a")
     assert page.run(ACTIVE) == 7
@@ -159,7 +159,7 @@ def test_what_has_no_image_is_not_approved_also_among_others(page, book):
 
 
 def test_several_cards_are_selected_with_shift_arrows_and_marked_at_once(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press("ArrowRight", "ArrowRight", "ArrowRight", modifiers=SHIFT)
     assert page.run("document.querySelectorAll('.card.selected').length") == 4
     page.press("r")
@@ -170,7 +170,7 @@ def test_several_cards_are_selected_with_shift_arrows_and_marked_at_once(page, b
 
 
 def test_several_cards_are_selected_with_the_mouse(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.click('[data-item="1"]')
     page.click('[data-item="3"]', modifiers=SHIFT)
     page.click('[data-item="2"]', modifiers=CTRL)
@@ -179,7 +179,7 @@ def test_several_cards_are_selected_with_the_mouse(page, book):
 
 
 def test_arrows_keep_the_column_and_scroll_no_further_than_needed(page, book):
-    opened(page, book)
+    open_page(page, book)
     columns = page.run(
         "new Set([...document.querySelectorAll('.card')].map(card => card.getBoundingClientRect().left)).size"
     )
@@ -198,7 +198,7 @@ def test_arrows_keep_the_column_and_scroll_no_further_than_needed(page, book):
 
 
 def test_the_card_in_focus_stays_while_the_page_is_scrolled_away(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press("ArrowRight")
     page.run("scrollTo(0, document.body.scrollHeight)")
     page.wait_for("document.querySelector('[data-item=\"159\"]')")
@@ -208,7 +208,7 @@ def test_the_card_in_focus_stays_while_the_page_is_scrolled_away(page, book):
 
 
 def test_filters_include_and_exclude(page, book):
-    opened(page, book)
+    open_page(page, book)
     show_filters(page)
     found = "document.querySelector('#found').textContent"
     refused = open_value(page, "Status", "refused")
@@ -229,8 +229,8 @@ def test_filters_include_and_exclude(page, book):
     assert page.run(found) == "8 of 160 samples"
 
 
-def test_search_finds_words_in_any_order_and_says_when_nothing_matches(page, book):
-    opened(page, book)
+def test_search_finds_words_in_any_order_and_reports_when_nothing_matches(page, book):
+    open_page(page, book)
     page.press("/")
     page.type("NUMBER 17 hedgehog")
     page.wait_for("document.querySelector('#found').textContent === '4 of 160 samples'")
@@ -242,7 +242,7 @@ def test_search_finds_words_in_any_order_and_says_when_nothing_matches(page, boo
 
 
 def test_caps_lock_and_other_alphabets_press_the_same_keys(page, book):
-    opened(page, book)
+    open_page(page, book)
     for key, code in (("A", "KeyA"), ("\u043a", "KeyR"), ("\u0447", "KeyX")):
         page.run(
             "document.activeElement.dispatchEvent(new KeyboardEvent('keydown',"
@@ -258,21 +258,21 @@ def test_very_long_prompts_cost_nothing_until_they_are_opened(page, tmp_path):
     ]
     with (tmp_path / "gallery.html").open("wb") as target:
         write_gallery(items, target, title="long", run="long")
-    opened(page, tmp_path)
+    open_page(page, tmp_path)
     assert page.run("document.querySelector('#grid').outerHTML.length") < 200_000
     page.press(" ")
     assert page.run("document.querySelector('#viewer .passage p').textContent.length") == 150_002
 
 
 def test_typing_in_a_field_marks_nothing(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press("/")
     page.press(*"arxu")
     assert decisions(page) == {}
 
 
 def test_the_full_view_opens_steps_marks_zooms_and_closes(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press(" ")
     page.wait_for("document.querySelector('#viewer').open")
     page.wait_for("document.querySelector('#viewer img').naturalWidth === 96")
@@ -293,7 +293,7 @@ def test_the_full_view_opens_steps_marks_zooms_and_closes(page, book):
 
 
 def test_a_double_click_opens_and_the_wheel_zooms_at_the_cursor(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.click('[data-item="4"]', times=2)
     page.wait_for("document.querySelector('#viewer').open && document.querySelector('#viewer img').naturalWidth")
     x, y = page.middle("#viewer .surface")
@@ -303,7 +303,7 @@ def test_a_double_click_opens_and_the_wheel_zooms_at_the_cursor(page, book):
 
 
 def test_two_images_are_compared_and_zoom_together(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.click('[data-item="1"]')
     page.click('[data-item="3"]', modifiers=CTRL)
     page.press("c")
@@ -321,7 +321,7 @@ def test_two_images_are_compared_and_zoom_together(page, book):
 
 
 def test_an_edited_prompt_is_exported_for_the_redo(page, book, tmp_path):
-    opened(page, book)
+    open_page(page, book)
     page.press("ArrowRight", "e")
     page.wait_for("document.querySelector('#dialog').open")
     assert page.run("document.querySelector('#edit-prompt').value") == "A hedgehog with lantern number 1"
@@ -334,7 +334,7 @@ def test_an_edited_prompt_is_exported_for_the_redo(page, book, tmp_path):
     assert page.run(ACTIVE) == 2
     assert page.run("document.querySelector('[data-item=\"1\"] .mark').textContent") == "redo, edited"
     page.press("a")
-    redo, approved = exported(page, tmp_path)
+    redo, approved = export_review(page, tmp_path)
     assert (redo.row, redo.id, redo.sample, redo.version, redo.key) == (1, "scene-1", 2, 1, key_of(1))
     assert (redo.decision, redo.seed, redo.note) == ("redo", 99, "=too dark; really")
     assert redo.prompt == 'A hedgehog with lantern number 1, at night, "blue"\nand 霧'
@@ -342,7 +342,7 @@ def test_an_edited_prompt_is_exported_for_the_redo(page, book, tmp_path):
 
 
 def test_a_wrong_seed_is_refused_and_escape_changes_nothing(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press("e")
     page.click("#edit-seed")
     page.type("4294967296")
@@ -354,37 +354,37 @@ def test_a_wrong_seed_is_refused_and_escape_changes_nothing(page, book):
 
 
 def test_an_edit_later_approved_is_not_exported_as_a_prompt(page, book, tmp_path):
-    opened(page, book)
+    open_page(page, book)
     page.press("e")
     page.type(" more")
     page.press("Enter", modifiers=CTRL)
     page.press("ArrowLeft", "a")
-    (approved,) = exported(page, tmp_path)
+    (approved,) = export_review(page, tmp_path)
     assert (approved.decision, approved.prompt) == ("approve", None)
 
 
 def test_decisions_survive_a_reload_and_a_rebuilt_page(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press("a", "r")
-    opened(page, book)
+    open_page(page, book)
     assert decisions(page) == {"0": "approve", "1": "reject"}
     build_gallery(book)
-    opened(page, book)
+    open_page(page, book)
     assert decisions(page) == {"0": "approve", "1": "reject"}
     page.press("Home", "Delete")
-    opened(page, book)
+    open_page(page, book)
     assert decisions(page) == {"1": "reject"}
 
 
 def test_two_tabs_of_the_same_run_see_each_others_marks(chromium, page, book):
-    opened(page, book)
+    open_page(page, book)
     with chromium.page(context=page.context) as other:
-        opened(other, book)
+        open_page(other, book)
         other.press("a")
         page.wait_for("document.querySelector('[data-item=\"0\"]').dataset.decision === 'approve'")
         page.press("ArrowRight", "r")
         other.wait_for("document.querySelector('[data-item=\"1\"]').dataset.decision === 'reject'")
-    opened(page, book)
+    open_page(page, book)
     assert decisions(page) == {"0": "approve", "1": "reject"}
 
 
@@ -393,7 +393,7 @@ def test_without_storage_marks_are_kept_until_the_page_is_left_which_warns(page,
         "Page.addScriptToEvaluateOnNewDocument",
         source="Object.defineProperty(window, 'localStorage', { get() { throw new Error('blocked'); } });",
     )
-    opened(page, book)
+    open_page(page, book)
     assert "keeps no data" in page.run("document.querySelector('#warning').textContent")
     page.press("a")
     assert decisions(page) == {"0": "approve"}
@@ -407,11 +407,11 @@ def test_without_storage_marks_are_kept_until_the_page_is_left_which_warns(page,
 def test_a_newer_decision_of_the_run_replaces_the_browsers(page, tmp_path):
     folder = run_folder(tmp_path / "run", rows=2)
     build_gallery(folder)
-    opened(page, folder)
+    open_page(page, folder)
     page.press("a", "a")
     (folder / "review.csv").write_text("row,sample,decision\n1,1,reject\n")
     build_gallery(folder)
-    opened(page, folder)
+    open_page(page, folder)
     assert decisions(page) == {"0": "reject", "1": "approve"}
 
 
@@ -422,7 +422,7 @@ def test_a_review_is_imported_with_its_problems_and_undone_as_one_step(page, boo
         f"schön;redo;1;2;{key_of(1)};a b\r\n"
         ';approved;2.0;1;;\r\n"two\r\nlines";reject;3;1;;\r\n;maybe;4;1;;\r\n;approve;99;1;;\r\n'.encode("cp1252")
     )
-    opened(page, book)
+    open_page(page, book)
     page.choose_file("#file", review)
     page.wait_for("document.querySelector('#dialog').open")
     said = page.run("document.querySelector('#dialog').textContent")
@@ -431,7 +431,7 @@ def test_a_review_is_imported_with_its_problems_and_undone_as_one_step(page, boo
     assert "line 8: row 99, sample 1 is not an image of this page" in said
     page.press("Escape")
     assert decisions(page) == {"1": "redo", "4": "approve", "8": "reject"}
-    redo, _, rejected = exported(page, tmp_path)
+    redo, _, rejected = export_review(page, tmp_path)
     assert (redo.note, redo.prompt, rejected.note) == ("schön", "a b", "two\r\nlines")
     page.press("u")
     assert decisions(page) == {}
@@ -462,12 +462,12 @@ def test_the_page_and_the_reader_agree_on_every_text(page, book, tmp_path):
     path = tmp_path / "review.csv"
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         write_review(decisions, file)
-    opened(page, book)
+    open_page(page, book)
     page.choose_file("#file", path)
     page.wait_for("document.querySelector('#dialog').open")
     assert f"{len(NASTY)} lines read" in page.run("document.querySelector('#dialog').textContent")
     page.press("Escape")
-    assert [replace(each, line=None) for each in exported(page, tmp_path)] == decisions
+    assert [replace(each, line=None) for each in export_review(page, tmp_path)] == decisions
 
 
 def test_hostile_prompts_do_nothing(page, tmp_path):
@@ -496,7 +496,7 @@ def test_hostile_prompts_do_nothing(page, tmp_path):
     ]
     with (folder / "gallery.html").open("wb") as target:
         write_gallery(items, target, title=HOSTILE[0] + HOSTILE[2], run='x"</script>')
-    opened(page, folder)
+    open_page(page, folder)
     assert page.run("document.querySelector('#title').textContent") == HOSTILE[0] + HOSTILE[2]
     for text in HOSTILE:
         page.press(" ")
@@ -521,7 +521,7 @@ def test_hostile_prompts_do_nothing(page, tmp_path):
 
 
 def test_the_policy_stops_a_script_that_got_in(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.attacked = 1\">')")
     page.run(
         "document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.attacked = 1'}))"
@@ -535,7 +535,7 @@ def test_an_image_that_is_gone_shows_a_placeholder(page, tmp_path):
     build_gallery(folder)
     for path in [*folder.glob("images/000001_01*"), *folder.glob(".imagen-batch/thumbs/*/*")]:
         path.unlink()
-    opened(page, folder)
+    open_page(page, folder)
     page.wait_for("document.querySelector('[data-item=\"0\"] .missing')")
     assert "No image file" in page.run("document.querySelector('[data-item=\"0\"]').textContent")
     page.wait_for(
@@ -552,7 +552,7 @@ def test_earlier_versions_are_shown_in_the_full_view(page, tmp_path):
     )
     with (folder / "gallery.html").open("wb") as target:
         write_gallery([item], target, title="versions", run="r")
-    opened(page, folder)
+    open_page(page, folder)
     assert "v2" in page.run("document.querySelector('.caption').textContent")
     page.press(" ")
     page.click(".history .version")
@@ -562,19 +562,19 @@ def test_earlier_versions_are_shown_in_the_full_view(page, tmp_path):
 
 
 def test_the_theme_is_switched_and_remembered(page, book):
-    opened(page, book)
+    open_page(page, book)
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.run(ground)
     page.click("#theme")
     page.click("#theme")
     dark = page.run(ground)
     assert dark != light
-    opened(page, book)
+    open_page(page, book)
     assert page.run(ground) == dark
 
 
 def test_help_lists_the_keys_and_closes(page, book):
-    opened(page, book)
+    open_page(page, book)
     page.press("?", modifiers=SHIFT)
     assert "approve" in page.run("document.querySelector('#dialog').textContent")
     page.press("Escape")
@@ -584,7 +584,7 @@ def test_help_lists_the_keys_and_closes(page, book):
 
 def test_on_a_phone_a_tap_opens_a_swipe_turns_and_nothing_is_wider_than_the_screen(page, book):
     page.screen(390, 844, phone=True)
-    opened(page, book)
+    open_page(page, book)
     assert page.run("document.documentElement.scrollWidth") == 390
     small = page.run(
         "[...document.querySelectorAll('.bar button, .marks button')].filter(each => each.offsetParent)"
@@ -605,7 +605,7 @@ def test_on_a_phone_a_tap_opens_a_swipe_turns_and_nothing_is_wider_than_the_scre
 
 def test_on_a_phone_a_long_press_selects_and_taps_add(page, book):
     page.screen(390, 844, phone=True)
-    opened(page, book)
+    open_page(page, book)
     x, y = page.middle('[data-item="1"]')
     page.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
     page.wait_for("document.querySelectorAll('.card.selected').length === 1")
@@ -619,7 +619,7 @@ def test_on_a_phone_a_long_press_selects_and_taps_add(page, book):
 
 def test_two_fingers_zoom_the_full_view(page, book):
     page.screen(390, 844, phone=True)
-    opened(page, book)
+    open_page(page, book)
     page.press(" ")
     page.wait_for("document.querySelector('#viewer img').naturalWidth")
     x, y = page.middle("#viewer .surface")

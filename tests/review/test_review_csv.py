@@ -1,4 +1,4 @@
-"""`review.csv`: what the page, the server and spreadsheets write is read back as it was meant."""
+"""Tests that `review.csv` is read back unchanged, whether the page, the server or a spreadsheet wrote it."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ REDO = st.builds(
 
 
 @given(st.lists(REDO, max_size=5, unique_by=lambda each: (each.row, each.sample, each.version)))
-def test_what_is_written_is_read_back(tmp_path_factory, decisions):
+def test_decisions_are_read_back_unchanged(tmp_path_factory, decisions):
     path = tmp_path_factory.mktemp("review") / "review.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         assert write_review(decisions, file) == len(decisions)
@@ -67,7 +67,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, decisions):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_every_way_a_spreadsheet_saves_it_is_read(tmp_path, encoding, delimiter, line_end):
+def test_every_encoding_and_delimiter_of_spreadsheets_is_read(tmp_path, encoding, delimiter, line_end):
     key = key_of(1)
     lines = (
         delimiter.join(HEADER.split(",")),
@@ -80,7 +80,7 @@ def test_every_way_a_spreadsheet_saves_it_is_read(tmp_path, encoding, delimiter,
     assert (approved.row, approved.sample, approved.version, approved.decision) == (2, 1, None, "approve")
 
 
-def test_columns_stand_in_any_order_and_others_are_ignored(tmp_path):
+def test_columns_may_have_any_order_and_others_are_ignored(tmp_path):
     (decision,) = read(tmp_path, "Decision,mine,Sample,ROW\nreject,x,3,4\n")
     assert facts(decision) == (4, None, 3, None, None, "reject", None, None, None)
 
@@ -120,32 +120,32 @@ def test_all_problems_are_reported_at_once_with_their_lines(tmp_path):
     ]
 
 
-def test_the_same_line_twice_is_no_contradiction(tmp_path):
+def test_two_equal_lines_are_not_a_contradiction(tmp_path):
     assert len(read(tmp_path, "row,sample,decision\n1,1,redo\n1,1,redo\n")) == 2
 
 
-def test_columns_that_are_needed_are_named(tmp_path):
+def test_missing_required_columns_are_reported(tmp_path):
     assert problems_of(tmp_path, "row;note\n1;x\n") == [(1, "sample"), (1, "decision")]
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path):
+def test_two_columns_with_the_same_name_are_refused(tmp_path):
     assert problems_of(tmp_path, "row,sample,decision,Decision\n1,1,redo,reject\n") == [(1, "decision")]
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"PK\x03\x04 a spreadsheet", b'row,sample,decision\n1,1,"redo\n', b"\x80\x00\x01"]
 )
-def test_what_is_no_review_is_refused_and_never_a_crash(tmp_path, data):
+def test_a_file_that_is_not_a_review_is_refused_with_a_problem(tmp_path, data):
     assert problems_of(tmp_path, data)
 
 
-def test_a_file_that_is_not_there_is_reported(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(InputInvalid) as caught:
         read_review(tmp_path / "none.csv")
     assert "can't be read" in caught.value.problems[0].message
 
 
-def test_no_cell_is_a_formula():
+def test_no_cell_that_is_written_is_a_formula():
     file = io.StringIO(newline="")
     texts = ("=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "'=quoted")
     write_review(
@@ -156,13 +156,13 @@ def test_no_cell_is_a_formula():
         assert cells[8][0] == "'"
 
 
-def test_a_lone_surrogate_does_not_stop_the_file():
+def test_a_lone_surrogate_is_replaced():
     file = io.StringIO(newline="")
     write_review([Decision(row=1, sample=1, decision="redo", prompt="a \ud800 b")], file)
     assert "a ? b" in file.getvalue()
 
 
-def test_another_alphabet_is_not_read_as_a_western_one(tmp_path):
+def test_another_alphabet_is_not_read_as_western_text(tmp_path):
     text = "row;sample;decision;prompt\n1;1;redo;Ёжик с фонарём идёт по лесу, а над ним светит полная луна\n"
     path = tmp_path / "review.csv"
     path.write_bytes(text.encode("cp1251"))

@@ -1,4 +1,4 @@
-"""The review of a whole book in a real browser, from disk: looking, marking, editing, exporting."""
+"""Tests the review of a whole book in a real browser, from disk: viewing, marking, editing, exporting."""
 
 import json
 from collections import Counter
@@ -8,14 +8,14 @@ import pytest
 from imagen_batch.review import GalleryItem, write_gallery
 from tests.review.browser import CTRL, SHIFT
 from tests.review.run_folders import HOSTILE, key_of
-from tests.review.test_page_in_browser import ACTIVE, decisions, exported, open_value, opened, show_filters
+from tests.review.test_page_in_browser import ACTIVE, decisions, export_review, open_page, open_value, show_filters
 
 pytestmark = pytest.mark.browser
 
 
-def test_the_export_of_a_review_is_exactly_what_was_marked(page, book, tmp_path):
+def test_the_export_of_a_review_has_exactly_the_marks(page, book, tmp_path):
     """40 rows with 4 variants: 5 to redo, 2 to redo with an edited prompt, 30 approved; others marked and undone."""
-    opened(page, book)
+    open_page(page, book)
     expected = {}
     for row in range(1, 31):  # one variant of each of 30 rows: space looks, a approves
         item = (row - 1) * 4 + (row % 2)
@@ -48,7 +48,7 @@ def test_the_export_of_a_review_is_exactly_what_was_marked(page, book, tmp_path)
         page.press("Enter", modifiers=CTRL)
         expected[row, 1] = ("redo", f"A hedgehog with lantern number {row}{added}")
     page.click("#clear-filters")
-    lines = exported(page, tmp_path)
+    lines = export_review(page, tmp_path)
     assert {(line.row, line.sample): (line.decision, line.prompt) for line in lines} == expected
     assert len(lines) == 37
     assert Counter((line.decision, line.prompt is not None) for line in lines) == {
@@ -60,7 +60,7 @@ def test_the_export_of_a_review_is_exactly_what_was_marked(page, book, tmp_path)
         line.key == key_of(line.row) and line.version == 1 and line.id == f"scene-{line.row}" for line in lines
     )
     assert all(line.seed is None and line.note is None for line in lines)
-    opened(page, book)  # and all of it is there after a reload
+    open_page(page, book)  # and all of it is there after a reload
     assert page.run("document.querySelector('#progress-text').textContent") == "37 of 160 decided"
     assert page.complaints() == []
 
@@ -80,8 +80,8 @@ def write_page(folder, items, **options):
     return folder
 
 
-def test_a_refused_card_says_why_and_what_can_be_done_and_takes_another_prompt(page, tmp_path):
-    opened(page, write_page(tmp_path, refused_items()))
+def test_a_refused_card_has_the_reason_the_advice_and_an_edit_button(page, tmp_path):
+    open_page(page, write_page(tmp_path, refused_items()))
     card = page.run("document.querySelector('[data-item=\"0\"]').textContent")
     for text in ("refused: violence", "Blocked.", "Describe the moment before or after", "Two foxes fighting"):
         assert text in card
@@ -90,12 +90,12 @@ def test_a_refused_card_says_why_and_what_can_be_done_and_takes_another_prompt(p
     assert page.run("document.activeElement.id") == "edit-prompt"
     page.type(" in a meadow")
     page.click("#edit-save")
-    [redo] = exported(page, tmp_path)
+    [redo] = export_review(page, tmp_path)
     assert (redo.row, redo.decision, redo.prompt) == (1, "redo", "Two foxes fighting in a meadow")
 
 
 def test_the_full_view_of_a_refused_sample_has_a_box_for_the_prompt(page, tmp_path):
-    opened(page, write_page(tmp_path, refused_items()))
+    open_page(page, write_page(tmp_path, refused_items()))
     page.press(" ")
     page.wait_for("document.querySelector('#viewer').open")
     assert "without blood and weapons" in page.run("document.querySelector('#viewer .missing').textContent")
@@ -111,16 +111,16 @@ def test_the_full_view_of_a_refused_sample_has_a_box_for_the_prompt(page, tmp_pa
     page.press(" ")
     page.wait_for("!document.querySelector('#viewer').open")
     assert decisions(page) == {"0": "redo"}
-    [redo] = exported(page, tmp_path)
+    [redo] = export_review(page, tmp_path)
     assert redo.prompt == "Two foxes resting"
 
 
 def test_an_unchanged_prompt_is_a_plain_redo(page, tmp_path):
-    opened(page, write_page(tmp_path, refused_items()))
+    open_page(page, write_page(tmp_path, refused_items()))
     page.press(" ")
     page.click("#viewer-save")
     page.press(" ")
-    [redo] = exported(page, tmp_path)
+    [redo] = export_review(page, tmp_path)
     assert (redo.decision, redo.prompt) == ("redo", None)
 
 
@@ -138,7 +138,7 @@ def warned_items():
 
 
 def test_warnings_are_shown_in_words_and_filtered_with_three_states(page, tmp_path):
-    opened(page, write_page(tmp_path, warned_items()))
+    open_page(page, write_page(tmp_path, warned_items()))
     assert "other aspect ratio, flat color" in page.run(
         "document.querySelector('[data-item=\"2\"] .caption').textContent"
     )
@@ -165,12 +165,12 @@ def test_warnings_are_shown_in_words_and_filtered_with_three_states(page, tmp_pa
     }
 
 
-def test_a_page_that_shows_only_the_first_samples_says_so(page, tmp_path):
-    opened(page, write_page(tmp_path, refused_items(), total=1_234_567))
+def test_a_page_that_shows_only_the_first_samples_has_a_notice(page, tmp_path):
+    open_page(page, write_page(tmp_path, refused_items(), total=1_234_567))
     assert page.run("document.querySelector('#notice').textContent") == (
         "This page shows the first 100,000 of 1,234,567 samples. manifest.csv has all of them."
     )
-    opened(page, write_page(tmp_path, refused_items(), total=2))
+    open_page(page, write_page(tmp_path, refused_items(), total=2))
     assert page.run("document.querySelector('#notice').hidden")
 
 
@@ -188,7 +188,7 @@ def test_hostile_reasons_and_advice_do_nothing(page, tmp_path):
         )
         for row, text in enumerate(HOSTILE, 1)
     ]
-    opened(page, write_page(tmp_path, items))
+    open_page(page, write_page(tmp_path, items))
     for _ in HOSTILE:
         page.press(" ", "x")
         page.press(" ")
@@ -201,7 +201,7 @@ def test_light_and_dark_follow_the_system_and_the_switch(page, book):
     ground = "getComputedStyle(document.body).backgroundColor"
     light, dark = "rgb(244, 244, 242)", "rgb(22, 22, 21)"
     page.screen(1280, 860, dark=True)
-    opened(page, book)
+    open_page(page, book)
     assert page.run(ground) == dark
     page.click("#theme")
     assert page.run(ground) == light
@@ -214,8 +214,8 @@ def test_light_and_dark_follow_the_system_and_the_switch(page, book):
 
 
 def test_text_has_enough_contrast_in_both_colors(page, book):
-    """At least 4.5 to 1, as for small text, for every color that words have."""
-    opened(page, book)
+    """Every color of text has at least 4.5 to 1, the limit for small text."""
+    open_page(page, book)
     for theme in ("light", "dark"):
         page.run(f"document.documentElement.dataset.theme = '{theme}'")
         low = page.run(_LOW_CONTRAST)

@@ -1,4 +1,4 @@
-"""The page at the end of a run: bounded in time and size, and never a reason for a run to fail."""
+"""Tests that the page at the end of a run is bounded in time and size, and never makes a run fail."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def refuse(text):
 
 
 def page_items(folder):
-    """How many items the page has."""
+    """Return the number of items of the page."""
     blocks = re.findall(rb'class="items">(.*?)</script>', (folder / "gallery.html").read_bytes())
     return sum(json.loads(block)["count"] for block in blocks)
 
@@ -45,7 +45,7 @@ def test_the_page_is_written_with_thumbnails_while_there_is_time(tmp_path):
     assert len(thumbnails(folder)) == 15
 
 
-def test_no_thumbnail_is_begun_after_half_a_second_and_a_moment_for_each_image(tmp_path):
+def test_no_thumbnail_is_started_after_the_time_limit(tmp_path):
     folder = run_folder(tmp_path / "run", rows=4)
     clock = lambda: 0.0 if len(thumbnails(folder)) < 3 else 0.6  # noqa: E731
     assert write_run_gallery(Folder(folder), warn=refuse, clock=clock)
@@ -59,12 +59,12 @@ def test_an_interrupted_run_makes_no_thumbnails_and_uses_those_that_exist(tmp_pa
     assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
     assert thumbnails(folder) == []
     assert write_run_gallery(Folder(folder), warn=refuse)
-    made = (folder / "gallery.html").read_bytes()
+    page = (folder / "gallery.html").read_bytes()
     assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
-    assert (folder / "gallery.html").read_bytes() == made
+    assert (folder / "gallery.html").read_bytes() == page
 
 
-def test_a_page_of_too_many_samples_shows_the_first_and_says_so(tmp_path, monkeypatch):
+def test_a_page_of_too_many_samples_shows_the_first_ones_with_a_notice(tmp_path, monkeypatch):
     monkeypatch.setattr(gallery, "MAX_ITEMS", 10)
     folder = run_folder(tmp_path / "run", rows=4)
     assert write_run_gallery(Folder(folder), warn=refuse)
@@ -85,7 +85,7 @@ def test_the_size_of_a_page_is_bounded(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["no manifest", "not a manifest", "a folder in its place", "no right to write"])
-def test_whatever_is_wrong_with_the_page_is_said_and_nothing_raised(tmp_path, damage):
+def test_a_page_that_cannot_be_written_causes_a_warning_and_no_exception(tmp_path, damage):
     folder = run_folder(tmp_path / "run", rows=1)
     if damage == "no manifest":
         (folder / "manifest.parquet").unlink()
@@ -98,12 +98,12 @@ def test_whatever_is_wrong_with_the_page_is_said_and_nothing_raised(tmp_path, da
         pytest.skip("root may write everywhere")
     else:
         folder.chmod(0o500)
-    said = []
-    assert not write_run_gallery(Folder(folder), warn=said.append)
+    warnings = []
+    assert not write_run_gallery(Folder(folder), warn=warnings.append)
     folder.chmod(0o700)
-    assert len(said) == 1
-    assert "gallery.html could not be written" in said[0]
-    assert "The images and tables are complete." in said[0]
+    assert len(warnings) == 1
+    assert "gallery.html could not be written" in warnings[0]
+    assert "The images and tables are complete." in warnings[0]
 
 
 def test_a_bucket_gets_the_page_without_thumbnails(tmp_path):
@@ -118,8 +118,8 @@ def test_a_bucket_gets_the_page_without_thumbnails(tmp_path):
     assert b".webp" not in page
 
 
-def finished(source, service, **settings):
-    """A run as the command and the flow execute it, and the warnings that it gave."""
+def execute_run(source, service, **settings):
+    """Execute a run as the command and the flow do; return its summary, folder and warnings."""
     folder = source.parent / "out"
     chosen = {
         "prompts": str(source),
@@ -129,23 +129,23 @@ def finished(source, service, **settings):
         **settings,
     }
     plan = make_plan(make_settings({"model": GEMINI, "wait_initial": 0.0, **chosen}), today=TODAY)
-    said = []
-    with open_run(plan, env={}) as opened:
-        summary = Execution(opened, count_pending(plan, opened.history)).complete(notify=said.append)
-    return summary, folder, said
+    warnings = []
+    with open_run(plan, env={}) as current:
+        summary = Execution(current, count_pending(plan, current.history)).complete(notify=warnings.append)
+    return summary, folder, warnings
 
 
 def test_a_run_writes_the_page_and_its_summary_lists_it(tmp_path):
     with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
-        summary, folder, said = finished(prompts(tmp_path, "a fox"), service)
-    assert (page_items(folder), len(thumbnails(folder)), said) == (1, 1, [])
+        summary, folder, warnings = execute_run(prompts(tmp_path, "a fox"), service)
+    assert (page_items(folder), len(thumbnails(folder)), warnings) == (1, 1, [])
     assert "[gallery.html](gallery.html)" in (folder / "summary.md").read_text()
     assert f"{folder}/gallery.html" in to_terminal(summary, color=False)
 
 
-def test_a_run_writes_no_page_where_that_is_turned_off(tmp_path):
+def test_a_run_writes_no_page_if_the_gallery_is_turned_off(tmp_path):
     with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
-        summary, folder, _ = finished(prompts(tmp_path, "a fox"), service, gallery=False)
+        summary, folder, _ = execute_run(prompts(tmp_path, "a fox"), service, gallery=False)
     assert not (folder / "gallery.html").exists()
     assert not (folder / ".imagen-batch/thumbs").exists()
     assert "gallery.html" not in (folder / "summary.md").read_text() + to_terminal(summary, color=False)
@@ -156,10 +156,10 @@ def test_a_page_that_cannot_be_written_changes_neither_state_nor_exit_code(tmp_p
     (tmp_path / "out/.imagen-batch").mkdir()
     (tmp_path / "out/.imagen-batch/settings.json").write_text("{}")
     with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
-        summary, folder, said = finished(prompts(tmp_path, "a fox"), service)
+        summary, folder, warnings = execute_run(prompts(tmp_path, "a fox"), service)
     assert (summary.state, summary.exit_code) == ("finished", 0)
-    assert len(said) == 1
-    assert said[0].startswith("warning: gallery.html could not be written")
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: gallery.html could not be written")
     assert "gallery.html" not in (folder / "summary.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The gallery's server: only for the person who was given the address, only this folder's images."""
+"""Tests that the gallery's server answers only requests with its token, and serves only images of its folder."""
 
 import functools
 import http.client
@@ -31,13 +31,13 @@ def server(folder):
 
 
 class Client:
-    """Asks as a browser does, or not."""
+    """Sends requests as a browser does, or with other headers."""
 
     def __init__(self, server: GalleryServer) -> None:
         parts = urlsplit(server.address)
         self.host, self.token = parts.netloc, parts.path.split("/")[1]
 
-    def ask(self, path: str, *, method="GET", body=None, headers=None, token=None):
+    def request(self, path: str, *, method="GET", body=None, headers=None, token=None):
         connection = http.client.HTTPConnection(self.host, timeout=5)
         target = f"/{self.token if token is None else token}/{path}"
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -55,7 +55,7 @@ class Client:
 
     def post(self, decisions, **headers):
         body = json.dumps({"decisions": decisions}).encode()
-        return self.ask("review", method="POST", body=body, headers={"Origin": f"http://{self.host}", **headers})
+        return self.request("review", method="POST", body=body, headers={"Origin": f"http://{self.host}", **headers})
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ def decision(row=1, sample=1, **fields):
 
 
 def test_the_page_and_its_images_are_served(client, folder):
-    assert client.ask("gallery.html")[1] == (folder / "gallery.html").read_bytes()
+    assert client.request("gallery.html")[1] == (folder / "gallery.html").read_bytes()
     image = next(folder.glob("images/*"))
-    assert client.ask(f"images/{image.name}") == (200, image.read_bytes())
+    assert client.request(f"images/{image.name}") == (200, image.read_bytes())
     thumbnail = next(folder.glob(".imagen-batch/thumbs/*/*")).relative_to(folder)
-    assert client.ask(str(thumbnail))[0] == 200
+    assert client.request(str(thumbnail))[0] == 200
 
 
 def test_the_address_is_loopback_with_a_token_that_differs_each_time(folder, server):
@@ -91,8 +91,8 @@ def test_the_address_is_loopback_with_a_token_that_differs_each_time(folder, ser
 
 
 @pytest.mark.parametrize("token", ["", "x", "gallery.html", "%00", "é"])
-def test_without_the_token_there_is_nothing(client, token):
-    assert client.ask("gallery.html", token=quote(token))[0] == 404
+def test_requests_without_the_token_are_refused(client, token):
+    assert client.request("gallery.html", token=quote(token))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_without_the_token_there_is_nothing(client, token):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_other_hosts_and_origins_get_nothing(client, folder, headers):
-    assert client.ask("gallery.html", headers=headers)[0] == 404
+def test_other_hosts_and_origins_are_refused(client, folder, headers):
+    assert client.request("gallery.html", headers=headers)[0] == 404
     assert client.post([decision()], **headers)[0] == 404
     assert not (folder / "review.csv").exists()
 
 
-def test_a_post_needs_its_origin_and_json(client, folder):
+def test_a_post_needs_an_origin_and_json(client, folder):
     assert client.post([decision()], Origin=None)[0] == 404
     assert client.post([decision()], **{"Content-Type": "text/plain"})[0] == 404
     assert not (folder / "review.csv").exists()
@@ -144,20 +144,20 @@ def test_a_post_needs_its_origin_and_json(client, folder):
         "images/%ff.png",
     ],
 )
-def test_nothing_but_images_inside_the_folder_is_served(client, folder, path):
+def test_only_images_inside_the_folder_are_served(client, folder, path):
     for name in (folder.parent / "secret.png", folder / ".imagen-batch/hidden.png", folder / ".hidden.png"):
         name.write_bytes(image_bytes(1))
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
     (folder / "linked").symlink_to(folder.parent)
-    assert client.ask(path)[0] == 404
+    assert client.request(path)[0] == 404
 
 
 def test_an_image_with_a_strange_name_is_served(client, folder):
     (folder / "images/a b#?%é.png").write_bytes(image_bytes(1))
-    assert client.ask("images/a%20b%23%3F%25%C3%A9.png")[0] == 200
+    assert client.request("images/a%20b%23%3F%25%C3%A9.png")[0] == 200
 
 
-def test_a_decision_is_in_the_file_when_the_answer_comes(client, folder):
+def test_a_decision_is_in_the_file_before_the_reply_is_sent(client, folder):
     status, answer = client.post([decision(note="=fine"), decision(2, decision="redo", prompt="new", seed=3)])
     assert (status, json.loads(answer)) == (200, {"saved": 2})
     assert (folder / "review.csv").read_bytes().startswith(b"\xef\xbb\xbfrow,id,sample,")
@@ -166,10 +166,10 @@ def test_a_decision_is_in_the_file_when_the_answer_comes(client, folder):
     assert (redo.decision, redo.prompt, redo.seed) == ("redo", "new", 3)
     client.post([decision(decision=None)])
     assert [each.decision for each in read_review(folder / "review.csv")] == [None, "redo"]
-    assert json.loads(client.ask("session.json")[1])["decisions"][1]["prompt"] == "new"
+    assert json.loads(client.request("session.json")[1])["decisions"][1]["prompt"] == "new"
 
 
-def test_decisions_of_many_at_once_are_all_kept(client, folder):
+def test_concurrent_decisions_are_all_saved(client, folder):
     threads = [threading.Thread(target=client.post, args=([decision(row)],)) for row in range(1, 21)]
     for thread in threads:
         thread.start()
@@ -178,7 +178,7 @@ def test_decisions_of_many_at_once_are_all_kept(client, folder):
     assert len(read_review(folder / "review.csv")) == 20
 
 
-def test_a_file_that_was_changed_meanwhile_is_read_again(client, folder):
+def test_a_file_that_another_program_changed_is_read_again(client, folder):
     client.post([decision()])
     (folder / "review.csv").write_text("row,sample,decision\n3,1,reject\n")
     client.post([decision(2)])
@@ -191,8 +191,8 @@ def test_a_file_that_was_changed_meanwhile_is_read_again(client, folder):
 def test_a_mark_replaces_a_handwritten_line_about_the_same_image(client, folder):
     (folder / "review.csv").write_text("row,sample,decision\n1,1,reject\n2,1,redo\n")
     client.post([decision()])
-    found = read_review(folder / "review.csv")
-    assert [(each.row, each.decision) for each in found] == [(2, "redo"), (1, "approve")]
+    lines = read_review(folder / "review.csv")
+    assert [(each.row, each.decision) for each in lines] == [(2, "redo"), (1, "approve")]
 
 
 def test_decisions_of_rows_that_have_moved_are_kept(client, folder):
@@ -227,8 +227,8 @@ def test_an_unreadable_review_is_refused_at_the_start(folder):
         b'{"decisions": [{"row": 1, "sample": 1, "decision": "approve", "prompt": "p"}]}',
     ],
 )
-def test_nonsense_is_refused_and_changes_nothing(client, folder, body):
-    status, _ = client.ask("review", method="POST", body=body, headers={"Origin": f"http://{client.host}"})
+def test_an_invalid_body_is_refused_and_changes_nothing(client, folder, body):
+    status, _ = client.request("review", method="POST", body=body, headers={"Origin": f"http://{client.host}"})
     assert status == 400
     assert not (folder / "review.csv").exists()
 
@@ -237,15 +237,15 @@ def test_a_body_too_large_or_without_length_is_refused(client):
     origin = {"Origin": f"http://{client.host}"}
     for length in (str(2**40), "-1", "many", None):
         headers = {**origin, "Content-Type": "application/json", "Content-Length": length}
-        assert client.ask("review", method="POST", headers=headers)[0] == 413
+        assert client.request("review", method="POST", headers=headers)[0] == 413
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
-def test_other_methods_are_not_known(client, method):
-    assert client.ask("gallery.html", method=method)[0] == 501
+def test_other_methods_are_refused(client, method):
+    assert client.request("gallery.html", method=method)[0] == 501
 
 
-def test_ctrl_c_ends_it(folder):
+def test_ctrl_c_ends_the_server(folder):
     script = (
         "import sys; from pathlib import Path; from imagen_batch.review import serve_gallery;"
         "serve_gallery(Path(sys.argv[1]), announce=lambda address: print(address, flush=True)); print('ended')"
@@ -320,7 +320,7 @@ def test_a_mark_just_before_the_page_is_left_is_saved(page, server, folder):
 
 
 @pytest.mark.browser
-def test_another_web_server_is_no_gallery_server(page, folder, server):
+def test_a_page_from_another_web_server_does_not_save_to_it(page, folder, server):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
             pass

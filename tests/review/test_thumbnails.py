@@ -1,4 +1,4 @@
-"""Thumbnails are made once, and no image whatever can stop the gallery."""
+"""Tests that each thumbnail is made once, and that no image can stop the gallery."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ def item(file: str | None, **fields) -> GalleryItem:
     return GalleryItem(row=1, sample=1, status="ok", prompt="p", key="", file=file, **fields)
 
 
-def saved(folder: Path, name: str, data: bytes) -> str:
+def write_file(folder: Path, name: str, data: bytes) -> str:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
     return name
@@ -28,26 +28,26 @@ def saved(folder: Path, name: str, data: bytes) -> str:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_thumbnail_is_a_small_webp_named_by_the_images_hash(tmp_path, kind):
     data = image_bytes(1, size=(1600, 900), kind=kind)
-    file = saved(tmp_path, f"images/a.{kind.lower()}", data)
-    (made,) = with_thumbnails([item(file)], tmp_path)
+    file = write_file(tmp_path, f"images/a.{kind.lower()}", data)
+    (result,) = with_thumbnails([item(file)], tmp_path)
     digest = hashlib.sha256(data).hexdigest()
-    assert made.thumbnail == f".imagen-batch/thumbs/{digest[:2]}/{digest[:24]}.webp"
-    with Image.open(tmp_path / made.thumbnail) as small:
+    assert result.thumbnail == f".imagen-batch/thumbs/{digest[:2]}/{digest[:24]}.webp"
+    with Image.open(tmp_path / result.thumbnail) as small:
         assert (small.format, small.size) == ("WEBP", (SIDE, SIDE * 9 // 16))
 
 
 def test_a_thumbnail_is_reused_as_long_as_the_image_is_the_same(tmp_path):
-    file = saved(tmp_path, "a.png", image_bytes(1))
+    file = write_file(tmp_path, "a.png", image_bytes(1))
     first = make_thumbnail(tmp_path, file)
     stamp = (tmp_path / first).stat().st_mtime_ns
     assert make_thumbnail(tmp_path, file) == first
     assert (tmp_path / first).stat().st_mtime_ns == stamp
-    saved(tmp_path, "a.png", image_bytes(2))
+    write_file(tmp_path, "a.png", image_bytes(2))
     assert make_thumbnail(tmp_path, file) != first
 
 
 def test_an_empty_thumbnail_that_a_crash_left_is_made_again(tmp_path):
-    file = saved(tmp_path, "a.png", image_bytes(1))
+    file = write_file(tmp_path, "a.png", image_bytes(1))
     name = make_thumbnail(tmp_path, file)
     (tmp_path / name).write_bytes(b"")
     assert make_thumbnail(tmp_path, file) == name
@@ -55,31 +55,31 @@ def test_an_empty_thumbnail_that_a_crash_left_is_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
-def test_every_mode_of_an_image_is_understood(tmp_path, mode):
+def test_every_mode_of_an_image_is_supported(tmp_path, mode):
     image = (
         Image.new("I;16", (40, 30), 40000) if mode == "I;16" else Image.new("RGB", (40, 30), "white").convert(mode)
     )
     target = io.BytesIO()
     image.save(target, "JPEG" if mode == "CMYK" else "PNG")
-    name = make_thumbnail(tmp_path, saved(tmp_path, "a.png", target.getvalue()))
+    name = make_thumbnail(tmp_path, write_file(tmp_path, "a.png", target.getvalue()))
     with Image.open(tmp_path / name) as small:
         assert small.size == (40, 30)
         if mode == "I;16":
             assert abs(small.convert("L").getpixel((5, 5)) - 40000 // 256) < 6
 
 
-def test_a_photograph_on_its_side_stands_upright(tmp_path):
+def test_a_thumbnail_follows_the_orientation_of_a_photograph(tmp_path):
     target = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (80, 40)).save(target, "JPEG", exif=exif)
-    name = make_thumbnail(tmp_path, saved(tmp_path, "a.jpg", target.getvalue()))
+    name = make_thumbnail(tmp_path, write_file(tmp_path, "a.jpg", target.getvalue()))
     with Image.open(tmp_path / name) as small:
         assert small.size == (40, 80)
 
 
 def bomb(width: int, height: int, *, whole: bool) -> bytes:
-    """A small PNG of very many black pixels; without its pixels where it is not `whole`."""
+    """Return a small PNG of very many black pixels; without the pixels unless it is `whole`."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -102,8 +102,8 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_or_hostile_image_has_no_thumbnail_and_stops_nothing(tmp_path, name):
     items = [
-        item(saved(tmp_path, "a.png", BROKEN[name])),
-        item(saved(tmp_path, "b.png", image_bytes(2))),
+        item(write_file(tmp_path, "a.png", BROKEN[name])),
+        item(write_file(tmp_path, "b.png", image_bytes(2))),
         item("gone.png"),
         item(None),
     ]
@@ -127,7 +127,7 @@ def test_items_keep_their_order_and_are_not_read_far_ahead(tmp_path):
     def items():
         for number in range(300):
             taken.append(number)
-            yield replace(item(saved(tmp_path, f"{number}.png", image_bytes(number % 7))), row=number + 1)
+            yield replace(item(write_file(tmp_path, f"{number}.png", image_bytes(number % 7))), row=number + 1)
 
     thumbnails = with_thumbnails(items(), tmp_path, threads=2)
     assert next(thumbnails).row == 1
@@ -135,15 +135,15 @@ def test_items_keep_their_order_and_are_not_read_far_ahead(tmp_path):
     assert [each.row for each in thumbnails] == list(range(2, 301))
 
 
-def test_earlier_versions_get_theirs(tmp_path):
-    earlier = EarlierVersion(version=1, status="ok", file=saved(tmp_path, "old.png", image_bytes(1)))
-    (made,) = with_thumbnails([item(None, earlier=(earlier, replace(earlier, file=None)))], tmp_path)
-    assert made.earlier[0].thumbnail
-    assert made.earlier[1].thumbnail is None
+def test_earlier_versions_get_thumbnails(tmp_path):
+    earlier = EarlierVersion(version=1, status="ok", file=write_file(tmp_path, "old.png", image_bytes(1)))
+    (result,) = with_thumbnails([item(None, earlier=(earlier, replace(earlier, file=None)))], tmp_path)
+    assert result.earlier[0].thumbnail
+    assert result.earlier[1].thumbnail is None
 
 
-def test_no_half_written_thumbnail_stays(tmp_path, monkeypatch):
-    file = saved(tmp_path, "a.png", image_bytes(1))
+def test_a_partly_written_thumbnail_is_deleted(tmp_path, monkeypatch):
+    file = write_file(tmp_path, "a.png", image_bytes(1))
 
     def full_disk(self, target, *args, **kwargs):
         Path(target).write_bytes(b"half")

@@ -7,7 +7,7 @@ import pytest
 import imagen_batch
 from imagen_batch.simulator import Simulator
 from tests.review.browser import CTRL, SHIFT
-from tests.review.test_page_in_browser import exported, opened
+from tests.review.test_page_in_browser import export_review, open_page
 from tests.support.runs import write_csv
 
 pytestmark = pytest.mark.browser
@@ -47,7 +47,7 @@ def test_a_review_in_the_browser_makes_exactly_the_next_run(page, tmp_path, monk
         assert imagen_batch.run(source, **service).counts["ok"] == ROWS * VARIANTS
         before, sent = checksums(folder), len(simulator.requests)
 
-        opened(page, folder)
+        open_page(page, folder)
         for row in range(1, 31):
             approve_the_first_variant(page, row)
         page.press("End")
@@ -56,7 +56,7 @@ def test_a_review_in_the_browser_makes_exactly_the_next_run(page, tmp_path, monk
         for row in EDITED:
             edit_the_prompt_of_the_first_variant(page, row, " at night")
         page.click("#clear-filters")
-        exported(page, tmp_path)
+        export_review(page, tmp_path)
         (folder / "review.csv").write_bytes((page.downloads / "review.csv").read_bytes())
 
         summary = imagen_batch.run(source, **service, redo=True)
@@ -74,6 +74,6 @@ def test_a_review_in_the_browser_makes_exactly_the_next_run(page, tmp_path, monk
         imagen_batch.run(source, **service, redo=True)
         assert len(simulator.requests) == sent + 7
 
-    opened(page, folder)
+    open_page(page, folder)
     assert page.run("document.querySelector('#progress-text').textContent") == "30 of 160 decided"
     assert page.complaints() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.records import Problem, PromptRow
 
 
-def opened(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any) -> PromptFile:
+def open_content(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any) -> PromptFile:
     """Open a prompt file with this content; text is written as UTF-8 with its line ends unchanged."""
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -37,7 +39,18 @@ def problems(file: PromptFile) -> list[Problem]:
 def refusal(folder: Path, content: str | bytes, *, name: str = "prompts.csv", **choices: Any) -> list[Problem]:
     """Return why a file with this content can't be read at all."""
     try:
-        opened(folder, content, name=name, **choices)
+        open_content(folder, content, name=name, **choices)
     except InputInvalid as exc:
         return list(exc.problems)
     raise AssertionError("the file was opened")
+
+
+def edit_csv(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
+    """Change the rows of a CSV file as a user with an editor would."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    change(lines)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)

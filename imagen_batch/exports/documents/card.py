@@ -1,4 +1,4 @@
-"""Writes the dataset card: what is inside, where it comes from, and what its publisher has to fill in."""
+"""Writes the dataset card: contents, provenance, and the fields that the publisher has to fill in."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _SIZES = (
 
 
 def card(format_: Format, job: Job, tally: Tally) -> str:
-    """The whole `README.md`."""
+    """Return the whole `README.md`."""
     parts = (_front(format_, job, tally), _contents(job, tally), _models(tally), _columns(job), _left_out(tally))
-    return "\n".join((*parts, _provenance(tally), _licence(job)))
+    return "\n".join((*parts, _provenance(tally), _license(job)))
 
 
 def title(job: Job) -> str:
-    """The title given, or the name of the run."""
-    place = job.run.storage.location.rstrip("/").rsplit("/", 1)[-1]
-    return one_line(job.options.title or place) or "Images from prompts"
+    """Return the title given, or the name of the run."""
+    name = job.run.storage.location.rstrip("/").rsplit("/", 1)[-1]
+    return one_line(job.options.title or name) or "Images from prompts"
 
 
 def size_category(count: int) -> str:
-    """The hub's word for a number of rows."""
+    """Return the hub's name for a size category."""
     return next((word for limit, word in _SIZES if count < limit), "100M<n<1B")
 
 
@@ -97,8 +97,8 @@ def _left_out(tally: Tally) -> str:
     if not tally.left_out:
         return "## Left out\n\nNothing: every sample that was selected has an image here.\n"
     reasons = "".join(f"- {reason}: {count:,}\n" for reason, count in sorted(tally.left_out.items()))
-    said = "These samples have no image here. `left_out.parquet` has their prompts and reasons."
-    return f"## Left out\n\n{said}\n\n{reasons}"
+    note = "These samples have no image here. `left_out.parquet` has their prompts and reasons."
+    return f"## Left out\n\n{note}\n\n{reasons}"
 
 
 def _provenance(tally: Tally) -> str:
@@ -113,7 +113,7 @@ def _provenance(tally: Tally) -> str:
     )
 
 
-def _licence(job: Job) -> str:
+def _license(job: Job) -> str:
     if job.options.license:
         return f"## License\n\n{one_line(job.options.license)}\n"
     return "## License\n\nTo be filled in by the publisher, here and above (`license`).\n"

@@ -14,7 +14,7 @@ from imagen_batch.exports.job import Job, describing_columns
 from imagen_batch.exports.tally import Tally
 
 RECORDS = "default"
-"""The name of the one set of records."""
+"""The name of the only set of records."""
 
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
@@ -58,7 +58,7 @@ _CONTEXT: dict[str, Any] = {
 
 
 def croissant(format_: Format, job: Job, tally: Tally) -> bytes:
-    """The whole `croissant.json`."""
+    """Return the whole `croissant.json`."""
     name = title(job)
     about: dict[str, Any] = {
         "@context": _CONTEXT,

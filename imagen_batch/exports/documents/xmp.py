@@ -1,4 +1,4 @@
-"""Writes XMP packets: prompt, model, and that an image was made by a trained model.
+"""Writes XMP packets with prompt, model, and the statement that a trained model made the image.
 
 Properties: IPTC Photo Metadata Standard 2025.1 (`DigitalSourceType`, `AIPromptInformation`, `AISystemUsed`,
 `AISystemVersionUsed` of the namespace `Iptc4xmpExt`), Dublin Core and XMP basic.
@@ -15,12 +15,12 @@ from imagen_batch.exports.text import xml_text
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _JPEG_NAME = b"http://ns.adobe.com/xap/1.0/\0"
-_JPEG_MOST = 65_533 - len(_JPEG_NAME)
+_JPEG_MAX = 65_533 - len(_JPEG_NAME)
 _PNG_HEADER = 33  # signature and IHDR
 
 
 def packet(row: Mapping[str, Any]) -> bytes:
-    """The packet for an image of this manifest row. The simulator's images come from an algorithm, not a model."""
+    """Return the packet for an image of this manifest row. The simulator counts as an algorithm, not a model."""
     simulated = row.get("provider") == "simulator"
     kind = "algorithmicMedia" if simulated else "trainedAlgorithmicMedia"
     prompt, model = xml_text(row.get("prompt") or ""), xml_text(row.get("model") or "unknown")
@@ -49,13 +49,13 @@ def packet(row: Mapping[str, Any]) -> bytes:
 
 
 def embed(image: bytes, xmp: bytes) -> bytes | None:
-    """The image with the packet inside and its pixel data unchanged.
+    """Return the image with the packet inside and its pixel data unchanged.
 
-    None where that is not possible: another format than PNG and JPEG, a packet in it already, or one too large.
+    Return None if that is not possible: the format is neither PNG nor JPEG, or a packet exists or is too large.
     """
     if image.startswith(b"\x89PNG\r\n\x1a\n") and b"XML:com.adobe.xmp" not in image:
         return image[:_PNG_HEADER] + _text_chunk(xmp) + image[_PNG_HEADER:]
-    if image.startswith(b"\xff\xd8\xff") and _JPEG_NAME not in image and len(xmp) <= _JPEG_MOST:
+    if image.startswith(b"\xff\xd8\xff") and _JPEG_NAME not in image and len(xmp) <= _JPEG_MAX:
         at = _after_jfif(image)
         body = _JPEG_NAME + xmp
         return image[:at] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + image[at:]
@@ -68,7 +68,7 @@ def _text_chunk(xmp: bytes) -> bytes:
 
 
 def _after_jfif(image: bytes) -> int:
-    """Behind the JFIF segment, which has to come first, and the Exif one."""
+    """Return the position after the JFIF segment, which has to come first, and the Exif segment."""
     at = 2
     while image[at : at + 2] in {b"\xff\xe0", b"\xff\xe1"}:
         at += 2 + int.from_bytes(image[at + 2 : at + 4], "big")

@@ -15,8 +15,8 @@ from imagen_batch.exports.output.side_table import Kind
 class Format:
     """A format.
 
-    `data_files` is the glob of a split's files for the dataset card, None for a format without card.
-    `reads_in_order` is a format that reads each image as it streams past.
+    `data_files` returns the glob of a split's files for the dataset card; None for a format without a card.
+    `reads_in_order`: the format reads each image in the order of the stream.
     """
 
     name: str
@@ -60,8 +60,8 @@ _ALL = (
     Format("labelstudio", "tasks for Label Studio, images by path", "csv"),
     Format("csv", "one table, without images", "csv", reads_in_order=False),
     Format("pdf", "contact sheets with captions, for proofs", "csv", reads_in_order=False),
-    Format("folder", "images under speaking names with XMP sidecars, for delivery", "csv"),
+    Format("folder", "images under descriptive names with XMP sidecars, for delivery", "csv"),
 )
 
 FORMATS: Mapping[str, Format] = MappingProxyType({format_.name: format_ for format_ in _ALL})
-"""By name, in the order of `--help`."""
+"""The formats by name, in the order of `--help`."""

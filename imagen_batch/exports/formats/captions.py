@@ -11,7 +11,7 @@ _PER_FOLDER = FOLDER_FILES // 2
 
 
 def write(job: Job) -> None:
-    """Images and captions; in one folder unless there are splits or too many files for one."""
+    """Write images and captions, into one folder unless there are splits or too many files."""
     counts: Counter[str] = Counter()
     for image in job.stream():
         folder = _folder(job, image.split, counts[image.split])
@@ -21,11 +21,11 @@ def write(job: Job) -> None:
 
 
 def caption(prompt: str | None, trigger: str | None) -> str:
-    """The prompt on one line, after the trigger word and a comma."""
+    """Return the prompt on one line, after the trigger word and a comma."""
     return ", ".join(part for part in (one_line(trigger or ""), one_line(prompt or "")) if part)
 
 
-def _folder(job: Job, split: str, place: int) -> str:
+def _folder(job: Job, split: str, position: int) -> str:
     splits = job.census.splits
     folder = f"{split}/" if len(splits) > 1 else ""
-    return folder + (f"{numbered_folder(place, per_folder=_PER_FOLDER)}/" if splits[split] > _PER_FOLDER else "")
+    return folder + (f"{numbered_folder(position, per_folder=_PER_FOLDER)}/" if splits[split] > _PER_FOLDER else "")

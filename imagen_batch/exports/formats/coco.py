@@ -36,7 +36,7 @@ def write(job: Job) -> None:
 
 
 class _Captions:
-    """One JSON file, written as it grows: images at once, annotations through a second file."""
+    """Writes one JSON file as a stream: images directly, annotations through a temporary file."""
 
     def __init__(self, handle: BinaryIO, later: IO[bytes]) -> None:
         self._handle = handle
@@ -46,7 +46,7 @@ class _Captions:
         handle.write(b'{"info": ' + _json(about) + b',\n"licenses": [],\n"images": [')
 
     def add(self, name: str, image: RunImage, about: dict[str, Any]) -> None:
-        """One image with its caption; both numbered from 1."""
+        """Add an image with its caption; both are numbered from 1."""
         comma = b",\n" if self._count else b"\n"
         self._count += 1
         size = {"width": image.row.get("width"), "height": image.row.get("height")}

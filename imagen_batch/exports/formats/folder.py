@@ -1,4 +1,4 @@
-"""Writes images under speaking names for delivery, each with an XMP sidecar.
+"""Writes images under descriptive names for delivery, each with an XMP sidecar.
 
 Metadata goes inside an image only on request and only where no C2PA data is present: any change would make a signed
 file count as tampered with.
@@ -22,12 +22,12 @@ _DEFAULT = "{name}"
 
 
 def write(job: Job) -> None:
-    """Copies, so that work on a delivered file never reaches the run's original."""
-    template = _checked(job)
+    """Copy each image, so that editing a delivered file never changes the run's original."""
+    template = _check_name_template(job)
     taken: set[bytes] = set()
     signed = 0
     for image in job.stream():
-        stem = _free(_stem(template, image), image, taken)
+        stem = _find_free_stem(_stem(template, image), image, taken)
         xmp = packet(image.row)
         signed += _add(job, image, stem, xmp)
         job.target.put(f"{stem}{image.extension}.xmp", xmp)
@@ -38,7 +38,7 @@ def write(job: Job) -> None:
 
 
 def _add(job: Job, image: RunImage, stem: str, xmp: bytes) -> int:
-    """1 where metadata should have gone inside and did not."""
+    """Add the image; return 1 if metadata should have been embedded and could not be."""
     if not job.options.embed_metadata:
         job.add(image, f"{stem}{image.extension}", copy=True)
         return 0
@@ -49,14 +49,14 @@ def _add(job: Job, image: RunImage, stem: str, xmp: bytes) -> int:
 
 
 def _is_signed(image: RunImage, data: bytes) -> bool:
-    """Unless the file is sure to hold no C2PA data it counts as signed."""
+    """Return False only if the file certainly has no C2PA data."""
     try:
         return image.row.get("c2pa") is not False or validate(data).c2pa
     except Transient:
         return True
 
 
-def _checked(job: Job) -> str:
+def _check_name_template(job: Job) -> str:
     template = job.options.name_template or _DEFAULT
     try:
         check_template(template, [*job.run.schema.names, "name"])
@@ -73,14 +73,14 @@ def _stem(template: str, image: RunImage) -> str:
 
 
 def _values(image: RunImage) -> Mapping[str, Any]:
-    """Columns as text; without a template the name is the one that the image has in the run."""
+    """Return the columns as text, and `name`, the name of the image in the run."""
     name = image.file.removeprefix("images/").rsplit(".", 1)[0].replace("/", "_")
     values = {column: "" if value is None else str(value) for column, value in image.row.items()}
     return {**values, "name": name, "id": values.get("id") or values["row"]}
 
 
-def _free(stem: str, image: RunImage, taken: set[bytes]) -> str:
-    """The stem, with the sample's number and then the key's start where the name is taken."""
+def _find_free_stem(stem: str, image: RunImage, taken: set[bytes]) -> str:
+    """Return the stem; if it is taken, add the sample number and then the start of the key."""
     sample, key = f"{stem}_{image.row['sample']:02}", (image.row.get("key") or "")[:8]
     for name in (stem, sample, f"{sample}_{key}", f"{sample}_{image.row['row']:06}_{key}"):
         mark = hashlib.sha256(name.casefold().encode(errors="replace")).digest()[:12]

@@ -1,7 +1,6 @@
 """Writes one folder a split: images in numbered folders of at most 10,000, and `metadata.parquet`.
 
-A folder named after its split is the only layout that the loader's guessing of splits cannot take apart, whatever
-files are called.
+A folder named after its split is the only layout in which the loader recognizes splits whatever the file names are.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ def write(job: Job) -> None:
             tables[image.split].write(dict(zip(schema.names, values, strict=True)))
 
 
-def image_name(image: RunImage, place: int) -> str:
-    """The name below its split's folder; `place` counts from 0 within the split."""
-    return f"{numbered_folder(place, per_folder=FOLDER_FILES)}/{image.stem}{image.extension}"
+def image_name(image: RunImage, position: int) -> str:
+    """Return the name below the folder of the split; `position` counts from 0 within the split."""
+    return f"{numbered_folder(position, per_folder=FOLDER_FILES)}/{image.stem}{image.extension}"
 
 
 def metadata_schema(manifest: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
-    """`file_name` and the named columns of the manifest, under names that the loader does not interpret."""
+    """Return `file_name` and the named columns of the manifest, under names that the loader does not interpret."""
     fields, taken = [pa.field("file_name", pa.string())], {"file_name", "image"}
     for name in names:
         harmless = _NAMES_FILES.sub(r"\1filename\2", name)

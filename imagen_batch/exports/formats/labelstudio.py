@@ -33,23 +33,23 @@ _READ_ME = """Open this folder in Label Studio
 
 
 def write(job: Job) -> None:
-    """`tasks.json`, `label_config.xml`, a short READ_ME.txt, and the images."""
+    """Write `tasks.json`, `label_config.xml`, a short READ_ME.txt, and the images."""
     job.target.put("label_config.xml", _CONFIG.encode())
     job.target.put("READ_ME.txt", _READ_ME.encode())
     names = describing_columns(job.run)
     with job.target.write("tasks.json") as tasks:
         tasks.write(b"[")
-        for place, image in enumerate(job.stream()):
-            name = f"images/{image_name(image, place)}"
+        for position, image in enumerate(job.stream()):
+            name = f"images/{image_name(image, position)}"
             job.add(image, name)
             about = metadata(image.row, names)
             data = {**about, "prompt": image.row["prompt"] or "", "split": image.split, "image": _path(job, name)}
-            task = json.dumps({"id": place + 1, "data": data}, ensure_ascii=False, default=str)
-            tasks.write((b",\n" if place else b"\n") + task.encode(errors="replace"))
+            task = json.dumps({"id": position + 1, "data": data}, ensure_ascii=False, default=str)
+            tasks.write((b",\n" if position else b"\n") + task.encode(errors="replace"))
         tasks.write(b"]\n")
 
 
 def _path(job: Job, name: str) -> str:
-    if is_url(job.target.place):
-        return f"{job.target.place.rstrip('/')}/{name}"
+    if is_url(job.target.location):
+        return f"{job.target.location.rstrip('/')}/{name}"
     return f"/data/local-files/?d={quote(name)}"

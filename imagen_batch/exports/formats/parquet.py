@@ -24,7 +24,7 @@ _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def write(job: Job) -> None:
-    """Shards named `data/train-00000-of-00004.parquet`."""
+    """Write shards named `data/train-00000-of-00004.parquet`."""
     names = describing_columns(job.run)
     schema = parquet_schema(job.run.schema, names)
     shards = {split: Shards(job.target, f"data/{split}", ".parquet", job.options) for split in job.census.splits}
@@ -39,7 +39,7 @@ def write(job: Job) -> None:
 
 
 def parquet_schema(manifest: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
-    """The image, then the named columns, with the features that `datasets` reads."""
+    """Return the image, then the named columns, with the features that `datasets` reads."""
     described = metadata_schema(manifest, names)
     fields = [pa.field("image", _IMAGE), *list(described)[1:]]
     features = {field.name: feature(field.type) for field in fields}
@@ -48,7 +48,7 @@ def parquet_schema(manifest: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
 
 
 def feature(type_: pa.DataType) -> dict[str, Any]:
-    """A column's type in the words of `datasets`."""
+    """Return a column's type as `datasets` describes it."""
     if type_ == _IMAGE:
         return {"_type": "Image"}
     if pa.types.is_struct(type_):
@@ -71,7 +71,7 @@ class _Writer:
         self._parquet: pq.ParquetWriter | None = None
 
     def add(self, image: RunImage, data: bytes, names: tuple[str, ...]) -> None:
-        """One row; it starts a new shard where the current one would become too large."""
+        """Add a row; start a new shard if the current one would become too large."""
         if self._shards.is_full(len(data)):
             self._finish()
         self._shards.count(len(data))
@@ -82,7 +82,7 @@ class _Writer:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         self._finish()
 
     def _flush(self) -> None:
@@ -102,7 +102,7 @@ class _Writer:
 
 
 def _open(handle: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
-    """Encoded images are stored as they are: compressing them again gains nothing."""
+    """Return a writer that does not compress images, which are encoded already."""
     leaves = _leaves(schema)
     codecs = dict.fromkeys(leaves, "zstd") | {"image.bytes": "none"}
     return pq.ParquetWriter(
@@ -111,8 +111,8 @@ def _open(handle: BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """The Parquet paths of all columns, also those inside structs and lists."""
+    """Return the Parquet paths of all columns, including those inside structs and lists."""
     sink = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), sink)
     with pq.ParquetFile(pa.BufferReader(sink.getvalue())) as file:
-        return [file.schema.column(place).path for place in range(len(file.schema))]
+        return [file.schema.column(position).path for position in range(len(file.schema))]

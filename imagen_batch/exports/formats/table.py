@@ -11,7 +11,7 @@ from imagen_batch.exports.output.side_table import RowWriter
 
 
 def write(job: Job) -> None:
-    """The table; a `split` column is added where the manifest has none."""
+    """Write the table; a `split` column is added if the manifest has none."""
     schema = job.run.schema
     if "split" not in schema.names:
         schema = schema.append(pa.field("split", pa.string()))

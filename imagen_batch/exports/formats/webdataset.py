@@ -1,8 +1,8 @@
 """Writes tar shards for WebDataset: `KEY.png`, `KEY.txt` and `KEY.json` for each image.
 
-Keys hold no dots, since everything after the first one is the extension. All images of a set have one extension,
-as `datasets` demands; where types are mixed it is the most frequent one, and readers decide by content. Nothing but
-tars lies beside them, because a loader would try to read that as well.
+Keys contain no dots, because everything after the first dot is the extension. All images of a set have one
+extension, as `datasets` requires; if types are mixed it is the most frequent one, and readers decide by content. The
+folder has no other files, because a loader would try to read them as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from imagen_batch.exports.rows.manifest import RunImage
 
 
 def write(job: Job) -> None:
-    """Shards named `data/train-000000.tar`."""
+    """Write shards named `data/train-000000.tar`."""
     extension = _one_extension(job)
     writers = {
         split: _Writer(Shards(job.target, f"data/{split}", ".tar", job.options, digits=6))
@@ -60,7 +60,7 @@ class _Writer:
         self._tar: tarfile.TarFile | None = None
 
     def add(self, key: str, files: dict[str, bytes]) -> None:
-        """One sample; it starts a new shard where the current one would become too large."""
+        """Add a sample; start a new shard if the current one would become too large."""
         size = sum(map(len, files.values()))
         if self._shards.is_full(size):
             self._finish()

@@ -1,1 +1,1 @@
-"""Writes what an export leaves: folders that appear whole, shards, side tables."""
+"""Writes the output of an export: folders that are complete or absent, shards, side tables."""

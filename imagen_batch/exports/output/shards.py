@@ -23,15 +23,15 @@ class Shards:
         self._stack = ExitStack()
 
     def is_full(self, more: int) -> bool:
-        """Whether an image of so many bytes belongs to the next shard."""
+        """Return whether an image of so many bytes belongs to the next shard."""
         return bool(self._bytes) and self._bytes + more > self._limit
 
     def count(self, more: int) -> None:
-        """So many bytes go into the current shard."""
+        """Add so many bytes to the size of the current shard."""
         self._bytes += more
 
     def open(self) -> BinaryIO:
-        """The current shard's handle."""
+        """Open the next shard and return its handle."""
         self._finished.append(f"{self._prefix}-{len(self._finished):0{self._digits}}{self._extension}")
         return self._stack.enter_context(self._target.write(self._finished[-1]))
 
@@ -41,7 +41,7 @@ class Shards:
         self._bytes = 0
 
     def close(self, *, total: bool) -> None:
-        """Close the last shard; with `total` every name says how many there are."""
+        """Close the last shard; with `total` every name gets the number of shards."""
         self.finish()
         for name in self._finished if total else ():
             stem = name.removesuffix(self._extension)

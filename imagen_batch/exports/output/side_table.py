@@ -1,4 +1,4 @@
-"""Writes the rows that are not exported, with their reasons: refusals are data too."""
+"""Writes the rows that are not exported, with their reasons."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH_CHARS = 8_000_000  # prompts may have 150,000 characters each
 
 
 class RowWriter:
-    """Manifest rows in batches, as Parquet or as CSV with every text in quotes.
+    """Writes manifest rows in batches, as Parquet or as CSV with every text in quotes.
 
     `safe` keeps a CSV's cells from running as formulas, and adds the mark that Excel needs for UTF-8.
     """
@@ -41,18 +41,18 @@ class RowWriter:
                 handle.write(codecs.BOM_UTF8)
             options = csv.WriteOptions(eol="\r\n")
             sink = pa.PythonFile(handle, mode="w")
-            self._writer = csv.CSVWriter(sink, _plain(schema, safe=safe), write_options=options)
+            self._writer = csv.CSVWriter(sink, _file_schema(schema, safe=safe), write_options=options)
         self._kind, self._safe = kind, safe
 
     def write(self, row: dict[str, object]) -> None:
-        """One more row."""
+        """Add a row."""
         self._rows.append(row)
         self._chars += len(str(row.get("prompt") or ""))
         if len(self._rows) >= _BATCH or self._chars >= _BATCH_CHARS:
             self._flush()
 
     def close(self) -> None:
-        """Write what is left; the handle stays open."""
+        """Write the remaining rows; the handle stays open."""
         self._flush()
         self._writer.close()
 
@@ -61,10 +61,10 @@ class RowWriter:
         if not rows:
             return
         if self._safe:
-            rows = [{name: _safe(cell) for name, cell in row.items()} for row in rows]
+            rows = [{name: _make_safe(cell) for name, cell in row.items()} for row in rows]
         table = pa.Table.from_pylist(rows, schema=self._schema)
         if self._kind == "csv":
-            table = _text_moments(table).rename_columns(_plain(self._schema, safe=self._safe).names)
+            table = _format_times(table).rename_columns(_file_schema(self._schema, safe=self._safe).names)
         self._writer.write_table(table)
 
 
@@ -75,13 +75,13 @@ class SideTable:
         self._writer = writer
 
     def add(self, row: LeftOut) -> None:
-        """One row more."""
+        """Add a row."""
         self._writer.write({**row.row, NAME: row.reason})
 
 
 @contextmanager
 def side_table(target: Target, schema: pa.Schema, *, kind: Kind, safe: bool = False) -> Iterator[SideTable]:
-    """The table, which is complete when the block ends."""
+    """Yield the table, which is complete when the block ends."""
     whole = schema.append(pa.field(NAME, pa.string())) if NAME not in schema.names else schema
     with (
         target.write(f"{NAME}.{kind}") as handle,
@@ -90,22 +90,22 @@ def side_table(target: Target, schema: pa.Schema, *, kind: Kind, safe: bool = Fa
         yield SideTable(writer)
 
 
-def _plain(schema: pa.Schema, *, safe: bool) -> pa.Schema:
-    types = [pa.string() if _is_moment(field.type) else field.type for field in schema]
+def _file_schema(schema: pa.Schema, *, safe: bool) -> pa.Schema:
+    types = [pa.string() if _is_time(field.type) else field.type for field in schema]
     return pa.schema(zip([excel_safe(name) if safe else name for name in schema.names], types, strict=True))
 
 
-def _safe(cell: object) -> object:
+def _make_safe(cell: object) -> object:
     return excel_safe(cell) if isinstance(cell, str) else cell
 
 
-def _text_moments(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if _is_moment(field.type):
-            iso = pc.strftime(table.column(place).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
-            table = table.set_column(place, field.name, iso)
+def _format_times(table: pa.Table) -> pa.Table:
+    for position, field in enumerate(table.schema):
+        if _is_time(field.type):
+            iso = pc.strftime(table.column(position).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
+            table = table.set_column(position, field.name, iso)
     return table
 
 
-def _is_moment(type_: pa.DataType) -> bool:
+def _is_time(type_: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(type_))

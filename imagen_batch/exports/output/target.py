@@ -1,7 +1,7 @@
-"""Writes an export so that it appears whole or not at all.
+"""Writes an export so that it is complete or absent.
 
-A folder is built beside its place and renamed at the end. A bucket knows no renaming: a mark says that an export is
-being written, and the next export removes what a killed one left.
+A folder is written under a hidden name and renamed at the end. A bucket has no renaming: a mark records that an
+export is being written, and the next export removes the remains of a killed one.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.storage import Storage, is_url, open_storage
 
 MARK = ".imagen-batch-export.json"
-"""Says that a folder is an export, so that a later one may replace it."""
+"""Marks a folder as an export, which a later one may replace."""
 
 _UNFINISHED = ".imagen-batch-export.part"
-_AT_ONCE = 16  # objects on their way to a bucket
+_AT_ONCE = 16  # uploads to a bucket
 
 
 class Target(Protocol):
-    """Where an export's files go. Names are paths with "/"."""
+    """The destination of an export's files. Names are paths with "/"."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The folder or URL of the finished export."""
 
     def write(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """A handle for a new file."""
+        """Return a handle for a new file."""
 
     def put(self, name: str, data: bytes) -> None:
-        """A new file with this content."""
+        """Write a new file with this content."""
 
     def add(self, name: str, source: Storage, file: str, *, copy: bool) -> None:
-        """A file of a run: a second name for it where that is possible and `copy` is False, else a copy."""
+        """Add a file of a run, as a hard link if that is possible and `copy` is False, else as a copy."""
 
     def rename(self, old: str, new: str) -> None:
         """Give a file its final name."""
@@ -49,9 +49,9 @@ class Target(Protocol):
 
 @contextmanager
 def open_target(out: str | Path, facts: dict[str, object]) -> Iterator[Target]:
-    """The output; after an exception nothing of it is left. `facts` stand in the mark.
+    """Yield the output; after an exception nothing of it remains. The mark contains `facts`.
 
-    Raises SettingsInvalid where something else lies there, and FolderBusy while another export writes there.
+    Raises SettingsInvalid if the location has other content, and FolderBusy while another export writes there.
     """
     opened = _bucket(str(out)) if isinstance(out, str) and is_url(out) else _folder(Path(out))
     with opened as target:
@@ -60,26 +60,26 @@ def open_target(out: str | Path, facts: dict[str, object]) -> Iterator[Target]:
 
 
 class FolderTarget:
-    """A hidden folder beside the place where the export will stand."""
+    """A hidden folder beside the final location of the export."""
 
-    def __init__(self, place: Path, part: Path) -> None:
-        self.place = str(place)
+    def __init__(self, location: Path, part: Path) -> None:
+        self.location = str(location)
         self._part = part
-        self._made: set[Path] = set()
+        self._folders: set[Path] = set()
 
     @contextmanager
     def write(self, name: str) -> Iterator[BinaryIO]:
-        """A file that must not exist yet."""
+        """Yield a file that must not exist yet."""
         with self._path(name).open("xb") as file:
             yield file
 
     def put(self, name: str, data: bytes) -> None:
-        """A file that must not exist yet."""
+        """Write a file that must not exist yet."""
         with self.write(name) as file:
             file.write(data)
 
     def add(self, name: str, source: Storage, file: str, *, copy: bool) -> None:
-        """Link or copy."""
+        """Link or copy the file."""
         path, original = self._path(name), source.local(file) if source.links else None
         if original is None:
             path.write_bytes(source.read(file))
@@ -87,76 +87,76 @@ class FolderTarget:
             shutil.copyfile(original, path)
 
     def rename(self, old: str, new: str) -> None:
-        """Within the hidden folder."""
+        """Rename a file within the hidden folder."""
         (self._part / old).rename(self._part / new)
 
     def _path(self, name: str) -> Path:
         path = self._part / name
-        if path.parent not in self._made:
+        if path.parent not in self._folders:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(path.parent)
+            self._folders.add(path.parent)
         return path
 
 
 class BucketTarget:
-    """Objects under their final names, several on their way at a time."""
+    """Objects under their final names, of which several are uploaded at a time."""
 
     def __init__(self, storage: Storage, threads: ThreadPoolExecutor) -> None:
-        self.place = storage.location
+        self.location = storage.location
         self._storage = storage
         self._threads = threads
         self._sent: deque[Future[None]] = deque()
 
     def write(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """Written on this machine, then sent."""
+        """Return a handle for a file that is written on this machine and then uploaded."""
         return self._storage.write(name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Sent by a thread."""
+        """Upload the content in a thread."""
         self._sent.append(self._threads.submit(self._storage.put, name, data))
         if len(self._sent) > _AT_ONCE:
             self._sent.popleft().result()
 
     def add(self, name: str, source: Storage, file: str, *, copy: bool) -> None:  # noqa: ARG002 - no links here
-        """Sent like any other bytes."""
+        """Upload the bytes of the file."""
         self.put(name, source.read(file))
 
     def rename(self, old: str, new: str) -> None:
-        """A copy within the store."""
+        """Move the object within the store."""
         self.wait()
         self._storage.move(old, new)
 
     def wait(self) -> None:
-        """Until everything is there; raises what went wrong."""
+        """Wait until everything is uploaded; raise the first error."""
         while self._sent:
             self._sent.popleft().result()
 
 
 @contextmanager
-def _folder(place: Path) -> Iterator[FolderTarget]:
-    place = place.absolute()
-    _check_free(place)
-    part, old = place.with_name(f".{place.name}.part"), place.with_name(f".{place.name}.old")
+def _folder(location: Path) -> Iterator[FolderTarget]:
+    location = location.absolute()
+    _check_free(location)
+    part, old = location.with_name(f".{location.name}.part"), location.with_name(f".{location.name}.old")
     part.mkdir(parents=True, exist_ok=True)
-    with _held(part):
+    with _hold_lock(part):
         _empty(part)
         try:
-            yield FolderTarget(place, part)
+            yield FolderTarget(location, part)
             os.sync()  # one flush for all files instead of one for each
             shutil.rmtree(old, ignore_errors=True)
-            if place.exists():
-                place.rename(old)
-            part.rename(place)
+            if location.exists():
+                location.rename(old)
+            part.rename(location)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
-            if old.exists() and not place.exists():
-                old.rename(place)
+            if old.exists() and not location.exists():
+                old.rename(location)
             raise
         shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _hold_lock(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,11 +167,11 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check_free(place: Path) -> None:
-    if place.is_dir() and ((place / MARK).exists() or not any(place.iterdir())):
+def _check_free(location: Path) -> None:
+    if location.is_dir() and ((location / MARK).exists() or not any(location.iterdir())):
         return
-    if os.path.lexists(place):
-        raise SettingsInvalid(f"{place} exists and is not an export: name another folder with --out, or remove it")
+    if os.path.lexists(location):
+        raise SettingsInvalid(f"{location} exists and is not an export: name another folder with --out, or remove it")
 
 
 def _empty(folder: Path) -> None:
@@ -183,7 +183,7 @@ def _empty(folder: Path) -> None:
 
 
 def _link(original: Path, path: Path) -> bool:
-    """A second name for a file; False where the file system has none to give, or the file is a link itself."""
+    """Make a hard link; return False if the file system has none, or if the file is a symbolic link."""
     if original.is_symlink():
         return False
     try:
@@ -198,8 +198,8 @@ def _link(original: Path, path: Path) -> bool:
 @contextmanager
 def _bucket(url: str) -> Iterator[BucketTarget]:
     storage = open_storage(url)
-    there = [name for name, _ in storage.sizes("")]
-    if there and not {MARK, _UNFINISHED} & set(there):
+    existing = [name for name, _ in storage.sizes("")]
+    if existing and not {MARK, _UNFINISHED} & set(existing):
         raise SettingsInvalid(f"{url} holds objects and is not an export: name another place with --out")
     storage.put(_UNFINISHED, b"")
     _remove(storage)
@@ -217,6 +217,6 @@ def _bucket(url: str) -> Iterator[BucketTarget]:
 
 
 def _remove(storage: Storage) -> None:
-    """Everything but the mark of an unfinished export, which makes a killed removal safe to repeat."""
+    """Remove everything but the mark of an unfinished export, so that a killed removal can be repeated."""
     for name in [name for name, _ in storage.sizes("") if name != _UNFINISHED]:
         storage.remove(name)

@@ -1,7 +1,8 @@
-"""Puts the characters of a line with right-to-left text into the order in which they are drawn.
+"""Reorders the characters of a line with right-to-left text as they are drawn.
 
-A part of the Unicode bidirectional algorithm: words of one direction stay together, numbers read from left to right.
-Embeddings are left out, because direction marks are removed from all captions. Arabic letters are not joined.
+This is a part of the Unicode bidirectional algorithm: words of one direction stay together, numbers read from left
+to right. Embeddings are not needed, because direction marks are removed from all captions. Arabic letters are not
+joined.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
 
 
 def visual_order(line: str) -> str:
-    """The line as it is drawn from left to right. Lines without right-to-left characters come back as they are."""
+    """Return the line as it is drawn from left to right; unchanged if it has no right-to-left characters."""
     directions = [_direction(char) for char in line]
     if "R" not in directions:
         return line
@@ -30,13 +31,13 @@ def visual_order(line: str) -> str:
 
 
 def _direction(char: str) -> str:
-    """L, R, or nothing for a character that takes the direction of those around it."""
+    """Return L or R, or an empty string for a character that takes the direction of its neighbors."""
     kind = unicodedata.bidirectional(char)
     return "R" if kind in _RIGHT else "L" if kind in _LEFT else ""
 
 
 def _resolve(directions: list[str], base: str) -> list[str]:
-    """Neutral characters between two of the same direction take it, others that of the line."""
+    """Give neutral characters between two of the same direction that direction, and others that of the line."""
     resolved: list[str] = []
     before = base
     for direction, group in groupby(enumerate(directions), key=lambda pair: pair[1]):
@@ -51,7 +52,7 @@ def _resolve(directions: list[str], base: str) -> list[str]:
 
 
 def _reverse(text: str) -> str:
-    """The clusters of a right-to-left run in reverse; marks stay behind their letter, brackets are mirrored."""
+    """Return the clusters of a right-to-left run in reverse; marks stay after their letter, brackets are mirrored."""
     clusters: list[str] = []
     for char in text:
         if clusters and unicodedata.combining(char):

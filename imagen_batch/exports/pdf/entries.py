@@ -32,7 +32,7 @@ _REASONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place on a sheet. `image` is None where there is none, and `reason` says why."""
+    """One cell of a sheet. `image` is None if there is no image; `reason` is the reason for that."""
 
     group: str
     order: tuple[int, int]
@@ -53,7 +53,7 @@ class Page:
 
 
 def image_entry(image: RunImage, group_by: str | None) -> Entry:
-    """The entry of an image; the row is reduced to what reading the image needs."""
+    """Return the entry of an image, with only those columns that are needed to read it."""
     row = image.row
     detail = f"{row['width']} x {row['height']}" if row.get("width") else ""
     needed = {name: row.get(name) for name in ("row", "id", "sample", "file", "sha256", "mimeType", "key")}
@@ -61,12 +61,12 @@ def image_entry(image: RunImage, group_by: str | None) -> Entry:
 
 
 def missing_entry(row: Mapping[str, Any], reason: str, group_by: str | None) -> Entry:
-    """The entry of a row without an image."""
+    """Return the entry of a row without an image."""
     return _entry(row, group_by, "", None, _sentence(row, reason))
 
 
 def _sentence(row: Mapping[str, Any], reason: str) -> str:
-    """Why there is no image; for a refusal also what can be done."""
+    """Return the reason for a missing image; for a refusal with advice."""
     if reason == "filtered":
         advice = explain(refusal_in(row), row.get("prompt") or "")
         return f"Refused for {advice.words}. {shorten(advice.hint, 200)}"
@@ -94,7 +94,7 @@ def _entry(
 
 
 def paginate(entries: Iterable[Entry], *, per_page: int) -> list[Page]:
-    """Groups in the order of their first row; each begins a page."""
+    """Divide the entries into pages. Groups are in the order of their first row, and each begins a page."""
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.order):
         groups.setdefault(entry.group, []).append(entry)
@@ -107,7 +107,7 @@ def paginate(entries: Iterable[Entry], *, per_page: int) -> list[Page]:
 
 
 def files(pages: Sequence[Page]) -> list[list[Page]]:
-    """The pages of each PDF: as many as fit into memory at once."""
+    """Divide the pages among PDF files, so that each file fits into memory."""
     parts: list[list[Page]] = [[]]
     size = 0
     for page in pages:

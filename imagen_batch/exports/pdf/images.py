@@ -1,6 +1,6 @@
-"""Puts images into a PDF without decoding them: JPEG data as it is, PNG data as its own deflate stream.
+"""Puts images into a PDF without decoding them: JPEG data unchanged, PNG data as its own deflate stream.
 
-Images for which PDF has no such form (with transparency, interlaced, WebP) are decoded and stored without loss.
+Images that PDF can't contain in that way (with transparency, interlaced, WebP) are decoded and stored without loss.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def draw_image(canvas: Any, image: RunImage, data: bytes, *, box: tuple[float, f
 
 
 def encoded_form(data: bytes) -> Encoded | None:
-    """The data as PDF can hold it, None where it has to be decoded."""
+    """Return the data in the form that PDF can contain; None if it has to be decoded."""
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg(data)
     return _png(data) if data.startswith(b"\x89PNG\r\n\x1a\n") else None
@@ -94,14 +94,14 @@ def _chunks(data: bytes) -> dict[bytes, list[bytes]]:
 
 
 class _Embedded(pdfdoc.PDFImageXObject):  # type: ignore[misc]
-    """An image object that is written as it came."""
+    """An image object that is written in its encoded form."""
 
     def __init__(self, name: str, encoded: Encoded) -> None:
         self.name = name
         self._encoded: Encoded | None = encoded
 
     def format(self, document: Any) -> bytes:
-        """The object's bytes in the file, where it is written once. Then the image is released."""
+        """Return the bytes of the object, which is written once, and release the image."""
         encoded, self._encoded = self._encoded, None
         assert encoded is not None
         stream = pdfdoc.PDFStream(content=encoded.data)

@@ -27,7 +27,7 @@ Read = Callable[[RunImage], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What the first page says."""
+    """The content of the first page."""
 
     title: str
     lines: Sequence[str]
@@ -51,7 +51,7 @@ class Sheet:
         self._group: str | None = None
 
     def cover(self, cover: Cover, *, last_page: int) -> None:
-        """Title, facts, and where each group begins; groups up to `last_page` are in this file and can be linked."""
+        """Draw title, facts and contents. Groups up to `last_page` are in this file and can be linked."""
         top = self._height - 120
         self._ink(_INK)
         for line in self._bold.wrap(cover.title, size=26, width=self._width - 2 * _MARGIN, lines=3):
@@ -67,7 +67,7 @@ class Sheet:
         self._canvas.showPage()
 
     def page(self, page: Page, number: int, read: Read) -> None:
-        """One page of images."""
+        """Draw a page of images."""
         if page.group != self._group:
             self._canvas.bookmarkPage(f"page-{number}")
             self._canvas.addOutlineEntry(page.group or self._title, f"page-{number}", level=0)
@@ -76,8 +76,8 @@ class Sheet:
         columns, rows = self._grid
         width = (self._width - 2 * _MARGIN - (columns - 1) * _GAP) / columns
         height = (self._height - 2 * _MARGIN - _HEADER - _FOOTER - (rows - 1) * _GAP) / rows
-        for place, entry in enumerate(page.entries):
-            row, column = divmod(place, columns)
+        for position, entry in enumerate(page.entries):
+            row, column = divmod(position, columns)
             left = _MARGIN + column * (width + _GAP)
             top = self._height - _MARGIN - _HEADER - row * (height + _GAP)
             self._cell(entry, (left, top - height, width, height), read)

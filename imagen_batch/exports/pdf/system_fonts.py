@@ -9,7 +9,7 @@ _FOLDERS = (
     *("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
     *("/System/Library/Fonts", "/Library/Fonts", "~/Library/Fonts", "C:/Windows/Fonts"),
 )
-_MOST_FILES = 20_000
+_MAX_FILES = 20_000
 # Fonts with many scripts first, then those with Chinese, Japanese and Korean characters.
 _KNOWN = (
     *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "FreeSans.ttf", "Arial Unicode.ttf", "arialuni.ttf", "arial.ttf"),
@@ -21,7 +21,7 @@ _KNOWN = (
 
 
 def system_fonts(folders: Sequence[str] = _FOLDERS) -> Iterator[Path]:
-    """The known fonts that this machine has, in the order in which they should be tried."""
+    """Yield the known fonts that this machine has, in the order in which they should be tried."""
     found: dict[str, Path] = {}
     for path in _files(folders):
         found.setdefault(path.name, path)
@@ -37,6 +37,6 @@ def _files(folders: Sequence[str]) -> Iterator[Path]:
             continue
         for path in paths:
             seen += 1
-            if seen > _MOST_FILES:
+            if seen > _MAX_FILES:
                 return
             yield path

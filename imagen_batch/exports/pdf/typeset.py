@@ -19,10 +19,10 @@ _MISSING = "?"
 
 
 class Typeface:
-    """One weight of text. `missing` counts drawn characters that no font has."""
+    """The fonts of one weight. `missing` collects drawn characters that no font has."""
 
     def __init__(self, fonts: Sequence[Path], fallbacks: Iterable[Path] = ()) -> None:
-        self._fonts = [_registered(path) for path in fonts]
+        self._fonts = [_register(path) for path in fonts]
         self._fallbacks = iter(fallbacks)  # each is opened when a character is in none of the fonts before it
         self.missing: set[str] = set()
 
@@ -32,11 +32,11 @@ class Typeface:
         return self._fonts[0][0]
 
     def width(self, text: str, size: float) -> float:
-        """Points."""
+        """Return the width of a line in points."""
         return sum(float(pdfmetrics.stringWidth(part, font, size)) for font, part in self._runs(text))
 
     def draw(self, canvas: Any, text: str, *, at: tuple[float, float], size: float) -> None:
-        """One line, its baseline starting at a point."""
+        """Draw one line, whose baseline begins at a point."""
         line = canvas.beginText(*at)
         for font, part in self._runs(visual_order(text)):
             line.setFont(font, size)
@@ -44,7 +44,7 @@ class Typeface:
         canvas.drawText(line)
 
     def wrap(self, text: str, *, size: float, width: float, lines: int) -> list[str]:
-        """At most so many lines of at most this width; an ellipsis where something is missing."""
+        """Return at most `lines` lines of at most this width, with an ellipsis if the text is longer."""
         wrapped: list[str] = []
         for line in self._lines(text, size, width):
             if len(wrapped) == lines:
@@ -54,7 +54,7 @@ class Typeface:
         return wrapped
 
     def cut(self, text: str, *, size: float, width: float) -> str:
-        """The text, shortened with an ellipsis to this width."""
+        """Return the text, shortened with an ellipsis to this width."""
         if self.width(text, size) <= width and not text.endswith("……"):
             return text
         text = text.rstrip("…")
@@ -75,7 +75,7 @@ class Typeface:
             yield line
 
     def _words(self, text: str, size: float, width: float) -> Iterator[str]:
-        """Words; one that is too wide for a line comes in pieces."""
+        """Yield the words; a word that is too wide for a line is divided."""
         for word in text.split():
             while self.width(word, size) > width and len(word) > 1:
                 kept = len(word)
@@ -100,10 +100,10 @@ class Typeface:
         return self.font, _MISSING
 
     def _fallback(self, char: str) -> str | None:
-        """The first further font that has the character; those that are opened on the way stay in use."""
+        """Return the first fallback font with the character; fonts that are opened before it stay in use."""
         for path in self._fallbacks:
             try:
-                name, glyphs = _registered(path)
+                name, glyphs = _register(path)
             except SettingsInvalid:  # of a kind that cannot be embedded
                 continue
             self._fonts.append((name, glyphs))
@@ -113,12 +113,12 @@ class Typeface:
 
 
 def typefaces(fonts: Sequence[Path], fallbacks: Sequence[Path] = ()) -> tuple[Typeface, Typeface]:
-    """Regular and bold: the built-in Latin fonts, then the user's and then others for what those do not have."""
+    """Return regular and bold: the built-in Latin fonts, then the user's, then others for missing characters."""
     regular, bold = _OWN / "Vera.ttf", _OWN / "VeraBd.ttf"
     return Typeface([regular, *fonts], fallbacks), Typeface([bold, *fonts], fallbacks)
 
 
-def _registered(path: Path) -> tuple[str, frozenset[int]]:
+def _register(path: Path) -> tuple[str, frozenset[int]]:
     name = f"imagen-batch-{path}"
     try:
         font = TTFont(name, str(path))

@@ -1,1 +1,1 @@
-"""Names images that look wrong: duplicates, flat color, wrong shape, too small."""
+"""Finds images that look wrong: duplicates, flat color, wrong shape, too small."""

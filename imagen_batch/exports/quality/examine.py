@@ -1,4 +1,4 @@
-"""Looks at every image to export and records, with a reason, each one that looks wrong."""
+"""Examines every image to export, and reports each one that looks wrong with a reason."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _TITLES: Mapping[Finding, str] = {
 }
 
 
-_Place = tuple[str, int, str | None, int]  # file, row, id, sample
+_ImageName = tuple[str, int, str | None, int]  # file, row, id, sample
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One image and what looks wrong. `other` is the file that it repeats, `difference` in bits of 128."""
+    """An image that looks wrong, and why. `other` is the file that it repeats, `difference` in bits of 128."""
 
     kind: Finding
     file: str
@@ -52,18 +52,18 @@ class Suspect:
 
 @dataclass(slots=True)
 class Report:
-    """Everything that was found, in the order of the images."""
+    """All findings, in the order of the images."""
 
     images: int = 0
     suspects: list[Suspect] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
-        """Images by finding."""
+        """Return the number of images of each kind of finding."""
         counts = Counter(suspect.kind for suspect in self.suspects)
         return {kind: counts[kind] for kind in FINDINGS if counts[kind]}
 
     def dropped(self, kinds: Sequence[Finding]) -> dict[str, str]:
-        """The files to leave out, each with its first reason."""
+        """Return the files to leave out, each with its first reason."""
         reasons: dict[str, str] = {}
         for suspect in self.suspects:
             if suspect.kind in kinds:
@@ -71,23 +71,23 @@ class Report:
         return reasons
 
     def csv(self) -> bytes:
-        """One row a finding."""
+        """Return a table with one row for each finding."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow(["finding", "file", "row", "id", "sample", "other_file", "differing_bits", "reason"])
         for each in self.suspects:
-            place = (each.file, each.row, each.id, each.sample)
-            writer.writerow([each.kind, *place, each.other, each.difference, each.reason])
+            name = (each.file, each.row, each.id, each.sample)
+            writer.writerow([each.kind, *name, each.other, each.difference, each.reason])
         return text.getvalue().encode(errors="replace")
 
     def text(self) -> str:
-        """Short paragraphs, the first findings of each kind."""
+        """Return short paragraphs with the first findings of each kind."""
         lines = [f"{plural(self.images, 'image')} examined, {plural(len(self.suspects), 'finding')}.", ""]
         for kind in FINDINGS:
-            found = [suspect for suspect in self.suspects if suspect.kind == kind]
-            if found:
-                lines += [f"{_TITLES[kind]}: {len(found):,}", *map(_line, found[:_SHOWN])]
-                lines += [f"  and {len(found) - _SHOWN:,} more in report.csv"] if len(found) > _SHOWN else []
+            suspects = [suspect for suspect in self.suspects if suspect.kind == kind]
+            if suspects:
+                lines += [f"{_TITLES[kind]}: {len(suspects):,}", *map(_line, suspects[:_SHOWN])]
+                lines += [f"  and {len(suspects) - _SHOWN:,} more in report.csv"] if len(suspects) > _SHOWN else []
                 lines.append("")
         return "\n".join(lines)
 
@@ -97,22 +97,22 @@ def examine(
 ) -> Report:
     """Read every image once. Memory holds about 200 bytes for each."""
     report, across, down = Report(), array("Q"), array("Q")
-    places: list[_Place] = []
+    names: list[_ImageName] = []
     seen: dict[bytes, int] = {}
     wanted = selection.run.rows
     for image, print_, digest in _fingerprints(selection):
-        place = report.images
+        position = report.images
         report.images += 1
-        places.append((image.file, image.row["row"], image.row.get("id"), image.row["sample"]))
-        across.append(print_.across if not print_.plain else _lone(place))
-        down.append(print_.down if not print_.plain else _lone(~place))
+        names.append((image.file, image.row["row"], image.row.get("id"), image.row["sample"]))
+        across.append(print_.across if not print_.plain else _unique_bits(position))
+        down.append(print_.down if not print_.plain else _unique_bits(~position))
         report.suspects += _own_findings(image, print_, options)
-        first = seen.setdefault(digest, place)
-        if first != place:
-            report.suspects.append(_identical(places[place], places[first]))
+        first = seen.setdefault(digest, position)
+        if first != position:
+            report.suspects.append(_identical(names[position], names[first]))
         progress("examining", report.images, wanted)
-    report.suspects += _near(near_pairs(across, down, distance=options.near), places, report)
-    order = {place[0]: number for number, place in enumerate(places)}
+    report.suspects += _near(near_pairs(across, down, distance=options.near), names, report)
+    order = {name[0]: number for number, name in enumerate(names)}
     report.suspects.sort(key=lambda suspect: (order[suspect.file], FINDINGS.index(suspect.kind)))
     return report
 
@@ -141,31 +141,31 @@ def _own_findings(image: RunImage, print_: Fingerprint, options: Options) -> Ite
     wanted = _ratio(image.row.get("aspect_ratio"))
     ratio = print_.width / print_.height
     if wanted and abs(ratio / wanted - 1) > _SHAPE_TOLERANCE:
-        asked = image.row["aspect_ratio"]
-        yield suspect("shape", f"{print_.width} x {print_.height} is {ratio / wanted - 1:+.0%} off {asked}")
+        requested = image.row["aspect_ratio"]
+        yield suspect("shape", f"{print_.width} x {print_.height} is {ratio / wanted - 1:+.0%} off {requested}")
     if min(print_.width, print_.height) < options.min_side:
         yield suspect("small", f"{print_.width} x {print_.height}: a side is under {options.min_side} pixels")
 
 
-def _near(pairs: Iterable[tuple[int, int, int]], places: Sequence[_Place], report: Report) -> Iterator[Suspect]:
+def _near(pairs: Iterable[tuple[int, int, int]], names: Sequence[_ImageName], report: Report) -> Iterator[Suspect]:
     identical = {suspect.file for suspect in report.suspects if suspect.kind == "identical"}
-    for place, earlier, bits in pairs:
-        file, row, id_, sample = places[place]
+    for position, earlier, bits in pairs:
+        file, row, id_, sample = names[position]
         if file in identical:
             continue
-        other = places[earlier]
+        other = names[earlier]
         reason = f"looks like {other[0]} (row {other[1]}); {bits} of {BITS} bits differ"
         yield Suspect("near_duplicate", file, row, id_, sample, reason, other[0], bits)
 
 
-def _identical(place: _Place, first: _Place) -> Suspect:
-    file, row, id_, sample = place
+def _identical(name: _ImageName, first: _ImageName) -> Suspect:
+    file, row, id_, sample = name
     return Suspect("identical", file, row, id_, sample, f"same bytes as {first[0]} (row {first[1]})", first[0], 0)
 
 
-def _lone(place: int) -> int:
-    """Images without structure all have the same hash, which says nothing: they get one that is far from others."""
-    return int.from_bytes(hashlib.sha256(str(place).encode()).digest()[:8], "big")
+def _unique_bits(position: int) -> int:
+    """Return bits that are far from all others, for an image without structure: all of these have the same hash."""
+    return int.from_bytes(hashlib.sha256(str(position).encode()).digest()[:8], "big")
 
 
 def _ratio(text: str | None) -> float | None:

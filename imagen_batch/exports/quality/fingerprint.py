@@ -1,8 +1,8 @@
 """Measures one image: a perceptual hash and whether it is a single flat color.
 
-The hash is a difference hash in both directions: the image is reduced to 9 x 8 gray pixels, and each of 64 bits says
-whether a pixel is brighter than its right neighbor; 64 more bits say the same of pixels and those below them. It
-survives rescaling, re-encoding, changes of brightness and small crops. A library for it (ImageHash) would bring scipy
+The hash is a difference hash in both directions: the image is reduced to 9 x 8 gray pixels, and each of 64 bits is
+set if a pixel is brighter than its right neighbor; 64 more bits compare pixels with those below them. Rescaling,
+re-encoding, changes of brightness and small crops change few bits. A library for it (ImageHash) would bring scipy
 and PyWavelets for thirty lines.
 """
 
@@ -20,9 +20,9 @@ _FLAT = 4  # gray levels between the darkest and the brightest pixel, beyond wha
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """`across` and `down` are the two halves of the hash; sides are pixels as decoded.
+    """The measures of an image. `across` and `down` are the two halves of the hash; sides are in decoded pixels.
 
-    `plain` is an image with too little structure for a hash to mean anything.
+    `plain`: the image has too little structure for a meaningful hash.
     """
 
     across: int
@@ -34,14 +34,14 @@ class Fingerprint:
 
 
 def fingerprint(data: bytes) -> Fingerprint:
-    """The fingerprint of an encoded image; a JPEG is decoded at a fraction of its size."""
+    """Return the fingerprint of an encoded image; a JPEG is decoded at a fraction of its size."""
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         image.draft("RGB", (256, 256))
         colors = image.convert("RGB")
         colors.thumbnail((256, 256), Image.Resampling.BOX, reducing_gap=None)
     gray = colors.convert("L")
-    wide, high = _small(gray, 9, 8), _small(gray, 8, 9)
+    wide, high = _shrink(gray, 9, 8), _shrink(gray, 8, 9)
     return Fingerprint(
         across=_bits(wide[:, 1:] > wide[:, :-1]),
         down=_bits(high[1:, :] > high[:-1, :]),
@@ -52,7 +52,7 @@ def fingerprint(data: bytes) -> Fingerprint:
     )
 
 
-def _small(gray: Image.Image, width: int, height: int) -> npt.NDArray[np.int16]:
+def _shrink(gray: Image.Image, width: int, height: int) -> npt.NDArray[np.int16]:
     return np.asarray(gray.resize((width, height), Image.Resampling.BOX), dtype=np.int16)
 
 

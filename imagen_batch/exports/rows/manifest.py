@@ -1,4 +1,4 @@
-"""Reads a run's manifest as a stream of batches and its images one by one."""
+"""Reads a run's manifest as a stream of batches, and its images one by one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RunManifest:
         return tuple(name for name in self.schema.names if name not in own)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The manifest in order; all columns, or those named."""
+        """Yield the manifest in order, with all columns or those in `columns`."""
         with pq.ParquetFile(self.path) as file:
             yield from file.iter_batches(_BATCH_ROWS, columns=list(columns) if columns else None)
 
@@ -51,12 +51,12 @@ class RunImage:
 
     @property
     def file(self) -> str:
-        """Its name below the run's folder."""
+        """The name of the image below the run's folder."""
         return str(self.row["file"])
 
     @property
     def extension(self) -> str:
-        """By content, with its dot."""
+        """The extension that matches the content, with its dot."""
         return EXTENSIONS.get(self.row.get("mimeType") or "") or PurePosixPath(self.file).suffix
 
     @property
@@ -69,12 +69,12 @@ class RunImage:
 
     @property
     def label(self) -> str:
-        """How messages name it: row and the user's id."""
+        """The name of the image in messages: row and the user's id."""
         return f"row {self.row['row']}" + (f" ({self.row['id']})" if self.row.get("id") else "")
 
 
 def open_manifest(folder: str | Path) -> RunManifest:
-    """The manifest of a run. Raises SettingsInvalid, in a sentence, where there is none to read."""
+    """Return the manifest of a run. Raises SettingsInvalid if there is none that can be read."""
     storage = open_storage(folder)
     try:
         if storage.size(MANIFEST) is None:
@@ -87,7 +87,7 @@ def open_manifest(folder: str | Path) -> RunManifest:
 
 
 def read_image(run: RunManifest, image: RunImage) -> bytes:
-    """The image's bytes as they were received. Raises SettingsInvalid unless they are the recorded ones."""
+    """Return the image's bytes as they were received. Raises SettingsInvalid unless they are the recorded ones."""
     with image_errors(run, image):
         data = run.storage.read(image.file)
     recorded = image.row.get("sha256")
@@ -98,7 +98,7 @@ def read_image(run: RunManifest, image: RunImage) -> bytes:
 
 @contextmanager
 def image_errors(run: RunManifest, image: RunImage) -> Iterator[None]:
-    """Raises SettingsInvalid for an image that is missing."""
+    """Turn the error of a missing image into SettingsInvalid."""
     try:
         yield
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Reads images of a bucket ahead of the writer, since each of them takes a round trip."""
+"""Reads images of a bucket ahead of the writer, because each of them takes a round trip."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _WINDOW = 16  # images in memory
 
 
 class Prefetch:
-    """Images pass through in order, and their bytes can be taken as they come out."""
+    """Reads ahead the images that pass through `through`, in order; `take` returns their bytes."""
 
     def __init__(self, run: RunManifest) -> None:
         self._run = run
         self._reads: dict[str, Future[bytes]] = {}
 
     def through(self, images: Iterable[RunImage]) -> Iterator[RunImage]:
-        """The same images; the bytes of the next ones are on their way."""
+        """Yield the same images while the bytes of the next ones are read."""
         waiting: deque[RunImage] = deque()
         with ThreadPoolExecutor(_WINDOW, thread_name_prefix="prefetch") as threads:
             try:
@@ -33,6 +33,6 @@ class Prefetch:
                 threads.shutdown(cancel_futures=True)
 
     def take(self, image: RunImage) -> bytes:
-        """The image's bytes; an image that did not pass through is read now."""
+        """Return the image's bytes; an image that was not read ahead is read now."""
         future = self._reads.pop(image.file, None)
         return future.result() if future else read_image(self._run, image)

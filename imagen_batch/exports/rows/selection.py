@@ -37,17 +37,17 @@ class Selection:
     dropped: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> Iterator[RunImage | LeftOut]:
-        """Every row that `--where` keeps, in the manifest's order."""
+        """Yield every row that `--where` keeps, in the manifest's order."""
         for batch in self.run.batches():
-            for row in self._kept(batch).to_pylist():
+            for row in self._filter(batch).to_pylist():
                 reason = self._reason(row)
                 yield LeftOut(row, reason) if reason else RunImage(row, self.assign(row))
 
     def images(self) -> Iterator[RunImage]:
-        """The images alone."""
+        """Yield only the images."""
         return (row for row in self.rows() if isinstance(row, RunImage))
 
-    def _kept(self, batch: pa.RecordBatch) -> pa.Table:
+    def _filter(self, batch: pa.RecordBatch) -> pa.Table:
         table = pa.Table.from_batches([batch])
         return table if self.where is None else table.filter(self.where)
 
@@ -63,7 +63,7 @@ class Selection:
 
 
 def make_selection(run: RunManifest, options: Options) -> Selection:
-    """The selection that the options describe. Raises SettingsInvalid."""
+    """Return the selection that the options describe. Raises SettingsInvalid."""
     if options.approved and "review" not in run.schema.names:
         raise SettingsInvalid(
             f"--approved: nothing in {run.storage.location} has been reviewed: the manifest has no column 'review'"

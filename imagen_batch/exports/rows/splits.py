@@ -1,7 +1,7 @@
-"""Decides which split an image belongs to, the same way however many rows are added.
+"""Decides to which split an image belongs; added rows do not change the split of others.
 
-A ratio looks at the hash of one column of the row (the prompt), and at nothing else: rows keep their split when
-others come or go, and samples of one prompt never end up in two splits.
+A ratio depends only on the hash of one column of the row (the prompt): rows keep their split when others are added or
+removed, and samples of one prompt are never in two splits.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ Assign = Callable[[Mapping[str, Any]], str]
 
 DEFAULT = "train"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
-_MOST = 64  # each has its files open
+_MAX_SPLITS = 64  # each has open files
 
 
 def make_assign(options: Options, names: list[str]) -> Assign:
-    """The function from manifest row to split. Without an option a column named `split` decides, if there is one."""
+    """Return the function from manifest row to split. Without an option a column `split` decides, if there is one."""
     if options.split:
-        return _by_ratio(parse_ratios(options.split), _existing(options.split_by, names, option="--split-by"))
+        return _by_ratio(parse_ratios(options.split), _require_column(options.split_by, names, option="--split-by"))
     if options.split_column:
-        return _by_column(_existing(options.split_column, names, option="--split-column"))
+        return _by_column(_require_column(options.split_column, names, option="--split-column"))
     return _by_column("split") if "split" in names else lambda _row: DEFAULT
 
 
 def parse_ratios(text: str) -> dict[str, float]:
-    """`train=0.9,test=0.1` as shares of one. Raises SettingsInvalid."""
+    """Parse `train=0.9,test=0.1` into shares that add up to one. Raises SettingsInvalid."""
     ratios: dict[str, float] = {}
     for part in text.split(","):
         name, _, share = (piece.strip() for piece in part.partition("="))
         if name in ratios:
             raise SettingsInvalid(f"--split {text!r}: {name} stands in it twice")
-        ratios[_checked(name, where=f"--split {text!r}")] = _share(share, text)
+        ratios[_check_name(name, where=f"--split {text!r}")] = _share(share, text)
     if not math.isclose(sum(ratios.values()), 1.0, abs_tol=1e-6):
         raise SettingsInvalid(f"--split {text!r}: the shares add up to {sum(ratios.values()):g} instead of 1")
     return ratios
@@ -73,21 +73,23 @@ def _by_column(column: str) -> Assign:
     def assign(row: Mapping[str, Any]) -> str:
         name = str(row[column] if row[column] is not None else "").strip() or DEFAULT
         if name not in seen:
-            seen.add(_checked(name, where=f"row {row['row']}, column {column}"))
-            if len(seen) > _MOST:
-                raise SettingsInvalid(f"column {column} has more than {_MOST} different values: it names no splits")
+            seen.add(_check_name(name, where=f"row {row['row']}, column {column}"))
+            if len(seen) > _MAX_SPLITS:
+                raise SettingsInvalid(
+                    f"column {column} has more than {_MAX_SPLITS} different values: it names no splits"
+                )
         return name
 
     return assign
 
 
-def _checked(name: str, *, where: str) -> str:
+def _check_name(name: str, *, where: str) -> str:
     if not _NAME.fullmatch(name):
         raise SettingsInvalid(f"{where}: {name[:80]!r} is no split's name; use letters, digits and _")
     return name
 
 
-def _existing(column: str, names: list[str], *, option: str) -> str:
+def _require_column(column: str, names: list[str], *, option: str) -> str:
     if column not in names:
         raise SettingsInvalid(f"{option}: there is no column {column!r}. Columns: {', '.join(names)}")
     return column

@@ -1,7 +1,7 @@
 """Compiles a `--where` expression to an Arrow expression over the manifest's columns.
 
 The text is parsed as Python's expression syntax and translated node by node; nothing of it is ever executed.
-A text column that is compared with a number is read as a number; cells that are none are empty then.
+A text column that is compared with a number is read as a number; cells that are not numbers count as empty.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from imagen_batch.text import shorten
 
 Kind = Literal["text", "number", "truth", "moment", "nothing"]
 
-_LONGEST = 4_000
+_MAX_LENGTH = 4_000
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _MOMENT = pa.timestamp("ms", tz="UTC")
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
@@ -49,16 +49,16 @@ class _Term:
     literal: object = None
 
 
-class _Wrong(Exception):
-    """What is wrong, as the end of a sentence."""
+class _InvalidExpression(Exception):
+    """An error in the expression; its message is the end of a sentence."""
 
 
 def compile_where(text: str, schema: pa.Schema) -> pc.Expression:
-    """The expression that is true for the rows to keep. Raises SettingsInvalid with the known columns."""
+    """Return the expression that is true for the rows to keep. Raises SettingsInvalid with the known columns."""
     try:
         term = _Compiler(schema).truth(_parse(text))
         schema.empty_table().filter(term.value)
-    except _Wrong as wrong:
+    except _InvalidExpression as wrong:
         raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {wrong}. {_known(schema)}") from None
     except RecursionError:
         raise SettingsInvalid(f"--where {shorten(text, 200)!r}: it is nested too deeply. {_known(schema)}") from None
@@ -69,14 +69,14 @@ def compile_where(text: str, schema: pa.Schema) -> pc.Expression:
 
 
 def _parse(text: str) -> ast.expr:
-    if len(text) > _LONGEST:
-        raise _Wrong(f"it has {len(text):,} characters, and at most {_LONGEST:,} are read")
+    if len(text) > _MAX_LENGTH:
+        raise _InvalidExpression(f"it has {len(text):,} characters, and at most {_MAX_LENGTH:,} are read")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError) as error:
         hint = "; equality is written ==" if "=" in text and "==" not in text else ""
         detail = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
-        raise _Wrong(f"it cannot be read ({detail}{hint})") from error
+        raise _InvalidExpression(f"it cannot be read ({detail}{hint})") from error
 
 
 class _Compiler:
@@ -84,7 +84,7 @@ class _Compiler:
         self._schema = schema
 
     def compile(self, node: ast.expr) -> _Term:
-        """One node and all below it."""
+        """Translate a node and all nodes below it."""
         match node:
             case ast.Name(id=name):
                 return self._column(name)
@@ -113,24 +113,28 @@ class _Compiler:
         raise _unsupported(node)
 
     def truth(self, node: ast.expr) -> _Term:
-        """The same for a node that has to be true or false."""
+        """Translate a node that has to be true or false."""
         term = self.compile(node)
         if term.kind != "truth":
-            raise _Wrong(f"{ast.unparse(node)!r} is neither true nor false; compare a column with a value")
+            raise _InvalidExpression(
+                f"{ast.unparse(node)!r} is neither true nor false; compare a column with a value"
+            )
         return term
 
     def _column(self, name: str) -> _Term:
         if name not in self._schema.names:
             near = difflib.get_close_matches(name, self._schema.names, n=1)
-            raise _Wrong(f"there is no column {name!r}" + (f"; the nearest is {near[0]!r}" if near else ""))
+            raise _InvalidExpression(
+                f"there is no column {name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
+            )
         return _field(name, self._schema.field(name).type)
 
     def _compare(self, node: ast.Compare) -> _Term:
-        found, left = [], node.left
+        comparisons, left = [], node.left
         for op, right in zip(node.ops, node.comparators, strict=True):
-            found.append(self._pair(left, op, right))
+            comparisons.append(self._pair(left, op, right))
             left = right
-        return _Term(reduce(operator.and_, found), "truth")
+        return _Term(reduce(operator.and_, comparisons), "truth")
 
     def _pair(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
         if isinstance(op, ast.In | ast.NotIn):
@@ -145,7 +149,7 @@ class _Compiler:
     def _inside(self, left: ast.expr, right: ast.expr) -> Any:
         if isinstance(right, ast.Tuple | ast.List | ast.Set):
             if not right.elts:
-                raise _Wrong("the list after 'in' is empty")
+                raise _InvalidExpression("the list after 'in' is empty")
             return reduce(operator.or_, (self._pair(left, ast.Eq(), value) for value in right.elts))
         return self._call("contains", [right, left]).value
 
@@ -161,14 +165,14 @@ class _Compiler:
             case (("contains" | "startswith" | "endswith"), [text, _Term(literal=str(part))], _):
                 search = {"contains": pc.match_substring, "startswith": pc.starts_with, "endswith": pc.ends_with}
                 return _Term(search[name](_text(text).value, part), "truth")
-        raise _Wrong(
+        raise _InvalidExpression(
             f"{name}() is not supported here; there are column('name'), lower(text), length(text), "
             "contains(text, 'part'), startswith(text, 'part') and endswith(text, 'part')"
         )
 
 
-def _unsupported(node: ast.expr) -> _Wrong:
-    return _Wrong(
+def _unsupported(node: ast.expr) -> _InvalidExpression:
+    return _InvalidExpression(
         f"{shorten(ast.unparse(node), 200)!r} is not supported; use columns, values, == != < > in, and, or, not"
     )
 
@@ -185,7 +189,7 @@ def _field(name: str, type_: pa.DataType) -> _Term:
         return _Term(field, "number")
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return _Term(field.cast(_MOMENT), "moment")
-    raise _Wrong(f"the column {name!r} ({type_}) cannot be compared")
+    raise _InvalidExpression(f"the column {name!r} ({type_}) cannot be compared")
 
 
 def _constant(value: object) -> _Term:
@@ -193,35 +197,35 @@ def _constant(value: object) -> _Term:
         return _Term(None, "nothing")
     kinds: dict[type, Kind] = {bool: "truth", int: "number", float: "number", str: "text"}
     if type(value) not in kinds or (isinstance(value, int) and abs(value) >= 2**63):
-        raise _Wrong(f"the value {value!r} is not supported")
+        raise _InvalidExpression(f"the value {value!r} is not supported")
     return _Term(pc.scalar(value), kinds[type(value)], value)
 
 
 def _missing(first: _Term, second: _Term, *, absent: bool) -> Any:
     if second.kind != "nothing" or first.kind == "nothing":
-        raise _Wrong("'is' is only for None, as in: seed is None")
+        raise _InvalidExpression("'is' is only for None, as in: seed is None")
     return first.value.is_null() if absent else first.value.is_valid()
 
 
 def _alike(first: _Term, second: _Term) -> tuple[_Term, _Term]:
-    """Both in one kind."""
+    """Return both terms, converted to the same kind."""
     kinds = {first.kind, second.kind}
     if len(kinds) == 1 and "nothing" not in kinds:
         return first, second
     if "nothing" in kinds:
-        raise _Wrong("empty cells are found with: column is None")
+        raise _InvalidExpression("empty cells are found with: column is None")
     if kinds == {"text", "number"}:
         return _number(first), _number(second)
     if kinds == {"text", "moment"}:
         return _moment(first), _moment(second)
-    raise _Wrong(f"a {first.kind} cannot be compared with a {second.kind}")
+    raise _InvalidExpression(f"a {first.kind} cannot be compared with a {second.kind}")
 
 
 def _number(term: _Term) -> _Term:
     if term.kind == "number":
         return term
     if term.kind != "text":
-        raise _Wrong(f"a {term.kind} is no number")
+        raise _InvalidExpression(f"a {term.kind} is not a number")
     digits = pc.match_substring_regex(term.value, _NUMBER)
     kept = pc.if_else(digits, pc.utf8_trim_whitespace(term.value), pc.scalar(pa.scalar(None, pa.string())))
     return _Term(kept.cast(pa.float64()), "number")
@@ -233,14 +237,16 @@ def _moment(term: _Term) -> _Term:
     try:
         moment = datetime.fromisoformat(str(term.literal))
     except ValueError as error:
-        raise _Wrong(f"{term.literal!r} is no date; write '2026-11-26' or '2026-11-26T06:00'") from error
+        raise _InvalidExpression(
+            f"{term.literal!r} is not a date; write '2026-11-26' or '2026-11-26T06:00'"
+        ) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return _Term(pc.scalar(pa.scalar(moment, _MOMENT)), "moment")
 
 
 def _text(term: _Term) -> _Term:
     if term.kind != "text":
-        raise _Wrong(f"a {term.kind} is no text")
+        raise _InvalidExpression(f"a {term.kind} is not text")
     return term
 
 

@@ -14,7 +14,7 @@ from imagen_batch.planning.references.row_links import Dependent, Target
 from imagen_batch.records import Outcome, Reference, RequestTrace, SampleResult
 from imagen_batch.text import format_bytes, plural
 
-_MOST_COMBINATIONS = 256  # of images that a row may have been made with
+_MAX_COMBINATIONS = 256  # of images that a row may have been made with
 _MADE: frozenset[Outcome] = frozenset({"ok", "unknown"})
 
 References = tuple[Reference, ...]
@@ -57,13 +57,13 @@ class ImageChoice:
         rows: Rows,
         history: History,
         waiting: Mapping[int, Waiting],
-        found: Mapping[int, References],
+        resolved: Mapping[int, References],
         key: Callable[[bytes, int], str],
     ) -> None:
         self._rows = rows
         self._history = history
         self._waiting = waiting  # rows that wait, of those that were chosen for so far
-        self._found = found  # rows with images
+        self._resolved = resolved  # rows with images
         self._key = key
         self._known: dict[Target, _Images] = {}
         self._lost: set[str] = set()  # SHA-256 of images that were lost and made again
@@ -84,10 +84,10 @@ class ImageChoice:
             return kept, waiting if is_open else None
         if waiting is not None:
             return None, waiting
-        return self._fitting(dependent, tuple(each.now[0] for each in images))
+        return self._check_size(dependent, tuple(each.now[0] for each in images))
 
     def _made_with(self, dependent: Dependent, images: Sequence[_Images], *, any_status: bool) -> References | None:
-        """Return the images that a row was made with and keeps; None where those of now count."""
+        """Return the images that a row was made with and keeps; None if those of now count."""
         if not any_status and not any(each.earlier for each in images):
             return None
         every = self._combinations(dependent, [(*each.now, *each.earlier) for each in images])
@@ -108,7 +108,7 @@ class ImageChoice:
         return any(each.sha256 in self._lost for each in references)
 
     def _combinations(self, dependent: Dependent, images: Sequence[References]) -> list[tuple[References, str]]:
-        combinations = islice(product(*images), _MOST_COMBINATIONS)
+        combinations = islice(product(*images), _MAX_COMBINATIONS)
         return [(each, self._key(content_with(dependent, each), 0)) for each in combinations]
 
     def _images(self, dependent: Dependent, position: int) -> _Images:
@@ -116,16 +116,16 @@ class ImageChoice:
         if target is None:
             return _Images((reference,))
         if target not in self._known:
-            self._known[target] = self._find(target)
+            self._known[target] = self._find_images(target)
         found = self._known[target]
         now, earlier = (
             tuple(replace(each, text=reference.text) for each in some) for some in (found.now, found.earlier)
         )
         return found._replace(now=now, earlier=earlier)
 
-    def _find(self, target: Target) -> _Images:
+    def _find_images(self, target: Target) -> _Images:
         name = f"row {target.row} ({target.id})"
-        if target.row in self._waiting and target.row not in self._found:
+        if target.row in self._waiting and target.row not in self._resolved:
             why = f"{name}, whose image it needs, waits for an image itself"
             return _Images((), waiting=Waiting("reference_pending", why))
         base, history = self._rows.row_key(target.row), self._history
@@ -139,7 +139,7 @@ class ImageChoice:
         if unsuitable := next((image for image in now if not is_supported(image.mime_type)), None):
             why = f"the image of {name} is {unsuitable.mime_type}; a reference image is {TYPES}"
             return _Images((), waiting=Waiting("reference_unusable", why))
-        waiting = _undecided(target, name, statuses) if now else _missing(name, statuses)
+        waiting = _explain_ambiguity(target, name, statuses) if now else _explain_missing(name, statuses)
         return _Images(now, tuple(self._earlier(target, base, now)), waiting, approved)
 
     def _numbers(self, target: Target, base: str) -> tuple[bool, Sequence[int]]:
@@ -169,7 +169,7 @@ class ImageChoice:
             self._lost.add(sample.sha256 or "")
             yield _reference(sample)
 
-    def _fitting(self, dependent: Dependent, references: References) -> tuple[References | None, Waiting | None]:
+    def _check_size(self, dependent: Dependent, references: References) -> tuple[References | None, Waiting | None]:
         size = sum(-(-each.bytes // 3) * 4 for each in references if each.file is not None)
         if size <= dependent.room:
             return references, None
@@ -196,7 +196,7 @@ def content_with(dependent: Dependent, references: Sequence[Reference]) -> bytes
     return with_references(dependent.plain, identities) if identities else dependent.plain
 
 
-def _missing(name: str, statuses: Sequence[Outcome | None]) -> Waiting:
+def _explain_missing(name: str, statuses: Sequence[Outcome | None]) -> Waiting:
     if "filtered" in statuses:
         return Waiting("reference_refused", f"the image of {name}, which it needs, was refused")
     if "failed" in statuses:
@@ -204,8 +204,8 @@ def _missing(name: str, statuses: Sequence[Outcome | None]) -> Waiting:
     return Waiting("reference_pending", f"the image of {name}, which it needs, is not made yet")
 
 
-def _undecided(target: Target, name: str, statuses: Sequence[Outcome | None]) -> Waiting | None:
-    """Return why it is not known which image of a row is meant; None where it is."""
+def _explain_ambiguity(target: Target, name: str, statuses: Sequence[Outcome | None]) -> Waiting | None:
+    """Return why it is not known which image of a row is meant; None if it is known."""
     images = statuses.count("ok")
     if images > 1:
         why = f"{name} has {images} images and none is approved; approve one, or write @{target.id}#1"

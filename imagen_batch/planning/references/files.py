@@ -1,4 +1,4 @@
-"""Knows type, size and SHA-256 of the files that rows refer to. Each file is read once, however many rows name it."""
+"""Reads type, size and SHA-256 of the files that rows refer to, each file once, however many rows name it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imagen_batch.images.reference_file import FileFacts, examine, read_file
 class ReferenceFiles:
     """The facts about files by absolute path. Memory grows with the number of different files, not of rows.
 
-    `known` are facts that a run stored; with them a plan is read as that run saw it, whatever became of the files.
+    `known` are facts that a run stored; with them a plan is read as that run saw it, even if files have changed.
     """
 
     def __init__(self, known: Mapping[str, FileFacts] | None = None) -> None:
@@ -22,7 +22,7 @@ class ReferenceFiles:
 
     @property
     def facts(self) -> Mapping[str, FileFacts]:
-        """Everything that was read so far."""
+        """The facts about all files that have been read."""
         return self._facts
 
     def read(self, path: str, *, most: int) -> FileFacts:

@@ -1,4 +1,4 @@
-"""Checks reference images against what a model and its host take. (api: 7, 8.1)"""
+"""Checks reference images against the limits of a model and its host. (api: 7, 8.1)"""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from imagen_batch.text import format_bytes, plural
 
 COLUMN: Final = "references"
 REQUEST_BYTES: Final = {"gemini": 100 * 2**20, "vertex": 20 * 2**20, "simulator": 100 * 2**20}
-"""The most that a request may have, by provider: base64 of its images, prompt and options."""
+"""The largest size of a request, by provider: base64 of its images, prompt and options."""
 
 _ENVELOPE_BYTES = 16 * 1024  # options, field names, labels
 _SCHEMES: Final = {"gemini": ("https",), "vertex": ("gs", "https"), "simulator": ("gs", "https")}
 
 
 class RequestSize(NamedTuple):
-    """What decides how many and how large images fit into a request."""
+    """The facts that decide how many images, and of what size, fit into a request."""
 
     model: Model
     prompt: str
@@ -32,7 +32,7 @@ def largest_file(provider: str) -> int:
 
 
 def check_references(row: PromptRow, references: Sequence[Reference], request: RequestSize) -> Iterator[Problem]:
-    """Yield what is wrong with the references of a row, taken together and one by one."""
+    """Yield the problems of a row's references, of all together and of each one."""
     model, allowed = request.model, request.model.references_allowed
     if not references:
         return
@@ -42,7 +42,9 @@ def check_references(row: PromptRow, references: Sequence[Reference], request: R
     if len(references) > allowed:
         message = f"{plural(len(references), 'reference image')}, and {model.id} takes at most {allowed} in a request"
         yield _problem(row, str(len(references)), message)
-    yield from (_problem(row, uri, why) for each in references if (uri := each.uri) and (why := _uri(uri, request)))
+    for uri in (each.uri for each in references if each.uri):
+        if why := _explain_unusable(uri, request):
+            yield _problem(row, uri, why)
     size, most = request_bytes(references, request.prompt), REQUEST_BYTES[request.provider]
     if size > most:
         message = f"the request would have {format_bytes(size)} with these images; it may have {format_bytes(most)}"
@@ -55,8 +57,8 @@ def request_bytes(references: Sequence[Reference], prompt: str) -> int:
     return images + len(prompt.encode("utf-8", "surrogatepass")) + _ENVELOPE_BYTES
 
 
-def _uri(uri: str, request: RequestSize) -> str | None:
-    """Return why the host can't read an address; None where it can."""
+def _explain_unusable(uri: str, request: RequestSize) -> str | None:
+    """Return why the host can't read an address; None if it can."""
     scheme = uri.partition(":")[0].lower()
     schemes = _SCHEMES[request.provider]
     if scheme not in schemes:

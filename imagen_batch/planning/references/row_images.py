@@ -1,4 +1,4 @@
-"""Gives rows that refer to images of other rows those images, as far as they exist, and the key that follows.
+"""Resolves references to images of other rows, and computes the keys of the rows that have such references.
 
 A row's key contains the SHA-256 of its reference images. While an image of another row is missing the row has a
 placeholder key, for which the ledger never has a record, and nothing is sent for it.
@@ -19,7 +19,7 @@ from imagen_batch.records import Reference
 
 
 class KeyedRows(Protocol):
-    """The part of a row index that is needed here."""
+    """The methods of a row index that are used here."""
 
     def row_key(self, row: int) -> str:
         """Return the key of a row."""
@@ -28,12 +28,12 @@ class KeyedRows(Protocol):
         """Return the number of samples of a row."""
 
     def set_key(self, row: int, key: str) -> None:
-        """Give a row another key."""
+        """Replace the key of a row."""
 
 
 @dataclass(slots=True)
 class RowImages:
-    """The rows that refer to images of other rows, and what each has of them now.
+    """The rows that refer to images of other rows, and the images that exist for each of them now.
 
     `order` has every row after those that it refers to. `occurrences` returns how many rows without such references
     have the same content.
@@ -42,17 +42,17 @@ class RowImages:
     dependents: Mapping[int, Dependent]
     order: Sequence[int]
     occurrences: Callable[[bytes], int]
-    found: dict[int, tuple[Reference, ...]]
+    resolved: dict[int, tuple[Reference, ...]]
     waiting: dict[int, Waiting]
 
     def resolve(self, index: KeyedRows, history: History, adjust: Callable[[int], None] | None = None) -> None:
-        """Look up the images that the ledger has now, and give each row the key that follows from them.
+        """Look up the images that the ledger has now, and set the key of each row that follows from them.
 
         `adjust` is called for each row with its new key, before rows that use its images.
         """
-        self.found.clear()
+        self.resolved.clear()
         self.waiting.clear()
-        choice = ImageChoice(index, history, self.waiting, self.found, self._key)
+        choice = ImageChoice(index, history, self.waiting, self.resolved, self._key)
         seen: Counter[bytes] = Counter()
         for row in self.order:
             dependent = self.dependents[row]
@@ -62,7 +62,7 @@ class RowImages:
             if references is None:
                 index.set_key(row, dependent.placeholder)
             else:
-                self.found[row] = references
+                self.resolved[row] = references
                 content = content_with(dependent, references)
                 index.set_key(row, self._key(content, seen[content]))
                 seen[content] += 1

@@ -1,4 +1,4 @@
-"""Finds the rows whose images other rows refer to, and the order in which they have to be made."""
+"""Finds the rows whose images other rows refer to, and the order in which their images have to be made."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from imagen_batch.planning.references.limits import COLUMN
 from imagen_batch.prompts.reference_cells import RowImage, row_image
 from imagen_batch.records import Problem, PromptRow, Reference
 from imagen_batch.text import did_you_mean, plural
+
+_MAX_SUGGESTED_IDS = 10_000
 
 
 class Target(NamedTuple):
@@ -25,8 +27,8 @@ class Target(NamedTuple):
 class Dependent:
     """A row that refers to images of other rows.
 
-    `plain` is the digest of what it asks for without references, `placeholder` its row key while an image is
-    missing. `room` is how many bytes of a request are left for these images, as base64.
+    `plain` is the digest of its content without references, `placeholder` its row key while an image is missing.
+    `room` is the number of bytes of a request that are left for these images, as base64.
     """
 
     row: int
@@ -61,73 +63,73 @@ class KnownIds(NamedTuple):
 _ONLY_ROWS = KnownIds()
 
 
-def link(
+def link_rows(
     dependents: Mapping[int, Dependent],
     rows: Iterable[PromptRow],
     *,
     default_samples: int,
     known: KnownIds = _ONLY_ROWS,
 ) -> Iterator[Problem]:
-    """Set the targets of each dependent; yields a problem for each reference that leads to no single row.
+    """Set the targets of each dependent; yield a problem for each reference that does not identify one row.
 
     `rows` are all rows of the input.
     """
-    names = set(_possible_names(dependents.values(), known))
+    names = set(_all_possible_ids(dependents.values(), known))
     named: defaultdict[str, list[_Named]] = defaultdict(list)
-    near: list[str] = []  # ids that a misspelled reference may mean
+    other_ids: list[str] = []  # a misspelled reference may mean one of them
     for row in rows:
         if row.id in names:
             named[row.id].append(_Named(row.row, row.line, row.samples or default_samples))
-        elif row.id and len(near) < _MOST_NEAR:
-            near.append(row.id)
+        elif row.id and len(other_ids) < _MAX_SUGGESTED_IDS:
+            other_ids.append(row.id)
     for dependent in dependents.values():
-        _leave_own_image_out(dependent, named, known)
+        _remove_own_image(dependent, named, known)
         for position, image in _row_images(dependent).items():
-            name = _meant(dependent, image.id, named, known)
-            if name not in named and not known.elsewhere.isdisjoint(_meanings(dependent, image.id, known)):
+            name = _resolve_name(dependent, image.id, named, known)
+            if name not in named and not known.elsewhere.isdisjoint(_possible_ids(dependent, image.id, known)):
                 continue
-            why = _why_not(dependent, name, image.sample, named.get(name, []), near)
+            why = _explain_unresolved(dependent, name, image.sample, named.get(name, []), other_ids)
             if why is None:
                 dependent.targets[position] = Target(named[name][0].row, name, image.sample)
             else:
                 yield Problem(dependent.line, COLUMN, dependent.references[position].text, why)
 
 
-def _leave_own_image_out(dependent: Dependent, rows: Mapping[str, Sequence[_Named]], known: KnownIds) -> None:
-    """Drop references of characters that lead to the row itself: a row that draws a sheet has no sheet yet."""
+def _remove_own_image(dependent: Dependent, rows: Mapping[str, Sequence[_Named]], known: KnownIds) -> None:
+    """Remove references of characters that lead to the row itself: a row that draws a sheet has no sheet yet."""
     first = len(dependent.references) - dependent.of_characters
     own = {
         position
         for position, image in _row_images(dependent).items()
         if position >= first
-        and [each.row for each in rows.get(_meant(dependent, image.id, rows, known), ())] == [dependent.row]
+        and [each.row for each in rows.get(_resolve_name(dependent, image.id, rows, known), ())] == [dependent.row]
     }
     if own:
         kept = (each for position, each in enumerate(dependent.references) if position not in own)
         dependent.references, dependent.of_characters = tuple(kept), dependent.of_characters - len(own)
 
 
-def _meant(dependent: Dependent, name: str, rows: Container[str], known: KnownIds) -> str:
-    """Return the id that a reference means: the first of its meanings that a row has."""
-    return next((each for each in _meanings(dependent, name, known) if each in rows), name)
+def _resolve_name(dependent: Dependent, name: str, rows: Container[str], known: KnownIds) -> str:
+    """Return the id that a reference means: the first possible one that a row has."""
+    return next((each for each in _possible_ids(dependent, name, known) if each in rows), name)
 
 
-def _possible_names(dependents: Iterable[Dependent], known: KnownIds) -> Iterator[str]:
+def _all_possible_ids(dependents: Iterable[Dependent], known: KnownIds) -> Iterator[str]:
     for dependent in dependents:
         for image in _row_images(dependent).values():
-            yield from _meanings(dependent, image.id, known)
+            yield from _possible_ids(dependent, image.id, known)
 
 
-def _meanings(dependent: Dependent, name: str, known: KnownIds) -> Iterator[str]:
-    """Yield the ids that a reference of a row may mean, the first one that exists counts."""
+def _possible_ids(dependent: Dependent, name: str, known: KnownIds) -> Iterator[str]:
+    """Yield the ids that a reference of a row may mean; the first one that exists counts."""
     yield name
     _, *ending = (dependent.id or "").split("-") if known.variants else ("",)
     for first in range(len(ending)):
         yield "-".join([name, *ending[first:]])
 
 
-def order(dependents: Mapping[int, Dependent]) -> tuple[list[int], list[Problem]]:
-    """Return the rows so that each comes after those it refers to, and a problem for each circle."""
+def order_rows(dependents: Mapping[int, Dependent]) -> tuple[list[int], list[Problem]]:
+    """Return the rows so that each comes after those that it refers to, and a problem for each cycle."""
     ordered: list[int] = []
     open_targets = {row: _dependent_targets(each, dependents) for row, each in dependents.items()}
     users: defaultdict[int, list[int]] = defaultdict(list)
@@ -142,11 +144,8 @@ def order(dependents: Mapping[int, Dependent]) -> tuple[list[int], list[Problem]
             open_targets[user].discard(row)
             if not open_targets[user]:
                 ready.append(user)
-    in_circles = {row: targets for row, targets in open_targets.items() if targets}
-    return ordered, list(_circles(in_circles, dependents))
-
-
-_MOST_NEAR = 10_000
+    unordered = {row: targets for row, targets in open_targets.items() if targets}
+    return ordered, list(_find_cycles(unordered, dependents))
 
 
 def _row_images(dependent: Dependent) -> dict[int, RowImage]:
@@ -154,10 +153,12 @@ def _row_images(dependent: Dependent) -> dict[int, RowImage]:
     return {position: image for position, image in images if image is not None}
 
 
-def _why_not(dependent: Dependent, name: str, sample: int | None, named: list[_Named], near: list[str]) -> str | None:
-    """Return why a reference does not lead to one row; None where it does."""
+def _explain_unresolved(
+    dependent: Dependent, name: str, sample: int | None, named: list[_Named], other_ids: list[str]
+) -> str | None:
+    """Return why a reference does not identify one row; None if it does."""
     if not named:
-        return f"no row has the id {name!r}{did_you_mean(name, near)}"
+        return f"no row has the id {name!r}{did_you_mean(name, other_ids)}"
     if len(named) > 1:
         lines = ", ".join(str(each.line) for each in named[:3])
         return f"{len(named)} rows have the id {name!r} (lines {lines}); give each an id of its own"
@@ -174,8 +175,8 @@ def _dependent_targets(dependent: Dependent, dependents: Mapping[int, Dependent]
     return {target.row for target in dependent.targets.values() if target.row in dependents}
 
 
-def _circles(remaining: Mapping[int, set[int]], dependents: Mapping[int, Dependent]) -> Iterator[Problem]:
-    """Yield a problem for each circle, at its first row."""
+def _find_cycles(remaining: Mapping[int, set[int]], dependents: Mapping[int, Dependent]) -> Iterator[Problem]:
+    """Yield a problem for each cycle, at its first row."""
     visited: set[int] = set()
     for start in sorted(remaining):
         path: list[int] = []
@@ -185,7 +186,7 @@ def _circles(remaining: Mapping[int, set[int]], dependents: Mapping[int, Depende
             path.append(row)
             row = min(remaining[row])
         if row in path:
-            circle = path[path.index(row) :]
-            names = " -> ".join(str(each) for each in [*circle, circle[0]])
-            dependent = dependents[min(circle)]
+            cycle = path[path.index(row) :]
+            names = " -> ".join(str(each) for each in [*cycle, cycle[0]])
+            dependent = dependents[min(cycle)]
             yield Problem(dependent.line, COLUMN, None, f"rows refer to each other in a circle: {names}")

@@ -1,4 +1,4 @@
-"""Finds the reference images that the rows of a run name."""
+"""Finds the reference images of a run and of its rows."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class RunReferences:
     """The reference images of a run. Relative paths are relative to `folder`.
 
     `stored` are facts about the files as a run recorded them; only for reading what that run did. With `ignored`
-    rows have no references: the run was begun by a version that did not send any. `variants`: the rows are those of
-    a matrix. `elsewhere` are ids of rows that are not in the file, because it will be added to their input.
+    rows have no references: an earlier version, which did not send any, started the run. `variants`: the rows are
+    those of a matrix. `elsewhere` are ids of rows that are not in the file, because it will be added to their input.
     """
 
     def __init__(
@@ -59,27 +59,27 @@ class RunReferences:
         self.variants = variants
         self.elsewhere = elsewhere
         self.images: RowImages | None = None
-        self._found: dict[str, Reference | str] = {}
+        self._by_text: dict[str, Reference | str] = {}
 
     def of_row(self, row: PromptRow, of_run: Sequence[str]) -> RowReferences:
         """Return the references of the run and then those of the row, in the order in which they are sent."""
         if self.ignored:
             return RowReferences()
-        if self.images is not None and row.row in self.images.found:
-            return RowReferences(self.images.found[row.row])
-        found: list[Reference] = []
+        if self.images is not None and row.row in self.images.resolved:
+            return RowReferences(self.images.resolved[row.row])
+        usable: list[Reference] = []
         problems: list[Problem] = []
         for line, text in [*((None, text) for text in of_run), *((row.line, text) for text in row.references)]:
             reference = self._find(text)
             if isinstance(reference, Reference):
-                found.append(reference)
+                usable.append(reference)
             else:
                 column = COLUMN if line is not None else None
                 problems.append(Problem(line, column, text if column else f"--reference {text}", reference))
-        return RowReferences(tuple(found), tuple(problems))
+        return RowReferences(tuple(usable), tuple(problems))
 
     def with_absolute_paths(self, settings: Settings) -> Settings:
-        """Return the settings with paths of --reference that hold in any current folder.
+        """Return the settings with paths of --reference that are valid in any current folder.
 
         A path is relative to the prompt file's folder, else to the current folder. Raises InputInvalid for @id.
         """
@@ -89,32 +89,32 @@ class RunReferences:
         if rows:
             message = "--reference takes files and addresses; @id of a row goes into the column references"
             raise InputInvalid([Problem(None, None, text, message) for text in rows])
-        absolute = tuple(text if is_uri(text) else self._existing(text) for text in settings.references)
+        absolute = tuple(text if is_uri(text) else self._find_existing(text) for text in settings.references)
         return settings.model_copy(update={"references": absolute})
 
     def absolute(self, text: str) -> str:
-        """Return a reference of a row as it can be written in a prompt file in any other folder."""
-        return text if is_uri(text) or text.startswith("@") else self._path(text)
+        """Return a reference of a row in the form that is valid in a prompt file in any other folder."""
+        return text if is_uri(text) or text.startswith("@") else self._join_folder(text)
 
-    def _existing(self, text: str) -> str:
-        beside = self._path(text)
-        here = os.path.abspath(text)  # noqa: PTH100 - links are kept as the user made them
-        return here if os.path.lexists(here) and not os.path.lexists(beside) else beside
+    def _find_existing(self, text: str) -> str:
+        beside = self._join_folder(text)
+        current = os.path.abspath(text)  # noqa: PTH100 - links are kept as the user made them
+        return current if os.path.lexists(current) and not os.path.lexists(beside) else beside
 
-    def _path(self, text: str) -> str:
+    def _join_folder(self, text: str) -> str:
         return os.path.join(self.folder, text)  # noqa: PTH118 - as the user wrote it, with links and ..
 
     def _find(self, text: str) -> Reference | str:
         """Return the reference, or why it can't be used."""
-        if text not in self._found:
+        if text not in self._by_text:
             if text.startswith("@"):  # the image of another row, which may not be made yet
-                self._found[text] = Reference(text)
+                self._by_text[text] = Reference(text)
             else:
-                self._found[text] = _uri_reference(text) if is_uri(text) else self._file_reference(text)
-        return self._found[text]
+                self._by_text[text] = _uri_reference(text) if is_uri(text) else self._file_reference(text)
+        return self._by_text[text]
 
     def _file_reference(self, text: str) -> Reference | str:
-        path = self._path(text)
+        path = self._join_folder(text)
         try:
             facts = self.files.read(path, most=_LARGEST)
         except ReferenceUnusable as error:
@@ -122,7 +122,7 @@ class RunReferences:
         return Reference(text, facts.mime_type, facts.sha256, facts.bytes, path=path)
 
 
-def shown(texts: Sequence[str], folder: str) -> Iterator[str]:
+def relative_references(texts: Sequence[str], folder: str) -> Iterator[str]:
     """Yield references as the manifest shows them: a path below the prompt file's folder is relative to it."""
     for text in texts:
         inside = Path(text).is_absolute() and text.startswith(folder.rstrip("/") + "/")
@@ -134,7 +134,7 @@ def _uri_reference(text: str) -> Reference | str:
     suffix = PurePosixPath(urlsplit(text).path).suffix.lower()
     mime_type = _MIME_TYPES.get(suffix, "")
     if not mime_type and (suffix or scheme.lower() == "gs"):
-        return f"the type of the image can't be told: the address must end in {', '.join(_MIME_TYPES)}"
+        return f"the type of the image is unknown: the address must end in {', '.join(_MIME_TYPES)}"
     if not rest:
         return "the address is not complete"
     return Reference(text, mime_type, uri=text)

@@ -1,1 +1,1 @@
-"""Which samples of a row a run makes beyond the first version of each: replacements and further versions."""
+"""Decides which further samples and versions a run makes: replacements, redone images and larger ones."""

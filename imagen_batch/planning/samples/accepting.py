@@ -1,7 +1,7 @@
-"""Works out how many samples of a row to ask for, where a run has to end with a number of usable images (--accept).
+"""Computes how many samples of a row to request, so that a run ends with a number of usable images (--accept).
 
 The number follows from the ledger alone: each sample that was refused, failed or rejected is replaced by one more, up
-to a bound. So every command that reads the folder comes to the same number.
+to a bound. So every command that reads the folder computes the same number.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from imagen_batch.ledger.history import History
 from imagen_batch.settings import Settings
 
-_TRIES = 2  # samples asked for at most, for each that is wanted
+_MAX_PER_WANTED = 2  # samples to request for each image that is wanted
 
 
-def samples_to_ask(base: str, wanted: int, history: History, settings: Settings) -> int:
-    """Return the number of samples of a row that are asked for, so that `wanted` of them can be usable."""
-    most = max(wanted, settings.max_tries or _TRIES * wanted)
-    # What was asked for once stays, even where another sample turned out usable later.
+def samples_to_request(base: str, wanted: int, history: History, settings: Settings) -> int:
+    """Return the number of samples of a row to request, so that `wanted` of them can be usable."""
+    most = max(wanted, settings.max_tries or _MAX_PER_WANTED * wanted)
+    # A sample that was requested once stays, even if another sample turned out usable later.
     samples = max((n for n in range(wanted + 1, most + 1) if history.status(base, n) is not None), default=wanted)
     while True:
         lost = sum(not _may_be_usable(base, number, history) for number in range(1, samples + 1))
@@ -37,7 +37,7 @@ def usable_samples(base: str, samples: int, history: History) -> int:
 
 
 def _may_be_usable(base: str, number: int, history: History) -> bool:
-    """Whether a sample has a usable image, or may still get one."""
+    """Return whether a sample has a usable image, or may still get one."""
     if history.reviews.is_rejected(base, number):
         return False
     status = history.status(base, number)
@@ -47,6 +47,6 @@ def _may_be_usable(base: str, number: int, history: History) -> bool:
 
 
 def _is_bad_request(base: str, samples: int, history: History) -> bool:
-    """Whether the service refused the request itself as invalid: more of the same would be refused as well."""
+    """Return whether the service refused the request itself as invalid: more of the same would be refused as well."""
     details = history.details(base, samples) if history.status(base, samples) == "failed" else None
     return details is not None and details[0].error_kind == "bad_request"

@@ -21,7 +21,7 @@ def moves_from_placeholders(plan: RunPlan, history: History) -> tuple[Move, ...]
 def _moves(plan: RunPlan, history: History) -> Iterator[Move]:
     images = plan.index.images
     assert images is not None
-    for row in images.found:
+    for row in images.resolved:
         base, placeholder = plan.index.row_key(row), images.dependents[row].placeholder
         numbers = tuple(
             number

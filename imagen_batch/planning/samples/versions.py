@@ -1,7 +1,7 @@
 """Orders further versions of samples: those that a review marked for a redo, and larger ones of approved images.
 
-An order fixes everything that decides the image. It is recorded before anything is sent, so that a run that was
-killed continues the same version instead of buying another one.
+An order has everything that decides the image. It is recorded before anything is sent, so that a killed run continues
+with the same version instead of buying another one.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class _Content(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
-    """A version to order: of which sample, and what differs from the row."""
+class _WantedVersion:
+    """A version to order: the number of the sample, and what differs from the row."""
 
     number: int
     mark: ReviewedVersion | None = None  # a redo
@@ -48,21 +48,21 @@ class _Wish:
 
 
 def order_versions(plan: RunPlan, history: History) -> tuple[OrderedVersion, ...]:
-    """The versions that this run orders: for each redo mark with --redo, for each approved image with --upgrade.
+    """Return the versions to order: of each redo mark with --redo, of each approved image with --upgrade.
 
     Raises InputInvalid with every version that the model can't make.
     """
-    wishes = _wishes(plan, history)
-    if not wishes:
+    wanted = _wanted_versions(plan, history)
+    if not wanted:
         return ()
     orders: list[OrderedVersion] = []
     problems: list[Problem] = []
-    last = max(wishes)
+    last = max(wanted)
     planner = RowPlanner(plan.settings, plan.catalogue)
     for planned in plan.planned_rows():
         row = planned.row.row
-        for wish in wishes.get(row, ()):
-            ordered = _order(planned, wish, plan.index.row_key(row), history, planner)
+        for version_wanted in wanted.get(row, ()):
+            ordered = _order_version(planned, version_wanted, plan.index.row_key(row), history, planner)
             if isinstance(ordered, OrderedVersion):
                 orders.append(ordered)
             else:
@@ -75,7 +75,7 @@ def order_versions(plan: RunPlan, history: History) -> tuple[OrderedVersion, ...
 
 
 def version_request(row: int, order: OrderedVersion) -> ImageRequest:
-    """The request for an ordered version, the same one in every run."""
+    """Return the request for an ordered version, the same one in every run."""
     return ImageRequest(
         key=request_key(order.key, order.number, 1),
         base=order.key,
@@ -93,12 +93,12 @@ def version_request(row: int, order: OrderedVersion) -> ImageRequest:
 
 
 def options_from(stored: Mapping[str, Any]) -> Options:
-    """Options as the ledger stores them."""
-    return Options(**{name: _immutable(value) for name, value in stored.items()})
+    """Return the options that the ledger stored."""
+    return Options(**{name: _freeze(value) for name, value in stored.items()})
 
 
 def models_of(plan: RunPlan, history: History) -> dict[str, Model]:
-    """The models of the plan's rows and of versions that are still to be made."""
+    """Return the models of the plan's rows and of versions that are still to be made."""
     models, planner = plan.models(), RowPlanner(plan.settings, plan.catalogue)
     for base, number in history.reviews.reviewed():
         order = history.reviews.order(base, number)
@@ -107,31 +107,31 @@ def models_of(plan: RunPlan, history: History) -> dict[str, Model]:
     return models
 
 
-def _wishes(plan: RunPlan, history: History) -> dict[int, list[_Wish]]:
+def _wanted_versions(plan: RunPlan, history: History) -> dict[int, list[_WantedVersion]]:
     settings, reviews = plan.settings, history.reviews
-    wishes: defaultdict[int, list[_Wish]] = defaultdict(list)
+    wanted: defaultdict[int, list[_WantedVersion]] = defaultdict(list)
     if not reviews or not (settings.redo or settings.upgrade):
-        return wishes
+        return wanted
     for row, (base, samples) in enumerate(plan.index, 1):
         if not plan.selects(row) or _has_no_references_yet(plan, row):
             continue
         for number in range(1, samples + 1):
             mark = reviews.mark(base, number) if settings.redo else None
             if mark is not None:
-                wishes[row].append(_Wish(number, mark))
-            elif settings.upgrade and _can_grow(base, number, history, settings.upgrade):
-                wishes[row].append(_Wish(number, image_size=settings.upgrade))
-    return wishes
+                wanted[row].append(_WantedVersion(number, mark))
+            elif settings.upgrade and _can_upgrade(base, number, history, settings.upgrade):
+                wanted[row].append(_WantedVersion(number, image_size=settings.upgrade))
+    return wanted
 
 
 def _has_no_references_yet(plan: RunPlan, row: int) -> bool:
-    """Whether a row waits for an image of another row; what is marked of it is made once it has that image."""
+    """Return whether a row waits for an image of another row; its redo marks are ordered once it has that image."""
     images = plan.index.images
-    return images is not None and row in images.waiting and row not in images.found
+    return images is not None and row in images.waiting and row not in images.resolved
 
 
-def _can_grow(base: str, number: int, history: History, size: str) -> bool:
-    """Whether a sample is approved, and nothing of this size or larger was ordered or made of it."""
+def _can_upgrade(base: str, number: int, history: History, size: str) -> bool:
+    """Return whether a sample is approved and has no version of this size or larger, neither ordered nor made."""
     reviews = history.reviews
     if not reviews.is_approved(base, number) or reviews.order(base, number) is not None:
         return False
@@ -156,11 +156,11 @@ def _is_large_enough(width: int | None, height: int | None, size: str) -> bool:
     return bool(width and height and side and width * height >= side * side * 0.5)
 
 
-def _order(
-    planned: PlannedRow, wish: _Wish, base: str, history: History, planner: RowPlanner
+def _order_version(
+    planned: PlannedRow, version_wanted: _WantedVersion, base: str, history: History, planner: RowPlanner
 ) -> OrderedVersion | list[Problem]:
-    version = 1 + max((each.version for each in history.reviews.versions(base, wish.number)), default=1)
-    content = _content(planned, wish, base, history, planner, version)
+    version = 1 + max((each.version for each in history.reviews.versions(base, version_wanted.number)), default=1)
+    content = _resolve_content(planned, version_wanted, base, history, planner, version)
     if isinstance(content, str):
         return [Problem(planned.row.line, COLUMN, None, f"version {version}: {content}")]
     prompt, model, options, references = content
@@ -174,13 +174,13 @@ def _order(
     if problems:
         return problems
     options = without_dropped(options, issues)
-    mark = wish.mark or ReviewedVersion(base, wish.number, version)
-    key = _version_key(base, version, mark.prompt, mark.seed, wish.image_size)
-    name = planned.image_name(wish.number, request_key(key, wish.number, 1), base)
+    mark = version_wanted.mark or ReviewedVersion(base, version_wanted.number, version)
+    key = _version_key(base, version, mark.prompt, mark.seed, version_wanted.image_size)
+    name = planned.image_name(version_wanted.number, request_key(key, version_wanted.number, 1), base)
     stored = {name: value for name, value in asdict(options).items() if value is not None}
     return OrderedVersion(
         base=base,
-        number=wish.number,
+        number=version_wanted.number,
         version=version,
         key=key,
         name=f"{name}_v{version}",
@@ -193,29 +193,35 @@ def _order(
     )
 
 
-def _content(
-    planned: PlannedRow, wish: _Wish, base: str, history: History, planner: RowPlanner, version: int
+def _resolve_content(
+    planned: PlannedRow,
+    version_wanted: _WantedVersion,
+    base: str,
+    history: History,
+    planner: RowPlanner,
+    version: int,
 ) -> _Content | str:
-    """What a version is made from, or why that is not known."""
-    options = with_seed_of(wish.number, planned.options)
-    if wish.image_size is None:
-        assert wish.mark is not None
-        reseeded = _reseeded(options, wish.mark, version)
-        return _Content(wish.mark.prompt or planned.prompt, planned.model, reseeded, planned.references)
-    facts = history.kept(base, wish.number)
+    """Return what a version is made from, or why that is not known."""
+    options = with_seed_of(version_wanted.number, planned.options)
+    if version_wanted.image_size is None:
+        mark = version_wanted.mark
+        assert mark is not None
+        reseeded = _with_redo_seed(options, mark, version)
+        return _Content(mark.prompt or planned.prompt, planned.model, reseeded, planned.references)
+    facts = history.kept(base, version_wanted.number)
     model = planner.find_model(facts["model"]) if facts else None
     if facts is None or model is None:
-        larger = replace(options, image_size=wish.image_size)
+        larger = replace(options, image_size=version_wanted.image_size)
         return _Content(planned.prompt, planned.model, larger, planned.references)
-    options = replace(options_from(facts["options"]), image_size=wish.image_size)
+    options = replace(options_from(facts["options"]), image_size=version_wanted.image_size)
     known = {each.identity: each for each in (*planned.references, *references_from(facts))}
     if unknown := [each for each in options.references or () if each not in known]:
         return f"the reference images that the approved image was made with are not known: {', '.join(unknown)}"
     return _Content(facts["prompt"], model, options, tuple(known[each] for each in options.references or ()))
 
 
-def _reseeded(options: Options, mark: ReviewedVersion, version: int) -> Options:
-    """With the seed of the redo. The same prompt with the same seed would make the same image again."""
+def _with_redo_seed(options: Options, mark: ReviewedVersion, version: int) -> Options:
+    """Return the options with the seed of the redo. The same prompt and seed would make the same image again."""
     if mark.seed is not None:
         return replace(options, seed=mark.seed)
     if options.seed is None or mark.prompt is not None:
@@ -228,5 +234,5 @@ def _version_key(base: str, version: int, prompt: str | None, seed: int | None, 
     return sha256(f"{base}:v{version}:".encode() + content).hexdigest()
 
 
-def _immutable(value: Any) -> Any:
-    return tuple(map(_immutable, value)) if isinstance(value, list) else value
+def _freeze(value: Any) -> Any:
+    return tuple(map(_freeze, value)) if isinstance(value, list) else value

@@ -1,1 +1,1 @@
-"""Reads the ways in which prompt files are written: delimited tables, plain lists, their encodings."""
+"""Reads the formats and encodings of prompt files: delimited tables, plain lists, JSON lines."""

@@ -44,7 +44,7 @@ class Table:
         with self.path.open(encoding=self.encoding, newline="") as file:
             csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))  # a setting of the whole process
             reader = csv.reader(
-                _recording(islice(bounded_lines(file), self.before, None), lines),
+                _record_lines(islice(bounded_lines(file), self.before, None), lines),
                 delimiter=self.delimiter,
                 quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
                 strict=True,
@@ -81,7 +81,7 @@ def count_lines(text: str) -> int:
     return len(_LINE_END.findall(text)) + (text[-1:] not in {"", "\r", "\n"})
 
 
-def _recording(lines: Iterable[str], recorded: list[str]) -> Iterator[str]:
+def _record_lines(lines: Iterable[str], recorded: list[str]) -> Iterator[str]:
     for line in lines:
         recorded.append(line)
         yield line
@@ -101,8 +101,8 @@ def _unmatched_quote(text: str, line: int, delimiter: str) -> Problem:
     if closing is None:
         return Problem(opened, None, None, f"the quote opened in line {opened} is never closed")
     closed = opened + len(_LINE_END.findall(closing[0]))
-    place = "" if closed == opened else f" in line {closed}"
-    message = f'Text follows a closing quote{place}. Write quotes inside a cell twice: ""'
+    location = "" if closed == opened else f" in line {closed}"
+    message = f'Text follows a closing quote{location}. Write quotes inside a cell twice: ""'
     return Problem(opened, None, None, message)
 
 

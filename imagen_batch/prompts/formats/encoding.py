@@ -36,17 +36,17 @@ def find_encoding(path: Path, *, forced: str | None = None) -> tuple[str, str | 
         head = file.read(64)
     mark = next((codec for mark, codec in _MARKS if head.startswith(mark)), None)
     if forced:
-        return _require(path, _codec(forced, mark=mark)), None
+        return _require_valid(path, _find_codec(forced, mark=mark)), None
     if head.startswith(_ZIP):
         raise InputInvalid([Problem(None, None, path.name, "this is a spreadsheet or a zip: save it as CSV")])
     if mark:
-        return _require(path, mark), None
+        return _require_valid(path, mark), None
     if wide := _wide_without_mark(head):
-        return _require(path, wide), f"the file looks like {wide} without a byte order mark and is read as such"
-    return ("utf-8", None) if _reads(path, "utf-8") else _guess(path)
+        return _require_valid(path, wide), f"the file looks like {wide} without a byte order mark and is read as such"
+    return ("utf-8", None) if _can_decode(path, "utf-8") else _guess_encoding(path)
 
 
-def _codec(name: str, *, mark: str | None) -> str:
+def _find_codec(name: str, *, mark: str | None) -> str:
     """Return the codec called `name`, in the variant that skips a byte order mark if the file has one."""
     try:
         known = codecs.lookup(name).name
@@ -56,14 +56,14 @@ def _codec(name: str, *, mark: str | None) -> str:
     return mark if mark and known.startswith(mark.removesuffix("-sig")) else known
 
 
-def _require(path: Path, codec: str) -> str:
-    if _reads(path, codec):
+def _require_valid(path: Path, codec: str) -> str:
+    if _can_decode(path, codec):
         return codec
     message = f"the file is not valid {codec}: this line contains other bytes"
     raise InputInvalid([Problem(_first_bad_line(path, codec), None, None, message)])
 
 
-def _reads(path: Path, codec: str) -> bool:
+def _can_decode(path: Path, codec: str) -> bool:
     try:
         with path.open(encoding=codec, newline="") as file:
             while file.read(_BLOCK):
@@ -89,10 +89,10 @@ def _wide_without_mark(head: bytes) -> str | None:
     return None
 
 
-def _guess(path: Path) -> tuple[str, str]:
+def _guess_encoding(path: Path) -> tuple[str, str]:
     first, sample = _invalid_lines(path)
     for codec in (_detect(sample), "cp1252", "latin-1"):
-        if _reads(path, codec):
+        if _can_decode(path, codec):
             text = sample.splitlines()[0].decode(codec, "replace").strip()[:60]
             shown = f"line {first} then reads {text!r}"
             return (

@@ -35,14 +35,14 @@ class RecordWidth:
         return [*cells[: width - 1], joined] if self.join_extra else self._unquoted_problem(record, joined)
 
     def _width_problem(self, record: Record) -> Problem:
-        width, found = len(self.columns.names), len(record.cells)
-        message = f"{plural(found, 'cell')} where the header has {width}"
+        width, count = len(self.columns.names), len(record.cells)
+        message = f"{plural(count, 'cell')} where the header has {width}"
         if "\n" in record.text.rstrip("\r\n"):
             message += "; the record spans lines: is a quote in it not closed?"
-        elif found > width:
+        elif count > width:
             message += f": put a cell that holds {self.table.delimiter!r} in quotes"
             message += " (--join-extra is for a prompt in the last column)" * self.join_extra
-        return Problem(record.line, None, plural(found, "cell"), message)
+        return Problem(record.line, None, plural(count, "cell"), message)
 
     def _unquoted_problem(self, record: Record, joined: str) -> Problem:
         shown = joined if len(joined) <= _SHOWN else f"{joined[:_SHOWN]}..."

@@ -14,7 +14,7 @@ from imagen_batch.records import Problem
 
 _COMMA_FIRST = (",", ";", "\t", "|")
 _TAB_FIRST = ("\t", ",", ";", "|")
-_SPELLED = {"\\t": "\t", "tab": "\t"}
+_DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 _EXCEL_HINT = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 
 
@@ -48,7 +48,7 @@ def read_layout(
 
 
 def _parse_delimiter(delimiter: str) -> str:
-    mark = _SPELLED.get(delimiter.lower(), delimiter)
+    mark = _DELIMITER_NAMES.get(delimiter.lower(), delimiter)
     if len(mark) != 1 or mark in '"\r\n':
         raise InputInvalid([Problem(None, None, delimiter, "the delimiter must be one character, or tab")])
     return mark

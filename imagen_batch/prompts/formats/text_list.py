@@ -1,4 +1,4 @@
-"""Reads files that are no tables: one prompt a line, or one JSON object a line."""
+"""Reads files that are not tables: one prompt a line, or one JSON object a line."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def _depth(value: Any) -> int:
     """Return how deeply lists and objects are nested; without recursion, and only up to the limit."""
     depth, level = 0, [value]
     while level and depth <= _MAX_DEPTH:
-        level = [inner for each in level for inner in _inner(each)]
+        level = [child for each in level for child in _children(each)]
         depth += bool(level)
     return depth
 
 
-def _inner(value: Any) -> Iterable[Any]:
+def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, list):
         return value
     return value.values() if isinstance(value, dict) else ()

@@ -1,4 +1,4 @@
-"""Recognizes a spreadsheet by its content, and refuses archives that would unpack without end."""
+"""Recognizes a spreadsheet by its content, and refuses archives that unpack to too much."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # .xls, and any Office file w
 _ODS_TYPE: Final = b"application/vnd.oasis.opendocument.spreadsheet"
 _MAX_PART: Final = 1 << 28  # bytes of a part that is held in memory
 _MAX_SHEET: Final = 1 << 31  # bytes of a part that is read piece by piece
-_FREE: Final = 1 << 24  # bytes that may be packed as tightly as they like
+_ANY_RATIO_BELOW: Final = 1 << 24  # bytes: a smaller part may have any ratio
 _MAX_RATIO: Final = 200  # unpacked to packed; real sheets have 5 to 40
 _MAX_PARTS: Final = 10_000
 
 
 def spreadsheet_kind(path: Path) -> Kind | None:
-    """Return which spreadsheet the file is; None for a file that is no archive.
+    """Return the kind of spreadsheet that the file is; None for a file that is not an archive.
 
     Raises InputInvalid for an archive of another kind, and for one that unpacks to too much.
     """
@@ -69,7 +69,7 @@ def _check_size(path: Path, part: ZipInfo) -> None:
         _refuse(
             path, f"{part.filename} in the spreadsheet has {part.file_size:,} bytes, and at most {most:,} are read"
         )
-    if part.file_size > _FREE and part.file_size > _MAX_RATIO * max(1, part.compress_size):
+    if part.file_size > _ANY_RATIO_BELOW and part.file_size > _MAX_RATIO * max(1, part.compress_size):
         packed = f"{part.compress_size:,} bytes unpack to {part.file_size:,}"
         _refuse(path, f"{part.filename} in the spreadsheet is packed too tightly to be a real one: {packed}")
 

@@ -1,12 +1,16 @@
-"""Defines a cell of a spreadsheet as its reader returns it."""
+"""Defines a cell of a spreadsheet, and the names of columns."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MAX_ROWS: Final = 1_048_576
+"""As many as a spreadsheet program has."""
+MAX_COLUMNS: Final = 16_384
 
 
 class Cell(NamedTuple):
-    """A cell: the text that it displays, and what that text hides."""
+    """A cell: the text that it displays, and the value behind that text."""
 
     text: str
     number: float | None = None

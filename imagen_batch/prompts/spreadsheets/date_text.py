@@ -27,14 +27,14 @@ def date_text(value: date | time | timedelta, code: str) -> str:
     if elapsed is None and code.strip().lower() in _SYSTEM_FORMATS:
         return _iso(value)
     tokens = _TOKEN.findall(code.partition(";")[0])
-    twelve = any(token.upper() in ("AM/PM", "A/P") for token in tokens)
+    is_12_hour = any(token.upper() in ("AM/PM", "A/P") for token in tokens)
     return "".join(
-        _text(token, moment, elapsed, twelve=twelve, minutes=_is_minutes(tokens, at))
-        for at, token in enumerate(tokens)
+        _token_text(token, moment, elapsed, is_12_hour=is_12_hour, is_minutes=_is_minutes(tokens, position))
+        for position, token in enumerate(tokens)
     )
 
 
-def clock(value: object) -> tuple[int, int] | None:
+def hours_and_minutes(value: object) -> tuple[int, int] | None:
     """Return hours and minutes of a time of day or a duration without seconds; None for anything else."""
     if isinstance(value, timedelta):
         minutes, seconds = divmod(round(value.total_seconds()), 60)
@@ -73,29 +73,31 @@ def _is_unit(token: str) -> bool:
     return token.strip("[]")[:1].lower() in ("y", "m", "d", "h", "s") and token[0] not in '"\\'
 
 
-def _text(token: str, moment: datetime, elapsed: timedelta | None, *, twelve: bool, minutes: bool) -> str:
-    low = token.lower()
+def _token_text(
+    token: str, moment: datetime, elapsed: timedelta | None, *, is_12_hour: bool, is_minutes: bool
+) -> str:
+    lower = token.lower()
     if token[0] == '"':
         return token[1:-1]
     if token[0] in "\\_*":
         return {"\\": token[1:], "_": " "}.get(token[0], "")
     if token[0] == "[":
-        return _elapsed(low, elapsed) if elapsed is not None and low[1] in "hms" else ""
-    if low in ("am/pm", "a/p"):
+        return _elapsed_text(lower, elapsed) if elapsed is not None and lower[1] in "hms" else ""
+    if lower in ("am/pm", "a/p"):
         half = "AM" if moment.hour < 12 else "PM"
-        return half if low == "am/pm" else half[0]
-    if low[0] == "m" and minutes:
-        return f"{moment.minute:0{min(len(low), 2)}d}"
-    return _date_part(low, moment, twelve=twelve) if low[0] in "ymdhs" else token
+        return half if lower == "am/pm" else half[0]
+    if lower[0] == "m" and is_minutes:
+        return f"{moment.minute:0{min(len(lower), 2)}d}"
+    return _date_part(lower, moment, is_12_hour=is_12_hour) if lower[0] in "ymdhs" else token
 
 
-def _elapsed(unit: str, elapsed: timedelta) -> str:
+def _elapsed_text(unit: str, elapsed: timedelta) -> str:
     seconds = round(elapsed.total_seconds())
     count = seconds // {"h": 3600, "m": 60, "s": 1}[unit[1]]
     return f"{count:0{len(unit) - 2}d}"
 
 
-def _date_part(unit: str, moment: datetime, *, twelve: bool) -> str:
+def _date_part(unit: str, moment: datetime, *, is_12_hour: bool) -> str:
     width = min(len(unit), 2)
     if unit[0] == "y":
         return f"{moment.year:04d}" if len(unit) > 2 else f"{moment.year % 100:02d}"
@@ -106,5 +108,5 @@ def _date_part(unit: str, moment: datetime, *, twelve: bool) -> str:
         day = _DAYS[moment.weekday()]
         return {3: day[:3], 4: day}.get(len(unit), f"{moment.day:0{width}d}")
     if unit[0] == "h":
-        return f"{(moment.hour % 12 or 12) if twelve else moment.hour:0{width}d}"
+        return f"{(moment.hour % 12 or 12) if is_12_hour else moment.hour:0{width}d}"
     return f"{moment.second:0{min(unit.count('s'), 2)}d}"

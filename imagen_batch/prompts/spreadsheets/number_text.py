@@ -26,7 +26,7 @@ def number_text(value: float, code: str) -> str:
     section, magnitude = _choose_section(code, value)
     if section.strip().lower() in _GENERAL:
         return plain_number(magnitude)
-    before, pattern, after, inner = _split(section)
+    before, pattern, after, exponent = _split_section(section)
     if "/" in section:  # a fraction
         return plain_number(value)
     if not pattern:
@@ -34,7 +34,7 @@ def number_text(value: float, code: str) -> str:
     if "%" in section:
         magnitude *= 100
     sign, digits = ("-", abs(magnitude)) if magnitude < 0 else ("", magnitude)
-    return sign + before + _digits(digits, pattern, inner) + after
+    return sign + before + _format_digits(digits, pattern, exponent) + after
 
 
 def plain_number(value: float) -> str:
@@ -58,8 +58,11 @@ def _choose_section(code: str, value: float) -> tuple[str, float]:
     return sections[0], value
 
 
-def _split(section: str) -> tuple[str, str, str, str]:
-    """Return the text before the digits, the pattern of the digits, the text after them, and literals among them."""
+def _split_section(section: str) -> tuple[str, str, str, str]:
+    """Return the text before the digits, the pattern of the digits, the text after them, and the exponent.
+
+    A literal among the digits stays in their pattern, after a null character.
+    """
     before, pattern, after, exponent = "", "", "", ""
     for quoted, escaped, blank, _fill, currency, digits, power, other in _TOKEN.findall(section):
         literal = quoted or escaped or (" " if blank else "") or currency or other
@@ -77,9 +80,9 @@ def _split(section: str) -> tuple[str, str, str, str]:
     return before, pattern, after, exponent
 
 
-def _digits(value: float, pattern: str, exponent: str) -> str:
+def _format_digits(value: float, pattern: str, exponent: str) -> str:
     if "\0" in pattern:
-        return _interleaved(value, pattern)
+        return _interleave(value, pattern)
     whole, point, decimals = pattern.partition(".")
     places = min(sum(letter in "0#?" for letter in decimals), _MAX_DECIMALS)
     if exponent:
@@ -94,21 +97,20 @@ def _digits(value: float, pattern: str, exponent: str) -> str:
     return integer + (point + kept if point else "")
 
 
-def _interleaved(value: float, pattern: str) -> str:
-    """Fill a pattern with literals among its digits from the right: 000-00."""
+def _interleave(value: float, pattern: str) -> str:
+    """Fill a pattern such as 000-00, which has literals among its digits, from the right."""
     digits = list(f"{_round(value, 0):.0f}")
-    parts: list[str] = []
-    tokens = re.findall(r"\0.|.", pattern, re.DOTALL)
-    for place in reversed(tokens):
-        if place.startswith("\0"):
-            parts.append(place[1])
-        elif place == "0" or (place in "#?" and digits):
-            parts.append(digits.pop() if digits else "0")
-    return "".join(digits) + "".join(reversed(parts))
+    filled: list[str] = []
+    for part in reversed(re.findall(r"\0.|.", pattern, re.DOTALL)):
+        if part.startswith("\0"):
+            filled.append(part[1])
+        elif part == "0" or (part in "#?" and digits):
+            filled.append(digits.pop() if digits else "0")
+    return "".join(digits) + "".join(reversed(filled))
 
 
 def _round(value: float, places: int) -> Decimal:
-    """Round half away from zero, in decimal digits, as people do."""
+    """Round half away from zero, in decimal digits, as spreadsheets do."""
     if not isfinite(value) or abs(value) >= 1e25:
         return Decimal(value)
     return Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, Context(prec=80))

@@ -14,12 +14,13 @@ from xml.etree.ElementTree import Element, iterparse
 from zipfile import ZipFile
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.spreadsheets.cell import EMPTY, Cell
-from imagen_batch.prompts.spreadsheets.notes import MAX_COLUMNS, MAX_ROWS, MergedCells, SheetNotes, choose_sheet
+from imagen_batch.prompts.spreadsheets.cell import EMPTY, MAX_COLUMNS, MAX_ROWS, Cell
+from imagen_batch.prompts.spreadsheets.merged_cells import MergedCells
+from imagen_batch.prompts.spreadsheets.notes import SheetNotes, choose_sheet
 from imagen_batch.records import Problem
 
-_OPEN: Final = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
-_TABLE, _TEXT, _OFFICE = _OPEN % "table", _OPEN % "text", _OPEN % "office"
+_NAMESPACE: Final = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
+_TABLE, _TEXT, _OFFICE = _NAMESPACE % "table", _NAMESPACE % "text", _NAMESPACE % "office"
 _CALC: Final = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}"
 _CELLS = (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell")
 _DURATION = re.compile(r"PT(?:(\d{1,5})H)?(?:(\d{1,2})M)?(?:0*(?:\.0*)?S)?")
@@ -29,7 +30,7 @@ _ERROR_TEXT = re.compile(r"#(?:REF|NAME|VALUE|DIV/0|NUM|NULL)[!?]|#N/A|Err:\d{3}
 
 
 def read_ods(path: Path, sheet: str | None) -> tuple[SheetNotes, Iterator[tuple[int, list[Cell]]]]:
-    """Return what there is to know about a sheet, and its rows with their numbers. `sheet` None is the first one.
+    """Return the notes about a sheet, and its rows with their numbers. `sheet` None means the first sheet.
 
     Hidden and merged cells are in the notes once all rows have been read.
     """
@@ -51,7 +52,7 @@ def _refuse_doctype(file: IO[bytes]) -> None:
 
 
 def _tables(file: IO[bytes]) -> Iterator[Element]:
-    """Yield every sheet at its beginning, and discard its content."""
+    """Yield every sheet position its beginning, and discard its content."""
     depth, root = 0, None
     for event, element in iterparse(file, events=("start", "end")):  # noqa: S314 - expat bounds entities
         root = element if root is None else root
@@ -65,54 +66,56 @@ def _tables(file: IO[bytes]) -> Iterator[Element]:
 
 @dataclass(slots=True)
 class _Position:
-    """Where the reader is in the file."""
+    """The position of the reader in the file."""
 
     parents: list[Element] = field(default_factory=list)
     tables: int = 0  # nested tables that are open
-    inside: bool = False  # the sheet that is read
+    inside: bool = False  # whether the reader is in the chosen sheet
     row: int = 0
 
 
 def _rows(path: Path, notes: SheetNotes) -> Iterator[tuple[int, list[Cell]]]:
-    at = _Position()
+    position = _Position()
     done = False
     with ZipFile(path) as archive, archive.open("content.xml") as file:
         for event, element in iterparse(file, events=("start", "end")):  # noqa: S314 - expat bounds entities
             if event == "start":
-                at.parents.append(element)
+                position.parents.append(element)
                 if element.tag == f"{_TABLE}table":
-                    at.tables += 1
-                    at.inside |= at.tables == 1 and not done and element.get(f"{_TABLE}name", "") == notes.name
+                    position.tables += 1
+                    position.inside |= (
+                        position.tables == 1 and not done and element.get(f"{_TABLE}name", "") == notes.name
+                    )
                 continue
-            at.parents.pop()
+            position.parents.pop()
             if element.tag == f"{_TABLE}table":
-                at.tables -= 1
-                done |= at.inside and not at.tables
-                at.inside &= at.tables > 0
-            elif element.tag == f"{_TABLE}table-row" and at.tables <= 1:
-                if at.inside:
-                    yield from _repeated_row(element, at, notes)
+                position.tables -= 1
+                done |= position.inside and not position.tables
+                position.inside &= position.tables > 0
+            elif element.tag == f"{_TABLE}table-row" and position.tables <= 1:
+                if position.inside:
+                    yield from _repeated_row(element, position, notes)
                 element.clear()
-                if at.parents:
-                    at.parents[-1].remove(element)
+                if position.parents:
+                    position.parents[-1].remove(element)
 
 
-def _repeated_row(element: Element, at: _Position, notes: SheetNotes) -> Iterator[tuple[int, list[Cell]]]:
+def _repeated_row(element: Element, position: _Position, notes: SheetNotes) -> Iterator[tuple[int, list[Cell]]]:
     repeated = _count(element, "number-rows-repeated", MAX_ROWS)
-    cells = _row_cells(element, at.row + 1, notes.merged)
-    if not cells and not notes.merged.covers(at.row + 1):
-        at.row += repeated
+    cells = _row_cells(element, position.row + 1, notes.merged)
+    if not cells and not notes.merged.covers(position.row + 1):
+        position.row += repeated
         return
     hidden = element.get(f"{_TABLE}visibility") in ("collapse", "filter")
-    for _ in range(min(repeated, MAX_ROWS - at.row)):
-        at.row += 1
+    for _ in range(min(repeated, MAX_ROWS - position.row)):
+        position.row += 1
         if hidden:
-            notes.hidden.add(at.row)
-        yield at.row, cells
+            notes.hidden.add(position.row)
+        yield position.row, cells
 
 
 def _row_cells(row: Element, number: int, merged: MergedCells) -> list[Cell]:
-    """Return the cells of a row, without empty ones at its end."""
+    """Return the cells of a row, without empty ones position its end."""
     cells: list[Cell] = []
     empty = 0
     for element in row:
@@ -149,8 +152,8 @@ def _cell(element: Element) -> Cell:
         return Cell(text or "#ERROR", problem="the cell contains an error of the spreadsheet")
     if kind in ("float", "percentage", "currency"):
         return Cell(text, number=_number(element.get(f"{_OFFICE}value", "")))
-    if kind == "time" and (found := _DURATION.fullmatch(element.get(f"{_OFFICE}time-value", ""))):
-        return Cell(text, clock=(int(found[1] or 0), int(found[2] or 0)))
+    if kind == "time" and (duration := _DURATION.fullmatch(element.get(f"{_OFFICE}time-value", ""))):
+        return Cell(text, clock=(int(duration[1] or 0), int(duration[2] or 0)))
     if not text and element.get(f"{_TABLE}formula") and not kind:
         return Cell("", problem="the formula has no stored value: open the file in a spreadsheet program and save it")
     return Cell(text)

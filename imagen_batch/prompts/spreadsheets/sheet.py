@@ -1,10 +1,9 @@
-"""Turns a sheet into records, once: later passes read a temporary copy."""
+"""Turns a sheet into records. The sheet is read once; later passes read a temporary copy."""
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import warnings as python_warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,16 +23,15 @@ from imagen_batch.text import plural
 
 _MAX_CELLS: Final = 20_000_000
 _MAX_PROBLEMS: Final = 10_000
-_WHOLE = frozenset((*ALIASES["seed"], *ALIASES["samples"]))
-_RATIO = frozenset(ALIASES["aspect_ratio"])
-_DATE = re.compile(r"\d{4}-\d\d-\d\d.*")
+_WHOLE_NUMBERS = frozenset((*ALIASES["seed"], *ALIASES["samples"]))
+_RATIOS = frozenset(ALIASES["aspect_ratio"])
 
 Reader = Callable[[Path, str | None], tuple[SheetNotes, Iterator[tuple[int, list[Cell]]]]]
 
 
 @dataclass(frozen=True, slots=True)
 class SheetRows:
-    """The rows of a sheet, whose texts are in a temporary file that is deleted with this."""
+    """The rows of a sheet. Their texts are in a temporary file that is deleted with this object."""
 
     path: Path
     header: tuple[str, ...]
@@ -45,7 +43,7 @@ class SheetRows:
     encoding: str = "utf-8"
 
     def records(self) -> Iterator[Record | Problem]:
-        """Yield every row below the header that is not blank, or what is wrong in it. Lines are rows of the sheet."""
+        """Yield every row below the header that is not blank, or its problems. Lines are rows of the sheet."""
         width = len(self.header)
         with self._spool.path.open("rb") as file:
             for line in file:
@@ -74,19 +72,20 @@ class SheetRows:
 
 
 def open_sheet(path: Path, kind: Kind, *, sheet: str | None) -> SheetRows:
-    """Read a sheet of a spreadsheet; `sheet` None is the first one.
+    """Read a sheet of a spreadsheet; `sheet` None means the first sheet.
 
     Raises InputInvalid if there is no such sheet, if it is empty, or if the file is damaged or too large.
     """
     try:
         with python_warnings.catch_warnings():
-            python_warnings.simplefilter("ignore")  # of features that have nothing to do with cells
+            python_warnings.simplefilter("ignore")  # they concern features that do not affect cells
             notes, rows = _reader(kind)(path, sheet)
             return _Conversion(path).convert(notes, rows, chosen=sheet is not None)
     except (InputInvalid, OSError, MemoryError):
         raise
     except Exception as error:  # a damaged file may raise anything in the library that reads it
-        message = f"can't be read as .{kind}: {str(error)[:200] or type(error).__name__}. Is it damaged or encrypted?"
+        reason = str(error)[:200] or type(error).__name__
+        message = f"can't be read as .{kind}: {reason}. The file may be damaged or encrypted."
         raise InputInvalid([Problem(None, None, path.name, message)]) from error
 
 
@@ -109,9 +108,9 @@ class _Conversion:
     header_line: int = 0
     filled: set[int] = field(default_factory=set)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
-    ratios: list[str] = field(default_factory=list)  # cells with a ratio that had become a time
-    whole: frozenset[int] = frozenset()
-    ratio: frozenset[int] = frozenset()
+    restored_ratios: list[str] = field(default_factory=list)  # cells whose ratio the spreadsheet had made a time
+    whole_number_columns: frozenset[int] = frozenset()
+    ratio_columns: frozenset[int] = frozenset()
     cells: int = 0
     problem_count: int = 0
 
@@ -132,15 +131,15 @@ class _Conversion:
         )
 
     def _lines(self, notes: SheetNotes, rows: Iterator[tuple[int, list[Cell]]]) -> Iterator[bytes]:
-        for number, bare in rows:
-            cells = notes.merged.fill(number, bare)
+        for number, unmerged in rows:
+            cells = notes.merged.fill(number, unmerged)
             if not any(cell.text.strip() or cell.problem for cell in cells):
                 continue
             self._check_size(number, cells)
             if not self.header_line:
                 self._take_header(number, cells)
             elif self.problem_count < _MAX_PROBLEMS:
-                yield json.dumps((number, self._texts(number, cells))).encode() + b"\n"
+                yield json.dumps((number, self._cell_texts(number, cells))).encode() + b"\n"
 
     def _take_header(self, number: int, cells: list[Cell]) -> None:
         self.header_line = number
@@ -148,26 +147,28 @@ class _Conversion:
         while self.header and not self.header[-1].strip():
             self.header.pop()
         folded = [fold(name) for name in self.header]
-        self.whole = frozenset(position for position, name in enumerate(folded) if name in _WHOLE)
-        self.ratio = frozenset(position for position, name in enumerate(folded) if name in _RATIO)
+        self.whole_number_columns = frozenset(
+            position for position, name in enumerate(folded) if name in _WHOLE_NUMBERS
+        )
+        self.ratio_columns = frozenset(position for position, name in enumerate(folded) if name in _RATIOS)
 
-    def _texts(self, number: int, cells: list[Cell]) -> list[str]:
+    def _cell_texts(self, number: int, cells: list[Cell]) -> list[str]:
         texts = []
         for position, cell in enumerate(cells):
             if cell.problem:
                 self._refuse(number, position, cell)
-            text = self._text(number, position, cell)
+            text = self._cell_text(number, position, cell)
             if text:
                 self.filled.add(position)
             texts.append(text)
         return texts
 
-    def _text(self, number: int, position: int, cell: Cell) -> str:
-        if position in self.whole and cell.number is not None and cell.number == int(cell.number):
+    def _cell_text(self, number: int, position: int, cell: Cell) -> str:
+        if position in self.whole_number_columns and cell.number is not None and cell.number == int(cell.number):
             return str(int(cell.number))
-        if position in self.ratio and cell.clock and cell.clock[1] > 0 and 0 < cell.clock[0] < 100:
+        if position in self.ratio_columns and cell.clock and cell.clock[1] > 0 and 0 < cell.clock[0] < 100:
             ratio = f"{cell.clock[0]}:{cell.clock[1]}"
-            self.ratios.append(f"{column_letters(position)}{number}")
+            self.restored_ratios.append(f"{column_letters(position)}{number}")
             return ratio
         return cell.text
 
@@ -186,7 +187,7 @@ class _Conversion:
             raise InputInvalid([Problem(number, None, None, f"the row has more than {LONGEST:,} characters")])
 
     def _ratio_warnings(self) -> Iterator[str]:
-        if self.ratios:
-            cells = ", ".join(self.ratios[:5]) + (", ..." if len(self.ratios) > 5 else "")
-            count = plural(len(self.ratios), "ratio")
+        if self.restored_ratios:
+            cells = ", ".join(self.restored_ratios[:5]) + (", ..." if len(self.restored_ratios) > 5 else "")
+            count = plural(len(self.restored_ratios), "ratio")
             yield f"the spreadsheet turned {count} into a time of day, read as a ratio again: cell {cells}"

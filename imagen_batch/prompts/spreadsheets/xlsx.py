@@ -13,13 +13,14 @@ from zipfile import ZipFile
 
 import openpyxl
 
-from imagen_batch.prompts.spreadsheets.cell import EMPTY, Cell, column_position
-from imagen_batch.prompts.spreadsheets.date_text import clock, date_text
-from imagen_batch.prompts.spreadsheets.notes import MAX_ROWS, MergedCells, SheetNotes, choose_sheet
+from imagen_batch.prompts.spreadsheets.cell import EMPTY, MAX_ROWS, Cell, column_position
+from imagen_batch.prompts.spreadsheets.date_text import date_text, hours_and_minutes
+from imagen_batch.prompts.spreadsheets.merged_cells import MergedCells
+from imagen_batch.prompts.spreadsheets.notes import SheetNotes, choose_sheet
 from imagen_batch.prompts.spreadsheets.number_text import number_text
 
 _BLOCK = 1 << 20
-_KEPT = 1 << 16  # bytes of the block before: no cell without text is longer
+_OVERLAP = 1 << 16  # bytes of the previous block that are searched again: no cell without text is longer
 _MAX_TAIL = 1 << 23
 _HIDDEN = re.compile(rb'<(?:\w+:)?row\s(?=[^>]*\bhidden="(?:1|true)")[^>]*?\br="(\d{1,7})"')
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
@@ -35,15 +36,15 @@ _NOT_CALCULATED = "the formula has no stored value: open the file in a spreadshe
 
 @dataclass(slots=True)
 class _Scan:
-    """What the library does not report about a sheet."""
+    """Facts about a sheet that the library does not report."""
 
     notes: SheetNotes
     uncalculated: set[str] = field(default_factory=set)  # references such as B7
 
 
 def read_xlsx(path: Path, sheet: str | None) -> tuple[SheetNotes, Iterator[tuple[int, list[Cell]]]]:
-    """Return what there is to know about a sheet, and its rows with their numbers. `sheet` None is the first one."""
-    file = path.open("rb")  # a path without a suffix, as of a copied stream, is refused by the library
+    """Return the notes about a sheet, and its rows with their numbers. `sheet` None means the first sheet."""
+    file = path.open("rb")  # the library refuses a path without a suffix, such as that of a copied stream
     try:
         book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
         name = choose_sheet([each.title for each in book.worksheets], sheet)
@@ -90,7 +91,7 @@ def _number_cell(value: Any, code: str) -> Cell:
     if isinstance(value, int | float):
         return Cell(number_text(value, code), number=float(value))
     if isinstance(value, date | time | timedelta):
-        return Cell(date_text(value, code), clock=clock(value))
+        return Cell(date_text(value, code), clock=hours_and_minutes(value))
     return Cell(str(value))
 
 
@@ -98,21 +99,21 @@ def _scan(path: Path, part: str) -> _Scan:
     """Find hidden rows, merged cells and formulas without a value in the XML of a sheet, block by block."""
     hidden: set[int] = set()
     uncalculated: set[str] = set()
-    before, tail = b"", bytearray()
+    overlap, tail = b"", bytearray()
     with ZipFile(path) as archive, archive.open(part.lstrip("/")) as file:
         in_rows = True
         for block in iter(lambda: file.read(_BLOCK), b""):
-            text = before + block
+            text = overlap + block
             if in_rows:
                 hidden.update(int(number) for number in _HIDDEN.findall(text))
-                uncalculated.update(_without_value(text))
+                uncalculated.update(_uncalculated_cells(text))
                 if end := _END_OF_ROWS.search(text):
                     in_rows = False
                     tail += text[end.end() :]
-                before = text[-_KEPT:]
+                overlap = text[-_OVERLAP:]
             elif len(tail) < _MAX_TAIL:
                 tail += block
-                before = b""
+                overlap = b""
     spans = [
         (column_position(left.decode()), int(top), int(bottom), column_position(right.decode()))
         for left, top, right, bottom in _MERGED.findall(bytes(tail))
@@ -120,7 +121,7 @@ def _scan(path: Path, part: str) -> _Scan:
     return _Scan(SheetNotes(hidden=hidden, merged=MergedCells(spans)), uncalculated)
 
 
-def _without_value(text: bytes) -> Iterator[str]:
+def _uncalculated_cells(text: bytes) -> Iterator[str]:
     for attributes in _FORMULA.findall(text):
         reference = _REFERENCE.search(attributes)
         if reference and b't="str"' not in attributes:  # an empty text is a value

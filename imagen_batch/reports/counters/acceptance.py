@@ -9,7 +9,7 @@ from imagen_batch.records import ManifestRow
 
 @dataclass(frozen=True, slots=True)
 class ShortRow:
-    """A row with fewer usable images than wanted. `asked` is how many samples were asked for."""
+    """A row with fewer usable images than wanted. `asked` is the number of samples that were requested."""
 
     row: int
     id: str | None
@@ -19,7 +19,7 @@ class ShortRow:
 
     @property
     def missing(self) -> int:
-        """How many images are missing."""
+        """The number of missing images."""
         return self.wanted - self.usable
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Acceptance:
         self._usable += entry.sample.status == "ok" and entry.review != "rejected"
 
     def short_rows(self) -> tuple[ShortRow, ...]:
-        """The rows that are short, in input order."""
+        """Return the rows that are short, in input order."""
         return (*self._short, *self._current())
 
     def _current(self) -> list[ShortRow]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from imagen_batch.records import ManifestRow
 from imagen_batch.text import one_line
 
-_MOST_SHARES = 500
+_MAX_SHARES = 500
 _MAX_NAME = 80
 OTHERS = "(others)"
 """The name of the share of all values beyond the first 500."""
@@ -16,7 +16,7 @@ OTHERS = "(others)"
 
 @dataclass(slots=True)
 class Share:
-    """What one model or one group got. `run_usd` is for samples whose last result is from this run."""
+    """The samples, images and cost of a model or group. `run_usd` is for samples whose last result is of this run."""
 
     name: str
     samples: int = 0
@@ -62,7 +62,7 @@ class Breakdown:
 
 
 def _share(shares: dict[str, Share], name: str) -> Share:
-    if name not in shares and len(shares) >= _MOST_SHARES:
+    if name not in shares and len(shares) >= _MAX_SHARES:
         name = OTHERS
     return shares.setdefault(name, Share(name))
 

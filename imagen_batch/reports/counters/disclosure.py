@@ -1,6 +1,6 @@
 """Writes the sentences that publishers and shops require about generated images.
 
-How many images there are, which models made them, whether they were edited, how many carry signed provenance data.
+They have the number of images, their models, whether they were edited, and how many carry signed provenance data.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class DisclosureCounter:
             self._edited += entry.sample.error_kind == "edited"
 
     def build(self) -> Disclosure:
-        """The facts so far."""
+        """Return the facts so far."""
         models = dict(self._models.most_common())
         images = self._models.total()
         return Disclosure(

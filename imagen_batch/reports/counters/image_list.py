@@ -9,8 +9,8 @@ from urllib.parse import quote
 from imagen_batch.records import ManifestRow, Outcome
 from imagen_batch.text import one_line
 
-_MOST_ROWS = 100
-_MOST_SAMPLES = 12  # of a row
+_MAX_ROWS = 100
+_MAX_SAMPLES = 12  # of a row
 _UNSENT: Set[Outcome] = frozenset({"not_attempted", "skipped_budget"})
 
 
@@ -25,7 +25,7 @@ class ListedRow:
 
 
 class ImageList:
-    """Keeps what the list needs of the first rows, and counts the others."""
+    """Collects the first rows for the list, and counts the others."""
 
     def __init__(self) -> None:
         self.rows: list[ListedRow] = []
@@ -37,37 +37,37 @@ class ImageList:
         number = entry.row.row
         if number != self._last:
             self._last = number
-            if len(self.rows) < _MOST_ROWS:
+            if len(self.rows) < _MAX_ROWS:
                 self.rows.append(ListedRow(number, entry.row.id))
             else:
                 self.further += 1
         if self.rows[-1].row != number:
             return
         listed = self.rows[-1]
-        if len(listed.samples) < _MOST_SAMPLES:
+        if len(listed.samples) < _MAX_SAMPLES:
             listed.samples.append((entry.sample.number, entry.sample.status, entry.sample.file))
         else:
             listed.more += 1
 
 
 def row_lines(rows: list[ListedRow]) -> Iterator[tuple[str, str]]:
-    """For each row its name as plain text, and its samples as Markdown. Rows that were not sent are passed over."""
+    """Yield the name of each row as plain text, and its samples as Markdown. Rows that were not sent are skipped."""
     for row in rows:
         statuses = {status for _, status, _ in row.samples}
         if statuses <= _UNSENT:
             continue
         name = f"row {row.row}" + (f" ({one_line(row.id, 40)})" if row.id else "")
-        yield name, _samples(row, statuses) + (f" and {row.more:,} more" if row.more else "")
+        yield name, _format_samples(row, statuses) + (f" and {row.more:,} more" if row.more else "")
 
 
-def _samples(row: ListedRow, statuses: Set[Outcome]) -> str:
+def _format_samples(row: ListedRow, statuses: Set[Outcome]) -> str:
     if len(statuses) == 1 and "ok" not in statuses:
         (status,) = statuses
         return status if len(row.samples) == 1 else f"all {len(row.samples)} {status}"
-    return ", ".join(_sample(*sample) for sample in row.samples)
+    return ", ".join(_format_sample(*sample) for sample in row.samples)
 
 
-def _sample(number: int, status: Outcome, file: str | None) -> str:
+def _format_sample(number: int, status: Outcome, file: str | None) -> str:
     if status != "ok" or file is None:
         return f"{number} {status.replace('_', ' ')}"
     return f"[{number}]({quote(file.encode(errors='surrogateescape'), safe='/-_.~')})"

@@ -1,4 +1,4 @@
-"""Measures how fine the images of each shape print, from their real pixels."""
+"""Measures the print resolution of the images of each shape, from their real pixels."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class PrintQuality:
 
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
-        self._found: dict[str, ShapePrint] = {}
+        self._by_shape: dict[str, ShapePrint] = {}
 
     def add(self, entry: ManifestRow) -> None:
-        """Take in a sample; one without an image, or with no printed size, is ignored."""
+        """Add a sample; one without an image or without a printed size is ignored."""
         sample = entry.sample
         if sample.status != "ok" or not sample.width or not sample.height:
             return
@@ -49,18 +49,18 @@ class PrintQuality:
             shape = self._shapes.find(entry.row.shape)
         except UnknownShape:
             return
-        printed = self._shapes.printed(shape) if shape else None
+        printed = self._shapes.printed_size(shape) if shape else None
         if shape is None or printed is None:
             return
-        found = self._found.setdefault(shape.name, ShapePrint(shape.name, printed))
+        shape_print = self._by_shape.setdefault(shape.name, ShapePrint(shape.name, printed))
         resolution = dpi((sample.width, sample.height), printed)
-        found.images += 1
-        found.lowest_dpi = min(found.lowest_dpi, resolution)
+        shape_print.images += 1
+        shape_print.lowest_dpi = min(shape_print.lowest_dpi, resolution)
         if round(resolution) < PRINT_DPI:
-            found.below += 1
-            if len(found.first_below) < _MAX_IDS:
-                found.first_below.append(f"{entry.row.id or entry.row.row}:{sample.number}")
+            shape_print.below += 1
+            if len(shape_print.first_below) < _MAX_IDS:
+                shape_print.first_below.append(f"{entry.row.id or entry.row.row}:{sample.number}")
 
     def shapes(self) -> Iterator[ShapePrint]:
         """Yield the shapes that have images."""
-        yield from self._found.values()
+        yield from self._by_shape.values()

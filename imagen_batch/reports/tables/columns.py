@@ -36,7 +36,7 @@ class Column:
 
 
 def column(name: str, type_: pa.DataType, path: str) -> Column:
-    """A column that holds an attribute as it is. `path` is part and attribute: "sample.mime_type".
+    """Return a column that holds an attribute as it is. `path` is part and attribute: "sample.mime_type".
 
     The attribute of a timestamp column is in seconds since the epoch.
     """
@@ -47,7 +47,7 @@ def column(name: str, type_: pa.DataType, path: str) -> Column:
 def user_columns(
     headers: Sequence[str], *, taken: Iterable[str], named: Callable[[str], str] = str
 ) -> tuple[Column, ...]:
-    """The user's own columns as text, each under its header, prefixed with `input_` where that name is taken."""
+    """Return the user's own columns as text, each under its header, prefixed with `input_` if that name is taken."""
     names = set(taken)
     columns = []
     for header in headers:
@@ -60,12 +60,12 @@ def user_columns(
 
 
 def schema(columns: Sequence[Column]) -> pa.Schema:
-    """The table's names and types, which also hold for a column without any value."""
+    """Return the table's names and types, which also hold for a column without any value."""
     return pa.schema([(column.name, column.type) for column in columns])
 
 
 def to_batch(entries: Sequence[ManifestRow], columns: Sequence[Column]) -> pa.RecordBatch:
-    """The rows as Arrow arrays of the columns' types, in the columns' order."""
+    """Return the rows as Arrow arrays of the columns' types, in the columns' order."""
     parts: dict[Part, Sequence[Any]] = {
         "entry": entries,
         "row": [entry.row for entry in entries],

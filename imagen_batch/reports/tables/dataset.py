@@ -1,6 +1,6 @@
 """Writes a run's images as a dataset: metadata.parquet, and a dataset card.
 
-The usual image folder loader sets the rules: the file has this very name, its column `file_name` holds paths
+The format is that of the usual image folder loader: the file must have this name, its column `file_name` has paths
 relative to it, the loader takes the rows from it and not from the disk, and types are fixed.
 """
 
@@ -39,8 +39,8 @@ class Metadata:
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows of the manifest; samples without an image are left out."""
         # The file of a rejected image may have been deleted.
-        made = pc.and_(pc.equal(batch.column("status"), "ok"), pc.is_valid(batch.column("file")))
-        columns = [batch.column(index).filter(made) for index in self._indexes]
+        has_image = pc.and_(pc.equal(batch.column("status"), "ok"), pc.is_valid(batch.column("file")))
+        columns = [batch.column(index).filter(has_image) for index in self._indexes]
         images = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         if images.num_rows:
             self._parquet.write_batch(images)
@@ -51,13 +51,13 @@ class Metadata:
 
 
 def metadata_names(headers: Sequence[str]) -> tuple[str, ...]:
-    """The names of the dataset's own columns and of the user's."""
+    """Return the names of the dataset's own columns and of the user's."""
     users = user_columns(headers, taken=(_LOADED_AS, *_OWN), named=_plain_name)
     return (*_OWN, *(column.name for column in users))
 
 
 def _plain_name(header: str) -> str:
-    """The loader would open the files that a column `cover_file_name` names: it becomes `cover_filename`."""
+    """Return `cover_filename` for `cover_file_name`: the loader would open the files that such a column names."""
     return _FILE_COLUMN.sub(r"\1filename\2", header)
 
 
@@ -104,7 +104,7 @@ configs:
 
 
 def may_write_card(storage: Storage) -> bool:
-    """False where README.md is somebody else's text, a link or a pipe. Raises OSError for a folder."""
+    """Return False if README.md is somebody else's text, a link or a pipe. Raises OSError for a folder."""
     if irregularity(storage, CARD) not in {None, FOLDER}:
         return False
     try:
@@ -125,13 +125,13 @@ class DatasetCard:
 
     def add(self, entries: Sequence[ManifestRow]) -> None:
         """Count a batch of rows."""
-        made = [entry for entry in entries if entry.sample.status == "ok"]
+        images = [entry for entry in entries if entry.sample.status == "ok"]
         self._requested += len(entries)
-        self._models.update(entry.model for entry in made)
-        self._signed += sum(entry.sample.c2pa is True for entry in made)
+        self._models.update(entry.model for entry in images)
+        self._signed += sum(entry.sample.c2pa is True for entry in images)
 
     def text(self) -> str:
-        """The whole card."""
+        """Return the whole card."""
         parts = (self._images(), self._use(), self._provenance(), _LICENSE)
         return _FRONT + "\n".join(parts)
 

@@ -38,7 +38,7 @@ def protect_edits(
 
 def remember_written(storage: Storage) -> None:
     """Store the SHA-256 of the file that this run wrote."""
-    with suppress(OSError):  # the worst that follows is an unnecessary copy
+    with suppress(OSError):  # the worst consequence is an unnecessary copy
         storage.put(_WRITTEN, sha256(storage.read(FAILURES)).hexdigest().encode())
         storage.remove(_TAKEN)
 

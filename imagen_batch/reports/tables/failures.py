@@ -27,7 +27,7 @@ MARK = "imagen_batch_row"
 """The column that identifies the row of the run's input, whatever a spreadsheet did to the other columns."""
 
 ADVICE = "imagen_batch_advice"
-"""The column that says what can be done about a refused row."""
+"""The column with the advice about a refused row."""
 
 ADDED = ("status", "reason", "http_status", "attempts", MARK, ADVICE)
 
@@ -91,24 +91,24 @@ class Failures:
 
 
 def failures_column(header: str) -> str:
-    """The name in failures.csv of a column of the input."""
+    """Return the name in failures.csv of a column of the input."""
     return f"input_{header}" if _folded(header) in ADDED else header
 
 
 def make_mark(row: PromptRow) -> str:
-    """The number and a digest of a row, as text that no spreadsheet takes for a number or a date."""
+    """Return the number and a digest of a row, as text that no spreadsheet takes for a number or a date."""
     content = orjson.dumps(sorted(original_cells(row).items()))
     return f"row-{row.row}-{sha256(content).hexdigest()[:_MARK_DIGITS]}"
 
 
 def parse_mark(mark: str) -> tuple[int, str] | None:
-    """The row number and digest in a mark; None where the text is not a mark."""
-    found = _MARK.fullmatch(mark.strip().lower())
-    return (int(found[1]), found[2]) if found else None
+    """Return the row number and digest in a mark; None if the text is not a mark."""
+    match = _MARK.fullmatch(mark.strip().lower())
+    return (int(match[1]), match[2]) if match else None
 
 
 def original_cells(row: PromptRow) -> dict[str, str]:
-    """The cells of a row by header. A row of a text file has no cells, only its prompt."""
+    """Return the cells of a row by header. A row of a text file has no cells, only its prompt."""
     return dict(row.cells) or {"prompt": row.input_prompt or row.prompt}
 
 

@@ -39,7 +39,7 @@ class Manifest:
 
 
 def manifest_columns(headers: Sequence[str]) -> tuple[Column, ...]:
-    """The manifest's own columns and the user's, in order."""
+    """Return the manifest's own columns and the user's, in order."""
     return _OWN + user_columns(headers, taken=[column.name for column in _OWN])
 
 
@@ -50,7 +50,7 @@ _CSV = csv.WriteOptions(eol="\r\n")
 
 
 def _as_csv(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns of the CSV: times in ISO 8601, formulas in the service's texts disarmed, the rest unchanged."""
+    """Return the batch for the CSV: times in ISO 8601, formulas in the service's texts disarmed."""
     for index, field in enumerate(batch.schema):
         if field.type == TIMESTAMP:
             iso = pc.strftime(batch.column(index).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
@@ -61,7 +61,7 @@ def _as_csv(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _without_formulas(texts: pa.Array) -> pa.Array:
-    """The texts, with an apostrophe in front of those that a spreadsheet would calculate."""
+    """Return the texts, with an apostrophe in front of those that a spreadsheet would calculate."""
     formulas = pc.match_substring_regex(texts, FORMULA)
     if not pc.any(formulas).as_py():
         return texts
@@ -81,7 +81,7 @@ def _references(entry: ManifestRow) -> str | None:
 
 
 def _reference_digests(options: Options) -> str | None:
-    """The SHA-256 of each reference image, empty for one that the service read itself."""
+    """Return the SHA-256 of each reference image, empty for one that the service read itself."""
     digests = (each if _DIGEST.fullmatch(each) else "" for each in options.references or ())
     return ";".join(digests) or None
 
@@ -159,4 +159,4 @@ _LATER = (
 _OWN = _FIRST + _LATER
 
 LATER_COLUMNS = frozenset(column.name for column in _LATER)
-"""Columns that the first version did not write: a table of an earlier run may be without them."""
+"""Columns that the first version did not write, so that a table of an earlier run may not have them."""

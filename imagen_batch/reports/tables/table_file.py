@@ -1,4 +1,4 @@
-"""A file of a run's tables that never raises: a failure affects neither the other files nor the run.
+"""Writes a file of a run's tables without ever raising: a failure affects neither the other files nor the run.
 
 After the first error everything that is written is dropped, and an existing file of that name stays as it was.
 """
@@ -30,7 +30,7 @@ class UnwrittenFile:
 
 
 def describe_unwritten(files: Sequence[UnwrittenFile]) -> str:
-    """One sentence for all files of the same reason."""
+    """Return one sentence for all files of the same reason."""
     by_reason: dict[str, list[UnwrittenFile]] = {}
     for file in files:
         by_reason.setdefault(file.reason, []).append(file)
@@ -58,7 +58,7 @@ class TableFile(io.BufferedIOBase):
             self._handle, self.error = None, error
 
     def writable(self) -> bool:
-        """True also after an error: later bytes are dropped."""
+        """Return True, even after an error: later bytes are dropped."""
         return True
 
     def write(self, data: Any) -> int:
@@ -73,7 +73,7 @@ class TableFile(io.BufferedIOBase):
         return size
 
     def tell(self) -> int:
-        """How many bytes were passed to `write`."""
+        """Return the number of bytes that were passed to `write`."""
         return self._size
 
     def finish(self) -> None:
@@ -98,20 +98,20 @@ class TableFile(io.BufferedIOBase):
 
 
 def alternate_name(name: str) -> str:
-    """The name for a table whose own name can't be written to: `manifest.new.csv`."""
+    """Return the name for a table whose own name can't be written to: `manifest.new.csv`."""
     path = PurePosixPath(name)
     return str(path.with_name(f"{path.stem}.new{path.suffix}"))
 
 
 def describe_error(error: OSError) -> str:
-    """The system's message for an error."""
+    """Return the system's message for an error."""
     if error.strerror:
         return error.strerror
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
 def can_use_alternate(error: OSError) -> bool:
-    """Whether writing the same content under another name may work."""
+    """Return whether writing the same content under another name may work."""
     return error.errno not in _FULL
 
 

@@ -1,4 +1,4 @@
-"""Writes a run's tables, each of which appears complete or not at all.
+"""Writes a run's tables, each of them completely or not at all.
 
 manifest.parquet  manifest.csv   every requested sample
 failures.csv                     prompt rows with missing images, to run again; only a header when there are none
@@ -186,7 +186,7 @@ class TableWriter:
 
 @contextmanager
 def _text_into(file: TableFile) -> Iterator[io.TextIOWrapper]:
-    """A text handle on the file: UTF-8, line ends as they are given."""
+    """Yield a text handle on the file: UTF-8, line ends as they are given."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         yield text

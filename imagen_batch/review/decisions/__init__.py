@@ -1,1 +1,1 @@
-"""Decisions about images: how they are named, compared, recorded and listed, and what they ask of a run."""
+"""Finds, compares, records and lists the decisions about images, and takes them into a run."""

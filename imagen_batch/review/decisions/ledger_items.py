@@ -1,4 +1,4 @@
-"""Reads from a run's ledger what the gallery shows beside the manifest: decisions, and other versions of samples."""
+"""Reads the decisions and the other versions of samples, which the gallery shows, from a run's ledger."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import RequestTrace, SampleResult
 from imagen_batch.review.decisions.changes import line_facts
 from imagen_batch.review.decisions.record import read_applied
+from imagen_batch.review.decisions.sample_versions import version_keys
 from imagen_batch.review.items import EarlierVersion, GalleryItem
 from imagen_batch.review.review_csv import Decision
 from imagen_batch.storage import LEDGER, Folder
@@ -31,7 +32,7 @@ class LedgerItems:
     """Images that are newer than the approved one, which the manifest has."""
 
     def unapplied(self, lines: Iterable[Decision]) -> list[Decision]:
-        """The lines of a review.csv that the ledger does not know yet."""
+        """Return the lines of a review.csv that are not in the ledger yet."""
         known = {line_facts(line) for line in self.applied}
         images = {line.image for line in self.applied}
         return [
@@ -41,7 +42,7 @@ class LedgerItems:
         ]
 
     def show_newest(self, item: GalleryItem) -> GalleryItem:
-        """The item with its newest image, so that one can decide about it, and with its earlier versions."""
+        """Return the item with its newest image, which is the one to decide about, and with its earlier versions."""
         earlier = self.earlier.get((item.row, item.sample), ())
         if (item.row, item.sample) not in self.newer:
             return replace(item, earlier=(*item.earlier, *earlier)) if earlier else item
@@ -61,7 +62,7 @@ class LedgerItems:
 
 
 def read_ledger_items(folder: Path) -> LedgerItems:
-    """Read them; nothing where the folder has no ledger, or nobody decided about anything."""
+    """Read the decisions and versions of a run; none if the folder has no ledger or no decisions."""
     if not holds_run(folder):
         return LedgerItems()
     storage = Folder(folder)
@@ -77,7 +78,7 @@ def read_ledger_items(folder: Path) -> LedgerItems:
 
 
 def _samples_with_versions(plan: RunPlan, history: History) -> Iterator[tuple[int, str, int, str]]:
-    """Row, row key, number and prompt of version 1 of each sample with further versions."""
+    """Yield row, row key, number and prompt of version 1 of each sample with further versions."""
     rows = {
         row
         for row, (base, samples) in enumerate(plan.index, 1)
@@ -92,8 +93,8 @@ def _samples_with_versions(plan: RunPlan, history: History) -> Iterator[tuple[in
                 yield row, base, number, kept["prompt"] if kept else planned.prompt
 
 
-def _add_versions(items: LedgerItems, name: tuple[int, int], base: str, prompt: str, history: History) -> None:
-    number, reviews = name[1], history.reviews
+def _add_versions(items: LedgerItems, sample_id: tuple[int, int], base: str, prompt: str, history: History) -> None:
+    number, reviews = sample_id[1], history.reviews
     current = reviews.current(base, number)
     shown = max(1 if current is None else current.version, reviews.newest(base, number))
     earlier: list[EarlierVersion] = []
@@ -105,12 +106,12 @@ def _add_versions(items: LedgerItems, name: tuple[int, int], base: str, prompt: 
         details = history.recorded_details(key, number)
         if details is None:
             continue
-        made = _version(version, text, details[0], reviews.decision(base, number, version))
+        item_version = _version(version, text, details[0], reviews.decision(base, number, version))
         if version != shown:
-            earlier.append(made)
+            earlier.append(item_version)
         elif version > (1 if current is None else current.version):
-            items.newer[name] = (*details, made)
-    items.earlier[name] = tuple(earlier)
+            items.newer[sample_id] = (*details, item_version)
+    items.earlier[sample_id] = tuple(earlier)
 
 
 def _version(version: int, prompt: str, sample: SampleResult, decided: ReviewedVersion | None) -> EarlierVersion:
@@ -129,8 +130,7 @@ def _version(version: int, prompt: str, sample: SampleResult, decided: ReviewedV
 def _decisions(plan: RunPlan, history: History) -> Iterator[Decision]:
     for row, (base, samples) in enumerate(plan.index, 1):
         for number in range(1, samples + 1):
-            keys = [(1, base), *((each.version, each.key) for each in history.reviews.versions(base, number))]
-            for version, key in keys:
+            for version, key in version_keys(base, number, history):
                 decided = history.reviews.decision(base, number, version)
                 details = history.recorded_details(key, number)
                 if decided is not None and details is not None:

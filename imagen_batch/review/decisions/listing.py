@@ -1,4 +1,4 @@
-"""Lists the decisions of a run and what became of them."""
+"""Lists the decisions of a run, and the state of each redo."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.review.decisions.sample_versions import version_keys
 from imagen_batch.review.decisions.targets import read_rows
 from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 from imagen_batch.text import json_text, one_line
@@ -17,8 +18,8 @@ _WORDS = {"approve": "approved", "reject": "rejected", "redo": "redo"}
 
 
 @dataclass(frozen=True, slots=True)
-class Reviewed:
-    """A decision about one version of a sample. `state` is what became of a redo: pending, made, refused, failed."""
+class ListedDecision:
+    """A decision about one version of a sample. `state` describes a redo: pending, made, refused or failed."""
 
     row: int
     id: str | None
@@ -32,16 +33,16 @@ class Reviewed:
     note: str | None = None
 
 
-def list_review(location: str) -> list[Reviewed]:
-    """All decisions of a run, in the order of its rows."""
+def list_review(location: str) -> list[ListedDecision]:
+    """Return all decisions of a run, in the order of its rows."""
     plan = reload_plan(location)
     with explain_storage_errors(location, to="be read"):
         history = read_history(open_storage(location).logs(LEDGER))
     plan.follow(history)
-    return list(_reviewed(plan, history))
+    return list(_list_decisions(plan, history))
 
 
-def review_text(listed: Sequence[Reviewed]) -> str:
+def review_text(listed: Sequence[ListedDecision]) -> str:
     """Format the decisions for people, one a line."""
     if not listed:
         return "No decisions yet."
@@ -49,32 +50,36 @@ def review_text(listed: Sequence[Reviewed]) -> str:
     return "\n".join([", ".join(f"{count:,} {word}" for word, count in counts.items()), *map(_line, listed)])
 
 
-def review_json(listed: Sequence[Reviewed]) -> str:
+def review_json(listed: Sequence[ListedDecision]) -> str:
     """Format the decisions for programs."""
     return json_text({"schema_version": 1, "decisions": [asdict(each) for each in listed]})
 
 
-def _line(each: Reviewed) -> str:
-    name = f"{each.id or each.row}:{each.sample}" + (f"@{each.version}" if each.version > 1 else "")
-    facts = [each.state, each.file, each.prompt and f'prompt "{one_line(each.prompt, 60)}"']
-    facts += [None if each.seed is None else f"seed {each.seed}", each.note and f"note: {one_line(each.note, 60)}"]
-    return f"  {each.decision:<9} {one_line(name, 60):<20} " + "; ".join(fact for fact in facts if fact)
+def _line(decision: ListedDecision) -> str:
+    name = f"{decision.id or decision.row}:{decision.sample}" + (
+        f"@{decision.version}" if decision.version > 1 else ""
+    )
+    facts = [decision.state, decision.file, decision.prompt and f'prompt "{one_line(decision.prompt, 60)}"']
+    facts += [
+        None if decision.seed is None else f"seed {decision.seed}",
+        decision.note and f"note: {one_line(decision.note, 60)}",
+    ]
+    return f"  {decision.decision:<9} {one_line(name, 60):<20} " + "; ".join(fact for fact in facts if fact)
 
 
-def _reviewed(plan: RunPlan, history: History) -> Iterator[Reviewed]:
+def _list_decisions(plan: RunPlan, history: History) -> Iterator[ListedDecision]:
     reviews = history.reviews
     if not reviews:
         return
     ids = read_rows(plan).id_of
     for row, (base, samples) in enumerate(plan.index, 1):
         for number in range(1, samples + 1):
-            versions = reviews.versions(base, number)
-            for version, key in [(1, base), *((each.version, each.key) for each in versions)]:
+            for version, key in version_keys(base, number, history):
                 decided = reviews.decision(base, number, version)
                 if decided is None:
                     continue
                 details = history.recorded_details(key, number)
-                yield Reviewed(
+                yield ListedDecision(
                     row=row,
                     id=ids.get(row),
                     sample=number,
@@ -89,7 +94,7 @@ def _reviewed(plan: RunPlan, history: History) -> Iterator[Reviewed]:
 
 
 def _redo_state(base: str, number: int, version: int, history: History) -> str:
-    """What became of a redo of this version: the version that was ordered next tells."""
+    """Return the state of a redo of this version, which is that of the version ordered next."""
     if history.reviews.mark(base, number) is not None:
         return "to be made with --redo"
     later = [each for each in history.reviews.versions(base, number) if each.version > version]

@@ -1,4 +1,4 @@
-"""Takes the decisions of a run's own review.csv into a run that makes what they ask for."""
+"""Takes the decisions of a folder's review.csv into a run that makes the versions which they request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from imagen_batch.text import plural
 def review_of_run(
     settings: Settings, notify: Callable[[str], None]
 ) -> tuple[tuple[ReviewedVersion, ...], bytes | None]:
-    """The decisions of the folder's review.csv that the run has not taken over yet, and the bytes of the file.
+    """Return the decisions of the folder's review.csv that were not applied yet, and the bytes of the file.
 
     Only a run with --redo or --upgrade looks at the file. Raises InputInvalid with every problem of it.
     """

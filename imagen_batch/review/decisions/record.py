@@ -1,7 +1,7 @@
 """Records decisions in a run's ledger, where they survive kills and audits, and writes the run's tables again.
 
-`review.csv` is how decisions travel. `.imagen-batch/review-applied.csv` is a copy of the file as it was applied, so
-that a line which has not changed since overrides no later decision.
+Decisions come from `review.csv`. `.imagen-batch/review-applied.csv` is a copy of the file as it was applied, so that
+a line which has not changed since does not override a later decision.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from imagen_batch.storage import LEDGER, STATE, Storage, explain_storage_errors,
 
 APPLIED: Final = f"{STATE}/review-applied.csv"
 
-MakeChanges = Callable[[RunPlan, History], Changes]
+ComputeChanges = Callable[[RunPlan, History], Changes]
 
 
-def change_review(location: str, make: MakeChanges) -> Changes:
-    """Record the changes that `make` works out from the run's input and history, all of them or none.
+def change_review(location: str, compute: ComputeChanges) -> Changes:
+    """Record the changes that `compute` returns for the run's input and history, all of them or none.
 
-    Raises SettingsInvalid where there is no run, InputInvalid from `make`, FolderBusy while a run uses the folder.
+    Raises SettingsInvalid if there is no run, InputInvalid from `compute`, FolderBusy while a run uses the folder.
     """
     plan = reload_plan(location)
     with explain_storage_errors(location, to="be written"):
@@ -39,7 +39,7 @@ def change_review(location: str, make: MakeChanges) -> Changes:
         with storage.hold_lock():
             history = read_history(storage.logs(LEDGER))
             plan.follow(history)
-            changes = make(plan, history)
+            changes = compute(plan, history)
             if changes.decisions:
                 _record(changes, storage, history)
                 rewrite_tables(plan, history, storage)
@@ -59,7 +59,7 @@ def apply_review(location: str, file: Path | None = None) -> Changes:
 
 
 def pending_changes(location: str) -> tuple[Changes, bytes] | None:
-    """What the run's own review.csv changes, and its bytes; None where there is none or it was applied already.
+    """Return the changes of the run's own review.csv, and its bytes; None if there are none or they were applied.
 
     Raises InputInvalid with every problem of the file.
     """
@@ -76,7 +76,7 @@ def pending_changes(location: str) -> tuple[Changes, bytes] | None:
 
 
 def read_applied(storage: Storage) -> list[Decision]:
-    """The lines of review.csv as they were applied; none where none were, or the copy is damaged."""
+    """Return the lines of review.csv as they were applied; none if the copy is missing or damaged."""
     if storage.size(APPLIED) is None:
         return []
     with suppress(InputInvalid):

@@ -1,4 +1,4 @@
-"""Finds the samples that a person names: `cover:2`, `boat`, `7:1`, `cover:2@1`."""
+"""Finds the samples that a person names on the command line: `cover:2`, `boat`, `7:1`, `cover:2@1`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from imagen_batch.errors import InputInvalid
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Problem
+from imagen_batch.review.decisions.sample_versions import last_version
 from imagen_batch.text import did_you_mean, plural
 
 _NAME = re.compile(r"(?P<row>.+?)(?::(?P<sample>[0-9]{1,9}))?(?:@(?P<version>[0-9]{1,9}))?", re.DOTALL)
@@ -27,7 +28,7 @@ class Target:
     is_named: bool = True
 
     def __str__(self) -> str:
-        """The sample as a person would name it."""
+        """Return the sample as a person would name it."""
         return f"{self.id or self.row}:{self.number}"
 
 
@@ -51,16 +52,16 @@ def read_rows(plan: RunPlan) -> Rows:
 
 
 def find_targets(names: Iterable[str], plan: RunPlan, history: History) -> list[Target]:
-    """The samples that `names` name, each once. Raises InputInvalid with everything that is wrong."""
+    """Return the samples that `names` name, each once. Raises InputInvalid with every problem."""
     rows = read_rows(plan)
     targets: dict[tuple[int, int], Target] = {}
     problems: list[Problem] = []
     for name in names:
-        found = _find(name, rows, plan, history)
-        if isinstance(found, str):
-            problems.append(Problem(None, None, name, found))
+        matches = _find(name, rows, plan, history)
+        if isinstance(matches, str):
+            problems.append(Problem(None, None, name, matches))
         else:
-            targets |= {(target.row, target.number): target for target in found}
+            targets |= {(target.row, target.number): target for target in matches}
     if problems:
         raise InputInvalid(problems)
     return list(targets.values())
@@ -80,18 +81,18 @@ def _find(name: str, rows: Rows, plan: RunPlan, history: History) -> list[Target
     if version is not None and sample is None and count > 1:
         return f"a version is one of a sample: write {rows.id_of.get(row, row)}:1@{version}"
     base = plan.index.row_key(row)
-    found = []
+    targets = []
     for number in [int(sample)] if sample else range(1, count + 1):
-        known = 1 + max((each.version - 1 for each in history.reviews.versions(base, number)), default=0)
-        if version is not None and not 1 <= int(version) <= known:
-            return f"the sample has {plural(known, 'version')}"
+        last = last_version(base, number, history)
+        if version is not None and not 1 <= int(version) <= last:
+            return f"the sample has {plural(last, 'version')}"
         chosen = int(version) if version else history.reviews.newest(base, number)
-        found.append(Target(row, rows.id_of.get(row), base, number, chosen, is_named=sample is not None))
-    return found
+        targets.append(Target(row, rows.id_of.get(row), base, number, chosen, is_named=sample is not None))
+    return targets
 
 
 def _find_row(text: str, rows: Rows) -> int | str:
-    """The row with this id, else with this number; what is wrong where there is none."""
+    """Return the row with this id, else with this number; a message if there is none."""
     with_id = rows.ids.get(text, [])
     if len(with_id) > 1:
         listed = ", ".join(map(str, with_id[:5]))

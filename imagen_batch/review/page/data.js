@@ -16,7 +16,7 @@ const items = {
   count: 0,
   numbers: Object.fromEntries(NUMBER_COLUMNS.map((name) => [name, []])),
   texted: Object.fromEntries(TEXT_COLUMNS.map((name) => [name, []])),
-  user: new Map(), // name -> array of text numbers, with holes where a chunk lacks the column
+  user: new Map(), // name -> array of text numbers, with holes where a chunk does not have the column
   warnings: new Map(), // item -> texts
   earlier: new Map(), // item -> versions, oldest first
 };
