@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.inputs.take_input import take_input
-from imagen_batch.monitoring.watch import watch_run
+from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.records import SampleResult
+from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.reports.next_steps import make_absolute
-from imagen_batch.reports.problems import problems_text
 from imagen_batch.reports.summary import Summary
-from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings, load_settings

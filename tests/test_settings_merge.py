@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.cli.arguments import parse
 from imagen_batch.cli.dispatch import main
-from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import load_settings, merge

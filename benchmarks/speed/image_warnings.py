@@ -23,8 +23,8 @@ from benchmarks.support.figures import Figure, at_most, report_and_exit
 from imagen_batch.images.flat_color import is_flat_color
 from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.images.validate import validate
-from imagen_batch.ledger.duplicates import ImageDigests
-from imagen_batch.providers.wire.image_text import image_bytes
+from imagen_batch.ledger.identical_images import ImageDigests
+from imagen_batch.providers.wire.decode_image import image_bytes
 
 _ROUNDS = 60
 _LIMIT_PERCENT = 2.0

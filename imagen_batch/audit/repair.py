@@ -14,7 +14,7 @@ from pathlib import Path
 
 from imagen_batch.audit.audit import audit_storage, snapshot_findings
 from imagen_batch.audit.findings import Audit, Finding
-from imagen_batch.audit.quarantine import keep_copy, move_and_restore
+from imagen_batch.audit.set_aside import keep_copy, move_and_restore
 from imagen_batch.audit.tables import TABLES
 from imagen_batch.images.disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
@@ -24,7 +24,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import open_writer
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow
-from imagen_batch.runs.recovery.recover import recover_unrecorded
+from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.runs.rewrite import rewrite_tables
 from imagen_batch.storage import LEDGER, Storage, open_storage

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import orjson
 
 from imagen_batch.audit.findings import KINDS, Audit, Finding
-from imagen_batch.audit.provenance.report import Provenance, provenance_facts
+from imagen_batch.audit.provenance.verify_run import Provenance, provenance_facts
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.text import json_text, plural, printable
 

@@ -20,8 +20,8 @@ import orjson
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
-from imagen_batch.audit.plausibility import PlausibilityCheck
 from imagen_batch.audit.table_diff import table_findings
+from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
@@ -33,7 +33,7 @@ from imagen_batch.reports.tables.failures import ADDED, ADVICE, MARK
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.runs.rewrite import pending_status
 from imagen_batch.storage import LEDGER, Folder, Storage
-from imagen_batch.storage.regular_files import irregularity
+from imagen_batch.storage.list_files import irregularity
 from imagen_batch.text import plural
 
 MANIFESTS: Final = ("manifest.parquet", "manifest.csv")

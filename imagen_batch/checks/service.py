@@ -12,7 +12,7 @@ from imagen_batch.errors import AttemptError, Fatal, SettingsInvalid
 from imagen_batch.providers.catalogue import Catalogue, Model
 from imagen_batch.providers.endpoints import Provider, make_provider
 from imagen_batch.providers.hosts import is_google_host
-from imagen_batch.providers.model_lookup import ModelReply, look_up_model
+from imagen_batch.providers.look_up_model import ModelReply, look_up_model
 from imagen_batch.settings import Settings
 from imagen_batch.text import one_line, plural
 

@@ -26,11 +26,11 @@ from imagen_batch.cli.commands import (
     status,
 )
 from imagen_batch.cli.options import RETRIES
-from imagen_batch.cli.parser import Parser
+from imagen_batch.cli.strict_parser import Parser
 from imagen_batch.version import __version__
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 class Command(Protocol):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple
 
-from imagen_batch.cli.parser import UsageInvalid
+from imagen_batch.cli.strict_parser import UsageInvalid
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.monitoring.json_log import JsonLog
 from imagen_batch.system.signal_handlers import signal_handlers
@@ -81,7 +81,7 @@ def end_at_signal_with(code: int) -> None:
 
 def _describe(error: BaseException) -> Failure:
     if isinstance(error, InputInvalid):
-        from imagen_batch.reports.problems import problems_json, problems_text  # noqa: PLC0415 - not needed for --help
+        from imagen_batch.reports.input_problems import problems_json, problems_text  # noqa: PLC0415 - not needed for --help
 
         return Failure(INVALID, problems_text(error.problems), problems_json(error.problems))
     if isinstance(error, UsageInvalid):

@@ -17,8 +17,8 @@ from imagen_batch.expansion.characters import (
     add_descriptions,
     load_characters,
 )
+from imagen_batch.expansion.find_name import UnknownName
 from imagen_batch.expansion.matrix import Matrix, read_matrix
-from imagen_batch.expansion.names import UnknownName
 from imagen_batch.expansion.styles import Style, Styles, load_styles
 from imagen_batch.expansion.tables import read_text
 from imagen_batch.expansion.template import PromptTemplate, RenderFailed, compile_template

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.expansion.names import find_name
+from imagen_batch.expansion.find_name import find_name
 from imagen_batch.expansion.sandbox import Expression
 from imagen_batch.expansion.tables import read_table
 

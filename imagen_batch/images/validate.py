@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.flat_color import is_flat_color
 from imagen_batch.images.formats.boxes import read_avif, read_heic
-from imagen_batch.images.formats.common import Shape
+from imagen_batch.images.formats.dimensions import Shape
 from imagen_batch.images.formats.jpeg import read_jpeg
 from imagen_batch.images.formats.png import read_png
 from imagen_batch.images.formats.rare import read_bmp, read_codestream, read_gif, read_jp2

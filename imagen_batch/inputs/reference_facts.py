@@ -13,8 +13,8 @@ from typing import Final
 import orjson
 
 from imagen_batch.images.reference_file import FileFacts
-from imagen_batch.planning.origin import Origin
-from imagen_batch.planning.references.run_references import RunReferences
+from imagen_batch.planning.input_origin import Origin
+from imagen_batch.planning.references.named_references import RunReferences
 from imagen_batch.storage import STATE, Storage
 
 REFERENCES: Final = f"{STATE}/references.json"

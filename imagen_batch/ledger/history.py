@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from imagen_batch.ledger.costs import Charges, Cost
-from imagen_batch.ledger.duplicates import Duplicates, ImageDigests
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.folds.charge_totals import ChargeTotals
 from imagen_batch.ledger.folds.open_attempts import OpenAttempts
 from imagen_batch.ledger.folds.sample_states import Failed, SampleStates, number_of, slot_of
+from imagen_batch.ledger.identical_images import Duplicates, ImageDigests
 from imagen_batch.ledger.reader import records_in
 from imagen_batch.ledger.record_lookup import RecordLookup
 from imagen_batch.ledger.records import (

@@ -16,10 +16,10 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
-from imagen_batch.inputs.take_input import take_input
-from imagen_batch.monitoring.watch import watch_run
+from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.orchestration.deployments.catch_up import make_up
-from imagen_batch.orchestration.deployments.run_context import end_by_signal, environment_with_key, name_run
+from imagen_batch.orchestration.deployments.run_name_and_key import end_by_signal, environment_with_key, name_run
 from imagen_batch.orchestration.deployments.slot import (
     Skip,
     Slot,
@@ -32,11 +32,11 @@ from imagen_batch.orchestration.deployments.slot import (
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MAX_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
-from imagen_batch.orchestration.server.watch import final_state, watch
+from imagen_batch.orchestration.show_execution import final_state, watch
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.reports.problems import problems_text
+from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.reports.summary import Summary
-from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.record import remember_applied
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import WATCHING, Settings, load_settings

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.take_input import take_input
-from imagen_batch.monitoring.watch import watch_run
+from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.late_imports import import_during_first_requests
+from imagen_batch.orchestration.preload_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
 from imagen_batch.orchestration.server.own_server import OwnServer
@@ -31,7 +31,7 @@ from imagen_batch.runs.console import Console
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, is_url
-from imagen_batch.system.addresses import web_address
+from imagen_batch.system.valid_address import web_address
 from imagen_batch.text import plural, usd
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _read_review(settings: Settings, console: Console) -> tuple[tuple[ReviewedVe
     """Return the decisions that a run with --redo or --upgrade applies; other runs do not import that code."""
     if not (settings.redo or settings.upgrade):
         return (), None
-    from imagen_batch.review.decisions.of_run import review_of_run  # noqa: PLC0415
+    from imagen_batch.review.decisions.from_review_csv import review_of_run  # noqa: PLC0415
 
     return review_of_run(settings, console.notify)
 

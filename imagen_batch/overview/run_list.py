@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.overview.run_files import amount_of, count_of, is_regular, moment_of, read_object
+from imagen_batch.overview.read_run_files import amount_of, count_of, is_regular, moment_of, read_object
 from imagen_batch.storage import LEDGER, STATE, is_url
 from imagen_batch.storage.file_lock import is_file_locked
 from imagen_batch.text import one_line

@@ -18,16 +18,16 @@ from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.expansion import Expansion, load_expansion
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
-from imagen_batch.planning.filenames import check_template
-from imagen_batch.planning.origin import Origin
+from imagen_batch.planning.file_names import check_template
+from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
-from imagen_batch.planning.references.run_references import RunReferences
-from imagen_batch.planning.refusals import refuse_retired_models, refuse_unpriced_limits
+from imagen_batch.planning.references.named_references import RunReferences
+from imagen_batch.planning.refuse_plan import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
-from imagen_batch.planning.samples.accepting import samples_to_request, usable_samples
+from imagen_batch.planning.samples.samples_to_ask import samples_to_request, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
-from imagen_batch.prompts.find_column import find_column
+from imagen_batch.prompts.column_by_name import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
 from imagen_batch.providers.catalogue import Catalogue, Model, load_catalogue
 from imagen_batch.records import Move, Problem, PromptRow

@@ -9,8 +9,9 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from imagen_batch.choices import DIALECTS
-from imagen_batch.images.file_names import TakenNames
-from imagen_batch.planning.filenames import (
+from imagen_batch.images.taken_names import TakenNames
+from imagen_batch.planning.book_shapes import PRINT_DPI, Fit, Shape, UnknownShape, read_shapes
+from imagen_batch.planning.file_names import (
     default_stem,
     image_name,
     slug,
@@ -20,8 +21,7 @@ from imagen_batch.planning.filenames import (
 )
 from imagen_batch.planning.keys import set_options
 from imagen_batch.planning.references.limits import RequestSize, check_references
-from imagen_batch.planning.references.run_references import RunReferences
-from imagen_batch.planning.shapes import PRINT_DPI, Fit, Shape, UnknownShape, read_shapes
+from imagen_batch.planning.references.named_references import RunReferences
 from imagen_batch.planning.styling import with_comma, with_style
 from imagen_batch.providers.capabilities import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model

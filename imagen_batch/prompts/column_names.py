@@ -21,7 +21,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "style": ("style",),
     "references": ("references", "reference_images", "ref_images"),
 }
-# A column of the user's own in which named shapes have a meaning; see planning/shapes.py.
+# A column of the user's own in which named shapes have a meaning; see planning/book_shapes.py.
 SHAPE_COLUMN = "shape"
 # The columns that our own failures.csv adds after the user's.
 FAILURE_COLUMNS = ("status", "reason", "http_status", "attempts")

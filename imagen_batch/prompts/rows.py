@@ -9,7 +9,7 @@ from typing import Any
 
 from imagen_batch.prompts import cells
 from imagen_batch.prompts.column_names import SHAPE_COLUMN, fold
-from imagen_batch.prompts.columns import Columns
+from imagen_batch.prompts.column_roles import Columns
 from imagen_batch.prompts.formats.delimited import Record
 from imagen_batch.prompts.formats.record_width import RecordWidth
 from imagen_batch.prompts.reference_cells import references

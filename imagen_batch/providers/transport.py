@@ -20,9 +20,9 @@ from requests.utils import get_environ_proxies
 from imagen_batch.errors import Transient
 from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.deadlines import Deadlines, WatchedCall
-from imagen_batch.providers.http.connections import NotIdle, PooledReply, WatchedAdapter
 from imagen_batch.providers.http.exchange import Incomplete
 from imagen_batch.providers.http.framing import BadReply
+from imagen_batch.providers.http.strict_connections import NotIdle, PooledReply, WatchedAdapter
 from imagen_batch.providers.wire.json_body import looks_like_markup, parse_object
 from imagen_batch.system.loopback import is_loopback
 

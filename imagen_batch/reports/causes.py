@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from imagen_batch.records import ManifestRow, Outcome
-from imagen_batch.reports.refusals import Advice, explain, refusal_of
+from imagen_batch.reports.explain_refusal import Advice, explain, refusal_of
 from imagen_batch.text import one_line
 
 _MAX_GROUPS = 200

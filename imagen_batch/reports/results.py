@@ -16,11 +16,11 @@ from imagen_batch.ledger.folds.sample_states import Failed
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.references.run_references import relative_references
-from imagen_batch.planning.references.stored import references_from
+from imagen_batch.planning.references.ledger_form import references_from
+from imagen_batch.planning.references.named_references import relative_references
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.planning.samples.accepting import usable_samples
+from imagen_batch.planning.samples.samples_to_ask import usable_samples
 from imagen_batch.planning.samples.versions import options_from
 from imagen_batch.records import ManifestRow, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.image_warnings import with_warnings

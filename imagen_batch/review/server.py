@@ -22,8 +22,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.review.gallery import GALLERY_FILE, build_gallery
+from imagen_batch.review.live_review_csv import ReviewFile
 from imagen_batch.review.review_csv import COLUMNS, REVIEW_FILE, Decision, parse_decision_fields
-from imagen_batch.review.review_file import ReviewFile
 from imagen_batch.review.thumbnails import THUMBNAILS, contained
 
 LOOPBACK: Final = "127.0.0.1"

@@ -16,7 +16,7 @@ from imagen_batch.reports.render import to_json_text, to_markdown
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder
 from imagen_batch.reports.tables.edited_failures import protect_edits, remember_written
-from imagen_batch.reports.tables.table_file import (
+from imagen_batch.reports.tables.failsafe_file import (
     TableFile,
     UnwrittenFile,
     alternate_name,

@@ -13,10 +13,10 @@ from imagen_batch.records import Outcome
 from imagen_batch.reports.continuation import make_continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts
-from imagen_batch.reports.tables.table_file import describe_unwritten
+from imagen_batch.reports.tables.failsafe_file import describe_unwritten
 from imagen_batch.runs.finalize import count_older_images, write_summary, write_tables
 from imagen_batch.storage import Storage
-from imagen_batch.storage.regular_files import irregularity
+from imagen_batch.storage.list_files import irregularity
 
 
 def rewrite_tables(plan: RunPlan, history: History, storage: Storage) -> None:

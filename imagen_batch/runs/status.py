@@ -12,7 +12,7 @@ import orjson
 
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import read_history
-from imagen_batch.prompts.find_column import find_column
+from imagen_batch.prompts.column_by_name import find_column
 from imagen_batch.reports.continuation import make_continuation
 from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.storage.http_status import is_conflict, is_taken
+from imagen_batch.storage.error_status import is_conflict, is_taken
 from imagen_batch.storage.lease import Lease
 from imagen_batch.storage.object_listing import list_pages
 from imagen_batch.storage.object_log import ObjectLog, ObjectLogs

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.audit.plausibility import PlausibilityCheck
 from imagen_batch.audit.repair import repair
 from imagen_batch.audit.report import audit_text
+from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.sending import retry
 from imagen_batch.simulator import Simulator

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.audit.provenance.report import check_provenance, provenance_facts, provenance_text
 from imagen_batch.audit.provenance.verify import Verdict, make_verifier
+from imagen_batch.audit.provenance.verify_run import check_provenance, provenance_facts, provenance_text
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.validate import validate
 from imagen_batch.simulator import Simulator

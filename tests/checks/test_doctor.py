@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.checks.doctor import exit_code, findings_text
+from imagen_batch.checks.environment import check_proxy, check_shadows
 from imagen_batch.checks.finding import ok, run_checks, warning
 from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.place import check_place
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.service import check_lifecycle, check_service
-from imagen_batch.checks.surroundings import check_proxy, check_shadows
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import DEFAULT_MODEL, make_settings
 from imagen_batch.simulator import Simulator

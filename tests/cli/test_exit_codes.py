@@ -166,7 +166,7 @@ def test_an_impossible_environment_is_refused(here, capsys, monkeypatch, name):
 
 def test_a_bug_is_a_traceback_and_an_object(here, capsys, monkeypatch):
     """A program that reads the output learns of it too."""
-    monkeypatch.setattr("imagen_batch.cli.plan_report.preview.take_input", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("imagen_batch.cli.plan_report.dry_run.take_input", lambda *_, **__: 1 / 0)
     monkeypatch.chdir(here)
     assert cli.main(["plan", "p.csv", "--json"]) == 1
     printed = capsys.readouterr()

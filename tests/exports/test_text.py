@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagen_batch.exports.text import excel_safe, one_line, shorten, xml_text
+from imagen_batch.exports.escaping import excel_safe, one_line, shorten, xml_text
 
 
 def test_one_line_has_no_controls_and_no_direction_overrides() -> None:

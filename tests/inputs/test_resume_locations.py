@@ -6,8 +6,8 @@ import io
 import pytest
 
 from imagen_batch.audit.audit import audit
+from imagen_batch.inputs.decide_input import take_input
 from imagen_batch.inputs.snapshot import load_settings_to_continue
-from imagen_batch.inputs.take_input import take_input
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pro
 import imagen_batch
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.monitoring.metrics import BUCKETS_S, format_metrics, read_latencies, write_metrics
-from imagen_batch.monitoring.watch import watch_run
+from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import prompts, run

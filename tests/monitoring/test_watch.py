@@ -12,10 +12,10 @@ import pytest
 import imagen_batch
 from imagen_batch.cli.absolute_paths import without_addresses
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.monitoring.heartbeat import Heartbeat
+from imagen_batch.monitoring.healthcheck_ping import Heartbeat
 from imagen_batch.monitoring.message import Message, describe_error, describe_summary
 from imagen_batch.monitoring.notify import collect_addresses, send
-from imagen_batch.monitoring.watch import watch_run
+from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.records import Problem
 from imagen_batch.settings import load_watching, make_settings
 from imagen_batch.simulator import Simulator
@@ -253,11 +253,11 @@ def test_a_run_without_reports_imports_nothing_for_them():
     program = "\n".join(
         (
             "import sys",
-            "from imagen_batch.monitoring.watch import watch_run",
+            "from imagen_batch.monitoring.start_and_end import watch_run",
             "from imagen_batch.settings import make_settings",
             "with watch_run(make_settings({'prompts': 'x.csv'}), print): pass",
             "print([name for name in sys.modules if name.startswith(('imagen_batch.monitoring.', 'apprise'))])",
         )
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout.strip() == "['imagen_batch.monitoring.watch']"
+    assert ended.stdout.strip() == "['imagen_batch.monitoring.start_and_end']"

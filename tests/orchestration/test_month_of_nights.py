@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from imagen_batch.inputs.take_input import take_input
+from imagen_batch.inputs.decide_input import take_input
 from imagen_batch.orchestration.deployments.catch_up import make_up
-from imagen_batch.orchestration.deployments.dates import settings_of_date, state_of
+from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of
 from imagen_batch.orchestration.deployments.slot import Skip, Slot, check_due, with_date
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending

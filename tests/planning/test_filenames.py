@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.images.file_names import with_key
-from imagen_batch.planning.filenames import (
+from imagen_batch.images.taken_names import with_key
+from imagen_batch.planning.file_names import (
     check_template,
     default_stem,
     image_name,

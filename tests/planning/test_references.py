@@ -9,7 +9,6 @@ import pytest
 from imagen_batch.errors import InputInvalid
 from imagen_batch.images import reference_file
 from imagen_batch.planning.plan import make_plan
-from imagen_batch.planning.references import files
 from imagen_batch.settings import make_settings
 from tests.support.reference_files import write_image
 from tests.support.runs import TODAY, write_csv
@@ -150,7 +149,7 @@ def test_one_image_of_fifty_thousand_rows_is_read_once_in_flat_memory(tmp_path):
         return reference_file.read_file(path, max_bytes=max_bytes)
 
     tracemalloc.start()
-    with patch.object(files, "read_file", count_read):
+    with patch.object(file_facts, "read_file", count_read):
         run_plan = make_plan(settings, today=TODAY)
         for row in run_plan.planned_rows():
             assert row.references[0].bytes == len(data)

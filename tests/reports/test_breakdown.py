@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.prompts.find_column import find_column
+from imagen_batch.prompts.column_by_name import find_column
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.counters.breakdown import OTHERS, Breakdown
 from imagen_batch.reports.render import to_json, to_markdown, to_terminal

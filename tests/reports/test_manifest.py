@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables import write as tables
-from imagen_batch.reports.tables.columns import user_columns
+from imagen_batch.reports.tables.arrow_columns import user_columns
 from imagen_batch.reports.tables.dataset import Metadata, metadata_names
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder

@@ -7,7 +7,7 @@ import pytest
 from imagen_batch.providers.wire.support_codes import CATEGORIES
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.causes import FailureGroups
-from imagen_batch.reports.refusals import Refusal, explain, refusal_in, refusal_of
+from imagen_batch.reports.explain_refusal import Refusal, explain, refusal_in, refusal_of
 from tests.support.entries import entry
 
 PEOPLE = Refusal(category="people or face", codes=("39322892",), stage="output", dialect="predict")

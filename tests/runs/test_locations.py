@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.audit.quarantine import quarantine_damaged
+from imagen_batch.audit.set_aside import quarantine_damaged
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.inputs.snapshot import load_settings_snapshot
 from imagen_batch.planning.plan import make_plan

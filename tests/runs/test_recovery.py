@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 import imagen_batch.planning.keys
 import imagen_batch.planning.requests
 import imagen_batch.runs.recovery.clues
-import imagen_batch.runs.recovery.recover
+import imagen_batch.runs.recovery.record_unlisted
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.requests import requests_for
 from imagen_batch.runs.recovery.clues import Clue, find_owners, possible_keys
-from imagen_batch.runs.recovery.recover import recover_unrecorded
+from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
@@ -290,9 +290,9 @@ def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim, max_images=5)
     plan = make_plan(make_settings({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
-    monkeypatch.setattr(imagen_batch.runs.recovery.recover, "validate", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery.record_unlisted, "validate", None)
     monkeypatch.setattr(imagen_batch.runs.recovery.clues, "read_evidence", None)
-    monkeypatch.setattr(imagen_batch.runs.recovery.recover, "find_owners", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery.record_unlisted, "find_owners", None)
     store = type("Store", (), {"storage": open_storage(place)})()
     assert recover_unrecorded(plan, store, read_history(place / LEDGER), None).images == 0
 

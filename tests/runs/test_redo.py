@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.errors import InputInvalid
+from imagen_batch.inputs.decide_input import take_input
 from imagen_batch.inputs.snapshot import load_settings_to_continue
-from imagen_batch.inputs.take_input import take_input
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.review.decisions.changes import Choice, decide
-from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.record import apply_review, change_review, remember_applied
 from imagen_batch.review.decisions.targets import find_targets
 from imagen_batch.review.review_csv import Decision, write_review

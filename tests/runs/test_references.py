@@ -14,8 +14,8 @@ import pytest
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.errors import InputInvalid
+from imagen_batch.inputs.decide_input import take_input
 from imagen_batch.inputs.snapshot import load_settings_to_continue, reload_plan
-from imagen_batch.inputs.take_input import take_input
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
 from imagen_batch.sending.references import ReferenceLoader

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imagen_batch.inputs.take_input import take_input
+from imagen_batch.inputs.decide_input import take_input
 from imagen_batch.planning.pending import PendingTotals, count_pending
 from imagen_batch.review.decisions.changes import Choice, decide
-from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.record import change_review, remember_applied
 from imagen_batch.review.decisions.targets import find_targets
 from imagen_batch.runs.run import open_run

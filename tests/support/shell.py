@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagen_batch.cli.dispatch import main
-from imagen_batch.inputs.take_input import take_input
+from imagen_batch.inputs.decide_input import take_input
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run
 

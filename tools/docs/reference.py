@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from imagen_batch.cli.arguments import make_parser
-from imagen_batch.cli.parser import Parser
+from imagen_batch.cli.strict_parser import Parser
 from imagen_batch.providers.catalogue import Model, load_catalogue
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.settings import ENV_PREFIX, Settings

@@ -20,7 +20,7 @@ from imagen_batch.text import plural, printable_lines, round_up_to_cents, usd
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
     from imagen_batch.audit.repair import Repaired
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -69,8 +69,8 @@ def _print_audit(audit: Audit, args: Namespace) -> int:
 
 def _verify_and_print(args: Namespace) -> int:
     from imagen_batch.audit.audit import audit  # noqa: PLC0415
-    from imagen_batch.audit.provenance.report import check_provenance, provenance_text  # noqa: PLC0415
     from imagen_batch.audit.provenance.verify import make_verifier  # noqa: PLC0415
+    from imagen_batch.audit.provenance.verify_run import check_provenance, provenance_text  # noqa: PLC0415
     from imagen_batch.audit.report import audit_json, audit_text  # noqa: PLC0415
 
     verify = make_verifier(_read_anchors(args.trust_anchors))

@@ -16,7 +16,7 @@ from imagen_batch.cli.options import (
     add_request_options,
     add_sending_options,
 )
-from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural, usd
@@ -24,7 +24,7 @@ from imagen_batch.text import plural, usd
 if TYPE_CHECKING:
     import datetime as dt
 
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.orchestration.deployments.backfill import Day, Done, Which
     from imagen_batch.settings import Settings
 
@@ -90,7 +90,7 @@ def run(args: Namespace) -> int:
 
 def _days(args: Namespace) -> tuple[Day, ...]:
     from imagen_batch.orchestration.deployments.backfill import Day  # noqa: PLC0415
-    from imagen_batch.orchestration.deployments.dates import settings_of_date, state_of  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of  # noqa: PLC0415
     from imagen_batch.schedules.slots import dates_between  # noqa: PLC0415
 
     first, last = _date(args.first, "--from"), _date(args.last, "--to")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.options import add_config_option, add_input_options, add_request_options, add_sending_options
-from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.orchestration.deployments.specification import Specification
 
 _EXAMPLES = """\

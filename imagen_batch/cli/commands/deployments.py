@@ -10,7 +10,7 @@ from imagen_batch.system.streams import print_result
 from imagen_batch.text import printable
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.orchestration.deployments.server import Listed
 
 

@@ -13,11 +13,11 @@ from imagen_batch.cli.options import (
     add_request_options,
     add_sending_options,
 )
-from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.system.streams import print_result
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 def add_parser(commands: Subparsers) -> None:

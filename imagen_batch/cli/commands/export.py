@@ -16,7 +16,7 @@ from imagen_batch.exports.options import FINDINGS
 from imagen_batch.text import plural
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.exports.export import Exported, Progress
 
 FORMATS = ("imagefolder", "parquet", "webdataset", "captions", "coco", "labelstudio", "csv", "pdf", "folder")

@@ -12,7 +12,7 @@ from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 _PROGRESS_EVERY = 2000  # samples

@@ -6,11 +6,11 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.options import add_run_options
-from imagen_batch.cli.typed_settings import settings_from
+from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 def add_parser(commands: Subparsers) -> None:

@@ -14,12 +14,12 @@ from imagen_batch.cli.options import (
     add_sending_options,
     setting_adder,
 )
-from imagen_batch.cli.typed_settings import NOT_SETTINGS, with_upgrade
+from imagen_batch.cli.settings_sources import NOT_SETTINGS, with_upgrade
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 def add_parser(commands: Subparsers) -> None:

@@ -14,7 +14,7 @@ from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import json_text, plural
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.review.decisions.changes import Changes
     from imagen_batch.review.items import ReviewDecision
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from imagen_batch.cli.absolute_paths import with_absolute_paths, without_addresses
 from imagen_batch.cli.options import add_run_options
+from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.cli.terminal import make_confirm, use_color
-from imagen_batch.cli.typed_settings import settings_from
 from imagen_batch.monitoring.json_log import current_log
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.planning.row_index import PendingRow
     from imagen_batch.reports.summary import Summary
     from imagen_batch.settings import Settings
@@ -61,7 +61,7 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
         log.activate()
     settings = _with_agreed_host(settings, args)
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
-    from imagen_batch.runs.current_run import find_current_summary, record_finished_run  # noqa: PLC0415
+    from imagen_batch.runs.nothing_to_do import find_current_summary, record_finished_run  # noqa: PLC0415
 
     summary = None if lost is not None else find_current_summary(settings)
     if summary is None:
@@ -77,8 +77,8 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
 
 def _report_current(summary: Summary, settings: Settings, args: Namespace) -> None:
     """Say that nothing is done, also to those who watch the run."""
-    from imagen_batch.monitoring.watch import watch_run  # noqa: PLC0415
-    from imagen_batch.runs.current_run import describe_current  # noqa: PLC0415
+    from imagen_batch.monitoring.start_and_end import watch_run  # noqa: PLC0415
+    from imagen_batch.runs.nothing_to_do import describe_current  # noqa: PLC0415
 
     with watch_run(settings, print_message) as watch:
         watch.summary = summary

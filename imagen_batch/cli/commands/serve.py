@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imagen_batch.system.streams import print_message
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 def add_parser(commands: Subparsers) -> None:

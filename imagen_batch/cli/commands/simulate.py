@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from imagen_batch.cli.parser import Subparsers
+    from imagen_batch.cli.strict_parser import Subparsers
 
 
 def add_parser(commands: Subparsers) -> None:

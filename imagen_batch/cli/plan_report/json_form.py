@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from imagen_batch.cli.plan_report.expected import (
+from imagen_batch.cli.plan_report.facts import (
     minutes_needed,
     misspelt_columns,
     next_names,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imagen_batch.cli.plan_report.expected import (
+from imagen_batch.cli.plan_report.facts import (
     misspelt_columns,
 )
 from imagen_batch.inputs.changes import Changes

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from imagen_batch.cli.plan_report.expected import (
+from imagen_batch.cli.plan_report.facts import (
     NAMES,
     minutes_needed,
     next_names,

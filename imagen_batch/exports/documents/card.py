@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from imagen_batch.exports.escaping import one_line
 from imagen_batch.exports.formats import Format
 from imagen_batch.exports.job import Job, describing_columns
 from imagen_batch.exports.tally import Tally
-from imagen_batch.exports.text import one_line
 from imagen_batch.text import plural
 
 _SIZES = (

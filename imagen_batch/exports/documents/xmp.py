@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from imagen_batch.exports.text import xml_text
+from imagen_batch.exports.escaping import xml_text
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _JPEG_NAME = b"http://ns.adobe.com/xap/1.0/\0"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from imagen_batch.exports.escaping import one_line
 from imagen_batch.exports.job import FOLDER_FILES, Job, numbered_folder
-from imagen_batch.exports.text import one_line
 
 _PER_FOLDER = FOLDER_FILES // 2
 

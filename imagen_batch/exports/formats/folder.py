@@ -15,7 +15,7 @@ from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.job import Job
 from imagen_batch.exports.rows.manifest import RunImage
 from imagen_batch.images.validate import validate
-from imagen_batch.planning.filenames import check_template, stem_from_template
+from imagen_batch.planning.file_names import check_template, stem_from_template
 from imagen_batch.text import plural
 
 _DEFAULT = "{name}"

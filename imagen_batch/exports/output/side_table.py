@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from imagen_batch.exports.escaping import excel_safe
 from imagen_batch.exports.output.target import Target
 from imagen_batch.exports.rows.selection import LeftOut
-from imagen_batch.exports.text import excel_safe
 
 Kind = Literal["parquet", "csv"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from imagen_batch.exports.escaping import shorten
 from imagen_batch.exports.rows.manifest import RunImage
-from imagen_batch.exports.text import shorten
-from imagen_batch.reports.refusals import explain, refusal_in
+from imagen_batch.reports.explain_refusal import explain, refusal_in
 
 _PROMPT_LONGEST = 900
 _FILE_BYTES = 200_000_000  # a PDF is built in memory

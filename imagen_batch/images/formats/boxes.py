@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.common import Shape, require_size
+from imagen_batch.images.formats.dimensions import Shape, require_size
 from imagen_batch.images.formats.png import decode
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the box type that C2PA 2.1, A.5, defines for ISO media

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from zlib_ng.zlib_ng import crc32
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.common import Shape, require_size
+from imagen_batch.images.formats.dimensions import Shape, require_size
 
 _LARGE_PIXELS = 1 << 25  # twice the pixels of the largest image that a service produces
 _LARGE_IMAGE_LOCK = threading.Lock()  # large images are decoded one at a time: each may take a few hundred megabytes

@@ -14,7 +14,7 @@ import struct
 
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.boxes import find_boxes
-from imagen_batch.images.formats.common import Shape, require_size
+from imagen_batch.images.formats.dimensions import Shape, require_size
 from imagen_batch.images.formats.png import decode
 
 _GIF_TRAILER, _GIF_EXTENSION, _GIF_FRAME = 0x3B, 0x21, 0x2C

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.common import Shape, require_size
+from imagen_batch.images.formats.dimensions import Shape, require_size
 from imagen_batch.images.formats.png import decode
 
 _WIDTH, _HEIGHT, _C2PA = 256, 257, 52545

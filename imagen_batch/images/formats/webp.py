@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.common import Shape, require_size
+from imagen_batch.images.formats.dimensions import Shape, require_size
 from imagen_batch.images.formats.png import decode
 
 _WEBP_CHUNK = struct.Struct("<4sI")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imagen_batch.errors import FolderBusy, ImagenBatchError
-from imagen_batch.inputs.take_input import take_input
-from imagen_batch.orchestration.deployments.dates import DateState
+from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.orchestration.deployments.made_dates import DateState
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.summary import Summary

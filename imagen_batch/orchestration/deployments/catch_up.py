@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from imagen_batch.orchestration.deployments.dates import settings_of_date, state_of
+from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of
 from imagen_batch.orchestration.deployments.slot import Slot
 from imagen_batch.reports.summary import Summary
 from imagen_batch.schedules.out_template import fields_in

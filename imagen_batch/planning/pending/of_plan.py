@@ -7,8 +7,8 @@ from itertools import compress, islice
 
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, missing_files
 from imagen_batch.ledger.history import History
+from imagen_batch.planning.pending.history_views import AnsweredSince, MadeCounter, WithoutMissingFiles
 from imagen_batch.planning.pending.rows import pending_requests, pending_rows, split_versions
-from imagen_batch.planning.pending.views import AnsweredSince, MadeCounter, WithoutMissingFiles
 from imagen_batch.planning.pending.waiting import without_hopeless
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.row_index import PendingRow, RowIndex

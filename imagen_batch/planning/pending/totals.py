@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from imagen_batch.planning.pending.views import MadeCounter
+from imagen_batch.planning.pending.history_views import MadeCounter
 from imagen_batch.planning.requests import request_count
 from imagen_batch.planning.row_index import PendingRow, RowIndex
 

@@ -19,8 +19,8 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion, ReviewedVersion
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.planning.references.ledger_form import references_from, stored_references
 from imagen_batch.planning.references.limits import COLUMN, RequestSize, check_references
-from imagen_batch.planning.references.stored import references_from, stored_references
 from imagen_batch.planning.requests import with_seed_of
 from imagen_batch.planning.rows import PlannedRow, RowPlanner
 from imagen_batch.providers.capabilities import check_options, check_row, without_dropped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagen_batch.prompts.columns import Columns
+from imagen_batch.prompts.column_roles import Columns
 from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.records import Problem
 from imagen_batch.text import plural

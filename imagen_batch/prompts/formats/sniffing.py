@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.columns import prompt_position
+from imagen_batch.prompts.column_roles import prompt_position
 from imagen_batch.prompts.formats.delimited import Record, Table, count_lines
 from imagen_batch.records import Problem
 

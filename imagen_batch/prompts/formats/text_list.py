@@ -12,7 +12,7 @@ from typing import Any
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.column_names import looks_secret
 from imagen_batch.prompts.formats.delimited import Record
-from imagen_batch.prompts.formats.lines import LineTooLong, bounded_lines
+from imagen_batch.prompts.formats.physical_lines import LineTooLong, bounded_lines
 from imagen_batch.records import Problem
 
 _MAX_DEPTH = 64

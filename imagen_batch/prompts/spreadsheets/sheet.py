@@ -13,10 +13,10 @@ from typing import BinaryIO, Final
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.column_names import ALIASES, fold, looks_secret
 from imagen_batch.prompts.formats.delimited import Record
-from imagen_batch.prompts.formats.lines import LONGEST
+from imagen_batch.prompts.formats.physical_lines import LONGEST
 from imagen_batch.prompts.sources import Spool
 from imagen_batch.prompts.spreadsheets.archive import Kind
-from imagen_batch.prompts.spreadsheets.cell import Cell, column_letters
+from imagen_batch.prompts.spreadsheets.cell_type import Cell, column_letters
 from imagen_batch.prompts.spreadsheets.notes import SheetNotes
 from imagen_batch.records import Problem
 from imagen_batch.text import plural

@@ -7,8 +7,8 @@ from typing import Final
 
 from pybase64 import b64encode_as_string
 
+from imagen_batch.providers.wire.decode_image import image_bytes
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.providers.wire.image_text import image_bytes
 from imagen_batch.providers.wire.json_body import (
     Json,
     as_count,

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from imagen_batch.errors import Transient
-from imagen_batch.providers.wire import base64_text
+from imagen_batch.providers.wire import large_replies
 
 Json = Mapping[str, object]
 
@@ -76,7 +76,7 @@ def has_error(answer: Json) -> bool:
 def parse_object(body: bytes) -> Json | None:
     """Parse a JSON object, also one inside an array, as some gateways wrap it. None for anything else."""
     try:
-        value = base64_text.loads(body)
+        value = large_replies.loads(body)
     except orjson.JSONDecodeError:
         value = _parse_trimmed(body)
     if isinstance(value, str):  # JSON text that contains the actual JSON
@@ -87,7 +87,7 @@ def parse_object(body: bytes) -> Json | None:
 def _parse_trimmed(body: bytes) -> Any:
     """Parse JSON between a byte-order mark, blanks and NULs; parse leniently if that fails."""
     try:
-        return base64_text.loads(body.strip(_BLANKS).removeprefix(_BOM).strip(_BLANKS))
+        return large_replies.loads(body.strip(_BLANKS).removeprefix(_BOM).strip(_BLANKS))
     except orjson.JSONDecodeError:
         return _parse_leniently(body)
 
@@ -98,7 +98,7 @@ def _parse_leniently(body: bytes) -> Any:
     Accepts what a strict parser refuses: invalid bytes or line breaks inside a text, halves of surrogate pairs, NaN,
     and anything after the value.
     """
-    if base64_text.has_too_many_values(body):
+    if large_replies.has_too_many_values(body):
         return None
     decodings = (data.decode(json.detect_encoding(data), "replace") for data in (body, body.lstrip(b"\0")))
     trimmed = (words.strip(" \t\r\n\0\ufeff").removeprefix(_ANTI_SCRIPT).lstrip() for words in decodings)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from imagen_batch.providers.wire.decode_image import image_bytes
 from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.providers.wire.image_text import image_bytes
 from imagen_batch.providers.wire.json_body import (
     as_objects,
     as_text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from imagen_batch.planning.shapes import PRINT_DPI, Shapes, UnknownShape, dpi
+from imagen_batch.planning.book_shapes import PRINT_DPI, Shapes, UnknownShape, dpi
 from imagen_batch.records import ManifestRow
 from imagen_batch.text import plural
 

@@ -11,8 +11,8 @@ import orjson
 from imagen_batch.records import OUTCOMES
 from imagen_batch.reports.causes import FailureGroup
 from imagen_batch.reports.counters.breakdown import Share
+from imagen_batch.reports.explain_refusal import Advice
 from imagen_batch.reports.next_steps import NextStep
-from imagen_batch.reports.refusals import Advice
 from imagen_batch.reports.summary import Summary
 from imagen_batch.text import json_text
 

@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import replace
 
 from imagen_batch.ledger.costs import Cost
-from imagen_batch.planning.shapes import Shapes, read_shapes
+from imagen_batch.planning.book_shapes import Shapes, read_shapes
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
 from imagen_batch.reports.causes import FailureGroups
-from imagen_batch.reports.counters.acceptance import Acceptance
 from imagen_batch.reports.counters.breakdown import Breakdown
-from imagen_batch.reports.counters.disclosure import DisclosureCounter
+from imagen_batch.reports.counters.disclosure_sentences import DisclosureCounter
 from imagen_batch.reports.counters.image_list import ImageList
 from imagen_batch.reports.counters.print_quality import PrintQuality
+from imagen_batch.reports.counters.short_rows import Acceptance
 from imagen_batch.reports.image_warnings import in_known_order
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, next_step, next_steps
 from imagen_batch.reports.reviewed_rows import redo_status

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import orjson
 
 from imagen_batch.records import ManifestRow, Outcome, PromptRow
-from imagen_batch.reports.refusals import explain, refusal_of
+from imagen_batch.reports.explain_refusal import explain, refusal_of
 from imagen_batch.text import no_formula
 
 if TYPE_CHECKING:

@@ -13,7 +13,16 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from imagen_batch.records import ManifestRow, Options, SampleResult
-from imagen_batch.reports.tables.columns import BOOL, DECIMAL, INT, TEXT, TIMESTAMP, Column, column, user_columns
+from imagen_batch.reports.tables.arrow_columns import (
+    BOOL,
+    DECIMAL,
+    INT,
+    TEXT,
+    TIMESTAMP,
+    Column,
+    column,
+    user_columns,
+)
 from imagen_batch.text import FORMULA
 
 

@@ -16,9 +16,9 @@ from imagen_batch.images.store import RESCUED, STAGING
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.runs.recovery.evidence import Evidence, read_evidence
+from imagen_batch.runs.recovery.manifest_evidence import Evidence, read_evidence
 from imagen_batch.storage import Storage
-from imagen_batch.storage.regular_files import file_names
+from imagen_batch.storage.list_files import file_names
 
 _WHOLE_KEY = re.compile(r"(?:.*/)?([0-9a-f]{64})_([0-9]{1,9})(?:\.\w+)?")
 _OWN_NAME = re.compile(r"images/([0-9]{6,9})_([0-9]{2,9})_([0-9a-f]{8})(?:_[0-9a-f]{8})?\.\w+")

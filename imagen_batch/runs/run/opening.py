@@ -27,9 +27,9 @@ from imagen_batch.reports.tables.names import TABLE_FILES
 from imagen_batch.runs.heartbeat import wait_for_orphaned_workers
 from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.malloc import keep_large_blocks
-from imagen_batch.runs.recovery.recover import recover_unrecorded
+from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
-from imagen_batch.runs.run.following import follow
+from imagen_batch.runs.run.ledger_keys import follow
 from imagen_batch.runs.run.result_counter import OnResults, ResultCounter
 from imagen_batch.runs.run.run import Run
 from imagen_batch.sending.budget import Budget

@@ -21,7 +21,7 @@ from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests import shard_size, shards
 from imagen_batch.records import ImageRequest
-from imagen_batch.runs.run.following import follow
+from imagen_batch.runs.run.ledger_keys import follow
 from imagen_batch.runs.run.result_counter import ResultCounter
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.generate import generate_shard

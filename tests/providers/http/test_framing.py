@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from benchmarks.reliability.random_framings import FRAMES, exchange_all, prompt_of, reply_body, serving, with_length
 from imagen_batch.errors import Transient
 from imagen_batch.providers.credentials import Credential
-from imagen_batch.providers.http import connections
+from imagen_batch.providers.http import strict_connections
 from imagen_batch.providers.http.framing import BadReply, find_end, parse_chunk_size, parse_head
 from imagen_batch.providers.transport import MAX_ERROR_BYTES, Transport
 
@@ -136,7 +136,7 @@ def test_random_framings_move_no_reply_to_another_request():
 
 @contextmanager
 def speaking(serve, *, wrap=lambda connection: connection):
-    """Run a server whose connections `serve` handles; yield its port and its connections."""
+    """Run a server whose connections `serve` handles; yield its port and its strict_connections."""
     listener = socket.create_server(("127.0.0.1", 0))
     taken = []
 
@@ -365,7 +365,7 @@ def test_replies_through_a_proxy_stay_with_their_requests(tls, monkeypatch, inte
 def test_a_request_that_was_interrupted_right_after_sending_may_be_charged(monkeypatch):
     """An exception may occur between the last byte and the line that records it."""
 
-    class Cut(connections._Connection):
+    class Cut(strict_connections._Connection):
         def connect(self):
             super().connect()
             sock = self.sock
@@ -384,7 +384,7 @@ def test_a_request_that_was_interrupted_right_after_sending_may_be_charged(monke
         read_prompt(connection)
         connection.recv(1)
 
-    monkeypatch.setattr(connections._Pool, "ConnectionCls", Cut)
+    monkeypatch.setattr(strict_connections._Pool, "ConnectionCls", Cut)
     with speaking(serve) as (port, _), sending() as post, pytest.raises(Transient) as caught:
         post(f"http://127.0.0.1:{port}/", "one")
     assert (caught.value.lost, caught.value.maybe_charged) == (True, True)

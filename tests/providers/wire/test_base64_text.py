@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.providers.wire import base64_text
-from imagen_batch.providers.wire.base64_text import loads
+from imagen_batch.providers.wire import large_replies
+from imagen_batch.providers.wire.large_replies import loads
 
 IMAGE = pybase64.b64encode_as_string(bytes(range(256)) * 32)
 names = st.sampled_from(["data", "bytesBase64Encoded", "text", 'a"data', "data\\", ""]) | st.text(max_size=4)
@@ -37,7 +37,7 @@ def plain(value):
 def test_every_document_is_read_as_the_parser_reads_it(document, indent, escaped, long):
     """Names, texts and their spelling make no difference."""
     body = json.dumps(document, indent=indent, ensure_ascii=escaped).encode()
-    with patch.object(base64_text, "_LONG_BYTES", long):
+    with patch.object(large_replies, "_LONG_BYTES", long):
         assert plain(loads(body)) == orjson.loads(body)
 
 
@@ -45,7 +45,7 @@ def test_every_document_is_read_as_the_parser_reads_it(document, indent, escaped
 def test_damage_is_found_at_once_or_in_decoding_the_image(body, at, byte):
     """Bytes that JSON forbids can only be in a text that was cut out, and base64 does not contain them."""
     damaged = body[:at] + bytes([byte]) + body[at + 1 :]
-    with patch.object(base64_text, "_LONG_BYTES", 0):
+    with patch.object(large_replies, "_LONG_BYTES", 0):
         try:
             expected = orjson.loads(damaged)
         except orjson.JSONDecodeError:
@@ -120,6 +120,6 @@ def test_a_long_signature_becomes_an_empty_text():
 def test_a_body_is_searched_once():
     """This holds for any number of long texts."""
     body = orjson.dumps([{"data": IMAGE}, {"thoughtSignature": IMAGE}, {"data": IMAGE}])
-    with patch.object(base64_text, "_long_texts", wraps=base64_text._long_texts) as search:
+    with patch.object(large_replies, "_long_texts", wraps=large_replies._long_texts) as search:
         loads(body)
     assert search.call_count == 1

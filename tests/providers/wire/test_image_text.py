@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.providers.wire import DIALECTS
-from imagen_batch.providers.wire.image_text import image_bytes
+from imagen_batch.providers.wire.decode_image import image_bytes
 from imagen_batch.providers.wire.json_body import drop_unspecified, enum_name, has_error, parse_object
 
 BYTES = st.binary(min_size=1, max_size=300)

@@ -8,7 +8,7 @@ import pybase64
 import pytest
 
 from imagen_batch.errors import AttemptError
-from imagen_batch.providers.wire import base64_text, generate_content, predict
+from imagen_batch.providers.wire import generate_content, large_replies, predict
 from tests.support.images import sound
 
 PNG = sound()["png one pixel"]
@@ -62,16 +62,16 @@ def test_a_damaged_reply_is_read_as_without_skipping(dialect):
     bodies = replies(dialect)
     for _ in range(4000):
         body = mutated(dice.choice(bodies), dice)
-        with patch.object(base64_text, "_LONG_BYTES", 20):
+        with patch.object(large_replies, "_LONG_BYTES", 20):
             skipping = read(dialect, body)
-        with patch.object(base64_text, "_LONG_BYTES", len(body) + 1):
+        with patch.object(large_replies, "_LONG_BYTES", len(body) + 1):
             assert read(dialect, body) == skipping, body
 
 
 def test_a_draft_among_the_thoughts_is_not_decoded():
     """Only the image of the final answer is decoded."""
     with (
-        patch.object(base64_text, "_LONG_BYTES", 20),
+        patch.object(large_replies, "_LONG_BYTES", 20),
         patch.object(generate_content, "image_bytes", wraps=generate_content.image_bytes) as decode,
     ):
         reply = generate_content.decode(replies(generate_content)[1], requested=1)

@@ -20,15 +20,15 @@ from datetime import date
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.approved_images import has_other_expansion, with_approved_images
-from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
-from imagen_batch.inputs.new_input import (
+from imagen_batch.inputs.build_input import (
     extend_input,
     load_history,
     patch_input,
     references_of_added,
     references_of_failures,
 )
+from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
+from imagen_batch.inputs.keep_approved import has_other_expansion, with_approved_images
 from imagen_batch.inputs.snapshot import (
     READING,
     attach_origin,
@@ -42,7 +42,7 @@ from imagen_batch.inputs.snapshot import (
 )
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
-from imagen_batch.planning.origin import Origin
+from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan
 from imagen_batch.reports.tables.failures import MARK
 from imagen_batch.settings import Settings

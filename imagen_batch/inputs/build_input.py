@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.failures_patch import match_rows, only_rows
-from imagen_batch.inputs.image_moves import find_moves, samples_with_images
+from imagen_batch.inputs.detect_encoding import find_better_encoding, marked_rows
+from imagen_batch.inputs.image_owners import find_moves, samples_with_images
+from imagen_batch.inputs.match_failures import match_rows, only_rows
 from imagen_batch.inputs.merge import Cells, Merge, column_for_role, match_columns, write_merged
 from imagen_batch.inputs.snapshot import (
     EXPANSION,
@@ -27,11 +28,10 @@ from imagen_batch.inputs.snapshot import (
     references_of,
     reload_plan,
 )
-from imagen_batch.inputs.spreadsheet_encoding import find_better_encoding, marked_rows
 from imagen_batch.ledger.history import History, read_history
-from imagen_batch.planning.origin import Origin
+from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan, open_prompt_file
-from imagen_batch.planning.references.run_references import RunReferences
+from imagen_batch.planning.references.named_references import RunReferences
 from imagen_batch.planning.rows import PlannedRow
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.reference_cells import references as parse_references

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from imagen_batch.inputs.changes import Changes
-from imagen_batch.inputs.take_input import count_changes, take_input
+from imagen_batch.inputs.decide_input import count_changes, take_input
 from imagen_batch.planning.pending import PendingTotals, count_pending
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.decisions.of_run import review_of_run
+from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace, earlier_paces
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from imagen_batch.settings import Settings
 
 if TYPE_CHECKING:
-    from imagen_batch.monitoring.heartbeat import Heartbeat
+    from imagen_batch.monitoring.healthcheck_ping import Heartbeat
     from imagen_batch.monitoring.message import Message
     from imagen_batch.reports.summary import Summary
 
@@ -104,7 +104,7 @@ def _begin(settings: Settings, say: Say) -> _Reports:
 
         addresses = collect_addresses(settings.notify, settings.notify_file)
     if settings.heartbeat:
-        from imagen_batch.monitoring.heartbeat import Heartbeat  # noqa: PLC0415
+        from imagen_batch.monitoring.healthcheck_ping import Heartbeat  # noqa: PLC0415
 
         heartbeat = Heartbeat(settings.heartbeat)
         heartbeat.start()

@@ -19,14 +19,14 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import read_records
 from imagen_batch.ledger.records import DoneRecord, SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.filenames import image_name
+from imagen_batch.planning.file_names import image_name
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
 from imagen_batch.runs.recovery.clues import Clue, Owner, find_owners, find_unexplained, read_clue, sole_owner
 from imagen_batch.sending.samples import saved_result
 from imagen_batch.storage import LEDGER, Storage
-from imagen_batch.storage.regular_files import irregularity
+from imagen_batch.storage.list_files import irregularity
 from imagen_batch.text import plural
 
 _FILES_SHOWN = 3
