@@ -253,10 +253,14 @@ class Settings(BaseModel):
         (), exclude=True, repr=False, description="addresses of apprise that get a message at the end"
     )
     notify_file: str | None = Field(None, exclude=True, repr=False, description="a file with such addresses")
-    notify_on: NotifyOn = Field("partial", exclude=True)
-    heartbeat: Annotated[str, AfterValidator(web_address)] | None = Field(None, exclude=True, repr=False)
-    log_format: Literal["text", "json"] = Field("text", exclude=True)
-    log_prompts: bool = Field(default=False, exclude=True)
+    notify_on: NotifyOn = Field("partial", exclude=True, description="which ends of a run are worth a message")
+    heartbeat: Annotated[str, AfterValidator(web_address)] | None = Field(
+        None, exclude=True, repr=False, description="URL that is pinged at start, end and failure"
+    )
+    log_format: Literal["text", "json"] = Field("text", exclude=True, description="messages as text or JSON objects")
+    log_prompts: bool = Field(
+        default=False, exclude=True, description="with JSON, also names of images and the words of the service"
+    )
     metrics: str | None = Field(None, exclude=True, description="an OpenMetrics file, written at the end")
 
     @model_validator(mode="after")

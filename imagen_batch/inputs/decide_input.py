@@ -191,7 +191,9 @@ def _keep_stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan
     stored = load_settings_snapshot(plan.settings.folder)
     reading = {name: getattr(stored, name) for name in (*READING, "prompts")}
     references = references_of(plan.settings.folder)
-    stored_plan = make_plan(plan.settings.model_copy(update=reading), today=today, references=references)
+    same_folder = {"out": plan.settings.folder}  # which may come from the name of the given file
+    settings = plan.settings.model_copy(update=reading | same_folder)
+    stored_plan = make_plan(settings, today=today, references=references)
     return replace(stored_plan, origin=origin, source=plan.source)
 
 

@@ -16,6 +16,7 @@ from imagen_batch.text import one_line
 
 _MAX_GROUPS = 200
 _ROWS_LISTED = 5
+_MAX_SAMPLES = 20
 _MAX_MESSAGE = 500
 _MAX_ID = 40
 _VARYING = re.compile(r"(?<![0-9a-z-])(?=[0-9a-f-]*[0-9])[0-9a-f-]{8,}(?![0-9a-z])|\d+", re.IGNORECASE)
@@ -49,6 +50,7 @@ class FailureGroup:
     rows: list[int] = field(default_factory=list)  # the first few, each once
     row_count: int = 0
     last_row: int = 0
+    first_samples: list[str] = field(default_factory=list)  # the first few, as ROW:SAMPLE@VERSION
     ids: dict[int, str] = field(default_factory=dict)  # the user's ids of the listed rows that have one
     example: str = ""  # a prompt
     advice: Advice | None = None  # of refused samples
@@ -58,6 +60,8 @@ class FailureGroup:
         self.count += 1
         self.cost_usd += entry.cost_usd or 0.0
         row = entry.row
+        if len(self.first_samples) < _MAX_SAMPLES:
+            self.first_samples.append(f"{row.row}:{entry.sample.number}@{entry.version}")
         if row.row == self.last_row:
             return
         self.last_row = row.row

@@ -147,7 +147,7 @@ def _advise_on_review(group: FailureGroup, run: Continuation) -> _Advice | None:
     if (group.error_kind or "").startswith(REDO):
         return _advise_on_redo(group, run)
     if group.error_kind == APPROVED_MISSING:
-        return _Advice(_LOCKED, shlex.join(["imagen-batch", "review", "clear", run.folder, *map(str, group.rows)]))
+        return _Advice(_LOCKED, shlex.join(["imagen-batch", "review", "clear", run.folder, *group.first_samples]))
     return None
 
 

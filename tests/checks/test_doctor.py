@@ -29,6 +29,12 @@ KEY = "AIzaSyA-very-secret-key-0123456789"
 NO_PROMPTS = {"prompts": "-"}
 
 
+@pytest.fixture(autouse=True)
+def no_prefect(monkeypatch):
+    """No server is named: other tests of the same process may have named one."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
 @contextmanager
 def server(answer):
     """A server on loopback that answers every GET with what `answer` returns: status, headers, body."""

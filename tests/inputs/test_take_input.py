@@ -529,3 +529,21 @@ def test_a_setting_that_changes_every_row_is_refused_with_a_patch(shell, tmp_pat
     (line,) = re.findall(r"imagen-batch resume .*", result.err)
     assert shell.paste(line).code == 3
     assert len(sim.requests) == 3
+
+
+def test_the_given_file_keeps_its_folder_after_a_patch(shell):
+    """Without --out the folder comes from the name of the file; the stored input has another name."""
+    write_csv(
+        shell.here / "book.csv", [{"id": "a", "prompt": "one"}, {"id": "b", "prompt": "two [[sim:blocked_prompt]]"}]
+    )
+    with Simulator() as sim:
+        service = ["--provider", "simulator", "--base-url", sim.url]
+        assert shell.type("run", "book.csv", *service).code == 3
+        failures = shell.here / "outputs" / "book-rehearsal" / "failures.csv"
+        failures.write_text(failures.read_text().replace(" [[sim:blocked_prompt]]", ""))
+        assert shell.type("run", failures, *service).code == 0
+        sent = len(sim.requests)
+        assert shell.type("plan", "book.csv", *service, "--json").json["out"] == "outputs/book-rehearsal"
+        assert shell.type("run", "book.csv", *service).code == 0
+        assert len(sim.requests) == sent
+    assert [path.name for path in (shell.here / "outputs").iterdir()] == ["book-rehearsal"]

@@ -105,7 +105,7 @@ def test_the_flow_runs_without_the_command(tmp_path, served):
         text=True,
         check=False,
     )
-    assert done.stdout == "COMPLETED 2 ok\n", done.stderr
+    assert done.stdout.startswith("COMPLETED 2 ok; $0.0718; "), done.stderr
     assert (tmp_path / "outputs" / "prompts-rehearsal" / "summary.json").exists()
 
 

@@ -70,7 +70,7 @@ def test_the_flow_called_from_python(tmp_path, prefect_server, prefect_home):
     assert kind == "FAILED"
     assert all(f"line {line}: " in message for line in (2, 3, 4))
     assert all(f"ERROR   | Flow run 'bad.csv' - line {line}: " in done.stderr for line in (2, 3, 4))
-    assert results["none"] == ["RunFailed", "no images: 1 failed", 1]
+    assert results["none"] == ["RunFailed", "no images: 1 failed; $0.00; none", 1]
     warning = "style: is added to the end of the prompt"
     assert warning in done.stderr
     assert warning in (tmp_path / "some" / "summary.md").read_text()

@@ -484,3 +484,25 @@ def test_one_sample_of_a_request_with_several_is_made_again_alone(tmp_path, sim)
     assert json.loads(request.body)["parameters"]["sampleCount"] == 1
     assert [(row["version"], row["review"]) for row in ran.rows] == [(1, None), (1, "approved"), (2, None), (1, None)]
     assert audit(folder).clean
+
+
+def test_a_line_without_a_key_is_refused_where_its_id_is_that_of_another_row(book, sim):
+    """Rows may have moved since the file was written: nothing is decided about the wrong image."""
+    folder = book.parent / "out"
+    (folder / "review.csv").write_text("row,id,sample,decision\n1,boat,1,approve\n")
+    with pytest.raises(InputInvalid) as raised:
+        apply_review(str(folder))
+    assert "row 1 has the id 'cover', not 'boat'" in raised.value.problems[0].message
+    (folder / "review.csv").write_text("row,id,sample,decision\n1,cover,1,approve\n2,,1,approve\n")
+    assert len(apply_review(str(folder)).decisions) == 2
+
+
+def test_the_advice_about_a_lost_approved_image_names_exactly_that_image(book, sim):
+    """Its siblings stay approved."""
+    folder = book.parent / "out"
+    review(folder, "approve", "cover")
+    lost = by_name(go(book, sim))["cover", 1]
+    (folder / lost["file"]).unlink()
+    steps = go(book, sim).summary.next_steps
+    [command] = [step.command for step in steps if "review clear" in step.command]
+    assert command.endswith(" 1:1@1")

@@ -21,6 +21,8 @@ from tests.support.runs import write_csv
 
 ROWS = [{"id": "cover", "prompt": "a cover"}, {"id": "boat", "prompt": "a boat"}]
 
+ROOT = str(Path(__file__).parents[2])
+
 
 @pytest.fixture(scope="module")
 def sim():
@@ -71,7 +73,9 @@ def test_a_redo_killed_by_sigkill_while_it_waits_for_the_reply_is_sent_once_more
         go(source, sim)
         review(folder, "redo", "boat")
         before = len(sim.requests)
-        process = subprocess.Popen([sys.executable, "-c", script, str(folder)], cwd=Path(__file__).parents[2])
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(folder)], env={**os.environ, "PYTHONPATH": ROOT}
+        )
         deadline = time.monotonic() + 60
         while len(sim.requests) == before and time.monotonic() < deadline:
             time.sleep(0.01)

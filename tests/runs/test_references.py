@@ -1,6 +1,7 @@
 """Whole runs with reference images: the bytes on the wire, images that are made again, and requests left unsent."""
 
 import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -238,7 +239,8 @@ def test_a_kill_in_any_stage_pays_nothing_twice(tmp_path, sim, after):
     ]
     source = write_csv(tmp_path / "p.csv", rows)
     command = [sys.executable, "-c", _CHILD, str(source), sim.url, str(after)]
-    killed = subprocess.run(command, check=False, timeout=60)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    killed = subprocess.run(command, check=False, timeout=60, env=env)
     assert killed.returncode == -signal.SIGKILL
     assert run_status(tmp_path / "out").counts["ok"] == after
     assert run(source, sim).statuses == ["ok"] * 4

@@ -19,6 +19,7 @@ class LineFinder:
     def __init__(self, plan: RunPlan, history: History) -> None:
         self._plan = plan
         self._history = history
+        self._ids: Mapping[int, str] | None = None  # read only if a line has no key
         self._by_key: Mapping[tuple[str, int], SampleVersion] | None = None
 
     def find(self, line: Decision) -> SampleVersion | str:
@@ -32,10 +33,17 @@ class LineFinder:
             return sample
         if not 1 <= line.row <= self._plan.rows:
             return f"the run has {self._plan.rows} rows"
+        if (row_id := self._id_of(line.row)) and line.id and line.id != row_id:
+            return f"row {line.row} has the id {row_id!r}, not {line.id!r}: give the key from the manifest"
         base, samples = self._plan.index.row_key(line.row), self._plan.index.samples(line.row)
         if line.sample > samples:
             return f"row {line.row} has {samples} samples"
         return self._check_version(base, line.sample, line.version)
+
+    def _id_of(self, row: int) -> str | None:
+        if self._ids is None:
+            self._ids = {planned.row.row: planned.row.id for planned in self._plan.planned_rows() if planned.row.id}
+        return self._ids.get(row)
 
     def _check_version(self, base: str, number: int, version: int | None) -> SampleVersion | str:
         if version is None:
