@@ -21,7 +21,7 @@ from imagen_batch.audit.expected import (
     expected_samples,
     read_ledger_totals,
 )
-from imagen_batch.audit.findings import Audit, Finding, sort_findings
+from imagen_batch.audit.findings import Audit, Finding, lock, sort_findings
 from imagen_batch.audit.image_checks import (
     ImageCheck,
     check_images,
@@ -37,6 +37,7 @@ from imagen_batch.images.taken_names import carries_key
 from imagen_batch.inputs.snapshot import SETTINGS, reload_plan
 from imagen_batch.ledger.damage import damaged_lines
 from imagen_batch.ledger.history import History, read_history
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, explain_storage_errors, open_storage
 from imagen_batch.storage.list_files import file_names, irregularity
@@ -73,11 +74,19 @@ def audit_storage(storage: Storage) -> Audit:
         *image_findings(checks, _locate_by_digest(digests, storage, damaged=checks.damaged)),
         *_attempt_findings(expected(), unrecorded, totals),
     ]
+    of_samples = [_with_lock(finding, plan, history) for finding in of_samples]
     of_files = _untracked_findings(digests, totals, used={finding.found_at for finding in of_samples})
     irregular = _irregular_findings(storage, reported={finding.path for finding in of_samples})
     reported = {(finding.row or 0, finding.sample or 0): finding for finding in of_samples}
     of_tables = check_tables(storage, plan, history, reported=reported)
     return Audit(storage.location, checks.checked, sort_findings((*of_samples, *of_files, *irregular, *of_tables)))
+
+
+def _with_lock(finding: Finding, plan: RunPlan, history: History) -> Finding:
+    if finding.row is None or finding.sample is None or not history.reviews:
+        return finding
+    is_approved = history.reviews.is_approved(plan.index.row_key(finding.row), finding.sample)
+    return lock(finding) if is_approved else finding
 
 
 def snapshot_findings(storage: Storage) -> Iterator[Finding]:

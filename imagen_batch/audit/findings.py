@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Kind = Literal[
@@ -41,6 +41,7 @@ class Finding:
     key: str | None = None  # of the request
     usd: float | None = None  # the most that may have been charged without an image
     found_at: str | None = None  # another file with the recorded bytes of `path`
+    locked: bool = False  # an approved image, which is never made again
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,14 @@ class Audit:
     @property
     def needs_repair(self) -> bool:
         """Whether a repair would change anything."""
-        return len(self.of(*_UNREPAIRED_KINDS)) < len(self.findings)
+        lasting = [finding for finding in self.findings if finding.kind in _UNREPAIRED_KINDS or finding.locked]
+        return len(lasting) < len(self.findings)
 
     @property
     def lost(self) -> list[Finding]:
         """The findings about images of the input whose bytes no longer exist anywhere."""
-        return [finding for finding in self.of(*_LOST_KINDS) if finding.found_at is None and finding.row is not None]
+        lost = (finding for finding in self.of(*_LOST_KINDS) if finding.found_at is None and finding.row is not None)
+        return [finding for finding in lost if not finding.locked]
 
     @property
     def counts(self) -> Counter[Kind]:
@@ -74,6 +77,14 @@ class Audit:
     def of(self, *kinds: Kind) -> list[Finding]:
         """Return the findings of these kinds."""
         return [finding for finding in self.findings if finding.kind in kinds]
+
+
+def lock(finding: Finding) -> Finding:
+    """Return the finding about a lost image that is approved; only a person can end it."""
+    if finding.kind not in _LOST_KINDS or finding.found_at is not None:
+        return finding
+    detail = f"{finding.detail}; it is approved and never made again: put the file back, or take the approval back"
+    return replace(finding, detail=detail, locked=True)
 
 
 def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

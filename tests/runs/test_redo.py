@@ -506,3 +506,17 @@ def test_the_advice_about_a_lost_approved_image_names_exactly_that_image(book, s
     steps = go(book, sim).summary.next_steps
     [command] = [step.command for step in steps if "review clear" in step.command]
     assert command.endswith(" 1:1@1")
+
+
+def test_the_audit_of_a_lost_approved_image_offers_no_purchase(book, sim):
+    """A repair would change nothing: only a person can put the file or the approval back."""
+    folder = book.parent / "out"
+    review(folder, "approve", "cover:1")
+    (folder / by_name(go(book, sim))["cover", 1]["file"]).unlink()
+    go(book, sim)
+    report = audit(folder)
+    [finding] = report.findings
+    assert finding.locked
+    assert "approved and never made again" in finding.detail
+    assert not report.lost
+    assert not report.needs_repair

@@ -52,11 +52,13 @@ class Selection:
         return table if self.where is None else table.filter(self.where)
 
     def _reason(self, row: Mapping[str, Any]) -> str | None:
-        if row["status"] != "ok" or not row["file"]:
+        if row["status"] != "ok":
             return str(row["status"])
         review = str(row.get("review") or "").lower()
         if review in _UNWANTED:
             return _UNWANTED[review]
+        if not row["file"]:
+            return "no_file"
         if self.approved and not review.startswith("approve"):
             return "not_approved"
         return self.dropped.get(row["file"])
