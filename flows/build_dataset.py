@@ -3,7 +3,7 @@
     python flows/build_dataset.py prompts/book.csv --provider simulator --to parquet
 
 Deploy it with `prefect deploy flows/build_dataset.py:build_dataset`. Run it again to continue: only what is missing
-is requested, and the export is written anew from everything that is there.
+is requested, and the export is written again from all images in the folder.
 """
 
 from __future__ import annotations

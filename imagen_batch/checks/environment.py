@@ -54,7 +54,7 @@ def check_shadows(here: Path, *, path: list[str] | None = None) -> Iterator[Find
 
 
 def _shadows(here: Path, path: list[str]) -> Iterator[str]:
-    elsewhere = [entry for entry in path if entry and not _is_same(Path(entry), here)]
+    other_entries = [entry for entry in path if entry and not _is_same(Path(entry), here)]
     try:
         entries = sorted(here.iterdir())[:_MOST_ENTRIES]
     except OSError:
@@ -64,7 +64,7 @@ def _shadows(here: Path, path: list[str]) -> Iterator[str]:
         if name is None:
             continue
         hides_flows = name == _OWN_FLOWS and not _is_this_project(here)
-        if hides_flows or _exists(name, elsewhere, but=entry):
+        if hides_flows or _exists(name, other_entries, but=entry):
             yield entry.name
 
 

@@ -22,7 +22,7 @@ _MAX_CHARS = 500  # of the text about a sample
 def make_progress(
     total: int, *, mode: str, verbose: bool = False, stream: IO[str] | None = None, log: JsonLog | None = None
 ) -> Progress:
-    """Return the display for `total` images; `auto` is a bar on a terminal and plain lines elsewhere.
+    """Return the display for `total` images; `auto` is a bar on a terminal and plain lines in a file or a pipe.
 
     With a `log` all of it is written there.
     """
@@ -108,51 +108,11 @@ class ProgressCounter:
         return f"{self.finished}/{self.total}  {self.outcomes['ok']} ok{others}  {pace}  {usd(self.usd)}"
 
 
-class LineProgress:
-    """Prints a plain line every 5 % or 30 seconds."""
+class _PeriodicProgress:
+    """Writes a state every 5 % or 30 seconds, and the last one at the end."""
 
-    def __init__(self, total: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, total: int, clock: Callable[[], float]) -> None:
         self._counter = ProgressCounter(total, clock)
-        self._stream = stream
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._last_time = clock()
-        self._last_finished = 0
-
-    def update(self, samples: tuple[SampleResult, ...]) -> None:
-        """Count these samples and print a line if one is due."""
-        with self._lock:
-            self._counter.add(samples)
-            new = self._counter.finished - self._last_finished
-            waited = self._clock() - self._last_time
-            if new >= self._counter.total * _LINE_EVERY_SHARE or waited >= _LINE_EVERY_S:
-                self._print()
-
-    def stopping(self) -> None:
-        """Show "stopping" in the following lines."""
-        with self._lock:
-            self._counter.stopping = True
-
-    def close(self) -> None:
-        """Print the last state unless it was printed already."""
-        with self._lock:
-            if self._counter.finished != self._last_finished:
-                self._print()
-
-    def _print(self) -> None:
-        self._last_time, self._last_finished = self._clock(), self._counter.finished
-        print(self._counter.line(), file=self._stream, flush=True)
-
-
-class JsonProgress:
-    """Writes progress to a JSON log as `LineProgress` prints it, and samples without an image; `verbose`: all."""
-
-    def __init__(
-        self, total: int, log: JsonLog, *, verbose: bool = False, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._counter = ProgressCounter(total, clock)
-        self._log = log
-        self._verbose = verbose
         self._clock = clock
         self._lock = threading.Lock()
         self._last_time, self._last_finished = clock(), 0
@@ -160,9 +120,7 @@ class JsonProgress:
     def update(self, samples: tuple[SampleResult, ...]) -> None:
         """Count these samples and write what is due."""
         with self._lock:
-            for sample in samples:
-                if self._verbose or sample.status != "ok":
-                    self._log.sample(sample)
+            self._note(samples)
             self._counter.add(samples)
             new = self._counter.finished - self._last_finished
             if new >= self._counter.total * _LINE_EVERY_SHARE or self._clock() - self._last_time >= _LINE_EVERY_S:
@@ -180,8 +138,43 @@ class JsonProgress:
                 self._write()
 
     def _write(self) -> None:
-        counter = self._counter
-        self._last_time, self._last_finished = self._clock(), counter.finished
+        self._last_time, self._last_finished = self._clock(), self._counter.finished
+        self._write_state(self._counter)
+
+    def _note(self, samples: tuple[SampleResult, ...]) -> None:
+        """Write what is to be said about single samples; nothing by default."""
+
+    def _write_state(self, counter: ProgressCounter) -> None:
+        raise NotImplementedError
+
+
+class LineProgress(_PeriodicProgress):
+    """Prints a plain line for each state."""
+
+    def __init__(self, total: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(total, clock)
+        self._stream = stream
+
+    def _write_state(self, counter: ProgressCounter) -> None:
+        print(counter.line(), file=self._stream, flush=True)
+
+
+class JsonProgress(_PeriodicProgress):
+    """Writes each state to a JSON log, and samples without an image; `verbose`: all samples."""
+
+    def __init__(
+        self, total: int, log: JsonLog, *, verbose: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(total, clock)
+        self._log = log
+        self._verbose = verbose
+
+    def _note(self, samples: tuple[SampleResult, ...]) -> None:
+        for sample in samples:
+            if self._verbose or sample.status != "ok":
+                self._log.sample(sample)
+
+    def _write_state(self, counter: ProgressCounter) -> None:
         facts = {"finished": counter.finished, "total": counter.total, "outcomes": dict(counter.outcomes)}
         self._log.progress(counter.line(), {**facts, "cost_usd": round(counter.usd, 6)})
 

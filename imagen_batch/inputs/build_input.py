@@ -125,13 +125,13 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
 def references_of_added(settings: Settings) -> RunReferences:
     """Return the references of a file that is added to the folder's input; they may name rows of that input."""
     folder = Path.cwd() if is_stream(settings.prompts) else Path(settings.prompts).parent
-    return RunReferences(folder, elsewhere=_stored_ids(settings.folder))
+    return RunReferences(folder, stored_ids=_stored_ids(settings.folder))
 
 
 def references_of_failures(location: str | Path) -> RunReferences:
     """Return the references of a failures.csv: those of its run. They may name rows that the file does not have."""
     references = references_of(location)
-    references.elsewhere = _stored_ids(location)
+    references.stored_ids = _stored_ids(location)
     return references
 
 

@@ -85,7 +85,7 @@ class PlanBuilder:
         self._dependents: dict[int, Dependent] = {}  # rows that refer to images of other rows
         self._default_samples = settings.samples
         variants = bool(settings.matrix) or self._references.variants
-        self._known_ids = KnownIds(variants, self._references.elsewhere)
+        self._known_ids = KnownIds(variants, self._references.stored_ids)
         self._provider = settings.provider
         self.planner = RowPlanner(settings, catalogue, self._references)
         self._catalogue = catalogue

@@ -41,7 +41,7 @@ class RunReferences:
 
     `stored` are facts about the files as a run recorded them; only for reading what that run did. With `ignored`
     rows have no references: an earlier version, which did not send any, started the run. `variants`: the rows are
-    those of a matrix. `elsewhere` are ids of rows that are not in the file, because it will be added to their input.
+    those of a matrix. `stored_ids` are ids of rows that are not in the file, because it will be added to their input.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class RunReferences:
         stored: Mapping[str, FileFacts] | None = None,
         ignored: bool = False,
         variants: bool = False,
-        elsewhere: frozenset[str] = frozenset(),
+        stored_ids: frozenset[str] = frozenset(),
     ) -> None:
         self.folder = os.path.abspath(folder)  # noqa: PTH100 - links are kept as the user made them
         self.files = ReferenceFiles(stored)
         self.ignored = ignored
         self.variants = variants
-        self.elsewhere = elsewhere
+        self.stored_ids = stored_ids
         self.images: RowImages | None = None
         self._by_text: dict[str, Reference | str] = {}
 

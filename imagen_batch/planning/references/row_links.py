@@ -53,11 +53,11 @@ class KnownIds(NamedTuple):
     """What `@id` may mean beside the id of a row.
 
     `variants`: the rows are those of a matrix, where `@fox` means the row with the same ending as the row that
-    names it: `fox-ink` for `den-ink`. `elsewhere` are ids of an input that the rows will be added to.
+    names it: `fox-ink` for `den-ink`. `stored_ids` are ids of an input that the rows will be added to.
     """
 
     variants: bool = False
-    elsewhere: frozenset[str] = frozenset()
+    stored_ids: frozenset[str] = frozenset()
 
 
 _ONLY_ROWS = KnownIds()
@@ -86,7 +86,7 @@ def link_rows(
         _remove_own_image(dependent, named, known)
         for position, image in _row_images(dependent).items():
             name = _resolve_name(dependent, image.id, named, known)
-            if name not in named and not known.elsewhere.isdisjoint(_possible_ids(dependent, image.id, known)):
+            if name not in named and not known.stored_ids.isdisjoint(_possible_ids(dependent, image.id, known)):
                 continue
             why = _explain_unresolved(dependent, name, image.sample, named.get(name, []), other_ids)
             if why is None:
