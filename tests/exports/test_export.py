@@ -241,3 +241,13 @@ def test_folders_hold_at_most_ten_thousand_files(tmp_path: Path) -> None:
         folders = {path.parent for path in (tmp_path / to).rglob("*.png")}
         assert len(folders) > 1
         assert max(len(list(folder.iterdir())) for folder in folders) <= 10_000
+
+
+def test_a_rejected_image_whose_file_was_deleted_is_left_out_as_rejected(tmp_path: Path) -> None:
+    """An image that nobody rejected and that has no file is named as such."""
+    run = book(tmp_path / "book", prompts=["a fox"])
+    files = pq.read_table(run / "manifest.parquet")["file"].to_pylist()
+    files[1] = files[2] = None
+    set_columns(run, {"review": [None, "rejected", *[None] * (len(files) - 2)], "file": files})
+    done = export(run, to="csv", out=tmp_path / "out")
+    assert done.left_out == {"filtered": 2, "no_file": 1, "rejected": 1}
