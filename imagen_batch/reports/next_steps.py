@@ -154,9 +154,8 @@ def _advise_on_review(group: FailureGroup, run: Continuation) -> _Advice | None:
 def _advise_on_redo(group: FailureGroup, run: Continuation) -> _Advice:
     """Return the advice for an image whose redo brought no image."""
     if group.status == "filtered":
-        mark = shlex.join(
-            ["imagen-batch", "review", "redo", run.folder, f"{group.rows[0]}:1", "--prompt", "NEW TEXT"]
-        )
+        sample = group.first_samples[0].partition("@")[0]
+        mark = shlex.join(["imagen-batch", "review", "redo", run.folder, sample, "--prompt", "NEW TEXT"])
         return _Advice("The earlier images of {rows} stay. Mark them again with another prompt, such as:", mark)
     return _Advice(
         "The earlier images of {rows} stay. To make the marked versions:", run.resume_command(more=("--redo",))

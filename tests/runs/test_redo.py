@@ -520,3 +520,12 @@ def test_the_audit_of_a_lost_approved_image_offers_no_purchase(book, sim):
     assert "approved and never made again" in finding.detail
     assert not report.lost
     assert not report.needs_repair
+
+
+def test_the_advice_about_a_refused_redo_names_the_sample_that_was_marked(book, sim):
+    """Not the first sample of its row, which would be paid for as well."""
+    folder = book.parent / "out"
+    review(folder, "redo", "cover:2", prompt="a cover [[sim:blocked_prompt]]")
+    steps = go(book, sim, redo=True).summary.next_steps
+    [command] = [step.command for step in steps if "review redo" in step.command]
+    assert " 1:2 --prompt " in command
