@@ -20,9 +20,9 @@ from imagen_batch.choices import ProviderName
 from imagen_batch.orchestration import generate_images
 from imagen_batch.prompts import open_prompts
 from imagen_batch.records import PromptRow
-from imagen_batch.review.decisions.changes import Choice, decide
-from imagen_batch.review.decisions.record import change_review
-from imagen_batch.review.decisions.targets import find_targets
+from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.named_samples import find_targets
+from imagen_batch.review.decisions.record_decisions import change_review
 from imagen_batch.settings import CONFIG_FILE, load_settings
 from imagen_batch.system.streams import print_result
 

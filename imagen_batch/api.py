@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
@@ -29,7 +29,7 @@ from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.summary import Summary
 from imagen_batch.review.decisions.from_review_csv import review_of_run
-from imagen_batch.review.decisions.record import remember_applied
+from imagen_batch.review.decisions.record_decisions import remember_applied
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.storage import explain_storage_errors, open_storage
@@ -97,7 +97,7 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
 def _run(chosen: Settings, on_results: OnResults | None) -> Summary:
     with _listing_problems():
         decisions, review = review_of_run(chosen, _log.info)
-        checked = take_input(chosen, today=datetime.now(UTC).date(), decisions=decisions)
+        checked = prepare_plan(chosen, today=datetime.now(UTC).date(), decisions=decisions)
     for warning in checked.warnings:
         _log.warning(warning)
     command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])

@@ -44,7 +44,7 @@ from imagen_batch.prompts.sources import is_unnamed_stream, read_small
 from imagen_batch.records import Options
 from imagen_batch.schedules.out_template import check_name, expand, fields_in, fixed_part, parse_date
 from imagen_batch.schedules.period_limits import check_period_limits
-from imagen_batch.schedules.stop_moment import check_span, check_time, check_timezone
+from imagen_batch.schedules.until_and_max_time import check_span, check_time, check_timezone
 from imagen_batch.system.valid_address import cluster_address, web_address
 from imagen_batch.text import did_you_mean, is_unicode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from imagen_batch.simulator.faults.table import FAULTS
+from imagen_batch.simulator.faults.all_faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("imagen_batch", "tests", "benchmarks", "flows")

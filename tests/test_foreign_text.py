@@ -19,8 +19,8 @@ from imagen_batch.records import OUTCOMES, Problem, SampleResult
 from imagen_batch.reports.input_problems import problems_json, problems_text
 from imagen_batch.reports.render import to_json_text, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, StopReason, SummaryBuilder
-from imagen_batch.reports.tables.failsafe_file import UnwrittenFile
 from imagen_batch.reports.tables.write import TableWriter
+from imagen_batch.reports.tables.write_without_raising import UnwrittenFile
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula, one_line, printable, printable_lines
 from tests.support.entries import entry

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from imagen_batch.cli.arguments import COMMANDS, parse
+from imagen_batch.cli.argument_parser import COMMANDS, parse
 from imagen_batch.cli.dispatch import main
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
@@ -17,8 +17,8 @@ from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.records import OUTCOMES, PromptRow
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.settings import DEFAULT_MODEL, Parameters, Settings, load_settings, make_settings
-from imagen_batch.simulator.faults.rules import RuleInvalid, read_rules
-from imagen_batch.simulator.faults.table import FAULTS
+from imagen_batch.simulator.faults.all_faults import FAULTS
+from imagen_batch.simulator.faults.choose_fault import RuleInvalid, read_rules
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from imagen_batch.errors import LedgerDamaged
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning import rows as plan
-from imagen_batch.planning.styling import with_comma
+from imagen_batch.planning.add_style import with_comma
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import REQUEST, ok, trace
@@ -107,7 +107,7 @@ def run_with_torn_images(shell, tmp_path, sim, *options):
     book = write_csv(tmp_path / "book.csv", [{"prompt": f"animal {number}"} for number in range(4)])
     out = tmp_path / "out"
     given = ("--provider", "simulator", "--base-url", sim.url, "--out", out, *options)
-    assert shell.type("run", book, *given).code == 0
+    assert shell.run("run", book, *given).code == 0
     torn = pq.read_table(out / "manifest.parquet").to_pylist()[2:]
     for row in torn:
         (out / row["file"]).write_bytes(b"torn")
@@ -120,22 +120,22 @@ def test_a_repair_pays_no_more_than_its_limit_and_leaves_the_limits_of_the_run(s
     settings = (out / ".imagen-batch" / "settings.json").read_bytes()
     price = torn[0]["cost_usd"]
     requests_before = len(sim.requests)
-    repaired = shell.type("audit", out, "--repair", "--yes", "--max-cost", round(price * 1.9, 4))
+    repaired = shell.run("audit", out, "--repair", "--yes", "--max-cost", round(price * 1.9, 4))
     assert len(sim.requests) == requests_before + 1
     assert repaired.code != 0
     assert (out / ".imagen-batch" / "settings.json").read_bytes() == settings
-    assert shell.type("audit", out, "--repair", "--yes").code == 0
+    assert shell.run("audit", out, "--repair", "--yes").code == 0
     assert len(sim.requests) == requests_before + 2
-    assert shell.type("audit", out).code == 0
+    assert shell.run("audit", out).code == 0
 
 
 def test_the_command_that_a_repair_suggests_can_be_pasted_anywhere(shell, tmp_path, sim):
     """It has the whole path of the folder, quoted."""
     out, _ = run_with_torn_images(shell, tmp_path, sim)
     strange = out.rename(tmp_path / "it's here")
-    result = shell.type("audit", strange)
+    result = shell.run("audit", strange)
     assert f"imagen-batch audit {shlex.quote(str(strange))} --repair" in result.out
-    message = shell.type("audit", strange, "--repair").err
+    message = shell.run("audit", strange, "--repair").err
     assert f"imagen-batch audit {shlex.quote(str(strange))} --repair --yes --max-cost" in message
 
 

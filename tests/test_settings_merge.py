@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imagen_batch.cli.arguments import parse
+from imagen_batch.cli.argument_parser import parse
 from imagen_batch.cli.dispatch import main
 from imagen_batch.cli.settings_sources import settings_from
 from imagen_batch.errors import SettingsInvalid

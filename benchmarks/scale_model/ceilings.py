@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Assumptions
 from benchmarks.scale_model.traffic import Flow
-from imagen_batch.planning.requests import shard_size
+from imagen_batch.planning.requests_and_shards import shard_size
 
 WEEK_S = 7 * DAY_S
 RESUME_S = 600.0  # longer is too long

@@ -18,7 +18,7 @@ from benchmarks.scale_model.assumptions import DAY_S, MONTH_DAYS, Assumptions
 from benchmarks.scale_model.ceilings import making_bytes, operations, planning_bytes, rates, sizes, workers_at_most
 from benchmarks.scale_model.fleet import fleet, resume_s
 from benchmarks.scale_model.traffic import Flow, flow
-from imagen_batch.planning.requests import shard_size
+from imagen_batch.planning.requests_and_shards import shard_size
 
 SWEEP = (100_000, 1_000_000, 10_000_000, 100_000_000)
 ROWS_OF_A_RUN = (2_000_000, 1_000_000, 500_000, 200_000, 50_000)

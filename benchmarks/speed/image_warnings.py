@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.support.figures import Figure, at_most, report_and_exit
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.images.flat_color import is_flat_color
-from imagen_batch.images.shape import has_other_ratio
 from imagen_batch.images.validate import validate
 from imagen_batch.ledger.identical_images import ImageDigests
 from imagen_batch.providers.wire.decode_image import image_bytes

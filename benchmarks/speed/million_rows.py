@@ -102,7 +102,7 @@ def _run_child(function: str, place: Path, rows: int) -> bytes:
 def make_run(place: str, rows: int) -> None:
     """Create a prompt file, and beside it the folder of a finished run."""
     from imagen_batch.ledger.writer import LedgerWriter  # noqa: PLC0415 - only children import what takes memory
-    from imagen_batch.planning.requests import requests_for  # noqa: PLC0415
+    from imagen_batch.planning.requests_and_shards import requests_for  # noqa: PLC0415
 
     source = Path(place) / "prompts.csv"
     with source.open("w", encoding="utf-8") as file:

@@ -16,14 +16,14 @@ from imagen_batch.audit.audit import audit_storage, snapshot_findings
 from imagen_batch.audit.findings import Audit, Finding
 from imagen_batch.audit.set_aside import keep_copy, move_and_restore
 from imagen_batch.audit.tables import TABLES
-from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.damage import damaged_lines, skip_record
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import open_writer
+from imagen_batch.planning.compact_row_index import PendingRow
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.runs.rewrite import rewrite_tables

@@ -25,8 +25,8 @@ from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.render import to_json
-from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
 from imagen_batch.reports.tables.dataset import CARD
 from imagen_batch.reports.tables.failures import ADDED, ADVICE, MARK

@@ -13,7 +13,7 @@ from typing import Final
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
-from imagen_batch.images.shape import has_other_ratio
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.records import ManifestRow
 
 _SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}

@@ -14,14 +14,14 @@ from textwrap import wrap
 
 import orjson
 
-from imagen_batch.checks.environment import check_proxy, check_shadows, settings_in_environment
 from imagen_batch.checks.finding import LEVELS, LIMIT_S, Check, Finding, ok, problem, run_checks
+from imagen_batch.checks.key_models_clock import check_lifecycle, check_service
 from imagen_batch.checks.notifications import check_notifications
-from imagen_batch.checks.place import check_place
+from imagen_batch.checks.output_folder import check_place
 from imagen_batch.checks.prefect_server import check_prefect
-from imagen_batch.checks.service import check_lifecycle, check_service
+from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows, settings_in_environment
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.providers.endpoints import GEMINI_HOST
@@ -105,7 +105,7 @@ def _read_input(settings: Settings) -> Need:
     """Plan the prompt file as a run would. A file with problems leaves the other checks possible."""
     fallback = (settings.model,)
     try:
-        plan = take_input(settings, today=datetime.now(UTC).date(), confirm=lambda _question: True)
+        plan = prepare_plan(settings, today=datetime.now(UTC).date(), confirm=lambda _question: True)
     except InputInvalid as error:
         count = plural(len(error.problems), "problem")
         first = problems_text(error.problems[:1]).splitlines()[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from imagen_batch.checks.finding import Finding, ok, problem, warning
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.monitoring.message import Message
+from imagen_batch.monitoring.end_message import Message
 from imagen_batch.monitoring.notify import collect_addresses, send
 from imagen_batch.settings import Settings
 

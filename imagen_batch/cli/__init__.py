@@ -1,8 +1,8 @@
 """Parses command lines, runs their commands and prints the results.
 
-dispatch.py    runs the command that was typed
-arguments.py   parses the command line; options.py has what several commands share
-commands/      one module for each command
+dispatch.py         runs the command that was typed
+argument_parser.py  parses the command line; options.py has what several commands share
+commands/           one module for each command
 """
 
 import sys

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from imagen_batch.cli.arguments import COMMANDS, parse
-from imagen_batch.cli.exit_codes import end_at_signal_with, exit_code_of
+from imagen_batch.cli.argument_parser import COMMANDS, parse
+from imagen_batch.cli.exit_code_and_message import end_at_signal_with, exit_code_of
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.monitoring.json_log import is_wanted, start_log
 from imagen_batch.system.streams import flush_stdout, secure_streams

@@ -11,7 +11,7 @@ from typing import IO
 
 from imagen_batch.monitoring.json_log import JsonLog
 from imagen_batch.records import SampleResult
-from imagen_batch.runs.console import Progress
+from imagen_batch.runs.run_observer import Progress
 from imagen_batch.text import one_line, usd
 
 _LINE_EVERY_S = 30.0
@@ -183,7 +183,7 @@ class BarProgress:
     """Draws a progress bar."""
 
     def __init__(self, total: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
-        from rich.console import Console  # noqa: PLC0415 - only needed on a terminal
+        from rich.observer import RunObserver  # noqa: PLC0415 - only needed on a terminal
         from rich.progress import BarColumn, TextColumn  # noqa: PLC0415
         from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
@@ -192,7 +192,7 @@ class BarProgress:
         self._rich = RichProgress(
             BarColumn(bar_width=24),
             TextColumn("{task.description}", markup=False),
-            console=Console(file=stream),
+            observer=RunObserver(file=stream),
             refresh_per_second=4,
         )
         self._task = self._rich.add_task("sending the first requests", total=max(1, total))

@@ -12,7 +12,7 @@ from typing import Any
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.find_name import find_name, split_names
 from imagen_batch.expansion.sandbox import Expression
-from imagen_batch.expansion.tables import read_table
+from imagen_batch.expansion.style_and_character_files import read_table
 from imagen_batch.prompts.column_names import ALIASES
 from imagen_batch.prompts.reference_cells import row_image
 
@@ -34,7 +34,7 @@ class Character(Expression):
 
 
 @dataclass(frozen=True, slots=True)
-class Cast(Expression):
+class CharacterList(Expression):
     """The characters of a row. In a template its text describes all of them, in sentences."""
 
     members: tuple[Character, ...]
@@ -63,9 +63,9 @@ class Characters:
         """Return the character with this name. Raises UnknownName, which suggests the nearest name."""
         return self.table[find_name(name, self.table, kind="character", file=self.file)]
 
-    def find_all(self, cell: str) -> Cast:
+    def find_all(self, cell: str) -> CharacterList:
         """Return the characters that a cell names. Raises UnknownName."""
-        return Cast(tuple(map(self.find, split_names(cell))))
+        return CharacterList(tuple(map(self.find, split_names(cell))))
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ class CharacterAccess:
         return character
 
 
-def add_descriptions(prompt: str, cast: Cast) -> str:
+def add_descriptions(prompt: str, cast: CharacterList) -> str:
     """Return a prompt followed by the descriptions of its characters."""
     return f"{_as_sentence(prompt)} {cast}" if cast.members else prompt
 

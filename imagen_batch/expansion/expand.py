@@ -11,16 +11,16 @@ from typing import Any
 import orjson
 
 from imagen_batch.expansion.characters import (
-    Cast,
     CharacterAccess,
+    CharacterList,
     Characters,
     add_descriptions,
     load_characters,
 )
 from imagen_batch.expansion.find_name import UnknownName
 from imagen_batch.expansion.matrix import Matrix, read_matrix
+from imagen_batch.expansion.style_and_character_files import read_text
 from imagen_batch.expansion.styles import Style, Styles, load_styles
-from imagen_batch.expansion.tables import read_text
 from imagen_batch.expansion.template import PromptTemplate, RenderFailed, compile_template
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.column_names import fold
@@ -111,7 +111,7 @@ class Expansion:
 
     def _expand_row(self, row: PromptRow, columns: _Columns) -> PromptRow:
         style = self.styles.find(row.style) if self.styles and row.style else None
-        cast = Cast(())
+        cast = CharacterList(())
         if self.characters and columns.characters is not None:
             cast = self.characters.find_all(row.cells.get(columns.characters, ""))
         access = CharacterAccess(self.characters) if self.characters else None
@@ -143,7 +143,7 @@ class _Columns:
         return cls({name: header for name, header in names.items() if name != "columns"}, characters)
 
     def variables(
-        self, row: PromptRow, style: Style | None, *, cast: Cast, access: CharacterAccess | None
+        self, row: PromptRow, style: Style | None, *, cast: CharacterList, access: CharacterAccess | None
     ) -> dict[str, Any]:
         """Return the variables of a template for this row. Cells are text, as in the file."""
         cells = row.cells

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.expansion.tables import read_text
+from imagen_batch.expansion.style_and_character_files import read_text
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.column_names import ALIASES, SHAPE_COLUMN, fold, looks_secret
 from imagen_batch.prompts.rows import parse_role

@@ -10,7 +10,7 @@ from pathlib import Path
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.find_name import find_name
 from imagen_batch.expansion.sandbox import Expression
-from imagen_batch.expansion.tables import read_table
+from imagen_batch.expansion.style_and_character_files import read_table
 
 _PLACEHOLDER = "{prompt}"
 _EMPTY_PARTS = re.compile(r"\s*,(?:\s*,)+")

@@ -14,7 +14,7 @@ from imagen_batch.exports.documents.croissant import croissant
 from imagen_batch.exports.formats import FORMATS, Format
 from imagen_batch.exports.job import Census, Job
 from imagen_batch.exports.options import Options, options_from
-from imagen_batch.exports.output.side_table import SideTable, side_table
+from imagen_batch.exports.output.left_out_rows import SideTable, side_table
 from imagen_batch.exports.output.target import Target, open_target
 from imagen_batch.exports.quality.examine import Report, examine
 from imagen_batch.exports.rows.manifest import RunImage, RunManifest, open_manifest

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from threading import Lock
 from typing import NamedTuple, Protocol
 
-from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.taken_names import TakenNames, carries_key, with_key
 from imagen_batch.images.validate import EXTENSIONS
 from imagen_batch.storage import STATE, Storage

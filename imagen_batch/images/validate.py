@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.flat_color import is_flat_color
-from imagen_batch.images.formats.boxes import read_avif, read_heic
-from imagen_batch.images.formats.dimensions import Shape
+from imagen_batch.images.formats.avif_heic_boxes import read_avif, read_heic
+from imagen_batch.images.formats.gif_bmp_jpeg2000 import read_bmp, read_codestream, read_gif, read_jp2
 from imagen_batch.images.formats.jpeg import read_jpeg
 from imagen_batch.images.formats.png import read_png
-from imagen_batch.images.formats.rare import read_bmp, read_codestream, read_gif, read_jp2
+from imagen_batch.images.formats.shape_limits import Shape
 from imagen_batch.images.formats.tiff import read_tiff
 from imagen_batch.images.formats.webp import read_webp
 from imagen_batch.records import SampleResult

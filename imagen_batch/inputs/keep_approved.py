@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from imagen_batch.inputs.build_input import load_history
 from imagen_batch.inputs.changes import find_gaps
 from imagen_batch.inputs.image_owners import facts_of
+from imagen_batch.inputs.patched_input import load_history
 from imagen_batch.inputs.reference_facts import are_as_recorded
 from imagen_batch.inputs.snapshot import (
     file_sha256,

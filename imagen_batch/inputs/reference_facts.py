@@ -14,7 +14,7 @@ import orjson
 
 from imagen_batch.images.reference_file import FileFacts
 from imagen_batch.planning.input_origin import Origin
-from imagen_batch.planning.references.named_references import RunReferences
+from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.storage import STATE, Storage
 
 REFERENCES: Final = f"{STATE}/references.json"

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.monitoring.message import Message
+from imagen_batch.monitoring.end_message import Message
 from imagen_batch.prompts.sources import read_small
 from imagen_batch.system.child_env import child_environment
 

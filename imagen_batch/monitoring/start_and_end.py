@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from imagen_batch.settings import Settings
 
 if TYPE_CHECKING:
+    from imagen_batch.monitoring.end_message import Message
     from imagen_batch.monitoring.healthcheck_ping import Heartbeat
-    from imagen_batch.monitoring.message import Message
     from imagen_batch.reports.summary import Summary
 
 Say = Callable[[str], None]
@@ -44,14 +44,14 @@ class _Reports:
 
     def report_error(self, error: BaseException) -> None:
         """Report a run that ended without a summary."""
-        from imagen_batch.monitoring.message import describe_error  # noqa: PLC0415
+        from imagen_batch.monitoring.end_message import describe_error  # noqa: PLC0415
 
         folder = self.settings.folder
         self._report(describe_error(error, folder), folder, None)
 
     def report_summary(self, summary: Summary) -> None:
         """Report a run that wrote a summary."""
-        from imagen_batch.monitoring.message import describe_summary  # noqa: PLC0415
+        from imagen_batch.monitoring.end_message import describe_summary  # noqa: PLC0415
 
         self._report(describe_summary(summary), summary.facts.out, summary)
 

@@ -16,7 +16,7 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
-from imagen_batch.orchestration.recording.page import (
+from imagen_batch.orchestration.recording.page_texts import (
     DESCRIPTIONS,
     artifact_key,
     describe_progress,

@@ -17,7 +17,7 @@ from prefect.task_runners import TaskRunner
 
 from imagen_batch.errors import SettingsInvalid, StopRun
 from imagen_batch.settings import Settings
-from imagen_batch.system.loopback import is_loopback
+from imagen_batch.system.is_loopback import is_loopback
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from imagen_batch.planning.requests import shard_size
+from imagen_batch.planning.requests_and_shards import shard_size
 from imagen_batch.records import ImageRequest
 from imagen_batch.runs.run import Run
 

@@ -11,7 +11,7 @@ from imagen_batch.orchestration.execution import Execution
 _FOR_THE_FIRST_IMAGE = ("PIL.Image", "PIL.JpegImagePlugin")
 _FOR_THE_END = (
     "imagen_batch.runs.finalize",
-    "imagen_batch.orchestration.recording.story",
+    "imagen_batch.orchestration.recording.run_snapshot",
 )
 
 

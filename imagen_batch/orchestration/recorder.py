@@ -18,8 +18,8 @@ from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.server.own_server import OwnServer
 
 if TYPE_CHECKING:
+    from imagen_batch.orchestration.attach_prefect import Attachment
     from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
-    from imagen_batch.orchestration.server.attachment import Attachment
 
 _TICK_S = 0.25
 _RETRY_S = 1.0
@@ -99,9 +99,9 @@ class Recorder:
         if self._has_warned:
             return None
         if self._server_up.is_set() and self._ended.is_set() and server.is_running:
-            server.release()  # it did not accept the story, and would not accept it later
+            server.release()  # it did not accept the snapshot, and would not accept it later
             return f"Prefect did not record the end of this run: {self._error}. {_HARMLESS}"
-        is_stored = self._store_story(server)
+        is_stored = self._store_snapshot(server)
         if interrupted and server.is_running:  # no process may stay behind
             server.kill()
             return None
@@ -120,9 +120,9 @@ class Recorder:
         reason = self._error or ("its server ended" if ended else "its server does not answer")
         return f"Prefect did not record the end of this run: {reason}{recorded_later}. {_HARMLESS}"
 
-    def _store_story(self, server: OwnServer) -> bool:
+    def _store_snapshot(self, server: OwnServer) -> bool:
         from imagen_batch.orchestration.recording.outbox import keep_unrecorded  # noqa: PLC0415
-        from imagen_batch.orchestration.recording.story import describe_execution  # noqa: PLC0415 - not before the first request
+        from imagen_batch.orchestration.recording.run_snapshot import describe_execution  # noqa: PLC0415 - not before the first request
 
         return keep_unrecorded(server.home, describe_execution(self._execution, self._key)) is not None
 
@@ -152,13 +152,13 @@ class Recorder:
             raise
 
     def _record(self) -> None:
-        from imagen_batch.orchestration.recording.api import (  # noqa: PLC0415 - not before the first request
+        from imagen_batch.orchestration.recording.flow_run import FlowRunRecord  # noqa: PLC0415
+        from imagen_batch.orchestration.recording.prefect_api import (  # noqa: PLC0415 - not before the first request
             PrefectApi,
             Refused,
             Unavailable,
             needs_login,
         )
-        from imagen_batch.orchestration.recording.flow_run import FlowRunRecord  # noqa: PLC0415
 
         url = os.environ["PREFECT_API_URL"]
         if needs_login(url, os.environ):
@@ -180,20 +180,20 @@ class Recorder:
                 return
 
     def _use_prefect_client(self) -> None:
-        from imagen_batch.orchestration.server.attachment import Attachment  # noqa: PLC0415 - rarely needed
+        from imagen_batch.orchestration.attach_prefect import Attachment  # noqa: PLC0415 - rarely needed
 
         self._attachment = Attachment(self._execution, None)
 
     def _record_more(self, record: FlowRunRecord) -> None:
-        from imagen_batch.orchestration.recording.story import describe_execution  # noqa: PLC0415
+        from imagen_batch.orchestration.recording.run_snapshot import describe_execution  # noqa: PLC0415
 
         last = self._execution.ended.wait(_TICK_S)
-        story = describe_execution(self._execution, self._key)
+        snapshot = describe_execution(self._execution, self._key)
         if last:
-            record.close(story)
+            record.close(snapshot)
             self._recorded = True
         else:
-            record.update(story)
+            record.update(snapshot)
         if record.id and self._on_flow_run is not None:
             self._on_flow_run(record.id)
             self._on_flow_run = None

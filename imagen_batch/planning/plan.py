@@ -18,14 +18,14 @@ from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.expansion import Expansion, load_expansion
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
+from imagen_batch.planning.compact_row_index import PendingRow, RowIndex
 from imagen_batch.planning.file_names import check_template
 from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
-from imagen_batch.planning.references.named_references import RunReferences
-from imagen_batch.planning.refuse_plan import refuse_retired_models, refuse_unpriced_limits
-from imagen_batch.planning.row_index import PendingRow, RowIndex
+from imagen_batch.planning.references.find_reference_images import RunReferences
+from imagen_batch.planning.refuse_retired_or_unpriced import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
-from imagen_batch.planning.samples.samples_to_ask import samples_to_request, usable_samples
+from imagen_batch.planning.samples.samples_to_request import samples_to_request, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.column_by_name import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks
@@ -60,7 +60,7 @@ class RunPlan:
     basis: bytes | None = None  # of the folder's run.json when this was made from its input
     notices: tuple[str, ...] = ()  # about a file that this was made from
     references: RunReferences = field(default_factory=RunReferences)
-    taken: str | None = None  # SHA-256 of the failures.csv that this was made from
+    edited_failures_sha256: str | None = None  # SHA-256 of the failures.csv that this was made from
     expansion: Expansion = field(default_factory=Expansion)
 
     @property

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from imagen_batch.choices import DIALECTS
 from imagen_batch.images.taken_names import TakenNames
+from imagen_batch.planning.add_style import with_comma, with_style
 from imagen_batch.planning.book_shapes import PRINT_DPI, Fit, Shape, UnknownShape, read_shapes
 from imagen_batch.planning.file_names import (
     default_stem,
@@ -20,11 +21,10 @@ from imagen_batch.planning.file_names import (
     template_fields,
 )
 from imagen_batch.planning.keys import set_options
+from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.planning.references.limits import RequestSize, check_references
-from imagen_batch.planning.references.named_references import RunReferences
-from imagen_batch.planning.styling import with_comma, with_style
-from imagen_batch.providers.capabilities import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.providers.catalogue import Catalogue, Model, override_price, unknown_model
+from imagen_batch.providers.check_row_options import OptionIssue, check_options, check_row, without_dropped
 from imagen_batch.records import Options, Problem, PromptRow, Reference
 from imagen_batch.settings import Settings
 from imagen_batch.text import did_you_mean

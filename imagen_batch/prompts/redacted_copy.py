@@ -13,8 +13,8 @@ from typing import BinaryIO, TextIO
 
 from imagen_batch.prompts.column_names import looks_secret
 from imagen_batch.prompts.formats.delimited import Record, Table, count_lines
-from imagen_batch.prompts.formats.text_list import JsonLines, PlainLines, numbered_lines, without_secrets
-from imagen_batch.prompts.spreadsheets.sheet import SheetRows
+from imagen_batch.prompts.formats.text_and_jsonl import JsonLines, PlainLines, numbered_lines, without_secrets
+from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows
 
 
 def copy_file(source: Table | PlainLines | JsonLines | SheetRows, target: BinaryIO) -> bool:

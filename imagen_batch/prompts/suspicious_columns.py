@@ -59,7 +59,7 @@ def column_warning(header: str, roles: Collection[str]) -> str | None:
     return None
 
 
-def misspelt_role(header: str, roles: Collection[str]) -> str | None:
+def misspelled_role(header: str, roles: Collection[str]) -> str | None:
     """Return the known name that one of the user's own columns probably misspells."""
     name = fold(header)
     return None if name in _SETTINGS or name in _REFERENCES else _closest_name(name, roles)

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.credentials import Credential, GoogleToken, read_key
-from imagen_batch.providers.hosts import host_of, is_third_party_host
+from imagen_batch.providers.trusted_hosts import host_of, is_third_party_host
 from imagen_batch.settings import Settings
-from imagen_batch.system.loopback import is_loopback
+from imagen_batch.system.is_loopback import is_loopback
 
 GEMINI_HOST = "https://generativelanguage.googleapis.com"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from imagen_batch.images.shape import has_other_ratio
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.records import IMAGE_WARNINGS, ManifestRow
 from imagen_batch.text import one_line, plural
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from imagen_batch.reports.add_review_columns import APPROVED_MISSING, REDO
 from imagen_batch.reports.causes import FailureGroup, merge_rows
-from imagen_batch.reports.reviewed_rows import APPROVED_MISSING, REDO
 from imagen_batch.storage import is_url
 from imagen_batch.text import plural, usd
 

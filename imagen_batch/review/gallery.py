@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.records import Problem
-from imagen_batch.review.items import GalleryItem
+from imagen_batch.review.gallery_items import GalleryItem
 from imagen_batch.review.manifest_items import MANIFEST, History, count_samples, items_from_manifest
 from imagen_batch.review.page_data import chunks, script_json
 from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from imagen_batch.review.items import EarlierVersion, GalleryItem
+from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem
 
 FIRST_CHUNK = 300  # items: enough for the first screen, few enough to be read at once
 CHUNK = 4000

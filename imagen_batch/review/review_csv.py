@@ -24,7 +24,7 @@ from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.prompts.formats.encoding import find_encoding
 from imagen_batch.prompts.formats.sniffing import read_layout
 from imagen_batch.records import Problem
-from imagen_batch.review.items import GalleryItem, ReviewDecision, parse_decision
+from imagen_batch.review.gallery_items import GalleryItem, ReviewDecision, parse_decision
 
 REVIEW_FILE = "review.csv"
 ENCODING = "utf-8-sig"  # to write: without a byte order mark a spreadsheet takes UTF-8 for something else

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageOps
 
-from imagen_batch.review.items import EarlierVersion, GalleryItem
+from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem
 from imagen_batch.storage import STATE
 
 THUMBNAILS = f"{STATE}/thumbs"

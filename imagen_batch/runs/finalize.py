@@ -12,11 +12,12 @@ from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import ManifestRow, Outcome
 from imagen_batch.reports.continuation import make_continuation
+from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.render import to_json_text, to_markdown
-from imagen_batch.reports.results import Results
 from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder
 from imagen_batch.reports.tables.edited_failures import protect_edits, remember_written
-from imagen_batch.reports.tables.failsafe_file import (
+from imagen_batch.reports.tables.write import TableWriter
+from imagen_batch.reports.tables.write_without_raising import (
     TableFile,
     UnwrittenFile,
     alternate_name,
@@ -24,7 +25,6 @@ from imagen_batch.reports.tables.failsafe_file import (
     describe_error,
     remove_alternates,
 )
-from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.stop import Stop

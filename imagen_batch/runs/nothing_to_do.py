@@ -32,7 +32,7 @@ from imagen_batch.inputs.snapshot import EXPANSION_FILES, RUN, SETTINGS, file_sh
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD
-from imagen_batch.reports.tables.names import TABLE_FILES
+from imagen_batch.reports.tables.table_files import TABLE_FILES
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
 

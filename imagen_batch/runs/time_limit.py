@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from imagen_batch.errors import StopRun
 from imagen_batch.runs.run import Run
-from imagen_batch.schedules.stop_moment import TimeLimit, time_limit
+from imagen_batch.schedules.until_and_max_time import TimeLimit, time_limit
 from imagen_batch.text import plural
 
 _POLL_S = 1.0  # the clock is read this often: a suspended machine does not count

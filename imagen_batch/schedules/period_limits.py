@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagen_batch.schedules.stop_moment import parse_span
+from imagen_batch.schedules.until_and_max_time import parse_span
 
 HOUR_S = 3600.0
 

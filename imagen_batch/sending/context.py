@@ -20,7 +20,7 @@ from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.in_flight import InFlight
 from imagen_batch.sending.pacing.earlier_pace import EarlierPaces
-from imagen_batch.sending.references import ReferenceLoader
+from imagen_batch.sending.read_references import ReferenceLoader
 from imagen_batch.sending.stop import Stop
 from imagen_batch.sending.tracing import Tracing, find_tracing
 from imagen_batch.settings import Settings

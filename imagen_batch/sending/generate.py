@@ -8,14 +8,19 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transient, storage_failure
-from imagen_batch.images.shape import has_other_ratio
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
-from imagen_batch.planning.requests import single_sample
+from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import CostIs, ImageRequest, ReceivedImage, RequestTrace, SampleResult
-from imagen_batch.sending.attempt import OverBudget
+from imagen_batch.sending.attempt_resources import OverBudget
 from imagen_batch.sending.context import SendingContext
-from imagen_batch.sending.retry import Answer, RetryingRequest, ValidImage
-from imagen_batch.sending.samples import exhausted_result, missing_result, saved_result, unusable_reference_result
+from imagen_batch.sending.sample_result import (
+    exhausted_result,
+    missing_result,
+    saved_result,
+    unusable_reference_result,
+)
+from imagen_batch.sending.send_with_retries import Answer, RetryingRequest, ValidImage
 from imagen_batch.sending.tracing import RequestSpan
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 
 from imagen_batch.simulator.embedded import Simulator
-from imagen_batch.simulator.faults.rules import RuleInvalid
-from imagen_batch.simulator.faults.table import FAULTS
-from imagen_batch.system.loopback import is_loopback
+from imagen_batch.simulator.faults.all_faults import FAULTS
+from imagen_batch.simulator.faults.choose_fault import RuleInvalid
+from imagen_batch.system.is_loopback import is_loopback
 
 
 def main(argv: Sequence[str] | None = None) -> int:

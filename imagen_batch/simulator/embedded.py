@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from imagen_batch.simulator.faults.rules import FaultRules, read_rules
-from imagen_batch.simulator.journal import Journal
+from imagen_batch.simulator.exchange_log import Journal
+from imagen_batch.simulator.faults.choose_fault import FaultRules, read_rules
 from imagen_batch.simulator.quota import Quota
 from imagen_batch.simulator.server import Server, ServerContext
 from imagen_batch.simulator.service import Service

@@ -17,7 +17,7 @@ from typing import Any
 from imagen_batch.simulator.api.replies import Reply, html, reply_json
 from imagen_batch.simulator.service import Answer, Service
 from imagen_batch.simulator.usage_log import ReceivedRequest, UsageLog
-from imagen_batch.system.loopback import is_loopback
+from imagen_batch.system.is_loopback import is_loopback
 
 _MAX_BODY_BYTES = 100 * 2**20  # (api: 8.1)
 _POLL_S = 0.02  # how soon the server notices that it is closing

@@ -17,13 +17,13 @@ import pybase64
 
 from imagen_batch.simulator.api import error_bodies, generate_content, predict
 from imagen_batch.simulator.api import models as listing
-from imagen_batch.simulator.api.catalogue import Model, Verb, find
+from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.paths import read_call, read_listing
 from imagen_batch.simulator.api.replies import Json, Refused, Reply, html, invalid, reply_json
-from imagen_batch.simulator.api.requests import Call, ValidRequest
+from imagen_batch.simulator.api.served_models import Model, Verb, find
 from imagen_batch.simulator.faults.broken_transfers import Carry
+from imagen_batch.simulator.faults.choose_fault import ChosenFault, FaultRules
 from imagen_batch.simulator.faults.fault import Attempt
-from imagen_batch.simulator.faults.rules import ChosenFault, FaultRules
 from imagen_batch.simulator.pictures.drawing import draw
 from imagen_batch.simulator.quota import Quota
 from imagen_batch.simulator.usage_log import DeliveredImage, ReceivedRequest

@@ -7,8 +7,8 @@ their segments.
     object_store.py   an object store through fsspec: s3://, gs://, az://
 """
 
-from imagen_batch.storage.base import LEDGER, SET_ASIDE, STATE, Log, Storage
 from imagen_batch.storage.folder import Folder
+from imagen_batch.storage.interface import LEDGER, SET_ASIDE, STATE, Log, Storage
 from imagen_batch.storage.open import check_location, explain_storage_errors, is_url, open_storage
 
 __all__ = [

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from imagen_batch.storage.base import STATE
 from imagen_batch.storage.file_lock import hold_file_lock, is_file_locked
+from imagen_batch.storage.interface import STATE
 
 _LOCK = f"{STATE}/lock"
 

@@ -21,9 +21,9 @@ import fsspec
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.error_status import is_conflict, is_taken
-from imagen_batch.storage.lease import Lease
 from imagen_batch.storage.object_listing import list_pages
 from imagen_batch.storage.object_log import ObjectLog, ObjectLogs
+from imagen_batch.storage.object_store_lease import Lease
 from imagen_batch.storage.retry import retry_policy
 
 _HEADS_AT_ONCE = 32

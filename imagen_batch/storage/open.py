@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagen_batch.errors import LedgerDamaged, SettingsInvalid
-from imagen_batch.storage.base import Storage
 from imagen_batch.storage.folder import Folder
+from imagen_batch.storage.interface import Storage
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 

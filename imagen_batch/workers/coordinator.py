@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from imagen_batch.errors import StopRun, storage_failure
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
-from imagen_batch.planning.requests import single_sample
+from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import ImageRequest, Limit
-from imagen_batch.runs.heartbeat import EVERY_S, HeartbeatWriter
+from imagen_batch.runs.control_file import EVERY_S, HeartbeatWriter
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.runs.run import Run
 from imagen_batch.storage import LEDGER

@@ -15,17 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from imagen_batch.errors import SettingsInvalid, StopRun
-from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.ledger.files import time_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.requests import single_sample
+from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.providers.endpoints import make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
-from imagen_batch.runs.heartbeat import EVERY_S, Heartbeat, HeartbeatReader, read_heartbeat
-from imagen_batch.runs.malloc import keep_large_blocks
+from imagen_batch.runs.configure_malloc import keep_large_blocks
+from imagen_batch.runs.control_file import EVERY_S, Heartbeat, HeartbeatReader, read_heartbeat
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads

@@ -16,7 +16,7 @@ from imagen_batch.audit.repair import repair
 from imagen_batch.audit.report import audit_text
 from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
 from imagen_batch.reports.tables.manifest import manifest_columns
-from imagen_batch.sending import retry
+from imagen_batch.sending import send_with_retries as retry
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from tests.support.damage import STATE, DamagedRun

@@ -115,16 +115,16 @@ def test_the_command_ends_with_3_for_altered_images(finished: Path, authority, s
     """The roots are read from a file; another file is refused with a message."""
     root = tmp_path / "roots.pem"
     root.write_text(authority.root)
-    result = shell.type("audit", finished, "--provenance", "--trust-anchors", root)
+    result = shell.run("audit", finished, "--provenance", "--trust-anchors", root)
     assert result.code == 3
     assert "1 valid, 1 altered after signing, 2 no provenance data" in result.out
-    facts = shell.type("audit", finished, "--provenance", "--json").json
+    facts = shell.run("audit", finished, "--provenance", "--json").json
     assert facts["provenance"]["counts"]["untrusted"] == 1
-    assert "provenance" not in shell.type("audit", finished, "--json").json
-    missing = shell.type("audit", finished, "--provenance", "--trust-anchors", tmp_path / "nothing.pem")
+    assert "provenance" not in shell.run("audit", finished, "--json").json
+    missing = shell.run("audit", finished, "--provenance", "--trust-anchors", tmp_path / "nothing.pem")
     assert (missing.code, "No such file" in missing.err) == (2, True)
     root.write_text("no certificate")
-    assert shell.type("audit", finished, "--provenance", "--trust-anchors", root).code == 2
-    both = shell.type("audit", finished, "--provenance", "--repair")
+    assert shell.run("audit", finished, "--provenance", "--trust-anchors", root).code == 2
+    both = shell.run("audit", finished, "--provenance", "--repair")
     assert (both.code, "repair first" in both.err) == (2, True)
     assert not audit(finished).clean

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.checks.doctor import exit_code, findings_text
-from imagen_batch.checks.environment import check_proxy, check_shadows
 from imagen_batch.checks.finding import ok, run_checks, warning
+from imagen_batch.checks.key_models_clock import check_lifecycle, check_service
 from imagen_batch.checks.notifications import check_notifications
-from imagen_batch.checks.place import check_place
+from imagen_batch.checks.output_folder import check_place
 from imagen_batch.checks.prefect_server import check_prefect
-from imagen_batch.checks.service import check_lifecycle, check_service
+from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import DEFAULT_MODEL, make_settings
 from imagen_batch.simulator import Simulator
@@ -290,7 +290,7 @@ def test_the_command_reads_the_prompt_file(shell, tmp_path):
     """Rows, images and price; exit code 0 without a problem."""
     shell.env["PREFECT_HOME"] = str(tmp_path / "home")
     source = prompts(tmp_path, "a fox", "a hen")
-    ended = shell.type("doctor", source, "--provider", "simulator", "--json")
+    ended = shell.run("doctor", source, "--provider", "simulator", "--json")
     assert ended.code == 0, ended.out
     first = ended.json["findings"][0]
     assert (first["name"], first["level"]) == ("prompts", "ok")
@@ -303,7 +303,7 @@ def test_the_command_names_a_missing_key_and_a_bad_file_at_once(shell, tmp_path,
         monkeypatch.delenv(name, raising=False)
     shell.env["PREFECT_HOME"] = str(tmp_path / "home")
     (tmp_path / "bad.csv").write_text("prompt,samples\na fox,many\n")
-    ended = shell.type("doctor", tmp_path / "bad.csv", "--json")
+    ended = shell.run("doctor", tmp_path / "bad.csv", "--json")
     assert ended.code == 2
     problems = {f["name"]: f for f in ended.json["findings"] if f["level"] == "problem"}
     assert set(problems) == {"prompts", "key"}

@@ -19,7 +19,7 @@ def csv(tmp_path):
 def test_help_and_version_load_nothing_heavy(tmp_path):
     """Heavy imports would delay the answer by a second."""
     loaded = command("--version", here=tmp_path, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
-    assert "imagen_batch.cli.arguments" in loaded
+    assert "imagen_batch.cli.argument_parser" in loaded
     for heavy in ("prefect", "pandas", "pyarrow", "requests", "pydantic", "PIL", "orjson"):
         assert not re.search(rf"\| +{heavy}\b", loaded), heavy
 

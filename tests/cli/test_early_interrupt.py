@@ -9,7 +9,7 @@ import sys
 
 class Interrupting:
     def find_spec(self, name, *_):
-        if name == "imagen_batch.cli.arguments":
+        if name == "imagen_batch.cli.argument_parser":
             raise KeyboardInterrupt
 
 sys.meta_path.insert(0, Interrupting())

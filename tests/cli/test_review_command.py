@@ -20,16 +20,16 @@ def finished(tmp_path_factory):
 
 def test_decisions_are_recorded_listed_and_withdrawn(shell, finished):
     """The output names the next command where one is needed."""
-    result = shell.type("review", "redo", finished, "cover:1", "--prompt", "a cover at night", "--note", "dark")
+    result = shell.run("review", "redo", finished, "cover:1", "--prompt", "a cover at night", "--note", "dark")
     assert (result.code, result.out.strip()) == (0, "1 sample marked for a redo.")
     assert f"imagen-batch resume {finished} --redo" in result.err
-    listed = json.loads(shell.type("review", "list", finished, "--json").out)["decisions"]
+    listed = json.loads(shell.run("review", "list", finished, "--json").out)["decisions"]
     assert [(decision["id"], decision["decision"], decision["prompt"], decision["note"]) for decision in listed] == [
         ("cover", "redo", "a cover at night", "dark")
     ]
-    assert "to be made with --redo" in shell.type("review", "list", finished).out
-    assert json.loads(shell.type("review", "clear", finished, "cover", "--json").out)["changed"] == {"cleared": 1}
-    assert shell.type("review", "list", finished).out.strip() == "No decisions yet."
+    assert "to be made with --redo" in shell.run("review", "list", finished).out
+    assert json.loads(shell.run("review", "clear", finished, "cover", "--json").out)["changed"] == {"cleared": 1}
+    assert shell.run("review", "list", finished).out.strip() == "No decisions yet."
 
 
 @pytest.mark.parametrize(
@@ -45,16 +45,16 @@ def test_decisions_are_recorded_listed_and_withdrawn(shell, finished):
 )
 def test_an_error_is_reported_and_no_decision_is_recorded(shell, finished, typed, code, message):
     """Each kind of error has its exit code."""
-    result = shell.type("review", *(argument.replace("{}", str(finished)) for argument in typed))
+    result = shell.run("review", *(argument.replace("{}", str(finished)) for argument in typed))
     assert result.code == code
     assert message in result.err
     assert "Traceback" not in result.err
-    assert shell.type("review", "list", finished).out.strip() == "No decisions yet."
+    assert shell.run("review", "list", finished).out.strip() == "No decisions yet."
 
 
 def test_an_upgrade_needs_a_size(shell, finished):
     """It is not the size of the run's rows."""
     for typed in (["--upgrade", "approved"], ["--image-size", "2K"]):
-        result = shell.type("resume", finished, *typed)
+        result = shell.run("resume", finished, *typed)
         assert result.code == 2
         assert "--image-size" in result.err

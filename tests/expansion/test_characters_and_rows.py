@@ -40,7 +40,7 @@ def typed(shell, book, sim):
 
     def run(*more, source="book.csv"):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", book / "out"]
-        return shell.type("run", book / source, *known, "--characters", book / "people.csv", *more)
+        return shell.run("run", book / source, *known, "--characters", book / "people.csv", *more)
 
     return run
 
@@ -74,7 +74,7 @@ def test_scenes_are_sent_with_the_sheet_that_a_row_draws(typed, book, sim):
 def test_nothing_is_sent_again_for_the_same_book(shell, typed, book, sim, again):
     """However the run is repeated."""
     assert typed().code == 0
-    result = typed(*again[1:]) if again[0] == "run" else shell.type("resume", book / "out")
+    result = typed(*again[1:]) if again[0] == "run" else shell.run("resume", book / "out")
     assert result.code == 0, result.err
     assert len(parts_sent(sim)) == 3
 
@@ -88,7 +88,7 @@ def test_variants_use_the_sheet_of_the_same_variant(shell, typed, book, sim):
         sheet = rows[f"mole-{style}"]["sha256"]
         assert rows[f"road-{style}"]["references_sha256"] == sheet
         assert rows[f"bank-{style}"]["references_sha256"].split(";")[0] == sheet
-    assert shell.type("resume", book / "out").code == 0
+    assert shell.run("resume", book / "out").code == 0
     assert len(parts_sent(sim)) == 6
     assert audit(book / "out").clean
 
@@ -102,7 +102,7 @@ def test_a_failures_file_of_variants_finds_their_sheets(shell, typed, book, sim)
     assert all(row["prompt"] in {"the bank", "the road", "a sheet"} for row in rows)
     rows = [{**row, "prompt": row["prompt"].replace("road", "street")} for row in rows]
     write_csv(path, rows)
-    result = shell.type("run", path, "--provider", "simulator", "--base-url", sim.url, "--max-images", 9)
+    result = shell.run("run", path, "--provider", "simulator", "--base-url", sim.url, "--max-images", 9)
     assert result.code == 0, result.err
     assert len(parts_sent(sim)) == 6
     made = by_id(book / "out")
@@ -120,7 +120,7 @@ def test_a_failures_file_may_refer_to_rows_that_it_does_not_have(shell, typed, b
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == ["bank", "road"]
     write_csv(path, [rows[0], {**rows[1], "prompt": text}])
-    result = shell.type("run", path, "--provider", "simulator", "--base-url", sim.url, "--max-images", 9)
+    result = shell.run("run", path, "--provider", "simulator", "--base-url", sim.url, "--max-images", 9)
     assert result.code == 0, result.err
     sent = parts_sent(sim)
     assert len(sent) == 3

@@ -56,7 +56,7 @@ def run_book(shell, book, sim):
 
     def run(*more, source="book.csv"):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", book / "out"]
-        return shell.type("run", book / source, *known, *more)
+        return shell.run("run", book / source, *known, *more)
 
     return run
 
@@ -160,14 +160,14 @@ def test_resume_does_not_need_the_files(shell, run_book, book, sim):
     assert run_book(*all_files(book), "--limit", 1).code == 3
     for name in ("scene.txt", "styles.csv", "people.csv", "book.csv"):
         (book / name).unlink()
-    assert shell.type("resume", book / "out", "--limit", 9).code == 0
+    assert shell.run("resume", book / "out", "--limit", 9).code == 0
     assert len(sim.requests) == 3
     before = prompts_by_id(book / "out")
     shutil.move(book / "out", book / "moved")
-    assert shell.type("resume", book / "moved").code == 0
+    assert shell.run("resume", book / "moved").code == 0
     assert len(sim.requests) == 3
     assert prompts_by_id(book / "moved") == before
-    assert shell.type("audit", book / "moved").code == 0
+    assert shell.run("audit", book / "moved").code == 0
 
 
 def test_a_folder_from_a_stranger_reads_no_files_of_this_machine(shell, run_book, book, sim):
@@ -177,10 +177,10 @@ def test_a_folder_from_a_stranger_reads_no_files_of_this_machine(shell, run_book
     path = book / "out" / ".imagen-batch" / "settings.json"
     stored = json.loads(path.read_text())
     path.write_text(json.dumps({**stored, "matrix": [f"a=@{book / 'secret.txt'}"]}))
-    assert shell.type("resume", book / "out").code == 2
+    assert shell.run("resume", book / "out").code == 2
     for name in (str(book / "secret.txt"), ".imagen-batch/expansion/../../../secret.txt"):
         path.write_text(json.dumps({**stored, "template": name}))
-        shell.type("resume", book / "out", "--limit", 9)
+        shell.run("resume", book / "out", "--limit", 9)
         assert "a secret" not in str(prompts_by_id(book / "out"))
 
 
@@ -206,7 +206,7 @@ def test_a_failures_file_of_a_templated_run_patches_its_rows(shell, run_book, bo
         rows[0]["prompt"] = "the closed road"
 
     edit_csv(path, change)
-    result = shell.type("run", path, "--base-url", sim.url, "--provider", "simulator")
+    result = shell.run("run", path, "--base-url", sim.url, "--provider", "simulator")
     assert result.code == 0, result.err
     assert len(sim.requests) == 3
     assert prompts_by_id(book / "out")["two"] == (
@@ -292,8 +292,8 @@ def test_a_damaged_table_is_refused_with_a_message(run_book, book, sim, name, co
 
 def test_the_plan_shows_the_first_prompt_as_it_is_sent(shell, book):
     """The user sees the rendered prompt before paying for its image."""
-    result = shell.type("plan", book / "book.csv", *all_files(book), "--provider", "simulator")
+    result = shell.run("plan", book / "book.csv", *all_files(book), "--provider", "simulator")
     assert result.code == 0
     assert "the river bank. Mole: a small mole" in result.out
-    facts = json.loads(shell.type("plan", book / "book.csv", *all_files(book), "--json").out)
+    facts = json.loads(shell.run("plan", book / "book.csv", *all_files(book), "--json").out)
     assert facts["first_prompt"].startswith("the river bank. Mole")

@@ -28,7 +28,7 @@ def run_book(shell, tmp_path, sim):
 
     def run(*more, source="book.csv"):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        return shell.type("run", tmp_path / source, *known, *more)
+        return shell.run("run", tmp_path / source, *known, *more)
 
     return run
 
@@ -77,7 +77,7 @@ def test_resume_knows_the_matrix_without_its_files(shell, run_book, tmp_path, si
     assert run_book("--matrix", f"style=@{tmp_path / 'styles.txt'}", "--limit", 1).code == 3
     (tmp_path / "styles.txt").unlink()
     (tmp_path / "book.csv").unlink()
-    assert shell.type("resume", tmp_path / "out", "--limit", 9).code == 0
+    assert shell.run("resume", tmp_path / "out", "--limit", 9).code == 0
     assert len(sim.requests) == 4
     assert [row[1] for row in row_facts(tmp_path / "out")] == ["cover-ink", "cover-chalk", "2-ink", "2-chalk"]
 
@@ -95,7 +95,7 @@ def test_a_line_of_failures_patches_its_variant(shell, run_book, tmp_path, sim):
     assert run_book(*matrix, "--limit", 3).code == 3
     path = tmp_path / "out" / "failures.csv"
     edit_csv(path, lambda rows: rows[0].update(prompt="a goose"))
-    result = shell.type("run", path, "--provider", "simulator", "--base-url", sim.url)
+    result = shell.run("run", path, "--provider", "simulator", "--base-url", sim.url)
     assert result.code == 0, result.err
     assert len(sim.requests) == 4
     expected = [
@@ -106,7 +106,7 @@ def test_a_line_of_failures_patches_its_variant(shell, run_book, tmp_path, sim):
     ]
     assert [(row["id"], row["prompt"]) for row in manifest(tmp_path / "out")] == expected
     assert run_book(*matrix).code == 0
-    assert shell.type("resume", tmp_path / "out").code == 0
+    assert shell.run("resume", tmp_path / "out").code == 0
     assert len(sim.requests) == 4
     assert [(row["id"], row["prompt"]) for row in manifest(tmp_path / "out")] == expected
 
@@ -123,10 +123,10 @@ def test_added_rows_have_their_own_variants(run_book, tmp_path, sim):
 
 def test_the_plan_counts_and_prices_variants(shell, run_book, tmp_path):
     """The user sees the number and the cost before anything is sent."""
-    result = shell.type("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3", "--json")
+    result = shell.run("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3", "--json")
     assert (result.json["rows"], result.json["variants_of_each_row"], result.json["samples"]) == (12, 6, 12)
     assert result.json["worst_case_usd"] > 12 * 0.0336
-    plan_text = shell.type("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3").out
+    plan_text = shell.run("plan", tmp_path / "book.csv", "--matrix", "style=a,b", "--matrix", "seed=1..3").out
     assert "2 rows x 6 (style 2 x seed 3)" in plan_text
 
 

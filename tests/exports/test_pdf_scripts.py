@@ -12,7 +12,7 @@ from tests.exports.runs import book
 pytest.importorskip("reportlab", reason="belongs to the extra `pdf`")
 pdfium = pytest.importorskip("pypdfium2", reason="belongs to the extra `exports-test`")
 
-from imagen_batch.exports.pdf.direction import visual_order  # noqa: E402 - its package needs no extra, but stays beside it
+from imagen_batch.exports.pdf.right_to_left import visual_order  # noqa: E402 - its package needs no extra, but stays beside it
 from imagen_batch.exports.pdf.system_fonts import system_fonts  # noqa: E402
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.storage import Folder, open_storage
 from tests.support.factories import request as image_request

@@ -6,13 +6,13 @@ import shutil
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage.folder import FileLog, Folder
-from tests.support.runs import TODAY, Ran, run
+from tests.support.runs import TODAY, FinishedRun, run
 
 IMAGEN = "imagen-4.0-generate-001"
 FIRST, SECOND = "a môle", "a crowd"
@@ -42,7 +42,7 @@ class Killer:
 
 
 def run_with(settings):
-    with open_run(take_input(settings, today=TODAY), env={}) as current:
+    with open_run(prepare_plan(settings, today=TODAY), env={}) as current:
         for shard in current.shards():
             current.generate_shard(shard)
         return current.finish()
@@ -70,7 +70,7 @@ def prepared(tmp_path_factory):
 
 def test_a_patch_may_be_killed_at_every_write(prepared, tmp_path, monkeypatch):
     """At most the image that was in flight is paid for again."""
-    before = {row["sha256"] for row in Ran(None, prepared).rows if row["sha256"]}
+    before = {row["sha256"] for row in FinishedRun(None, prepared).rows if row["sha256"]}
     writes, ended = 0, False
     while not ended:
         folder = tmp_path / str(writes)
@@ -90,7 +90,7 @@ def test_a_patch_may_be_killed_at_every_write(prepared, tmp_path, monkeypatch):
             summary = run_with(load_settings_to_continue(folder, {"base_url": sim.url}))
             assert summary.exit_code == 0, writes
             assert sim.bill.total <= 2, writes
-        rows = Ran(None, folder).rows
+        rows = FinishedRun(None, folder).rows
         assert before <= {row["sha256"] for row in rows}, writes
         assert sorted(row["prompt"] for row in rows) == [SECOND] * 3 + [FIRST] * 4 + ["few"]
         assert audit(folder).clean, writes

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.inputs.changes import Changes, compare_inputs
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
-from tests.support.runs import TODAY, Ran, write_csv
+from tests.support.runs import TODAY, FinishedRun, write_csv
 
 TEXTS = st.sampled_from(["a fox", "a mole", "a rat"])  # few: equal rows are counted, and trade places
 REFUSED = " [[sim:blocked_prompt]]"
@@ -31,10 +31,10 @@ def sim():
 
 def run_with(chosen, folder):
     """Run with these settings."""
-    with open_run(take_input(chosen, today=TODAY), env={}) as current:
+    with open_run(prepare_plan(chosen, today=TODAY), env={}) as current:
         for shard in current.shards():
             current.generate_shard(shard)
-        return Ran(current.finish(), folder)
+        return FinishedRun(current.finish(), folder)
 
 
 @settings(max_examples=12, deadline=None)

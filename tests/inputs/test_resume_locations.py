@@ -6,13 +6,13 @@ import io
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import open_storage
-from tests.support.runs import TODAY, Ran, run, write_csv
+from tests.support.runs import TODAY, FinishedRun, run, write_csv
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def sim():
 
 def run_with(settings):
     """Run with these settings."""
-    with open_run(take_input(settings, today=TODAY), env={}) as current:
+    with open_run(prepare_plan(settings, today=TODAY), env={}) as current:
         for shard in current.shards():
             current.generate_shard(shard)
         return current.finish()
@@ -61,7 +61,7 @@ def test_stored_settings_are_valid_in_any_current_folder(tmp_path, sim, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "key").write_text("k" * 30)
     source = write_csv(tmp_path / "p.csv", [{"prompt": "one"}])
-    ran: Ran = run(source, sim, provider="gemini", api_key_file="key", other_input="replace")
+    ran: FinishedRun = run(source, sim, provider="gemini", api_key_file="key", other_input="replace")
     settings = load_settings_to_continue(ran.folder, {})
     assert settings.api_key_file == str(tmp_path / "key")
     assert settings.other_input is None

@@ -27,7 +27,7 @@ def run_into_out(shell, tmp_path, sim):
 
     def run(source, *more):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        return shell.type("run", source, *known, *more)
+        return shell.run("run", source, *known, *more)
 
     return run
 
@@ -43,11 +43,11 @@ def test_a_run_continues_from_its_stored_copy(shell, run_into_out, tmp_path, sim
     assert before == [(2, "007", "a fox", "y"), (4, "008", "a hen\nin a box", ""), (5, "009", "a cat", "z")]
     assert run_into_out(book).code == 0
     book.unlink()
-    assert shell.type("resume", tmp_path / "out").code == 0
+    assert shell.run("resume", tmp_path / "out").code == 0
     assert len(sim.requests) == 3
     assert [(row["line"], row["id"], row["prompt"], row["note"]) for row in manifest(tmp_path / "out")] == before
     assert json.loads((tmp_path / "out" / ".imagen-batch" / "settings.json").read_text())["format"] == "jsonl"
-    assert shell.type("audit", tmp_path / "out").code == 0
+    assert shell.run("audit", tmp_path / "out").code == 0
 
 
 @pytest.mark.parametrize("saved", ["csv", "xlsx", "ods"])
@@ -69,4 +69,4 @@ def test_edited_failures_find_their_rows(shell, run_into_out, tmp_path, sim, sav
     assert result.code == 0, result.err
     assert len(sim.requests) == 3
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a fox", "a hen\nin a box", "a lion"]
-    assert shell.type("audit", tmp_path / "out").code == 0
+    assert shell.run("audit", tmp_path / "out").code == 0

@@ -28,7 +28,7 @@ def run_into_out(shell, tmp_path, sim):
 
     def run(source, *options):
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        return shell.type("run", source, *known, *options)
+        return shell.run("run", source, *known, *options)
 
     return run
 
@@ -75,7 +75,7 @@ def test_rows_beyond_a_limit_are_listed_as_not_attempted(shell, tmp_path, sim, r
     (cause,) = result.json["causes"]
     assert "beyond --limit 2" in cause["message"]
     assert "$0.12" in cause["next"]
-    assert shell.type("resume", tmp_path / "out").code == 3
+    assert shell.run("resume", tmp_path / "out").code == 3
     assert len(sim.requests) == 2
     line = cause["next"]
     assert shell.paste(line[line.index("imagen-batch") :]).code == 0
@@ -154,7 +154,7 @@ def test_a_failures_file_is_a_patch_of_the_rows_it_names(shell, tmp_path, run_in
         if edit:
             lines = [{**line, "prompt": "a small crôwd"} for line in lines]
         write_failures(tmp_path / "out" / "failures.csv", lines, **form)
-        result = shell.type("run", tmp_path / "out" / "failures.csv")
+        result = shell.run("run", tmp_path / "out" / "failures.csv")
         assert result.code == 0, result
         assert sim.bill.total == billed_before + 1 == 12
     after = facts(tmp_path / "out")
@@ -176,7 +176,7 @@ def test_a_failures_file_without_the_mark_is_recognized_by_the_advice(shell, tmp
     assert run_into_out(book).code == 3
     _, lines = without_mark(read_failures(tmp_path / "out"))
     write_failures(tmp_path / "out" / "failures.csv", lines)
-    assert shell.type("run", tmp_path / "out" / "failures.csv").code == 3
+    assert shell.run("run", tmp_path / "out" / "failures.csv").code == 3
     assert len(sim.requests) == 3, "the refused row alone is sent again"
     assert "imagen_batch_advice" not in manifest(tmp_path / "out")[0]
     assert read_failures(tmp_path / "out")[0]["imagen_batch_advice"].startswith("Refused for harmful content.")
@@ -189,7 +189,7 @@ def test_a_prompt_that_a_spreadsheet_turned_into_an_error_is_not_sent(shell, tmp
     assert run_into_out(book).code == 3
     lines = [{**line, "prompt": error} for line in read_failures(tmp_path / "out")]
     write_failures(tmp_path / "out" / "failures.csv", lines)
-    result = shell.type("run", tmp_path / "out" / "failures.csv")
+    result = shell.run("run", tmp_path / "out" / "failures.csv")
     assert result.code == 5
     assert "spreadsheet" in result.err
     assert "line 2" in result.err
@@ -203,10 +203,10 @@ def test_a_patch_sends_only_the_rows_it_names(shell, tmp_path, sim, run_into_out
     run_into_out(book, "--limit", 1)
     lines = read_failures(tmp_path / "out")
     write_failures(tmp_path / "out" / "failures.csv", [lines[3], lines[1]])
-    result = shell.type("run", tmp_path / "out" / "failures.csv", "--json")
+    result = shell.run("run", tmp_path / "out" / "failures.csv", "--json")
     assert result.code == 3
     assert [row["status"] == "ok" for row in manifest(tmp_path / "out")] == [True, False, True, False, True]
-    assert shell.type("run", tmp_path / "out" / "failures.csv", "--limit", 1).code == 3
+    assert shell.run("run", tmp_path / "out" / "failures.csv", "--limit", 1).code == 3
     assert len(sim.requests) == 4
 
 
@@ -218,12 +218,12 @@ def test_an_image_stays_with_the_text_it_was_made_from(shell, tmp_path, sim, run
     assert run_into_out(book, "--limit", 1, "--max-images", 1).code == 6
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "second"} for line in read_failures(out)])
-    assert shell.type("run", out / "failures.csv", "--max-images", 2, "--concurrency", 1).code == 6
+    assert shell.run("run", out / "failures.csv", "--max-images", 2, "--concurrency", 1).code == 6
     write_failures(out / "failures.csv", [{**line, "prompt": "third"} for line in read_failures(out)])
-    assert shell.type("run", out / "failures.csv", "--max-images", 3, "--concurrency", 1).code == 0
+    assert shell.run("run", out / "failures.csv", "--max-images", 3, "--concurrency", 1).code == 0
     assert [row["prompt"] for row in manifest(out)] == ["first", "second", "third"]
     assert audit(out).clean
-    assert shell.type("run", book, "--out", out, "--provider", "simulator", "--base-url", sim.url).code == 0
+    assert shell.run("run", book, "--out", out, "--provider", "simulator", "--base-url", sim.url).code == 0
     assert [row["prompt"] for row in manifest(out)] == ["first", "second", "third"]
     assert sim.bill.total == 3
 
@@ -237,7 +237,7 @@ def test_siblings_are_not_dropped_by_a_smaller_number_of_samples(shell, tmp_path
         (line,) = read_failures(tmp_path / "out")
         missing = next(row["sample"] for row in manifest(tmp_path / "out") if row["status"] != "ok")
         write_failures(tmp_path / "out" / "failures.csv", [{**line, "samples": "1"}])
-        assert shell.type("run", tmp_path / "out" / "failures.csv").code == (3 if missing == 5 else 0)
+        assert shell.run("run", tmp_path / "out" / "failures.csv").code == (3 if missing == 5 else 0)
         rows = manifest(tmp_path / "out")
         assert len(rows) >= 3
         assert all(row["status"] == "ok" for row in rows)
@@ -254,7 +254,7 @@ def test_equal_rows_keep_their_own_images_when_one_is_edited(shell, tmp_path, ru
         before, total = facts(tmp_path / "out"), sim.bill.total
         lines = read_failures(tmp_path / "out")
         write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a fox"} for line in lines[:1]])
-        assert shell.type("run", tmp_path / "out" / "failures.csv").code == 0
+        assert shell.run("run", tmp_path / "out" / "failures.csv").code == 0
         after = facts(tmp_path / "out")
         for sample in ((2, 1), (3, 1)):
             assert after[sample] == before[sample]
@@ -277,10 +277,10 @@ def test_every_format_can_be_patched(shell, tmp_path, sim, run_into_out, name):
     run_into_out(book)
     lines = read_failures(tmp_path / "out")
     write_failures(tmp_path / "out" / "failures.csv", [{**line, "prompt": "a rat, rowing"} for line in lines])
-    assert shell.type("run", tmp_path / "out" / "failures.csv").code == 0
+    assert shell.run("run", tmp_path / "out" / "failures.csv").code == 0
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a mole", "a rat, rowing", "a badger"]
     assert sim.bill.total == 3
-    assert shell.type("resume", tmp_path / "out").code == 0
+    assert shell.run("resume", tmp_path / "out").code == 0
     assert sim.bill.total == 3
 
 
@@ -293,10 +293,10 @@ def test_an_option_given_with_a_patch_applies_only_to_its_rows(shell, tmp_path, 
         [{**line, "prompt": "a rat"} for line in read_failures(tmp_path / "out")],
     )
     chosen = ["--model", "gemini-3-pro-image", "--aspect-ratio", "16:9"]
-    assert shell.type("run", tmp_path / "out" / "failures.csv", *chosen).code == 0
+    assert shell.run("run", tmp_path / "out" / "failures.csv", *chosen).code == 0
     options = [(row["model"], row["aspect_ratio"]) for row in manifest(tmp_path / "out")]
     assert options == [("gemini-nano-banana-2.1", None), ("gemini-3-pro-image", "16:9")]
-    assert shell.type("resume", tmp_path / "out").code == 0
+    assert shell.run("resume", tmp_path / "out").code == 0
     assert sim.bill.total == 2
 
 
@@ -311,7 +311,7 @@ def test_the_lines_of_a_failures_file_of_an_earlier_version_find_their_rows(shel
     ]
     lines[1]["prompt"] = "prompt 1"
     write_failures(tmp_path / "out" / "failures.csv", lines[:2])
-    assert shell.type("run", tmp_path / "out" / "failures.csv").code == 3
+    assert shell.run("run", tmp_path / "out" / "failures.csv").code == 3
     assert [row["status"] for row in manifest(tmp_path / "out")] == ["failed", "ok", "failed", "ok"]
     assert sim.bill.total == 2
 
@@ -322,10 +322,10 @@ def test_a_failures_file_outside_its_folder_needs_the_option_out(shell, tmp_path
     run_into_out(book)
     copy = tmp_path / "mine.csv"
     copy.write_bytes((tmp_path / "out" / "failures.csv").read_bytes())
-    result = shell.type("run", copy, "--provider", "simulator")
+    result = shell.run("run", copy, "--provider", "simulator")
     assert result.code == 2
     assert "--out DIR" in result.err
-    assert shell.type("run", copy, "--out", tmp_path / "out").code == 4
+    assert shell.run("run", copy, "--out", tmp_path / "out").code == 4
     assert len(sim.requests) == 2
 
 
@@ -340,7 +340,7 @@ def test_a_line_that_matches_no_row_is_refused(shell, tmp_path, sim, run_into_ou
     (line,) = read_failures(tmp_path / "out")
     changed = {**line} if mark == "twice" else {**line, "imagen_batch_row": mark}
     write_failures(tmp_path / "out" / "failures.csv", [line, changed])
-    result = shell.type("run", tmp_path / "out" / "failures.csv")
+    result = shell.run("run", tmp_path / "out" / "failures.csv")
     assert result.code == 5
     assert "line 3" in result.err
     assert message in result.err
@@ -382,8 +382,8 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run
             with monkeypatch.context() as patch:
                 patch.setattr(f"imagen_batch.{step}", kill)
                 with pytest.raises(Killed):
-                    shell.type("run", out / "failures.csv", "--concurrency", 1)
-        shell.type("run", out / "failures.csv")
+                    shell.run("run", out / "failures.csv", "--concurrency", 1)
+        shell.run("run", out / "failures.csv")
         assert [row["status"] for row in manifest(out)] == ["ok"] * 4
         assert sum(row["prompt"] == "few" for row in manifest(out)) == 1
         assert sim.bill.total <= 5
@@ -399,11 +399,11 @@ def test_the_plan_counts_the_changes_of_an_edited_file(shell, tmp_path, sim, run
     del rows[8]
     write_csv(book, rows)
     options = ["--provider", "simulator", "--out", tmp_path / "out"]
-    plan = shell.type("plan", book, *options, "--json").json
+    plan = shell.run("plan", book, *options, "--json").json
     assert plan["changes"] == {"new": 2, "changed": 1, "gone": 1, "images": 2}
     assert plan["samples_left"] == 3
     assert plan["worst_case_usd"] == pytest.approx(3 * 0.0411, abs=0.001)
-    text = shell.type("plan", book, *options).out
+    text = shell.run("plan", book, *options).out
     assert "2 new, 1 changed, 1 gone; 2 images of earlier rows stay on disk" in text
     assert run_into_out(book).code == 0
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == [row["prompt"] for row in rows]
@@ -418,7 +418,7 @@ def test_the_plan_of_a_patch_counts_only_the_images_it_requests(shell, tmp_path,
     run_into_out(book, "--max-images", 1)
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
-    plan = shell.type("plan", out / "failures.csv", "--json").json
+    plan = shell.run("plan", out / "failures.csv", "--json").json
     assert (plan["samples_left"], plan["changes"]["changed"], plan["changes"]["images"]) == (2, 1, 0)
     assert sim.bill.total == 1
 
@@ -433,7 +433,7 @@ def test_another_file_does_not_replace_the_input_silently(shell, tmp_path, sim, 
     for message in ("2 rows with 3 images", "--add", "--replace", "other.csv"):
         assert message in result.err
     assert facts(tmp_path / "out") == before
-    planned = shell.type("plan", other, "--provider", "simulator", "--out", tmp_path / "out")
+    planned = shell.run("plan", other, "--provider", "simulator", "--out", tmp_path / "out")
     assert (planned.code, "--add" in planned.err) == (0, True)
     assert run_into_out(other, "--replace").code == 0
     assert [row["prompt"] for row in manifest(tmp_path / "out")] == ["a toad"]
@@ -486,7 +486,7 @@ def test_a_failures_file_is_read_with_the_prompt_column_of_its_run(shell, tmp_pa
     run_into_out(write_csv(tmp_path / "book.csv", rows), "--prompt-column", "Bild")
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "Bild": "a rat"} for line in read_failures(out)])
-    assert shell.type("run", out / "failures.csv").code == 0
+    assert shell.run("run", out / "failures.csv").code == 0
     assert [row["prompt"] for row in manifest(out)] == ["a mole", "a rat"]
     assert sim.bill.total == 2
 
@@ -500,7 +500,7 @@ def test_a_renamed_prompt_column_is_recognized(shell, tmp_path, sim, run_into_ou
     names = {"prompt": "Image Prompt", "n": "Variants"}
     lines = [{names.get(name, name): cell for name, cell in line.items()} for line in read_failures(out)]
     write_failures(out / "failures.csv", [{**line, "Image Prompt": "a rat", "Variants": "1"} for line in lines])
-    assert shell.type("run", out / "failures.csv").code == 0
+    assert shell.run("run", out / "failures.csv").code == 0
     (row,) = manifest(out)
     assert (row["prompt"], row["input_status"]) == ("a rat", "mine")
     assert sim.bill.total == 1
@@ -512,9 +512,9 @@ def test_the_plan_of_an_edited_file_counts_images_that_leave_the_tables(shell, t
     run_into_out(book)
     out = tmp_path / "out"
     write_failures(out / "failures.csv", [{**line, "prompt": "a rat"} for line in read_failures(out)])
-    shell.type("run", out / "failures.csv")
+    shell.run("run", out / "failures.csv")
     write_csv(book, [{"prompt": "a mole"}, {"prompt": "a toad"}])
-    plan = shell.type("plan", book, "--provider", "simulator", "--out", out)
+    plan = shell.run("plan", book, "--provider", "simulator", "--out", out)
     assert "1 row with 1 image" in plan.err
     assert run_into_out(book).code == 0
     assert sim.bill.total == 3
@@ -524,7 +524,7 @@ def test_a_setting_that_changes_every_row_is_refused_with_a_patch(shell, tmp_pat
     """The setting comes from the environment here, which the suggested command ignores."""
     run_into_out(write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:bad_request]]"}]))
     shell.env["IMAGEN_BATCH_PROVIDER"] = "gemini"
-    result = shell.type("run", tmp_path / "out" / "failures.csv")
+    result = shell.run("run", tmp_path / "out" / "failures.csv")
     assert result.code == 2
     (line,) = re.findall(r"imagen-batch resume .*", result.err)
     assert shell.paste(line).code == 3
@@ -538,12 +538,12 @@ def test_the_given_file_keeps_its_folder_after_a_patch(shell):
     )
     with Simulator() as sim:
         service = ["--provider", "simulator", "--base-url", sim.url]
-        assert shell.type("run", "book.csv", *service).code == 3
+        assert shell.run("run", "book.csv", *service).code == 3
         failures = shell.here / "outputs" / "book-rehearsal" / "failures.csv"
         failures.write_text(failures.read_text().replace(" [[sim:blocked_prompt]]", ""))
-        assert shell.type("run", failures, *service).code == 0
+        assert shell.run("run", failures, *service).code == 0
         sent = len(sim.requests)
-        assert shell.type("plan", "book.csv", *service, "--json").json["out"] == "outputs/book-rehearsal"
-        assert shell.type("run", "book.csv", *service).code == 0
+        assert shell.run("plan", "book.csv", *service, "--json").json["out"] == "outputs/book-rehearsal"
+        assert shell.run("run", "book.csv", *service).code == 0
         assert len(sim.requests) == sent
     assert [path.name for path in (shell.here / "outputs").iterdir()] == ["book-rehearsal"]

@@ -120,7 +120,7 @@ def test_every_line_of_a_run_is_json_without_a_prompt(shell, tmp_path, chosen):
     if chosen == "file":
         (shell.here / "imagen-batch.toml").write_text('log_format = "json"\n')
     with Simulator() as sim:
-        ended = shell.type("run", source, "--provider", "simulator", "--base-url", sim.url, "-v", "--json", *options)
+        ended = shell.run("run", source, "--provider", "simulator", "--base-url", sim.url, "-v", "--json", *options)
     assert ended.code == 0
     lines = [json.loads(line) for line in ended.err.splitlines()]
     assert lines
@@ -133,18 +133,18 @@ def test_every_line_of_a_run_is_json_without_a_prompt(shell, tmp_path, chosen):
 
 def test_errors_are_json_and_the_next_command_is_not(shell):
     """The choice ends with its command."""
-    ended = shell.type("run", "nothing.csv", "--log-format", "json", "--nonsense")
+    ended = shell.run("run", "nothing.csv", "--log-format", "json", "--nonsense")
     (line,) = ended.err.splitlines()
     assert json.loads(line)["level"] == "error"
     assert ended.code == 2
-    ended = shell.type("run", "nothing.csv")
+    ended = shell.run("run", "nothing.csv")
     assert ended.err.startswith(("error:", "nothing.csv"))
 
 
 def test_problems_are_json_without_cells(shell):
     """The whole file is still reported at once."""
     source = write_csv(shell.here / "bad.csv", [{"prompt": "a", "samples": PROMPT}, {"prompt": "b", "samples": "no"}])
-    ended = shell.type("run", source, "--provider", "simulator", "--log-format", "json")
+    ended = shell.run("run", source, "--provider", "simulator", "--log-format", "json")
     assert ended.code == 5
     events = [json.loads(line)["event"] for line in ended.err.splitlines()]
     assert events == ["problem", "problem", "message"]

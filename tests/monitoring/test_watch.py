@@ -12,8 +12,8 @@ import pytest
 import imagen_batch
 from imagen_batch.cli.absolute_paths import without_addresses
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.monitoring.end_message import Message, describe_error, describe_summary
 from imagen_batch.monitoring.healthcheck_ping import Heartbeat
-from imagen_batch.monitoring.message import Message, describe_error, describe_summary
 from imagen_batch.monitoring.notify import collect_addresses, send
 from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.records import Problem

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from imagen_batch.cli.arguments import parse
+from imagen_batch.cli.argument_parser import parse
 from imagen_batch.cli.commands.deploy import specification_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.deployments import prefect_yaml
-from imagen_batch.orchestration.deployments.backfill import Day, choose, with_retries
-from imagen_batch.orchestration.deployments.run_name_and_key import environment_with_key
-from imagen_batch.orchestration.deployments.slot import Skip, only_run_of_job
+from imagen_batch.orchestration.deployments.backfill_dates import Day, choose, with_retries
+from imagen_batch.orchestration.deployments.scheduled_date import Skip, only_run_of_job
+from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, Specification
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.simulator import Simulator
@@ -126,12 +126,12 @@ def test_a_backfill_makes_each_date_once_and_a_dry_run_makes_nothing(shell) -> N
         (shell.here / "p.csv").write_text("prompt\none\ntwo\n")
         command = ("backfill", "p.csv", "--out", "o/{name}/{date}", "--provider", "simulator", "--base-url", sim.url)
         dates = ("--from", "2026-10-01", "--to", "2026-10-03")
-        done = shell.type(*command, *dates, "--dry-run")
+        done = shell.run(*command, *dates, "--dry-run")
         assert (done.code, len(sim.images)) == (0, 0)
         assert "3 dates to make: 6 images" in done.out
-        assert shell.type(*command, *dates, "--max-active", "2").code == 0
+        assert shell.run(*command, *dates, "--max-active", "2").code == 0
         assert len(sim.images) == 6
-        done = shell.type(*command, *dates, "--json")
+        done = shell.run(*command, *dates, "--json")
         assert json.loads(done.out) == {"dates": [], "left": [], "exit_code": 0}
         assert len(sim.images) == 6
 
@@ -139,7 +139,7 @@ def test_a_backfill_makes_each_date_once_and_a_dry_run_makes_nothing(shell) -> N
 def test_a_date_that_has_to_stop_keeps_the_others_from_starting(shell) -> None:
     with Simulator() as sim:
         (shell.here / "p.csv").write_text("prompt\none\ntwo\n")
-        done = shell.type(
+        done = shell.run(
             *("backfill", "p.csv", "--out", "o/{date}", "--provider", "simulator", "--base-url", sim.url),
             *("--from", "2026-10-01", "--to", "2026-10-04", "--price", "0.04", "--max-cost-per", "30d=0.10"),
         )

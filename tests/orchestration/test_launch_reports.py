@@ -5,18 +5,18 @@ from functools import partial
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration import launch as launching
+from imagen_batch.orchestration import launch_run as launching
 from imagen_batch.orchestration.flow import complete_settings
-from imagen_batch.runs.console import Console
+from imagen_batch.runs.run_observer import RunObserver
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.listener import listen
 from tests.support.runs import prompts, run
 
 
-def console(said):
-    """A console that keeps messages."""
-    return Console(notify=said.append, progress=partial(print), confirm=None, command="imagen-batch run")
+def observer(said):
+    """A observer that keeps messages."""
+    return RunObserver(notify=said.append, progress=partial(print), confirm=None, command="imagen-batch run")
 
 
 def test_the_run_gets_no_address_and_its_summary_is_reported(tmp_path, monkeypatch):
@@ -32,7 +32,7 @@ def test_the_run_gets_no_address_and_its_summary_is_reported(tmp_path, monkeypat
     monkeypatch.setattr(launching, "_launch", fake)
     with listen() as listener:
         settings = make_settings({"prompts": "x.csv", "heartbeat": f"{listener.url}/p", "notify": "json://x/"})
-        assert launching.launch(settings, console([])) is ran.summary
+        assert launching.launch(settings, observer([])) is ran.summary
         assert sorted(listener.wait_for(2)) == ["/p", "/p/start"]
     assert (seen[0].heartbeat, seen[0].notify) == (None, ())
 
@@ -47,7 +47,7 @@ def test_a_run_that_is_refused_is_reported_as_a_failure(monkeypatch):
     with listen() as listener:
         settings = make_settings({"prompts": "x.csv", "heartbeat": f"{listener.url}/p"})
         with pytest.raises(SettingsInvalid, match="no API key"):
-            launching.launch(settings, console([]))
+            launching.launch(settings, observer([]))
         assert sorted(listener.wait_for(2)) == ["/p/fail", "/p/start"]
 
 

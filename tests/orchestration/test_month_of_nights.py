@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.orchestration.deployments.catch_up import make_up
 from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of
-from imagen_batch.orchestration.deployments.slot import Skip, Slot, check_due, with_date
+from imagen_batch.orchestration.deployments.scheduled_date import Skip, Slot, check_due, with_date
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
-from imagen_batch.schedules.slots import dates_between, slots_after
-from imagen_batch.sending.period.spending import Spending
+from imagen_batch.schedules.scheduled_moments import dates_between, slots_after
+from imagen_batch.sending.period.spending_below_root import Spending
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import prompts
@@ -30,7 +30,7 @@ OUTAGE, SLEPT = dt.date(2026, 10, 7), {dt.date(2026, 10, 12), dt.date(2026, 10, 
 
 
 def _make(settings: Settings) -> Summary:
-    plan = take_input(settings, today=dt.date(2026, 11, 23))
+    plan = prepare_plan(settings, today=dt.date(2026, 11, 23))
     with open_run(plan, env=os.environ) as run:
         return Execution(run, count_pending(plan, run.history)).complete(notify=lambda _text: None)
 

@@ -7,19 +7,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from imagen_batch.orchestration.recording.api import PrefectApi, Refused, Unavailable, needs_login
 from imagen_batch.orchestration.recording.end_state import EndState
 from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
 from imagen_batch.orchestration.recording.outbox import keep_unrecorded, record_unrecorded
-from imagen_batch.orchestration.recording.story import Ending, ShardStory, Story
+from imagen_batch.orchestration.recording.prefect_api import PrefectApi, Refused, Unavailable, needs_login
+from imagen_batch.orchestration.recording.run_snapshot import Ending, RunSnapshot, ShardSnapshot
 from imagen_batch.system.file_lock import hold_file_lock
 from tests.support.fake_prefect import FakeServer
 
 ENDING = Ending(EndState("COMPLETED", "Completed", "2 ok"), 30.0, "# finished", "file:///x/manifest.csv", [])
 
 
-def _story(*shards, ending=None, key="k"):
-    return Story(
+def _snapshot(*shards, ending=None, key="k"):
+    return RunSnapshot(
         key=key,
         title="book.csv",
         name="book",
@@ -33,19 +33,21 @@ def _story(*shards, ending=None, key="k"):
     )
 
 
-def test_a_story_survives_a_file():
-    """Writing and reading returns an equal story."""
-    story = _story(ShardStory(1, 2, 11.0, 12.5), ShardStory(2, 2, 12.0, error="ValueError()"), ending=ENDING)
-    assert Story.from_json(story.to_json()) == story
+def test_a_snapshot_survives_a_file():
+    """Writing and reading returns an equal snapshot."""
+    snapshot = _snapshot(
+        ShardSnapshot(1, 2, 11.0, 12.5), ShardSnapshot(2, 2, 12.0, error="ValueError()"), ending=ENDING
+    )
+    assert RunSnapshot.from_json(snapshot.to_json()) == snapshot
 
 
 def test_shards_become_task_runs_with_the_true_times_in_their_logs():
     """Some ended before the server was up, others continue."""
     server = FakeServer()
     record = FlowRunRecord(server)
-    record.update(_story(ShardStory(1, 2, 11.0, 12.0), ShardStory(2, 2, 12.0)))
+    record.update(_snapshot(ShardSnapshot(1, 2, 11.0, 12.0), ShardSnapshot(2, 2, 12.0)))
     assert list(server.states.values()) == [["PENDING", "RUNNING"], ["RUNNING", "COMPLETED"], ["RUNNING"]]
-    record.close(_story(ShardStory(1, 2, 11.0, 12.0), ShardStory(2, 2, 12.0, 20.0, "Boom()"), ending=ENDING))
+    record.close(_snapshot(ShardSnapshot(1, 2, 11.0, 12.0), ShardSnapshot(2, 2, 12.0, 20.0, "Boom()"), ending=ENDING))
     assert list(server.states.values()) == [
         ["PENDING", "RUNNING", "COMPLETED"],
         ["RUNNING", "COMPLETED"],
@@ -71,11 +73,11 @@ def test_a_failed_call_is_repeated(call):
     """The states are the same as without the failure, and no task run is recorded twice."""
     server = FakeServer(failing=[call])
     record = FlowRunRecord(server)
-    story = _story(ShardStory(1, 2, 11.0, 12.0), ending=ENDING)
+    snapshot = _snapshot(ShardSnapshot(1, 2, 11.0, 12.0), ending=ENDING)
     try:
-        record.close(story)
+        record.close(snapshot)
     except Unavailable:
-        record.close(story)
+        record.close(snapshot)
     assert list(server.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
 
 
@@ -83,11 +85,11 @@ def test_a_failed_call_is_repeated(call):
 def test_another_process_continues_a_record(calls):
     """The first one ended after any of its calls."""
     server = FakeServer(failing=[calls])
-    story = _story(ShardStory(1, 2, 11.0, 12.0), ending=ENDING)
+    snapshot = _snapshot(ShardSnapshot(1, 2, 11.0, 12.0), ending=ENDING)
     with pytest.raises(Unavailable):
-        FlowRunRecord(server).close(story)
-    FlowRunRecord(server).close(story)
-    FlowRunRecord(server).close(story)
+        FlowRunRecord(server).close(snapshot)
+    FlowRunRecord(server).close(snapshot)
+    FlowRunRecord(server).close(snapshot)
     assert list(server.states.values()) == [["PENDING", "RUNNING", "COMPLETED"], ["RUNNING", "COMPLETED"]]
 
 
@@ -141,12 +143,12 @@ def test_a_server_that_refuses_is_not_called_again_and_one_that_is_busy_is(answe
         PrefectApi("http://127.0.0.1:9").post("/201", {})
 
 
-def test_an_unrecorded_story_is_kept_until_a_server_accepts_it(tmp_path, monkeypatch):
-    """A file that is not a story, and one that the server refuses, do not block the others."""
+def test_an_unrecorded_snapshot_is_kept_until_a_server_accepts_it(tmp_path, monkeypatch):
+    """A file that is not a snapshot, and one that the server refuses, do not block the others."""
     server = FakeServer()
     monkeypatch.setattr("imagen_batch.orchestration.recording.outbox.PrefectApi", lambda _url: server)
     for key in ("a", "b"):
-        keep_unrecorded(tmp_path, _story(ending=ENDING, key=key))
+        keep_unrecorded(tmp_path, _snapshot(ending=ENDING, key=key))
     (tmp_path / "imagen-batch-unrecorded" / "c.json").write_text("[]")
     server.failing = {1}
     with pytest.raises(Unavailable):
@@ -158,9 +160,9 @@ def test_an_unrecorded_story_is_kept_until_a_server_accepts_it(tmp_path, monkeyp
 
 
 def test_two_processes_do_not_record_at_once(tmp_path, monkeypatch):
-    """The second one leaves its story to the first."""
+    """The second one leaves its snapshot to the first."""
     monkeypatch.setattr("imagen_batch.orchestration.recording.outbox.PrefectApi", lambda _url: FakeServer())
-    keep_unrecorded(tmp_path, _story(ending=ENDING))
+    keep_unrecorded(tmp_path, _snapshot(ending=ENDING))
     with hold_file_lock(tmp_path / "imagen-batch-recorder.lock", patience=0.0) as held:
         assert held
         record_unrecorded(tmp_path, "http://x")
@@ -172,7 +174,7 @@ def test_two_processes_do_not_record_at_once(tmp_path, monkeypatch):
 def test_at_most_a_hundred_runs_are_kept_if_no_server_ever_starts(tmp_path):
     """The newest ones are kept."""
     for number in range(103):
-        path = keep_unrecorded(tmp_path, _story(ending=ENDING, key=f"{number:03}"))
+        path = keep_unrecorded(tmp_path, _snapshot(ending=ENDING, key=f"{number:03}"))
         os.utime(path, (number, number))
     stored_ids = sorted(path.stem for path in (tmp_path / "imagen-batch-unrecorded").iterdir())
     assert (len(stored_ids), stored_ids[0], stored_ids[-1]) == (100, "003", "102")
@@ -182,4 +184,4 @@ def test_at_most_a_hundred_runs_are_kept_if_no_server_ever_starts(tmp_path):
 def test_a_home_that_cannot_be_written_does_not_matter(tmp_path):
     """A run ends as usual."""
     (tmp_path / "imagen-batch-unrecorded").write_text("a file")
-    assert keep_unrecorded(tmp_path, _story(ending=ENDING)) is None
+    assert keep_unrecorded(tmp_path, _snapshot(ending=ENDING)) is None

@@ -189,21 +189,21 @@ def test_a_page_needs_a_name_of_a_page(two_runs, tmp_path):
 def test_a_folder_without_a_manifest_and_a_damaged_one_are_refused(shell, tmp_path):
     """In a sentence with the command that helps."""
     good = make_manifest(tmp_path / "good", [{}])
-    ended = shell.type("diff", good, tmp_path / "nothing")
+    ended = shell.run("diff", good, tmp_path / "nothing")
     assert (ended.code, "finished run" in ended.err) == (2, True)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "manifest.parquet").write_bytes(b"PAR1 no")
-    ended = shell.type("diff", good, tmp_path / "bad")
+    ended = shell.run("diff", good, tmp_path / "bad")
     assert (ended.code, "--repair" in ended.err, "Traceback" in ended.err) == (2, True, False)
 
 
 def test_the_command_prints_text_json_and_a_page(shell, two_runs):
     """All from the same comparison."""
-    ended = shell.type("diff", *two_runs, "--html", "page.html")
+    ended = shell.run("diff", *two_runs, "--html", "page.html")
     assert ended.code == 0
     assert "matched by id: 1 the same, 2 different" in ended.out
     assert "A prompt  a hen" in ended.out
     assert (shell.here / "page.html").is_file()
-    ended = shell.type("diff", *two_runs, "--json")
+    ended = shell.run("diff", *two_runs, "--json")
     assert ended.json["different"] == 2
     assert ended.json["samples"][0]["before"]["prompt"] == "a hen"

@@ -211,16 +211,16 @@ def test_no_folder_is_said_in_a_sentence(tmp_path, shell):
     """And a folder without runs is no error."""
     with pytest.raises(SettingsInvalid, match="not a folder"):
         list_runs(tmp_path / "nothing")
-    ended = shell.type("runs", tmp_path / "nothing")
+    ended = shell.run("runs", tmp_path / "nothing")
     assert ended.code == 2
     assert "Traceback" not in ended.err
-    ended = shell.type("runs", tmp_path)
+    ended = shell.run("runs", tmp_path)
     assert (ended.code, ended.out.startswith("No runs found in")) == (0, True)
 
 
 def test_the_command_prints_json(tmp_path, shell):
     """With the whole path of each folder."""
     folder = make_run(tmp_path / "one")
-    ended = shell.type("runs", tmp_path, "--json")
+    ended = shell.run("runs", tmp_path, "--json")
     assert ended.json["runs"][0]["folder"] == str(folder)
     assert ended.json["runs"][0]["samples"]["asked"] == 3

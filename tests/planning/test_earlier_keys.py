@@ -1,6 +1,6 @@
 """Tests that rows keep the key of an earlier version if the ledger has records under it."""
 
-from imagen_batch.planning.row_index import RowIndex
+from imagen_batch.planning.compact_row_index import RowIndex
 
 KEYS = {name: f"{name}{name}" * 32 for name in "abcdef"}
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.images.taken_names import TakenNames, folded_name
 from imagen_batch.planning.file_names import slug, split_words, stem_from_template, without_split_words

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from imagen_batch.planning.compact_row_index import PendingRow
 from imagen_batch.planning.pending import count_pending, remaining_requests
-from imagen_batch.planning.row_index import PendingRow
 from imagen_batch.records import SampleResult
 from tests.support.factories import ok
 from tests.support.plans import history_of, record_images, record_result, small_plan

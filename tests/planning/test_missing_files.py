@@ -46,7 +46,7 @@ def test_without_a_retry_files_are_not_checked(tmp_path):
 
 def test_missing_files_are_found_among_thousands(tmp_path, monkeypatch):
     """They are looked up in batches; each batch is checked."""
-    monkeypatch.setattr("imagen_batch.planning.pending.of_plan.FILES_PER_LOOKUP", 2)
+    monkeypatch.setattr("imagen_batch.planning.pending.find_pending.FILES_PER_LOOKUP", 2)
     plan = small_plan(tmp_path, ROWS, retry="missing")
     files = record_images(tmp_path, plan)
     (tmp_path / "out" / files[1][2]).unlink()

@@ -140,9 +140,9 @@ def test_the_report_measures_the_real_pixels(shell: Shell, tmp_path: Path) -> No
     book = write_csv(tmp_path / "book.csv", [{"id": "front", "prompt": "a", "shape": "cover", "image_size": "1K"}])
     with Simulator() as sim:
         known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        result = shell.type("run", book, *known, "--trim", "8.5x8.5in", "--bleed", "0.125in", "--json")
+        result = shell.run("run", book, *known, "--trim", "8.5x8.5in", "--bleed", "0.125in", "--json")
     assert result.code == 0, result.err
     (shape,) = result.json["prints"]
     assert shape == {"shape": "cover", "images": 1, "inches": [8.75, 8.75], "lowest_dpi": 117.0, "below_300_dpi": 1}
     assert "1 below 300 dpi: front:1" in (tmp_path / "out" / "summary.md").read_text()
-    assert shell.type("audit", tmp_path / "out").code == 0
+    assert shell.run("audit", tmp_path / "out").code == 0

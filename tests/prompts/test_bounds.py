@@ -9,7 +9,7 @@ import pytest
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import fold, looks_secret
-from imagen_batch.prompts.formats import physical_lines as prompt_lines
+from imagen_batch.prompts.formats import bounded_lines as prompt_lines
 from imagen_batch.records import Problem
 
 

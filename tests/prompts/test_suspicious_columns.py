@@ -11,7 +11,7 @@ from imagen_batch.planning.plan import make_plan
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
 from imagen_batch.prompts.suspicious_columns import column_warning
-from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.settings import make_settings
 from tests.support.runs import TODAY, write_csv
 

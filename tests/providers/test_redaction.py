@@ -21,16 +21,16 @@ from imagen_batch.errors import AttemptError, RateLimited, SettingsInvalid
 from imagen_batch.orchestration.server import own_server as prefect_child
 from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.endpoints import check_base_url, make_provider
-from imagen_batch.providers.hosts import host_of, is_google_host, is_third_party_host
 from imagen_batch.providers.redaction import redact, redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply, Transport
+from imagen_batch.providers.trusted_hosts import host_of, is_google_host, is_third_party_host
 from imagen_batch.records import NoImage, ReceivedImage, Reply
 from imagen_batch.runs import history_preload as ahead
 from imagen_batch.runs import local_simulator as simulator_process
-from imagen_batch.sending.retry import RetryingRequest
+from imagen_batch.sending.send_with_retries import RetryingRequest
 from imagen_batch.settings import load_settings, make_settings
 from imagen_batch.system.child_env import child_environment, reduced_environment
-from imagen_batch.system.loopback import is_loopback
+from imagen_batch.system.is_loopback import is_loopback
 from tests.support.cli import COMMAND, command, environment
 from tests.support.factories import request
 from tests.support.runs import prompts, run

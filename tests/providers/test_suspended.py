@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from imagen_batch.providers import deadlines as deadlines_module
-from imagen_batch.providers.deadlines import Deadlines
+from imagen_batch.providers import attempt_deadline as deadlines_module
+from imagen_batch.providers.attempt_deadline import Deadlines
 
 BODY = b'{"candidates": [{"data": "' + b"A" * 500_000 + b'"}]}'
 CHILD = """

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from imagen_batch.monitoring.message import describe_summary
+from imagen_batch.monitoring.end_message import describe_summary
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.reports.render import to_json, to_markdown, to_terminal
 from imagen_batch.runs.status import run_status

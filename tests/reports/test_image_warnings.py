@@ -7,7 +7,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from imagen_batch.images.shape import has_other_ratio
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.ledger.history import read_history
 from imagen_batch.reports.render import to_json, to_markdown, to_terminal
 from imagen_batch.storage import LEDGER

@@ -74,7 +74,7 @@ def suggestions(shell: Shell, summary: dict, folder: Path) -> set[tuple[str, str
     listed = {line.strip() for line in page.splitlines() if line.startswith("    imagen-batch")}
     assert listed == {command for _, command in commands}
     # `status` does not know why a run stopped, nor does it call a limit a failure.
-    printed = shell.type("status", folder).out
+    printed = shell.run("status", folder).out
     expected = {command for status, command in commands if status not in {"skipped_budget", "not_attempted"}}
     assert all(command in printed for command in expected)
     return commands
@@ -91,7 +91,7 @@ def test_every_suggestion_continues_the_same_run(shell, tmp_path, book, name):
         shell.env |= env
         given_options = ["--provider", "simulator", "--base-url", sim.url, "--aspect-ratio", "16:9", "--samples", "2"]
         given_options += ["--concurrency", "1", "--max-attempts", "2", "--out", f"out {ODD}", *options]
-        first = shell.type("run", book, *given_options, "--json")
+        first = shell.run("run", book, *given_options, "--json")
         folder = shell.here / f"out {ODD}"
         assert first.code != 0
         commands = suggestions(shell, first.json, folder)
@@ -144,10 +144,10 @@ def test_a_reworded_row_goes_to_the_same_run(shell, tmp_path, source):
         if source == "standard input":
             shell.patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(book.read_bytes())))
             given = "-"
-        first = shell.type("run", given, *given_options, "--json")
+        first = shell.run("run", given, *given_options, "--json")
         if source == "gone":
             book.unlink()
-            first = shell.type("status", tmp_path / "out", "--json")
+            first = shell.run("status", tmp_path / "out", "--json")
         line = first.json["causes"][0]["next"]
         edited = book if source == "kept" else tmp_path / "out" / "failures.csv"
         assert str(edited) in line
@@ -163,7 +163,7 @@ def test_a_held_attempt_is_paid_again_only_when_asked_for(shell, tmp_path):
     with Simulator(faults=[{"match": "*", "fault": "reset_midway", "times": 1}]) as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}])
         given_options = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        first = shell.type("run", book, *given_options, "--max-cost", "0.05", "--on-unknown", "hold", "--json")
+        first = shell.run("run", book, *given_options, "--max-cost", "0.05", "--on-unknown", "hold", "--json")
         line = first.json["causes"][0]["next"]
         assert first.code == 4  # held, not stopped by the budget
         assert "--retry unknown --max-cost 0.09" in line
@@ -184,11 +184,11 @@ def test_after_a_repair_the_suggestions_continue_the_run(shell, tmp_path):
             "--out",
             tmp_path / "out",
         ]
-        shell.type("run", book, *given_options)
+        shell.run("run", book, *given_options)
         (image,) = (tmp_path / "out" / "images").iterdir()
         image.unlink()
         (tmp_path / "out" / "manifest.csv").unlink()
-        repaired = shell.type("audit", tmp_path / "out", "--repair", "--json", "--yes")
+        repaired = shell.run("audit", tmp_path / "out", "--repair", "--json", "--yes")
         lines = [cause["next"] for cause in json.loads(repaired.out)["causes"]]
         assert lines
         for line in lines:
@@ -209,9 +209,9 @@ def test_a_folder_of_an_earlier_version_resumes(shell, tmp_path):
             "--out",
             tmp_path / "out",
         ]
-        assert shell.type("run", book, *given_options).code == 3
+        assert shell.run("run", book, *given_options).code == 3
         (tmp_path / "out" / ".imagen-batch" / "run.json").unlink()
-        assert shell.type("resume", tmp_path / "out", "--retry", "failed").code == 0
+        assert shell.run("resume", tmp_path / "out", "--retry", "failed").code == 0
         assert sim.bill.total == 2
 
 
@@ -220,7 +220,7 @@ def test_the_argument_vector_is_stored_with_absolute_paths(shell, tmp_path):
     with Simulator() as sim:
         write_csv(shell.here / "book.csv", [{"prompt": "a mole"}])
         given_options = ["--provider", "simulator", f"--base-url={sim.url}", "--out=out"]
-        assert shell.type("run", "book.csv", *given_options).code == 0
+        assert shell.run("run", "book.csv", *given_options).code == 0
         record = json.loads((shell.here / "out" / ".imagen-batch" / "run.json").read_text())
         assert record["argv"] == [
             *("imagen-batch", "run", str(shell.here / "book.csv"), "--provider", "simulator"),
@@ -232,9 +232,9 @@ def test_resume_uses_the_stored_input_and_reports_that_the_file_differs(shell, t
     """An edited file is not sent, and not paid for, unless the user gives it."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}])
-        shell.type("run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out")
+        shell.run("run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out")
         write_csv(book, [{"prompt": "a mole"}, {"prompt": "a badger"}])
-        done = shell.type("resume", tmp_path / "out")
+        done = shell.run("resume", tmp_path / "out")
         assert done.code == 0
         assert sim.bill.total == 1
         (line,) = re.findall(r"imagen-batch resume .*", done.err)
@@ -246,8 +246,8 @@ def test_a_retry_is_not_repeated_by_the_next_resume(shell, tmp_path):
     """A retry applies to one run."""
     with Simulator() as sim:
         book = write_csv(tmp_path / "book.csv", [{"prompt": "a rat [[sim:bad_request]]"}])
-        shell.type("run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out")
-        shell.type("resume", tmp_path / "out", "--retry", "failed")
+        shell.run("run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out")
+        shell.run("resume", tmp_path / "out", "--retry", "failed")
         assert len(sim.requests) == 2
-        shell.type("resume", tmp_path / "out")
+        shell.run("resume", tmp_path / "out")
         assert len(sim.requests) == 2

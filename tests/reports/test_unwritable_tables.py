@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 
 from imagen_batch.reports.render import to_markdown, to_terminal
-from imagen_batch.reports.tables.failsafe_file import TableFile, alternate_name
+from imagen_batch.reports.tables.write_without_raising import TableFile, alternate_name
 from imagen_batch.runs.status import run_status
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder

@@ -14,9 +14,9 @@ import pytest
 import imagen_batch
 from imagen_batch import read_manifest
 from imagen_batch.planning.plan import RunPlan, make_plan
-from imagen_batch.review.decisions.changes import Choice, decide
-from imagen_batch.review.decisions.record import change_review
-from imagen_batch.review.decisions.targets import find_targets
+from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.named_samples import find_targets
+from imagen_batch.review.decisions.record_decisions import change_review
 from imagen_batch.settings import CONFIG_FILE, load_settings
 from imagen_batch.simulator import Simulator
 from tests.support.reference_files import prompts_sent

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import imagen_batch.planning.keys
-import imagen_batch.planning.requests
-import imagen_batch.runs.recovery.clues
+import imagen_batch.planning.requests_and_shards
+import imagen_batch.runs.recovery.guess_sample_of_file
 import imagen_batch.runs.recovery.record_unlisted
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.plan import make_plan
-from imagen_batch.planning.requests import requests_for
-from imagen_batch.runs.recovery.clues import Clue, find_owners, possible_keys
+from imagen_batch.planning.requests_and_shards import requests_for
+from imagen_batch.runs.recovery.guess_sample_of_file import Clue, find_owners, possible_keys
 from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
@@ -272,7 +272,11 @@ def test_digits_that_two_rows_share_prove_nothing(tmp_path, monkeypatch):
         digest = hashlib.sha256(f"{base}:{first}+{samples}".encode()).hexdigest()
         return f"{int(digest[0], 16) % 4:08x}" + digest[8:]
 
-    for module in (imagen_batch.planning.keys, imagen_batch.runs.recovery.clues, imagen_batch.planning.requests):
+    for module in (
+        imagen_batch.planning.keys,
+        imagen_batch.runs.recovery.guess_sample_of_file,
+        imagen_batch.planning.requests_and_shards,
+    ):
         monkeypatch.setattr(module, "request_key", short)
     with Simulator() as sim:
         source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
@@ -291,7 +295,7 @@ def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
     run(source, sim, max_images=5)
     plan = make_plan(make_settings({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
     monkeypatch.setattr(imagen_batch.runs.recovery.record_unlisted, "validate", None)
-    monkeypatch.setattr(imagen_batch.runs.recovery.clues, "read_evidence", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery.guess_sample_of_file, "read_evidence", None)
     monkeypatch.setattr(imagen_batch.runs.recovery.record_unlisted, "find_owners", None)
     store = type("Store", (), {"storage": open_storage(place)})()
     assert recover_unrecorded(plan, store, read_history(place / LEDGER), None).images == 0

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.errors import InputInvalid
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.review.decisions.changes import Choice, decide
 from imagen_batch.review.decisions.from_review_csv import review_of_run
-from imagen_batch.review.decisions.record import apply_review, change_review, remember_applied
-from imagen_batch.review.decisions.targets import find_targets
+from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.named_samples import find_targets
+from imagen_batch.review.decisions.record_decisions import apply_review, change_review, remember_applied
 from imagen_batch.review.review_csv import Decision, write_review
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER
-from tests.support.runs import TODAY, Ran, write_csv
+from tests.support.runs import TODAY, FinishedRun, write_csv
 
 BOOK = [
     {"id": "cover", "prompt": "a cover", "samples": 2},
@@ -52,7 +52,7 @@ def go(source, sim, **chosen):
 def carry_out(chosen, *, kill_after=None):
     """Carry out a run; with `kill_after`, only that many of its requests are sent, and it never ends."""
     decisions, review = review_of_run(chosen, lambda _text: None)
-    plan = take_input(chosen, today=TODAY, decisions=decisions)
+    plan = prepare_plan(chosen, today=TODAY, decisions=decisions)
     with open_run(plan, env={}) as run:
         if review is not None:
             remember_applied(run.context.store.storage, review)
@@ -61,7 +61,7 @@ def carry_out(chosen, *, kill_after=None):
                 run.generate_shard(shard[:kill_after])
                 if kill_after is not None:
                     return None
-        return Ran(run.finish(), Path(chosen.folder))
+        return FinishedRun(run.finish(), Path(chosen.folder))
 
 
 def review(folder, action, *names, **choice):
@@ -162,7 +162,7 @@ def test_an_approved_sample_is_locked(book, sim):
     folder = book.parent / "out"
     review(folder, "redo", "cover:1")
     review(folder, "approve", "cover")
-    row = by_name(Ran(run_status(folder), folder))["cover", 1]
+    row = by_name(FinishedRun(run_status(folder), folder))["cover", 1]
     (folder / row["file"]).unlink()
     for chosen in ({"redo": True}, {"retry": ("missing", "failed", "filtered")}):
         _, prompts = sent(sim, lambda chosen=chosen: go(book, sim, **chosen))
@@ -177,7 +177,7 @@ def test_a_rejected_image_may_be_deleted(book, sim):
     """It is neither a failure nor made again, and the audit has nothing to report."""
     folder = book.parent / "out"
     review(folder, "reject", "boat:2", "weir")
-    row = by_name(Ran(run_status(folder), folder))["boat", 2]
+    row = by_name(FinishedRun(run_status(folder), folder))["boat", 2]
     (folder / row["file"]).unlink()
     ran, prompts = sent(sim, lambda: go(book, sim, retry=("missing", "failed", "filtered")))
     assert prompts == []
@@ -208,7 +208,9 @@ def test_the_plan_says_that_approved_images_of_edited_rows_stay(book, sim):
     folder = book.parent / "out"
     review(folder, "approve", "boat")
     write_csv(book, [BOOK[0], {**BOOK[1], "prompt": "a ship"}])
-    plan = take_input(make_settings({"prompts": str(book), "out": str(folder), "provider": "simulator"}), today=TODAY)
+    plan = prepare_plan(
+        make_settings({"prompts": str(book), "out": str(folder), "provider": "simulator"}), today=TODAY
+    )
     assert any("2 approved images of edited rows stay as approved" in notice for notice in plan.notices)
     assert count_pending(plan).samples == 0
 
@@ -223,7 +225,7 @@ def test_an_upgrade_makes_approved_images_larger_and_keeps_the_approved_one(book
     assert (row["version"], row["review"], row["width"]) == (1, "approved", 1024)
     assert sent(sim, lambda: go(book, sim, upgrade="2K"))[1] == []
     review(folder, "approve", "cover:1")
-    row = by_name(Ran(run_status(folder), folder))["cover", 1]
+    row = by_name(FinishedRun(run_status(folder), folder))["cover", 1]
     assert (row["version"], row["review"], row["width"], row["image_size"]) == (2, "approved", 2048, "2K")
     assert sent(sim, lambda: go(book, sim, upgrade="2K"))[1] == []
 
@@ -351,7 +353,7 @@ def test_a_folder_of_an_earlier_version_accepts_decisions(tmp_path, sim):
     review(tmp_path / "out", "approve", "cover:1")
     assert (
         read_history(tmp_path / "out" / LEDGER).reviews.approved(
-            next(iter(take_input(load_settings_to_continue(tmp_path / "out", {}), today=TODAY).index))[0], 2
+            next(iter(prepare_plan(load_settings_to_continue(tmp_path / "out", {}), today=TODAY).index))[0], 2
         )
         == 1
     )
@@ -379,7 +381,7 @@ def test_a_rejected_sample_is_replaced_with_accept(tmp_path, sim):
     ran, prompts = sent(sim, lambda: carry_out(load_settings_to_continue(folder, {})))
     assert (len(prompts), ran.summary.exit_code, len(ran.rows)) == (1, 0, 3)
     review(folder, None, "fox:1")  # nothing leaves the tables
-    assert len(Ran(run_status(folder), folder).rows) == 3
+    assert len(FinishedRun(run_status(folder), folder).rows) == 3
 
 
 STEPS = st.lists(

@@ -15,15 +15,15 @@ import pytest
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.errors import InputInvalid
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.snapshot import load_settings_to_continue, reload_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
-from imagen_batch.sending.references import ReferenceLoader
+from imagen_batch.sending.read_references import ReferenceLoader
 from imagen_batch.simulator import Simulator
-from imagen_batch.simulator.pictures.stamp import read_stamp
+from imagen_batch.simulator.pictures.mark_image import read_stamp
 from tests.support.reference_files import image_bytes, parts_sent, prompts_sent, write_image
-from tests.support.runs import TODAY, Ran, run, write_csv
+from tests.support.runs import TODAY, FinishedRun, run, write_csv
 from tests.support.workers import run_in_threads
 
 
@@ -39,15 +39,15 @@ def book(folder: Path, cells: dict[str, str]) -> Path:
     return write_csv(folder / "p.csv", [{"prompt": text, "references": cell} for text, cell in cells.items()])
 
 
-def resume(folder: Path, sim: Simulator, **changes) -> Ran:
+def resume(folder: Path, sim: Simulator, **changes) -> FinishedRun:
     """Continue a run with its stored input."""
     settings = load_settings_to_continue(folder, {"base_url": sim.url, **changes})
-    plan = take_input(settings, today=datetime.now(UTC).date())
+    plan = prepare_plan(settings, today=datetime.now(UTC).date())
     with open_run(plan, env={}) as opened:
         for stage in opened.stages():
             for shard in stage:
                 opened.generate_shard(shard)
-        return Ran(opened.finish(), folder)
+        return FinishedRun(opened.finish(), folder)
 
 
 @pytest.mark.parametrize("runner", [run, run_in_threads], ids=["threads", "workers"])
@@ -166,11 +166,11 @@ def test_a_failures_file_finds_the_images_of_the_run(tmp_path, sim):
     patched = settings.model_copy(
         update={"prompts": str(ran.folder / "failures.csv"), "format": None, "encoding": None, "delimiter": None}
     )
-    plan = take_input(patched, today=TODAY)
+    plan = prepare_plan(patched, today=TODAY)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
             opened.generate_shard(shard)
-        assert Ran(opened.finish(), ran.folder).statuses == ["ok", "ok"]
+        assert FinishedRun(opened.finish(), ran.folder).statuses == ["ok", "ok"]
     assert parts_sent(sim)[-1][0] == fox
 
 
@@ -183,10 +183,10 @@ def test_rows_of_another_folder_are_added_with_their_own_images(tmp_path, sim):
     settings = load_settings_to_continue(
         ran.folder, {"base_url": sim.url, "prompts": str(source), "other_input": "add"}
     )
-    with open_run(take_input(settings, today=TODAY), env={}) as opened:
+    with open_run(prepare_plan(settings, today=TODAY), env={}) as opened:
         for shard in opened.shards():
             opened.generate_shard(shard)
-        added = Ran(opened.finish(), ran.folder)
+        added = FinishedRun(opened.finish(), ran.folder)
     assert added.statuses == ["ok", "ok"]
     assert parts_sent(sim)[-1] == [other, "z"]
     assert added.rows[1]["references"] == str(tmp_path / "second/fox.png")

@@ -9,14 +9,14 @@ import pytest
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.snapshot import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.status import run_status
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, open_storage
 from tests.support.reviewed_runs import counted, go, parts_of, review
-from tests.support.runs import TODAY, Ran, write_csv
+from tests.support.runs import TODAY, FinishedRun, write_csv
 from tests.support.storages import KINDS, new_place
 
 FOX = {"id": "fox", "prompt": "a fox", "references": "", "samples": ""}
@@ -53,12 +53,12 @@ def buy_lost(folder, sim):
     """Repair a folder and buy what is lost, as `audit --repair` does."""
     lost = repair(folder).lost
     settings = load_settings_to_continue(folder, {"base_url": sim.url, "wait_initial": 0.0})
-    plan = replace(take_input(settings, today=TODAY), lost=lost)
+    plan = replace(prepare_plan(settings, today=TODAY), lost=lost)
     with open_run(plan, env={}) as run:
         for stage in run.stages():
             for shard in stage:
                 run.generate_shard(shard)
-        return Ran(run.finish(), folder)
+        return FinishedRun(run.finish(), folder)
 
 
 def test_a_lost_ledger_is_found_again_row_by_row(source, sim):

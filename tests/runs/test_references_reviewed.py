@@ -9,7 +9,7 @@ from imagen_batch.runs.status import run_status
 from imagen_batch.simulator import Simulator
 from tests.support.reference_files import write_image
 from tests.support.reviewed_runs import counted, go, parts_of, review
-from tests.support.runs import Ran, write_csv
+from tests.support.runs import FinishedRun, write_csv
 
 FOX = {"id": "fox", "prompt": "a fox", "references": "", "samples": ""}
 DEN = {"id": "den", "prompt": "the den", "references": "@fox", "samples": ""}
@@ -154,7 +154,7 @@ def test_an_upgrade_sends_the_references_of_the_approved_image(tmp_path, sim):
     assert (row["version"], row["prompt"], row["references"]) == (1, "a cat", "a.png")
     assert row["references_sha256"] == digest(first)
     review(ran.folder, "approve", "a")
-    (row,) = Ran(run_status(ran.folder), ran.folder).rows
+    (row,) = FinishedRun(run_status(ran.folder), ran.folder).rows
     assert (row["version"], row["references"], row["references_sha256"]) == (2, "a.png", digest(first))
     assert audit(ran.folder).clean
 

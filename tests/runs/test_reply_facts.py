@@ -12,7 +12,7 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.records import Reply, TokenUsage
 from imagen_batch.reports.tables.manifest import LATER_COLUMNS, manifest_columns
-from imagen_batch.sending.retry import _reply_facts
+from imagen_batch.sending.send_with_retries import _reply_facts
 from imagen_batch.simulator import Simulator
 from tests.support.runs import IMAGEN, prompts, run
 

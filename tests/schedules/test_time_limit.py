@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.schedules.stop_moment import next_time, parse_span, time_limit
+from imagen_batch.schedules.until_and_max_time import next_time, parse_span, time_limit
 from imagen_batch.settings import make_settings
 
 START = datetime(2026, 10, 1, 1, 15, tzinfo=UTC)

@@ -157,10 +157,10 @@ def test_the_limit_per_run_can_be_set_in_every_way(shell, tmp_path, sim):
     book = write_csv(tmp_path / "book.csv", [{"prompt": text} for text in "abcdef"])
     typed = ["run", book, "--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
     typed += ["--model", "imagen-4.0-generate-001"]
-    assert shell.type(*typed, "--max-cost-per-run", "0.09").code == 6
+    assert shell.run(*typed, "--max-cost-per-run", "0.09").code == 6
     shell.env["IMAGEN_BATCH_MAX_COST_PER_RUN"] = "0.05"
-    assert shell.type(*typed).code == 6
+    assert shell.run(*typed).code == 6
     del shell.env["IMAGEN_BATCH_MAX_COST_PER_RUN"]
     (shell.here / "imagen-batch.toml").write_text("max_cost_per_run = 0.05\n")
-    assert shell.type(*typed).code == 6
+    assert shell.run(*typed).code == 6
     assert sim.bill.total == 4

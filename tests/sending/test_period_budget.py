@@ -12,9 +12,9 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.schedules.period_limits import parse_period_limit
-from imagen_batch.sending.period.charges import charges_by_hour, sum_since
 from imagen_batch.sending.period.grant import PeriodGrant, period_grant
-from imagen_batch.sending.period.spending import Spending, run_folders
+from imagen_batch.sending.period.hourly_charges import charges_by_hour, sum_since
+from imagen_batch.sending.period.spending_below_root import Spending, run_folders
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER

@@ -19,7 +19,7 @@ from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.images import chunk
 from tests.support.rare_images import HEIC
-from tests.support.runs import IMAGEN, TODAY, Ran, prompts, run
+from tests.support.runs import IMAGEN, TODAY, FinishedRun, prompts, run
 from tests.support.scripted_service import Script, answering, gemini_reply, imagen_reply
 
 NANO = "gemini-nano-banana-2.1"
@@ -50,18 +50,18 @@ def rule(fault: str, *, times: int | None = None, **options: Any) -> dict[str, A
     return {"match": "*", "fault": fault, "options": options} | ({} if times is None else {"times": times})
 
 
-def quarantined(ran: Ran) -> list[Path]:
+def quarantined(ran: FinishedRun) -> list[Path]:
     return sorted((ran.folder / ".imagen-batch" / "quarantine").glob("*"))
 
 
-def failed_attempts(ran: Ran) -> list[dict[str, Any]]:
+def failed_attempts(ran: FinishedRun) -> list[dict[str, Any]]:
     """Return the ledger's records of attempts without a result."""
     files = (ran.folder / ".imagen-batch" / "ledger").rglob("*.jsonl")
     records = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
     return [record for record in records if record["t"] == "back"]
 
 
-def spent(ran: Ran) -> float:
+def spent(ran: FinishedRun) -> float:
     return read_history(ran.folder / ".imagen-batch" / "ledger").known_cost.spent
 
 
@@ -224,7 +224,7 @@ def png(*, width: int = 8, height: int = 8, color: str = "red") -> bytes:
     return data[:8] + chunk(b"IHDR", header) + data[33:]
 
 
-def run_against(server: Script, tmp_path: Path, **chosen: Any) -> Ran:
+def run_against(server: Script, tmp_path: Path, **chosen: Any) -> FinishedRun:
     return run(prompts(tmp_path, "one"), None, base_url=server.url, **chosen)
 
 

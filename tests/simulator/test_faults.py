@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from imagen_batch.simulator import FAULTS, Simulator
-from imagen_batch.simulator.faults.rules import RuleInvalid
+from imagen_batch.simulator.faults.choose_fault import RuleInvalid
 from tests.support.http import KEY, Reply, generate, predict, send
 
 INSTEAD = [name for name, fault in FAULTS.items() if fault.instead and not fault.carry]

@@ -6,8 +6,8 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.storage.error_status import http_status, is_no_access
-from imagen_batch.storage.lease import NAME, Lease
 from imagen_batch.storage.object_store import ObjectStore, open_object_store
+from imagen_batch.storage.object_store_lease import NAME, Lease
 from imagen_batch.storage.retry import is_temporary, retry_policy
 
 

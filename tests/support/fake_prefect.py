@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from imagen_batch.orchestration.recording.api import Refused, Unavailable
+from imagen_batch.orchestration.recording.prefect_api import Refused, Unavailable
 
 
 class FakeServer:

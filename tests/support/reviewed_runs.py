@@ -6,17 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.planning.pending import PendingTotals, count_pending
-from imagen_batch.review.decisions.changes import Choice, decide
 from imagen_batch.review.decisions.from_review_csv import review_of_run
-from imagen_batch.review.decisions.record import change_review, remember_applied
-from imagen_batch.review.decisions.targets import find_targets
+from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.named_samples import find_targets
+from imagen_batch.review.decisions.record_decisions import change_review, remember_applied
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import Settings, make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.reference_files import parts_sent
-from tests.support.runs import TODAY, Ran
+from tests.support.runs import TODAY, FinishedRun
 
 _Result = TypeVar("_Result")
 
@@ -27,15 +27,15 @@ def settings_of(source: Path, sim: Simulator, **chosen: Any) -> Settings:
     return make_settings({**base, "wait_initial": 0.0, "concurrency": 8, **chosen})
 
 
-def go(source: Path, sim: Simulator, **chosen: Any) -> Ran:
+def go(source: Path, sim: Simulator, **chosen: Any) -> FinishedRun:
     """Run a file as the command line does, up to Prefect. What the plan counts is what is sent."""
     return carry_out(settings_of(source, sim, **chosen))
 
 
-def carry_out(settings: Settings, *, kill_after: int | None = None) -> Ran:
+def carry_out(settings: Settings, *, kill_after: int | None = None) -> FinishedRun:
     """Carry out a run; with `kill_after` only that many shards are made, and it never ends."""
     decisions, review = review_of_run(settings, lambda _text: None)
-    plan = take_input(settings, today=TODAY, decisions=decisions)
+    plan = prepare_plan(settings, today=TODAY, decisions=decisions)
     with open_run(plan, env={}) as run:
         if review is not None:
             remember_applied(run.context.store.storage, review)
@@ -45,13 +45,13 @@ def carry_out(settings: Settings, *, kill_after: int | None = None) -> Ran:
                 run.generate_shard(shard)
                 done += 1
                 if done == kill_after:
-                    return Ran(None, Path(settings.folder))  # type: ignore[arg-type]
-        return Ran(run.finish(), Path(settings.folder))
+                    return FinishedRun(None, Path(settings.folder))  # type: ignore[arg-type]
+        return FinishedRun(run.finish(), Path(settings.folder))
 
 
 def counted(source: Path, sim: Simulator, **chosen: Any) -> PendingTotals:
     """Return what `plan` says of a run."""
-    return count_pending(take_input(settings_of(source, sim, **chosen), today=TODAY))
+    return count_pending(prepare_plan(settings_of(source, sim, **chosen), today=TODAY))
 
 
 def review(folder: Path, action: Any, *names: str, **choice: Any) -> object:

@@ -22,7 +22,7 @@ IMAGEN = "imagen-4.0-generate-001"
 
 
 @dataclass(frozen=True)
-class Ran:
+class FinishedRun:
     """The results of a run."""
 
     summary: Summary
@@ -63,7 +63,7 @@ def prompts(folder: Path, *texts: str) -> Path:
     return write_csv(folder / "prompts.csv", [{"prompt": text} for text in texts])
 
 
-def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = None, **chosen: Any) -> Ran:
+def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = None, **chosen: Any) -> FinishedRun:
     """Run `source` against `sim` into a folder beside it, without waits between attempts."""
     folder = source.parent / "out"
     settings = {
@@ -81,4 +81,4 @@ def run(source: Path, sim: Simulator | None, *, env: Mapping[str, str] | None = 
         for stage in opened.stages():
             for shard in stage:
                 opened.generate_shard(shard)
-        return Ran(opened.finish(), folder)
+        return FinishedRun(opened.finish(), folder)

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from imagen_batch.errors import AttemptError
-from imagen_batch.images.disk_space import DiskSpace
+from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter

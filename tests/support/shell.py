@@ -15,16 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from imagen_batch.cli.dispatch import main
-from imagen_batch.inputs.decide_input import take_input
+from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run
 
 
-def launch_without_prefect(settings, console, *, lost=None):
+def launch_without_prefect(settings, observer, *, lost=None):
     """Do what `orchestration.launch.launch` does, without Prefect."""
-    plan = take_input(settings, today=datetime.now(UTC).date(), confirm=console.confirm)
+    plan = prepare_plan(settings, today=datetime.now(UTC).date(), confirm=observer.confirm)
     plan = replace(plan, lost=lost)
-    with open_run(plan, env=os.environ, command=console.command, notify=console.notify) as run:
+    with open_run(plan, env=os.environ, command=observer.command, notify=observer.notify) as run:
         if count_pending(run.plan, run.history).requests:
             for stage in run.stages():
                 for shard in stage:
@@ -41,7 +41,7 @@ class Shell:
     here: Path
     env: dict[str, str] = field(default_factory=dict)
 
-    def type(self, *words: object) -> CommandResult:
+    def run(self, *words: object) -> CommandResult:
         """Run a command and wait until it ends."""
         with self._inside():
             try:
@@ -65,7 +65,7 @@ class Shell:
                 patch.delenv(name)
             for name, text in self.env.items():
                 patch.setenv(name, text)
-            patch.setattr("imagen_batch.orchestration.launch.launch", launch_without_prefect)
+            patch.setattr("imagen_batch.orchestration.launch_run.launch", launch_without_prefect)
             patch.setattr("signal.signal", lambda *_: None)
             yield
 

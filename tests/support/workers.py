@@ -14,7 +14,7 @@ from imagen_batch.simulator import Simulator
 from imagen_batch.workers.coordinator import Coordinator, coordinating
 from imagen_batch.workers.messages import ShardReport, ShardTask
 from imagen_batch.workers.worker import run_shard
-from tests.support.runs import TODAY, Ran, prompts
+from tests.support.runs import TODAY, FinishedRun, prompts
 
 
 def many_prompts(tmp_path: Path, count: int = 23) -> Path:
@@ -43,7 +43,7 @@ def run_all_shards(coordinator: Coordinator) -> None:
             coordinator.complete(task, run_shard(task, env={}, sleep=lambda _: None))
 
 
-def run_in_threads(source: Path, sim: Simulator, *, slots: int = 2, **chosen: Any) -> Ran:
+def run_in_threads(source: Path, sim: Simulator, *, slots: int = 2, **chosen: Any) -> FinishedRun:
     """Run the whole input. Tasks and reports pass through bytes, as they do on a cluster."""
 
     def work(task: ShardTask) -> ShardReport:
@@ -59,4 +59,4 @@ def run_in_threads(source: Path, sim: Simulator, *, slots: int = 2, **chosen: An
             for in_flight in rounds(coordinator, pool):
                 for task, future in in_flight:
                     coordinator.complete(task, future.result())
-        return Ran(run.finish(), source.parent / "out")
+        return FinishedRun(run.finish(), source.parent / "out")

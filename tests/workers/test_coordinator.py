@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 import pytest
 
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.runs.heartbeat import (
+from imagen_batch.runs.control_file import (
     Heartbeat,
     HeartbeatReader,
     HeartbeatWriter,
@@ -25,7 +25,7 @@ from imagen_batch.workers.allocation import Limits
 from imagen_batch.workers.coordinator import coordinating
 from imagen_batch.workers.messages import JobSpec, ShardReport, ShardTask
 from imagen_batch.workers.worker import run_shard
-from tests.support.runs import Ran
+from tests.support.runs import FinishedRun
 from tests.support.storages import new_place
 from tests.support.workers import many_prompts, plan, run_all_shards, run_in_threads
 
@@ -99,7 +99,7 @@ def test_another_round_does_not_resend_lost_replies_of_this_run(tmp_path):
             (first,) = coordinator.next_tasks()
             coordinator.reclaim(first)
             run_all_shards(coordinator)
-        ran = Ran(run.finish(), tmp_path / "out")
+        ran = FinishedRun(run.finish(), tmp_path / "out")
         assert len([one for one in sim.requests if b"prompt 7" in one.body]) == 2
     assert ran.statuses == ["ok"] * 7 + ["unknown"] + ["ok"] * 15
 
@@ -119,7 +119,7 @@ def test_images_that_a_dead_worker_had_received_are_not_paid_for_again(tmp_path,
                     run_shard(first, env={})
             coordinator.reclaim(first)
             run_all_shards(coordinator)
-        ran = Ran(run.finish(), tmp_path / "out")
+        ran = FinishedRun(run.finish(), tmp_path / "out")
     assert ran.statuses == ["ok"] * 12
     assert sim.bill.total == 12
 
@@ -173,7 +173,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path, reassigned):
         workers = [Worker(), Worker()]
         with coordinating(run, slots=lambda: len(workers)) as coordinator:
             _drive(coordinator, workers, sim, reassigned)
-        ran = Ran(run.finish(), tmp_path / "out")
+        ran = FinishedRun(run.finish(), tmp_path / "out")
         assert ran.statuses == ["ok"] * 40
         surplus, open_attempts = sim.bill.total - 40, _open_attempts(ran.folder)
         assert surplus <= open_attempts <= 4, "only what was in flight in the dead worker"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from unittest import mock
 
-from imagen_batch.cli.arguments import make_parser
+from imagen_batch.cli.argument_parser import make_parser
 from imagen_batch.cli.strict_parser import Parser
 from imagen_batch.providers.catalogue import Model, load_catalogue
 from imagen_batch.reports.tables.manifest import manifest_columns

@@ -15,7 +15,7 @@ from imagen_batch.audit.provenance.verify import STATES, State, Verdict, Verify
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import read_history
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.results import Results
+from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.storage import LEDGER, Storage, explain_storage_errors, open_storage
 from imagen_batch.text import plural, printable
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.commands.run import run_and_print
-from imagen_batch.cli.exit_codes import FINDINGS
+from imagen_batch.cli.confirm_and_color import make_confirm
+from imagen_batch.cli.exit_code_and_message import FINDINGS
 from imagen_batch.cli.options import (
     add_display_options,
 )
-from imagen_batch.cli.terminal import make_confirm
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural, printable_lines, round_up_to_cents, usd

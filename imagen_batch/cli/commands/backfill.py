@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from imagen_batch.cli.strict_parser import Subparsers
-    from imagen_batch.orchestration.deployments.backfill import Day, Done, Which
+    from imagen_batch.orchestration.deployments.backfill_dates import Day, Done, Which
     from imagen_batch.settings import Settings
 
 _MOST_DATES = 3_660
@@ -71,7 +71,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Make the runs of missed dates."""
-    from imagen_batch.orchestration.deployments.backfill import Backfill, choose  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments.backfill_dates import Backfill, choose  # noqa: PLC0415
 
     if not 1 <= args.max_active <= 32:
         raise SettingsInvalid(f"--max-active {args.max_active}: expected 1 to 32")
@@ -89,9 +89,9 @@ def run(args: Namespace) -> int:
 
 
 def _days(args: Namespace) -> tuple[Day, ...]:
-    from imagen_batch.orchestration.deployments.backfill import Day  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments.backfill_dates import Day  # noqa: PLC0415
     from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of  # noqa: PLC0415
-    from imagen_batch.schedules.slots import dates_between  # noqa: PLC0415
+    from imagen_batch.schedules.scheduled_moments import dates_between  # noqa: PLC0415
 
     first, last = _date(args.first, "--from"), _date(args.last, "--to")
     if first > last or (last - first).days >= _MOST_DATES:

@@ -11,7 +11,7 @@ from imagen_batch.text import printable
 
 if TYPE_CHECKING:
     from imagen_batch.cli.strict_parser import Subparsers
-    from imagen_batch.orchestration.deployments.server import Listed
+    from imagen_batch.orchestration.deployments.create_and_serve import Listed
 
 
 def add_parser(commands: Subparsers) -> None:

@@ -15,8 +15,8 @@ from imagen_batch.text import json_text, plural
 
 if TYPE_CHECKING:
     from imagen_batch.cli.strict_parser import Subparsers
-    from imagen_batch.review.decisions.changes import Changes
-    from imagen_batch.review.items import ReviewDecision
+    from imagen_batch.review.decisions.ledger_changes import Changes
+    from imagen_batch.review.gallery_items import ReviewDecision
 
 _EXAMPLES = """\
 A sample is named by the row's id or number and its own number: cover:2. A row alone means all of its samples;
@@ -89,9 +89,9 @@ def _add_json(action: argparse.ArgumentParser) -> None:
 
 
 def _decide(args: Namespace) -> Changes:
-    from imagen_batch.review.decisions.changes import Choice, decide  # noqa: PLC0415
-    from imagen_batch.review.decisions.record import change_review  # noqa: PLC0415
-    from imagen_batch.review.decisions.targets import find_targets  # noqa: PLC0415
+    from imagen_batch.review.decisions.ledger_changes import Choice, decide  # noqa: PLC0415
+    from imagen_batch.review.decisions.named_samples import find_targets  # noqa: PLC0415
+    from imagen_batch.review.decisions.record_decisions import change_review  # noqa: PLC0415
 
     decision, _ = _ACTIONS[args.action]
     seed = getattr(args, "seed", None)
@@ -106,7 +106,7 @@ def _decide(args: Namespace) -> Changes:
 
 
 def _apply(args: Namespace) -> Changes:
-    from imagen_batch.review.decisions.record import apply_review  # noqa: PLC0415
+    from imagen_batch.review.decisions.record_decisions import apply_review  # noqa: PLC0415
 
     return apply_review(args.folder, args.file)
 

@@ -9,15 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.absolute_paths import with_absolute_paths, without_addresses
+from imagen_batch.cli.confirm_and_color import make_confirm, use_color
 from imagen_batch.cli.options import add_run_options
 from imagen_batch.cli.settings_sources import settings_from
-from imagen_batch.cli.terminal import make_confirm, use_color
 from imagen_batch.monitoring.json_log import current_log
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
     from imagen_batch.cli.strict_parser import Subparsers
-    from imagen_batch.planning.row_index import PendingRow
+    from imagen_batch.planning.compact_row_index import PendingRow
     from imagen_batch.reports.summary import Summary
     from imagen_batch.settings import Settings
 
@@ -88,11 +88,11 @@ def _report_current(summary: Summary, settings: Settings, args: Namespace) -> No
 
 def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None) -> Summary:
     from imagen_batch.cli.progress import make_progress  # noqa: PLC0415
-    from imagen_batch.orchestration.launch import launch  # noqa: PLC0415
-    from imagen_batch.runs.console import Console  # noqa: PLC0415
+    from imagen_batch.orchestration.launch_run import launch  # noqa: PLC0415
+    from imagen_batch.runs.run_observer import RunObserver  # noqa: PLC0415
 
     mode, log = "none" if args.quiet else args.progress, current_log()
-    console = Console(
+    observer = RunObserver(
         notify=(lambda _text: None) if args.quiet else print_message,
         progress=partial(make_progress, mode=mode, verbose=args.verbose > 0, log=log if log.active else None),
         confirm=make_confirm(args),
@@ -100,7 +100,7 @@ def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...]
         run_id=log.run_id,
         on_flow_run=log.note_flow_run,
     )
-    return launch(settings, console, lost=lost)
+    return launch(settings, observer, lost=lost)
 
 
 def _with_agreed_host(settings: Settings, args: Namespace) -> Settings:

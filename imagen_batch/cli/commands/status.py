@@ -21,7 +21,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Print the state of a run."""
-    from imagen_batch.cli.terminal import use_color  # noqa: PLC0415
+    from imagen_batch.cli.confirm_and_color import use_color  # noqa: PLC0415
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
     from imagen_batch.runs.status import run_status  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from imagen_batch.inputs.changes import Changes
-from imagen_batch.inputs.decide_input import count_changes, take_input
+from imagen_batch.inputs.reconcile_with_folder import count_changes, prepare_plan
 from imagen_batch.planning.pending import PendingTotals, count_pending
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.review.decisions.from_review_csv import review_of_run
@@ -42,7 +42,7 @@ def open_preview(settings: Settings, *, env: Mapping[str, str] = os.environ) -> 
 
     notes: list[str] = []
     decisions, _ = review_of_run(settings, notes.append)
-    plan = take_input(settings, today=today, confirm=agree, decisions=decisions)
+    plan = prepare_plan(settings, today=today, confirm=agree, decisions=decisions)
     try:
         check_location(plan.settings.folder)
         changes, paces = count_changes(plan, today=today), _earlier_paces(plan, env)

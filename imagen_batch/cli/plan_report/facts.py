@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from imagen_batch.planning.pending import PendingTotals, first_requests
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.prompts.suspicious_columns import misspelt_role
-from imagen_batch.providers.pixels import expected_pixels
+from imagen_batch.prompts.suspicious_columns import misspelled_role
+from imagen_batch.providers.pixel_sizes import expected_pixels
 
 NAMES = 3
 
@@ -42,7 +42,7 @@ def next_names(plan: RunPlan, pending: PendingTotals) -> list[str]:
 
 def misspelt_columns(plan: RunPlan) -> dict[str, str]:
     roles = plan.file.roles
-    return {name: known for name in plan.file.user_columns if (known := misspelt_role(name, roles))}
+    return {name: known for name in plan.file.user_columns if (known := misspelled_role(name, roles))}
 
 
 def minutes_needed(plan: RunPlan, pending: PendingTotals) -> float | None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from imagen_batch.exports.job import Job
-from imagen_batch.exports.output.side_table import Kind
+from imagen_batch.exports.output.left_out_rows import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 import pyarrow as pa
 
 from imagen_batch.exports.job import FOLDER_FILES, Job, describing_columns, metadata, numbered_folder
-from imagen_batch.exports.output.side_table import RowWriter
+from imagen_batch.exports.output.left_out_rows import RowWriter
 from imagen_batch.exports.rows.manifest import RunImage
 
 _NAMES_FILES = re.compile(r"(^|_)file_name(s?)$")

@@ -7,7 +7,7 @@ from contextlib import closing
 import pyarrow as pa
 
 from imagen_batch.exports.job import Job
-from imagen_batch.exports.output.side_table import RowWriter
+from imagen_batch.exports.output.left_out_rows import RowWriter
 
 
 def write(job: Job) -> None:

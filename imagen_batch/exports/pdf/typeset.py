@@ -12,7 +12,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.exports.pdf.direction import visual_order
+from imagen_batch.exports.pdf.right_to_left import visual_order
 
 _OWN = Path(reportlab.__file__).parent / "fonts"
 _MISSING = "?"

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.dimensions import Shape, require_size
+from imagen_batch.images.formats.shape_limits import Shape, require_size
 
 _DHT, _EOI, _SOS, _APP11, _COMMENT = 0xC4, 0xD9, 0xDA, 0xEB, 0xFE
 _APPS = range(0xE0, 0xF0)

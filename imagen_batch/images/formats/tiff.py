@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.dimensions import Shape, require_size
-from imagen_batch.images.formats.png import decode
+from imagen_batch.images.formats.decode_with_pillow import decode
+from imagen_batch.images.formats.shape_limits import Shape, require_size
 
 _WIDTH, _HEIGHT, _C2PA = 256, 257, 52545
 _PIXELS = ((273, 279), (324, 325))  # offsets and lengths: of strips, of tiles

@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 
 from imagen_batch.errors import InvalidImage
-from imagen_batch.images.formats.dimensions import Shape, require_size
-from imagen_batch.images.formats.png import decode
+from imagen_batch.images.formats.decode_with_pillow import decode
+from imagen_batch.images.formats.shape_limits import Shape, require_size
 
 _WEBP_CHUNK = struct.Struct("<4sI")
 

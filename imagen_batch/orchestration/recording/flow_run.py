@@ -1,4 +1,4 @@
-"""Records a story as a flow run: a task run for each shard, logs, progress, summary and final state.
+"""Records a snapshot as a flow run: a task run for each shard, logs, progress, summary and final state.
 
 Every step may be repeated, by this process or by another one: the server returns what exists already.
 """
@@ -10,15 +10,15 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from imagen_batch.orchestration.recording.api import PrefectApi
-from imagen_batch.orchestration.recording.page import (
+from imagen_batch.orchestration.recording.page_texts import (
     DESCRIPTIONS,
     artifact_key,
     describe_progress,
     describe_shard_end,
     describe_shard_start,
 )
-from imagen_batch.orchestration.recording.story import Ending, ShardStory, Story
+from imagen_batch.orchestration.recording.prefect_api import PrefectApi
+from imagen_batch.orchestration.recording.run_snapshot import Ending, RunSnapshot, ShardSnapshot
 
 FLOW = "imagen-batch"
 _INFO, _WARNING, _ERROR = 20, 30, 40
@@ -45,40 +45,40 @@ class FlowRunRecord:
         """The id of the flow run; empty until it exists."""
         return self._id
 
-    def update(self, story: Story) -> None:
+    def update(self, snapshot: RunSnapshot) -> None:
         """Record what is new. Raises Unavailable or Refused; call it again to continue."""
         if not self._id:
-            self._begin(story)
+            self._begin(snapshot)
         if self._closed:
             return
-        for shard in story.shards:
+        for shard in snapshot.shards:
             if shard.number not in self._ended:
                 self._record_shard(shard)
         self._send_logs()
-        self._show_progress(story)
+        self._show_progress(snapshot)
 
-    def close(self, story: Story) -> None:
+    def close(self, snapshot: RunSnapshot) -> None:
         """Record the end of the run."""
-        self.update(story)
-        ending = story.ending
+        self.update(snapshot)
+        ending = snapshot.ending
         if ending is None or self._closed:
             return
-        self._publish(story.name, ending)
+        self._publish(snapshot.name, ending)
         self._log(_INFO if ending.state.name == "Completed" else _WARNING, ending.state.message, ending.at)
         self._send_logs()
         state = {"type": ending.state.type, "name": ending.state.name, "message": ending.state.message}
         self._api.post(f"/flow_runs/{self._id}/set_state", {"state": state, "force": True})
         self._closed = True
 
-    def _begin(self, story: Story) -> None:
+    def _begin(self, snapshot: RunSnapshot) -> None:
         flow = self._api.post("/flows/", {"name": FLOW})
         run = self._api.post(
             "/flow_runs/",
             {
                 "flow_id": flow["id"],
-                "name": story.title,
-                "parameters": story.parameters,
-                "idempotency_key": story.key,
+                "name": snapshot.title,
+                "parameters": snapshot.parameters,
+                "idempotency_key": snapshot.key,
                 "tags": [FLOW],
                 "state": {"type": "PENDING"},
             },
@@ -87,11 +87,11 @@ class FlowRunRecord:
         if run["state_type"] == "PENDING":
             self._api.post(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "RUNNING"}})
             self._id = run["id"]
-            for warning in story.warnings:
-                self._log(_WARNING, warning, story.started)
+            for warning in snapshot.warnings:
+                self._log(_WARNING, warning, snapshot.started)
         self._id = run["id"]
 
-    def _record_shard(self, shard: ShardStory) -> None:
+    def _record_shard(self, shard: ShardSnapshot) -> None:
         if shard.number not in self._tasks and not self._start_task(shard):
             return
         if shard.ended is None:
@@ -107,7 +107,7 @@ class FlowRunRecord:
         self._api.post(f"/task_runs/{task}/set_state", {"state": state, "force": True})
         self._ended.add(shard.number)
 
-    def _start_task(self, shard: ShardStory) -> bool:
+    def _start_task(self, shard: ShardSnapshot) -> bool:
         """Create the task run of a shard; return whether it has yet to end."""
         task = self._api.post(
             "/task_runs/",
@@ -127,15 +127,15 @@ class FlowRunRecord:
         self._log(_INFO, text, shard.started, task["id"])
         return True
 
-    def _show_progress(self, story: Story) -> None:
-        percent = min(100.0, 100.0 * story.finished / max(1, story.images))
+    def _show_progress(self, snapshot: RunSnapshot) -> None:
+        percent = min(100.0, 100.0 * snapshot.finished / max(1, snapshot.images))
         now = time.monotonic()
         if self._progress is None:
-            text = describe_progress(story.images, story.started)
+            text = describe_progress(snapshot.images, snapshot.started)
             self._progress = self._create_artifact(
-                "progress", artifact_key("progress", story.name), percent, description=text
+                "progress", artifact_key("progress", snapshot.name), percent, description=text
             )
-        elif story.ending is not None or now - self._progress_at >= _PROGRESS_EVERY_S:
+        elif snapshot.ending is not None or now - self._progress_at >= _PROGRESS_EVERY_S:
             self._api.patch(f"/artifacts/{self._progress}", {"data": percent})
         else:
             return

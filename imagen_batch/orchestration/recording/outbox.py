@@ -1,7 +1,7 @@
 """Keeps what Prefect has not recorded yet, in files of PREFECT_HOME, until a server of a run is up.
 
-A run that ends before its server is up leaves its story here. The server's process records it when the run is gone;
-if that process is killed, too, the next one does.
+A run that ends before its server is up leaves its snapshot here. The server's process records it when the run is
+gone; if that process is killed, too, the next one does.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from imagen_batch.orchestration.recording.api import PrefectApi, Refused
 from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
-from imagen_batch.orchestration.recording.story import Story
+from imagen_batch.orchestration.recording.prefect_api import PrefectApi, Refused
+from imagen_batch.orchestration.recording.run_snapshot import RunSnapshot
 from imagen_batch.system.file_lock import hold_file_lock
 
 _FOLDER = "imagen-batch-unrecorded"
 _MAX_FILES = 100  # if no server ever starts
 
 
-def keep_unrecorded(home: Path, story: Story) -> Path | None:
-    """Store a story; return its file. None where that is impossible, which does not matter to a run."""
+def keep_unrecorded(home: Path, snapshot: RunSnapshot) -> Path | None:
+    """Store a snapshot; return its file. None where that is impossible, which does not matter to a run."""
     folder = home / _FOLDER
-    path = folder / f"{story.key}.json"
+    path = folder / f"{snapshot.key}.json"
     part = path.with_suffix(".part")
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        part.write_text(story.to_json(), encoding="utf-8")
+        part.write_text(snapshot.to_json(), encoding="utf-8")
         part.replace(path)
         for old in _files(folder)[:-_MAX_FILES]:
             old.unlink(missing_ok=True)
@@ -37,7 +37,7 @@ def keep_unrecorded(home: Path, story: Story) -> Path | None:
 
 
 def record_unrecorded(home: Path, url: str) -> None:
-    """Record all stories, unless another process is doing so. Raises Unavailable if the server stops answering."""
+    """Record all snapshots, unless another process is doing so. Raises Unavailable if the server stops answering."""
     folder = home / _FOLDER
     while _files(folder):
         with _hold_recorder_lock(home) as is_held:
@@ -45,13 +45,13 @@ def record_unrecorded(home: Path, url: str) -> None:
                 return
             for path in _files(folder):
                 _record(path, url)
-        # A run may have stored a story after the files were listed, while this process held the lock.
+        # A run may have stored a snapshot after the files were listed, while this process held the lock.
 
 
 def _record(path: Path, url: str) -> None:
-    with suppress(ValueError, TypeError, KeyError, Refused, OSError):  # not a story, or one that no server takes
-        story = Story.from_json(path.read_text(encoding="utf-8"))
-        FlowRunRecord(PrefectApi(url)).close(story)
+    with suppress(ValueError, TypeError, KeyError, Refused, OSError):  # not a snapshot, or one that no server takes
+        snapshot = RunSnapshot.from_json(path.read_text(encoding="utf-8"))
+        FlowRunRecord(PrefectApi(url)).close(snapshot)
     path.unlink(missing_ok=True)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from imagen_batch.choices import Retry
 from imagen_batch.ledger.records import OrderedVersion
 from imagen_batch.ledger.reviews import Reviews
-from imagen_batch.planning.requests import requests_for
-from imagen_batch.planning.row_index import PendingRow, RowIndex, SampleHistory
+from imagen_batch.planning.compact_row_index import PendingRow, RowIndex, SampleHistory
+from imagen_batch.planning.requests_and_shards import requests_for
 from imagen_batch.planning.rows import PlannedRow
-from imagen_batch.planning.samples.versions import version_request
+from imagen_batch.planning.samples.further_versions import version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 

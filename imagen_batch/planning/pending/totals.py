@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from imagen_batch.planning.compact_row_index import PendingRow, RowIndex
 from imagen_batch.planning.pending.history_views import MadeCounter
-from imagen_batch.planning.requests import request_count
-from imagen_batch.planning.row_index import PendingRow, RowIndex
+from imagen_batch.planning.requests_and_shards import request_count
 
 _MAX_FIRST_ROWS = 3  # rows that the text of a plan names
 

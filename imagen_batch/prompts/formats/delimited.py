@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from imagen_batch.prompts.formats.physical_lines import LineTooLong, bounded_lines
+from imagen_batch.prompts.formats.bounded_lines import LineTooLong, bounded_lines
 from imagen_batch.records import Problem
 
 _MAX_CELL = 1 << 24  # characters: a quote that is never closed takes in no more than this

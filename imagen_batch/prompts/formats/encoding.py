@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.formats.physical_lines import bounded_lines
+from imagen_batch.prompts.formats.bounded_lines import bounded_lines
 from imagen_batch.records import Problem
 
 _MARKS = (  # UTF-32 before UTF-16, whose mark is the beginning of the other

@@ -15,8 +15,8 @@ from zipfile import ZipFile
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.spreadsheets.cell_type import EMPTY, MAX_COLUMNS, MAX_ROWS, Cell
+from imagen_batch.prompts.spreadsheets.choose_sheet import SheetNotes, choose_sheet
 from imagen_batch.prompts.spreadsheets.merged_cells import MergedCells
-from imagen_batch.prompts.spreadsheets.notes import SheetNotes, choose_sheet
 from imagen_batch.records import Problem
 
 _NAMESPACE: Final = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"

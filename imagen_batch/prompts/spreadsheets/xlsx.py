@@ -14,9 +14,9 @@ from zipfile import ZipFile
 import openpyxl
 
 from imagen_batch.prompts.spreadsheets.cell_type import EMPTY, MAX_ROWS, Cell, column_position
+from imagen_batch.prompts.spreadsheets.choose_sheet import SheetNotes, choose_sheet
 from imagen_batch.prompts.spreadsheets.date_text import date_text, hours_and_minutes
 from imagen_batch.prompts.spreadsheets.merged_cells import MergedCells
-from imagen_batch.prompts.spreadsheets.notes import SheetNotes, choose_sheet
 from imagen_batch.prompts.spreadsheets.number_text import number_text
 
 _BLOCK = 1 << 20

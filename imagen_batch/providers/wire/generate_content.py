@@ -7,9 +7,9 @@ from typing import Final
 
 from pybase64 import b64encode_as_string
 
+from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.providers.wire.decode_image import image_bytes
-from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.providers.wire.json_body import (
+from imagen_batch.providers.wire.lenient_json import (
     Json,
     as_count,
     as_objects,

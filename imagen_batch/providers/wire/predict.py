@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.providers.wire.decode_image import image_bytes
-from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.providers.wire.json_body import (
+from imagen_batch.providers.wire.lenient_json import (
     as_objects,
     as_text,
     dig,

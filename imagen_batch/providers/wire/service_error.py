@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from imagen_batch.providers.wire.json_body import (
+from imagen_batch.providers.wire.lenient_json import (
     Json,
     as_count,
     as_objects,

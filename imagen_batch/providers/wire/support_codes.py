@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-from imagen_batch.providers.wire.json_body import shorten
+from imagen_batch.providers.wire.lenient_json import shorten
 from imagen_batch.records import NoImage
 
 Stage = Literal["input", "output"]

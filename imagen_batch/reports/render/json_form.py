@@ -10,7 +10,7 @@ import orjson
 
 from imagen_batch.records import OUTCOMES
 from imagen_batch.reports.causes import FailureGroup
-from imagen_batch.reports.counters.breakdown import Share
+from imagen_batch.reports.counters.cost_breakdown import Share
 from imagen_batch.reports.explain_refusal import Advice
 from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.summary import Summary

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from imagen_batch.reports.causes import FailureGroup
-from imagen_batch.reports.counters.image_list import row_lines
+from imagen_batch.reports.counters.first_images import row_lines
 from imagen_batch.reports.image_warnings import describe_image_warnings
 from imagen_batch.reports.render.sentences import (
     breakdowns,

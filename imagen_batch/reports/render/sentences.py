@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imagen_batch.reports.causes import FailureGroup, format_rows
-from imagen_batch.reports.counters.breakdown import Share
+from imagen_batch.reports.counters.cost_breakdown import Share
 from imagen_batch.reports.summary import Summary
-from imagen_batch.reports.tables.failsafe_file import describe_unwritten
+from imagen_batch.reports.tables.write_without_raising import describe_unwritten
 from imagen_batch.text import one_line, plural, usd
 
 _SHORT_SHOWN = 10

@@ -8,17 +8,17 @@ from dataclasses import replace
 from imagen_batch.ledger.costs import Cost
 from imagen_batch.planning.book_shapes import Shapes, read_shapes
 from imagen_batch.records import OUTCOMES, ManifestRow, Outcome
+from imagen_batch.reports.add_review_columns import redo_status
 from imagen_batch.reports.causes import FailureGroups
-from imagen_batch.reports.counters.breakdown import Breakdown
+from imagen_batch.reports.counters.cost_breakdown import Breakdown
 from imagen_batch.reports.counters.disclosure_sentences import DisclosureCounter
-from imagen_batch.reports.counters.image_list import ImageList
-from imagen_batch.reports.counters.print_quality import PrintQuality
+from imagen_batch.reports.counters.first_images import ImageList
+from imagen_batch.reports.counters.print_resolution import PrintQuality
 from imagen_batch.reports.counters.short_rows import Acceptance
 from imagen_batch.reports.image_warnings import in_known_order
 from imagen_batch.reports.next_steps import BEYOND_LIMIT, Continuation, next_step, next_steps
-from imagen_batch.reports.reviewed_rows import redo_status
-from imagen_batch.reports.summary.ending import exit_code, state_of
 from imagen_batch.reports.summary.facts import RunFacts, stop_reason_of
+from imagen_batch.reports.summary.state_and_exit_code import exit_code, state_of
 from imagen_batch.reports.summary.summary import Summary
 from imagen_batch.settings import Settings
 

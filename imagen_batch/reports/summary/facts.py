@@ -9,7 +9,7 @@ from typing import Literal
 from imagen_batch.ledger.costs import Cost
 from imagen_batch.ledger.history import History
 from imagen_batch.reports.next_steps import Continuation
-from imagen_batch.reports.tables.failsafe_file import UnwrittenFile, describe_unwritten
+from imagen_batch.reports.tables.write_without_raising import UnwrittenFile, describe_unwritten
 
 State = Literal[
     "running",  # reported by `status` during the run

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from imagen_batch.records import Outcome
 from imagen_batch.reports.causes import FailureGroup
-from imagen_batch.reports.counters.breakdown import Share
+from imagen_batch.reports.counters.cost_breakdown import Share
 from imagen_batch.reports.counters.disclosure_sentences import Disclosure
-from imagen_batch.reports.counters.image_list import ListedRow
-from imagen_batch.reports.counters.print_quality import ShapePrint
+from imagen_batch.reports.counters.first_images import ListedRow
+from imagen_batch.reports.counters.print_resolution import ShapePrint
 from imagen_batch.reports.counters.short_rows import ShortRow
 from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.summary.facts import RunFacts, State, stop_reason_of

@@ -19,7 +19,9 @@ import pyarrow as pa
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import schema, to_batch
 from imagen_batch.reports.tables.dataset import CARD, DatasetCard, Metadata, may_write_card
-from imagen_batch.reports.tables.failsafe_file import (
+from imagen_batch.reports.tables.failures import Failures
+from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
+from imagen_batch.reports.tables.write_without_raising import (
     TableFile,
     UnwrittenFile,
     alternate_name,
@@ -27,8 +29,6 @@ from imagen_batch.reports.tables.failsafe_file import (
     describe_error,
     remove_alternates,
 )
-from imagen_batch.reports.tables.failures import Failures
-from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
 from imagen_batch.storage import Storage
 
 _PARTS = 20  # per batch: few rows at a time stay in the processor's cache

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from imagen_batch.inputs.snapshot import holds_run
 from imagen_batch.ledger.records import ReviewedVersion
-from imagen_batch.review.decisions.record import pending_changes
+from imagen_batch.review.decisions.record_decisions import pending_changes
 from imagen_batch.review.review_csv import REVIEW_FILE
 from imagen_batch.settings import Settings
 from imagen_batch.text import plural

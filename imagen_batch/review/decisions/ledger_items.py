@@ -11,10 +11,10 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import RequestTrace, SampleResult
-from imagen_batch.review.decisions.changes import line_facts
-from imagen_batch.review.decisions.record import read_applied
-from imagen_batch.review.decisions.sample_versions import version_keys
-from imagen_batch.review.items import EarlierVersion, GalleryItem
+from imagen_batch.review.decisions.ledger_changes import line_facts
+from imagen_batch.review.decisions.list_versions import version_keys
+from imagen_batch.review.decisions.record_decisions import read_applied
+from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem
 from imagen_batch.review.review_csv import Decision
 from imagen_batch.storage import LEDGER, Folder
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from imagen_batch.inputs.snapshot import reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.decisions.sample_versions import version_keys
-from imagen_batch.review.decisions.targets import read_rows
+from imagen_batch.review.decisions.list_versions import version_keys
+from imagen_batch.review.decisions.named_samples import read_rows
 from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
 from imagen_batch.text import json_text, one_line
 

@@ -1,7 +1,7 @@
 """Records paid images that the ledger does not list, before they are paid for again.
 
 A ledger can lose lines: it is truncated, deleted, or restored from an older backup. Its images are still in the
-folder, and most can be identified (see `clues.py`).
+folder, and most can be identified (see `guess_sample_of_file.py`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,15 @@ from imagen_batch.planning.file_names import image_name
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
-from imagen_batch.runs.recovery.clues import Clue, Owner, find_owners, find_unexplained, read_clue, sole_owner
-from imagen_batch.sending.samples import saved_result
+from imagen_batch.runs.recovery.guess_sample_of_file import (
+    Clue,
+    Owner,
+    find_owners,
+    find_unexplained,
+    read_clue,
+    sole_owner,
+)
+from imagen_batch.sending.sample_result import saved_result
 from imagen_batch.storage import LEDGER, Storage
 from imagen_batch.storage.list_files import irregularity
 from imagen_batch.text import plural

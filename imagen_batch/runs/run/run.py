@@ -1,6 +1,6 @@
 """Carries out one run, from opening its folder to its summary, without Prefect.
 
-with open_run(plan, env=os.environ) as run:  # opening.py
+with open_run(plan, env=os.environ) as run:  # open_run.py
     for stage in run.stages():
         for shard in stage:
             run.generate_shard(shard)
@@ -19,9 +19,9 @@ from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.requests import shard_size, shards
+from imagen_batch.planning.requests_and_shards import shard_size, shards
 from imagen_batch.records import ImageRequest
-from imagen_batch.runs.run.ledger_keys import follow
+from imagen_batch.runs.run.keys_from_ledger import follow
 from imagen_batch.runs.run.result_counter import ResultCounter
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.generate import generate_shard

@@ -4,9 +4,9 @@ Pure: time comes in as a number and nothing waits here, so a simulated day runs 
 `governor.py`.
 
 Without a given rate, none is assumed. A few attempts wait for the first reply; then all slots fill within the time
-that it took (`opening.py`). At the first refusal the pace takes the limit that the service names, or else a rate a
-little below that of the replies so far. Then it creeps up again. A burst of refusals counts once: attempts that were
-in flight when the first one came are no new evidence.
+that it took (`initial_pace.py`). At the first refusal the pace takes the limit that the service names, or else a
+rate a little below that of the replies so far. Then it creeps up again. A burst of refusals counts once: attempts
+that were in flight when the first one came are no new evidence.
 
 A single refusal may be due to a quota that others share, and is weak evidence about the rate. So after a refusal that
 contradicts a rate which held before, the pace returns to that rate quickly, and gives up half of the difference with
@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass
 
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace
-from imagen_batch.sending.pacing.opening import Opening
+from imagen_batch.sending.pacing.initial_pace import Opening
 
 _WINDOW_START = 4  # attempts in flight before the first reply
 _WINDOW_GENTLE = 16  # above this, replies raise it less: everything in flight may be refused at once

@@ -13,9 +13,9 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.ledger.folds.charge_totals import kind_of
 from imagen_batch.records import CENT_FRACTION
 from imagen_batch.schedules.period_limits import PeriodLimit, parse_period_limit
-from imagen_batch.sending.period.charges import sum_since
-from imagen_batch.sending.period.reservations import Held, Reservation, read_held
-from imagen_batch.sending.period.spending import BUDGET_FOLDER, Spending
+from imagen_batch.sending.period.hourly_charges import sum_since
+from imagen_batch.sending.period.reservation_files import Held, Reservation, read_held
+from imagen_batch.sending.period.spending_below_root import BUDGET_FOLDER, Spending
 from imagen_batch.settings import Settings
 from imagen_batch.storage import is_url
 from imagen_batch.system.file_lock import hold_file_lock

@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
+from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.replies import Json, Reply, detail, error, html
-from imagen_batch.simulator.api.requests import Call, ValidRequest
 
 Options = Mapping[str, Any]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pybase64
 
-from imagen_batch.simulator.api.catalogue import Model
 from imagen_batch.simulator.api.generate_schema import body_check
 from imagen_batch.simulator.api.input_images import inline_images
+from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.replies import Json, Refused, invalid
-from imagen_batch.simulator.api.requests import Call, ValidRequest
+from imagen_batch.simulator.api.served_models import Model
 
 _MAX_TOKENS = 131_072
 _THOUGHT_TOKENS = 210

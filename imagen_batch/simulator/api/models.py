@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from imagen_batch.simulator.api.catalogue import MODELS, Model, find
 from imagen_batch.simulator.api.error_bodies import model_gone
+from imagen_batch.simulator.api.parsed_request import Call
 from imagen_batch.simulator.api.replies import Json, Reply, reply_json
-from imagen_batch.simulator.api.requests import Call
+from imagen_batch.simulator.api.served_models import MODELS, Model, find
 
 
 def answer(call: Call, *, extra: Collection[str]) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from imagen_batch.simulator.api.requests import Call
+from imagen_batch.simulator.api.parsed_request import Call
 
 _GEMINI = re.compile(r"/(?P<version>v1beta|v1)/models/(?P<model>[^/:]+):(?P<verb>\w+)")
 _VERTEX = re.compile(

@@ -8,9 +8,8 @@ from typing import Any
 
 import pybase64
 
-from imagen_batch.simulator.api.catalogue import Model
+from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.replies import Json, Refused, invalid
-from imagen_batch.simulator.api.requests import Call, ValidRequest
 from imagen_batch.simulator.api.schema import (
     Check,
     flag,
@@ -23,6 +22,7 @@ from imagen_batch.simulator.api.schema import (
     text,
     whole,
 )
+from imagen_batch.simulator.api.served_models import Model
 
 _NOT_DRAWN = {
     "sampleCount",

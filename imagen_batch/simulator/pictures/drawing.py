@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from imagen_batch.simulator.api.requests import ValidRequest
+from imagen_batch.simulator.api.parsed_request import ValidRequest
 from imagen_batch.simulator.pictures import scenery
-from imagen_batch.simulator.pictures.lettering import fit, font, line_height, wrap
+from imagen_batch.simulator.pictures.draw_text import fit, font, line_height, wrap
+from imagen_batch.simulator.pictures.mark_image import write_stamp
 from imagen_batch.simulator.pictures.reference_strip import with_thumbnails
-from imagen_batch.simulator.pictures.stamp import write_stamp
 
 
 def draw(request: ValidRequest, number: int) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from imagen_batch.errors import Fatal
 from imagen_batch.providers.wire import DIALECTS
-from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.providers.wire.generate_content import prompt_without
 from imagen_batch.providers.wire.quota import next_reset
 from imagen_batch.providers.wire.support_codes import CATEGORIES, INPUT_CODES, OUTPUT_CODES, support_codes

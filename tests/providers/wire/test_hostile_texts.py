@@ -12,14 +12,14 @@ import pytest
 from imagen_batch.errors import AttemptError
 from imagen_batch.providers.redaction import redact
 from imagen_batch.providers.wire import DIALECTS
-from imagen_batch.providers.wire.errors import read_error
-from imagen_batch.providers.wire.json_body import shorten
+from imagen_batch.providers.wire.classify_errors import read_error
+from imagen_batch.providers.wire.lenient_json import shorten
 from imagen_batch.providers.wire.quota import _is_spend_window, read_quota_error
 from imagen_batch.providers.wire.retry_after import wait_hint
 from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error
 from imagen_batch.providers.wire.support_codes import is_code_list, support_codes
 from imagen_batch.reports.causes import fold_message
-from imagen_batch.sending.retry import RetryingRequest
+from imagen_batch.sending.send_with_retries import RetryingRequest
 from tests.support.factories import request
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

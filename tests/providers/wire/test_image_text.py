@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.decode_image import image_bytes
-from imagen_batch.providers.wire.json_body import drop_unspecified, enum_name, has_error, parse_object
+from imagen_batch.providers.wire.lenient_json import drop_unspecified, enum_name, has_error, parse_object
 
 BYTES = st.binary(min_size=1, max_size=300)
 

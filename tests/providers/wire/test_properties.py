@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from imagen_batch.errors import Fatal, Transient
 from imagen_batch.providers.wire import DIALECTS
-from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.records import NoImage, ReceivedImage, Reply
 
 REPLIES = Path(__file__).parent / "replies"

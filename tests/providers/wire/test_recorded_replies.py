@@ -13,7 +13,7 @@ import pytest
 from imagen_batch import errors
 from imagen_batch.errors import AttemptError
 from imagen_batch.providers.wire import DIALECTS
-from imagen_batch.providers.wire.errors import read_error
+from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.records import ReceivedImage, Reply
 
 REPLIES = Path(__file__).parent / "replies"

@@ -1,0 +1,109 @@
+"""Adds up what all runs below a root charged, by the hour.
+
+A ledger is read again only when its files have changed; the sums of the others come from a cache below the root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.sending.period.hourly_charges import Hours, charges_by_hour
+from imagen_batch.storage import LEDGER, STATE
+
+BUDGET_FOLDER: Final = ".imagen-batch-budget"
+_CACHE: Final = "spending.json"
+_INSIDE_A_RUN: Final = frozenset({"images", "export"})
+
+
+class _Run(msgspec.Struct):
+    files: list[tuple[str, int]]  # names and sizes of its ledger
+    hours: Hours
+
+
+class _Cache(msgspec.Struct):
+    version: int
+    runs: dict[str, _Run]
+
+
+class Spending:
+    """What the runs below `root` charged. Another process may write the same cache; the last one counts."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._cache = _read_cache(root / BUDGET_FOLDER / _CACHE)
+
+    def by_run(self) -> dict[str, Hours]:
+        """The charges of every run below the root, by its folder. Raises SettingsInvalid where a sum is not known."""
+        runs, changed = {}, False
+        for folder in run_folders(self._root):
+            name = os.path.relpath(folder, self._root)
+            files = _ledger_state(folder / LEDGER)
+            known = self._cache.get(name)
+            if known is None or known.files != files:
+                known, changed = _Run(files, _read(folder)), True
+            runs[name] = known
+        if changed or runs.keys() != self._cache.keys():
+            _write_cache(self._root / BUDGET_FOLDER / _CACHE, runs)
+        self._cache = runs
+        return {name: run.hours for name, run in runs.items()}
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """Yield the folders of runs below `root`, and `root` itself if it is one. Links are followed, none twice."""
+    seen: set[tuple[int, int]] = set()
+    for path, folders, _ in os.walk(root, followlinks=True, onerror=_raise):
+        facts = os.stat(path)  # noqa: PTH116 - a path as text
+        if (facts.st_dev, facts.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        is_run = STATE in folders
+        skipped = _INSIDE_A_RUN if is_run else frozenset()
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
+        if is_run:
+            yield Path(path)
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a folder that was just removed
+        raise error
+
+
+def _ledger_state(ledger: Path) -> list[tuple[str, int]]:
+    files = []
+    for path, _, names in os.walk(ledger):
+        files += [(name, (Path(path) / name).stat().st_size) for name in names if name.endswith(".jsonl")]
+    return sorted(files)
+
+
+def _read(folder: Path) -> Hours:
+    try:
+        return charges_by_hour(folder / LEDGER)
+    except (SettingsInvalid, OSError) as error:  # LedgerDamaged is a SettingsInvalid
+        raise SettingsInvalid(
+            f"--max-cost-per: what the run in {folder} charged can't be read: {error}. Nothing was sent. Repair it "
+            f"with imagen-batch audit {folder} --repair, or move it out of the root"
+        ) from error
+
+
+def _read_cache(path: Path) -> dict[str, _Run]:
+    with suppress(OSError, ValueError, RecursionError):
+        cache = msgspec.json.decode(path.read_bytes(), type=_Cache)
+        if cache.version == 1:
+            return cache.runs
+    return {}
+
+
+def _write_cache(path: Path, runs: dict[str, _Run]) -> None:
+    """Write the cache whole or not at all. Without it the next sum takes longer."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with suppress(OSError):
+        part.write_bytes(msgspec.json.encode(_Cache(1, runs)))
+        part.replace(path)
