@@ -28,8 +28,8 @@ from imagen_batch.records import SampleResult
 from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.summary import Summary
-from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.record_decisions import remember_applied
+from imagen_batch.review.decisions.take_review_into_run import review_of_run
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.storage import explain_storage_errors, open_storage

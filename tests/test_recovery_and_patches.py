@@ -12,7 +12,7 @@ from imagen_batch.cli.dispatch import main
 from imagen_batch.errors import LedgerDamaged
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning import rows as plan
+from imagen_batch.planning import resolve_rows as plan
 from imagen_batch.planning.add_style import with_comma
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, Folder

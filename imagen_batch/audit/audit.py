@@ -34,13 +34,14 @@ from imagen_batch.audit.tables import check_tables
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.images.store import RESCUED, STAGING
 from imagen_batch.images.taken_names import carries_key
-from imagen_batch.inputs.snapshot import SETTINGS, reload_plan
+from imagen_batch.inputs.stored_input_and_settings import SETTINGS, reload_plan
 from imagen_batch.ledger.damage import damaged_lines
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, explain_storage_errors, open_storage
-from imagen_batch.storage.list_files import file_names, irregularity
+from imagen_batch.storage.irregular_files import irregularity
+from imagen_batch.storage.list_files import file_names
 from imagen_batch.text import plural, usd
 
 _INPUT_COPIES = tuple(f"{STATE}/input.{suffix}" for suffix in ("csv", "tsv", "txt", "jsonl"))

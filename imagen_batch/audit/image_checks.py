@@ -19,7 +19,7 @@ from imagen_batch.audit.findings import Finding, Kind
 from imagen_batch.errors import InvalidImage, SettingsInvalid
 from imagen_batch.images.validate import EXTENSION_OF, validate
 from imagen_batch.storage import Storage
-from imagen_batch.storage.list_files import irregularity
+from imagen_batch.storage.irregular_files import irregularity
 
 _THREADS = 4  # reading and hashing both release the GIL
 _BATCH = 1000

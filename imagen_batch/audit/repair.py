@@ -14,11 +14,11 @@ from pathlib import Path
 
 from imagen_batch.audit.audit import audit_storage, snapshot_findings
 from imagen_batch.audit.findings import Audit, Finding
-from imagen_batch.audit.set_aside import keep_copy, move_and_restore
+from imagen_batch.audit.set_aside_and_restore import keep_copy, move_and_restore
 from imagen_batch.audit.tables import TABLES
 from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
-from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.inputs.stored_input_and_settings import reload_plan
 from imagen_batch.ledger.damage import damaged_lines, skip_record
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import open_writer

@@ -33,7 +33,7 @@ from imagen_batch.reports.tables.failures import ADDED, ADVICE, MARK
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.runs.rewrite import pending_status
 from imagen_batch.storage import LEDGER, Folder, Storage
-from imagen_batch.storage.list_files import irregularity
+from imagen_batch.storage.irregular_files import irregularity
 from imagen_batch.text import plural
 
 MANIFESTS: Final = ("manifest.parquet", "manifest.csv")

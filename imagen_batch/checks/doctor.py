@@ -14,17 +14,18 @@ from textwrap import wrap
 
 import orjson
 
-from imagen_batch.checks.finding import LEVELS, LIMIT_S, Check, Finding, ok, problem, run_checks
+from imagen_batch.checks.finding import LEVELS, Finding, ok, problem
 from imagen_batch.checks.key_models_clock import check_lifecycle, check_service
 from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.output_folder import check_place
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows, settings_in_environment
+from imagen_batch.checks.run_with_time_limit import LIMIT_S, Check, run_checks
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.providers.catalogue import load_catalogue
-from imagen_batch.providers.endpoints import GEMINI_HOST
+from imagen_batch.providers.endpoint_and_credential import GEMINI_HOST
 from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.settings import Settings
 from imagen_batch.text import json_text, one_line, plural, usd

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from imagen_batch.checks.finding import Finding, ok, problem, warning
 from imagen_batch.errors import AttemptError, Fatal, SettingsInvalid
 from imagen_batch.providers.catalogue import Catalogue, Model
-from imagen_batch.providers.endpoints import Provider, make_provider
+from imagen_batch.providers.endpoint_and_credential import Provider, make_provider
 from imagen_batch.providers.get_model_from_service import ModelReply, look_up_model
 from imagen_batch.providers.trusted_hosts import is_google_host
 from imagen_batch.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.expansion.find_name import find_name, split_names
+from imagen_batch.expansion.look_up_style_or_character import find_name, split_names
 from imagen_batch.expansion.sandbox import Expression
 from imagen_batch.expansion.style_and_character_files import read_table
 from imagen_batch.prompts.column_names import ALIASES

@@ -17,7 +17,7 @@ from imagen_batch.expansion.characters import (
     add_descriptions,
     load_characters,
 )
-from imagen_batch.expansion.find_name import UnknownName
+from imagen_batch.expansion.look_up_style_or_character import UnknownName
 from imagen_batch.expansion.matrix import Matrix, read_matrix
 from imagen_batch.expansion.style_and_character_files import read_text
 from imagen_batch.expansion.styles import Style, Styles, load_styles

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.expansion.find_name import find_name
+from imagen_batch.expansion.look_up_style_or_character import find_name
 from imagen_batch.expansion.sandbox import Expression
 from imagen_batch.expansion.style_and_character_files import read_table
 

@@ -10,7 +10,7 @@ from imagen_batch.errors import InvalidImage
 from imagen_batch.images.validate import validate
 from imagen_batch.records import SampleResult
 from imagen_batch.storage import Storage
-from imagen_batch.storage.list_files import irregularity
+from imagen_batch.storage.irregular_files import irregularity
 
 FILES_PER_LOOKUP = 1000  # as many as an object store lists at once
 

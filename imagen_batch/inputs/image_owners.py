@@ -9,7 +9,7 @@ from dataclasses import asdict
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.ledger_form import stored_references
-from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import Move
 
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from imagen_batch.inputs.changes import find_gaps
 from imagen_batch.inputs.image_owners import facts_of
-from imagen_batch.inputs.patched_input import load_history
+from imagen_batch.inputs.patch_or_extend_input import load_history
 from imagen_batch.inputs.reference_facts import are_as_recorded
-from imagen_batch.inputs.snapshot import (
+from imagen_batch.inputs.stored_input_and_settings import (
     file_sha256,
     holds_run,
     is_stored_input,
@@ -28,7 +28,7 @@ from imagen_batch.inputs.snapshot import (
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import review_record
 from imagen_batch.planning.plan import RunPlan, read_expansion
-from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import Move
 from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.storage import open_storage

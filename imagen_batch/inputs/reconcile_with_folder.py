@@ -22,14 +22,14 @@ from pathlib import Path
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
 from imagen_batch.inputs.keep_approved import has_other_expansion, with_approved_images
-from imagen_batch.inputs.patched_input import (
+from imagen_batch.inputs.patch_or_extend_input import (
     extend_input,
     load_history,
     patch_input,
     references_of_added,
     references_of_failures,
 )
-from imagen_batch.inputs.snapshot import (
+from imagen_batch.inputs.stored_input_and_settings import (
     READING,
     attach_origin,
     file_sha256,

@@ -19,8 +19,7 @@ from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.orchestration.deployments.catch_up import make_up
-from imagen_batch.orchestration.deployments.flow_run_name import name_run
-from imagen_batch.orchestration.deployments.scheduled_date import (
+from imagen_batch.orchestration.deployments.date_and_due_check import (
     Skip,
     Slot,
     check_due,
@@ -29,17 +28,18 @@ from imagen_batch.orchestration.deployments.scheduled_date import (
     only_run_of_job,
     with_date,
 )
+from imagen_batch.orchestration.deployments.flow_run_name import name_run
 from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.end_by_signal import end_by_signal
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MAX_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
-from imagen_batch.orchestration.show_in_prefect import final_state, watch
+from imagen_batch.orchestration.show_in_flow_run import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.reports.summary import Summary
-from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.record_decisions import remember_applied
+from imagen_batch.review.decisions.take_review_into_run import review_of_run
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import WATCHING, Settings, load_settings
 

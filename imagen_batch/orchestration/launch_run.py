@@ -88,7 +88,7 @@ def _read_review(settings: Settings, observer: RunObserver) -> tuple[tuple[Revie
     """Return the decisions that a run with --redo or --upgrade applies; other runs do not import that code."""
     if not (settings.redo or settings.upgrade):
         return (), None
-    from imagen_batch.review.decisions.from_review_csv import review_of_run  # noqa: PLC0415
+    from imagen_batch.review.decisions.take_review_into_run import review_of_run  # noqa: PLC0415
 
     return review_of_run(settings, observer.notify)
 

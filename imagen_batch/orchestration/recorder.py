@@ -121,8 +121,8 @@ class Recorder:
         return f"Prefect did not record the end of this run: {reason}{recorded_later}. {_HARMLESS}"
 
     def _store_snapshot(self, server: OwnServer) -> bool:
-        from imagen_batch.orchestration.recording.outbox import keep_unrecorded  # noqa: PLC0415
         from imagen_batch.orchestration.recording.run_snapshot import describe_execution  # noqa: PLC0415 - not before the first request
+        from imagen_batch.orchestration.recording.unrecorded_runs import keep_unrecorded  # noqa: PLC0415
 
         return keep_unrecorded(server.home, describe_execution(self._execution, self._key)) is not None
 

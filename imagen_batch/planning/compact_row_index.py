@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion
 from imagen_batch.ledger.reviews import Reviews
-from imagen_batch.planning.references.choice import Waiting
-from imagen_batch.planning.references.row_images import RowImages
+from imagen_batch.planning.references.choose_images_of_other_rows import Waiting
+from imagen_batch.planning.references.keys_from_row_images import RowImages
 from imagen_batch.records import Outcome
 
 _KEY = 32  # bytes

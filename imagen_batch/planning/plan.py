@@ -24,8 +24,8 @@ from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan_builder import PlanBuilder, RowTotals, is_selected
 from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.planning.refuse_retired_or_unpriced import refuse_retired_models, refuse_unpriced_limits
-from imagen_batch.planning.rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
-from imagen_batch.planning.samples.samples_to_request import samples_to_request, usable_samples
+from imagen_batch.planning.resolve_rows import TEMPLATE_FIELDS, PlannedRow, RowPlanner
+from imagen_batch.planning.samples.sample_counts_for_accept import samples_to_request, usable_samples
 from imagen_batch.prompts import PromptFile, open_prompts
 from imagen_batch.prompts.column_by_name import find_column
 from imagen_batch.prompts.sources import Spool, Unreadable, is_stream, stream_blocks

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from imagen_batch.planning.compact_row_index import RowIndex
 from imagen_batch.planning.file_names import split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
-from imagen_batch.planning.references.choice import Waiting
+from imagen_batch.planning.references.choose_images_of_other_rows import Waiting
 from imagen_batch.planning.references.find_reference_images import RunReferences
+from imagen_batch.planning.references.keys_from_row_images import RowImages
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
-from imagen_batch.planning.references.row_images import RowImages
 from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows
-from imagen_batch.planning.rows import PlannedRow, RowPlanner
+from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile
 from imagen_batch.providers.catalogue import Catalogue
 from imagen_batch.records import Problem, PromptRow

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from imagen_batch.planning.keys import request_key
-from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ImageRequest, Options
 
 _SHARD_BYTES = 8 * 2**20  # of prompts: shards are passed between processes

@@ -13,14 +13,14 @@ from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts.column_roles import assign_roles, prompt_position
 from imagen_batch.prompts.formats.bounded_lines import LineTooLong, bounded_lines
 from imagen_batch.prompts.formats.delimited import Record, Table
+from imagen_batch.prompts.formats.detect_table_layout import read_layout
 from imagen_batch.prompts.formats.encoding import find_encoding
 from imagen_batch.prompts.formats.record_width import RecordWidth
-from imagen_batch.prompts.formats.sniffing import read_layout
 from imagen_batch.prompts.formats.text_and_jsonl import JsonLines, PlainLines, read_json_lines
 from imagen_batch.prompts.redacted_copy import copy_file
 from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.sources import check_readable
-from imagen_batch.prompts.spreadsheets.archive import spreadsheet_kind
+from imagen_batch.prompts.spreadsheets.recognize_spreadsheet import spreadsheet_kind
 from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows, open_sheet
 from imagen_batch.records import Problem, PromptRow
 

@@ -12,7 +12,7 @@ import orjson
 import requests
 
 from imagen_batch.errors import Transient
-from imagen_batch.providers.endpoints import Provider
+from imagen_batch.providers.endpoint_and_credential import Provider
 from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.system.is_loopback import is_loopback
 

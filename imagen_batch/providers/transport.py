@@ -20,8 +20,8 @@ from requests.utils import get_environ_proxies
 from imagen_batch.errors import Transient
 from imagen_batch.providers.attempt_deadline import Deadlines, WatchedCall
 from imagen_batch.providers.credentials import Credential
-from imagen_batch.providers.http.exchange import Incomplete
 from imagen_batch.providers.http.framing import BadReply
+from imagen_batch.providers.http.read_reply import Incomplete
 from imagen_batch.providers.http.strict_connections import NotIdle, PooledReply, WatchedAdapter
 from imagen_batch.providers.wire.lenient_json import looks_like_markup, parse_object
 from imagen_batch.system.is_loopback import is_loopback

@@ -19,9 +19,9 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.find_reference_images import relative_references
 from imagen_batch.planning.references.ledger_form import references_from
 from imagen_batch.planning.requests_and_shards import requests_for
-from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.planning.samples.further_versions import options_from
-from imagen_batch.planning.samples.samples_to_request import usable_samples
+from imagen_batch.planning.samples.sample_counts_for_accept import usable_samples
 from imagen_batch.records import ManifestRow, Outcome, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.add_review_columns import as_locked, with_review
 from imagen_batch.reports.image_warnings import with_warnings

@@ -1,16 +1,16 @@
 """Shows a run's images in one static page and turns a person's decisions into the next run's input.
 
-gallery_items.py         the data of one sample
-manifest_items.py        reads those values from a run folder
-missing_image_advice.py  the reason for a missing image, and what can be done
-thumbnails.py            small copies of the images, made once
-page_data.py             items as compact JSON
-gallery.py               the page itself: `gallery.html`
-run_gallery.py           the page at the end of a run
-review_csv.py            decisions as `review.csv`, the contract between the page, spreadsheets and the next run
-server.py                the same page on loopback, where each decision is saved at once
-decisions/               decisions in the run's ledger, and the versions that were made for them
-page/                    the page's markup, style and scripts
+gallery_items.py     the data of one sample
+manifest_items.py    reads those values from a run folder
+explain_no_image.py  the reason for a missing image, and what can be done
+thumbnails.py        small copies of the images, made once
+page_data.py         items as compact JSON
+gallery.py           the page itself: `gallery.html`
+run_gallery.py       the page at the end of a run
+review_csv.py        decisions as `review.csv`, the contract between the page, spreadsheets and the next run
+server.py            the same page on loopback, where each decision is saved at once
+decisions/           decisions in the run's ledger, and the versions that were made for them
+page/                the page's markup, style and scripts
 """
 
 from imagen_batch.review.gallery import GallerySummary, build_gallery, write_gallery

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.review.decisions.ledger_items import read_ledger_items
+from imagen_batch.review.explain_no_image import advise, category_in_words
 from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
-from imagen_batch.review.missing_image_advice import advise, category_in_words
 from imagen_batch.review.review_csv import Decision
 
 MANIFEST = "manifest.parquet"

@@ -21,8 +21,8 @@ from imagen_batch.errors import InputInvalid
 from imagen_batch.prompts import cells
 from imagen_batch.prompts.column_names import fold
 from imagen_batch.prompts.formats.delimited import Record, Table
+from imagen_batch.prompts.formats.detect_table_layout import read_layout
 from imagen_batch.prompts.formats.encoding import find_encoding
-from imagen_batch.prompts.formats.sniffing import read_layout
 from imagen_batch.records import Problem
 from imagen_batch.review.gallery_items import GalleryItem, ReviewDecision, parse_decision
 

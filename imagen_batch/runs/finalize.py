@@ -11,7 +11,7 @@ from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import ManifestRow, Outcome
-from imagen_batch.reports.continuation import make_continuation
+from imagen_batch.reports.facts_for_next_steps import make_continuation
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.render import to_json_text, to_markdown
 from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder

@@ -10,13 +10,13 @@ import orjson
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome
-from imagen_batch.reports.continuation import make_continuation
+from imagen_batch.reports.facts_for_next_steps import make_continuation
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.summary import RunFacts
 from imagen_batch.reports.tables.write_without_raising import describe_unwritten
 from imagen_batch.runs.finalize import count_older_images, write_summary, write_tables
 from imagen_batch.storage import Storage
-from imagen_batch.storage.list_files import irregularity
+from imagen_batch.storage.irregular_files import irregularity
 
 
 def rewrite_tables(plan: RunPlan, history: History, storage: Storage) -> None:

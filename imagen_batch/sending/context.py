@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from imagen_batch.images.store import ImageStore
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.providers.catalogue import Model
-from imagen_batch.providers.endpoints import Provider
+from imagen_batch.providers.endpoint_and_credential import Provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.sending.budget import Budget

@@ -13,13 +13,13 @@ from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import CostIs, ImageRequest, ReceivedImage, RequestTrace, SampleResult
 from imagen_batch.sending.attempt_resources import OverBudget
-from imagen_batch.sending.context import SendingContext
-from imagen_batch.sending.sample_result import (
+from imagen_batch.sending.build_sample_result import (
     exhausted_result,
     missing_result,
     saved_result,
     unusable_reference_result,
 )
+from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.send_with_retries import Answer, RetryingRequest, ValidImage
 from imagen_batch.sending.tracing import RequestSpan
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from imagen_batch.errors import AttemptError, Interrupted
-from imagen_batch.providers.endpoints import Provider
+from imagen_batch.providers.endpoint_and_credential import Provider
 from imagen_batch.records import ImageRequest, RequestTrace, SampleResult
 from imagen_batch.version import __version__
 

@@ -1,26 +1,12 @@
-"""Lists a run's files without following links, and describes those that are not regular files.
-
-Reading a pipe would never end, a device may do anything, and a link leads out of the run's folder. A bucket contains
-none of these.
-"""
+"""Lists the names of a run's files without following links."""
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from imagen_batch.storage import Storage
-
-FOLDER = "a folder"
-_KINDS = {
-    stat.S_IFDIR: FOLDER,
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 def file_names(storage: Storage, below: str) -> Iterator[str]:
@@ -33,26 +19,3 @@ def file_names(storage: Storage, below: str) -> Iterator[str]:
         folders.sort()
         links = [name for name in folders if Path(parent, name).is_symlink()]  # listed, not followed
         yield from (f"{below}{parent[len(root) :]}/{name}" for name in sorted([*names, *links]))
-
-
-def irregularity(storage: Storage, name: str) -> str | None:
-    """Describe what has a name in place of a regular file ("a link to /tmp/x"); None for a file or a missing name."""
-    if not storage.links:
-        return None
-    path = storage.local(name)
-    try:
-        mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        mode = stat.S_IFREG
-    if stat.S_ISLNK(mode):
-        return f"a link to {path.readlink()}"
-    if not stat.S_ISREG(mode):
-        return _KINDS.get(stat.S_IFMT(mode), "not a regular file")
-    parent = linked_parent(storage, name)
-    return None if parent is None else f"a file behind the link {parent}"
-
-
-def linked_parent(storage: Storage, name: str) -> str | None:
-    """Return the parent folder that is a link, if any. `images` itself may be one: users keep it on another disk."""
-    parents = [str(parent) for parent in PurePosixPath(name).parents][:-2]
-    return next((parent for parent in reversed(parents) if storage.local(parent).is_symlink()), None)

@@ -16,7 +16,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import ImageRequest, Limit
-from imagen_batch.runs.control_file import EVERY_S, HeartbeatWriter
+from imagen_batch.runs.heartbeat_to_workers import EVERY_S, HeartbeatWriter
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.runs.run import Run
 from imagen_batch.storage import LEDGER

@@ -21,11 +21,11 @@ from imagen_batch.ledger.files import time_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.requests_and_shards import single_sample
-from imagen_batch.providers.endpoints import make_provider
+from imagen_batch.providers.endpoint_and_credential import make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
-from imagen_batch.runs.configure_malloc import keep_large_blocks
-from imagen_batch.runs.control_file import EVERY_S, Heartbeat, HeartbeatReader, read_heartbeat
+from imagen_batch.runs.heartbeat_to_workers import EVERY_S, Heartbeat, HeartbeatReader, read_heartbeat
+from imagen_batch.runs.keep_freed_memory import keep_large_blocks
 from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.findings import KINDS
 from imagen_batch.audit.report import audit_json, audit_text
-from imagen_batch.audit.set_aside import quarantine_damaged
+from imagen_batch.audit.set_aside_and_restore import quarantine_damaged
 from imagen_batch.errors import FolderBusy, SettingsInvalid
-from imagen_batch.inputs.snapshot import load_settings_snapshot
+from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder, open_storage
 from tests.support.damage import (

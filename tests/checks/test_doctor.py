@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.checks.doctor import exit_code, findings_text
-from imagen_batch.checks.finding import ok, run_checks, warning
+from imagen_batch.checks.finding import ok, warning
 from imagen_batch.checks.key_models_clock import check_lifecycle, check_service
 from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.output_folder import check_place
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows
+from imagen_batch.checks.run_with_time_limit import run_checks
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import DEFAULT_MODEL, make_settings
 from imagen_batch.simulator import Simulator

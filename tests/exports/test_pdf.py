@@ -11,7 +11,7 @@ from PIL import Image
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.export import export
-from imagen_batch.exports.pdf.entries import Entry, Page, files
+from imagen_batch.exports.pdf.entries_and_pages import Entry, Page, files
 from tests.exports.runs import HOSTILE, book, draw_image, image_sample, rows_of, write_run
 from tests.support.images import sound
 
@@ -165,7 +165,7 @@ def test_files_are_divided_so_that_each_fits_into_memory() -> None:
 
 def test_page_numbers_continue_in_further_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The contents are in the first file."""
-    monkeypatch.setattr("imagen_batch.exports.pdf.entries._FILE_BYTES", 1)
+    monkeypatch.setattr("imagen_batch.exports.pdf.entries_and_pages._FILE_BYTES", 1)
     run = book(tmp_path / "book")
     export(run, to="pdf", out=tmp_path / "out", group_by="chapter")
     names = sorted(path.name for path in (tmp_path / "out").glob("*.pdf"))

@@ -7,7 +7,7 @@ import pytest
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.inputs.snapshot import load_settings_to_continue
+from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator

@@ -12,13 +12,13 @@ import pytest
 
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.orchestration.deployments.catch_up import make_up
+from imagen_batch.orchestration.deployments.date_and_due_check import Skip, Slot, check_due, with_date
 from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of
-from imagen_batch.orchestration.deployments.scheduled_date import Skip, Slot, check_due, with_date
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
-from imagen_batch.schedules.scheduled_moments import dates_between, slots_after
+from imagen_batch.schedules.scheduled_and_missed_moments import dates_between, slots_after
 from imagen_batch.sending.period.spending_below_root import Spending
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.simulator import Simulator

@@ -9,9 +9,9 @@ import pytest
 
 from imagen_batch.orchestration.recording.end_state import EndState
 from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
-from imagen_batch.orchestration.recording.outbox import keep_unrecorded, record_unrecorded
 from imagen_batch.orchestration.recording.prefect_api import PrefectApi, Refused, Unavailable, needs_login
 from imagen_batch.orchestration.recording.run_snapshot import Ending, RunSnapshot, ShardSnapshot
+from imagen_batch.orchestration.recording.unrecorded_runs import keep_unrecorded, record_unrecorded
 from imagen_batch.system.file_lock import hold_file_lock
 from tests.support.fake_prefect import FakeServer
 
@@ -146,7 +146,7 @@ def test_a_server_that_refuses_is_not_called_again_and_one_that_is_busy_is(answe
 def test_an_unrecorded_snapshot_is_kept_until_a_server_accepts_it(tmp_path, monkeypatch):
     """A file that is not a snapshot, and one that the server refuses, do not block the others."""
     server = FakeServer()
-    monkeypatch.setattr("imagen_batch.orchestration.recording.outbox.PrefectApi", lambda _url: server)
+    monkeypatch.setattr("imagen_batch.orchestration.recording.unrecorded_runs.PrefectApi", lambda _url: server)
     for key in ("a", "b"):
         keep_unrecorded(tmp_path, _snapshot(ending=ENDING, key=key))
     (tmp_path / "imagen-batch-unrecorded" / "c.json").write_text("[]")
@@ -161,7 +161,7 @@ def test_an_unrecorded_snapshot_is_kept_until_a_server_accepts_it(tmp_path, monk
 
 def test_two_processes_do_not_record_at_once(tmp_path, monkeypatch):
     """The second one leaves its snapshot to the first."""
-    monkeypatch.setattr("imagen_batch.orchestration.recording.outbox.PrefectApi", lambda _url: FakeServer())
+    monkeypatch.setattr("imagen_batch.orchestration.recording.unrecorded_runs.PrefectApi", lambda _url: FakeServer())
     keep_unrecorded(tmp_path, _snapshot(ending=ENDING))
     with hold_file_lock(tmp_path / "imagen-batch-recorder.lock", patience=0.0) as held:
         assert held

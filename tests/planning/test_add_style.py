@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.planning import rows as plan
+from imagen_batch.planning import resolve_rows as plan
 from imagen_batch.planning.add_style import with_comma, with_style
 from imagen_batch.planning.keys import RowKeys
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import Options
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from tests.support.runs import TODAY, run, write_csv

@@ -11,7 +11,7 @@ from imagen_batch.planning.compact_row_index import RowIndex
 from imagen_batch.planning.keys import RowKeys
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.requests_and_shards import requests_for, shard_size, shards
-from imagen_batch.planning.rows import RowPlanner
+from imagen_batch.planning.resolve_rows import RowPlanner
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.records import Options, PromptRow
 from imagen_batch.settings import make_settings

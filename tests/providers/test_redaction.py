@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from imagen_batch.errors import AttemptError, RateLimited, SettingsInvalid
 from imagen_batch.orchestration.server import own_server as prefect_child
 from imagen_batch.providers.credentials import Credential
-from imagen_batch.providers.endpoints import check_base_url, make_provider
+from imagen_batch.providers.endpoint_and_credential import check_base_url, make_provider
 from imagen_batch.providers.redaction import redact, redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply, Transport
 from imagen_batch.providers.trusted_hosts import host_of, is_google_host, is_third_party_host

@@ -7,7 +7,7 @@ import pytest
 from imagen_batch.monitoring.end_message import describe_summary
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.reports.render import to_json, to_markdown, to_terminal
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.simulator import Simulator
 from tests.support.runs import TODAY, prompts, run
 

@@ -20,7 +20,7 @@ from imagen_batch.records import SampleResult
 from imagen_batch.reports.render import cost, to_json, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
 from imagen_batch.runs.run import open_run
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.sending.governor import Governor
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import make_settings

@@ -12,7 +12,7 @@ import pytest
 
 from imagen_batch.reports.render import to_markdown, to_terminal
 from imagen_batch.reports.tables.write_without_raising import TableFile, alternate_name
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from tests.support.runs import prompts, run

@@ -4,7 +4,7 @@ import pytest
 
 from imagen_batch.providers.wire.support_codes import CATEGORIES
 from imagen_batch.records import OUTCOMES
-from imagen_batch.review.missing_image_advice import advise, category_in_words
+from imagen_batch.review.explain_no_image import advise, category_in_words
 
 
 def refused(**facts):

@@ -13,16 +13,16 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.errors import InputInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.inputs.snapshot import load_settings_to_continue
+from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.review.decisions.from_review_csv import review_of_run
 from imagen_batch.review.decisions.ledger_changes import Choice, decide
 from imagen_batch.review.decisions.named_samples import find_targets
 from imagen_batch.review.decisions.record_decisions import apply_review, change_review, remember_applied
+from imagen_batch.review.decisions.take_review_into_run import review_of_run
 from imagen_batch.review.review_csv import Decision, write_review
 from imagen_batch.runs.run import open_run
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.inputs.snapshot import load_settings_to_continue
+from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER

@@ -16,9 +16,9 @@ import pytest
 from imagen_batch.audit.audit import audit
 from imagen_batch.errors import InputInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.inputs.snapshot import load_settings_to_continue, reload_plan
+from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue, reload_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.sending.read_references import ReferenceLoader
 from imagen_batch.simulator import Simulator
 from imagen_batch.simulator.pictures.mark_image import read_stamp

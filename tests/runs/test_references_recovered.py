@@ -10,9 +10,9 @@ import pytest
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.inputs.snapshot import load_settings_to_continue
+from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.runs.run import open_run
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, open_storage
 from tests.support.reviewed_runs import counted, go, parts_of, review

@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.simulator import Simulator
 from tests.support.reference_files import write_image
 from tests.support.reviewed_runs import counted, go, parts_of, review

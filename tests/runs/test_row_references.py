@@ -7,7 +7,7 @@ from imagen_batch.cli import main
 from imagen_batch.errors import InputInvalid
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
-from imagen_batch.runs.status import run_status
+from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.reference_files import parts_sent, prompts_sent

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
-from imagen_batch.inputs.snapshot import load_settings_snapshot
+from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings

@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 import pytest
 
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.runs.control_file import (
+from imagen_batch.runs.heartbeat_to_workers import (
     Heartbeat,
     HeartbeatReader,
     HeartbeatWriter,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from imagen_batch.audit.provenance.verify import STATES, State, Verdict, Verify
-from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.inputs.stored_input_and_settings import reload_plan
 from imagen_batch.ledger.history import read_history
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.manifest_rows import Results

@@ -106,7 +106,7 @@ def _repair(folder: str) -> Repaired:
 
 def _buy_again(repaired: Repaired, args: Namespace) -> int:
     """Make lost images again, if the user agrees."""
-    from imagen_batch.inputs.snapshot import load_settings_to_continue, reload_plan  # noqa: PLC0415
+    from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue, reload_plan  # noqa: PLC0415
     from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
 
     settings, total = load_settings_to_continue(args.folder, {}), repaired

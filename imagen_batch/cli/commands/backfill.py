@@ -91,7 +91,7 @@ def run(args: Namespace) -> int:
 def _days(args: Namespace) -> tuple[Day, ...]:
     from imagen_batch.orchestration.deployments.backfill_dates import Day  # noqa: PLC0415
     from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of  # noqa: PLC0415
-    from imagen_batch.schedules.scheduled_moments import dates_between  # noqa: PLC0415
+    from imagen_batch.schedules.scheduled_and_missed_moments import dates_between  # noqa: PLC0415
 
     first, last = _date(args.first, "--from"), _date(args.last, "--to")
     if first > last or (last - first).days >= _MOST_DATES:

@@ -91,7 +91,7 @@ def run(args: Namespace) -> int:
 def specification_from(args: Namespace) -> Specification:
     """The deployment that the command line describes. Raises SettingsInvalid."""
     from imagen_batch.orchestration.deployments.specification import specify  # noqa: PLC0415
-    from imagen_batch.schedules.scheduled_moments import check_cron  # noqa: PLC0415
+    from imagen_batch.schedules.scheduled_and_missed_moments import check_cron  # noqa: PLC0415
     from imagen_batch.system.time_zone import local_timezone  # noqa: PLC0415
 
     if getattr(args, "date", None) is not None:

@@ -44,7 +44,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Continue a run."""
-    from imagen_batch.inputs.snapshot import find_edited_source, load_settings_to_continue  # noqa: PLC0415
+    from imagen_batch.inputs.stored_input_and_settings import find_edited_source, load_settings_to_continue  # noqa: PLC0415
     from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
     from imagen_batch.settings import load_watching  # noqa: PLC0415
 

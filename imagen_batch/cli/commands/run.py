@@ -61,7 +61,7 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
         log.activate()
     settings = _with_agreed_host(settings, args)
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
-    from imagen_batch.runs.nothing_to_do import find_current_summary, record_finished_run  # noqa: PLC0415
+    from imagen_batch.runs.recognize_unchanged_run import find_current_summary, record_finished_run  # noqa: PLC0415
 
     summary = None if lost is not None else find_current_summary(settings)
     if summary is None:
@@ -78,7 +78,7 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
 def _report_current(summary: Summary, settings: Settings, args: Namespace) -> None:
     """Say that nothing is done, also to those who watch the run."""
     from imagen_batch.monitoring.start_and_end import watch_run  # noqa: PLC0415
-    from imagen_batch.runs.nothing_to_do import describe_current  # noqa: PLC0415
+    from imagen_batch.runs.recognize_unchanged_run import describe_current  # noqa: PLC0415
 
     with watch_run(settings, print_message) as watch:
         watch.summary = summary
@@ -105,7 +105,7 @@ def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...]
 
 def _with_agreed_host(settings: Settings, args: Namespace) -> Settings:
     """Ask whether the key may go to a host that a settings file of the current folder names."""
-    from imagen_batch.providers.endpoints import require_approved_host, unapproved_host  # noqa: PLC0415
+    from imagen_batch.providers.endpoint_and_credential import require_approved_host, unapproved_host  # noqa: PLC0415
 
     if (host := unapproved_host(settings)) is None:
         return settings

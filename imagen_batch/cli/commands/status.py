@@ -23,7 +23,7 @@ def run(args: Namespace) -> int:
     """Print the state of a run."""
     from imagen_batch.cli.confirm_and_color import use_color  # noqa: PLC0415
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
-    from imagen_batch.runs.status import run_status  # noqa: PLC0415
+    from imagen_batch.runs.state_from_folder import run_status  # noqa: PLC0415
 
     summary = run_status(args.folder, group_by=args.group_by)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))

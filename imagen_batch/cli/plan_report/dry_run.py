@@ -12,7 +12,7 @@ from imagen_batch.inputs.changes import Changes
 from imagen_batch.inputs.reconcile_with_folder import count_changes, prepare_plan
 from imagen_batch.planning.pending import PendingTotals, count_pending
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.decisions.from_review_csv import review_of_run
+from imagen_batch.review.decisions.take_review_into_run import review_of_run
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace, earlier_paces
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location

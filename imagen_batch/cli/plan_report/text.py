@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from imagen_batch.cli.plan_report.rows_text import (
+from imagen_batch.cli.plan_report.describe_input import (
     describe_changes,
     describe_columns,
     describe_references,
     describe_selected,
 )
-from imagen_batch.cli.plan_report.sending_text import (
+from imagen_batch.cli.plan_report.describe_requests import (
     describe_names,
     describe_paces,
     describe_pixels,

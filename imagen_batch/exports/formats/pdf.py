@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.documents.card import title
 from imagen_batch.exports.job import Job
-from imagen_batch.exports.pdf.entries import Entry, Page, files, image_entry, missing_entry, paginate
+from imagen_batch.exports.pdf.entries_and_pages import Entry, Page, files, image_entry, missing_entry, paginate
 from imagen_batch.text import plural
 
 

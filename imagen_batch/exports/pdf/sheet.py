@@ -11,8 +11,8 @@ from PIL import Image
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from imagen_batch.exports.pdf.entries import Entry, Page
-from imagen_batch.exports.pdf.images import draw_image
+from imagen_batch.exports.pdf.embed_images_unchanged import draw_image
+from imagen_batch.exports.pdf.entries_and_pages import Entry, Page
 from imagen_batch.exports.pdf.typeset import Typeface
 from imagen_batch.exports.rows.manifest import RunImage
 from imagen_batch.text import plural

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from imagen_batch.orchestration.deployments.date_and_due_check import Slot
 from imagen_batch.orchestration.deployments.made_dates import settings_of_date, state_of
-from imagen_batch.orchestration.deployments.scheduled_date import Slot
 from imagen_batch.reports.summary import Summary
 from imagen_batch.schedules.out_template import fields_in
-from imagen_batch.schedules.scheduled_moments import dates_between, missed_dates
+from imagen_batch.schedules.scheduled_and_missed_moments import dates_between, missed_dates
 from imagen_batch.settings import Settings
 
 _DAYS = 31

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from imagen_batch.orchestration.deployments.scheduled_date import Slot, tag_of_host
+from imagen_batch.orchestration.deployments.date_and_due_check import Slot, tag_of_host
 from imagen_batch.settings import Settings
 
 

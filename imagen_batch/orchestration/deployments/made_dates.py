@@ -7,7 +7,7 @@ import json
 from typing import Literal
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.snapshot import holds_run
+from imagen_batch.inputs.stored_input_and_settings import holds_run
 from imagen_batch.schedules.out_template import fields_in
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.storage import open_storage

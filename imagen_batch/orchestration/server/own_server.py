@@ -3,7 +3,7 @@
 Prefect's own temporary server does not fit: it gets a terminal's Ctrl-C before the run does, which then retries
 against a closed port for minutes, and it keeps running when the run is killed. This one has its own session, logs to
 a file and ends with its parent. Only a run that ends normally before Prefect has recorded it may leave the
-server running, until the recording is done. `server_process.py` is the program of that process.
+server running, until the recording is done. `server_child.py` is the program of that process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET
-from imagen_batch.orchestration.server.server_process import ACCEPTED, RECORD, STOP, serve
+from imagen_batch.orchestration.server.server_child import ACCEPTED, RECORD, STOP, serve
 from imagen_batch.system.child_env import child_environment
 
 _BOOT_TIMEOUT_S = 120.0

@@ -8,10 +8,10 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.records import kept_record, review_record, versions_record
 from imagen_batch.planning.pending.find_pending import pending_rows_of
 from imagen_batch.planning.pending.history_views import MadeCounter
-from imagen_batch.planning.pending.rows import pending_requests
 from imagen_batch.planning.pending.totals import Accumulator, PendingTotals
+from imagen_batch.planning.pending.yield_pending_rows import pending_requests
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.samples.approved_while_waiting import moves_from_placeholders
+from imagen_batch.planning.samples.approved_images_of_waiting_rows import moves_from_placeholders
 from imagen_batch.planning.samples.further_versions import order_versions
 from imagen_batch.records import ImageRequest
 from imagen_batch.settings import Settings

@@ -9,8 +9,8 @@ from imagen_batch.images.file_state import FILES_PER_LOOKUP, missing_files
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex
 from imagen_batch.planning.pending.history_views import AnsweredSince, MadeCounter, WithoutMissingFiles
-from imagen_batch.planning.pending.rows import pending_requests, pending_rows, split_versions
 from imagen_batch.planning.pending.skip_waiting_rows import without_hopeless
+from imagen_batch.planning.pending.yield_pending_rows import pending_requests, pending_rows, split_versions
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import ImageRequest
 from imagen_batch.settings import Settings

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from imagen_batch.errors import InputInvalid, ReferenceUnusable
 from imagen_batch.images.reference_file import FileFacts
 from imagen_batch.planning.references.file_facts import ReferenceFiles
+from imagen_batch.planning.references.keys_from_row_images import RowImages
 from imagen_batch.planning.references.limits import COLUMN, REQUEST_BYTES, largest_file
-from imagen_batch.planning.references.row_images import RowImages
 from imagen_batch.prompts.reference_cells import is_uri
 from imagen_batch.records import Problem, PromptRow, Reference
 from imagen_batch.settings import Settings

@@ -22,7 +22,7 @@ from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.ledger_form import references_from, stored_references
 from imagen_batch.planning.references.limits import COLUMN, RequestSize, check_references
 from imagen_batch.planning.requests_and_shards import with_seed_of
-from imagen_batch.planning.rows import PlannedRow, RowPlanner
+from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.check_row_options import check_options, check_row, without_dropped
 from imagen_batch.records import ImageRequest, Options, Problem, Reference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from imagen_batch.prompts.spreadsheets.cell_type import EMPTY, MAX_ROWS, Cell, column_letters
+from imagen_batch.prompts.spreadsheets.cell_and_column_letters import EMPTY, MAX_ROWS, Cell, column_letters
 
 _MAX_MERGES: Final = 100_000
 

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, iterparse
 from zipfile import ZipFile
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.prompts.spreadsheets.cell_type import EMPTY, MAX_COLUMNS, MAX_ROWS, Cell
+from imagen_batch.prompts.spreadsheets.cell_and_column_letters import EMPTY, MAX_COLUMNS, MAX_ROWS, Cell
 from imagen_batch.prompts.spreadsheets.choose_sheet import SheetNotes, choose_sheet
 from imagen_batch.prompts.spreadsheets.merged_cells import MergedCells
 from imagen_batch.records import Problem

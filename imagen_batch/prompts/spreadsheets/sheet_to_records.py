@@ -15,9 +15,9 @@ from imagen_batch.prompts.column_names import ALIASES, fold, looks_secret
 from imagen_batch.prompts.formats.bounded_lines import LONGEST
 from imagen_batch.prompts.formats.delimited import Record
 from imagen_batch.prompts.sources import Spool
-from imagen_batch.prompts.spreadsheets.archive import Kind
-from imagen_batch.prompts.spreadsheets.cell_type import Cell, column_letters
+from imagen_batch.prompts.spreadsheets.cell_and_column_letters import Cell, column_letters
 from imagen_batch.prompts.spreadsheets.choose_sheet import SheetNotes
+from imagen_batch.prompts.spreadsheets.recognize_spreadsheet import Kind
 from imagen_batch.records import Problem
 from imagen_batch.text import plural
 

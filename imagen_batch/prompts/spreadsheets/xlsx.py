@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import openpyxl
 
-from imagen_batch.prompts.spreadsheets.cell_type import EMPTY, MAX_ROWS, Cell, column_position
+from imagen_batch.prompts.spreadsheets.cell_and_column_letters import EMPTY, MAX_ROWS, Cell, column_position
 from imagen_batch.prompts.spreadsheets.choose_sheet import SheetNotes, choose_sheet
 from imagen_batch.prompts.spreadsheets.date_text import date_text, hours_and_minutes
 from imagen_batch.prompts.spreadsheets.merged_cells import MergedCells

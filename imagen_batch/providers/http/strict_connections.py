@@ -14,7 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imagen_batch.providers.attempt_deadline import WatchedCall, current_attempt
-from imagen_batch.providers.http.exchange import Channel, Reply
+from imagen_batch.providers.http.read_reply import Channel, Reply
 
 _BLOCK_BYTES = 2**16  # sent at once; before each block the connection is checked for an early reply
 

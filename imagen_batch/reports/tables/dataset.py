@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import user_columns
 from imagen_batch.storage import Storage
-from imagen_batch.storage.list_files import FOLDER, irregularity
+from imagen_batch.storage.irregular_files import FOLDER, irregularity
 from imagen_batch.text import one_line
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from imagen_batch.inputs.snapshot import holds_run, reload_plan
+from imagen_batch.inputs.stored_input_and_settings import holds_run, reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.plan import RunPlan

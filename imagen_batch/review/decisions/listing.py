@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.inputs.stored_input_and_settings import reload_plan
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.review.decisions.list_versions import version_keys

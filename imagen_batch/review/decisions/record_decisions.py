@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.inputs.stored_input_and_settings import reload_plan
 from imagen_batch.ledger.files import ledger_files, time_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from imagen_batch.storage import Storage
-from imagen_batch.storage.list_files import irregularity
+from imagen_batch.storage.irregular_files import irregularity
 
 _COLUMNS: Final = ("file", "key", "sample", "sha256", "status")
 _KEY_DIGITS: Final = 64

@@ -31,9 +31,9 @@ from imagen_batch.runs.recovery.guess_sample_of_file import (
     read_clue,
     sole_owner,
 )
-from imagen_batch.sending.sample_result import saved_result
+from imagen_batch.sending.build_sample_result import saved_result
 from imagen_batch.storage import LEDGER, Storage
-from imagen_batch.storage.list_files import irregularity
+from imagen_batch.storage.irregular_files import irregularity
 from imagen_batch.text import plural
 
 _FILES_SHOWN = 3

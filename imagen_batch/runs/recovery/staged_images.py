@@ -17,7 +17,7 @@ from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import CostIs, RequestTrace, SampleResult
-from imagen_batch.sending.sample_result import saved_result
+from imagen_batch.sending.build_sample_result import saved_result
 
 
 def recover_staged_images(store: ImageStore, history: History, ledger: LedgerWriter) -> int:

@@ -7,7 +7,7 @@ import time
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.samples.approved_while_waiting import moves_from_placeholders
+from imagen_batch.planning.samples.approved_images_of_waiting_rows import moves_from_placeholders
 from imagen_batch.storage import LEDGER, Storage
 
 

@@ -14,18 +14,18 @@ from pathlib import PurePosixPath
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
-from imagen_batch.inputs.snapshot import SETTINGS, check_unchanged, save_snapshot
+from imagen_batch.inputs.stored_input_and_settings import SETTINGS, check_unchanged, save_snapshot
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.samples.further_versions import models_of, order_versions
-from imagen_batch.providers.endpoints import Provider, Vertex, make_provider
+from imagen_batch.providers.endpoint_and_credential import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.reports.tables.edited_failures import protect_edits
 from imagen_batch.reports.tables.table_files import TABLE_FILES
-from imagen_batch.runs.configure_malloc import keep_large_blocks
-from imagen_batch.runs.control_file import wait_for_orphaned_workers
+from imagen_batch.runs.heartbeat_to_workers import wait_for_orphaned_workers
+from imagen_batch.runs.keep_freed_memory import keep_large_blocks
 from imagen_batch.runs.local_simulator import simulator_process
 from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
 from imagen_batch.runs.recovery.staged_images import recover_staged_images

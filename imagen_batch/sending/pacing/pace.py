@@ -4,7 +4,7 @@ Pure: time comes in as a number and nothing waits here, so a simulated day runs 
 `governor.py`.
 
 Without a given rate, none is assumed. A few attempts wait for the first reply; then all slots fill within the time
-that it took (`initial_pace.py`). At the first refusal the pace takes the limit that the service names, or else a
+that it took (`ramp_up_after_first_reply.py`). At the first refusal the pace takes the limit that the service names, or else a
 rate a little below that of the replies so far. Then it creeps up again. A burst of refusals counts once: attempts
 that were in flight when the first one came are no new evidence.
 
@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass
 
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace
-from imagen_batch.sending.pacing.initial_pace import Opening
+from imagen_batch.sending.pacing.ramp_up_after_first_reply import Opening
 
 _WINDOW_START = 4  # attempts in flight before the first reply
 _WINDOW_GENTLE = 16  # above this, replies raise it less: everything in flight may be refused at once

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from imagen_batch.simulator.api.parsed_request import ValidRequest
 from imagen_batch.simulator.pictures import scenery
-from imagen_batch.simulator.pictures.draw_text import fit, font, line_height, wrap
+from imagen_batch.simulator.pictures.fit_text import fit, font, line_height, wrap
 from imagen_batch.simulator.pictures.mark_image import write_stamp
 from imagen_batch.simulator.pictures.reference_strip import with_thumbnails
 

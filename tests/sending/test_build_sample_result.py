@@ -3,7 +3,7 @@
 from imagen_batch.errors import Transient
 from imagen_batch.images.validate import validate
 from imagen_batch.records import NoImage
-from imagen_batch.sending.sample_result import exhausted_result, missing_result, saved_result
+from imagen_batch.sending.build_sample_result import exhausted_result, missing_result, saved_result
 from tests.support.factories import trace
 from tests.support.images import signed
 from tests.support.sending import IMAGE

@@ -4,7 +4,7 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.providers.credentials import Credential, read_key
-from imagen_batch.providers.endpoints import check_base_url, make_provider, vertex_host
+from imagen_batch.providers.endpoint_and_credential import check_base_url, make_provider, vertex_host
 from imagen_batch.settings import make_settings
 
 

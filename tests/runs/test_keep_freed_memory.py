@@ -2,8 +2,8 @@
 
 import ctypes
 
-from imagen_batch.runs import configure_malloc as malloc
-from imagen_batch.runs.configure_malloc import keep_large_blocks
+from imagen_batch.runs import keep_freed_memory as malloc
+from imagen_batch.runs.keep_freed_memory import keep_large_blocks
 
 
 def test_the_c_library_is_configured_to_keep_large_blocks(monkeypatch):

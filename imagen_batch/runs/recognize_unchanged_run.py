@@ -28,7 +28,13 @@ import msgspec
 
 from imagen_batch.images.store import IMAGES
 from imagen_batch.inputs.reference_facts import REFERENCES
-from imagen_batch.inputs.snapshot import EXPANSION_FILES, RUN, SETTINGS, file_sha256, load_settings_to_continue
+from imagen_batch.inputs.stored_input_and_settings import (
+    EXPANSION_FILES,
+    RUN,
+    SETTINGS,
+    file_sha256,
+    load_settings_to_continue,
+)
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.dataset import CARD

@@ -18,7 +18,7 @@ from imagen_batch.inputs.failures_csv_encoding import find_better_encoding, mark
 from imagen_batch.inputs.image_owners import find_moves, samples_with_images
 from imagen_batch.inputs.match_failures_csv import match_rows, only_rows
 from imagen_batch.inputs.merge_rows import Cells, Merge, column_for_role, match_columns, write_merged
-from imagen_batch.inputs.snapshot import (
+from imagen_batch.inputs.stored_input_and_settings import (
     EXPANSION,
     READING,
     file_sha256,
@@ -32,7 +32,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan import RunPlan, make_plan, open_prompt_file
 from imagen_batch.planning.references.find_reference_images import RunReferences
-from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.reference_cells import references as parse_references
 from imagen_batch.prompts.sources import Spool, is_stream

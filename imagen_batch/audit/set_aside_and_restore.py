@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from imagen_batch.audit.findings import Audit, Finding
 from imagen_batch.images.store import STAGING
 from imagen_batch.storage import SET_ASIDE, Storage, open_storage
-from imagen_batch.storage.list_files import irregularity, linked_parent
+from imagen_batch.storage.irregular_files import irregularity, linked_parent
 
 
 def quarantine_damaged(audit: Audit, location: str | Path) -> int:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from imagen_batch.errors import ImagenBatchError
 from imagen_batch.schedules.out_template import fields_in, fixed_part
-from imagen_batch.schedules.scheduled_moments import reason_to_skip, slots_after
+from imagen_batch.schedules.scheduled_and_missed_moments import reason_to_skip, slots_after
 from imagen_batch.settings import Settings
 from imagen_batch.storage import is_url
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from imagen_batch.schedules.scheduled_moments import (
+from imagen_batch.schedules.scheduled_and_missed_moments import (
     check_cron,
     dates_between,
     missed_dates,

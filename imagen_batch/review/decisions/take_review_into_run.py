@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from imagen_batch.inputs.snapshot import holds_run
+from imagen_batch.inputs.stored_input_and_settings import holds_run
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.review.decisions.record_decisions import pending_changes
 from imagen_batch.review.review_csv import REVIEW_FILE

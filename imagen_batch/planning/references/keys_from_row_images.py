@@ -13,7 +13,7 @@ from typing import Protocol
 
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.keys import key_of_occurrence
-from imagen_batch.planning.references.choice import ImageChoice, Waiting, content_with
+from imagen_batch.planning.references.choose_images_of_other_rows import ImageChoice, Waiting, content_with
 from imagen_batch.planning.references.row_links import Dependent
 from imagen_batch.records import Reference
 

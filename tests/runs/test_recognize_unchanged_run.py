@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.cli.commands import run as run_command
-from imagen_batch.inputs.snapshot import load_settings_to_continue
-from imagen_batch.runs import nothing_to_do
-from imagen_batch.runs.nothing_to_do import describe_current, find_current_summary, record_finished_run
+from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
+from imagen_batch.runs import recognize_unchanged_run
+from imagen_batch.runs.recognize_unchanged_run import describe_current, find_current_summary, record_finished_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import prompts, run
@@ -122,7 +122,7 @@ def test_a_change_is_noticed(tmp_path, change):
 
 def test_of_many_images_only_the_folders_are_compared(tmp_path, monkeypatch):
     """A million files would take longer than the rest; one that disappears is still noticed."""
-    monkeypatch.setattr(nothing_to_do, "_MAX_IMAGES", 1)
+    monkeypatch.setattr(recognize_unchanged_run, "_MAX_IMAGES", 1)
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "one", "two"), sim)
     record_finished_run(settings(tmp_path), ran.summary)
@@ -133,7 +133,7 @@ def test_of_many_images_only_the_folders_are_compared(tmp_path, monkeypatch):
 
 def test_another_version_writes_its_own_tables(finished, monkeypatch):
     """The digest of the program differs."""
-    monkeypatch.setattr(nothing_to_do, "_program", lambda: "another")
+    monkeypatch.setattr(recognize_unchanged_run, "_program", lambda: "another")
     assert find_current_summary(settings(finished)) is None
 
 

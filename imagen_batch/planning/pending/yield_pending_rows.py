@@ -9,7 +9,7 @@ from imagen_batch.ledger.records import OrderedVersion
 from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.requests_and_shards import requests_for
-from imagen_batch.planning.rows import PlannedRow
+from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.planning.samples.further_versions import version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings

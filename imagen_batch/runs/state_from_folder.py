@@ -10,10 +10,10 @@ from pathlib import Path
 
 import orjson
 
-from imagen_batch.inputs.snapshot import reload_plan
+from imagen_batch.inputs.stored_input_and_settings import reload_plan
 from imagen_batch.ledger.history import read_history
 from imagen_batch.prompts.column_by_name import find_column
-from imagen_batch.reports.continuation import make_continuation
+from imagen_batch.reports.facts_for_next_steps import make_continuation
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from imagen_batch.runs.finalize import count_older_images

@@ -84,7 +84,7 @@ def _wait_until_started(server: Server) -> None:
 
 
 def _record_unrecorded(home: Path, port: int) -> None:
-    from imagen_batch.orchestration.recording.outbox import record_unrecorded  # noqa: PLC0415 - rarely needed
+    from imagen_batch.orchestration.recording.unrecorded_runs import record_unrecorded  # noqa: PLC0415 - rarely needed
 
     try:
         record_unrecorded(home, f"http://127.0.0.1:{port}/api")
