@@ -20,7 +20,7 @@ EQUIVALENT: dict[str, str] = {
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
     "planning/pending/find_pending.py _samples_without_file: 1 -> 2 (2)": "no row has such a sample",
     "planning/requests_and_shards.py _ranges: 0 -> 1": "the first number replaces it before it is used",
-    "planning/resolve_rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "one sample has the same name",
+    "planning/resolve_rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "the name is the same",
     "sending/pacing/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",
     "sending/pacing/pace.py Pace.__init__: False -> True": "before the first refusal the rate is given or unknown",
 }

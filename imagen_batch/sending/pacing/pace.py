@@ -4,9 +4,9 @@ Pure: time comes in as a number and nothing waits here, so a simulated day runs 
 `governor.py`.
 
 Without a given rate, none is assumed. A few attempts wait for the first reply; then all slots fill within the time
-that it took (`ramp_up_after_first_reply.py`). At the first refusal the pace takes the limit that the service names, or else a
-rate a little below that of the replies so far. Then it creeps up again. A burst of refusals counts once: attempts
-that were in flight when the first one came are no new evidence.
+that it took (`ramp_up_after_first_reply.py`). At the first refusal the pace takes the limit that the service names,
+or else a rate a little below that of the replies so far. Then it creeps up again. A burst of refusals counts once:
+attempts that were in flight when the first one came are no new evidence.
 
 A single refusal may be due to a quota that others share, and is weak evidence about the rate. So after a refusal that
 contradicts a rate which held before, the pace returns to that rate quickly, and gives up half of the difference with
