@@ -183,7 +183,7 @@ class BarProgress:
     """Draws a progress bar."""
 
     def __init__(self, total: int, stream: IO[str], *, clock: Callable[[], float] = time.monotonic) -> None:
-        from rich.observer import RunObserver  # noqa: PLC0415 - only needed on a terminal
+        from rich.console import Console  # noqa: PLC0415 - only needed on a terminal
         from rich.progress import BarColumn, TextColumn  # noqa: PLC0415
         from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
@@ -192,7 +192,7 @@ class BarProgress:
         self._rich = RichProgress(
             BarColumn(bar_width=24),
             TextColumn("{task.description}", markup=False),
-            observer=RunObserver(file=stream),
+            console=Console(file=stream),
             refresh_per_second=4,
         )
         self._task = self._rich.add_task("sending the first requests", total=max(1, total))

@@ -128,13 +128,13 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
         template = typed.get("out")
         settings = settings_from(Namespace(**typed, date=args.first))
         return settings.model_copy(update={"out": template}), None, settings.timezone or "UTC"
-    from imagen_batch.orchestration.deployments import server  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments import create_and_serve  # noqa: PLC0415
 
     try:
-        server.prepare()
+        create_and_serve.prepare()
     except SettingsInvalid as error:
         raise SettingsInvalid(f"{args.prompts} is no file, so it has to be a deployment, and {error}") from None
-    listed = {each.name: each for each in server.find()}
+    listed = {each.name: each for each in create_and_serve.find()}
     if args.prompts not in listed:
         known = ", ".join(listed) or "none"
         raise SettingsInvalid(f"{args.prompts} is neither a prompt file nor a deployment (deployments: {known})")

@@ -66,7 +66,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Make or update a deployment."""
-    from imagen_batch.orchestration.deployments import server  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments import create_and_serve  # noqa: PLC0415
     from imagen_batch.orchestration.deployments.prefect_yaml import write  # noqa: PLC0415
 
     spec = specification_from(args)
@@ -76,8 +76,8 @@ def run(args: Namespace) -> int:
             f"wrote {args.prefect_yaml}. To deploy it: prefect deploy --all --prefect-file {args.prefect_yaml}"
         )
         return 0
-    server.prepare()
-    is_new = server.save(spec, work_pool=args.work_pool)
+    create_and_serve.prepare()
+    is_new = create_and_serve.save(spec, work_pool=args.work_pool)
     schedule = f"at {spec.cron} ({spec.timezone})" if spec.cron else "without a schedule"
     print_result(
         f"{'made' if is_new else 'updated'} the deployment {spec.name}, {schedule}, into {spec.settings['out']}"

@@ -26,10 +26,10 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """List the deployments."""
-    from imagen_batch.orchestration.deployments import server  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments import create_and_serve  # noqa: PLC0415
 
-    server.prepare()
-    found = server.find()
+    create_and_serve.prepare()
+    found = create_and_serve.find()
     if args.as_json:
         print_result(json.dumps([_facts(each) for each in found], default=str))
     elif not found:

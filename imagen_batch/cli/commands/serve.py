@@ -25,9 +25,9 @@ def add_parser(commands: Subparsers) -> None:
 
 def run(args: Namespace) -> int:
     """Serve deployments."""
-    from imagen_batch.orchestration.deployments import server  # noqa: PLC0415
+    from imagen_batch.orchestration.deployments import create_and_serve  # noqa: PLC0415
 
-    server.prepare()
+    create_and_serve.prepare()
     print_message("serving " + (", ".join(args.names) or "all deployments") + "; stop it with Ctrl-C")
-    server.serve(args.names)
+    create_and_serve.serve(args.names)
     return 0
