@@ -122,7 +122,12 @@ class Execution:
             return None
         from imagen_batch.review.run_gallery import write_run_gallery  # noqa: PLC0415 - only at the end of a run
 
-        return partial(write_run_gallery, warn=lambda text: notify(f"warning: {text}"), is_stopped=self._is_stopped)
+        return partial(
+            write_run_gallery,
+            has_new_images=bool(self.pending.requests or self.run.recovered),
+            warn=lambda text: notify(f"warning: {text}"),
+            is_stopped=self._is_stopped,
+        )
 
     def _is_stopped(self) -> bool:
         return self.run.stop.is_set

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
-from imagen_batch.review.decisions.ledger_items import read_ledger_items
+from imagen_batch.review.decisions.ledger_items import LedgerItems, read_ledger_items
 from imagen_batch.review.explain_no_image import advise, category_in_words
 from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
 from imagen_batch.review.review_csv import Decision
@@ -20,6 +20,15 @@ from imagen_batch.review.review_csv import Decision
 MANIFEST = "manifest.parquet"
 _NEWER = ("version", "review", "warnings", "input_prompt", "references", "references_sha256")
 _OURS = frozenset(column.name for column in manifest_columns(())) | frozenset(_NEWER)
+_SHOWN = frozenset(
+    {
+        *("row", "id", "sample", "version", "key", "status", "file", "sha256", "width", "height", "cost_usd"),
+        *("prompt", "input_prompt", "model", "provider", "seed", "warnings", "review"),
+        *("raiFilteredReason", "error", "error_kind", "finishReason"),
+        *("filter_category", "filter_codes", "filter_stage"),
+    }
+)
+"""The columns that an item is made of; the others are not read."""
 _BATCH_ROWS = 2000
 
 History = Mapping[tuple[int, int], Sequence[EarlierVersion]]
@@ -32,13 +41,14 @@ def items_from_manifest(
     manifest: Path | None = None,
     decisions: Iterable[Decision] = (),
     history: History | None = None,
+    has_reviews: bool = True,
 ) -> Iterator[GalleryItem]:
     """Yield each sample of the run, with its decision from `decisions`, else from the ledger or the manifest.
 
     `manifest` is the file, if it is not in `folder`. If the manifest has several versions of a sample, the newest
-    becomes the item and the others its history.
+    becomes the item and the others its history. Without reviews the ledger is not read.
     """
-    ledger = read_ledger_items(folder)
+    ledger = read_ledger_items(folder) if has_reviews else LedgerItems()
     new, known = _Decisions(ledger.unapplied(decisions)), _Decisions(ledger.decisions)
     rows = _rows(manifest or folder / MANIFEST)
     for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):
@@ -77,7 +87,8 @@ def _rows(path: Path) -> Iterator[GalleryItem]:
     with pq.ParquetFile(path) as manifest:
         names = manifest.schema_arrow.names
         user = _user_columns(names)
-        for batch in manifest.iter_batches(batch_size=_BATCH_ROWS):
+        columns = [name for name in names if name in _SHOWN or name in user]
+        for batch in manifest.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
             for record in batch.to_pylist():
                 yield _item(record, user)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from imagen_batch.review.gallery import GALLERY_FILE, MAX_ITEMS, build_gallery, read_run_id, write_gallery
 from imagen_batch.review.manifest_items import MANIFEST, count_samples, items_from_manifest
@@ -24,17 +24,24 @@ _MAX_SECONDS = 3.0
 def write_run_gallery(
     storage: Storage,
     *,
+    has_reviews: bool = True,
+    has_new_images: bool = True,
     warn: Callable[[str], None],
     is_stopped: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Write `gallery.html` from the manifest; return whether that succeeded. `warn` is called with a failure.
 
-    Once `is_stopped` is True no further thumbnails are made.
+    The ledger is read only if it may have reviews. Once `is_stopped` is True no further thumbnails are made.
     """
     try:
         if isinstance(storage, Folder):
-            _write_local(storage, is_stopped, clock)
+            end = clock() + _seconds_for_thumbnails(storage.path, has_new_images=has_new_images)
+            build_gallery(
+                storage.path,
+                has_reviews=has_reviews,
+                may_make_thumbnail=lambda: not is_stopped() and clock() < end,
+            )
         else:
             _write_remote(storage)
     # The images and tables are complete: an error in the page must not end the run.
@@ -45,16 +52,15 @@ def write_run_gallery(
     return True
 
 
-def _write_local(storage: Folder, is_stopped: Callable[[], bool], clock: Callable[[], float]) -> None:
-    folder = storage.path
-    seconds = _SECONDS + _SECONDS_PER_IMAGE * min(count_samples(folder / MANIFEST), MAX_ITEMS)
-    end = clock() + min(seconds, _MAX_SECONDS)
-    build_gallery(folder, may_make_thumbnail=lambda: not is_stopped() and clock() < end)
+def _seconds_for_thumbnails(folder: Path, *, has_new_images: bool) -> float:
+    """Return how long thumbnails may take; a run without new images does not make up for those of earlier runs."""
+    images = min(count_samples(folder / MANIFEST), MAX_ITEMS) if has_new_images else 0
+    return min(_SECONDS + _SECONDS_PER_IMAGE * images, _MAX_SECONDS)
 
 
 def _write_remote(storage: Storage) -> None:
     manifest = storage.local(MANIFEST)
-    items = islice(items_from_manifest(manifest.parent, manifest=manifest), MAX_ITEMS)
+    items = islice(items_from_manifest(manifest.parent, manifest=manifest, has_reviews=False), MAX_ITEMS)
     title = PurePosixPath(storage.location).name
     with storage.write(GALLERY_FILE) as target:
         write_gallery(items, target, title=title, run=read_run_id(storage), total=count_samples(manifest))

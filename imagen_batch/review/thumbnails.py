@@ -57,29 +57,19 @@ def with_thumbnails(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def make_thumbnail(
-    folder: Path, file: str, *, sha256: str | None = None, may_make: Callable[[], bool] = lambda: True
-) -> str | None:
+def make_thumbnail(folder: Path, file: str, *, sha256: str | None = None) -> str | None:
     """Return the thumbnail of one image, relative to `folder`; None if the image is invalid or too large."""
     try:
-        if not may_make():
-            return _find_existing(folder, sha256)
         source = contained(folder, file)
         if source is None or source.stat().st_size > MAX_BYTES:
             return None
         name = _name(sha256 or hashlib.sha256(source.read_bytes()).hexdigest())
-        target = folder / name
-        if not (target.is_file() and target.stat().st_size):
-            _make(source, target)
+        if not _exists(folder, name):
+            _make(source, folder / name)
     # Pillow's decoders raise many kinds for damaged bytes, and none of them may stop the gallery.
     except Exception:  # noqa: BLE001
         return None
     return name
-
-
-def _find_existing(folder: Path, sha256: str | None) -> str | None:
-    name = _name(sha256) if sha256 else None
-    return name if name and (folder / name).is_file() else None
 
 
 def contained(folder: Path, file: str) -> Path | None:
@@ -91,37 +81,48 @@ def contained(folder: Path, file: str) -> Path | None:
     return path if path.is_relative_to(root) and path.is_file() else None
 
 
+_Thumbnail = Future[str | None] | str | None  # being made, its name, or none
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     item: GalleryItem
-    current: Future[str | None] | None
-    earlier: tuple[Future[str | None] | None, ...]
+    current: _Thumbnail
+    earlier: tuple[_Thumbnail, ...]
 
     def wait(self) -> GalleryItem:
         if self.current is None and not self.earlier:
             return self.item
         earlier: tuple[EarlierVersion, ...] = tuple(
-            replace(version, thumbnail=future.result() if future else None)
-            for version, future in zip(self.item.earlier, self.earlier, strict=True)
+            replace(version, thumbnail=_wait(thumbnail))
+            for version, thumbnail in zip(self.item.earlier, self.earlier, strict=True)
         )
-        return replace(self.item, thumbnail=self.current.result() if self.current else None, earlier=earlier)
+        return replace(self.item, thumbnail=_wait(self.current), earlier=earlier)
+
+
+def _wait(thumbnail: _Thumbnail) -> str | None:
+    return thumbnail.result() if isinstance(thumbnail, Future) else thumbnail
 
 
 def _submit(item: GalleryItem, folder: Path, pool: ThreadPoolExecutor, may_make: Callable[[], bool]) -> _Pending:
-    def submit(version: GalleryItem | EarlierVersion) -> Future[str | None] | None:
+    def find_or_make(version: GalleryItem | EarlierVersion) -> _Thumbnail:
         if version.file is None:
             return None
-        if not may_make():
-            return _finished_future(_find_existing(folder, version.sha256))
-        return pool.submit(make_thumbnail, folder, version.file, sha256=version.sha256, may_make=may_make)
+        if version.sha256 and _exists(folder, name := _name(version.sha256)):
+            return name
+        return pool.submit(make_in_time, version.file, version.sha256) if may_make() else None
 
-    return _Pending(item, submit(item), tuple(map(submit, item.earlier)))
+    def make_in_time(file: str, sha256: str | None) -> str | None:
+        return make_thumbnail(folder, file, sha256=sha256) if may_make() else None
+
+    return _Pending(item, find_or_make(item), tuple(map(find_or_make, item.earlier)))
 
 
-def _finished_future(name: str | None) -> Future[str | None]:
-    future: Future[str | None] = Future()
-    future.set_result(name)
-    return future
+def _exists(folder: Path, name: str) -> bool:
+    try:
+        return os.stat(f"{folder}/{name}").st_size > 0  # noqa: PTH116 - a Path takes five times as long
+    except OSError:
+        return False
 
 
 def _name(sha256: str) -> str:

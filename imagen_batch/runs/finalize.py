@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from imagen_batch.errors import storage_failure
 from imagen_batch.ledger.costs import Charges
@@ -31,14 +32,18 @@ from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
 
-WritePage = Callable[[Storage], bool]
-"""Writes the page that shows the tables' images; returns whether it succeeded. Raises nothing."""
-
 _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("summary.md", to_markdown),
     ("summary.json", to_json_text),
 )
 _IN_PLACE: Mapping[str, str | None] = {name: name for name, _ in _SUMMARIES}
+
+
+class WritePage(Protocol):
+    """Writes the page that shows the tables' images; returns whether it succeeded. Raises nothing."""
+
+    def __call__(self, storage: Storage, *, has_reviews: bool) -> bool:
+        """Write the page. `has_reviews` is whether the ledger has decisions about images."""
 
 
 def finalize(
@@ -75,7 +80,7 @@ def finalize(
         for row in results.recorded_rows():
             builder.add(row)
     is_current = all(file.name != "manifest.parquet" for file in unwritten)
-    has_gallery = write_page is not None and is_current and write_page(storage)
+    has_gallery = write_page is not None and is_current and write_page(storage, has_reviews=bool(history.reviews))
     facts = RunFacts.from_ledger(
         history,
         out=storage.location,

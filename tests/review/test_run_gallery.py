@@ -11,7 +11,8 @@ from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.render import to_terminal
-from imagen_batch.review import gallery, write_gallery
+from imagen_batch.review import gallery, manifest_items, run_gallery, write_gallery
+from imagen_batch.review.decisions.ledger_items import LedgerItems
 from imagen_batch.review.gallery_items import GalleryItem
 from imagen_batch.review.run_gallery import write_run_gallery
 from imagen_batch.runs.run import open_run
@@ -62,6 +63,26 @@ def test_an_interrupted_run_makes_no_thumbnails_and_uses_those_that_exist(tmp_pa
     page = (folder / "gallery.html").read_bytes()
     assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
     assert (folder / "gallery.html").read_bytes() == page
+
+
+def test_a_run_without_new_images_makes_few_thumbnails_and_uses_those_that_exist(tmp_path):
+    folder = run_folder(tmp_path / "run", rows=4)
+    clock = lambda: 0.0 if not thumbnails(folder) else 0.5  # noqa: E731
+    assert write_run_gallery(Folder(folder), warn=refuse, has_new_images=False, clock=clock)
+    made = len(thumbnails(folder))
+    assert 1 <= made <= 4  # each thread of the pool may have begun one
+    assert write_run_gallery(Folder(folder), warn=refuse, has_new_images=True, clock=lambda: 0.0)
+    assert len(thumbnails(folder)) == 15
+
+
+def test_the_ledger_is_read_only_for_reviews(tmp_path, monkeypatch):
+    folder = run_folder(tmp_path / "run", rows=2)
+    read = []
+    monkeypatch.setattr(manifest_items, "read_ledger_items", lambda path: read.append(path) or LedgerItems())
+    assert write_run_gallery(Folder(folder), warn=refuse, has_reviews=False)
+    assert not read
+    assert write_run_gallery(Folder(folder), warn=refuse)
+    assert read == [folder]
 
 
 def test_a_page_of_too_many_samples_shows_the_first_ones_with_a_notice(tmp_path, monkeypatch):
@@ -135,7 +156,9 @@ def execute_run(source, service, **settings):
     return summary, folder, warnings
 
 
-def test_a_run_writes_the_page_and_its_summary_lists_it(tmp_path):
+def test_a_run_writes_the_page_and_its_summary_lists_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_gallery, "_MAX_SECONDS", 60.0)  # for a busy machine
+    monkeypatch.setattr(run_gallery, "_SECONDS", 60.0)
     with answering(gemini_reply(image_bytes(1, size=(320, 320)))) as service:
         summary, folder, warnings = execute_run(prompts(tmp_path, "a fox"), service)
     assert (page_items(folder), len(thumbnails(folder)), warnings) == (1, 1, [])
