@@ -19,7 +19,7 @@ from imagen_batch.errors import Transient
 from imagen_batch.images.store import STAGING, ImageStore
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings

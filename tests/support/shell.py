@@ -21,7 +21,7 @@ from imagen_batch.runs.run import open_run
 
 
 def launch_without_prefect(settings, observer, *, lost=None):
-    """Do what `orchestration.launch.launch` does, without Prefect."""
+    """Do what `orchestration.launch_run.launch` does, without Prefect."""
     plan = prepare_plan(settings, today=datetime.now(UTC).date(), confirm=observer.confirm)
     plan = replace(plan, lost=lost)
     with open_run(plan, env=os.environ, command=observer.command, notify=observer.notify) as run:
@@ -55,7 +55,7 @@ class Shell:
         """Run a command line as a shell would."""
         program, *words = shlex.split(line)
         assert program == "imagen-batch", line
-        return self.type(*words)
+        return self.run(*words)
 
     @contextmanager
     def _inside(self):
