@@ -378,7 +378,11 @@ def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run
         run_into_out(book, "--base-url", sim.url, "--model", IMAGEN, "--samples", 4)
         out = tmp_path / "out"
         write_failures(out / "failures.csv", [{**line, "prompt": "few"} for line in read_failures(out)])
-        for step in ("runs.run.open_run.save_snapshot", "runs.run.open_run.DiskSpace", "sending.generate._record"):
+        for step in (
+            "runs.run.lock_folder_and_open.save_snapshot",
+            "runs.run.lock_folder_and_open.DiskSpace",
+            "sending.generate._record",
+        ):
             with monkeypatch.context() as patch:
                 patch.setattr(f"imagen_batch.{step}", kill)
                 with pytest.raises(Killed):
