@@ -24,7 +24,7 @@ from benchmarks.support.jobs import close, job, prompt_file
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import Repaired, repair
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.simulator import Simulator
 from tests.support.killing import copy_damaged, each_change

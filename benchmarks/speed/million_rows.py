@@ -152,7 +152,7 @@ def _peak_mb() -> float:
 
 
 def _plan(source: Path) -> Any:
-    from imagen_batch.planning.plan import make_plan  # noqa: PLC0415
+    from imagen_batch.planning.checking.make_plan import make_plan  # noqa: PLC0415
     from imagen_batch.settings import make_settings  # noqa: PLC0415
 
     folder = str(source.parent / "out")

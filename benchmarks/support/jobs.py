@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings

@@ -27,7 +27,8 @@ from imagen_batch.inputs.stored_input_and_settings import (
 )
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import review_record
-from imagen_batch.planning.plan import RunPlan, read_expansion
+from imagen_batch.planning.checking.open_prompt_file import read_expansion
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import Move
 from imagen_batch.reports.next_steps import make_absolute

@@ -42,8 +42,9 @@ from imagen_batch.inputs.stored_input_and_settings import (
 )
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.input_origin import Origin
-from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.reports.tables.failures import MARK
 from imagen_batch.settings import Settings
 from imagen_batch.storage import explain_storage_errors, is_url, open_storage

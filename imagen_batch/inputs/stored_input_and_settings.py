@@ -24,8 +24,9 @@ import orjson
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.reference_facts import save_reference_facts, stored_references
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.input_origin import Origin
-from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.settings import Settings, make_settings
 from imagen_batch.storage import STATE, Storage, open_storage

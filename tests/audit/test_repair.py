@@ -14,7 +14,7 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.cli.dispatch import main
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage

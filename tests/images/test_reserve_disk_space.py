@@ -11,7 +11,7 @@ import pytest
 from imagen_batch.errors import Interrupted, StopRun
 from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import make_settings

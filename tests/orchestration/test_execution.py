@@ -10,8 +10,8 @@ import time
 import pytest
 
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from imagen_batch.audit.audit import audit
 from imagen_batch.planning import resolve_rows as plan
 from imagen_batch.planning.add_style import with_comma, with_style
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.keys import RowKeys
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import Options
 from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings

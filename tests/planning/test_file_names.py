@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.store import ImageStore
 from imagen_batch.images.taken_names import TakenNames, folded_name
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.file_names import slug, split_words, stem_from_template, without_split_words
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import Folder

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.ledger.reviews import Reviews
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending, remaining_requests
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import OUTCOMES
 from imagen_batch.settings import make_settings
 from tests.support.runs import TODAY, write_csv

@@ -3,9 +3,9 @@
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.keys import RowKeys
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.settings import make_settings
 from tests.support.runs import TODAY, prompts, write_csv
 

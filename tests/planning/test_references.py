@@ -8,7 +8,7 @@ import pytest
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.images import reference_file
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.references import file_facts
 from imagen_batch.settings import make_settings
 from tests.support.reference_files import write_image

@@ -8,7 +8,8 @@ import pytest
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.planning.book_shapes import read_shapes
-from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import TODAY, write_csv

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.settings import make_settings
 from tests.support.plans import small_plan

@@ -7,9 +7,9 @@ import pytest
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.keys import identity_options
 from imagen_batch.planning.pending import count_pending, remaining_requests
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.planning.requests_and_shards import request_count, shard_size, shards, single_sample
 from imagen_batch.records import Options, SampleResult
 from imagen_batch.settings import make_settings

@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 
 from imagen_batch.errors import InputInvalid
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.spreadsheets.date_text import date_text
 from imagen_batch.prompts.spreadsheets.number_text import number_text

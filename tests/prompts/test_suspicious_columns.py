@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.errors import Fatal
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.prompts import open_prompts
 from imagen_batch.prompts.column_names import ALIASES
 from imagen_batch.prompts.suspicious_columns import column_warning

@@ -27,7 +27,7 @@ from imagen_batch.providers.trusted_hosts import host_of, is_google_host, is_thi
 from imagen_batch.records import NoImage, ReceivedImage, Reply
 from imagen_batch.runs import history_preload as ahead
 from imagen_batch.runs import local_simulator as simulator_process
-from imagen_batch.sending.send_with_retries import RetryingRequest
+from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
 from imagen_batch.settings import load_settings, make_settings
 from imagen_batch.system.child_env import child_environment, reduced_environment
 from imagen_batch.system.is_loopback import is_loopback

@@ -14,8 +14,8 @@ from imagen_batch.cli.plan_report import plan_json, plan_text
 from imagen_batch.errors import StopRun, Transient
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending, nothing_to_send
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.records import SampleResult
 from imagen_batch.reports.render import cost, to_json, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder

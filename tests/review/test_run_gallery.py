@@ -8,8 +8,8 @@ import pytest
 
 from imagen_batch.cli.argument_parser import make_parser
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.render import to_terminal
 from imagen_batch.review import gallery, manifest_items, run_gallery, write_gallery
 from imagen_batch.review.decisions.ledger_items import LedgerItems

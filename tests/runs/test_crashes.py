@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import imagen_batch.runs.run.lock_and_open
+import imagen_batch.runs.run.lock_folder_and_open
 from imagen_batch.errors import Transient
 from imagen_batch.images.store import STAGING, ImageStore
 from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
@@ -135,7 +135,7 @@ def _one_run(source, service, **chosen):
         **chosen,
     }
     with (
-        patch.object(imagen_batch.runs.run.lock_and_open, "Transport", Loopback),
+        patch.object(imagen_batch.runs.run.lock_folder_and_open, "Transport", Loopback),
         patch.object(ImageStore, "save", watched_save),
         patch.object(LedgerWriter, "record_result", watched_done),
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings

@@ -9,7 +9,7 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.audit.set_aside_and_restore import quarantine_damaged
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp

@@ -15,7 +15,7 @@ import imagen_batch.planning.requests_and_shards
 import imagen_batch.runs.recovery.guess_sample_of_file
 import imagen_batch.runs.recovery.record_unlisted
 from imagen_batch.ledger.history import read_history
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.requests_and_shards import requests_for
 from imagen_batch.runs.recovery.guess_sample_of_file import Clue, find_owners, possible_keys
 from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded

@@ -5,8 +5,8 @@ import pytest
 from imagen_batch.audit.audit import audit
 from imagen_batch.cli import main
 from imagen_batch.errors import InputInvalid
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator

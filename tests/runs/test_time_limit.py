@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import make_settings

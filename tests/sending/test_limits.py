@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.errors import Interrupted
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.stop import Stop

@@ -14,7 +14,7 @@ from PIL import Image
 from imagen_batch.audit.audit import audit
 from imagen_batch.images.validate import validate
 from imagen_batch.ledger.history import read_history
-from imagen_batch.planning.plan import make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.images import chunk

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import RequestTrace, SampleResult
 from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, Folder

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imagen_batch.planning.plan import RunPlan, make_plan
+from imagen_batch.planning.checking.make_plan import make_plan
+from imagen_batch.planning.plan import RunPlan
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator

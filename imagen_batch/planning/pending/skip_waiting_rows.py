@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from imagen_batch.planning.checking.plan_builder import is_selected
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.pending.history_views import MadeCounter
 from imagen_batch.planning.pending.yield_pending_rows import pending_statuses
-from imagen_batch.planning.plan_builder import is_selected
 from imagen_batch.settings import Settings
 
 
