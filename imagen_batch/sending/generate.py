@@ -12,7 +12,9 @@ from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import CostIs, ImageRequest, ReceivedImage, RequestTrace, SampleResult
-from imagen_batch.sending.attempt_resources import OverBudget
+from imagen_batch.sending.attempts.attempt_resources import OverBudget
+from imagen_batch.sending.attempts.check_reply import Answer, ValidImage
+from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
 from imagen_batch.sending.build_sample_result import (
     exhausted_result,
     missing_result,
@@ -20,7 +22,6 @@ from imagen_batch.sending.build_sample_result import (
     unusable_reference_result,
 )
 from imagen_batch.sending.context import SendingContext
-from imagen_batch.sending.send_with_retries import Answer, RetryingRequest, ValidImage
 from imagen_batch.sending.tracing import RequestSpan
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
@@ -54,7 +55,7 @@ def generate(request: ImageRequest, context: SendingContext) -> None:
 
 
 def _run_once(request: ImageRequest, damage_counts: Mapping[str, int], context: SendingContext) -> list[_Pending]:
-    """Send one request until it has a result. Returns requests for the samples that are worth another purchase."""
+    """Send one request until it has a result. Returns requests for the samples that are worth another request."""
     with context.tracing.request(request, context.provider) as span:
         return _run_within(span, request, damage_counts, context)
 

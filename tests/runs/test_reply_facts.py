@@ -12,7 +12,7 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.records import Reply, TokenUsage
 from imagen_batch.reports.tables.manifest import LATER_COLUMNS, manifest_columns
-from imagen_batch.sending.send_with_retries import _reply_facts
+from imagen_batch.sending.attempts.check_reply import reply_facts
 from imagen_batch.simulator import Simulator
 from tests.support.runs import IMAGEN, prompts, run
 
@@ -80,7 +80,7 @@ def test_a_hostile_reply_names_nothing_long(version: str) -> None:
 
 def test_a_count_that_fits_into_no_table_is_none() -> None:
     """A gateway may send any number; the manifest is written all the same."""
-    facts = _reply_facts(Reply((), 200, usage=TokenUsage(prompt=10**30, image=5)))
+    facts = reply_facts(Reply((), 200, usage=TokenUsage(prompt=10**30, image=5)))
     assert (facts["prompt_tokens"], facts["output_tokens"]) == (None, 5)
 
 

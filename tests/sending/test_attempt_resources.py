@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from imagen_batch.errors import Fatal, Interrupted, RateLimited, Transient, storage_failure
-from imagen_batch.sending.attempt_resources import OverBudget, begin_attempt
+from imagen_batch.sending.attempts.attempt_resources import OverBudget, begin_attempt
 from imagen_batch.sending.governor import FailureCause
 from tests.support.sending import PRICE, images, predict_request, sending
 

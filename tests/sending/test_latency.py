@@ -5,8 +5,8 @@ import io
 from PIL import Image
 
 from imagen_batch.providers.transport import RawReply
+from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
 from imagen_batch.sending.generate import generate
-from imagen_batch.sending.send_with_retries import RetryingRequest
 from tests.support.sending import HALF_IMAGE, IMAGE, error, images, predict_request, sending
 
 

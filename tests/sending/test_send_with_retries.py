@@ -4,8 +4,8 @@ import pytest
 
 from imagen_batch.errors import Fatal, Interrupted, RateLimited, Transient
 from imagen_batch.providers.transport import RawReply
-from imagen_batch.sending.attempt_resources import OverBudget
-from imagen_batch.sending.send_with_retries import RetryingRequest
+from imagen_batch.sending.attempts.attempt_resources import OverBudget
+from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
 from tests.support.scripted_service import gemini_reply
 from tests.support.sending import (
     HALF_IMAGE,

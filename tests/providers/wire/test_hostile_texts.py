@@ -19,7 +19,7 @@ from imagen_batch.providers.wire.retry_after import wait_hint
 from imagen_batch.providers.wire.service_error import ServiceError, parse_service_error
 from imagen_batch.providers.wire.support_codes import is_code_list, support_codes
 from imagen_batch.reports.causes import fold_message
-from imagen_batch.sending.send_with_retries import RetryingRequest
+from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
 from tests.support.factories import request
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

@@ -9,21 +9,24 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from imagen_batch.errors import AttemptError, Fatal, Interrupted, InvalidImage, RateLimited, Transient
-from imagen_batch.images.quarantine import quarantine
-from imagen_batch.images.validate import ImageInfo, validate
-from imagen_batch.providers.redaction import redact_error, redact_reply
+from imagen_batch.errors import Fatal, Interrupted, RateLimited, Transient
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
-from imagen_batch.providers.wire.classify_errors import read_error
-from imagen_batch.records import CostIs, ImageRequest, InputImage, NoImage, ReceivedImage, Reply, RequestTrace
-from imagen_batch.sending.attempt_resources import Attempt, begin_attempt
+from imagen_batch.records import ImageRequest, InputImage, NoImage, RequestTrace
+from imagen_batch.sending.attempts.attempt_resources import Attempt, begin_attempt
+from imagen_batch.sending.attempts.check_reply import (
+    NO_FACTS,
+    Answer,
+    Damaged,
+    check_reply,
+    decode_reply,
+    reply_facts,
+)
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
 from imagen_batch.sending.tracing import RequestSpan
@@ -33,39 +36,8 @@ _MAX_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (
 _RATE_LIMIT_WEIGHT = 0.25  # of an attempt: a 429 is about the account, not about this request
 _MAX_DOUBLINGS = 60  # beyond any maximum wait, and still within the range of a float
 _NOT_RETRIED = ("reply_too_large",)  # the next reply would be as large, and charged as well
-_MAX_SAME_DAMAGE = 2  # purchases: a second one may fix a transfer problem, more would not fix the service
+_MAX_SAME_DAMAGE = 2  # payments: a second one may fix a transfer problem, more would not fix the service
 _WHOLE_REPLY = "bad_reply"  # error kind of a reply that arrived whole and can't be parsed
-
-
-@dataclass(frozen=True, slots=True)
-class ValidImage:
-    """An image that arrived whole, with the facts read from its bytes."""
-
-    number: int
-    received: ReceivedImage
-    info: ImageInfo
-    has_extra: bool = False  # the reply held a further image, which was not requested
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """An image that arrived and can't be used."""
-
-    number: int
-    kind: str
-    message: str
-    quarantined_as: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The result of a request's last attempt. `damaged` are samples to request again."""
-
-    images: tuple[ValidImage, ...]
-    missing: tuple[tuple[int, NoImage], ...]
-    damaged: tuple[Damaged, ...]
-    usd: float | None  # for the whole answer; None where no price is known
-    cost_is: CostIs
 
 
 class NoImageYet(Transient):
@@ -155,7 +127,7 @@ class RetryingRequest:
     def _handle_damaged(self, answer: Answer, attempt: Attempt) -> Answer:
         """Retry the whole request where nothing of the answer can be used.
 
-        Otherwise return the answer, with `damaged` reduced to samples that are worth buying again on their own.
+        Otherwise return the answer, with `damaged` reduced to the samples that are worth another request.
         """
         self.damage_counts.update({damaged.kind for damaged in answer.damaged})
         first = answer.damaged[0]
@@ -168,8 +140,8 @@ class RetryingRequest:
                 raise error
             return self._give_up(answer, answer.damaged)
         attempt.complete(usd=answer.usd, images=len(answer.images))
-        bought_twice = [damaged for damaged in answer.damaged if self.damage_counts[damaged.kind] >= _MAX_SAME_DAMAGE]
-        return self._give_up(answer, tuple(bought_twice))
+        paid_twice = [damaged for damaged in answer.damaged if self.damage_counts[damaged.kind] >= _MAX_SAME_DAMAGE]
+        return self._give_up(answer, tuple(paid_twice))
 
     def _give_up(self, answer: Answer, given_up: tuple[Damaged, ...]) -> Answer:
         missing = [(damaged.number, self._as_failed(damaged)) for damaged in given_up]
@@ -184,7 +156,7 @@ class RetryingRequest:
 
     def _count_attempt(self, at: float) -> None:
         began = self.trace.sent_at or at
-        self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=began, **_NO_FACTS)
+        self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=began, **NO_FACTS)
 
     def _post(self, images: Sequence[InputImage]) -> RawReply:
         request, provider = self._request, self._context.provider
@@ -196,66 +168,9 @@ class RetryingRequest:
     def _read(self, raw: RawReply) -> Answer:
         self.trace = replace(self.trace, http_status=raw.status)
         with self._context.decode_slots:
-            reply = self._decode(raw)
-            self.trace = replace(self.trace, **_reply_facts(reply))
-            return self._check(reply)
-
-    def _decode(self, raw: RawReply) -> Reply:
-        """Return the service's reply, with the key redacted wherever the service repeats it."""
-        samples, redact = self._request.samples, self._context.provider.credential.redact
-        try:
-            if 200 <= raw.status < 300:  # some gateways answer 201 or 203
-                reply = DIALECTS[self._request.dialect].decode(raw.body, requested=samples)
-            else:
-                reply = read_error(raw.status, raw.headers, raw.body, requested=samples)
-        except AttemptError as error:
-            redact_error(error, redact)
-            raise
-        return redact_reply(reply, redact)
-
-    def _check(self, reply: Reply) -> Answer:
-        images, missing, damaged = [], [], []
-        spare = list(reply.spare)
-        for number, sample in zip(self._request.numbers, reply.samples, strict=True):
-            checked = self._validate_or_replace(number, sample, spare)
-            if isinstance(checked, ValidImage):
-                images.append(checked)
-            elif isinstance(checked, Damaged):
-                damaged.append(checked)
-            else:
-                missing.append((number, checked))
-        for image in spare:
-            self._quarantine(self._request.first, image)
-        if spare and images:
-            images[0] = replace(images[0], has_extra=True)
-        model, size = self._context.models[self._request.model], self._request.options.image_size
-        usd, cost_is = model.cost(
-            reply.usage,
-            size=size,
-            images=len(images) + len(damaged),
-            references=len(self._request.references),
-        )
-        return Answer(tuple(images), tuple(missing), tuple(damaged), usd, cost_is)
-
-    def _validate_or_replace(
-        self, number: int, sample: ReceivedImage | NoImage, spare: list[ReceivedImage]
-    ) -> ValidImage | Damaged | NoImage:
-        """Check a sample. A damaged image is replaced by a sound one of those that came beyond the requested ones."""
-        checked = self._validate(number, sample)
-        while spare and isinstance(checked, Damaged):
-            checked = self._validate(number, spare.pop())
-        return checked
-
-    def _validate(self, number: int, sample: ReceivedImage | NoImage) -> ValidImage | Damaged | NoImage:
-        if isinstance(sample, NoImage):
-            return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
-        try:
-            return ValidImage(number, sample, validate(sample.data))
-        except InvalidImage as error:
-            return Damaged(number, error.kind, str(error), quarantined_as=self._quarantine(number, sample))
-
-    def _quarantine(self, number: int, received: ReceivedImage) -> str | None:
-        return quarantine(self._context.store.storage, received.data, key=self._request.key, number=number)
+            reply = decode_reply(raw, self._request, self._context)
+            self.trace = replace(self.trace, **reply_facts(reply))
+            return check_reply(reply, self._request, self._context)
 
     def _handle_fatal(self, error: Fatal) -> Transient | Interrupted:
         """Return the error to raise for a Fatal: a Transient after the token was renewed, else Interrupted."""
@@ -292,20 +207,3 @@ class RetryingRequest:
         settings = self._context.settings
         doubled = settings.wait_initial * 2.0 ** min(state.attempt_number - 1, _MAX_DOUBLINGS)
         return float(min(doubled, settings.wait_max) * (0.5 + self._context.rng()))
-
-
-_MAX_TOKENS = 2**53  # a larger count is implausible, and does not fit into the tables
-_NO_FACTS: Mapping[str, Any] = dict.fromkeys(("model_version", "response_id", "prompt_tokens", "output_tokens"))
-
-
-def _reply_facts(reply: Reply) -> dict[str, Any]:
-    """Return the facts that a reply states about itself, as the fields of a trace."""
-    usage = reply.usage
-    counts = (None, None) if usage is None else (usage.prompt, usage.image + usage.text)
-    prompt, output = (None if count is None or count > _MAX_TOKENS else count for count in counts)
-    return {
-        "model_version": reply.model_version,
-        "response_id": reply.response_id,
-        "prompt_tokens": prompt,
-        "output_tokens": output,
-    }

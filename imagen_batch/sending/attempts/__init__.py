@@ -1,0 +1,1 @@
+"""Sends one request, attempt after attempt, and reads the replies."""
