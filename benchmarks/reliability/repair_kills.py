@@ -1,4 +1,4 @@
-"""Checks that a repair killed at any of its storage operations never buys an image that is on disk.
+"""Checks that a repair killed at any of its storage operations never pays for an image that is on disk.
 
     python -m benchmarks.reliability.repair_kills [KILLS=200]
 
@@ -35,7 +35,7 @@ ROWS = 10
 def main() -> None:
     """Kill at each operation in turn, then at random ones, until there were enough kills."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    done = bought_too_much = unclean = 0
+    done = wrong_counts = unclean = 0
     dice, moment = random.Random(8), 0
     with tempfile.TemporaryDirectory() as name, Simulator() as sim:
         home = Path(name)
@@ -49,16 +49,16 @@ def main() -> None:
             done += here
             while here and dice.random() < 0.4 and _repair_until_killed(folder, at=dice.randrange(1, 80)):
                 done += 1
-            bought = _pay_for_lost(folder, repair(folder), sim)
-            bought_too_much += bought != len(lost)
+            paid = _pay_for_lost(folder, repair(folder), sim)
+            wrong_counts += paid != len(lost)
             unclean += bool({one.kind for one in audit(folder).findings} - {"foreign", "duplicated"})
             shutil.rmtree(folder.parent, ignore_errors=True)
-    print(f"{done} kills; repairs that bought the wrong number of images: {bought_too_much}")
+    print(f"{done} kills; repairs that paid for the wrong number of images: {wrong_counts}")
     print(f"folders not clean at the end: {unclean}")
     close(
         {
             "there were enough kills": done >= kills,
-            "no image that was on disk is bought": not bought_too_much,
+            "no image that was on disk is paid for": not wrong_counts,
             "the folder is clean at the end": not unclean,
         }
     )
@@ -91,7 +91,7 @@ def _pay_for_lost(folder: Path, repaired: Repaired, sim: Simulator) -> int:
     before = sim.bill.total
     settings = load_settings_snapshot(folder).model_copy(update={"base_url": sim.url})
     plan = make_plan(settings, today=datetime.now(UTC).date())
-    plan = replace(plan, lost=repaired.lost)
+    plan = replace(plan, samples_to_remake=repaired.samples_to_remake)
     with open_run(plan, env={}) as run:
         for shard in run.shards():
             run.generate_shard(shard)

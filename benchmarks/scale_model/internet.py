@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _flows(assumed: Assumptions, seed: int) -> Rows:
-    yield "", "quota used", "pictures/s", "attempts", "parts", "slots busy"
+    yield "", "quota used", "images/s", "attempts", "parts", "slots busy"
     for name, one, far in _variants(assumed):
         flow_result = flow(one, far=far, seed=seed)
         per_image = f"{flow_result.attempts:.3f}", f"{flow_result.parts:.2f}"
@@ -76,7 +76,7 @@ def _one_run(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
         "manifest.csv",
         "operations",
         "for USD",
-        "pictures",
+        "images",
         "too much",
     )
     for rows in SWEEP:
@@ -98,7 +98,7 @@ def _one_run(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
 
 
 def _rates(assumed: Assumptions) -> Rows:
-    yield "part", "pictures/s", "a day", "that is", "what moves it"
+    yield "part", "images/s", "a day", "that is", "what moves it"
     for one in rates(assumed):
         yield one.part, f"{one.limit:,.1f}", _short(one.limit * DAY_S), one.why, one.change
 
@@ -134,7 +134,7 @@ def _many_runs(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
 
 
 def _bill(assumed: Assumptions, seed: int) -> Rows:
-    yield "", "how many", "USD", "of the pictures'", "with 4", "USD"
+    yield "", "how many", "USD", "of the images'", "with 4", "USD"
     service, store = assumed.service, assumed.store
     one, four = (
         operations(variant, assumed.prompts, flow(variant, seed=seed))
@@ -158,7 +158,7 @@ def _bill(assumed: Assumptions, seed: int) -> Rows:
 def _machines(assumed: Assumptions, flowing: Flow) -> Rows:
     carries = min(one.limit for one in rates(assumed) if one.part.endswith("of a machine"))
     needed = math.ceil(assumed.projects * flowing.a_second / carries)
-    yield "a process that makes pictures, at most", f"{making_bytes(assumed) / 1e9:.2f} GB"
+    yield "a process that makes images, at most", f"{making_bytes(assumed) / 1e9:.2f} GB"
     yield f"one of 4, {assumed.slots // 4} slots each", f"{making_bytes(replace(assumed, workers=4)) / 1e9:.2f} GB"
     yield "projects that a machine carries", f"{carries / flowing.a_second:.1f}"
     yield f"machines for {assumed.projects} projects", f"{needed} of {assumed.machines.cores} cores"

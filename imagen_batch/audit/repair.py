@@ -1,7 +1,7 @@
-"""Repairs a run's folder: does everything that costs nothing, then reports which images must be bought again.
+"""Repairs a run's folder: does everything that costs nothing, then reports which images have to be made again.
 
 No progress is stored. Each step can be repeated, and each repair begins with a new audit, so a repair that was killed
-is continued by starting it again: it never buys an image that is on disk.
+is continued by starting it again: it never pays for an image that is on disk.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from imagen_batch.storage import LEDGER, Storage, open_storage
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """The state after everything that costs nothing was done. `lost` are the samples to pay for, in input order.
+    """The state after everything that costs nothing was done. `samples_to_remake` have to be paid for again.
 
     `usd` is their worst-case price, `spent` the most that the folder may have cost so far; `unpriced` counts images
     without a known price.
     """
 
     audit: Audit
-    lost: tuple[PendingRow, ...] = ()
+    samples_to_remake: tuple[PendingRow, ...] = ()  # in input order
     images: int = 0
     usd: float = 0.0
     unpriced: int = 0
     spent: float = 0.0
 
     def within(self, max_cost: float, price: Callable[[int], float | None]) -> Repaired:
-        """Return the lost samples that can be bought for `max_cost`, in input order."""
+        """Return the same with only the first samples, those that `max_cost` pays for."""
         chosen: list[PendingRow] = []
         remaining_usd = max_cost
-        for row, base, numbers, _ in self.lost:
+        for row, base, numbers, _ in self.samples_to_remake:
             unit_price = price(row)
             count = (
                 0
@@ -79,7 +79,7 @@ def repair(location: str | Path, *, notify: Callable[[str], None] = lambda _text
         _record_found_images(storage, notify)
         _write_tables(before, storage)
         after = audit_storage(storage)
-        return _price_lost(after, storage)
+        return _price_remakes(after, storage)
 
 
 def _skip_damaged_lines(storage: Storage, notify: Callable[[str], None]) -> None:
@@ -116,7 +116,7 @@ def _write_tables(before: Audit, storage: Storage) -> None:
     rewrite_tables(reload_plan(storage.location), read_history(storage.logs(LEDGER)), storage)
 
 
-def _price_lost(audit: Audit, storage: Storage) -> Repaired:
+def _price_remakes(audit: Audit, storage: Storage) -> Repaired:
     plan, history = _as_recorded(storage)
     rows = tuple(_pending_rows([*audit.lost, *audit.of("paid_undelivered")], plan, history))
     usd, unpriced = 0.0, 0

@@ -84,4 +84,4 @@ def _next_steps(audit: Audit) -> Iterator[str]:
     if audit.of("foreign", "duplicated"):
         yield "foreign and duplicated files are yours to keep or delete; a repair does not touch them"
     if audit.of("duplicate", "shape"):
-        yield "duplicate images and shapes are as the service sent them; a repair does not buy them again"
+        yield "duplicate images and shapes are as the service sent them; a repair does not make them again"

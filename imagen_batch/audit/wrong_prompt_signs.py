@@ -1,7 +1,7 @@
 """Checks received images for signs that they belong to another prompt: the same bytes twice, or an unexpected shape.
 
 A checksum only shows that a file is the one that arrived. These signs are reported, and never cause an image to be
-bought again.
+made again.
 """
 
 from __future__ import annotations

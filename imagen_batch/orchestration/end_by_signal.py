@@ -13,7 +13,7 @@ _LOGS_S = 5.0  # for the last lines of the log
 def end_by_signal(number: int, *, log: Callable[[str], None], message: str) -> None:
     """End this process by the signal that stopped its run, now that everything is written.
 
-    Whoever canceled the run in Prefect then sees it as canceled. Any state that the flow itself returned would be
+    A run that was canceled in Prefect is then shown as canceled. Any state that the flow itself returned would be
     shown as an error, or hide the cancellation.
     """
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415 - imports Prefect

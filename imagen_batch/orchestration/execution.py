@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from imagen_batch.errors import SettingsInvalid, StopRun, storage_failure
-from imagen_batch.orchestration.local_executor import LocalExecutor, ShardWork
+from imagen_batch.orchestration.executors.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.runs.run import Run
 from imagen_batch.runs.signals import handle_signals
@@ -135,7 +135,7 @@ class Execution:
     def _make_executor(self) -> Executor:
         if self.run.plan.settings.runner == "threads":
             return LocalExecutor(self.run, self._start_shard)
-        from imagen_batch.orchestration.cluster_executor import ClusterExecutor  # noqa: PLC0415 - imports Prefect
+        from imagen_batch.orchestration.executors.cluster_executor import ClusterExecutor  # noqa: PLC0415 - imports Prefect
 
         return ClusterExecutor(self.run, self.context)
 

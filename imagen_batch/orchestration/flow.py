@@ -32,7 +32,7 @@ from imagen_batch.orchestration.deployments.flow_run_name import name_run
 from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.end_by_signal import end_by_signal
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.local_executor import MAX_SHARDS_IN_FLIGHT
+from imagen_batch.orchestration.executors.local_executor import MAX_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
 from imagen_batch.orchestration.show_in_flow_run import final_state, watch
 from imagen_batch.planning.pending import count_pending

@@ -45,17 +45,21 @@ if TYPE_CHECKING:
 _ASK_ABOVE_USD = 5.0
 
 
-def launch(settings: Settings, observer: RunObserver, *, lost: tuple[PendingRow, ...] | None = None) -> Summary:
+def launch(
+    settings: Settings, observer: RunObserver, *, samples_to_remake: tuple[PendingRow, ...] | None = None
+) -> Summary:
     """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
 
-    With `lost`, only these samples are made again.
+    With `samples_to_remake`, only these are made again.
     """
     with watch_run(settings, observer.notify) as watch:
-        watch.summary = _launch(settings.without_watching(), observer, lost=lost)
+        watch.summary = _launch(settings.without_watching(), observer, samples_to_remake=samples_to_remake)
     return watch.summary
 
 
-def _launch(settings: Settings, observer: RunObserver, *, lost: tuple[PendingRow, ...] | None) -> Summary:
+def _launch(
+    settings: Settings, observer: RunObserver, *, samples_to_remake: tuple[PendingRow, ...] | None
+) -> Summary:
     _prepare_process(settings)
     with ExitStack() as stack:
         address = _prefect_address(os.environ)
@@ -67,7 +71,7 @@ def _launch(settings: Settings, observer: RunObserver, *, lost: tuple[PendingRow
         decisions, review = _read_review(settings, observer)
         plan = prepare_plan(settings, today=datetime.now(UTC).date(), confirm=observer.confirm, decisions=decisions)
         stack.callback(plan.delete_spool)
-        plan = replace(plan, lost=lost)
+        plan = replace(plan, samples_to_remake=samples_to_remake)
         for warning in plan.warnings:
             observer.notify(f"warning: {warning}")
         _confirm_cost(plan, observer)

@@ -14,7 +14,7 @@ from prefect.utilities.annotations import quote
 from imagen_batch.errors import ImagenBatchError
 from imagen_batch.orchestration.artifacts import ProgressArtifact, show_summary
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.local_executor import ShardWork
+from imagen_batch.orchestration.executors.local_executor import ShardWork
 from imagen_batch.orchestration.recording.end_state import describe_end
 from imagen_batch.orchestration.recording.page_texts import describe_shard_end, describe_shard_start
 from imagen_batch.reports.render import to_json

@@ -43,7 +43,7 @@ class RunPlan:
     file_warnings: tuple[str, ...] = ()  # about the user's file; the run's copy of it may have other ones
     row_warnings: tuple[str, ...] = ()
     fingerprint: tuple[int, int] | None = None  # size and time of the file before it was read
-    lost: tuple[PendingRow, ...] | None = None  # a repair makes these samples again, and no others
+    samples_to_remake: tuple[PendingRow, ...] | None = None  # those that a repair makes again; no others are sent
     spool: Spool | None = None  # a temporary input: standard input, or one that was merged from several files
     source: Path | None = None  # the user's own file; None for standard input
     only: frozenset[int] | None = None  # rows that a failures.csv names: no others are sent
@@ -145,7 +145,7 @@ class RunPlan:
 
     def without_selection(self) -> RunPlan:
         """Return the plan of a run that requests all of the same input."""
-        return replace(self, only=None, lost=None)
+        return replace(self, only=None, samples_to_remake=None)
 
     def reading_copy(self, copy: Path, settings: Settings) -> RunPlan:
         """Return a plan that reads its rows from a copy of the file, as `settings` say.

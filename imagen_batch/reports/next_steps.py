@@ -266,7 +266,7 @@ _STOPPED: dict[str, tuple[str, str | None]] = {
     "auth": ("Check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its permissions, then run:", None),
     "address": ("Check the address (--base-url) and the connection to the service, then run:", None),
     "billing": ("Turn on billing or top up the balance of the key's project, then run:", None),
-    # A command that names another model would buy the existing images once more.
+    # A command that names another model would make and charge the existing images once more.
     "model_gone": ("The model is no longer served. Choose another one for these rows from:", "imagen-batch models"),
     "time": ("The next run makes {images}. To continue now:", None),
     "quota_day": ("The daily quota resets at midnight Pacific time. Then run:", None),

@@ -16,7 +16,7 @@ from imagen_batch.audit.repair import repair
 from imagen_batch.audit.report import audit_text
 from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
 from imagen_batch.reports.tables.manifest import manifest_columns
-from imagen_batch.sending import send_with_retries as retry
+from imagen_batch.sending.attempts import check_reply
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from tests.support.damage import STATE, DamagedRun
@@ -235,7 +235,7 @@ def test_images_behind_a_link_to_a_folder_are_found(tmp_path, sim):
     (run_folder / "images" / "one").symlink_to(tmp_path / "elsewhere")
     assert [one[:2] for one in findings_of(run_folder)][:4] == [("irregular", row) for row in (1, 2, 3, 4)]
     requests_before = len(sim.requests)
-    assert repair(run_folder).lost == ()
+    assert repair(run_folder).samples_to_remake == ()
     assert len(sim.requests) == requests_before
     assert findings_of(run_folder) == []
     assert len(list((tmp_path / "elsewhere").iterdir())) == 4
@@ -256,14 +256,14 @@ def test_a_table_that_is_no_regular_file_is_found(run_copy, name, replace_file):
 
 def test_identical_images_of_different_prompts_are_reported_and_not_paid_again(tmp_path, monkeypatch, sim):
     """The service sends one image for every prompt."""
-    real_validate, first = retry.validate, []
+    real_validate, first = check_reply.validate, []
 
     def same(_bytes):
         first.append(_bytes)
         return real_validate(first[0])
 
     put = Folder.put
-    monkeypatch.setattr(retry, "validate", same)
+    monkeypatch.setattr(check_reply, "validate", same)
     monkeypatch.setattr(
         Folder,
         "put",
@@ -272,8 +272,8 @@ def test_identical_images_of_different_prompts_are_reported_and_not_paid_again(t
     run_folder = run(prompts(tmp_path, *TEXTS), sim, concurrency=1).folder
     monkeypatch.undo()
     assert [one[:2] for one in findings_of(run_folder)] == [("duplicate", 2), ("duplicate", 3), ("duplicate", 4)]
-    assert repair(run_folder).lost == ()
-    assert "does not buy them again" in audit_text(audit(run_folder))
+    assert repair(run_folder).samples_to_remake == ()
+    assert "does not make them again" in audit_text(audit(run_folder))
 
 
 def shape_findings(**changes):
@@ -337,7 +337,7 @@ def test_an_edited_image_is_reported_kept_and_no_error(run_copy, sim):
     rows = run(run_copy.folder.parent / "prompts.csv", sim, aspect_ratio="16:9", retry=("missing", "failed")).rows
     assert (len(sim.requests), run_copy.file(2).read_bytes()) == (requests_before, edited)
     assert (rows[1]["status"], rows[1]["error_kind"], rows[1]["bytes"]) == ("ok", "edited", len(edited))
-    assert repair(run_copy.folder).lost == ()
+    assert repair(run_copy.folder).samples_to_remake == ()
     assert findings_of(run_copy.folder) == [("edited", 2, run_copy.rows[1]["file"])]
 
 

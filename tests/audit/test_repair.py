@@ -44,13 +44,13 @@ def finished(tmp_path_factory, sim):
 
 def lost_rows(repaired):
     """Return the rows that a repair would pay for."""
-    return {sample.row for sample in repaired.lost}
+    return {sample.row for sample in repaired.samples_to_remake}
 
 
 def pay(folder, repaired):
     """Pay for the lost rows, as the command does after the user has agreed."""
     plan = make_plan(load_settings_snapshot(folder), today=TODAY)
-    plan = replace(plan, lost=repaired.lost)
+    plan = replace(plan, samples_to_remake=repaired.samples_to_remake)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
             opened.generate_shard(shard)
@@ -123,7 +123,7 @@ def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
     repaired = repair(folder)
     assert repaired.images == 1
     plan = make_plan(load_settings_snapshot(folder).model_copy(update={"max_images": None}), today=TODAY)
-    plan = replace(plan, lost=repaired.lost)
+    plan = replace(plan, samples_to_remake=repaired.samples_to_remake)
     requests_before = len(sim.requests)
     with open_run(plan, env={}) as opened:
         for shard in opened.shards():
@@ -177,7 +177,7 @@ def test_images_that_an_earlier_version_quarantined_are_found(tmp_path, finished
     quarantine = tmp_path / "out" / STATE / "set-aside"
     quarantine.mkdir()
     (tmp_path / "out" / row["file"]).rename(quarantine / "000009_01_whatever_2.png")
-    assert repair(tmp_path / "out").lost == ()
+    assert repair(tmp_path / "out").samples_to_remake == ()
     assert audit(tmp_path / "out").findings == ()
 
 

@@ -1,4 +1,4 @@
-"""Tests that after a patch is killed at any write to the folder, the same command buys no existing image again."""
+"""Tests that after a patch is killed at any write to the folder, the same command makes no existing image again."""
 
 import csv
 import shutil

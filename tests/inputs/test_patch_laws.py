@@ -1,4 +1,4 @@
-"""Tests that for any edit of failures.csv missing images are bought once, and existing ones do not change."""
+"""Tests that for any edit of failures.csv missing images are paid for once, and existing ones do not change."""
 
 import tempfile
 from pathlib import Path
@@ -39,7 +39,7 @@ def run_with(chosen, folder):
 
 @settings(max_examples=12, deadline=None)
 @given(rows=ROWS, edits=EDITS)
-def test_a_patch_buys_the_missing_images_and_changes_nothing_else(sim, rows, edits):
+def test_a_patch_makes_the_missing_images_and_changes_nothing_else(sim, rows, edits):
     """Some lines are edited, some fail again, some are left out; then the run is resumed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "out"

@@ -1,4 +1,4 @@
-"""Tests a prompt file that is given to a folder with a run: no paid row is lost, and nothing is bought twice."""
+"""Tests a prompt file that is given to a folder with a run: no paid row is lost, and nothing is paid for twice."""
 
 import csv
 import io
@@ -285,7 +285,7 @@ def test_every_format_can_be_patched(shell, tmp_path, sim, run_into_out, name):
 
 
 def test_an_option_given_with_a_patch_applies_only_to_its_rows(shell, tmp_path, sim, run_into_out):
-    """The other rows are not bought again from another model."""
+    """The other rows are not made again from another model."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole"}, {"prompt": "a rat [[sim:blocked_prompt]]"}])
     run_into_out(book)
     write_failures(
@@ -363,7 +363,7 @@ def test_edits_of_failures_are_not_overwritten(shell, tmp_path, sim, run_into_ou
     assert [path.name for path in out.glob("failures*")].count("failures.edited.csv") == 1
 
 
-def test_a_kill_between_record_and_input_buys_nothing_twice(shell, tmp_path, run_into_out, monkeypatch):
+def test_a_kill_between_record_and_input_pays_for_nothing_twice(shell, tmp_path, run_into_out, monkeypatch):
     """The images of the edited row are recorded before the input changes."""
 
     class Killed(BaseException):
@@ -415,7 +415,7 @@ def test_the_plan_counts_the_changes_of_an_edited_file(shell, tmp_path, sim, run
 
 
 def test_the_plan_of_a_patch_counts_only_the_images_it_requests(shell, tmp_path, sim, run_into_out):
-    """Existing images of the same row are not counted as if they were bought again."""
+    """Existing images of the same row are not counted as if they were made again."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "n": 1}])
     run_into_out(book)
     write_csv(book, [{"prompt": "a mole", "n": 3}])
@@ -445,7 +445,7 @@ def test_another_file_does_not_replace_the_input_silently(shell, tmp_path, sim, 
 
 
 def test_rows_are_added_once(shell, tmp_path, sim, run_into_out):
-    """The table has the columns of both files and continues the row numbers; repeating the command buys nothing."""
+    """The table has the columns of both files and continues the row numbers; repeating the command sends nothing."""
     book = write_csv(tmp_path / "book.csv", [{"prompt": "a mole", "note": "1"}, {"prompt": "a rat", "note": "2"}])
     run_into_out(book)
     before = facts(tmp_path / "out")

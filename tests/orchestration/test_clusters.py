@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from imagen_batch.errors import StopRun
-from imagen_batch.orchestration import cluster_executor
-from imagen_batch.orchestration.clusters import _dask_options, _DaskCluster
 from imagen_batch.orchestration.execution import Execution
+from imagen_batch.orchestration.executors import cluster_executor
+from imagen_batch.orchestration.executors.clusters import _dask_options, _DaskCluster
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run

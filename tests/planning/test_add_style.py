@@ -1,4 +1,4 @@
-"""Tests that prompt and style read like a sentence, and that images of the old text are not bought again."""
+"""Tests that prompt and style read like a sentence, and that images of the old text are not made again."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_the_retry_choice_decides_which_samples_are_sent_again(chosen, sent):
 
 def test_the_input_is_not_read_when_nothing_is_pending():
     """A million finished rows are not read again."""
-    index, unread = RowIndex(), (pytest.fail("asked for a row") for _ in range(1))
+    index, unread = RowIndex(), (pytest.fail("requested a row") for _ in range(1))
     index.add("ab" * 32, 1, per_request=1, price=None)
     history = FakeHistory({1: "ok"})
     assert not list(pending_requests(unread, pending_rows(index, history, settings=make_settings({"prompts": "p"}))))

@@ -27,7 +27,7 @@ from imagen_batch.providers.trusted_hosts import host_of, is_google_host, is_thi
 from imagen_batch.records import NoImage, ReceivedImage, Reply
 from imagen_batch.runs import history_preload as ahead
 from imagen_batch.runs import local_simulator as simulator_process
-from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
+from imagen_batch.sending.attempts.check_reply import decode_reply
 from imagen_batch.settings import load_settings, make_settings
 from imagen_batch.system.child_env import child_environment, reduced_environment
 from imagen_batch.system.is_loopback import is_loopback
@@ -221,16 +221,15 @@ def everywhere(text):
 @pytest.mark.parametrize("dialect", ["generate_content", "predict"])
 def test_an_echoed_key_is_in_nothing_that_a_reply_becomes(key, status, dialect):
     """It is removed in every spelling and from every field."""
-    provider = SimpleNamespace(credential=Credential(key))
-    context = SimpleNamespace(provider=provider, previous_attempts=lambda _request: 0, run_id=None)
-    attempts = RetryingRequest(request(dialect=dialect), context)
+    context = SimpleNamespace(provider=SimpleNamespace(credential=Credential(key)))
     for name, text in variants(key).items():
         if name == "small" and len(key) < 16:
             continue
         pages = [f"<html><title>{text}</title>", text]
         for body in [*everywhere(text), *pages]:
+            reply = RawReply(status, {}, body.encode())
             try:
-                text_of_result = repr(attempts._decode(RawReply(status, {}, body.encode())))
+                text_of_result = repr(decode_reply(reply, request(dialect=dialect), context))
             except AttemptError as error:
                 text_of_result = str(error)
             assert not any(shown in text_of_result for shown in variants(key).values()), body

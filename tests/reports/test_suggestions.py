@@ -24,7 +24,7 @@ ENDINGS = {
     "reset midway": ("reset_midway", "", [], {}),
     "reset, held": ("reset_midway", "", ["--on-unknown", "hold"], {}),
     "cut json": ("cut_json", "", [], {}),
-    "half picture": ("half_picture", "", [], {}),
+    "half image": ("half_picture", "", [], {}),
     "bad base64": ("bad_base64", "", [], {}),
     "bad key": ("bad_key", "", [], {}),
     "not billed": ("not_billed", "", [], {}),

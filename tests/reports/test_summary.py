@@ -82,7 +82,7 @@ def test_the_json_follows_the_contract() -> None:
         ({"skipped_budget": 1}, None, 6),
         ({"ok": 2, "not_attempted": 1}, NO_KEY, 2),
         ({"not_attempted": 1}, StopReason("interrupted", 130, "Ctrl-C"), 130),
-        ({"ok": 3}, StopReason("interrupted", 143, "SIGTERM came after the last picture"), 0),
+        ({"ok": 3}, StopReason("interrupted", 143, "SIGTERM came after the last image"), 0),
     ],
 )
 def test_the_exit_code_follows_the_counts_and_the_stop_reason(

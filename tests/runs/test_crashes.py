@@ -188,5 +188,5 @@ def _check(summary, rows, texts, service):
     files = {name for name, _ in service.storage.sizes("images")}
     named = {row["file"] for row in rows if row["file"]}
     assert named <= files
-    assert len(files) == history.images_recorded, "a file for each picture ever recorded, and no other"
+    assert len(files) == history.images_recorded, "a file for each image ever recorded, and no other"
     assert not list(service.storage.sizes(STAGING))

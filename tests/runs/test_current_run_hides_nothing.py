@@ -71,7 +71,7 @@ def test_a_decision_is_noticed(source, sim, action):
 
 @pytest.mark.parametrize("name", ["gallery.html", "manifest.csv", "failures.csv"])
 def test_a_table_that_is_gone_or_new_is_noticed(source, sim, name):
-    """Whoever removed or wrote it."""
+    """It does not matter who removed or wrote it."""
     settings = finished(source, sim)
     path = source.parent / "out" / name
     if path.exists():

@@ -89,7 +89,7 @@ LOSSES = (truncate, delete, without_a_result, without_a_row, without_attempts)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_images_that_the_ledger_has_lost_are_not_bought_again(place, tmp_path, sim, loss):
+def test_images_that_the_ledger_has_lost_are_not_made_again(place, tmp_path, sim, loss):
     """They are recorded with their prompts, and the second run after that has nothing to recover."""
     source = prompts(tmp_path, *TEXTS)
     run(source, sim, out=place)
@@ -227,7 +227,7 @@ def edit_ledger_file(place, name, second):
 
 
 def test_torn_files_are_not_recovered(tmp_path, sim):
-    """An incomplete image is bought again."""
+    """An incomplete image is made again."""
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim)
     torn = place / rows(place)[4]["file"]

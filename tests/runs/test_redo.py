@@ -170,7 +170,7 @@ def test_an_approved_sample_is_locked(book, sim):
     [group] = [group for group, _ in run_status(folder).causes if group.error_kind == "approved_missing"]
     assert group.rows == [1]
     assert [finding.kind for finding in audit(folder).findings] == ["missing"]
-    assert repair(folder).lost == ()
+    assert repair(folder).samples_to_remake == ()
 
 
 def test_a_rejected_image_may_be_deleted(book, sim):
@@ -231,7 +231,7 @@ def test_an_upgrade_makes_approved_images_larger_and_keeps_the_approved_one(book
 
 
 def test_a_lost_version_is_made_again_as_that_version(book, sim):
-    """It has its edited prompt; version 1, whose file exists, is not bought again."""
+    """It has its edited prompt; version 1, whose file exists, is not made again."""
     folder = book.parent / "out"
     review(folder, "redo", "boat:1", prompt="a boat at night")
     row = by_name(go(book, sim, redo=True))["boat", 1]
@@ -510,7 +510,7 @@ def test_the_advice_about_a_lost_approved_image_names_exactly_that_image(book, s
     assert command.endswith(" 1:1@1")
 
 
-def test_the_audit_of_a_lost_approved_image_offers_no_purchase(book, sim):
+def test_the_audit_of_a_lost_approved_image_offers_to_make_nothing_again(book, sim):
     """A repair would change nothing: only a person can put the file or the approval back."""
     folder = book.parent / "out"
     review(folder, "approve", "cover:1")

@@ -31,7 +31,7 @@ def sim():
         yield running
 
 
-def test_a_kill_between_any_two_changes_of_the_folder_buys_no_image_twice(tmp_path, sim):
+def test_a_kill_between_any_two_changes_of_the_folder_pays_for_no_image_twice(tmp_path, sim):
     """The folder is copied before and after each change; each copy is what a kill leaves, and is continued."""
     source, folder = write_csv(tmp_path / "book.csv", ROWS), tmp_path / "out"
     go(source, sim)

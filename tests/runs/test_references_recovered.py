@@ -49,11 +49,11 @@ def rows_of(ran):
     return {row["id"]: row for row in ran.rows}
 
 
-def buy_lost(folder, sim):
-    """Repair a folder and buy what is lost, as `audit --repair` does."""
-    lost = repair(folder).lost
+def remake_lost(folder, sim):
+    """Repair a folder and make again what is lost, as `audit --repair` does."""
+    lost = repair(folder).samples_to_remake
     settings = load_settings_to_continue(folder, {"base_url": sim.url, "wait_initial": 0.0})
-    plan = replace(prepare_plan(settings, today=TODAY), lost=lost)
+    plan = replace(prepare_plan(settings, today=TODAY), samples_to_remake=lost)
     with open_run(plan, env={}) as run:
         for stage in run.stages():
             for shard in stage:
@@ -76,15 +76,15 @@ def test_a_repair_records_what_is_there(source, sim):
     """Without a ledger the repair finds all three."""
     ran = go(source, sim)
     shutil.rmtree(ran.folder / LEDGER)
-    assert repair(ran.folder).lost == ()
+    assert repair(ran.folder).samples_to_remake == ()
     assert run_status(ran.folder).counts["ok"] == 3
 
 
-def test_a_repair_buys_a_lost_scene_once(source, sim):
+def test_a_repair_makes_a_lost_scene_once(source, sim):
     """Under the key that it has in the ledger."""
     ran = go(source, sim)
     (ran.folder / rows_of(ran)["den"]["file"]).unlink()
-    ran, sent = parts_of(sim, lambda: buy_lost(ran.folder, sim))
+    ran, sent = parts_of(sim, lambda: remake_lost(ran.folder, sim))
     assert [parts[-1] for parts in sent] == ["the den"]
     assert sent[0][0] == ran.image(rows_of(ran)["fox"])
     assert audit(ran.folder).clean
@@ -98,7 +98,7 @@ def test_scenes_stay_when_a_lost_sheet_is_made_again(source, sim, how, other_ima
     before = rows_of(ran)
     (ran.folder / before["fox"]["file"]).unlink()
     other_images()
-    remake = {"repair": lambda: buy_lost(ran.folder, sim), "retry": lambda: go(source, sim, retry=("missing",))}
+    remake = {"repair": lambda: remake_lost(ran.folder, sim), "retry": lambda: go(source, sim, retry=("missing",))}
     ran, sent = parts_of(sim, remake[how])
     assert sent == [["a fox"]]
     after = rows_of(ran)

@@ -1,4 +1,4 @@
-"""Rows with reference images that are reviewed: each version is sent with its images, and nothing is bought twice."""
+"""Rows with reference images that are reviewed: each version is sent with its images and paid for once."""
 
 from hashlib import sha256
 

@@ -158,7 +158,7 @@ def test_the_plan_prices_all_stages(tmp_path, sim):
 
 
 def test_the_budget_ends_a_run_between_the_stages(tmp_path, sim):
-    """The rest waits for the next run, and nothing is bought twice."""
+    """The rest waits for the next run, and nothing is paid for twice."""
     source = book(tmp_path, FOX, *SCENES)
     ran = run(source, sim, max_images=1)
     assert ran.statuses == ["ok", "skipped_budget", "not_attempted"]

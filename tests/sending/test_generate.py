@@ -56,7 +56,7 @@ def test_one_damaged_image_of_four_is_requested_alone(tmp_path):
 
 
 def test_an_image_that_is_damaged_twice_is_a_failure(tmp_path):
-    """The purchase among the others counts as the first one."""
+    """The payment among the others counts as the first one."""
     sent = sending(tmp_path, images(IMAGE, HALF_IMAGE), images(HALF_IMAGE))
     results = _generate(sent, 2)
     assert [sample.status for sample in results] == ["ok", "failed"]

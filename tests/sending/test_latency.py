@@ -45,7 +45,7 @@ def test_an_image_of_a_rare_type_is_ok_with_a_note(tmp_path):
 
 
 def test_with_hold_a_damaged_image_is_not_bought_again(tmp_path):
-    """It was charged, and the user wants to decide about a second purchase."""
+    """It was charged, and the user wants to decide about a second request."""
     sent = sending(tmp_path, images(HALF_IMAGE), images(IMAGE), on_unknown="hold")
     answer = RetryingRequest(predict_request(1), sent.context).run()
     assert len(answer.missing) == len(sent.transport.payloads) == 1

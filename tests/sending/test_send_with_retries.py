@@ -223,7 +223,7 @@ def test_a_key_that_can_not_be_renewed_stops_the_run(tmp_path):
 
 
 def test_a_damaged_image_alone_is_paid_for_twice_at_most(tmp_path):
-    """The ledger has the price of both purchases."""
+    """The ledger has the price of both requests."""
     sent = sending(tmp_path, images(HALF_IMAGE), max_attempts=5)
     answer = _retrying(sent).run()
     assert (answer.images, answer.damaged) == ((), ())
@@ -236,14 +236,14 @@ def test_a_damaged_image_alone_is_paid_for_twice_at_most(tmp_path):
 
 
 def test_a_damaged_image_is_not_retried_beyond_the_attempts(tmp_path):
-    """With one attempt there is no second purchase."""
+    """With one attempt there is no second request."""
     sent = sending(tmp_path, images(HALF_IMAGE), max_attempts=1)
     assert len(_retrying(sent).run().missing) == 1
     assert len(sent.transport.payloads) == 1
 
 
 def test_damaged_images_among_good_ones_are_left_to_the_caller(tmp_path):
-    """The answer is complete but for them; earlier purchases of the same damage count."""
+    """The answer is complete but for them; earlier payments for the same damage count."""
     sent = sending(tmp_path, images(IMAGE, HALF_IMAGE))
     answer = _retrying(sent, 2).run()
     assert [image.number for image in answer.images] == [1]

@@ -106,7 +106,7 @@ def test_a_type_that_the_service_misstated_is_reported(tmp_path: Path, image_for
 @pytest.mark.parametrize("model", MODELS.values())
 @pytest.mark.parametrize("fault", ["bad_base64", "half_picture", "unknown_type", "cut_json"])
 def test_the_same_damage_is_not_bought_more_than_twice(tmp_path: Path, fault: str, model: str) -> None:
-    """A second purchase may fix a transfer problem; a third one would only cost money."""
+    """A second request may fix a transfer problem; a third one would only cost money."""
     with Simulator(faults=[rule(fault)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=model, max_attempts=5)
         assert ran.statuses == ["failed"]
@@ -143,7 +143,7 @@ def test_the_cost_of_damaged_images_is_counted_from_their_usage(tmp_path: Path) 
         assert ran.summary.cost_high_usd == pytest.approx(ran.summary.cost_low_usd)
 
 
-def test_damage_that_a_second_purchase_fixes_is_counted_as_well(tmp_path: Path) -> None:
+def test_damage_that_a_second_request_fixes_is_counted_as_well(tmp_path: Path) -> None:
     """The row is ok, the run cost two images, and the limits count both."""
     with Simulator(faults=[rule("half_picture", times=1)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim)
@@ -199,7 +199,7 @@ def test_a_damaged_image_among_good_ones_is_requested_alone(tmp_path: Path, samp
 
 
 def test_a_damaged_image_among_good_ones_is_bought_twice_at_most(tmp_path: Path) -> None:
-    """The purchase among the four counts as the first one."""
+    """The payment among the four counts as the first one."""
     with Simulator(faults=[rule("half_of_one", sample=2)]) as sim:
         ran = run(prompts(tmp_path, "one"), sim, model=IMAGEN, samples=4)
         assert ran.statuses == ["ok", "failed", "ok", "ok"]

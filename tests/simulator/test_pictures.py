@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.simulator.api.models.served_models import MODELS, Model
 from imagen_batch.simulator.api.parsed_request import ValidRequest
-from imagen_batch.simulator.api.served_models import MODELS, Model
 from imagen_batch.simulator.pictures.drawing import draw
 from imagen_batch.simulator.pictures.fit_text import fit, legible
 from tests.support.http import GEMINI, generate, predict

@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
         return _print_audit(audit(args.folder), args)
     print_message(audit_text(audit(args.folder)))
     repaired = _repair(args.folder)
-    return _buy_again(repaired, args) if repaired.lost else _print_audit(repaired.audit, args)
+    return _offer_to_remake(repaired, args) if repaired.samples_to_remake else _print_audit(repaired.audit, args)
 
 
 def _print_audit(audit: Audit, args: Namespace) -> int:
@@ -104,8 +104,8 @@ def _repair(folder: str) -> Repaired:
         raise OSError(error.errno, message) from error
 
 
-def _buy_again(repaired: Repaired, args: Namespace) -> int:
-    """Make lost images again, if the user agrees."""
+def _offer_to_remake(repaired: Repaired, args: Namespace) -> int:
+    """Make lost images again, if the user agrees to pay."""
     from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue, reload_plan  # noqa: PLC0415
     from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
 
@@ -121,7 +121,7 @@ def _buy_again(repaired: Repaired, args: Namespace) -> int:
     confirm = make_confirm(args)
     if repaired.images and (args.yes or (confirm and confirm("Make them again?"))):
         args.yes = True  # the user has agreed already
-        return run_and_print(settings, args, lost=repaired.lost)
+        return run_and_print(settings, args, samples_to_remake=repaired.samples_to_remake)
     command = shlex.join(["imagen-batch", "audit", make_absolute(args.folder), "--repair", "--yes"])
     enough = round_up_to_cents(total.usd)
     print_message(f"everything else is repaired; to make them again: {command} --max-cost {enough}")

@@ -53,8 +53,10 @@ def run(args: Namespace) -> int:
     return run_and_print(settings_from(args), args)
 
 
-def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None = None) -> int:
-    """Run the job, print its summary and return its exit code. With `lost`, only these samples are made."""
+def run_and_print(
+    settings: Settings, args: Namespace, *, samples_to_remake: tuple[PendingRow, ...] | None = None
+) -> int:
+    """Run the job, print its summary and return its exit code. With `samples_to_remake`, only these are made."""
     log = current_log()
     if settings.log_format == "json":
         log.with_prompts = settings.log_prompts
@@ -63,9 +65,9 @@ def run_and_print(settings: Settings, args: Namespace, *, lost: tuple[PendingRow
     from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
     from imagen_batch.runs.recognize_unchanged_run import find_current_summary, record_finished_run  # noqa: PLC0415
 
-    summary = None if lost is not None else find_current_summary(settings)
+    summary = None if samples_to_remake is not None else find_current_summary(settings)
     if summary is None:
-        summary = _launch(settings, args, lost=lost)
+        summary = _launch(settings, args, samples_to_remake=samples_to_remake)
         record_finished_run(settings, summary)
     else:
         _report_current(summary, settings, args)
@@ -86,7 +88,7 @@ def _report_current(summary: Summary, settings: Settings, args: Namespace) -> No
         print_message(describe_current(summary))
 
 
-def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...] | None) -> Summary:
+def _launch(settings: Settings, args: Namespace, *, samples_to_remake: tuple[PendingRow, ...] | None) -> Summary:
     from imagen_batch.cli.progress import make_progress  # noqa: PLC0415
     from imagen_batch.orchestration.launch_run import launch  # noqa: PLC0415
     from imagen_batch.runs.run_observer import RunObserver  # noqa: PLC0415
@@ -100,7 +102,7 @@ def _launch(settings: Settings, args: Namespace, *, lost: tuple[PendingRow, ...]
         run_id=log.run_id,
         on_flow_run=log.note_flow_run,
     )
-    return launch(settings, observer, lost=lost)
+    return launch(settings, observer, samples_to_remake=samples_to_remake)
 
 
 def _with_agreed_host(settings: Settings, args: Namespace) -> Settings:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imagen_batch.orchestration.execution import Execution
-from imagen_batch.orchestration.local_executor import ShardWork
+from imagen_batch.orchestration.executors.local_executor import ShardWork
 from imagen_batch.orchestration.recording.end_state import EndState, describe_end
 from imagen_batch.orchestration.recording.page_texts import link_to_manifest, top_causes
 from imagen_batch.reports.render import to_markdown

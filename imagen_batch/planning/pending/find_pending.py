@@ -1,4 +1,4 @@
-"""Finds what a plan still has to send: by the ledger, by the files that are missing, or by what a repair lost."""
+"""Finds what a plan still has to send: by the ledger, by missing files, or by what a repair makes again."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def pending_rows_of(
     plan: RunPlan, history: History | AnsweredSince, settings: Settings, *, counter: MadeCounter | None = None
 ) -> Iterator[PendingRow]:
     only = plan.only
-    if plan.lost is not None:
+    if plan.samples_to_remake is not None:
         if counter is not None:
-            _count_others(plan.index, plan.lost, counter)
-        return _still_lost(plan.lost, history)
+            _count_others(plan.index, plan.samples_to_remake, counter)
+        return _still_to_remake(plan.samples_to_remake, history)
     recorded = history.history if isinstance(history, AnsweredSince) else history
     if isinstance(recorded, History):
         plan.follow(recorded)
@@ -71,18 +71,18 @@ def pending_rows_of(
     return without_hopeless(rows, plan.index, known, settings=settings, counter=counter, only=only)
 
 
-def _still_lost(lost: Iterable[PendingRow], history: History | AnsweredSince) -> Iterator[PendingRow]:
+def _still_to_remake(remakes: Iterable[PendingRow], history: History | AnsweredSince) -> Iterator[PendingRow]:
     """Yield what a repair makes again, whatever the ledger says of it, each sample once."""
-    for row, base, numbers, _ in lost:
+    for row, base, numbers, _ in remakes:
         if isinstance(history, AnsweredSince):
             numbers = [number for number in numbers if not history.is_answered(base, number)]  # noqa: PLW2901
         if numbers:
             yield PendingRow(row, base, *split_versions(base, numbers, history.reviews))
 
 
-def _count_others(index: RowIndex, lost: Iterable[PendingRow], counter: MadeCounter) -> None:
+def _count_others(index: RowIndex, remakes: Iterable[PendingRow], counter: MadeCounter) -> None:
     """Count every sample that a repair does not make again."""
-    again = {(pending.row, number) for pending in lost for number in pending.numbers}
+    again = {(pending.row, number) for pending in remakes for number in pending.numbers}
     for row, (base, samples) in enumerate(index, 1):
         for number in range(1, samples + 1):
             if (row, number) not in again:

@@ -1,7 +1,7 @@
 """Orders further versions of samples: those that a review marked for a redo, and larger ones of approved images.
 
 An order has everything that decides the image. It is recorded before anything is sent, so that a killed run continues
-with the same version instead of buying another one.
+with the same version instead of paying for another one.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ function parseReview(source) {
     return { marks: new Map(), problems: [error.message] };
   }
   const names = (records.shift() || { cells: [] }).cells.map((name) => name.trim().toLowerCase());
-  const lacking = ["row", "sample", "decision"].filter((name) => !names.includes(name));
-  if (lacking.length) return { marks: new Map(), problems: [`line ${firstLine}: there is no column ${lacking.join(", ")}`] };
+  const missing = ["row", "sample", "decision"].filter((name) => !names.includes(name));
+  if (missing.length) return { marks: new Map(), problems: [`line ${firstLine}: there is no column ${missing.join(", ")}`] };
   const index = itemIndex();
   const marks = new Map();
   const problems = [];

@@ -67,7 +67,7 @@ def open_run(
             check_unchanged(plan, storage)
             protect_edits(storage, taken=plan.edited_failures_sha256, notify=notify)
             save = partial(save_snapshot, plan, storage, argv=shlex.split(command), pinned=_pinned_settings(provider))
-            if plan.lost is None and not plan.moves:
+            if plan.samples_to_remake is None and not plan.moves:
                 plan = save()  # a repair reads the stored input and leaves the stored settings alone
             store = _open_store(settings, storage, stack)
             ledger = open_writer(storage)
@@ -75,7 +75,7 @@ def open_run(
             if plan.decisions:
                 ledger.record_review(plan.decisions, at=time.time())
                 history.read_folder(storage.logs(LEDGER))
-            if plan.moves:  # recorded before the input changes, so that a kill in between buys nothing twice
+            if plan.moves:  # recorded before the input changes, so that a kill in between pays for nothing twice
                 ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
                 history.read_folder(storage.logs(LEDGER))
                 plan = save()

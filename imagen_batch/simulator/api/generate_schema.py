@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from imagen_batch.simulator.api.input_images import decode_base64, is_image
+from imagen_batch.simulator.api.models.served_models import Model
 from imagen_batch.simulator.api.parsed_request import Call
 from imagen_batch.simulator.api.replies import Refused, invalid
 from imagen_batch.simulator.api.schema import (
@@ -25,7 +26,6 @@ from imagen_batch.simulator.api.schema import (
     text,
     whole,
 )
-from imagen_batch.simulator.api.served_models import Model
 
 _HARMS = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT", "CIVIC_INTEGRITY", "JAILBREAK")
 _HARMS_ON_VERTEX = ("IMAGE_HATE", "IMAGE_DANGEROUS_CONTENT", "IMAGE_HARASSMENT", "IMAGE_SEXUALLY_EXPLICIT")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imagen_batch.simulator.api.pixel_sizes import Pixels, pixels
-from imagen_batch.simulator.api.served_models import Model, Verb
+from imagen_batch.simulator.api.models.pixel_sizes import Pixels, pixels
+from imagen_batch.simulator.api.models.served_models import Model, Verb
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pybase64
 
+from imagen_batch.simulator.api.models.served_models import Model
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.replies import Json, Refused, invalid
 from imagen_batch.simulator.api.schema import (
@@ -22,7 +23,6 @@ from imagen_batch.simulator.api.schema import (
     text,
     whole,
 )
-from imagen_batch.simulator.api.served_models import Model
 
 _NOT_DRAWN = {
     "sampleCount",

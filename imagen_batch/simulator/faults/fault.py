@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagen_batch.simulator.api.models.served_models import Verb
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.replies import Reply
-from imagen_batch.simulator.api.served_models import Verb
 from imagen_batch.simulator.faults.altered_replies import Alter
 from imagen_batch.simulator.faults.broken_transfers import Carry
 
@@ -42,3 +42,10 @@ class Fault:
     verb: Verb | None = None  # None: in both dialects
     breaks: bool = False  # the images do not arrive
     readable: bool = False  # the images stay whole, in another form
+
+
+def reply_instead(
+    name: str, section: str, description: str, reply: Callable[[Attempt], Reply], **options: Any
+) -> Fault:
+    """Return a fault that sends this reply instead of images."""
+    return Fault(name, section, description, instead=reply, options=options)

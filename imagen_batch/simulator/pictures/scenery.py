@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
-from imagen_batch.simulator.api.pixel_sizes import Pixels
+from imagen_batch.simulator.api.models.pixel_sizes import Pixels
 
 COMPOSITIONS = 12
 INK, PAPER = 8, 255  # tones of text: upon the sky, and upon the near ridge

@@ -13,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from imagen_batch.errors import StopRun
-from imagen_batch.orchestration.clusters import Cluster, open_cluster
+from imagen_batch.orchestration.executors.clusters import Cluster, open_cluster
 from imagen_batch.runs.run import Run
 from imagen_batch.workers.coordinator import Coordinator, coordinating
 from imagen_batch.workers.messages import ShardReport, ShardTask

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from imagen_batch.simulator.api import pixel_sizes as sizes
+from imagen_batch.simulator.api.models import pixel_sizes as sizes
 
 Verb = Literal["predict", "generateContent"]
 

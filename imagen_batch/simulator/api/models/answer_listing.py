@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from imagen_batch.simulator.api.error_bodies import model_gone
+from imagen_batch.simulator.api.models.served_models import MODELS, Model, find
 from imagen_batch.simulator.api.parsed_request import Call
 from imagen_batch.simulator.api.replies import Json, Reply, reply_json
-from imagen_batch.simulator.api.served_models import MODELS, Model, find
 
 
-def answer(call: Call, *, extra: Collection[str]) -> Reply:
+def answer_listing(call: Call, *, extra: Collection[str]) -> Reply:
     """Return one model, or all models where the name is empty."""
     if not call.model:
         everything = [*MODELS.values(), *filter(None, (find(name, extra=extra) for name in extra))]

@@ -15,7 +15,7 @@ IMAGE = ok(file="images/a.png")
 def _repair(folder):
     plan = small_plan(folder, ROWS)
     (first, _), (second, _) = plan.index
-    return replace(plan, lost=(PendingRow(1, first, [2]), PendingRow(2, second, [1, 3]))), second
+    return replace(plan, samples_to_remake=(PendingRow(1, first, [2]), PendingRow(2, second, [1, 3]))), second
 
 
 def _samples(plan, folder, **since):
@@ -72,7 +72,7 @@ def test_a_row_that_an_earlier_version_made_counts_as_made_during_a_repair(tmp_p
     assert row == 1
     record_result(tmp_path, earlier, IMAGE)
     lost = (PendingRow(2, plan.index.row_key(2), [1]),)
-    totals = count_pending(replace(plan, lost=lost))
+    totals = count_pending(replace(plan, samples_to_remake=lost))
     assert (totals.made, totals.samples, totals.held) == (1, 1, 0)
 
 
