@@ -11,7 +11,6 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple
@@ -94,6 +93,8 @@ def _describe(error: BaseException) -> Failure:
     if isinstance(error, OSError):
         code, state = (TRY_LATER, "stopped") if error.errno in _TEMPORARY_ERRORS else (USAGE, "refused")
         return Failure(code, f"error: {_describe_os_error(error)}", _json(state, _describe_os_error(error)))
+    import traceback  # noqa: PLC0415 - only for a bug
+
     message = f"a bug: {error!r}"
     trace = "".join(traceback.format_exception(error))
     return Failure(BUG, f"{trace}error: {message}", _json("bug", message))

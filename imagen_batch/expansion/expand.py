@@ -1,34 +1,24 @@
-"""Applies template, style presets and characters to each row."""
+"""Reads the template, style presets, characters and matrix of a run, and applies them to its prompt file.
+
+A run without them imports nothing of what applies them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import orjson
 
-from imagen_batch.expansion.characters import (
-    CharacterAccess,
-    CharacterList,
-    Characters,
-    add_descriptions,
-    load_characters,
-)
-from imagen_batch.expansion.look_up_style_or_character import UnknownName
-from imagen_batch.expansion.matrix import Matrix, read_matrix
-from imagen_batch.expansion.style_and_character_files import read_text
-from imagen_batch.expansion.styles import Style, Styles, load_styles
-from imagen_batch.expansion.template import PromptTemplate, RenderFailed, compile_template
-from imagen_batch.prompts import PromptFile
-from imagen_batch.prompts.column_names import fold
-from imagen_batch.records import Problem, PromptRow
-
-_CHARACTERS = "characters"
-_ROW_VARIABLES = ("prompt", "id", "style", "row", "columns")
-_CHARACTER_VARIABLES = (_CHARACTERS, "char")
+if TYPE_CHECKING:
+    from imagen_batch.expansion.characters import Characters
+    from imagen_batch.expansion.matrix import Matrix
+    from imagen_batch.expansion.styles import Styles
+    from imagen_batch.expansion.template import PromptTemplate
+    from imagen_batch.prompts import PromptFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +44,9 @@ class Expansion:
             file = self.matrix.apply_to(file)
         if not (self.template or self.styles or self.characters):
             return file
-        expand_matrix = file.expand or iter
-        columns = _Columns.of(file)
-        if self.template:
-            of_characters = _CHARACTER_VARIABLES if self.characters else ()
-            self.template.check_variables((*_ROW_VARIABLES, *columns.names, *of_characters))
-        warnings = (*file.warnings, *self._warnings(file, columns))
-        return replace(
-            file,
-            warnings=warnings,
-            expand=lambda rows: self.rows(expand_matrix(rows), columns),
-        )
+        from imagen_batch.expansion.expand_rows import expand_rows  # noqa: PLC0415 - imports Jinja
 
-    def rows(self, rows: Iterator[PromptRow | Problem], columns: _Columns) -> Iterator[PromptRow | Problem]:
-        """Yield each row expanded, or the problem that prevents it."""
-        for row in rows:
-            yield row if isinstance(row, Problem) else self._expand(row, columns)
+        return expand_rows(file, template=self.template, styles=self.styles, characters=self.characters)
 
     def stored_files(self) -> dict[str, tuple[str, bytes]]:
         """Return what a run stores: setting -> name and content. The names depend on the content."""
@@ -90,70 +67,6 @@ class Expansion:
             files["characters"] = _name_by_content("characters", ".json", orjson.dumps(table))
         return files
 
-    def _warnings(self, file: PromptFile, columns: _Columns) -> Iterator[str]:
-        used = self.template.variables if self.template else frozenset()
-        if self.styles and "style" not in file.roles and "style" not in used:
-            yield "--styles has no effect: the prompt file has no column 'style'"
-        if self.characters and columns.characters is None and "char" not in used:
-            yield "--characters has no effect: the prompt file has no column 'characters'"
-
-    def _expand(self, row: PromptRow, columns: _Columns) -> PromptRow | Problem:
-        try:
-            return self._expand_row(row, columns)
-        except UnknownName as error:
-            column = "style" if error.name == row.style else columns.characters or "characters"
-            return Problem(row.line, column, error.name, str(error))
-        except RenderFailed as error:
-            name = self.template.name if self.template else None
-            cause = error.__cause__
-            value = cause.name if isinstance(cause, UnknownName) else name
-            return Problem(row.line, "template", value, str(error))
-
-    def _expand_row(self, row: PromptRow, columns: _Columns) -> PromptRow:
-        style = self.styles.find(row.style) if self.styles and row.style else None
-        cast = CharacterList(())
-        if self.characters and columns.characters is not None:
-            cast = self.characters.find_all(row.cells.get(columns.characters, ""))
-        access = CharacterAccess(self.characters) if self.characters else None
-        text, used = row.prompt, frozenset[str]()
-        if self.template:
-            used = self.template.variables
-            text = _render_prompt(self.template, columns.variables(row, style, cast=cast, access=access))
-        if not used & set(_CHARACTER_VARIABLES):
-            text = add_descriptions(text, cast)
-        row = _with_style(row, text, style, in_template="style" in used)
-        members = [*cast.members, *(access.used if access else ())]
-        return _with_references(row, [each for member in members for each in member.references])
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of a file as a template's variables."""
-
-    names: Mapping[str, str]  # variable -> header
-    characters: str | None  # header of the column of characters
-
-    @classmethod
-    def of(cls, file: PromptFile) -> _Columns:
-        roles = {role: header for role, header in file.roles.items() if role != "prompt"}
-        headers = {header: header for header in file.columns if header.isidentifier()}
-        folded = {fold(header): header for header in reversed(file.columns) if fold(header).isidentifier()}
-        names = {**folded, **headers, **roles}
-        characters = next((header for header in file.columns if fold(header) == _CHARACTERS), None)
-        return cls({name: header for name, header in names.items() if name != "columns"}, characters)
-
-    def variables(
-        self, row: PromptRow, style: Style | None, *, cast: CharacterList, access: CharacterAccess | None
-    ) -> dict[str, Any]:
-        """Return the variables of a template for this row. Cells are text, as in the file."""
-        cells = row.cells
-        values: dict[str, Any] = {name: cells.get(header, "") for name, header in self.names.items()}
-        values |= {"prompt": row.prompt, "id": row.id or "", "row": row.row, "columns": dict(cells)}
-        values["style"] = style or row.style or ""
-        if access is not None:
-            values |= {_CHARACTERS: cast, "char": access}
-        return values
-
 
 def load_expansion(
     *, template: str | None, styles: str | None, characters: str | None, matrix: Sequence[str] = ()
@@ -161,49 +74,36 @@ def load_expansion(
     """Read the files with these names. Raises SettingsInvalid."""
     return Expansion(
         template=_load_template(Path(template)) if template else None,
-        styles=load_styles(Path(styles)) if styles else None,
-        characters=load_characters(Path(characters)) if characters else None,
-        matrix=read_matrix(matrix),
+        styles=_load_styles(Path(styles)) if styles else None,
+        characters=_load_characters(Path(characters)) if characters else None,
+        matrix=_read_matrix(matrix) if matrix else None,
     )
 
 
-def _render_prompt(template: PromptTemplate, variables: Mapping[str, Any]) -> str:
-    text = template.render(variables)
-    if not text:
-        raise RenderFailed("it makes an empty prompt for this row")
-    if "\0" in text:
-        raise RenderFailed("it makes a prompt with a null character")
-    return text
-
-
 def _load_template(path: Path) -> PromptTemplate:
+    from imagen_batch.expansion.style_and_character_files import read_text  # noqa: PLC0415
+    from imagen_batch.expansion.template import compile_template  # noqa: PLC0415 - imports Jinja
+
     return compile_template(read_text(path, option="--template"), name=path.name)
+
+
+def _load_styles(path: Path) -> Styles:
+    from imagen_batch.expansion.styles import load_styles  # noqa: PLC0415 - imports Jinja
+
+    return load_styles(path)
+
+
+def _load_characters(path: Path) -> Characters:
+    from imagen_batch.expansion.characters import load_characters  # noqa: PLC0415 - imports Jinja
+
+    return load_characters(path)
+
+
+def _read_matrix(options: Sequence[str]) -> Matrix | None:
+    from imagen_batch.expansion.matrix import read_matrix  # noqa: PLC0415 - only few runs have one
+
+    return read_matrix(options)
 
 
 def _name_by_content(name: str, suffix: str, content: bytes) -> tuple[str, bytes]:
     return f"{name}-{sha256(content).hexdigest()[:16]}{suffix}", content
-
-
-def _with_style(row: PromptRow, text: str, style: Style | None, *, in_template: bool) -> PromptRow:
-    """Return the row with its new text. A style without a placeholder for the prompt is appended later, as always."""
-    appended = row.style if style is None else str(style)
-    if in_template:
-        appended = None
-    elif style is not None and style.has_placeholder:
-        text, appended = style.surround(text), None
-    options = row.options
-    if style is not None and style.negative_prompt:
-        negative = ", ".join(filter(None, [options.negative_prompt, style.negative_prompt]))
-        options = replace(options, negative_prompt=negative)
-    changed = text != row.prompt or appended != row.style
-    input_prompt = (row.input_prompt or row.prompt) if changed else row.input_prompt
-    return replace(row, prompt=text, style=appended or None, options=options, input_prompt=input_prompt)
-
-
-def _with_references(row: PromptRow, references: Sequence[str]) -> PromptRow:
-    """Return the row with the references of its characters after its own, each once.
-
-    The cells stay as the user wrote them, because a stored input is expanded again.
-    """
-    added = [each for each in dict.fromkeys(references) if each not in row.references]
-    return replace(row, references=(*row.references, *added), of_characters=len(added)) if added else row

@@ -12,9 +12,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from imagen_batch.inputs.changes import find_gaps
-from imagen_batch.inputs.image_owners import facts_of
-from imagen_batch.inputs.patch_or_extend_input import load_history
 from imagen_batch.inputs.reference_facts import are_as_recorded
 from imagen_batch.inputs.stored_input_and_settings import (
     file_sha256,
@@ -31,7 +28,6 @@ from imagen_batch.planning.checking.open_prompt_file import read_expansion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import Move
-from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.storage import open_storage
 from imagen_batch.text import plural
 
@@ -49,6 +45,9 @@ def with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
         return plan
     if not _requests_something_else(plan):
         return plan
+    from imagen_batch.inputs.patch_or_extend_input import load_history  # noqa: PLC0415 - only for an edited input
+    from imagen_batch.reports.next_steps import make_absolute  # noqa: PLC0415
+
     history = load_history(location)
     history.fold(review_record(plan.decisions), position=0)
     if not history.reviews:
@@ -93,6 +92,8 @@ def find_approved_moves(before: RunPlan, history: History, after: RunPlan) -> tu
     """Return the moves of approved images from rows of `before` to the same rows, edited, of `after`."""
     if not history.reviews:
         return ()
+    from imagen_batch.inputs.image_owners import facts_of  # noqa: PLC0415 - only for an edited input
+
     edited = _edited_rows(before, after)
     old_rows = _select_rows(before, {old for old, _ in edited})
     moves: list[Move] = []
@@ -128,6 +129,8 @@ def _edited_rows(before: RunPlan, after: RunPlan) -> list[tuple[int, int]]:
 
 def _pair_by_position(before: RunPlan, after: RunPlan) -> Iterator[tuple[int, int]]:
     """Pair the rows of each gap between common rows, where both inputs have equally many there."""
+    from imagen_batch.inputs.changes import find_gaps  # noqa: PLC0415 - only for an edited input
+
     for old, new in find_gaps([base for base, _ in before.index], [base for base, _ in after.index]):
         if len(old) == len(new):
             yield from zip((at + 1 for at in old), (at + 1 for at in new), strict=True)

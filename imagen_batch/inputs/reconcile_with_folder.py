@@ -10,6 +10,9 @@ A folder has one input: the stored one. The given file continues, edits, patches
 
 A file counts as the one given before if it has the same path, or if it contains at least half of the rows with
 images.
+
+What compares, patches and merges inputs is imported where it is needed: most runs begin in a new folder, or with the
+file that was given before.
 """
 
 from __future__ import annotations
@@ -18,17 +21,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.changes import Changes, DroppedRows, compare_inputs, count_dropped_rows
-from imagen_batch.inputs.keep_approved import has_other_expansion, with_approved_images
-from imagen_batch.inputs.patch_or_extend_input import (
-    extend_input,
-    load_history,
-    patch_input,
-    references_of_added,
-    references_of_failures,
-)
 from imagen_batch.inputs.stored_input_and_settings import (
     READING,
     attach_origin,
@@ -40,15 +35,18 @@ from imagen_batch.inputs.stored_input_and_settings import (
     references_of,
     reload_plan,
 )
-from imagen_batch.ledger.history import History
-from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.reports.tables.failures import MARK
+from imagen_batch.prompts.column_names import MARK_COLUMN
 from imagen_batch.settings import Settings
 from imagen_batch.storage import explain_storage_errors, is_url, open_storage
 from imagen_batch.text import plural
+
+if TYPE_CHECKING:
+    from imagen_batch.inputs.changes import Changes, DroppedRows
+    from imagen_batch.ledger.history import History
+    from imagen_batch.ledger.records import ReviewedVersion
 
 Confirm = Callable[[str], bool]
 _HEAD_BYTES = 1 << 16
@@ -71,14 +69,22 @@ def prepare_plan(
     if is_stored_input(settings):
         references = references_of(settings.folder)
         plan = make_plan(settings, today=today, references=references)
-        return with_approved_images(replace(attach_origin(plan), decisions=decisions), today=today)
+        return _with_approved_images(replace(attach_origin(plan), decisions=decisions), today=today)
     plan = _read_file(_with_local_file(settings), today=today)
     try:
         plan = _choose_input(_use_folder_of_failures(plan), today=today, confirm=confirm)
-        return with_approved_images(replace(plan, decisions=decisions), today=today)
+        return _with_approved_images(replace(plan, decisions=decisions), today=today)
     except BaseException:
         plan.delete_spool()
         raise
+
+
+def _with_approved_images(plan: RunPlan, *, today: date) -> RunPlan:
+    if not holds_run(plan.settings.folder):
+        return plan
+    from imagen_batch.inputs.keep_approved import with_approved_images  # noqa: PLC0415
+
+    return with_approved_images(plan, today=today)
 
 
 def count_changes(plan: RunPlan, *, today: date) -> Changes | None:
@@ -86,11 +92,15 @@ def count_changes(plan: RunPlan, *, today: date) -> Changes | None:
     location = plan.settings.folder
     if not holds_run(location):
         return None
+    from imagen_batch.inputs.changes import compare_inputs  # noqa: PLC0415
+
     return compare_inputs(*_read_stored(plan, today=today), plan)
 
 
 def _read_stored(new: RunPlan, *, today: date) -> tuple[RunPlan, History]:
     """Return the folder's input and history, with the keys of both inputs brought in line with the ledger."""
+    from imagen_batch.inputs.patch_or_extend_input import load_history  # noqa: PLC0415
+
     location = new.settings.folder
     current, history = reload_plan(location, today=today), load_history(location)
     current.follow(history)
@@ -107,10 +117,10 @@ def _choose_input(plan: RunPlan, *, today: date, confirm: Confirm | None) -> Run
                 f"{settings.prompts} is the failures.csv of a run. Give that run's folder with --out DIR."
             )
         return plan
-    if patch:
-        return patch_input(plan, today=today)
-    if settings.other_input == "add":
-        return extend_input(plan, today=today)
+    if patch or settings.other_input == "add":
+        from imagen_batch.inputs.patch_or_extend_input import extend_input, patch_input  # noqa: PLC0415
+
+        return patch_input(plan, today=today) if patch else extend_input(plan, today=today)
     if settings.other_input == "replace":
         return plan
     return _take_known_or_other_file(plan, today=today, confirm=confirm)
@@ -129,11 +139,13 @@ def _take_known_or_other_file(plan: RunPlan, *, today: date, confirm: Confirm | 
 
 def _with_loss_notice(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan:
     """Return the plan, with a notice if the file was edited and images leave the tables."""
+    from imagen_batch.inputs.keep_approved import has_other_expansion  # noqa: PLC0415
+
     # A run of an earlier version sent no reference images; now the same file does.
     has_new_references = origin.folder is None and bool(plan.references.files.facts)
     edited = has_new_references or origin.sha256 != file_sha256(plan.source) if plan.source is not None else False
     if edited or (plan.source is not None and has_other_expansion(plan)):
-        dropped = count_dropped_rows(*_read_stored(plan, today=today), plan)
+        dropped = _count_dropped_rows(plan, today=today)
         if dropped.rows:
             rows, images = plural(dropped.rows, "row"), plural(dropped.images, "image")
             notice = f"{rows} with {images} changed in {plan.source}: these images leave the tables, their files stay"
@@ -159,11 +171,15 @@ def _read_file(settings: Settings, *, today: date) -> RunPlan:
     """
     path = Path(settings.prompts)
     if settings.other_input == "add" and holds_run(settings.folder):
+        from imagen_batch.inputs.patch_or_extend_input import references_of_added  # noqa: PLC0415
+
         return make_plan(settings, today=today, references=references_of_added(settings))
     candidates = (settings.out, str(path.parent))
     location = next((location for location in candidates if location is not None and holds_run(location)), None)
     if location is None or settings.prompts == "-" or not _is_marked(path):
         return make_plan(settings, today=today)
+    from imagen_batch.inputs.patch_or_extend_input import references_of_failures  # noqa: PLC0415
+
     if settings.prompt_column is None:
         settings = settings.model_copy(update={"prompt_column": load_settings_snapshot(location).prompt_column})
     return make_plan(settings, today=today, references=references_of_failures(location))
@@ -175,7 +191,7 @@ def _is_marked(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
-    return any(MARK.encode(encoding) in head.lower() for encoding in ("ascii", "utf-16-le", "utf-16-be"))
+    return any(MARK_COLUMN.encode(encoding) in head.lower() for encoding in ("ascii", "utf-16-le", "utf-16-be"))
 
 
 def _use_folder_of_failures(plan: RunPlan) -> RunPlan:
@@ -199,7 +215,7 @@ def _keep_stored_input(plan: RunPlan, origin: Origin, *, today: date) -> RunPlan
 
 
 def _take_other_file(plan: RunPlan, origin: Origin | None, *, today: date, confirm: Confirm | None) -> RunPlan:
-    dropped = count_dropped_rows(*_read_stored(plan, today=today), plan)
+    dropped = _count_dropped_rows(plan, today=today)
     same_file = dropped.rows * 2 <= dropped.rows_with_images and not (origin and origin.added)
     if not dropped.rows or same_file:
         return plan
@@ -209,6 +225,12 @@ def _take_other_file(plan: RunPlan, origin: Origin | None, *, today: date, confi
     raise SettingsInvalid(
         f"{loss} Use --add to append the rows of this file to those of the run, or --replace to drop the run's rows."
     )
+
+
+def _count_dropped_rows(plan: RunPlan, *, today: date) -> DroppedRows:
+    from imagen_batch.inputs.changes import count_dropped_rows  # noqa: PLC0415
+
+    return count_dropped_rows(*_read_stored(plan, today=today), plan)
 
 
 def _describe_loss(plan: RunPlan, dropped: DroppedRows) -> str:

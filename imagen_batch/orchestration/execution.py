@@ -100,10 +100,14 @@ class Execution:
             yield work
 
     def wait_for_first_requests(self) -> None:
-        """Wait until requests are in flight, so that other work does not delay them. Gives up after two seconds."""
+        """Wait until a request has been sent, so that other work does not delay it. Gives up after two seconds."""
         deadline = time.monotonic() + _FIRST_REQUESTS_S
-        while not (self.run.in_flight or self.ended.is_set() or time.monotonic() > deadline):
+        while not (self._has_sent or self.ended.is_set() or time.monotonic() > deadline):
             time.sleep(_FIRST_REQUESTS_POLL_S)
+
+    @property
+    def _has_sent(self) -> bool:
+        return self.run.context.transport.awaits_reply or self.run.finished_samples > 0
 
     def _start_shard(self, work: ShardWork) -> None:
         self.started_shards.append(work)

@@ -1,4 +1,4 @@
-"""Imports what a run needs at its end while it waits for its first replies, not before it sends."""
+"""Imports what a run needs for its replies and at its end while it waits for its first replies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from importlib import import_module
 
 from imagen_batch.orchestration.execution import Execution
 
-_FOR_THE_FIRST_IMAGE = ("PIL.Image", "PIL.JpegImagePlugin")
+_FOR_THE_FIRST_IMAGE = ("imagen_batch.images.validate", "PIL.JpegImagePlugin")
 _FOR_THE_END = (
     "imagen_batch.runs.finalize",
     "imagen_batch.orchestration.recording.run_snapshot",
+    "imagen_batch.review.run_gallery",
+    "imagen_batch.runs.recognize_unchanged_run",
+    "imagen_batch.reports.render",
 )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from imagen_batch.choices import FILE_FORMATS, FileFormat
 from imagen_batch.errors import InputInvalid
@@ -21,11 +21,13 @@ from imagen_batch.prompts.redacted_copy import copy_file
 from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.sources import check_readable
 from imagen_batch.prompts.spreadsheets.recognize_spreadsheet import spreadsheet_kind
-from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows, open_sheet
 from imagen_batch.records import Problem, PromptRow
 
+if TYPE_CHECKING:
+    from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows
+
 Expand = Callable[[Iterator[PromptRow | Problem]], Iterator[PromptRow | Problem]]
-Source = Table | PlainLines | JsonLines | SheetRows
+Source: TypeAlias = "Table | PlainLines | JsonLines | SheetRows"
 _SPREADSHEETS = ("xlsx", "ods")
 
 _BY_SUFFIX: dict[str, FileFormat] = {
@@ -119,6 +121,8 @@ def _open_spreadsheet(source: Path, options: _ReadOptions, sheet: str | None) ->
     """Return the rows of a spreadsheet; None for other files, which the options must not take for one."""
     kind = spreadsheet_kind(source)
     if kind is not None and options.format in (None, *_SPREADSHEETS):
+        from imagen_batch.prompts.spreadsheets.sheet_to_records import open_sheet  # noqa: PLC0415 - only for such files
+
         return open_sheet(source, kind, sheet=sheet)
     if kind is not None:
         raise InputInvalid([Problem(None, "--format", options.format, f"this is a spreadsheet: --format {kind}")])
@@ -196,11 +200,11 @@ def _has_header(path: Path, codec: str) -> bool:
 
 
 def _open(source: Source, options: _ReadOptions, warnings: list[str]) -> PromptFile:
-    if not isinstance(source, Table | SheetRows):
+    if isinstance(source, PlainLines | JsonLines):
         _refuse_without_rows(source)
     columns = assign_roles(
         source.header,
-        line=source.header_line if isinstance(source, Table | SheetRows) else None,
+        line=None if isinstance(source, PlainLines | JsonLines) else source.header_line,
         forced=None if isinstance(source, PlainLines) else options.prompt_column,
         read=lambda positions: _read_cells(source, positions),
     )

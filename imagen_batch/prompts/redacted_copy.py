@@ -9,17 +9,19 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from typing import BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from imagen_batch.prompts.column_names import looks_secret
 from imagen_batch.prompts.formats.delimited import Record, Table, count_lines
 from imagen_batch.prompts.formats.text_and_jsonl import JsonLines, PlainLines, numbered_lines, without_secrets
-from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows
+
+if TYPE_CHECKING:
+    from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows
 
 
 def copy_file(source: Table | PlainLines | JsonLines | SheetRows, target: BinaryIO) -> bool:
     """Write `source` to `target`. Return True if it could not be copied unchanged."""
-    if isinstance(source, SheetRows):
+    if not isinstance(source, Table | PlainLines | JsonLines):
         source.copy_to(target)
         return True
     if isinstance(source, PlainLines) or not _holds_secrets(source):

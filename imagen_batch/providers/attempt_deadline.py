@@ -80,6 +80,12 @@ class Deadlines:
             with self._changed:
                 self._attempts.discard(attempt)
 
+    @property
+    def awaits_reply(self) -> bool:
+        """Whether any attempt has sent its whole request."""
+        with self._changed:
+            return any(attempt.sent for attempt in self._attempts)
+
     def abort_all(self) -> None:
         """Abort every attempt now."""
         with self._changed:

@@ -87,6 +87,11 @@ class Transport:
         headers = CaseInsensitiveDict((name, self._credential.redact(text)) for name, text in reply.headers.items())
         return RawReply(reply.status, headers, body)
 
+    @property
+    def awaits_reply(self) -> bool:
+        """Whether a request has been sent whose attempt has not ended yet."""
+        return self._deadlines.awaits_reply
+
     def abort_all(self) -> None:
         """Abort every attempt in progress."""
         self._deadlines.abort_all()

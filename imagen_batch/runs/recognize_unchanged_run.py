@@ -22,7 +22,6 @@ from functools import cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -37,12 +36,11 @@ from imagen_batch.inputs.stored_input_and_settings import (
 )
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
-from imagen_batch.reports.tables.dataset import CARD
-from imagen_batch.reports.tables.table_files import TABLE_FILES
+from imagen_batch.reports.tables.table_files import CARD, TABLE_FILES
+from imagen_batch.runs.finished_run_record import RECORD
 from imagen_batch.settings import Settings
-from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
+from imagen_batch.storage import LEDGER, Folder, open_storage
 
-_RECORD: Final = f"{STATE}/current.json"
 _MAX_BYTES = 2**22
 _MAX_FOLDERS = 5_000
 _MAX_IMAGES = 50_000
@@ -73,9 +71,9 @@ def find_current_summary(settings: Settings) -> Summary | None:
     """Return the summary of a finished run that these settings would repeat; None if anything may have changed."""
     with suppress(OSError, ValueError, RecursionError, TypeError):
         folder = _folder(settings)
-        if folder is None or (folder / _RECORD).stat().st_size > _MAX_BYTES:
+        if folder is None or (folder / RECORD).stat().st_size > _MAX_BYTES:
             return None
-        record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=_Record)
+        record = msgspec.json.decode((folder / RECORD).read_bytes(), type=_Record)
         names = [name for name, _ in record.state.folders]
         (settings_json, digest), *_ = _inputs(settings).items()
         if record.inputs.get(settings_json) == digest and record.state == _state(folder, names):
@@ -103,7 +101,7 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
         record = _Record(_inputs(*repeating), _state(folder, names), storable)
         content = msgspec.json.encode(record)
         if msgspec.json.decode(content, type=_Record) == record:
-            with open_storage(settings.folder).write(_RECORD) as target:
+            with open_storage(settings.folder).write(RECORD) as target:
                 target.write(content)
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from imagen_batch.records import CENT_FRACTION, Limit
-from imagen_batch.sending.period.grant import PeriodGrant
 from imagen_batch.sending.stop import Stop
+
+if TYPE_CHECKING:
+    from imagen_batch.sending.period.grant import PeriodGrant
 
 _MAX_WAIT_S = 0.5  # a stop can't notify: check for it this often
 

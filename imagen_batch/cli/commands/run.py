@@ -62,19 +62,35 @@ def run_and_print(
         log.with_prompts = settings.log_prompts
         log.activate()
     settings = _with_agreed_host(settings, args)
-    from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415
-    from imagen_batch.runs.recognize_unchanged_run import find_current_summary, record_finished_run  # noqa: PLC0415
-
-    summary = None if samples_to_remake is not None else find_current_summary(settings)
+    summary = None if samples_to_remake is not None else _find_current_summary(settings)
     if summary is None:
         summary = _launch(settings, args, samples_to_remake=samples_to_remake)
-        record_finished_run(settings, summary)
+        _record_finished_run(settings, summary)
     else:
         _report_current(summary, settings, args)
+    from imagen_batch.reports.render import to_json_text, to_terminal  # noqa: PLC0415 - not before the first request
+
     if log.active and not args.quiet:
         log.end(summary)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
     return summary.exit_code
+
+
+def _find_current_summary(settings: Settings) -> Summary | None:
+    """Return the summary of a finished run that would only be repeated; other runs do not import that code."""
+    from imagen_batch.runs.finished_run_record import may_hold_finished_run  # noqa: PLC0415
+
+    if not may_hold_finished_run(settings.folder):
+        return None
+    from imagen_batch.runs.recognize_unchanged_run import find_current_summary  # noqa: PLC0415
+
+    return find_current_summary(settings)
+
+
+def _record_finished_run(settings: Settings, summary: Summary) -> None:
+    from imagen_batch.runs.recognize_unchanged_run import record_finished_run  # noqa: PLC0415 - not before the first request
+
+    record_finished_run(settings, summary)
 
 
 def _report_current(summary: Summary, settings: Settings, args: Namespace) -> None:

@@ -11,17 +11,20 @@ from __future__ import annotations
 import atexit
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.orchestration.server.end_messages import ACCEPTED, RECORD, STOP
 from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET
-from imagen_batch.orchestration.server.server_child import ACCEPTED, RECORD, STOP, serve
 from imagen_batch.system.child_env import child_environment
+
+if TYPE_CHECKING:
+    import subprocess
 
 _BOOT_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
@@ -56,6 +59,8 @@ class OwnServer:
 
     def start(self) -> None:
         """Start the server's process."""
+        import subprocess  # noqa: PLC0415 - not before the first request
+
         ours, theirs = socket.socketpair()
         with ExitStack() as on_error, theirs, self.log.open("ab") as log:
             on_error.enter_context(ours)
@@ -109,6 +114,8 @@ class OwnServer:
         """Terminate the server, and kill it if it does not end within a few seconds."""
         if self._child is not None and self._channel is not None and self._child.poll() is None:
             self._child.terminate()
+            import subprocess  # noqa: PLC0415 - not before the first request
+
             try:
                 self._child.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
@@ -159,4 +166,6 @@ class OwnServer:
 
 
 if __name__ == "__main__":
+    from imagen_batch.orchestration.server.server_child import serve
+
     serve(int(sys.argv[1]), home=Path(os.environ["PREFECT_HOME"]))

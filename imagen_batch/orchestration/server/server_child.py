@@ -11,11 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+from imagen_batch.orchestration.server.end_messages import ACCEPTED, RECORD, STOP
 from imagen_batch.orchestration.server.environment import set_quiet_defaults
 from imagen_batch.system.file_lock import hold_file_lock
-
-STOP, RECORD, ACCEPTED = b"stop\n", b"record\n", b"accepted\n"
-"""The messages of a run to its server at the end, and the reply to RECORD. A run that sends none was killed."""
 
 _BOOT_LOCK_S = 60.0
 _RECORD_S = 120.0

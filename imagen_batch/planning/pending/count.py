@@ -12,7 +12,6 @@ from imagen_batch.planning.pending.totals import Accumulator, PendingTotals
 from imagen_batch.planning.pending.yield_pending_rows import pending_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.samples.approved_images_of_waiting_rows import moves_from_placeholders
-from imagen_batch.planning.samples.further_versions import order_versions
 from imagen_batch.records import ImageRequest
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
@@ -55,6 +54,9 @@ def _read_history(plan: RunPlan) -> History:
     plan.follow(history)  # marks are about the keys that rows have in the ledger
     if moves := moves_from_placeholders(plan, history):
         history.fold(kept_record(move.as_record() for move in moves), position=0)
-    if orders := order_versions(plan, history):
-        history.fold(versions_record(orders), position=0)
+    if history.reviews:
+        from imagen_batch.planning.samples.further_versions import order_versions  # noqa: PLC0415 - only after a review
+
+        if orders := order_versions(plan, history):
+            history.fold(versions_record(orders), position=0)
     return history

@@ -10,7 +10,6 @@ from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex, SampleHistory
 from imagen_batch.planning.requests_and_shards import requests_for
 from imagen_batch.planning.resolve_rows import PlannedRow
-from imagen_batch.planning.samples.further_versions import version_request
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
 
@@ -49,11 +48,18 @@ def pending_requests(rows: Iterable[PlannedRow], pending: Iterable[PendingRow]) 
     planned_rows = iter(rows)
     for row, base, numbers, versions in pending:
         if not numbers:  # an order needs nothing of its row
-            yield from (version_request(row, order) for order in versions)
+            yield from _version_requests(row, versions)
             continue
         planned = next(planned for planned in planned_rows if planned.row.row == row)
         yield from requests_for(planned, base, numbers)
-        yield from (version_request(row, order) for order in versions)
+        if versions:
+            yield from _version_requests(row, versions)
+
+
+def _version_requests(row: int, versions: Iterable[OrderedVersion]) -> Iterator[ImageRequest]:
+    from imagen_batch.planning.samples.further_versions import version_request  # noqa: PLC0415 - only after a review
+
+    return (version_request(row, order) for order in versions)
 
 
 def split_versions(

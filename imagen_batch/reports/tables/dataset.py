@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import user_columns
+from imagen_batch.reports.tables.table_files import CARD
 from imagen_batch.storage import Storage
 from imagen_batch.storage.irregular_files import FOLDER, irregularity
 from imagen_batch.text import one_line
@@ -85,7 +86,6 @@ _OWN = {
 }
 
 
-CARD = "README.md"
 _MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
 
 # Lists the files of the dataset. Without it a loader guesses from all files of the folder, the manifest included.

@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import schema, to_batch
-from imagen_batch.reports.tables.dataset import CARD, DatasetCard, Metadata, may_write_card
+from imagen_batch.reports.tables.dataset import DatasetCard, Metadata, may_write_card
 from imagen_batch.reports.tables.failures import Failures
 from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
+from imagen_batch.reports.tables.table_files import CARD
 from imagen_batch.reports.tables.write_without_raising import (
     TableFile,
     UnwrittenFile,

@@ -9,36 +9,38 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.images.reserve_disk_space import DiskSpace
-from imagen_batch.images.store import ImageStore
+from imagen_batch.images.store import IMAGES, RESCUED, STAGING, ImageStore
 from imagen_batch.inputs.stored_input_and_settings import SETTINGS, check_unchanged, save_snapshot
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.writer import LedgerWriter, open_writer
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.planning.samples.further_versions import models_of, order_versions
+from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.endpoint_and_credential import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.reports.tables.edited_failures import protect_edits
 from imagen_batch.reports.tables.table_files import TABLE_FILES
 from imagen_batch.runs.heartbeat_to_workers import wait_for_orphaned_workers
 from imagen_batch.runs.keep_freed_memory import keep_large_blocks
-from imagen_batch.runs.local_simulator import simulator_process
-from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded
-from imagen_batch.runs.recovery.staged_images import recover_staged_images
 from imagen_batch.runs.run.keys_from_ledger import follow
 from imagen_batch.runs.run.result_counter import OnResults, ResultCounter
 from imagen_batch.runs.run.run import Run
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.context import Governors, SendingContext, request_threads
 from imagen_batch.sending.pacing.earlier_pace import earlier_paces
-from imagen_batch.sending.period.grant import period_grant
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage, check_location, explain_storage_errors, open_storage
+from imagen_batch.storage.list_files import file_names
+
+if TYPE_CHECKING:
+    from imagen_batch.sending.period.grant import PeriodGrant
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def open_run(
             _recover(plan, store, ledger, history, notify)
             _record_versions(plan, storage, ledger, history)
         counter = ResultCounter()
-        grant = stack.enter_context(period_grant(settings, wanted=lambda: count_pending(plan, history).usd))
+        grant = _period_grant(plan, history, stack)
         context = _sending_context(plan, provider, ledger, store, history, counter)
         context.budget.period = grant
         context.governors.earlier = earlier_paces(settings, env)
@@ -103,6 +105,8 @@ def _provider(plan: RunPlan, env: Mapping[str, str], stack: ExitStack) -> Provid
     settings = plan.settings
     base_url = settings.base_url
     if settings.provider == "simulator" and base_url is None:
+        from imagen_batch.runs.local_simulator import simulator_process  # noqa: PLC0415 - only for a rehearsal
+
         base_url = stack.enter_context(simulator_process())
     return make_provider(settings, base_url=base_url, env=env)
 
@@ -132,6 +136,10 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     except BrokenExecutor:  # the process was killed, for example out of memory: everything is read here
         history = History()
     history.read_folder(store.storage.logs(LEDGER))
+    if not history.open:
+        return history, 0
+    from imagen_batch.runs.recovery.staged_images import recover_staged_images  # noqa: PLC0415 - only after a kill
+
     recovered = recover_staged_images(store, history, ledger)
     if recovered:
         history.read_folder(store.storage.logs(LEDGER))
@@ -142,6 +150,10 @@ def _recover(
     plan: RunPlan, store: ImageStore, ledger: LedgerWriter, history: History, notify: Callable[[str], None]
 ) -> None:
     """Record images that are missing from the ledger, and read the new records."""
+    if not history.attempts and not _holds_images(store.storage):
+        return
+    from imagen_batch.runs.recovery.record_unlisted import recover_unrecorded  # noqa: PLC0415 - not for a new run
+
     recovery = recover_unrecorded(plan, store, history, ledger)
     for message in recovery.messages():
         notify(message)
@@ -150,11 +162,39 @@ def _recover(
         plan.follow(history, refresh=True)
 
 
+def _holds_images(storage: Storage) -> bool:
+    """Whether the folder has any file that may be a paid image."""
+    files = chain(storage.sizes(STAGING), file_names(storage, IMAGES), file_names(storage, RESCUED))
+    return next(files, None) is not None
+
+
 def _record_versions(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
     """Record the versions that this run makes, before anything is sent for them, and read the new records."""
+    if not history.reviews:
+        return
+    from imagen_batch.planning.samples.further_versions import order_versions  # noqa: PLC0415 - only after a review
+
     if versions := order_versions(plan, history):
         ledger.record_versions(versions, at=time.time())
         history.read_folder(storage.logs(LEDGER))
+
+
+def _models(plan: RunPlan, history: History) -> Mapping[str, Model]:
+    """Return the models of the plan's rows, and those of versions that a review has ordered."""
+    if not history.reviews:
+        return plan.models()
+    from imagen_batch.planning.samples.further_versions import models_of  # noqa: PLC0415 - only after a review
+
+    return models_of(plan, history)
+
+
+def _period_grant(plan: RunPlan, history: History, stack: ExitStack) -> PeriodGrant | None:
+    """Return the money that --max-cost-per leaves for this run, until `stack` ends; None without that option."""
+    if not plan.settings.max_cost_per:
+        return None
+    from imagen_batch.sending.period.grant import period_grant  # noqa: PLC0415 - only for such runs
+
+    return stack.enter_context(period_grant(plan.settings, wanted=lambda: count_pending(plan, history).usd))
 
 
 def _sending_context(
@@ -168,7 +208,7 @@ def _sending_context(
     settings, stop = plan.settings, Stop()
     return SendingContext(
         settings=settings,
-        models=models_of(plan, history),
+        models=_models(plan, history),
         provider=provider,
         transport=Transport(provider.credential, connections=settings.concurrency, timeout=settings.timeout),
         ledger=ledger,

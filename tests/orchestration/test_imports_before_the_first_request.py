@@ -1,0 +1,96 @@
+"""A plain run imports nothing before its first request that only other runs, replies or its end need.
+
+Time before the first request is the time of imports, and a count of modules is the same on every machine.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.cli import environment
+from tests.support.runs import write_csv
+
+# Ends the process at the first connection and prints the modules that it has imported by then.
+RUN = """
+import os, socket, sys
+
+def print_modules(*_):
+    os.write(1, "\\n".join(sys.modules).encode())
+    os._exit(0)
+
+socket.socket.connect = print_modules
+sys.argv = ["imagen-batch", "run", *sys.argv[1:]]
+from imagen_batch.cli import main
+main()
+"""
+
+LIBRARIES = (
+    *("prefect", "pyarrow", "numpy", "pandas", "PIL", "jinja2", "openpyxl", "fsspec", "google", "opentelemetry"),
+    *("rich", "apprise", "cronsim", "multiprocessing", "dask", "distributed", "ray"),
+)
+
+OWN = (
+    *("audit", "checks", "exports", "overview", "review", "simulator", "workers"),
+    *("expansion.characters", "expansion.expand_rows", "expansion.matrix", "expansion.styles", "expansion.template"),
+    *("images.formats", "images.validate", "inputs.changes", "inputs.image_owners", "inputs.patch_or_extend_input"),
+    *("monitoring.end_message", "monitoring.healthcheck_ping", "monitoring.metrics", "monitoring.notify"),
+    *("orchestration.attach_prefect", "orchestration.clusters", "orchestration.deployments", "orchestration.flow"),
+    *("orchestration.recording", "orchestration.server.reachability", "orchestration.server.server_child"),
+    *("planning.samples.further_versions", "prompts.spreadsheets.sheet_to_records"),
+    *("reports.counters", "reports.render", "reports.summary", "reports.tables.failures", "reports.tables.write"),
+    *("runs.finalize", "runs.local_simulator", "runs.recovery", "sending.period.grant", "storage.object_store"),
+)
+
+MOST_OWN_MODULES = 190
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that runs two prompts up to the first request, with these options, and returns its modules."""
+    source = write_csv(tmp_path / "p.csv", [{"prompt": "a mole"}, {"prompt": "a rat"}])
+    env = {name: value for name, value in environment().items() if name != "PREFECT_API_URL"}
+
+    def imported(*options):
+        command = [sys.executable, "-c", RUN, str(source), "--out", str(tmp_path / "out"), "--yes", *options]
+        result = subprocess.run(
+            command,
+            env={**env, "PREFECT_HOME": str(tmp_path), "GOOGLE_API_KEY": "k" * 39},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return set(result.stdout.split())
+
+    return imported
+
+
+def _unneeded(modules):
+    own = [f"imagen_batch.{name}" for name in OWN]
+    return [name for name in sorted(modules) if any(f"{name}.".startswith(f"{each}.") for each in (*LIBRARIES, *own))]
+
+
+@pytest.mark.parametrize("provider", ["gemini", "simulator"])
+def test_a_new_run_imports_only_what_sends_requests(run, provider):
+    """Formats, reports, tables, Prefect and what single options need are imported later, if at all."""
+    modules = run("--provider", provider, "--base-url", "http://127.0.0.1:9")
+    assert "imagen_batch.sending.generate" in modules
+    assert _unneeded(modules) == []
+    assert sum(name.startswith("imagen_batch") for name in modules) <= MOST_OWN_MODULES
+
+
+def test_a_continued_run_imports_what_recovers_images_and_nothing_else(run):
+    """The first run was killed: its ledger has an attempt without a reply."""
+    options = ("--provider", "simulator", "--base-url", "http://127.0.0.1:9")
+    run(*options)
+    modules = run(*options)
+    unneeded = [name for name in _unneeded(modules) if not name.startswith("imagen_batch.runs.recovery")]
+    assert unneeded == []
+
+
+def test_what_an_option_needs_is_imported_for_it(run):
+    """The list above is not empty because the names are wrong."""
+    needed = _unneeded(run("--provider", "simulator", "--base-url", "http://127.0.0.1:9", "--matrix", "style=ink"))
+    assert "imagen_batch.expansion.matrix" in needed
