@@ -73,7 +73,7 @@ def plan(prompts: str | PathLike[str], **settings: Any) -> dict[str, Any]:
     Needs no key, sends nothing and writes nothing.
     """
     with _listing_problems(), open_preview(_load(prompts, settings)) as preview:
-        return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces)
+        return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces, preview.periods)
 
 
 def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
