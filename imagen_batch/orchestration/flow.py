@@ -17,7 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.monitoring.start_and_end import watch_run
+from imagen_batch.monitoring.start_and_end import Follow, watch_run
 from imagen_batch.orchestration.deployments.catch_up import make_up
 from imagen_batch.orchestration.deployments.date_and_due_check import (
     Skip,
@@ -122,11 +122,11 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
 def _make(complete: Settings) -> Summary:
     log = get_run_logger()
     with watch_run(complete, log.warning) as reported:
-        reported.summary = _make_unwatched(complete.without_watching())
+        reported.summary = _make_unwatched(complete.without_watching(), reported.follow)
     return reported.summary
 
 
-def _make_unwatched(complete: Settings) -> Summary:
+def _make_unwatched(complete: Settings, follow: Follow) -> Summary:
     log = get_run_logger()
     decisions, review = review_of_run(complete, log.info)
     plan = prepare_plan(complete, today=datetime.now(UTC).date(), decisions=decisions)
@@ -134,6 +134,7 @@ def _make_unwatched(complete: Settings) -> Summary:
         if review is not None:
             remember_applied(run.context.store.storage, review)
         execution = Execution(run, count_pending(plan, run.history), context=copy_context())
+        follow(run, execution.pending.samples)
         with _watched(execution):
             return execution.complete(notify=log.warning)
 
