@@ -34,6 +34,7 @@ from imagen_batch.orchestration.end_by_signal import end_by_signal
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.local_executor import MAX_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
+from imagen_batch.orchestration.recording.mark_this_run import marked_flow_run
 from imagen_batch.orchestration.show_in_flow_run import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.input_problems import problems_text
@@ -64,14 +65,15 @@ def generate_images(settings: Settings) -> State[Any]:
     return _execute(settings)  # Dask pickles this function with every global that it names: only functions
 
 
-def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
+def watching_flow(execution: Execution, *, on_own_server: bool = False) -> Flow[[Settings], State[Any]]:
     """Return the same flow for an execution that this process has already started; it only shows that execution."""
 
     @_as_flow
     def generate_images(settings: Settings) -> State[Any]:  # noqa: ARG001 - shown as the parameter of the flow run
         execution.context = copy_context()
         execution.attached.set()
-        watch(execution)
+        with marked_flow_run(on_own_server=on_own_server):
+            watch(execution)
         assert execution.summary is not None
         return final_state(execution.summary)
 
@@ -121,7 +123,7 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
 
 def _make(complete: Settings) -> Summary:
     log = get_run_logger()
-    with watch_run(complete, log.warning) as reported:
+    with marked_flow_run(), watch_run(complete, log.warning) as reported:
         reported.summary = _make_unwatched(complete.without_watching(), reported.follow)
     return reported.summary
 

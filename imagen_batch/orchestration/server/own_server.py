@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET
+from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET, prefect_home
 from imagen_batch.orchestration.server.server_child import ACCEPTED, RECORD, STOP, serve
 from imagen_batch.system.child_env import child_environment
 
@@ -32,7 +32,7 @@ class OwnServer:
 
     def __init__(self, env: MutableMapping[str, str] = os.environ, *, start: bool = True) -> None:
         self.used = False
-        self.home = Path(env.get("PREFECT_HOME") or Path.home() / ".prefect")
+        self.home = prefect_home(env)
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             (self.home / "imagen-batch-server.log").open("ab").close()
