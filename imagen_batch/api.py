@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.monitoring.start_and_end import watch_run
+from imagen_batch.monitoring.start_and_end import Follow, watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.records import SampleResult
@@ -63,7 +63,7 @@ def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **
             "imagen-batch run, or imagen_batch.orchestration.generate_images"
         )
     with watch_run(chosen, _log.warning) as watch:
-        watch.summary = _run(chosen.without_watching(), on_results)
+        watch.summary = _run(chosen.without_watching(), on_results, watch.follow)
     return watch.summary
 
 
@@ -73,7 +73,7 @@ def plan(prompts: str | PathLike[str], **settings: Any) -> dict[str, Any]:
     Needs no key, sends nothing and writes nothing.
     """
     with _listing_problems(), open_preview(_load(prompts, settings)) as preview:
-        return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces)
+        return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces, preview.periods)
 
 
 def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
     return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
 
 
-def _run(chosen: Settings, on_results: OnResults | None) -> Summary:
+def _run(chosen: Settings, on_results: OnResults | None, follow: Follow) -> Summary:
     with _listing_problems():
         decisions, review = review_of_run(chosen, _log.info)
         checked = prepare_plan(chosen, today=datetime.now(UTC).date(), decisions=decisions)
@@ -106,7 +106,9 @@ def _run(chosen: Settings, on_results: OnResults | None) -> Summary:
             remember_applied(opened.context.store.storage, review)
         if on_results is not None:
             opened.counter.on_results = on_results
-        return _complete(Execution(opened, count_pending(checked, opened.history)))
+        execution = Execution(opened, count_pending(checked, opened.history))
+        follow(opened, execution.pending.samples)
+        return _complete(execution)
 
 
 def _load(prompts: str | PathLike[str], settings: dict[str, Any]) -> Settings:

@@ -1,24 +1,23 @@
 """Writes the figures of a run as an OpenMetrics file, for the textfile collector of Prometheus' node exporter.
 
-All figures are gauges: the file describes the folder after its last run. A file that can't be written changes
-nothing for the run.
+All figures are gauges: the file describes the folder after its last run. While a run is going on,
+`metrics_during_run.py` writes it. A file that can't be written changes nothing for the run.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from imagen_batch.monitoring.metrics_file import PREFIX, format_families, gauge, replace_file
 from imagen_batch.reports.summary import Summary
 from imagen_batch.storage import open_storage
 from imagen_batch.text import one_line
@@ -30,7 +29,6 @@ BUCKETS_S = (0.5, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 """Upper limits of the histogram of latency."""
 
 _MOST_REASONS = 50
-_PREFIX = "imagen_batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +47,12 @@ class Latencies:
 
 def write_metrics(path: Path, run: str, *, exit_code: int, summary: Summary | None) -> None:
     """Write the file at once or not at all. Without a summary it says only how the run ended. Raises OSError."""
-    _replace(path, format_metrics(run, exit_code=exit_code, summary=summary))
+    replace_file(path, format_metrics(run, exit_code=exit_code, summary=summary))
 
 
 def format_metrics(run: str, *, exit_code: int, summary: Summary | None) -> bytes:
     """Return the text of the file. `run` is the folder's name or address."""
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - only with --metrics
-    from prometheus_client.openmetrics.exposition import generate_latest  # noqa: PLC0415
-
-    class Collector:
-        def collect(self) -> Iterator[Metric]:
-            yield from _metrics(one_line(run, 200), exit_code, summary)
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector())
-    text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
-    return text
+    return format_families(partial(_metrics, one_line(run, 200), exit_code, summary))
 
 
 def read_latencies(location: str) -> Latencies | None:
@@ -89,20 +77,21 @@ def _bucket(latency: float) -> int:
 
 
 def _metrics(run: str, exit_code: int, summary: Summary | None) -> Iterator[Metric]:
-    yield _gauge("exit_code", "Exit code of the last run", [({"run": run}, float(exit_code))])
+    yield gauge("running", "1 while a run is going on, 0 after its end", [({"run": run}, 0.0)])
+    yield gauge("exit_code", "Exit code of the last run", [({"run": run}, float(exit_code))])
     ended = (summary.facts.finished_at if summary else None) or datetime.now(UTC)
-    yield _gauge("end_timestamp_seconds", "When the last run ended", [({"run": run}, ended.timestamp())])
+    yield gauge("end_timestamp_seconds", "When the last run ended", [({"run": run}, ended.timestamp())])
     if summary is None:
         return
     started = summary.facts.started_at
-    yield _gauge("start_timestamp_seconds", "When the last run began", [({"run": run}, started.timestamp())])
+    yield gauge("start_timestamp_seconds", "When the last run began", [({"run": run}, started.timestamp())])
     yield _samples(run, summary)
     attempts = [({"run": run, "of": "folder"}, float(summary.attempts))]
     if summary.facts.run_attempts is not None:
         attempts.append(({"run": run, "of": "run"}, float(summary.facts.run_attempts)))
-    yield _gauge("attempts", "HTTP calls, of all runs into the folder and of the last one", attempts)
+    yield gauge("attempts", "HTTP calls, of all runs into the folder and of the last one", attempts)
     refused = float(summary.facts.refused_429)
-    yield _gauge("rate_limited", "Attempts that were answered with 429, of all runs", [({"run": run}, refused)])
+    yield gauge("rate_limited", "Attempts that were answered with 429, of all runs", [({"run": run}, refused)])
     yield _cost(run, summary)
     if (latencies := read_latencies(summary.facts.out)) is not None:
         yield _histogram(run, latencies)
@@ -121,7 +110,7 @@ def _samples(run: str, summary: Summary) -> Metric:
     values = [
         ({"run": run, "status": status, "reason": reason}, float(count)) for (status, reason), count in found.items()
     ]
-    return _gauge("samples", "Requested images by status and reason", values)
+    return gauge("samples", "Requested images by status and reason", values)
 
 
 def _cost(run: str, summary: Summary) -> Metric:
@@ -132,37 +121,14 @@ def _cost(run: str, summary: Summary) -> Metric:
         for name, amount in amounts.items()
         if amount is not None
     ]
-    return _gauge("cost_usd", "Cost of the folder, at least and at most, and of the last run", values)
-
-
-def _gauge(name: str, text: str, values: list[tuple[dict[str, str], float]]) -> Metric:
-    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
-
-    labels = list(values[0][0]) if values else ["run"]
-    family = GaugeMetricFamily(f"{_PREFIX}_{name}", text, labels=labels)
-    for label_values, value in values:
-        family.add_metric(list(label_values.values()), value)
-    return family
+    return gauge("cost_usd", "Cost of the folder, at least and at most, and of the last run", values)
 
 
 def _histogram(run: str, latencies: Latencies) -> Metric:
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
 
     family = HistogramMetricFamily(
-        f"{_PREFIX}_latency_seconds", "Last attempt of each request, with its wait for the rate", labels=["run"]
+        f"{PREFIX}_latency_seconds", "Last attempt of each request, with its wait for the rate", labels=["run"]
     )
     family.add_metric([run], latencies.buckets, latencies.seconds)
     return family
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(part, 0o644)  # noqa: PTH101 - the collector is another user
-        Path(part).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(part).unlink()
-        raise

@@ -16,16 +16,27 @@ from imagen_batch.settings import Settings
 if TYPE_CHECKING:
     from imagen_batch.monitoring.end_message import Message
     from imagen_batch.monitoring.healthcheck_ping import Heartbeat
+    from imagen_batch.monitoring.keep_metrics_current import MetricsKeeper
     from imagen_batch.reports.summary import Summary
+    from imagen_batch.runs.run import Run
 
 Say = Callable[[str], None]
+Follow = Callable[["Run", int], None]
+
+
+def follow_nothing(_run: Run, _pending: int) -> None:
+    """Do nothing: no figures of a running run are wanted."""
 
 
 @dataclass
 class Watch:
-    """What the block of `watch_run` sets: the summary of the run."""
+    """What the block of `watch_run` sets, the summary of the run, and calls.
+
+    `follow` is called with an opened run and how many images it has to make.
+    """
 
     summary: Summary | None = None
+    follow: Follow = follow_nothing
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,12 @@ class _Reports:
     addresses: tuple[str, ...]
     heartbeat: Heartbeat | None
     say: Say
+    metrics: MetricsKeeper | None
 
     @property
     def wanted(self) -> bool:
         """Whether there is anything to report."""
-        return bool(self.addresses or self.heartbeat or self.settings.metrics)
+        return bool(self.addresses or self.heartbeat or self.metrics)
 
     def report_error(self, error: BaseException) -> None:
         """Report a run that ended without a summary."""
@@ -56,7 +68,8 @@ class _Reports:
         self._report(describe_summary(summary), summary.facts.out, summary)
 
     def _report(self, message: Message, folder: str, summary: Summary | None) -> None:
-        self._save_metrics(folder, message, summary)
+        if self.metrics is not None:
+            self.metrics.save_end(folder, message, summary)
         if self.heartbeat is not None:
             self.heartbeat.finish(failed=message.is_failure)
         if self.addresses and message.is_wanted(self.settings.notify_on):
@@ -65,16 +78,6 @@ class _Reports:
             if (reason := send(message, self.addresses)) is not None:
                 self.say(f"warning: the notification was not sent: {reason}. The run itself is not affected.")
 
-    def _save_metrics(self, folder: str, message: Message, summary: Summary | None) -> None:
-        if (path := self.settings.metrics) is None:
-            return
-        from imagen_batch.monitoring.metrics import write_metrics  # noqa: PLC0415 - imports Arrow
-
-        try:
-            write_metrics(Path(path), folder, exit_code=message.exit_code, summary=summary)
-        except OSError as error:
-            self.say(f"warning: {path} can't be written: {error.strerror or error}. The run itself is not affected.")
-
 
 @contextmanager
 def watch_run(settings: Settings, say: Say) -> Iterator[Watch]:
@@ -82,9 +85,14 @@ def watch_run(settings: Settings, say: Say) -> Iterator[Watch]:
 
     Raises SettingsInvalid, before the block, for settings that can't work.
     """
-    reports, watch = _begin(settings, say), Watch()
+    reports = _begin(settings, say)
+    watch = Watch(follow=reports.metrics.follow if reports.metrics else follow_nothing)
     try:
-        yield watch
+        try:
+            yield watch
+        finally:
+            if reports.metrics is not None:
+                reports.metrics.close()
     except BaseException as error:
         if reports.wanted:
             with suppress(Exception, KeyboardInterrupt, SystemExit):
@@ -108,4 +116,9 @@ def _begin(settings: Settings, say: Say) -> _Reports:
 
         heartbeat = Heartbeat(settings.heartbeat)
         heartbeat.start()
-    return _Reports(settings, addresses, heartbeat, say)
+    metrics: MetricsKeeper | None = None
+    if settings.metrics:
+        from imagen_batch.monitoring.keep_metrics_current import MetricsKeeper  # noqa: PLC0415
+
+        metrics = MetricsKeeper(Path(settings.metrics), say)
+    return _Reports(settings, addresses, heartbeat, say, metrics)

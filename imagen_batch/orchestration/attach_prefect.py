@@ -95,7 +95,7 @@ class Attachment:
         from imagen_batch.orchestration.server.environment import log_to_file  # noqa: PLC0415
 
         log_to_file()
-        flow = watching_flow(self._execution)
+        flow = watching_flow(self._execution, on_own_server=self._server is not None)
         state = flow(self._execution.run.plan.settings, return_state=True)
         self._state = state.message
         self._recorded = not state.is_crashed()

@@ -17,7 +17,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.monitoring.start_and_end import watch_run
+from imagen_batch.monitoring.start_and_end import Follow, watch_run
 from imagen_batch.orchestration.deployments.catch_up import make_up
 from imagen_batch.orchestration.deployments.date_and_due_check import (
     Skip,
@@ -34,6 +34,7 @@ from imagen_batch.orchestration.end_by_signal import end_by_signal
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.executors.local_executor import MAX_SHARDS_IN_FLIGHT
 from imagen_batch.orchestration.recording.end_state import describe_end, shorten_message
+from imagen_batch.orchestration.recording.mark_this_run import marked_flow_run
 from imagen_batch.orchestration.show_in_flow_run import final_state, watch
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.reports.input_problems import problems_text
@@ -64,14 +65,15 @@ def generate_images(settings: Settings) -> State[Any]:
     return _execute(settings)  # Dask pickles this function with every global that it names: only functions
 
 
-def watching_flow(execution: Execution) -> Flow[[Settings], State[Any]]:
+def watching_flow(execution: Execution, *, on_own_server: bool = False) -> Flow[[Settings], State[Any]]:
     """Return the same flow for an execution that this process has already started; it only shows that execution."""
 
     @_as_flow
     def generate_images(settings: Settings) -> State[Any]:  # noqa: ARG001 - shown as the parameter of the flow run
         execution.context = copy_context()
         execution.attached.set()
-        watch(execution)
+        with marked_flow_run(on_own_server=on_own_server):
+            watch(execution)
         assert execution.summary is not None
         return final_state(execution.summary)
 
@@ -121,12 +123,12 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
 
 def _make(complete: Settings) -> Summary:
     log = get_run_logger()
-    with watch_run(complete, log.warning) as reported:
-        reported.summary = _make_unwatched(complete.without_watching())
+    with marked_flow_run(), watch_run(complete, log.warning) as reported:
+        reported.summary = _make_unwatched(complete.without_watching(), reported.follow)
     return reported.summary
 
 
-def _make_unwatched(complete: Settings) -> Summary:
+def _make_unwatched(complete: Settings, follow: Follow) -> Summary:
     log = get_run_logger()
     decisions, review = review_of_run(complete, log.info)
     plan = prepare_plan(complete, today=datetime.now(UTC).date(), decisions=decisions)
@@ -134,6 +136,7 @@ def _make_unwatched(complete: Settings) -> Summary:
         if review is not None:
             remember_applied(run.context.store.storage, review)
         execution = Execution(run, count_pending(plan, run.history), context=copy_context())
+        follow(run, execution.pending.samples)
         with _watched(execution):
             return execution.complete(notify=log.warning)
 

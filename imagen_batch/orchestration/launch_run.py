@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
-from imagen_batch.monitoring.start_and_end import watch_run
+from imagen_batch.monitoring.start_and_end import Follow, watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.preload_imports import import_during_first_requests
 from imagen_batch.orchestration.recorder import Recorder
@@ -53,12 +53,18 @@ def launch(
     With `samples_to_remake`, only these are made again.
     """
     with watch_run(settings, observer.notify) as watch:
-        watch.summary = _launch(settings.without_watching(), observer, samples_to_remake=samples_to_remake)
+        watch.summary = _launch(
+            settings.without_watching(), observer, samples_to_remake=samples_to_remake, follow=watch.follow
+        )
     return watch.summary
 
 
 def _launch(
-    settings: Settings, observer: RunObserver, *, samples_to_remake: tuple[PendingRow, ...] | None
+    settings: Settings,
+    observer: RunObserver,
+    *,
+    samples_to_remake: tuple[PendingRow, ...] | None,
+    follow: Follow,
 ) -> Summary:
     _prepare_process(settings)
     with ExitStack() as stack:
@@ -85,7 +91,7 @@ def _launch(
         _announce_start(run, observer, server)
         if (reason := find_fault()) is not None:
             _refuse_unreachable(os.environ["PREFECT_API_URL"], reason)
-        return _execute(run, observer, server)
+        return _execute(run, observer, server, follow)
 
 
 def _read_review(settings: Settings, observer: RunObserver) -> tuple[tuple[ReviewedVersion, ...], bytes | None]:
@@ -128,7 +134,7 @@ def _prepare_process(settings: Settings) -> None:
     gc.set_threshold(100_000)
 
 
-def _execute(run: Run, observer: RunObserver, server: OwnServer | None) -> Summary:
+def _execute(run: Run, observer: RunObserver, server: OwnServer | None, follow: Follow) -> Summary:
     pending = count_pending(run.plan, run.history)
     if not pending.requests:
         observer.notify(nothing_to_send(pending))
@@ -136,6 +142,7 @@ def _execute(run: Run, observer: RunObserver, server: OwnServer | None) -> Summa
     if server is not None:
         server.used = True
     prefect = _start_prefect(execution, observer, server)
+    follow(run, pending.samples)
     try:
         with closing(observer.progress(pending.samples)) as progress:
             run.counter.on_results = progress.update

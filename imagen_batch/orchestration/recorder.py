@@ -20,6 +20,7 @@ from imagen_batch.orchestration.server.own_server import OwnServer
 if TYPE_CHECKING:
     from imagen_batch.orchestration.attach_prefect import Attachment
     from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
+    from imagen_batch.orchestration.recording.mark_this_run import MarkedRun
 
 _TICK_S = 0.25
 _RETRY_S = 1.0
@@ -53,6 +54,7 @@ class Recorder:
         self._recorded = False
         self._has_warned = False  # the user was warned that Prefect will not show this run
         self._attachment: Attachment | None = None
+        self._marked: MarkedRun | None = None
         self._launched, self._server_up, self._ended = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="prefect", daemon=True).start()
 
@@ -124,7 +126,10 @@ class Recorder:
         from imagen_batch.orchestration.recording.run_snapshot import describe_execution  # noqa: PLC0415 - not before the first request
         from imagen_batch.orchestration.recording.unrecorded_runs import keep_unrecorded  # noqa: PLC0415
 
-        return keep_unrecorded(server.home, describe_execution(self._execution, self._key)) is not None
+        is_stored = keep_unrecorded(server.home, describe_execution(self._execution, self._key)) is not None
+        if is_stored and self._marked is not None:
+            self._marked.remove()
+        return is_stored
 
     def _run(self) -> None:
         try:
@@ -153,21 +158,26 @@ class Recorder:
 
     def _record(self) -> None:
         from imagen_batch.orchestration.recording.flow_run import FlowRunRecord  # noqa: PLC0415
+        from imagen_batch.orchestration.recording.mark_this_run import MarkedRun  # noqa: PLC0415
         from imagen_batch.orchestration.recording.prefect_api import (  # noqa: PLC0415 - not before the first request
             PrefectApi,
             Refused,
             Unavailable,
             needs_login,
         )
+        from imagen_batch.orchestration.server.environment import prefect_home  # noqa: PLC0415
 
         url = os.environ["PREFECT_API_URL"]
         if needs_login(url, os.environ):
             self._use_prefect_client()
             return
-        record = FlowRunRecord(PrefectApi(url))
+        api = PrefectApi(url)
+        self._marked = MarkedRun(prefect_home(), self._key, url=None if self._server else url)
+        record = FlowRunRecord(api)
         while not self._recorded:
             try:
                 self._record_more(record)
+                self._marked.end_killed_runs(api)
             except Unavailable:
                 if self._server is not None and not self._server.is_running:
                     self._error = "its server ended"
@@ -176,8 +186,10 @@ class Recorder:
             except Refused as refusal:
                 if refusal.status not in _FOR_PREFECT_CLIENT:
                     raise
+                self._marked.remove()
                 self._use_prefect_client()
                 return
+        self._marked.remove()
 
     def _use_prefect_client(self) -> None:
         from imagen_batch.orchestration.attach_prefect import Attachment  # noqa: PLC0415 - rarely needed

@@ -161,7 +161,9 @@ class Settings(BaseModel):
     log_prompts: bool = Field(
         default=False, exclude=True, description="with JSON, also names of images and the words of the service"
     )
-    metrics: str | None = Field(None, exclude=True, description="an OpenMetrics file, written at the end")
+    metrics: str | None = Field(
+        None, exclude=True, description="an OpenMetrics file, written during the run and at its end"
+    )
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:

@@ -126,9 +126,11 @@ def test_a_backfill_makes_each_date_once_and_a_dry_run_makes_nothing(shell) -> N
         (shell.here / "p.csv").write_text("prompt\none\ntwo\n")
         command = ("backfill", "p.csv", "--out", "o/{name}/{date}", "--provider", "simulator", "--base-url", sim.url)
         dates = ("--from", "2026-10-01", "--to", "2026-10-03")
-        done = shell.run(*command, *dates, "--dry-run")
+        done = shell.run(*command, *dates, "--dry-run", "--max-cost-per", "30d=0.10")
         assert (done.code, len(sim.images)) == (0, 0)
         assert "3 dates to make: 6 images" in done.out
+        assert "30d=0.10 leaves $0.10 of $0.10" in done.out
+        assert "this backfill does not fit: it stops with code 6" in done.out
         assert shell.run(*command, *dates, "--max-active", "2").code == 0
         assert len(sim.images) == 6
         done = shell.run(*command, *dates, "--json")

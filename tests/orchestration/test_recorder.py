@@ -16,7 +16,7 @@ def _start(source, sim, prefect, here, *options, env=None):
     return subprocess.Popen(
         [COMMAND, "run", *map(str, typed)],
         cwd=here,
-        env=environment({"PREFECT_API_URL": prefect.url, **(env or {})}),
+        env=environment({"PREFECT_API_URL": prefect.url, "PREFECT_HOME": str(here / "home"), **(env or {})}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -10,8 +12,9 @@ import pytest
 from imagen_batch.orchestration.recording.end_state import EndState
 from imagen_batch.orchestration.recording.flow_run import FlowRunRecord
 from imagen_batch.orchestration.recording.prefect_api import PrefectApi, Refused, Unavailable, needs_login
-from imagen_batch.orchestration.recording.run_snapshot import Ending, RunSnapshot, ShardSnapshot
+from imagen_batch.orchestration.recording.run_snapshot import Ending, RunSnapshot, ShardSnapshot, _choose_tags
 from imagen_batch.orchestration.recording.unrecorded_runs import keep_unrecorded, record_unrecorded
+from imagen_batch.settings import make_settings
 from imagen_batch.system.file_lock import hold_file_lock
 from tests.support.fake_prefect import FakeServer
 
@@ -31,6 +34,23 @@ def _snapshot(*shards, ending=None, key="k"):
         shards=list(shards),
         ending=ending,
     )
+
+
+def test_a_flow_run_is_tagged_with_its_job_and_its_machine():
+    """As runs of deployments are."""
+    server = FakeServer()
+    settings = make_settings({"prompts": "book.csv", "name": "nightly"})
+    tags = _choose_tags(settings)
+    assert tags == ["nightly", f"host:{socket.gethostname()}"]
+    FlowRunRecord(server).update(replace(_snapshot(), tags=tags))
+    assert server.tags == ["imagen-batch", *tags]
+
+
+def test_a_snapshot_of_an_earlier_version_has_no_tags():
+    """It is recorded all the same."""
+    values = json.loads(_snapshot(ending=ENDING).to_json())
+    del values["tags"]
+    assert RunSnapshot.from_json(json.dumps(values)) == _snapshot(ending=ENDING)
 
 
 def test_a_snapshot_survives_a_file():

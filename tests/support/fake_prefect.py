@@ -21,6 +21,7 @@ class FakeServer:
         self.logs: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
         self.by_key: dict[Any, str] = {}
+        self.tags: list[str] = []  # of the latest flow run
 
     def post(self, path: str, body: Any) -> Any:
         """Store what a call records, and return the reply."""
@@ -28,6 +29,7 @@ class FakeServer:
         if self.calls in self.failing:
             raise Unavailable("HTTP 503") if self.status >= 500 else Refused(self.status, "no")
         if path in ("/flow_runs/", "/task_runs/"):
+            self.tags = body.get("tags", self.tags)
             key = body.get("idempotency_key") or (body["flow_run_id"], body["dynamic_key"])
             run_id = self.by_key.setdefault(key, f"id-{len(self.by_key)}")
             self.states.setdefault(run_id, [body["state"]["type"]])

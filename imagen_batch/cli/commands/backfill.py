@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.orchestration.deployments.backfill_dates import Day, Done, Which
+    from imagen_batch.sending.period.room_left import PeriodRoom
     from imagen_batch.settings import Settings
 
 _MOST_DATES = 3_660
@@ -144,15 +145,18 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
 
 def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) -> int:
     from imagen_batch.cli.plan_report import open_preview  # noqa: PLC0415
+    from imagen_batch.cli.plan_report.describe_periods import describe_period  # noqa: PLC0415
 
     made = {day.date for day in chosen}
-    rows, images, cost = [], 0, 0.0
+    rows, images, cost, unpriced = [], 0, 0.0, 0
+    periods: tuple[PeriodRoom, ...] = ()
     for day in days:
         pending = None
         if day.date in made:
             with open_preview(day.settings) as preview:
-                pending = preview.pending
+                pending, periods = preview.pending, preview.periods
             images, cost = images + pending.samples, cost + pending.usd
+            unpriced += pending.unpriced
         rows.append((day, pending))
     if args.as_json:
         dates = [
@@ -171,6 +175,10 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
         print_result(f"{day.date}  {day.state:<10}  {what}")
     total = f"{plural(images, 'image')}, up to {usd(cost)}"
     print_result(f"{plural(len(chosen), 'date')} to make: {total}. Nothing was sent.")
+    for room in periods:
+        provider = chosen[0].settings.provider
+        text = describe_period(room, needed=cost, unpriced=unpriced, provider=provider, what="this backfill")
+        print_result(text)
     return 0
 
 

@@ -30,7 +30,7 @@ def run(args: Namespace) -> int:
 
     with open_preview(settings_from(args)) as preview:
         format_plan = plan_json if args.as_json else plan_text
-        report = format_plan(preview.plan, preview.pending, preview.changes, preview.paces)
+        report = format_plan(preview.plan, preview.pending, preview.changes, preview.paces, preview.periods)
     if not args.quiet:
         for warning in preview.plan.warnings:
             print_message(f"warning: {warning}")

@@ -14,6 +14,7 @@ from imagen_batch.planning.pending import PendingTotals, count_pending
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.review.decisions.take_review_into_run import review_of_run
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace, earlier_paces
+from imagen_batch.sending.period.room_left import PeriodRoom, find_room
 from imagen_batch.settings import Settings
 from imagen_batch.storage import check_location
 
@@ -28,6 +29,7 @@ class Preview:
     questions: tuple[str, ...]
     notes: tuple[str, ...] = ()  # about the review
     paces: Mapping[str, EarlierPace] = field(default_factory=dict)  # that earlier runs found, by model
+    periods: tuple[PeriodRoom, ...] = ()  # what each --max-cost-per leaves
 
 
 @contextmanager
@@ -46,7 +48,8 @@ def open_preview(settings: Settings, *, env: Mapping[str, str] = os.environ) -> 
     try:
         check_location(plan.settings.folder)
         changes, paces = count_changes(plan, today=today), _earlier_paces(plan, env)
-        yield Preview(plan, count_pending(plan), changes, tuple(questions), tuple(notes), paces)
+        periods = find_room(plan.settings)
+        yield Preview(plan, count_pending(plan), changes, tuple(questions), tuple(notes), paces, periods)
     finally:
         plan.delete_spool()
 

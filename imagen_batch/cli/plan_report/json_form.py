@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from imagen_batch.cli.plan_report.describe_periods import period_facts
 from imagen_batch.cli.plan_report.facts import (
     minutes_needed,
     misspelt_columns,
@@ -18,20 +19,29 @@ from imagen_batch.inputs.changes import Changes
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace
+from imagen_batch.sending.period.room_left import PeriodRoom
 from imagen_batch.text import json_text
 
 _NONE: Mapping[str, EarlierPace] = {}
 
 
 def plan_json(
-    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+    plan: RunPlan,
+    pending: PendingTotals,
+    changes: Changes | None = None,
+    paces: Mapping[str, EarlierPace] = _NONE,
+    periods: tuple[PeriodRoom, ...] = (),
 ) -> str:
     """Format the plan for programs, as one JSON object."""
-    return json_text(plan_facts(plan, pending, changes, paces), option=orjson.OPT_INDENT_2)
+    return json_text(plan_facts(plan, pending, changes, paces, periods), option=orjson.OPT_INDENT_2)
 
 
 def plan_facts(
-    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+    plan: RunPlan,
+    pending: PendingTotals,
+    changes: Changes | None = None,
+    paces: Mapping[str, EarlierPace] = _NONE,
+    periods: tuple[PeriodRoom, ...] = (),
 ) -> dict[str, Any]:
     """Collect the values of the JSON object."""
     minutes = minutes_needed(plan, pending)
@@ -72,5 +82,6 @@ def plan_facts(
         "variants_of_each_row": matrix.variants if (matrix := plan.expansion.matrix) else 1,
         "shapes": dict(plan.totals.shapes),
         "first_prompt": plan.totals.first_prompt,
+        "periods": [period_facts(room, needed=pending.usd, unpriced=pending.unpriced) for room in periods],
         "earlier_pace": {model: asdict(pace) for model, pace in paces.items()},
     }

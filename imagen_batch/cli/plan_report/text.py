@@ -10,6 +10,7 @@ from imagen_batch.cli.plan_report.describe_input import (
     describe_references,
     describe_selected,
 )
+from imagen_batch.cli.plan_report.describe_periods import describe_period
 from imagen_batch.cli.plan_report.describe_requests import (
     describe_names,
     describe_paces,
@@ -24,6 +25,7 @@ from imagen_batch.inputs.changes import Changes
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace
+from imagen_batch.sending.period.room_left import PeriodRoom
 from imagen_batch.text import one_line, plural, printable
 
 _MAX_SHAPES = 20
@@ -32,7 +34,11 @@ _NONE: Mapping[str, EarlierPace] = {}
 
 
 def plan_text(
-    plan: RunPlan, pending: PendingTotals, changes: Changes | None = None, paces: Mapping[str, EarlierPace] = _NONE
+    plan: RunPlan,
+    pending: PendingTotals,
+    changes: Changes | None = None,
+    paces: Mapping[str, EarlierPace] = _NONE,
+    periods: tuple[PeriodRoom, ...] = (),
 ) -> str:
     """Format the plan for people, in aligned lines."""
     settings = plan.settings
@@ -54,6 +60,7 @@ def plan_text(
             for line, count in plan.totals.shapes.most_common(_MAX_SHAPES)
         ),
         ("price", describe_price(plan, pending)),
+        *(("period", text) for text in _describe_periods(plan, pending, periods)),
         ("time", describe_time(plan, pending)),
         *([("pace", describe_paces(paces))] if paces and pending.requests else []),
         ("disk", f"up to about {format_size(plan.disk_bytes * pending.samples / max(1, plan.samples))}"),
@@ -62,3 +69,10 @@ def plan_text(
     ]
     width = max(9, *(len(label) for label, _ in lines))
     return "\n".join(f"{label:<{width}} {printable(text)}" for label, text in lines) + "\nNothing was sent."
+
+
+def _describe_periods(plan: RunPlan, pending: PendingTotals, periods: tuple[PeriodRoom, ...]) -> list[str]:
+    return [
+        describe_period(room, needed=pending.usd, unpriced=pending.unpriced, provider=plan.settings.provider)
+        for room in periods
+    ]

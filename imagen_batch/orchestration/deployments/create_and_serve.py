@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +13,10 @@ from uuid import UUID
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, FLOW, Specification
-from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, set_quiet_defaults
+from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, prefect_home, set_quiet_defaults
 from imagen_batch.orchestration.server.reachability import find_unreachable_reason
+from imagen_batch.system.streams import print_message
+from imagen_batch.text import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,29 @@ def serve(names: Sequence[str]) -> None:
         raise SettingsInvalid(
             "there is nothing to serve: make a deployment with imagen-batch deploy PROMPTS --name N"
         )
+    _end_killed_runs()
     runner = Runner(name="imagen-batch", pause_on_shutdown=False, limit=None)
     for each in chosen:
         runner.add_deployment(_runner_deployment(Specification(each.name, each.settings)))
     asyncio.run(runner.start())
+
+
+def _end_killed_runs() -> None:
+    """Mark the flow runs as crashed that a process of this machine made when it was killed."""
+    from imagen_batch.orchestration.recording.killed_runs import end_killed_runs  # noqa: PLC0415
+    from imagen_batch.orchestration.recording.prefect_api import (  # noqa: PLC0415
+        PrefectApi,
+        Refused,
+        Unavailable,
+        needs_login,
+    )
+
+    url = os.environ["PREFECT_API_URL"]
+    with suppress(Refused, Unavailable):
+        if not needs_login(url, os.environ) and (
+            ended := end_killed_runs(prefect_home(), server=url, api=PrefectApi(url))
+        ):
+            print_message(f"{plural(ended, 'earlier run')} of this machine had been killed and now shows as crashed")
 
 
 def _runner_deployment(spec: Specification) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from imagen_batch.errors import ImagenBatchError
+from imagen_batch.orchestration.recording.page_texts import tag_of_host
 from imagen_batch.schedules.out_template import fields_in, fixed_part
 from imagen_batch.schedules.scheduled_and_missed_moments import reason_to_skip, slots_after
 from imagen_batch.settings import Settings
@@ -109,11 +109,6 @@ def _lock(file: IO[bytes]) -> bool:
     except OSError:
         return False
     return True
-
-
-def tag_of_host() -> str:
-    """The tag of runs that this machine makes."""
-    return f"host:{socket.gethostname()}"
 
 
 def end_dead_runs(slot: Slot, template: str | None) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from imagen_batch.orchestration.deployments.date_and_due_check import Slot, tag_of_host
+from imagen_batch.orchestration.deployments.date_and_due_check import Slot
+from imagen_batch.orchestration.recording.page_texts import tag_of_host
 from imagen_batch.settings import Settings
 
 

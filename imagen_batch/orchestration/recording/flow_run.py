@@ -79,7 +79,7 @@ class FlowRunRecord:
                 "name": snapshot.title,
                 "parameters": snapshot.parameters,
                 "idempotency_key": snapshot.key,
-                "tags": [FLOW],
+                "tags": [FLOW, *snapshot.tags],
                 "state": {"type": "PENDING"},
             },
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ def artifact_key(kind: str, name: str) -> str:
 def link_to_manifest(location: str) -> str:
     """Return the address of the manifest in the folder or bucket `location`."""
     return f"{location}/manifest.csv" if is_url(location) else (Path(location) / "manifest.csv").resolve().as_uri()
+
+
+def tag_of_host() -> str:
+    """Return the tag of runs that this machine makes."""
+    return f"host:{socket.gethostname()}"
 
 
 DESCRIPTIONS = {

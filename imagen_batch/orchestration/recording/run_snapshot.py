@@ -7,16 +7,17 @@ another process can continue where this one stopped.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.orchestration.executors.local_executor import ShardWork
 from imagen_batch.orchestration.recording.end_state import EndState, describe_end
-from imagen_batch.orchestration.recording.page_texts import link_to_manifest, top_causes
+from imagen_batch.orchestration.recording.page_texts import link_to_manifest, tag_of_host, top_causes
 from imagen_batch.reports.render import to_markdown
 from imagen_batch.reports.summary import Summary
+from imagen_batch.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class RunSnapshot:
     warnings: list[str]
     shards: list[ShardSnapshot]
     ending: Ending | None = None
+    tags: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads."""
@@ -87,7 +89,13 @@ def describe_execution(execution: Execution, key: str) -> RunSnapshot:
         warnings=list(run.plan.warnings),
         shards=[_describe_shard(work) for work in list(execution.started_shards)],
         ending=ending,
+        tags=_choose_tags(run.plan.settings),
     )
+
+
+def _choose_tags(settings: Settings) -> list[str]:
+    """Return the tags of a run: its job, if it has a name, and its machine."""
+    return [*([settings.name] if settings.name else []), tag_of_host()]
 
 
 def _describe_shard(work: ShardWork) -> ShardSnapshot:

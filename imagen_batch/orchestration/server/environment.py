@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 CLIENT_LOG = "imagen-batch-client.log"
@@ -26,7 +26,7 @@ KEEP_90_DAYS = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(90 * 86_400),
 }
-"""Each start of a run's own server removes flow runs that ended more than 90 days ago, with their logs."""
+"""A run's own server removes flow runs that ended more than 90 days ago, with what belongs to them."""
 
 
 def set_quiet_defaults(env: MutableMapping[str, str] = os.environ) -> None:
@@ -42,6 +42,11 @@ def bypass_proxy_for_loopback(env: MutableMapping[str, str] = os.environ) -> Non
         env[name] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
 
 
+def prefect_home(env: Mapping[str, str] = os.environ) -> Path:
+    """Return Prefect's folder."""
+    return Path(env.get("PREFECT_HOME") or Path.home() / ".prefect")
+
+
 def log_to_file(env: MutableMapping[str, str] = os.environ) -> None:
     """Send Prefect's own log of this process to a file, unless the user has set a log level.
 
@@ -51,7 +56,7 @@ def log_to_file(env: MutableMapping[str, str] = os.environ) -> None:
         return
     from prefect.logging.handlers import PrefectConsoleHandler  # noqa: PLC0415 - imports Prefect
 
-    file = _log_file(Path(env.get("PREFECT_HOME") or Path.home() / ".prefect") / CLIENT_LOG)
+    file = _log_file(prefect_home(env) / CLIENT_LOG)
     file.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.Logger.manager.loggerDict)]
     for logger in loggers:

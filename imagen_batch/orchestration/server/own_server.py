@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.server.end_messages import ACCEPTED, RECORD, STOP
-from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET
+from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET, prefect_home
 from imagen_batch.system.child_env import child_environment
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class OwnServer:
 
     def __init__(self, env: MutableMapping[str, str] = os.environ, *, start: bool = True) -> None:
         self.used = False
-        self.home = Path(env.get("PREFECT_HOME") or Path.home() / ".prefect")
+        self.home = prefect_home(env)
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             (self.home / "imagen-batch-server.log").open("ab").close()

@@ -15,6 +15,7 @@ from imagen_batch.orchestration.server.end_messages import ACCEPTED, RECORD, STO
 from imagen_batch.orchestration.server.environment import set_quiet_defaults
 from imagen_batch.system.file_lock import hold_file_lock
 
+_REMOVE_OLD_RUNS = {"schedule_vacuum_tasks", "schedule_orphan_vacuum_tasks"}
 _BOOT_LOCK_S = 60.0
 _RECORD_S = 120.0
 _END_S = 5.0
@@ -59,6 +60,7 @@ def serve(port: int, *, home: Path) -> None:
     import uvicorn  # noqa: PLC0415 - importing it and Prefect takes seconds
     from prefect.server.api.server import create_app  # noqa: PLC0415
 
+    _remove_old_runs()
     server = uvicorn.Server(
         uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="on")
     )
@@ -67,6 +69,7 @@ def serve(port: int, *, home: Path) -> None:
         _wait_until_started(server)
         booting.close()
         _record_unrecorded(home, port)
+        _end_killed_runs(home, port)
         run_message.received.wait()
         if run_message.message == RECORD:
             _record_unrecorded(home, port)
@@ -74,6 +77,15 @@ def serve(port: int, *, home: Path) -> None:
 
     threading.Thread(target=record_and_end, daemon=True).start()
     server.run()
+
+
+def _remove_old_runs() -> None:
+    """Let this server remove old flow runs. By itself Prefect does that only in servers that keep running."""
+    from prefect.server.services.perpetual_services import get_perpetual_services  # noqa: PLC0415
+
+    for service in get_perpetual_services():
+        if service.function.__name__ in _REMOVE_OLD_RUNS:
+            service.run_in_ephemeral = True
 
 
 def _wait_until_started(server: Server) -> None:
@@ -87,4 +99,14 @@ def _record_unrecorded(home: Path, port: int) -> None:
     try:
         record_unrecorded(home, f"http://127.0.0.1:{port}/api")
     except Exception:  # noqa: BLE001 - this process has a log, and the next one tries again
+        traceback.print_exc(file=sys.stderr)
+
+
+def _end_killed_runs(home: Path, port: int) -> None:
+    from imagen_batch.orchestration.recording.killed_runs import OWN_SERVER, end_killed_runs  # noqa: PLC0415
+    from imagen_batch.orchestration.recording.prefect_api import PrefectApi  # noqa: PLC0415
+
+    try:
+        end_killed_runs(home, server=OWN_SERVER, api=PrefectApi(f"http://127.0.0.1:{port}/api"))
+    except Exception:  # noqa: BLE001 - the next server tries again
         traceback.print_exc(file=sys.stderr)

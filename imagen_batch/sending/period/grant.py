@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +12,13 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.ledger.folds.charge_totals import kind_of
 from imagen_batch.records import CENT_FRACTION
 from imagen_batch.schedules.period_limits import PeriodLimit, parse_period_limit
-from imagen_batch.sending.period.hourly_charges import sum_since
+from imagen_batch.sending.period.budget_root import find_root, hold_root
 from imagen_batch.sending.period.reservation_files import Held, Reservation, read_held
 from imagen_batch.sending.period.spending_below_root import BUDGET_FOLDER, Spending
+from imagen_batch.sending.period.usd_by_run import usd_by_run
 from imagen_batch.settings import Settings
-from imagen_batch.storage import is_url
-from imagen_batch.system.file_lock import hold_file_lock
 from imagen_batch.text import usd
 
-_PATIENCE_S = 60.0
 _PART = 0.05  # of the first grant, that a run asks for at a time when it needs more
 _AGAIN_S = 5.0  # after a refusal
 
@@ -42,7 +39,7 @@ class PeriodGrant:
         self.granted = 0.0
         self.reached: PeriodLimit | None = None  # the limit that leaves nothing more, and what counts against it
         self.counted = 0.0
-        with _locked(root):  # no other process may find the file before it is locked and has its content
+        with hold_root(root):  # no other process may find the file before it is locked and has its content
             self._reservation = Reservation(root / BUDGET_FOLDER)
             self._reservation.write(Held(folder, kind_of(provider), {}))
 
@@ -76,7 +73,7 @@ class PeriodGrant:
         return f"{counted} of --max-cost-per {limit.text} is spent, possibly charged or reserved below {self._root}"
 
     def _take(self, more: float) -> None:
-        with _locked(self._root):
+        with hold_root(self._root):
             counted = self._count()
             room = min(limit.usd - counted[limit.text] for limit in self._limits) - self.granted
             self.granted += max(0.0, min(more, room))
@@ -90,17 +87,11 @@ class PeriodGrant:
         """What counts against each limit, without what is granted to this run."""
         runs, now = self._spending.by_run(), self._clock()
         running = read_held(self._root / BUDGET_FOLDER, own=self._reservation.name)
-        others = {held.folder: held for held in running if held.kind == kind_of(self._provider)}
         totals = {}
         for limit in self._limits:
-            since = now - limit.seconds
-            charged = {name: sum_since(hours, provider=self._provider, moment=since) for name, hours in runs.items()}
-            own = self._before.setdefault(limit.text, charged.pop(self._folder, 0.0))
-            charged.pop(self._folder, None)
-            for name, held in others.items():
-                promised = held.usd.get(limit.text, max(held.usd.values(), default=0.0))
-                charged[name] = max(charged.get(name, 0.0), promised)
-            totals[limit.text] = own + sum(charged.values())
+            counted = usd_by_run(limit, runs, running, provider=self._provider, now=now)
+            own = self._before.setdefault(limit.text, counted.pop(self._folder, 0.0))
+            totals[limit.text] = own + sum(counted.values())
         return totals
 
 
@@ -115,7 +106,7 @@ def period_grant(
     if not settings.max_cost_per:
         yield None
         return
-    root, folder = _places(settings)
+    root, folder = find_root(settings)
     limits = [parse_period_limit(text) for text in settings.max_cost_per]
     try:
         (root / BUDGET_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -127,28 +118,3 @@ def period_grant(
         yield grant
     finally:
         grant.release()
-
-
-def _places(settings: Settings) -> tuple[Path, str]:
-    """The root, and this run's folder relative to it."""
-    if is_url(settings.folder) or is_url(settings.budget_root or ""):
-        raise SettingsInvalid(
-            "--max-cost-per adds up runs in folders of this machine, and this run is in a bucket: use --max-cost "
-            "and --max-cost-per-run"
-        )
-    folder = Path(os.path.abspath(settings.folder))  # noqa: PTH100 - links are kept as the user made them
-    root = Path(os.path.abspath(settings.budget_root or folder.parent))  # noqa: PTH100
-    if root != folder and root not in folder.parents:
-        raise SettingsInvalid(
-            f"--max-cost-per adds up the runs below {root}, and {settings.folder} is not there: give their common "
-            "folder with --budget-root DIR"
-        )
-    return root, os.path.relpath(folder, root)
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    with hold_file_lock(root / BUDGET_FOLDER / "lock", patience=_PATIENCE_S) as held:
-        if not held:
-            raise SettingsInvalid(f"--max-cost-per: another run has held {root / BUDGET_FOLDER} for a minute")
-        yield

@@ -53,7 +53,7 @@ class Reservation:
         self._file.close()
 
 
-def read_held(folder: Path, *, own: str) -> list[Held]:
+def read_held(folder: Path, *, own: str, remove_free: bool = True) -> list[Held]:
     """What other running runs hold. Removes what runs that are gone have left. Called with the lock of the root.
 
     Raises SettingsInvalid for a file that another program has changed.
@@ -64,7 +64,8 @@ def read_held(folder: Path, *, own: str) -> list[Held]:
             continue
         with suppress(FileNotFoundError), path.open("rb") as file:
             if _is_free(file):
-                path.unlink(missing_ok=True)
+                if remove_free:
+                    path.unlink(missing_ok=True)
             else:
                 held.append(_decode(path, file.read()))
     return held

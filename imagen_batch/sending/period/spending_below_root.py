@@ -33,10 +33,14 @@ class _Cache(msgspec.Struct):
 
 
 class Spending:
-    """What the runs below `root` charged. Another process may write the same cache; the last one counts."""
+    """What the runs below `root` charged. Another process may write the same cache; the last one counts.
 
-    def __init__(self, root: Path) -> None:
+    Unless `keep` is set the cache is only read.
+    """
+
+    def __init__(self, root: Path, *, keep: bool = True) -> None:
         self._root = root
+        self._keep = keep
         self._cache = _read_cache(root / BUDGET_FOLDER / _CACHE)
 
     def by_run(self) -> dict[str, Hours]:
@@ -49,7 +53,7 @@ class Spending:
             if known is None or known.files != files:
                 known, changed = _Run(files, _read(folder)), True
             runs[name] = known
-        if changed or runs.keys() != self._cache.keys():
+        if self._keep and (changed or runs.keys() != self._cache.keys()):
             _write_cache(self._root / BUDGET_FOLDER / _CACHE, runs)
         self._cache = runs
         return {name: run.hours for name, run in runs.items()}
