@@ -16,19 +16,29 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.options import Options
 
 Assign = Callable[[Mapping[str, Any]], str]
+CellText = Callable[[Mapping[str, Any], str], str]
 
 DEFAULT = "train"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
 _MAX_SPLITS = 64  # each has open files
 
 
-def make_assign(options: Options, names: list[str]) -> Assign:
-    """Return the function from manifest row to split. Without an option a column `split` decides, if there is one."""
+def _plain_text(row: Mapping[str, Any], column: str) -> str:
+    return "" if row[column] is None else str(row[column])
+
+
+def make_assign(options: Options, names: list[str], text: CellText = _plain_text) -> Assign:
+    """Return the function from manifest row to split. Without an option a column `split` decides, if there is one.
+
+    `text` returns a cell of a row as it stands in the prompt file.
+    """
     if options.split:
-        return _by_ratio(parse_ratios(options.split), _require_column(options.split_by, names, option="--split-by"))
+        return _by_ratio(
+            parse_ratios(options.split), _require_column(options.split_by, names, option="--split-by"), text
+        )
     if options.split_column:
-        return _by_column(_require_column(options.split_column, names, option="--split-column"))
-    return _by_column("split") if "split" in names else lambda _row: DEFAULT
+        return _by_column(_require_column(options.split_column, names, option="--split-column"), text)
+    return _by_column("split", text) if "split" in names else lambda _row: DEFAULT
 
 
 def parse_ratios(text: str) -> dict[str, float]:
@@ -54,9 +64,9 @@ def _share(text: str, whole: str) -> float:
     return share
 
 
-def _by_ratio(ratios: dict[str, float], column: str) -> Assign:
+def _by_ratio(ratios: dict[str, float], column: str, text: CellText) -> Assign:
     def assign(row: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256(str(row[column] or "").encode(errors="surrogatepass")).digest()
+        digest = hashlib.sha256(text(row, column).encode(errors="surrogatepass")).digest()
         left = int.from_bytes(digest[:7], "big") / 2**56
         for name, share in ratios.items():
             left -= share
@@ -67,11 +77,11 @@ def _by_ratio(ratios: dict[str, float], column: str) -> Assign:
     return assign
 
 
-def _by_column(column: str) -> Assign:
+def _by_column(column: str, text: CellText) -> Assign:
     seen: set[str] = set()
 
     def assign(row: Mapping[str, Any]) -> str:
-        name = str(row[column] if row[column] is not None else "").strip() or DEFAULT
+        name = text(row, column).strip() or DEFAULT
         if name not in seen:
             seen.add(_check_name(name, where=f"row {row['row']}, column {column}"))
             if len(seen) > _MAX_SPLITS:

@@ -32,8 +32,8 @@ class Metadata:
     def __init__(self, parquet: BinaryIO | BufferedIOBase, *, manifest: pa.Schema, headers: Sequence[str]) -> None:
         own = [manifest.names.index(name) for name in _OWN.values()]
         self._indexes = [*own, *range(len(manifest) - len(headers), len(manifest))]
-        types = [manifest.types[index] for index in self._indexes]
-        self._schema = pa.schema(zip(metadata_names(headers), types, strict=True))
+        fields = zip(self._indexes, metadata_names(headers), strict=True)
+        self._schema = pa.schema([manifest.field(index).with_name(name) for index, name in fields])
         self._parquet = pq.ParquetWriter(parquet, self._schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
