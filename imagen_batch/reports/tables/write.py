@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 from imagen_batch.prompts.infer_column_types import ColumnType
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import schema, to_batch
-from imagen_batch.reports.tables.dataset import CARD, DatasetCard, Metadata, may_write_card
+from imagen_batch.reports.tables.dataset import CARD, DatasetCard, Metadata, may_write_card, metadata_schema
 from imagen_batch.reports.tables.failures import Failures
 from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
 from imagen_batch.reports.tables.typed_user_columns import typed_schema, with_types
@@ -68,7 +69,12 @@ class TableWriter:
         self._columns = manifest_columns(self._user_columns)
         types = list(user_columns.values()) if isinstance(user_columns, Mapping) else []
         self._table = typed_schema(schema(self._columns), types)
-        self._card = DatasetCard(headers=self._user_columns, provider=provider)
+        self._card = DatasetCard(
+            name=PurePosixPath(storage.location).name,
+            columns=metadata_schema(self._table, self._user_columns),
+            headers=self._user_columns,
+            provider=provider,
+        )
         self._batch_rows = batch_rows
         self._part_rows = max(1, batch_rows // _PARTS)
         self._entries: list[ManifestRow] = []
