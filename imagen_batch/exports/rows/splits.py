@@ -14,6 +14,7 @@ from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.options import Options
+from imagen_batch.text import shorten
 
 Assign = Callable[[Mapping[str, Any]], str]
 CellText = Callable[[Mapping[str, Any], str], str]
@@ -78,24 +79,40 @@ def _by_ratio(ratios: dict[str, float], column: str, text: CellText) -> Assign:
 
 
 def _by_column(column: str, text: CellText) -> Assign:
-    seen: set[str] = set()
+    seen: dict[str, str] = {}  # in lower case -> as written
 
     def assign(row: Mapping[str, Any]) -> str:
         name = text(row, column).strip() or DEFAULT
-        if name not in seen:
-            seen.add(_check_name(name, where=f"row {row['row']}, column {column}"))
-            if len(seen) > _MAX_SPLITS:
-                raise SettingsInvalid(
-                    f"column {column} has more than {_MAX_SPLITS} different values: it names no splits"
-                )
+        if seen.get(name.lower()) != name:
+            _add_name(seen, name, row, column)
         return name
 
     return assign
 
 
-def _check_name(name: str, *, where: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise SettingsInvalid(f"{where}: {name[:80]!r} is no split's name; use letters, digits and _")
+def _add_name(seen: dict[str, str], name: str, row: Mapping[str, Any], column: str) -> None:
+    where = f"row {row['row']}{' (' + shorten(str(row['id']), 60) + ')' if row.get('id') else ''}, column {column}"
+    _check_name(name, where=where, remedy=_REMEDY)
+    earlier = seen.setdefault(name.lower(), name)
+    if earlier != name:
+        raise SettingsInvalid(
+            f"{where}: {name!r} and {earlier!r} of an earlier row differ only in case: write both alike{_REMEDY}"
+        )
+    if len(seen) > _MAX_SPLITS:
+        raise SettingsInvalid(
+            f"column {column} has more than {_MAX_SPLITS} different values: it names no splits{_REMEDY}"
+        )
+
+
+_REMEDY = ". Correct the prompt file and run it again (no image is made again), or use --split train=0.9,test=0.1"
+
+
+def _check_name(name: str, *, where: str, remedy: str = "") -> str:
+    if not _NAME.fullmatch(name) or name.lower() == "all":
+        raise SettingsInvalid(
+            f"{where}: {name[:80]!r} is no split's name; use letters, digits and _, such as train, validation or "
+            f"test (all means every split together){remedy}"
+        )
     return name
 
 
