@@ -17,6 +17,7 @@ from pyarrow import csv
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
 from imagen_batch.reports.tables.manifest import LATER_COLUMNS
+from imagen_batch.reports.tables.typed_user_columns import as_typed
 from imagen_batch.text import plural
 
 Row = Mapping[str, Any]
@@ -43,7 +44,8 @@ def table_findings(stored: Path, expected: Path, *, reported: Collection[SampleI
     if cmp(stored, expected, shallow=False):  # the usual case; needs no memory
         return
     try:
-        ours, theirs = _read(expected), _read(stored)
+        ours = _read(expected)
+        theirs = _with_types(_read(stored), ours.schema)
     except (pa.ArrowException, OSError, KeyError) as error:
         yield Finding("stale", f"can't be read: {str(error).splitlines()[0]}", name)
         return
@@ -89,6 +91,14 @@ def _read(path: Path) -> pa.Table:
         numbers = pc.fill_null(table[column].cast(pa.int64()), 0)
         table = table.set_column(table.column_names.index(column), column, numbers)
     return table.sort_by(_ORDER)
+
+
+def _with_types(table: pa.Table, expected: pa.Schema) -> pa.Table:
+    """Return a table of an earlier version, whose user columns are all text, with the types of the expected one."""
+    for index, name in enumerate(table.column_names):
+        if name in expected.names:
+            table = table.set_column(index, name, as_typed(table[name], expected.field(name)))
+    return table
 
 
 _CSV: Final = csv.ParseOptions(newlines_in_values=True)

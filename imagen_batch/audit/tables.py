@@ -72,7 +72,7 @@ def _write_expected(
     builder = SummaryBuilder.of_run(plan.settings)
     file, provider = plan.file, plan.settings.provider
     with TableWriter(
-        Folder(folder), user_columns=file.user_columns, columns=file.columns, provider=provider
+        Folder(folder), user_columns=plan.user_columns, columns=file.columns, provider=provider
     ) as tables:
         for row in Results(plan, history, storage, pending_status(storage)).recorded_rows():
             tables.add(row)

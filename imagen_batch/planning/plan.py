@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -21,6 +21,7 @@ from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.planning.samples.sample_counts_for_accept import samples_to_request, usable_samples
 from imagen_batch.prompts import PromptFile
+from imagen_batch.prompts.infer_column_types import TEXT, ColumnType
 from imagen_batch.prompts.sources import Spool
 from imagen_batch.providers.catalogue import Catalogue, Model
 from imagen_batch.records import Move, PromptRow
@@ -55,6 +56,7 @@ class RunPlan:
     references: RunReferences = field(default_factory=RunReferences)
     edited_failures_sha256: str | None = None  # SHA-256 of the failures.csv that this was made from
     expansion: Expansion = field(default_factory=Expansion)
+    column_types: Mapping[str, ColumnType] = field(default_factory=dict)  # of the user's own columns
 
     @property
     def rows(self) -> int:
@@ -95,6 +97,11 @@ class RunPlan:
     def names(self) -> list[str]:
         """The names of the first few images."""
         return self.totals.names
+
+    @property
+    def user_columns(self) -> dict[str, ColumnType]:
+        """The user's own columns, in order, with their types."""
+        return {name: self.column_types.get(name, TEXT) for name in self.file.user_columns}
 
     @property
     def warnings(self) -> list[str]:

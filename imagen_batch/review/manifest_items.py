@@ -9,9 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
+from imagen_batch.reports.tables.typed_user_columns import cell_text
 from imagen_batch.review.decisions.ledger_items import LedgerItems, read_ledger_items
 from imagen_batch.review.explain_no_image import advise, category_in_words
 from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
@@ -85,9 +87,10 @@ def count_samples(manifest: Path) -> int:
 
 def _rows(path: Path) -> Iterator[GalleryItem]:
     with pq.ParquetFile(path) as manifest:
-        names = manifest.schema_arrow.names
-        user = _user_columns(names)
-        columns = [name for name in names if name in _SHOWN or name in user]
+        schema = manifest.schema_arrow
+        user = [schema.field(name) for name in _user_columns(schema.names)]
+        own = {field.name for field in user}
+        columns = [name for name in schema.names if name in _SHOWN or name in own]
         for batch in manifest.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
             for record in batch.to_pylist():
                 yield _item(record, user)
@@ -99,7 +102,7 @@ def _user_columns(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names[last + 1 :])
 
 
-def _item(record: Mapping[str, Any], user: Sequence[str]) -> GalleryItem:
+def _item(record: Mapping[str, Any], user: Sequence[pa.Field]) -> GalleryItem:
     prompt = record.get("prompt") or ""
     own = record.get("input_prompt")
     return GalleryItem(
@@ -123,7 +126,7 @@ def _item(record: Mapping[str, Any], user: Sequence[str]) -> GalleryItem:
         advice=advise(record),
         warnings=_words(record.get("warnings")),
         cost_usd=record.get("cost_usd"),
-        user={name: _as_text(record.get(name)) for name in user},
+        user={field.name: _as_text(record.get(field.name), field) for field in user},
         decision=_known_decision(record.get("review")),
     )
 
@@ -134,8 +137,8 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
-def _as_text(value: object) -> str | None:
-    return None if value is None else str(value)
+def _as_text(value: object, field: pa.Field) -> str | None:
+    return None if value is None else cell_text(value, field)
 
 
 def _known_decision(text: str | None) -> ReviewDecision | None:

@@ -178,7 +178,7 @@ def _fill_tables(
     file = results.plan.file
     tables = TableWriter(
         results.storage,
-        user_columns=file.user_columns,
+        user_columns=results.plan.user_columns,
         columns=file.columns,
         provider=results.plan.settings.provider,
         targets=targets,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.export import export
 from imagen_batch.exports.options import Options
 from imagen_batch.exports.rows.splits import make_assign
+from imagen_batch.simulator import Simulator
+from tests.exports.runs import tree
+from tests.support.runs import run, write_csv
 
 NAMES = ["row", "prompt", "book", "split"]
 
@@ -70,3 +75,44 @@ def test_an_unknown_column_is_refused_with_the_known_ones() -> None:
     for options in (Options(split_column="boo"), Options(split="a=1", split_by="boo")):
         with pytest.raises(SettingsInvalid, match="Columns: row, prompt, book, split"):
             make_assign(options, NAMES)
+
+
+@pytest.mark.parametrize("name", ["all", "All", "a-b", "a b", "x/y", "..", "val.1", "é" * 3, "x" * 61])
+def test_the_message_about_an_invalid_split_says_what_to_do(name: str) -> None:
+    """`all` is the loaders' word for every split together."""
+    assign = make_assign(Options(), NAMES)
+    with pytest.raises(
+        SettingsInvalid, match=r"row 3 \(fox-3\), column split: .* is no split's name.*--split train=0.9"
+    ):
+        assign(_row(3, split=name, id="fox-3"))
+
+
+def test_two_splits_that_differ_only_in_case_are_refused() -> None:
+    """On some disks they are one folder, and in most files one of them is a slip."""
+    assign = make_assign(Options(), NAMES)
+    assert assign(_row(1, split="Train")) == "Train"
+    with pytest.raises(SettingsInvalid, match="'train' and 'Train' of an earlier row differ only in case"):
+        assign(_row(2, split="train"))
+
+
+@pytest.mark.parametrize(
+    ("to", "files"),
+    [
+        ("imagefolder", {"train/metadata.parquet", "2/metadata.parquet"}),
+        ("parquet", {"data/train-00000-of-00001.parquet", "data/2-00000-of-00001.parquet"}),
+        ("webdataset", {"data/train-000000.tar", "data/2-000000.tar"}),
+    ],
+)
+def test_a_split_column_of_the_prompt_file_divides_the_export(to: str, files: set[str], tmp_path: Path) -> None:
+    """It is in the manifest as text, and the option for it is not needed."""
+    with Simulator() as sim:
+        rows = [
+            {"prompt": "a mole", "split": "2"},
+            {"prompt": "a rat", "split": ""},
+            {"prompt": "a toad", "split": "2"},
+        ]
+        done = run(write_csv(tmp_path / "book.csv", rows), sim)
+    assert [row["split"] for row in done.rows] == ["2", None, "2"]
+    exported = export(done.folder, to=to, out=tmp_path / "export")
+    assert exported.splits == {"2": 2, "train": 1}
+    assert files <= set(tree(tmp_path / "export"))

@@ -456,7 +456,7 @@ def test_rows_are_added_once(shell, tmp_path, sim, run_into_out):
         assert run_into_out(other, "--add").code == 0
         rows = manifest(tmp_path / "out")
         assert [row["prompt"] for row in rows] == ["a mole", "a rat", "a toad"]
-        assert [row["chapter"] for row in rows] == ["", "", "x"]
+        assert [row["chapter"] for row in rows] == [None, None, "x"]
         assert sim.bill.total == 3
     assert facts(tmp_path / "out").items() >= before.items()
     assert run_into_out(book).code == 0

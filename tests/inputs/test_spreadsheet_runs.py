@@ -40,7 +40,7 @@ def test_a_run_continues_from_its_stored_copy(shell, run_into_out, tmp_path, sim
     book = write(tmp_path / name, table)
     assert run_into_out(book, "--limit", 1, "--sheet", "Scenes").code == 3
     before = [(row["line"], row["id"], row["prompt"], row["note"]) for row in manifest(tmp_path / "out")]
-    assert before == [(2, "007", "a fox", "y"), (4, "008", "a hen\nin a box", ""), (5, "009", "a cat", "z")]
+    assert before == [(2, "007", "a fox", "y"), (4, "008", "a hen\nin a box", None), (5, "009", "a cat", "z")]
     assert run_into_out(book).code == 0
     book.unlink()
     assert shell.run("resume", tmp_path / "out").code == 0

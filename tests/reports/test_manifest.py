@@ -19,6 +19,7 @@ from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables import write as tables
 from imagen_batch.reports.tables.arrow_columns import user_columns
 from imagen_batch.reports.tables.dataset import Metadata, metadata_names
+from imagen_batch.reports.tables.safety_ratings import RATINGS
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula
@@ -33,6 +34,9 @@ CONTRACT = [
     *("input_prompt", "version", "review", "warnings", "references", "references_sha256"),
     *("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id"),
 ]
+LISTS = ["safety_ratings"]
+"""Columns that only Parquet can hold; they come before the user's own, too."""
+
 TYPES = {
     **dict.fromkeys(
         ("row", "line", "sample", "width", "height", "bytes", "seed", "attempts", "http_status", "version"),
@@ -41,6 +45,7 @@ TYPES = {
     **dict.fromkeys(("prompt_tokens", "output_tokens"), pa.int64()),
     **dict.fromkeys(("latency_s", "cost_usd"), pa.float64()),
     "c2pa": pa.bool_(),
+    "safety_ratings": RATINGS,
     **dict.fromkeys(("sent_at", "finished_at"), pa.timestamp("ms", tz="UTC")),
 }
 FULL = entry(
@@ -87,9 +92,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_the_columns_of_the_contract_come_before_those_of_the_user(tmp_path: Path) -> None:
     """Other programs rely on names and order, in both files."""
     write(tmp_path, [FULL], user=("topic",))
-    names = [*CONTRACT, "topic"]
-    assert pq.read_schema(tmp_path / "manifest.parquet").names == names
-    assert list(rows_of(tmp_path / "manifest.csv")[0]) == names
+    assert pq.read_schema(tmp_path / "manifest.parquet").names == [*CONTRACT, *LISTS, "topic"]
+    assert list(rows_of(tmp_path / "manifest.csv")[0]) == [*CONTRACT, "topic"]
 
 
 @pytest.mark.parametrize("entries", [[FULL], [entry(status="not_attempted")], []])
@@ -98,7 +102,7 @@ def test_a_column_has_its_type_whatever_it_contains(tmp_path: Path, entries: lis
     write(tmp_path, entries, user=("topic",))
     schema = pq.read_schema(tmp_path / "manifest.parquet")
     assert {name: schema.field(name).type for name in schema.names} == {
-        name: TYPES.get(name, pa.string()) for name in [*CONTRACT, "topic"]
+        name: TYPES.get(name, pa.string()) for name in [*CONTRACT, *LISTS, "topic"]
     }
 
 
@@ -107,6 +111,7 @@ def test_parquet_and_csv_have_the_same_values(tmp_path: Path) -> None:
     write(tmp_path, [FULL, entry(4, status="filtered", reason="no")], user=("topic",))
     table = pq.read_table(tmp_path / "manifest.parquet").to_pylist()
     for typed, text in zip(table, rows_of(tmp_path / "manifest.csv"), strict=True):
+        assert typed.pop("safety_ratings") is None
         assert text.pop("sent_at") == _iso(typed.pop("sent_at"))
         assert text.pop("finished_at") == _iso(typed.pop("finished_at"))
         assert text.pop("c2pa") == {True: "true", None: ""}[typed.pop("c2pa")]

@@ -87,7 +87,7 @@ def test_a_count_that_fits_into_no_table_is_none() -> None:
 def test_the_columns_precede_the_users_own() -> None:
     """The order is fixed."""
     names = [column.name for column in manifest_columns(["run_id", "chapter"])]
-    assert names[-7:] == [
+    assert names[-8:] == [
         *("model_version", "response_id", "prompt_tokens", "output_tokens", "run_id"),
-        *("input_run_id", "chapter"),
+        *("safety_ratings", "input_run_id", "chapter"),
     ]

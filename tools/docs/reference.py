@@ -108,7 +108,8 @@ def columns_page(meaning: Mapping[str, str]) -> str:
     rows = [[code(column.name), str(column.type), meaning.get(column.name, "")] for column in manifest_columns(())]
     intro = (
         "# Manifest columns\n\nLook up what a column of `manifest.csv` and `manifest.parquet` holds, and its type in "
-        "Parquet. Your own columns follow these, as text.\n"
+        "Parquet. Your own columns follow these, with "
+        "[types of their own](../reference.md#manifest-columns).\n"
     )
     return "\n".join([intro, _NOTE, markdown_table(["column", "type", "meaning"], rows)])
 

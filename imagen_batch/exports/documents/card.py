@@ -8,16 +8,8 @@ from imagen_batch.exports.escaping import one_line
 from imagen_batch.exports.formats import Format
 from imagen_batch.exports.job import Job, describing_columns
 from imagen_batch.exports.tally import Tally
+from imagen_batch.reports.tables.size_category import size_category
 from imagen_batch.text import plural
-
-_SIZES = (
-    (1_000, "n<1K"),
-    (10_000, "1K<n<10K"),
-    (100_000, "10K<n<100K"),
-    (1_000_000, "100K<n<1M"),
-    (10_000_000, "1M<n<10M"),
-    (100_000_000, "10M<n<100M"),
-)
 
 
 def card(format_: Format, job: Job, tally: Tally) -> str:
@@ -30,11 +22,6 @@ def title(job: Job) -> str:
     """Return the title given, or the name of the run."""
     name = job.run.storage.location.rstrip("/").rsplit("/", 1)[-1]
     return one_line(job.options.title or name) or "Images from prompts"
-
-
-def size_category(count: int) -> str:
-    """Return the hub's name for a size category."""
-    return next((word for limit, word in _SIZES if count < limit), "100M<n<1B")
 
 
 def _front(format_: Format, job: Job, tally: Tally) -> str:

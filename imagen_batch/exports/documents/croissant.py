@@ -147,4 +147,6 @@ def _data_type(type_: pa.DataType) -> str:
         return "cr:Int64"
     if pa.types.is_floating(type_):
         return "cr:Float64"
+    if pa.types.is_date(type_):
+        return "sc:Date"
     return "sc:DateTime" if pa.types.is_timestamp(type_) else "sc:Text"

@@ -13,7 +13,7 @@ from typing import Any
 from imagen_batch.errors import SettingsInvalid, Transient
 from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.job import Job
-from imagen_batch.exports.rows.manifest import RunImage
+from imagen_batch.exports.rows.manifest import RunImage, RunManifest
 from imagen_batch.images.validate import validate
 from imagen_batch.planning.file_names import check_template, stem_from_template
 from imagen_batch.text import plural
@@ -27,7 +27,7 @@ def write(job: Job) -> None:
     taken: set[bytes] = set()
     signed = 0
     for image in job.stream():
-        stem = _find_free_stem(_stem(template, image), image, taken)
+        stem = _find_free_stem(_stem(template, image, job.run), image, taken)
         xmp = packet(image.row)
         signed += _add(job, image, stem, xmp)
         job.target.put(f"{stem}{image.extension}.xmp", xmp)
@@ -65,17 +65,17 @@ def _check_name_template(job: Job) -> str:
     return template
 
 
-def _stem(template: str, image: RunImage) -> str:
+def _stem(template: str, image: RunImage, run: RunManifest) -> str:
     try:
-        return stem_from_template(template, _values(image)).removeprefix("images/")
+        return stem_from_template(template, _values(image, run)).removeprefix("images/")
     except ValueError as error:
         raise SettingsInvalid(f"{image.label}: {error}") from error
 
 
-def _values(image: RunImage) -> Mapping[str, Any]:
+def _values(image: RunImage, run: RunManifest) -> Mapping[str, Any]:
     """Return the columns as text, and `name`, the name of the image in the run."""
     name = image.file.removeprefix("images/").rsplit(".", 1)[0].replace("/", "_")
-    values = {column: "" if value is None else str(value) for column, value in image.row.items()}
+    values = {column: run.text(image.row, column) for column in image.row}
     return {**values, "name": name, "id": values.get("id") or values["row"]}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.documents.card import title
@@ -16,19 +17,22 @@ from imagen_batch.text import plural
 def write(job: Job) -> None:
     """Write `contact-sheet.pdf`, or several of about 200 MB. Memory grows with the captions and one file's images."""
     _check(job)
-    group_by = job.options.group_by
     models: Counter[str] = Counter()
     entries: list[Entry] = []
     for image in job.stream():
         models[f"{image.row.get('provider')}: {image.row.get('model')}"] += 1
-        entries.append(image_entry(image, group_by))
-    entries += [missing_entry(row.row, row.reason, group_by) for row in job.left_out()]
+        entries.append(image_entry(image, _group(job, image.row)))
+    entries += [missing_entry(row.row, row.reason, _group(job, row.row)) for row in job.left_out()]
     pages = paginate(entries, per_page=job.options.per_page)
     _draw(job, pages, _lines(entries, models))
     if unjoined := sum(map(_has_joined_letters, entries)):
         job.warnings.append(
             f"{plural(unjoined, 'caption')} with Arabic letters, which are printed without joining them"
         )
+
+
+def _group(job: Job, row: Mapping[str, Any]) -> str:
+    return job.run.text(row, job.options.group_by) if job.options.group_by else ""
 
 
 def _has_joined_letters(entry: Entry) -> bool:

@@ -15,6 +15,7 @@ from pyarrow import csv
 from imagen_batch.exports.escaping import excel_safe
 from imagen_batch.exports.output.target import Target
 from imagen_batch.exports.rows.selection import LeftOut
+from imagen_batch.reports.tables.typed_user_columns import cell_text, type_of
 
 Kind = Literal["parquet", "csv"]
 
@@ -30,7 +31,7 @@ class RowWriter:
     """
 
     def __init__(self, handle: BinaryIO, schema: pa.Schema, *, kind: Kind, safe: bool = False) -> None:
-        self._schema = schema
+        self._schema = schema if kind == "parquet" else _without_lists(schema)
         self._rows: list[dict[str, object]] = []
         self._chars = 0
         self._writer: pq.ParquetWriter | csv.CSVWriter
@@ -41,7 +42,7 @@ class RowWriter:
                 handle.write(codecs.BOM_UTF8)
             options = csv.WriteOptions(eol="\r\n")
             sink = pa.PythonFile(handle, mode="w")
-            self._writer = csv.CSVWriter(sink, _file_schema(schema, safe=safe), write_options=options)
+            self._writer = csv.CSVWriter(sink, _file_schema(self._schema, safe=safe), write_options=options)
         self._kind, self._safe = kind, safe
 
     def write(self, row: dict[str, object]) -> None:
@@ -64,7 +65,7 @@ class RowWriter:
             rows = [{name: _make_safe(cell) for name, cell in row.items()} for row in rows]
         table = pa.Table.from_pylist(rows, schema=self._schema)
         if self._kind == "csv":
-            table = _format_times(table).rename_columns(_file_schema(self._schema, safe=self._safe).names)
+            table = _as_text(table).rename_columns(_file_schema(self._schema, safe=self._safe).names)
         self._writer.write_table(table)
 
 
@@ -91,7 +92,7 @@ def side_table(target: Target, schema: pa.Schema, *, kind: Kind, safe: bool = Fa
 
 
 def _file_schema(schema: pa.Schema, *, safe: bool) -> pa.Schema:
-    types = [pa.string() if _is_time(field.type) else field.type for field in schema]
+    types = [pa.string() if _is_time(field.type) or type_of(field) else field.type for field in schema]
     return pa.schema(zip([excel_safe(name) if safe else name for name in schema.names], types, strict=True))
 
 
@@ -99,11 +100,21 @@ def _make_safe(cell: object) -> object:
     return excel_safe(cell) if isinstance(cell, str) else cell
 
 
-def _format_times(table: pa.Table) -> pa.Table:
+def _without_lists(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field for field in schema if not pa.types.is_nested(field.type)])
+
+
+def _as_text(table: pa.Table) -> pa.Table:
+    """Return the table for a CSV: times in ISO 8601, the user's cells as they are in the prompt file."""
     for position, field in enumerate(table.schema):
         if _is_time(field.type):
             iso = pc.strftime(table.column(position).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
             table = table.set_column(position, field.name, iso)
+        elif type_of(field) and field.type != pa.string():
+            texts = [
+                None if value is None else cell_text(value, field) for value in table.column(position).to_pylist()
+            ]
+            table = table.set_column(position, field.name, pa.array(texts, pa.string()))
     return table
 
 

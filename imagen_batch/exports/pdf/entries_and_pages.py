@@ -52,17 +52,17 @@ class Page:
     entries: Sequence[Entry]
 
 
-def image_entry(image: RunImage, group_by: str | None) -> Entry:
-    """Return the entry of an image, with only those columns that are needed to read it."""
+def image_entry(image: RunImage, group: str) -> Entry:
+    """Return the entry of an image in a group, with only those columns that are needed to read it."""
     row = image.row
     detail = f"{row['width']} x {row['height']}" if row.get("width") else ""
     needed = {name: row.get(name) for name in ("row", "id", "sample", "file", "sha256", "mimeType", "key")}
-    return _entry(row, group_by, detail, RunImage(needed, image.split))
+    return _entry(row, group, detail, RunImage(needed, image.split))
 
 
-def missing_entry(row: Mapping[str, Any], reason: str, group_by: str | None) -> Entry:
+def missing_entry(row: Mapping[str, Any], reason: str, group: str) -> Entry:
     """Return the entry of a row without an image."""
-    return _entry(row, group_by, "", None, _sentence(row, reason))
+    return _entry(row, group, "", None, _sentence(row, reason))
 
 
 def _sentence(row: Mapping[str, Any], reason: str) -> str:
@@ -77,12 +77,9 @@ def _sentence(row: Mapping[str, Any], reason: str) -> str:
 _WITH_CAUSE = {"failed", "unknown"}
 
 
-def _entry(
-    row: Mapping[str, Any], group_by: str | None, detail: str, image: RunImage | None, reason: str = ""
-) -> Entry:
-    value = row.get(group_by) if group_by else ""
+def _entry(row: Mapping[str, Any], group: str, detail: str, image: RunImage | None, reason: str = "") -> Entry:
     return Entry(
-        group=shorten(str(value if value is not None else ""), 80),
+        group=shorten(group, 80),
         order=(row["row"], row["sample"]),
         heading=f"{shorten(str(row.get('id') or row['row']), 60)}  #{row['sample']}",
         detail=detail,

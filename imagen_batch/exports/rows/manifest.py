@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.reports.tables.manifest import manifest_columns
+from imagen_batch.reports.tables.typed_user_columns import cell_text
 from imagen_batch.storage import Storage, open_storage
 
 MANIFEST = "manifest.parquet"
@@ -35,6 +36,10 @@ class RunManifest:
         """The columns that came from the prompt file."""
         own = {column.name for column in manifest_columns(())}
         return tuple(name for name in self.schema.names if name not in own)
+
+    def text(self, row: Mapping[str, Any], column: str) -> str:
+        """Return a cell of a row as text, a user's cell as in the prompt file."""
+        return cell_text(row[column], self.schema.field(column))
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the manifest in order, with all columns or those in `columns`."""

@@ -71,4 +71,4 @@ def make_selection(run: RunManifest, options: Options) -> Selection:
             f"--approved: nothing in {run.storage.location} has been reviewed: the manifest has no column 'review'"
         )
     where = compile_where(options.where, run.schema) if options.where else None
-    return Selection(run, where, options.approved, make_assign(options, run.schema.names))
+    return Selection(run, where, options.approved, make_assign(options, run.schema.names, run.text))

@@ -14,21 +14,32 @@ from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.options import Options
+from imagen_batch.text import shorten
 
 Assign = Callable[[Mapping[str, Any]], str]
+CellText = Callable[[Mapping[str, Any], str], str]
 
 DEFAULT = "train"
 _NAME = re.compile(r"[A-Za-z0-9_]{1,60}")
 _MAX_SPLITS = 64  # each has open files
 
 
-def make_assign(options: Options, names: list[str]) -> Assign:
-    """Return the function from manifest row to split. Without an option a column `split` decides, if there is one."""
+def _plain_text(row: Mapping[str, Any], column: str) -> str:
+    return "" if row[column] is None else str(row[column])
+
+
+def make_assign(options: Options, names: list[str], text: CellText = _plain_text) -> Assign:
+    """Return the function from manifest row to split. Without an option a column `split` decides, if there is one.
+
+    `text` returns a cell of a row as it stands in the prompt file.
+    """
     if options.split:
-        return _by_ratio(parse_ratios(options.split), _require_column(options.split_by, names, option="--split-by"))
+        return _by_ratio(
+            parse_ratios(options.split), _require_column(options.split_by, names, option="--split-by"), text
+        )
     if options.split_column:
-        return _by_column(_require_column(options.split_column, names, option="--split-column"))
-    return _by_column("split") if "split" in names else lambda _row: DEFAULT
+        return _by_column(_require_column(options.split_column, names, option="--split-column"), text)
+    return _by_column("split", text) if "split" in names else lambda _row: DEFAULT
 
 
 def parse_ratios(text: str) -> dict[str, float]:
@@ -54,9 +65,9 @@ def _share(text: str, whole: str) -> float:
     return share
 
 
-def _by_ratio(ratios: dict[str, float], column: str) -> Assign:
+def _by_ratio(ratios: dict[str, float], column: str, text: CellText) -> Assign:
     def assign(row: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256(str(row[column] or "").encode(errors="surrogatepass")).digest()
+        digest = hashlib.sha256(text(row, column).encode(errors="surrogatepass")).digest()
         left = int.from_bytes(digest[:7], "big") / 2**56
         for name, share in ratios.items():
             left -= share
@@ -67,25 +78,41 @@ def _by_ratio(ratios: dict[str, float], column: str) -> Assign:
     return assign
 
 
-def _by_column(column: str) -> Assign:
-    seen: set[str] = set()
+def _by_column(column: str, text: CellText) -> Assign:
+    seen: dict[str, str] = {}  # in lower case -> as written
 
     def assign(row: Mapping[str, Any]) -> str:
-        name = str(row[column] if row[column] is not None else "").strip() or DEFAULT
-        if name not in seen:
-            seen.add(_check_name(name, where=f"row {row['row']}, column {column}"))
-            if len(seen) > _MAX_SPLITS:
-                raise SettingsInvalid(
-                    f"column {column} has more than {_MAX_SPLITS} different values: it names no splits"
-                )
+        name = text(row, column).strip() or DEFAULT
+        if seen.get(name.lower()) != name:
+            _add_name(seen, name, row, column)
         return name
 
     return assign
 
 
-def _check_name(name: str, *, where: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise SettingsInvalid(f"{where}: {name[:80]!r} is no split's name; use letters, digits and _")
+def _add_name(seen: dict[str, str], name: str, row: Mapping[str, Any], column: str) -> None:
+    where = f"row {row['row']}{' (' + shorten(str(row['id']), 60) + ')' if row.get('id') else ''}, column {column}"
+    _check_name(name, where=where, remedy=_REMEDY)
+    earlier = seen.setdefault(name.lower(), name)
+    if earlier != name:
+        raise SettingsInvalid(
+            f"{where}: {name!r} and {earlier!r} of an earlier row differ only in case: write both alike{_REMEDY}"
+        )
+    if len(seen) > _MAX_SPLITS:
+        raise SettingsInvalid(
+            f"column {column} has more than {_MAX_SPLITS} different values: it names no splits{_REMEDY}"
+        )
+
+
+_REMEDY = ". Correct the prompt file and run it again (no image is made again), or use --split train=0.9,test=0.1"
+
+
+def _check_name(name: str, *, where: str, remedy: str = "") -> str:
+    if not _NAME.fullmatch(name) or name.lower() == "all":
+        raise SettingsInvalid(
+            f"{where}: {name[:80]!r} is no split's name; use letters, digits and _, such as train, validation or "
+            f"test (all means every split together){remedy}"
+        )
     return name
 
 

@@ -1,7 +1,9 @@
 """Compiles a `--where` expression to an Arrow expression over the manifest's columns.
 
 The text is parsed as Python's expression syntax and translated node by node; nothing of it is ever executed.
-A text column that is compared with a number is read as a number; cells that are not numbers count as empty.
+A text column that is compared with a number is read as a number; cells that are not numbers count as empty. A number,
+truth or date that is compared with text, or passed to a function for text, is compared as the text that it was, so
+that an expression means the same for a column that an earlier version wrote as text.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.reports.tables.typed_user_columns import cell_text, type_of
 from imagen_batch.text import shorten
 
 Kind = Literal["text", "number", "truth", "moment", "nothing"]
@@ -47,6 +51,7 @@ class _Term:
     value: Any  # an Arrow expression
     kind: Kind
     literal: object = None
+    text: Any = None  # an expression of the same value as text, where that is not obvious
 
 
 class _InvalidExpression(Exception):
@@ -127,7 +132,7 @@ class _Compiler:
             raise _InvalidExpression(
                 f"there is no column {name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
             )
-        return _field(name, self._schema.field(name).type)
+        return _field(name, self._schema.field(name))
 
     def _compare(self, node: ast.Compare) -> _Term:
         comparisons, left = [], node.left
@@ -177,19 +182,31 @@ def _unsupported(node: ast.expr) -> _InvalidExpression:
     )
 
 
-def _field(name: str, type_: pa.DataType) -> _Term:
-    field = pc.field(name)
+def _field(name: str, of_schema: pa.Field) -> _Term:
+    field, type_ = pc.field(name), of_schema.type
+    as_text = _user_text(field, of_schema)
     if pa.types.is_string(type_) or pa.types.is_large_string(type_):
-        return _Term(field, "text")
+        return _Term(as_text, "text")
     if pa.types.is_dictionary(type_) and pa.types.is_string(type_.value_type):
         return _Term(field.cast(pa.string()), "text")
     if pa.types.is_boolean(type_):
-        return _Term(field, "truth")
+        return _Term(field, "truth", text=as_text)
     if pa.types.is_integer(type_) or pa.types.is_floating(type_):
-        return _Term(field, "number")
+        return _Term(field, "number", text=as_text)
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
-        return _Term(field.cast(_MOMENT), "moment")
+        return _Term(field.cast(_MOMENT), "moment", text=as_text)
     raise _InvalidExpression(f"the column {name!r} ({type_}) cannot be compared")
+
+
+def _user_text(field: pc.Expression, of_schema: pa.Field) -> pc.Expression | None:
+    """Return a column as the text of its cells; for other types than text only if it is one of the user's."""
+    if type_of(of_schema) is None:
+        return field if of_schema.type == pa.string() or of_schema.type == pa.large_string() else None
+    text = field.cast(pa.string())
+    if pa.types.is_boolean(of_schema.type):
+        yes, no = (pc.scalar(cell_text(value, of_schema)) for value in (True, False))
+        text = pc.if_else(field, yes, no)
+    return pc.coalesce(text, pc.scalar(""))
 
 
 def _constant(value: object) -> _Term:
@@ -204,7 +221,10 @@ def _constant(value: object) -> _Term:
 def _missing(first: _Term, second: _Term, *, absent: bool) -> Any:
     if second.kind != "nothing" or first.kind == "nothing":
         raise _InvalidExpression("'is' is only for None, as in: seed is None")
-    return first.value.is_null() if absent else first.value.is_valid()
+    is_empty = first.value.is_null()
+    if first.kind == "text":  # an earlier version wrote empty cells as empty text
+        is_empty = is_empty | (first.value == "")
+    return is_empty if absent else ~is_empty
 
 
 def _alike(first: _Term, second: _Term) -> tuple[_Term, _Term]:
@@ -215,7 +235,11 @@ def _alike(first: _Term, second: _Term) -> tuple[_Term, _Term]:
     if "nothing" in kinds:
         raise _InvalidExpression("empty cells are found with: column is None")
     if kinds == {"text", "number"}:
+        if any(isinstance(term.literal, str) and not re.match(_NUMBER, term.literal) for term in (first, second)):
+            return _text(first), _text(second)
         return _number(first), _number(second)
+    if kinds == {"text", "truth"}:
+        return _text(first), _text(second)
     if kinds == {"text", "moment"}:
         return _moment(first), _moment(second)
     raise _InvalidExpression(f"a {first.kind} cannot be compared with a {second.kind}")
@@ -245,9 +269,9 @@ def _moment(term: _Term) -> _Term:
 
 
 def _text(term: _Term) -> _Term:
-    if term.kind != "text":
+    if term.kind != "text" and term.text is None:
         raise _InvalidExpression(f"a {term.kind} is not text")
-    return term
+    return term if term.kind == "text" else _Term(term.text, "text")
 
 
 def _known(schema: pa.Schema) -> str:

@@ -83,6 +83,7 @@ def _plan_file(
         only=only,
         references=references,
         expansion=expansion,
+        column_types=builder.column_types.types(),
     )
 
 

@@ -16,6 +16,7 @@ from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
 from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows
 from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile
+from imagen_batch.prompts.infer_column_types import ColumnTypes
 from imagen_batch.providers.catalogue import Catalogue
 from imagen_batch.records import Problem, PromptRow
 from imagen_batch.settings import Settings
@@ -94,6 +95,7 @@ class PlanBuilder:
         self._keys = RowKeys(settings.provider)
         self._run_problems: set[Problem] = set()  # about an option of the run, which every row repeats
         self._warnings: dict[tuple[str, str], RowWarning] = {}
+        self.column_types = ColumnTypes(())
 
     @property
     def warnings(self) -> list[str]:
@@ -102,6 +104,7 @@ class PlanBuilder:
 
     def read(self, file: PromptFile) -> None:
         """Add all rows of `file`; stop early if there are too many problems."""
+        self.column_types = ColumnTypes(file.user_columns)
         for row in file.rows():
             if isinstance(row, Problem):
                 self.problems.append(row)
@@ -132,6 +135,7 @@ class PlanBuilder:
     def _add(self, row: PromptRow) -> None:
         planned, problems, issues = self.planner.plan_row(row)
         self.totals.rows += 1
+        self.column_types.add(row.user)
         if problems:
             self._add_problems(problems)
         for issue in issues:

@@ -6,6 +6,7 @@ relative to it, the loader takes the rows from it and not from the disk, and typ
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,10 +19,11 @@ import pyarrow.parquet as pq
 
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import user_columns
+from imagen_batch.reports.tables.size_category import size_category
 from imagen_batch.reports.tables.table_files import CARD
 from imagen_batch.storage import Storage
 from imagen_batch.storage.irregular_files import FOLDER, irregularity
-from imagen_batch.text import one_line
+from imagen_batch.text import one_line, plural
 
 
 class Metadata:
@@ -31,10 +33,8 @@ class Metadata:
     """
 
     def __init__(self, parquet: BinaryIO | BufferedIOBase, *, manifest: pa.Schema, headers: Sequence[str]) -> None:
-        own = [manifest.names.index(name) for name in _OWN.values()]
-        self._indexes = [*own, *range(len(manifest) - len(headers), len(manifest))]
-        types = [manifest.types[index] for index in self._indexes]
-        self._schema = pa.schema(zip(metadata_names(headers), types, strict=True))
+        self._indexes = _indexes(manifest, headers)
+        self._schema = metadata_schema(manifest, headers)
         self._parquet = pq.ParquetWriter(parquet, self._schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -49,6 +49,17 @@ class Metadata:
     def close(self) -> None:
         """Finish the file; its handle stays open."""
         self._parquet.close()
+
+
+def metadata_schema(manifest: pa.Schema, headers: Sequence[str]) -> pa.Schema:
+    """Return the columns of the dataset with their types."""
+    fields = zip(_indexes(manifest, headers), metadata_names(headers), strict=True)
+    return pa.schema([manifest.field(index).with_name(name) for index, name in fields])
+
+
+def _indexes(manifest: pa.Schema, headers: Sequence[str]) -> list[int]:
+    own = [manifest.names.index(name) for name in _OWN.values()]
+    return [*own, *range(len(manifest) - len(headers), len(manifest))]
 
 
 def metadata_names(headers: Sequence[str]) -> tuple[str, ...]:
@@ -89,12 +100,7 @@ _OWN = {
 _MARK = "# Written by imagen-batch. Take this line out and the file is yours: it is not written over any more."
 
 # Lists the files of the dataset. Without it a loader guesses from all files of the folder, the manifest included.
-_FRONT = f"""---
-{_MARK}
-license: unknown
-task_categories:
-- text-to-image
-configs:
+_CONFIGS = """configs:
 - config_name: default
   data_files:
   - split: train
@@ -114,11 +120,18 @@ def may_write_card(storage: Storage) -> bool:
 
 
 class DatasetCard:
-    """Counts the figures of the dataset card. Memory grows with the number of models only."""
+    """Counts the figures of the dataset card. Memory grows with the number of models only.
 
-    def __init__(self, *, headers: Sequence[str], provider: str) -> None:
-        self._columns = metadata_names(headers)
+    `columns` are those of the dataset with their types.
+    """
+
+    def __init__(self, *, name: str, columns: pa.Schema, headers: Sequence[str], provider: str) -> None:
+        self._name = one_line(name.encode(errors="replace").decode(), 200) or "Images from prompts"
+        self._columns = columns
+        self._users = frozenset(metadata_names(headers)) - frozenset(metadata_names(()))
         self._provider = provider
+        self._usd = 0.0
+        self._unpriced = 0
         self._models: Counter[str] = Counter()
         self._requested = 0
         self._signed = 0
@@ -129,19 +142,34 @@ class DatasetCard:
         self._requested += len(entries)
         self._models.update(entry.model for entry in images)
         self._signed += sum(entry.sample.c2pa is True for entry in images)
+        self._usd += sum(entry.cost_usd or 0.0 for entry in images)
+        self._unpriced += sum(entry.cost_usd is None for entry in images)
 
     def text(self) -> str:
         """Return the whole card."""
-        parts = (self._images(), self._use(), self._provenance(), _LICENSE)
-        return _FRONT + "\n".join(parts)
+        parts = (self._images(), self._use(), self._features(), self._provenance(), _LICENSE)
+        return self._front() + "\n".join(parts)
+
+    def _front(self) -> str:
+        return (
+            f"---\n{_MARK}\npretty_name: {json.dumps(self._name, ensure_ascii=False)}\nlicense: unknown\n"
+            f"task_categories:\n- text-to-image\nsize_categories:\n- {size_category(self._models.total())}\n"
+            f"tags:\n- synthetic\n- generated-images\n{_CONFIGS}"
+        )
 
     def _images(self) -> str:
         models = "".join(f"| `{model}` | {count:,} |\n" for model, count in sorted(self._models.items()))
         return (
-            f"# Images from prompts\n\n{self._origin()}\n\n"
+            f"# {_inline(self._name)}\n\n{self._origin()}\n\n"
             f"Images: {self._models.total():,} of {self._requested:,} requested.\n\n"
-            f"| model | images |\n|---|---|\n{models}"
+            f"| model | images |\n|---|---|\n{models}{self._price()}"
         )
+
+    def _price(self) -> str:
+        if self._provider == "simulator" or not self._models:
+            return ""
+        unpriced = f"; the price of {plural(self._unpriced, 'image')} is unknown" if self._unpriced else ""
+        return f"\nThe images cost {self._usd:,.2f} USD to generate{unpriced}.\n"
 
     def _origin(self) -> str:
         if self._provider == "simulator":
@@ -149,12 +177,17 @@ class DatasetCard:
         return f"Made by image models through the provider `{self._provider}`."
 
     def _use(self) -> str:
-        columns = ", ".join(f"`{_inline(name)}`" for name in self._columns)
         return (
             f"## Use\n\n{_EXAMPLE}\n"
-            f"Each image comes with the columns of `metadata.parquet`: {columns}.\n"
             "`manifest.parquet` and `manifest.csv` also list the samples without an image, and why they have none.\n"
         )
+
+    def _features(self) -> str:
+        rows = "".join(
+            f"| `{_inline(field.name)}` | {field.type} | {'prompt file' if field.name in self._users else 'run'} |\n"
+            for field in list(self._columns)[1:]  # the first one becomes the image
+        )
+        return f"## Features\n\n| column | type | from |\n|---|---|---|\n| `image` | image | service |\n{rows}"
 
     def _provenance(self) -> str:
         return (
@@ -182,4 +215,4 @@ _LICENSE = "## License\n\nTo be filled in by the publisher of this dataset, here
 
 
 def _inline(name: str) -> str:
-    return one_line(name.replace("`", "'"), 200)
+    return one_line(name.replace("`", "'").replace("|", "/"), 200)

@@ -23,22 +23,33 @@ from imagen_batch.reports.tables.arrow_columns import (
     column,
     user_columns,
 )
+from imagen_batch.reports.tables.safety_ratings import RATINGS, safety_ratings
 from imagen_batch.text import FORMULA
 
 
 class Manifest:
-    """Writes the same rows into both files. The caller owns the handles."""
+    """Writes the same rows into both files. The caller owns the handles.
+
+    `table` is the schema of the Parquet file. `text` is that of the CSV: the user's columns are text, and lists are
+    left out.
+    """
 
     def __init__(
-        self, parquet: BinaryIO | BufferedIOBase, text: BinaryIO | BufferedIOBase, *, table: pa.Schema
+        self,
+        parquet: BinaryIO | BufferedIOBase,
+        csv_: BinaryIO | BufferedIOBase,
+        *,
+        table: pa.Schema,
+        text: pa.Schema,
     ) -> None:
         self._parquet = pq.ParquetWriter(parquet, table, compression="zstd")
-        in_csv = pa.schema([(column.name, TEXT if column.type == TIMESTAMP else column.type) for column in table])
-        self._csv = csv.CSVWriter(pa.PythonFile(text, mode="w"), in_csv, write_options=_CSV)
+        plain = [(column.name, TEXT if column.type == TIMESTAMP else column.type) for column in text]
+        in_csv = pa.schema([field for field in plain if not pa.types.is_nested(field[1])])
+        self._csv = csv.CSVWriter(pa.PythonFile(csv_, mode="w"), in_csv, write_options=_CSV)
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows, which become one row group."""
-        self._parquet.write_batch(batch)
+    def write(self, batch: pa.RecordBatch, typed: pa.RecordBatch) -> None:
+        """Add rows, which become one row group. `typed` are the same rows as Parquet has them."""
+        self._parquet.write_batch(typed)
         self._csv.write_batch(_as_csv(batch))
 
     def close(self) -> None:
@@ -66,7 +77,7 @@ def _as_csv(batch: pa.RecordBatch) -> pa.RecordBatch:
             batch = batch.set_column(index, field.name, iso)
         elif index < len(_OWN) and field.name in _SERVICE_TEXT:
             batch = batch.set_column(index, field.name, _without_formulas(batch.column(index)))
-    return batch
+    return batch.select([index for index, type_ in enumerate(batch.schema.types) if not pa.types.is_nested(type_)])
 
 
 def _without_formulas(texts: pa.Array) -> pa.Array:
@@ -163,6 +174,7 @@ _LATER = (
     column("prompt_tokens", INT, "trace.prompt_tokens"),
     column("output_tokens", INT, "trace.output_tokens"),
     column("run_id", TEXT, "trace.run_id"),
+    Column("safety_ratings", RATINGS, "sample", safety_ratings),
 )
 
 _OWN = _FIRST + _LATER

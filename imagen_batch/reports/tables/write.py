@@ -11,17 +11,20 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
 
+from imagen_batch.prompts.infer_column_types import ColumnType
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables.arrow_columns import schema, to_batch
-from imagen_batch.reports.tables.dataset import DatasetCard, Metadata, may_write_card
+from imagen_batch.reports.tables.dataset import DatasetCard, Metadata, may_write_card, metadata_schema
 from imagen_batch.reports.tables.failures import Failures
 from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
 from imagen_batch.reports.tables.table_files import CARD
+from imagen_batch.reports.tables.typed_user_columns import typed_schema, with_types
 from imagen_batch.reports.tables.write_without_raising import (
     TableFile,
     UnwrittenFile,
@@ -47,14 +50,15 @@ class TableWriter:
 
     With `targets` only these files are written, each under the name that is given for it.
 
-    `columns` are the input's headers in order, `user_columns` those of them that have no meaning to us.
+    `columns` are the input's headers in order, `user_columns` those of them that have no meaning to us, with their
+    types in Parquet; without types they are text.
     """
 
     def __init__(
         self,
         storage: Storage,
         *,
-        user_columns: Sequence[str],
+        user_columns: Sequence[str] | Mapping[str, ColumnType],
         columns: Sequence[str],
         provider: str,
         batch_rows: int = 10_000,
@@ -63,8 +67,15 @@ class TableWriter:
         self._storage = storage
         self._user_columns = tuple(user_columns)
         self._headers = tuple(columns)
-        self._columns = manifest_columns(user_columns)
-        self._card = DatasetCard(headers=user_columns, provider=provider)
+        self._columns = manifest_columns(self._user_columns)
+        types = list(user_columns.values()) if isinstance(user_columns, Mapping) else []
+        self._table = typed_schema(schema(self._columns), types)
+        self._card = DatasetCard(
+            name=PurePosixPath(storage.location).name,
+            columns=metadata_schema(self._table, self._user_columns),
+            headers=self._user_columns,
+            provider=provider,
+        )
         self._batch_rows = batch_rows
         self._part_rows = max(1, batch_rows // _PARTS)
         self._entries: list[ManifestRow] = []
@@ -108,14 +119,20 @@ class TableWriter:
 
     @contextmanager
     def _open_files(self) -> Iterator[None]:
-        table = schema(self._columns)
         self._files = {name: self._file(name) for name in _STREAMED}
         files = self._files
         try:
             with (
-                closing(Manifest(files["manifest.parquet"], files["manifest.csv"], table=table)) as self._manifest,
                 closing(
-                    Metadata(files["metadata.parquet"], manifest=table, headers=self._user_columns)
+                    Manifest(
+                        files["manifest.parquet"],
+                        files["manifest.csv"],
+                        table=self._table,
+                        text=schema(self._columns),
+                    )
+                ) as self._manifest,
+                closing(
+                    Metadata(files["metadata.parquet"], manifest=self._table, headers=self._user_columns)
                 ) as self._metadata,
                 _text_into(files["failures.csv"]) as text,
                 closing(Failures(text, headers=self._headers)) as self._failures,
@@ -163,8 +180,9 @@ class TableWriter:
         """Write columns, in the thread. Arrow releases the GIL, so the next rows are built on another core."""
         batch = pa.concat_batches(parts)
         if batch.num_rows:
-            self._manifest.write(batch)
-            self._metadata.write(batch)
+            typed = with_types(batch, self._table)
+            self._manifest.write(batch, typed)
+            self._metadata.write(typed)
 
     def _wait(self) -> None:
         """Wait for the thread; raises an exception that writing raised."""
