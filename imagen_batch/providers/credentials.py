@@ -27,8 +27,13 @@ class Credential(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Authorize `request`. (Being an `auth` object, it also keeps `requests` from reading a .netrc.)"""
-        request.headers[self.header] = self.prefix + self._secret
+        name, value = self.header_line()
+        request.headers[name] = value
         return request
+
+    def header_line(self) -> tuple[str, str]:
+        """Return the name and the value of the header that authorizes a request."""
+        return self.header, self.prefix + self._secret
 
     def redact(self, text: str) -> str:
         """Return `text` without the secret."""
@@ -62,11 +67,11 @@ class GoogleToken(Credential):
         self._lock = threading.Lock()
         super().__init__("")
 
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        """Authorize `request`, with a new token if the old one has expired."""
+    def header_line(self) -> tuple[str, str]:
+        """Return the header, with a new token if the old one has expired."""
         if not self._google.valid:
             self.refresh()
-        return super().__call__(request)
+        return super().header_line()
 
     def refresh(self) -> bool:
         """Fetch a new token, once for all threads that found the old one expired."""

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from imagen_batch.errors import Transient
 from imagen_batch.providers.attempt_deadline import Deadlines, WatchedCall
 from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.http.framing import BadReply
-from imagen_batch.providers.http.read_reply import Incomplete
-from imagen_batch.providers.http.strict_connections import NotIdle, PooledReply, WatchedAdapter
+from imagen_batch.providers.http.read_reply import Incomplete, Reply
+from imagen_batch.providers.http.strict_connections import NotIdle, SingleUsePool, WatchedAdapter
+from imagen_batch.providers.http.write_request import first_lines, whole_request
 from imagen_batch.providers.wire.lenient_json import looks_like_markup, parse_object
 from imagen_batch.system.is_loopback import is_loopback
 
@@ -49,10 +52,10 @@ class RawReply:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """How a URL is reached: a pool of connections, with proxy and certificates of the environment, and the target."""
+    """How a URL is reached: by connections with proxy and certificates of the environment, and these first lines."""
 
-    pool: urllib3.HTTPConnectionPool
-    target: str
+    pool: SingleUsePool
+    first_lines: bytes
 
 
 class Transport:
@@ -61,7 +64,7 @@ class Transport:
     def __init__(self, credential: Credential, *, connections: int, timeout: float) -> None:
         self._credential = credential
         self._timeout = min(timeout, _MAX_TIMEOUT_S)
-        self._timeouts = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT_S, self._timeout), read=self._timeout)
+        self._connect_timeout = min(_CONNECT_TIMEOUT_S, self._timeout)
         self._deadlines = Deadlines()
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
         self._routes: dict[str, _Route] = {}
@@ -74,18 +77,15 @@ class Transport:
         reply = None
         with self._deadlines.within(self._timeout) as attempt:
             try:
-                reply = self._send(url, payload, {**_HEADERS, **(headers or {})})
+                reply = self._send(url, payload, headers or {})
                 body = _read(reply)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, BadReply) as error:
-                _close(reply)
+            except (urllib3.exceptions.HTTPError, HTTPException, CertificateError, OSError) as error:
                 raise _translate(error, attempt, timeout=self._timeout) from None
-            except BaseException:
-                _close(reply)
-                raise
-        # Returned only when it is no longer watched, because another attempt may use it at once.
-        reply.release()
-        headers = CaseInsensitiveDict((name, self._credential.redact(text)) for name, text in reply.headers.items())
-        return RawReply(reply.status, headers, body)
+            finally:
+                if reply is not None:
+                    reply.close()
+        redacted = {name.lower(): self._credential.redact(text) for name, text in reply.head.without_framing}
+        return RawReply(reply.head.status, redacted, body)
 
     @property
     def awaits_reply(self) -> bool:
@@ -103,35 +103,18 @@ class Transport:
         for route in self._routes.values():
             route.pool.close()
 
-    def _send(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
+    def _send(self, url: str, payload: bytes, headers: Mapping[str, str]) -> Reply:
         for _ in range(_MAX_CONNECTIONS_TRIED - 1):
-            try:
+            with suppress(NotIdle):
                 return self._send_once(url, payload, headers)
-            except urllib3.exceptions.ProtocolError as error:
-                if not isinstance(error.args[-1], NotIdle):
-                    raise
         return self._send_once(url, payload, headers)
 
-    def _send_once(self, url: str, payload: bytes, headers: Mapping[str, str]) -> PooledReply:
+    def _send_once(self, url: str, payload: bytes, headers: Mapping[str, str]) -> Reply:
         if url not in self._routes:
             self._routes[url] = _route(url, self._adapter)
-        route, request = self._routes[url], requests.PreparedRequest()
-        request.prepare_headers(headers)
-        # A session of `requests` would prepare all of this again, and wrap the reply: 0.3 ms more for each attempt.
-        reply = route.pool.urlopen(
-            "POST",
-            route.target,
-            body=payload,
-            headers=self._credential(request).headers,
-            retries=False,
-            redirect=False,
-            assert_same_host=False,
-            timeout=self._timeouts,
-            preload_content=False,
-            decode_content=False,
-        )
-        assert isinstance(reply, PooledReply)
-        return reply
+        route = self._routes[url]
+        message = whole_request(route.first_lines, (self._credential.header_line(), *headers.items()), payload)
+        return route.pool.exchange(message, connect_timeout=self._connect_timeout, timeout=self._timeout)
 
 
 def _route(url: str, adapter: WatchedAdapter) -> _Route:
@@ -144,31 +127,31 @@ def _route(url: str, adapter: WatchedAdapter) -> _Route:
     if is_loopback(urlsplit(url).hostname or ""):  # never through a proxy, where plain HTTP could be read
         proxies = {}
     pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-    assert isinstance(pool, urllib3.HTTPConnectionPool)
     adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
-    return _Route(pool, adapter.request_url(request, proxies))
+    assert isinstance(pool, SingleUsePool)
+    return _Route(pool, first_lines(request.url or url, adapter.request_url(request, proxies), _HEADERS))
 
 
-_HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",  # a compressed image is hardly smaller and costs three times the CPU
-    "User-Agent": "imagen-batch",
-}
+_HEADERS = (
+    ("Content-Type", "application/json"),
+    ("Accept", "application/json"),
+    ("Accept-Encoding", "identity"),  # a compressed image is hardly smaller and costs three times the CPU
+    ("User-Agent", "imagen-batch"),
+)
 
 
-def _read(reply: PooledReply) -> bytes:
-    limit = MAX_REPLY_BYTES if 200 <= reply.status < 300 else MAX_ERROR_BYTES
+def _read(reply: Reply) -> bytes:
+    limit = MAX_REPLY_BYTES if 200 <= reply.head.status < 300 else MAX_ERROR_BYTES
     error: Exception | None = None
     is_complete = partial(_is_complete, reply, limit=limit)
     try:
-        received = reply.reply.read(limit, is_complete=is_complete)
-        certain = reply.reply.end.by != "close" or reply.status != 200 or looks_like_markup(received)
+        received = reply.read(limit, is_complete=is_complete)
+        certain = reply.end.by != "close" or reply.head.status != 200 or looks_like_markup(received)
         if _is_truncated(reply, received):
-            received = reply.reply.read_on(received, limit, is_complete=is_complete)
+            received = reply.read_on(received, limit, is_complete=is_complete)
     except Incomplete as incomplete:
         received, error, certain = incomplete.partial, incomplete.error, False
-    if reply.reply.too_large and 200 <= reply.status < 300:
+    if reply.too_large and 200 <= reply.head.status < 300:
         raise _too_large(reply)
     body = _decompress(reply, received, limit)
     # The end of a connection does not prove that a reply is complete. A body that can be parsed does, however its
@@ -178,22 +161,22 @@ def _read(reply: PooledReply) -> bytes:
     return body
 
 
-def _is_truncated(reply: PooledReply, received: bytes) -> bool:
+def _is_truncated(reply: Reply, received: bytes) -> bool:
     """Return whether the stated length ends in the middle of JSON."""
-    if reply.status != 200 or reply.reply.end.by != "length" or reply.reply.too_large:
+    if reply.head.status != 200 or reply.end.by != "length" or reply.too_large:
         return False
     return received[:1] in (b"{", b"[") and received[-64:].rstrip()[-1:] not in (b"}", b"]")
 
 
-def _is_complete(reply: PooledReply, received: bytes, *, limit: int) -> bool:
+def _is_complete(reply: Reply, received: bytes, *, limit: int) -> bool:
     try:
         return parse_object(_decompress(reply, received, limit)) is not None
     except (urllib3.exceptions.HTTPError, Transient):
         return False
 
 
-def _decompress(reply: PooledReply, received: bytes, limit: int) -> bytes:
-    listed = [*reply.reply.head.listed("content-encoding"), *reply.reply.head.listed("transfer-encoding")]
+def _decompress(reply: Reply, received: bytes, limit: int) -> bytes:
+    listed = [*reply.head.listed("content-encoding"), *reply.head.listed("transfer-encoding")]
     encodings = [encoding for encoding in listed if encoding not in ("identity", "chunked", "")]
     if not encodings:
         return received
@@ -206,17 +189,17 @@ def _decompress(reply: PooledReply, received: bytes, limit: int) -> bytes:
         pieces.append(piece)
         size += len(piece)
         if size > limit:
-            if 200 <= reply.status < 300:
+            if 200 <= reply.head.status < 300:
                 raise _too_large(reply)
             break
     return b"".join(pieces)
 
 
-def _too_large(reply: PooledReply) -> Transient:
+def _too_large(reply: Reply) -> Transient:
     return Transient(
         f"the reply is larger than {MAX_REPLY_BYTES // 2**20} MiB",
         kind="reply_too_large",
-        http_status=reply.status,
+        http_status=reply.head.status,
         maybe_charged=True,
         lost=True,
     )
@@ -233,8 +216,3 @@ def _translate(error: Exception, attempt: WatchedCall, *, timeout: float) -> Tra
     else:
         message, kind = "the connection broke before the reply was complete", "connection_broken"
     return Transient(message, kind=kind, maybe_charged=True, lost=True)
-
-
-def _close(reply: PooledReply | None) -> None:
-    if reply is not None:
-        reply.close()

@@ -106,12 +106,11 @@ class Channel:
 
 
 class Reply:
-    """A reply as http.client's connection expects one: `begin` reads its head, `read` its body."""
+    """A reply: `begin` reads its head, `read` its body, `close` ends its connection."""
 
-    will_close = False  # the connection decides after the body is read
-
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, close: Callable[[], None] = lambda: None) -> None:
         self._source, self._fp = channel.source, channel.reader
+        self.close = close
         self.interim = 0  # interim replies before this one
         self.too_large = False
         self.finished = False  # whether it was read to its exact end
@@ -146,13 +145,6 @@ class Reply:
         if self.end.by == "chunks":
             return self._read_chunks(limit)
         return self._read_until_close(limit, is_complete)
-
-    def isclosed(self) -> bool:
-        """For http.client: a connection that is reused has nothing of this reply left."""
-        return True
-
-    def close(self) -> None:
-        """For http.client. Does nothing: the owner closes the connection."""
 
     def _read_head(self) -> list[bytes]:
         lines: list[bytes] = []

@@ -1,10 +1,11 @@
 """Defines connections of urllib3 whose replies are read strictly, and which carry one request each.
 
-`requests` and urllib3 still decide about proxies, certificates and pools.
+`requests` and urllib3 still decide about proxies and certificates, and open the connections.
 """
 
 from __future__ import annotations
 
+import errno
 import http.client
 from typing import Any, cast
 
@@ -17,22 +18,11 @@ from imagen_batch.providers.attempt_deadline import WatchedCall, current_attempt
 from imagen_batch.providers.http.read_reply import Channel, Reply
 
 _BLOCK_BYTES = 2**16  # sent at once; before each block the connection is checked for an early reply
+_MAY_HAVE_REPLIED = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)  # although it did not read everything
 
 
 class NotIdle(http.client.HTTPException):
     """An idle connection has unrequested data on it, or was closed. Nothing was sent on it."""
-
-
-class PooledReply(urllib3.HTTPResponse):
-    """A reply for urllib3's pool, of which the head has been read."""
-
-    reply: Reply
-
-    def release(self) -> None:
-        """Close the connection: the next request gets its own."""
-        if self._connection is not None:
-            self._connection.close()
-        self.release_conn()
 
 
 class _Exchanging:
@@ -41,7 +31,6 @@ class _Exchanging:
     sock: Any
     timeout: Any
     _channel: Channel | None = None
-    _outgoing: list[bytes] | None = None  # collects what is sent while a request is being written
     _early = False  # the service replied or closed before the whole request was sent
 
     def connect(self) -> None:
@@ -54,49 +43,26 @@ class _Exchanging:
         self._channel = None
         super().close()  # type: ignore[misc]
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether it is open and has nothing to be read; the pool asks before it reuses a connection."""
-        return self.sock is not None and self._peek() == "nothing"
+    def exchange(self, message: bytes, *, timeout: float) -> Reply:
+        """Send a request and return its reply, of which only the head has been read.
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        """Send a request. Raises NotIdle, with nothing sent, if the connection is not idle."""
-        attempt = current_attempt()
-        if attempt is not None:
-            attempt.connection = self
-        self._early, self._outgoing = False, []
-        try:
-            super().request(*args, **kwargs)  # type: ignore[misc]
-        finally:
-            message, self._outgoing = b"".join(self._outgoing), None
+        Raises NotIdle, with nothing sent, if the connection is not idle.
+        """
+        attempt = current_attempt() or WatchedCall(0.0)
         if self.sock is None:
             self.connect()
-        self._send_checking(message, attempt or WatchedCall(0.0))
-
-    def send(self, data: Any) -> None:
-        """Send data, or collect it for a request that is still being written."""
-        if self._outgoing is None:
-            super().send(data)  # type: ignore[misc]
-        else:
-            self._outgoing.append(data)
-
-    def getresponse(self) -> PooledReply:
-        """Return the reply to the request; its body has not been read yet."""
-        if self._channel is None:
-            raise http.client.ResponseNotReady
-        self.sock.settimeout(self.timeout)
-        if (attempt := current_attempt()) is not None:
-            attempt.socket = self.sock
-        reply = self._begin_reply(self._channel)
-        return _pooled_reply(reply)
-
-    def _begin_reply(self, channel: Channel) -> Reply:
-        # Only for this call: a proxy's reply to CONNECT is read by the class of http.client.
-        self.response_class = lambda *_args, **_kwargs: Reply(channel)
         try:
-            return cast("Reply", http.client.HTTPConnection.getresponse(self))  # type: ignore[arg-type]
-        finally:
-            del self.response_class
+            self._send_checking(message, attempt)
+        except OSError as error:
+            if error.errno not in _MAY_HAVE_REPLIED:
+                raise
+        if self._channel is None:
+            raise http.client.NotConnected
+        self.sock.settimeout(timeout)
+        attempt.socket = self.sock
+        reply = Reply(self._channel, close=self.close)
+        reply.begin()
+        return reply
 
     def _send_checking(self, message: bytes, attempt: WatchedCall) -> None:
         view = memoryview(message)
@@ -117,53 +83,59 @@ class _Exchanging:
         return self._channel.peek() if self._channel is not None else "end"
 
 
-def _pooled_reply(reply: Reply) -> PooledReply:
-    head = reply.head
-    pooled = PooledReply(
-        headers=urllib3.HTTPHeaderDict(head.without_framing),
-        status=head.status,
-        version=head.version[0] * 10 + head.version[1],
-        reason=head.reason,
-        preload_content=False,
-        decode_content=False,
-    )
-    pooled.reply = reply
-    return pooled
-
-
-class _Connection(_Exchanging, HTTPConnection):  # type: ignore[misc]
+class _Connection(_Exchanging, HTTPConnection):
     pass
 
 
-class _TlsConnection(_Exchanging, HTTPSConnection):  # type: ignore[misc]
+class _TlsConnection(_Exchanging, HTTPSConnection):
     pass
 
 
-class _SingleUsePool:
+class SingleUsePool:
     """A pool whose connections carry one request each.
 
     A service or a gateway may send a second reply, or the reply to a request that was given up, at any later time. On
     a connection that is used again nothing tells it from the reply to the next request, and its image would be filed
     under another prompt. A handshake costs a thousandth of the time that an image takes.
+
+    `urlopen` is not used: it prepares, checks and wraps each request once more, for a tenth of the CPU of an image.
     """
 
     pool: Any
+    proxy: Any
+    close: Any
 
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.close()
+    def exchange(self, message: bytes, *, connect_timeout: float, timeout: float) -> Reply:
+        """Send a request on a connection of its own and return its reply, which closes it."""
+        connection = self._open(connect_timeout)
+        try:
+            return cast("Reply", connection.exchange(message, timeout=timeout))
+        except BaseException:
+            connection.close()
+            raise
 
-    def _get_conn(self, timeout: float | None = None) -> Any:  # noqa: ARG002 - urllib3's signature; nothing waits here
+    def _open(self, timeout: float) -> Any:
         if self.pool is None:
             raise urllib3.exceptions.ClosedPoolError(self, "Pool is closed.")  # type: ignore[arg-type]
-        return self._new_conn()  # type: ignore[attr-defined]
+        connection = self._new_conn()  # type: ignore[attr-defined]
+        connection.timeout = timeout
+        if (attempt := current_attempt()) is not None:
+            attempt.connection = connection
+        try:
+            if self.proxy is not None:
+                self._prepare_proxy(connection)  # type: ignore[attr-defined]
+            self._validate_conn(connection)  # type: ignore[attr-defined]
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
-class _Pool(_SingleUsePool, HTTPConnectionPool):
+class _Pool(SingleUsePool, HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-class _TlsPool(_SingleUsePool, HTTPSConnectionPool):
+class _TlsPool(SingleUsePool, HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
