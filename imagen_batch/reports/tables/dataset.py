@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.reports.tables.arrow_columns import user_columns
 from imagen_batch.storage import Storage
 from imagen_batch.storage.irregular_files import FOLDER, irregularity
@@ -129,6 +130,12 @@ class DatasetCard:
         self._requested += len(entries)
         self._models.update(entry.model for entry in images)
         self._signed += sum(entry.sample.c2pa is True for entry in images)
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Count images."""
+        self._requested += len(images)
+        self._models.update(images.models)
+        self._signed += sum(c2pa is True for c2pa in images.c2pa)
 
     def text(self) -> str:
         """Return the whole card."""
