@@ -20,6 +20,14 @@ def missing_files(samples: Sequence[SampleResult], storage: Storage) -> list[boo
     return [before.file is not None and after.file is None for before, after in zip(samples, current, strict=True)]
 
 
+def find_unchanged(files: Sequence[str], sizes: Sequence[int | None], storage: Storage) -> list[bool]:
+    """Return for each file whether it exists and has this size."""
+    current: list[int | None] = []
+    for begin in range(0, len(files), FILES_PER_LOOKUP):
+        current += _sizes(files[begin : begin + FILES_PER_LOOKUP], storage)
+    return [size is not None and size == recorded for size, recorded in zip(current, sizes, strict=True)]
+
+
 def current_state(samples: Sequence[SampleResult], storage: Storage) -> list[SampleResult]:
     """Return the samples updated to their current files: unchanged, edited, or failed if missing or damaged.
 

@@ -7,7 +7,7 @@ read back from disk when the manifest is written, so memory stays small.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,19 @@ class History:
         record = self._lookup.done(position)
         [result] = [sample for sample in record.samples if sample.number == number]
         return as_sample(result), record.trace
+
+    def sole_image_positions(self, slots: Sequence[bytes]) -> list[int | None]:
+        """Return for each sample the position of its image's record, where that alone decides about the sample.
+
+        None where there is no image, or where reviews, other charges or an edited row have to be considered as well.
+        """
+        if self.reviews:
+            return [None for _ in slots]
+        return self._samples.sole_image_positions(slots, besides=self._costs)
+
+    def recorded_lines(self, positions: Iterable[int]) -> list[bytes]:
+        """Return the ledger's lines at these positions."""
+        return self._lookup.lines(positions)
 
     def replaced_images(self, key: str, number: int) -> Iterator[SampleResult]:
         """The images of a version of a sample that was lost and made again, the latest first."""

@@ -6,6 +6,7 @@ a block of a file is kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -47,6 +48,10 @@ class RecordLookup:
         if last is None or last[0] != position:  # the samples of one request are looked up one after the other
             last = self._done = (position, self._read(position, DoneRecord))
         return last[1]
+
+    def lines(self, positions: Iterable[int]) -> list[bytes]:
+        """Return the lines at these positions, as they are in the files."""
+        return [self._line(position) for position in positions]
 
     def kept(self, position: int) -> KeptRecord:
         """Return the record of moves at a position. Raises LedgerDamaged."""

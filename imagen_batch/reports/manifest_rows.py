@@ -14,6 +14,7 @@ from typing import Any
 from imagen_batch.images.file_state import FILES_PER_LOOKUP, current_state
 from imagen_batch.ledger.folds.sample_states import Failed
 from imagen_batch.ledger.history import History
+from imagen_batch.ledger.identical_images import Duplicates
 from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.find_reference_images import relative_references
@@ -33,6 +34,17 @@ IN_FLIGHT = "in_flight"  # the error kind of a sample that is being made at the 
 
 
 @dataclass(frozen=True, slots=True)
+class RequestedSamples:
+    """What the samples of a row have in common. `is_complete`: --accept has enough usable images of the row."""
+
+    planned: PlannedRow
+    base: str
+    keys: _Keys
+    references: tuple[str, ...]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """The rows of all samples, in input order. `pending` is the status of samples for which nothing was sent."""
 
@@ -46,32 +58,42 @@ class Results:
         """Yield a row for each requested sample, and check that the file of each recorded image exists."""
         recorded = self.recorded_rows()
         while batch := list(islice(recorded, FILES_PER_LOOKUP)):
-            samples = current_state([row.sample for row in batch], self.storage)
-            for row, sample in zip(batch, samples, strict=True):
-                if sample is row.sample:
-                    yield row
-                else:
-                    yield with_warnings(replace(row, sample=as_locked(sample, row.review)))
+            yield from self.with_current_files(batch)
+
+    def with_current_files(self, rows: Sequence[ManifestRow]) -> Iterator[ManifestRow]:
+        """Yield recorded rows, changed where the file of an image is missing or was edited."""
+        samples = current_state([row.sample for row in rows], self.storage)
+        for row, sample in zip(rows, samples, strict=True):
+            if sample is row.sample:
+                yield row
+            else:
+                yield with_warnings(replace(row, sample=as_locked(sample, row.review)))
 
     def recorded_rows(self) -> Iterator[ManifestRow]:
         """Yield the same rows from the ledger alone, without checking the files."""
         duplicates = self.history.duplicates()
         self.plan.follow(self.history)
         for planned in self.plan.planned_rows():
-            base = self.plan.index.row_key(planned.row.row)
-            keys = _Keys(planned, base)
-            references = self._references(planned)
-            complete = self._is_complete(planned.row.row, base, planned.samples)
+            requested = self.requested_samples(planned)
             for number in range(1, planned.samples + 1):
-                version = self.history.reviews.current(base, number)
-                entry = self._sample_row(planned, base, number, keys, references)
-                if self.history.reviews:
-                    entry = with_review(entry, base, self.history, self.storage)
-                if complete and entry.sample.status != "ok":
-                    entry = replace(entry, replaced=True)
-                yield with_warnings(
-                    entry, is_duplicate=duplicates.has(base if version is None else version.key, number)
-                )
+                yield self.recorded_row(requested, number, duplicates)
+
+    def requested_samples(self, planned: PlannedRow) -> RequestedSamples:
+        """Return what the samples of a row have in common."""
+        base = self.plan.index.row_key(planned.row.row)
+        complete = self._is_complete(planned.row.row, base, planned.samples)
+        return RequestedSamples(planned, base, _Keys(planned, base), self.references(planned), is_complete=complete)
+
+    def recorded_row(self, requested: RequestedSamples, number: int, duplicates: Duplicates) -> ManifestRow:
+        """Return the row of one sample from the ledger alone."""
+        planned, base = requested.planned, requested.base
+        version = self.history.reviews.current(base, number)
+        entry = self._sample_row(planned, base, number, requested.keys, requested.references)
+        if self.history.reviews:
+            entry = with_review(entry, base, self.history, self.storage)
+        if requested.is_complete and entry.sample.status != "ok":
+            entry = replace(entry, replaced=True)
+        return with_warnings(entry, is_duplicate=duplicates.has(base if version is None else version.key, number))
 
     def _sample_row(
         self, planned: PlannedRow, base: str, number: int, keys: _Keys, references: tuple[str, ...]
@@ -93,7 +115,8 @@ class Results:
             row, sample, trace, model.id, provider, model.dialect, prompt, options, charged, references
         )
 
-    def _references(self, planned: PlannedRow) -> tuple[str, ...]:
+    def references(self, planned: PlannedRow) -> tuple[str, ...]:
+        """Return a row's reference images as the manifest shows them."""
         return self._relative([reference.text for reference in planned.references])
 
     def _kept_references(self, kept: Mapping[str, Any], of_row: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,8 +11,10 @@ from imagen_batch.errors import storage_failure
 from imagen_batch.ledger.costs import Charges
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.records import ManifestRow, Outcome
+from imagen_batch.records import Outcome
 from imagen_batch.reports.facts_for_next_steps import make_continuation
+from imagen_batch.reports.image_blocks.block import Block
+from imagen_batch.reports.image_blocks.read_blocks import read_blocks
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.render import to_json_text, to_markdown
 from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder
@@ -153,7 +155,7 @@ def write_tables(results: Results, *, since: float | None = None) -> tuple[Summa
     """
     protect_edits(results.storage)
     builder = SummaryBuilder.of_run(results.plan.settings, since=since)
-    tables = _fill_tables(results, builder.add)
+    tables = _fill_tables(results, builder.add_block)
     unwritten = {file.name: file for file in tables.unwritten}
     for targets in tables.further_attempts:
         failed = {file.name for file in _fill_tables(results, targets=targets).unwritten}
@@ -171,7 +173,7 @@ def write_tables(results: Results, *, since: float | None = None) -> tuple[Summa
 
 def _fill_tables(
     results: Results,
-    count: Callable[[ManifestRow], None] = lambda _row: None,
+    count: Callable[[Block], None] = lambda _block: None,
     *,
     targets: Mapping[str, str] | None = None,
 ) -> TableWriter:
@@ -184,9 +186,9 @@ def _fill_tables(
         targets=targets,
     )
     with tables:
-        for row in results.rows():
-            tables.add(row)
-            count(row)
+        for block in read_blocks(results, tables.columns):
+            tables.add_block(block)
+            count(block)
     return tables
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.ledger.records import BackRecord, KeptRecord, SentRecord
@@ -66,6 +66,16 @@ class SampleStates:
         """Return the position of a sample's `done` record; None when there is no result."""
         result = self._results.get(slot)
         return None if result is None else result >> _STATUS_BITS
+
+    def sole_image_positions(self, slots: Sequence[bytes], *, besides: Collection[bytes]) -> list[int | None]:
+        """Return the position of each image; None without one, for an edited row, and for slots in `besides`."""
+        known, kept = self._results.get, self._kept
+        results = [known(slot, _NO_RESULT) for slot in slots]
+        positions = [result >> _STATUS_BITS if result & _STATUS == _OK else None for result in results]
+        if not kept and not besides:
+            return positions
+        marked = ((slot in kept or slot in besides) for slot in slots)
+        return [None if is_marked else position for is_marked, position in zip(marked, positions, strict=True)]
 
     def images_recorded_in(self, records: Container[int]) -> Iterator[tuple[bytes, int]]:
         """Yield slot and position of each sample whose image one of these records has."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.text import one_line
 
 _MAX_SHARES = 500
@@ -33,6 +35,13 @@ class Share:
         if since is not None and finished is not None and finished >= since and entry.sample.cost_is != "unknown":
             self.run_usd += entry.sample.cost_usd or 0.0
 
+    def add_image(self, usd: float, run_usd: float) -> None:
+        """Count an image: what it cost, and what it cost in this run."""
+        self.samples += 1
+        self.images += 1
+        self.usd += usd
+        self.run_usd += run_usd
+
 
 class Breakdown:
     """Counts samples by model and by a column. Memory grows with the number of models and values, up to a bound."""
@@ -49,6 +58,21 @@ class Breakdown:
         if self.group_by is not None:
             value = one_line(_cell(entry.row.cells, self.group_by), _MAX_NAME)
             _share(self._groups, value).add(entry, since=self._since)
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Count images."""
+        since = math.inf if self._since is None else self._since
+        costs = [cost or 0.0 for cost in images.costs]
+        run_costs = [
+            cost if finished is not None and finished >= since else 0.0
+            for cost, finished in zip(costs, images.finished_at, strict=True)
+        ]
+        for model, cost, run_cost in zip(images.models, costs, run_costs, strict=True):
+            _share(self._models, model).add_image(cost, run_cost)
+        if self.group_by is not None:
+            values = [one_line(_cell(row.cells, self.group_by), _MAX_NAME) for row in images.rows]
+            for value, cost, run_cost in zip(values, costs, run_costs, strict=True):
+                _share(self._groups, value).add_image(cost, run_cost)
 
     @property
     def models(self) -> tuple[Share, ...]:

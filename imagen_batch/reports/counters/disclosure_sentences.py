@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.text import one_line, plural
 
 
@@ -64,6 +65,12 @@ class DisclosureCounter:
             self._c2pa[entry.sample.c2pa] += 1
             self._simulated |= entry.provider == "simulator"
             self._edited += entry.sample.error_kind == "edited"
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Count images that were not edited."""
+        self._models.update(images.models)
+        self._c2pa.update(images.c2pa)
+        self._simulated |= images.provider == "simulator"
 
     def build(self) -> Disclosure:
         """Return the facts so far."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from imagen_batch.records import ManifestRow, Outcome
+from imagen_batch.records import ManifestRow, Outcome, PromptRow
+from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.text import one_line
 
 _MAX_ROWS = 100
@@ -34,18 +35,25 @@ class ImageList:
 
     def add(self, entry: ManifestRow) -> None:
         """Add a sample, in input order."""
-        number = entry.row.row
-        if number != self._last:
-            self._last = number
+        self._add(entry.row, entry.sample.number, entry.sample.status, entry.sample.file)
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Add images, in input order."""
+        for row, number, file in zip(images.rows, images.numbers, images.files, strict=True):
+            self._add(row, number, "ok", file)
+
+    def _add(self, row: PromptRow, number: int, status: Outcome, file: str | None) -> None:
+        if row.row != self._last:
+            self._last = row.row
             if len(self.rows) < _MAX_ROWS:
-                self.rows.append(ListedRow(number, entry.row.id))
+                self.rows.append(ListedRow(row.row, row.id))
             else:
                 self.further += 1
-        if self.rows[-1].row != number:
+        if self.rows[-1].row != row.row:
             return
         listed = self.rows[-1]
         if len(listed.samples) < _MAX_SAMPLES:
-            listed.samples.append((entry.sample.number, entry.sample.status, entry.sample.file))
+            listed.samples.append((number, status, file))
         else:
             listed.more += 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from imagen_batch.ledger.costs import Cost
 from imagen_batch.planning.book_shapes import Shapes, read_shapes
@@ -13,6 +14,7 @@ from imagen_batch.reports.causes import FailureGroups
 from imagen_batch.reports.counters.cost_breakdown import Breakdown
 from imagen_batch.reports.counters.disclosure_sentences import DisclosureCounter
 from imagen_batch.reports.counters.first_images import ImageList
+from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.reports.counters.print_resolution import PrintQuality
 from imagen_batch.reports.counters.short_rows import Acceptance
 from imagen_batch.reports.image_warnings import in_known_order
@@ -21,6 +23,9 @@ from imagen_batch.reports.summary.facts import RunFacts, stop_reason_of
 from imagen_batch.reports.summary.state_and_exit_code import exit_code, state_of
 from imagen_batch.reports.summary.summary import Summary
 from imagen_batch.settings import Settings
+
+if TYPE_CHECKING:
+    from imagen_batch.reports.image_blocks.block import Block
 
 _LEFT_OUT = (BEYOND_LIMIT, "not_named", "reference_refused", "reference_failed", "reference_unapproved")
 
@@ -99,6 +104,27 @@ class SummaryBuilder:
             self._money.spent += entry.cost_usd
             self._estimated |= sample.cost_is == "estimate"
 
+    def add_block(self, block: Block) -> None:
+        """Count the next rows, in input order; the same as adding each of them."""
+        for images, entry in block.stretches():
+            if len(images):
+                self._add_images(images)
+            if entry is not None:
+                self.add(entry)
+
+    def _add_images(self, images: ImageFacts) -> None:
+        for counter in (self._breakdown, self._disclosure, self._images):
+            counter.add_images(images)
+        self._counts["ok"] += len(images)
+        for row, key, attempts in zip(images.rows, images.keys, images.attempts, strict=True):
+            self._add_attempts(row.row, key, attempts)
+        for cost, cost_is in zip(images.recorded_costs, images.cost_is, strict=True):
+            if cost_is == "unknown":
+                self._money.add_possible(cost)
+            elif cost:
+                self._money.spent += cost
+                self._estimated |= cost_is == "estimate"
+
     def build(self, facts: RunFacts) -> Summary:
         """The summary of the rows so far."""
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
@@ -143,14 +169,19 @@ class SummaryBuilder:
 
     def _add_request(self, entry: ManifestRow) -> None:
         """Count the figures of a request once, though each of its samples carries them."""
-        row, trace = entry.row.row, entry.trace
+        if self._add_attempts(entry.row.row, entry.trace.key, entry.trace.attempts):
+            self._lost += entry.sample.cost_is == "unknown" and entry.sample.status != "ok"
+
+    def _add_attempts(self, row: int, key: str, attempts: int) -> bool:
+        """Count the attempts of a request, and return True, unless they were counted for another of its samples."""
         if row != self._row:
             self._row = row
             self._keys.clear()
-        if trace.key not in self._keys:
-            self._keys.add(trace.key)
-            self._attempts += trace.attempts
-            self._lost += entry.sample.cost_is == "unknown" and entry.sample.status != "ok"
+        elif key in self._keys:
+            return False
+        self._keys.add(key)
+        self._attempts += attempts
+        return True
 
 
 def _rounded(usd: float) -> float:

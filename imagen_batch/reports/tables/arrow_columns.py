@@ -33,6 +33,7 @@ class Column:
     type: pa.DataType
     part: Part
     take: Callable[[Any], object]
+    attribute: str | None = None  # of the part, where the value is just that
 
 
 def column(name: str, type_: pa.DataType, path: str) -> Column:
@@ -41,7 +42,7 @@ def column(name: str, type_: pa.DataType, path: str) -> Column:
     The attribute of a timestamp column is in seconds since the epoch.
     """
     part, attribute = path.split(".")
-    return Column(name, type_, part, attrgetter(attribute))  # type: ignore[arg-type]
+    return Column(name, type_, part, attrgetter(attribute), attribute)  # type: ignore[arg-type]
 
 
 def user_columns(
@@ -73,14 +74,19 @@ def to_batch(entries: Sequence[ManifestRow], columns: Sequence[Column]) -> pa.Re
         "trace": [entry.trace for entry in entries],
         "options": [entry.options for entry in entries],
     }
-    arrays = [_array(list(map(column.take, parts[column.part])), column.type) for column in columns]
+    arrays = [to_array(list(map(column.take, parts[column.part])), column.type) for column in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=schema(columns))
 
 
-def _array(cells: list[Any], type_: pa.DataType) -> pa.Array:
+def to_array(cells: list[Any], type_: pa.DataType) -> pa.Array:
+    """Return Python values as an array. Those of a timestamp are in seconds since the epoch."""
     if type_ != TIMESTAMP:
         return pa.array(cells, type=type_)
-    seconds = pa.array(cells, type=DECIMAL)
+    return to_timestamps(pa.array(cells, type=DECIMAL))
+
+
+def to_timestamps(seconds: pa.Array) -> pa.Array:
+    """Return seconds since the epoch as timestamps."""
     return pc.round(pc.multiply(seconds, 1000.0)).cast(pa.int64()).cast(TIMESTAMP)
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.reports.tables.arrow_columns import user_columns
 from imagen_batch.reports.tables.size_category import size_category
 from imagen_batch.reports.tables.table_files import CARD
@@ -144,6 +145,12 @@ class DatasetCard:
         self._signed += sum(entry.sample.c2pa is True for entry in images)
         self._usd += sum(entry.cost_usd or 0.0 for entry in images)
         self._unpriced += sum(entry.cost_usd is None for entry in images)
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Count images."""
+        self._requested += len(images)
+        self._models.update(images.models)
+        self._signed += sum(c2pa is True for c2pa in images.c2pa)
 
     def text(self) -> str:
         """Return the whole card."""

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from imagen_batch.prompts.infer_column_types import ColumnType
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.tables.arrow_columns import schema, to_batch
+from imagen_batch.reports.image_blocks.block import Block
+from imagen_batch.reports.tables.arrow_columns import Column, schema, to_batch
 from imagen_batch.reports.tables.dataset import DatasetCard, Metadata, may_write_card, metadata_schema
 from imagen_batch.reports.tables.failures import Failures
 from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
@@ -92,6 +93,22 @@ class TableWriter:
         if len(self._entries) >= self._part_rows:
             self._flush_part()
 
+    def add_block(self, block: Block) -> None:
+        """Add the next samples, whose columns are those of `columns`."""
+        if self._entries:
+            self._flush_part()
+        entries = list(block.entries.values())
+        self._failures.write(entries)
+        self._card.add(entries)
+        self._card.add_images(block.images)
+        for begin in range(0, block.batch.num_rows, self._part_rows):
+            self._add_part(block.batch.slice(begin, self._part_rows))
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The manifest's columns."""
+        return self._columns
+
     @property
     def unwritten(self) -> tuple[UnwrittenFile, ...]:
         """The files that could not be written, after the block has ended."""
@@ -163,7 +180,9 @@ class TableWriter:
         entries, self._entries = self._entries, []
         self._failures.write(entries)
         self._card.add(entries)
-        part = to_batch(entries, self._columns)
+        self._add_part(to_batch(entries, self._columns))
+
+    def _add_part(self, part: pa.RecordBatch) -> None:
         self._parts.append(part)
         self._bytes += part.nbytes
         full = sum(part.num_rows for part in self._parts) + self._part_rows > self._batch_rows

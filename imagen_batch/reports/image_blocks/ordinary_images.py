@@ -1,0 +1,189 @@
+"""Selects the ordinary images of a block, and makes the manifest's columns of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio
+from imagen_batch.planning.resolve_rows import PlannedRow
+from imagen_batch.records import ManifestRow, RequestTrace, SampleResult
+from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, is_missing
+from imagen_batch.reports.manifest_rows import Results
+from imagen_batch.reports.tables.arrow_columns import TIMESTAMP, Column, schema, to_array, to_timestamps
+
+_LISTS: Final = ("filter_codes", "warnings")
+_NO_ERROR: Final = ("error", "error_kind")
+
+
+@dataclass(frozen=True, slots=True)
+class OrdinaryImages:
+    """The ordinary images of a block, and their places in it."""
+
+    places: Sequence[int]
+    planned: Sequence[PlannedRow]
+    ledger: LedgerColumns
+    results: Results
+
+    def batch(self, columns: Sequence[Column]) -> pa.RecordBatch:
+        """Return the manifest's columns."""
+        values = _Values(self)
+        return pa.RecordBatch.from_arrays([values.array(column) for column in columns], schema=schema(columns))
+
+    def facts(self) -> ImageFacts:
+        """Return what the summary counts."""
+        samples, traces = self.ledger.samples, self.ledger.traces
+        return ImageFacts(
+            rows=[planned.row for planned in self.planned],
+            numbers=samples["number"].to_pylist(),
+            files=samples["file"].to_pylist(),
+            models=[planned.model.id for planned in self.planned],
+            provider=self.results.plan.settings.provider,
+            costs=_certain_costs(samples).to_pylist(),
+            recorded_costs=samples["cost_usd"].to_pylist(),
+            cost_is=samples["cost_is"].to_pylist(),
+            c2pa=samples["c2pa"].to_pylist(),
+            finished_at=traces["finished_at"].to_pylist(),
+            keys=traces["key"].to_pylist(),
+            attempts=traces["attempts"].to_pylist(),
+        )
+
+
+def select_ordinary(
+    places: Sequence[int],
+    planned: Sequence[PlannedRow],
+    ledger: LedgerColumns,
+    unchanged: Sequence[bool],
+    results: Results,
+) -> OrdinaryImages:
+    """Return the ordinary ones among recorded images. `places` are theirs in the block."""
+    flags = zip(_without_remarks(ledger.samples), unchanged, _as_requested(planned, ledger.samples), strict=True)
+    chosen = [at for at, each in enumerate(flags) if all(each)]
+    if len(chosen) == len(places):
+        return OrdinaryImages(places, planned, ledger, results)
+    rows = pa.array(chosen, type=pa.int64())
+    return OrdinaryImages([places[at] for at in chosen], [planned[at] for at in chosen], ledger.take(rows), results)
+
+
+def _without_remarks(samples: Mapping[str, pa.Array]) -> list[bool]:
+    """Return for each image whether its record has neither an error nor a warning."""
+    checks = [pc.fill_null(pc.equal(samples["status"], "ok"), fill_value=False), pc.is_valid(samples["file"])]
+    checks += [pc.is_null(samples[name]) for name in _NO_ERROR]
+    checks += [is_missing(samples[name]) for name in _LISTS]
+    flags: list[bool] = reduce(pc.and_, checks).to_pylist()
+    return flags
+
+
+def _as_requested(planned: Sequence[PlannedRow], samples: Mapping[str, pa.Array]) -> list[bool]:
+    """Return for each image whether neither its shape nor a name of a shape in its row needs a closer look."""
+    sizes = zip(samples["width"].to_pylist(), samples["height"].to_pylist(), strict=True)
+    flags, known = [], {}
+    for row, size in zip(planned, sizes, strict=True):
+        ratio, dialect = row.options.aspect_ratio, row.model.dialect
+        key = (size, ratio, dialect)
+        if key not in known:
+            known[key] = not has_other_ratio(*size, ratio, dialect=dialect)
+        flags.append(known[key] and row.row.shape is None)
+    return flags
+
+
+def _certain_costs(samples: Mapping[str, pa.Array]) -> pa.Array:
+    """Return the costs, without those that are not known to have been charged."""
+    is_unknown = pc.fill_null(pc.equal(samples["cost_is"], "unknown"), fill_value=False)
+    return pc.if_else(is_unknown, pa.scalar(None, type=pa.float64()), samples["cost_usd"])
+
+
+class _Values:
+    """Looks up the values of columns, each by what it depends on."""
+
+    def __init__(self, images: OrdinaryImages) -> None:
+        self._planned, self._ledger, self._results = images.planned, images.ledger, images.results
+        self._by_name: Mapping[str, Callable[[Column], pa.Array]] = {
+            "prompt": lambda column: to_array([planned.prompt for planned in self._planned], column.type),
+            "model": lambda column: self._of_model(column, "id"),
+            "dialect": lambda column: self._of_model(column, "dialect"),
+            "provider": lambda column: self._constant(column, self._results.plan.settings.provider),
+            "version": lambda column: self._constant(column, 1),
+            "review": lambda column: self._constant(column, None),
+            "cost_usd": lambda _column: _certain_costs(self._ledger.samples),
+            "references": self._references,
+            "filter_codes": lambda column: self._constant(column, None),
+            "warnings": lambda column: self._constant(column, None),
+        }
+
+    def array(self, column: Column) -> pa.Array:
+        """Return the values of a column."""
+        if column.name in self._by_name and column.part in {"entry", "sample"}:
+            return self._by_name[column.name](column)
+        if column.part == "sample" and column.attribute is not None:
+            return _as_type(self._ledger.samples[column.attribute], column)
+        if column.part == "trace" and column.attribute is not None:
+            return _as_type(self._ledger.traces[column.attribute], column)
+        if column.part == "row":
+            return to_array([column.take(planned.row) for planned in self._planned], column.type)
+        if column.part == "options":
+            return self._of_options(column)
+        return self._of_values(column)
+
+    def _of_options(self, column: Column) -> pa.Array:
+        options = {id(planned.options): planned.options for planned in self._planned}
+        known = {at: column.take(each) for at, each in options.items()}
+        if len(known) == 1:
+            return self._constant(column, next(iter(known.values())))
+        return to_array([known[id(planned.options)] for planned in self._planned], column.type)
+
+    def _of_model(self, column: Column, attribute: str) -> pa.Array:
+        values = [getattr(planned.model, attribute) for planned in self._planned]
+        return self._constant(column, values[0]) if len(set(values)) == 1 else to_array(values, column.type)
+
+    def _references(self, column: Column) -> pa.Array:
+        if not any(planned.references for planned in self._planned):
+            return self._constant(column, None)
+        texts = [";".join(self._results.references(planned)) or None for planned in self._planned]
+        return to_array(texts, column.type)
+
+    def _constant(self, column: Column, value: object) -> pa.Array:
+        return pa.repeat(to_array([value], column.type)[0], len(self._planned))
+
+    def _of_values(self, column: Column) -> pa.Array:
+        """Return a column that is computed from Python values."""
+        samples = _rebuild(SampleResult, self._ledger.samples)
+        if column.part == "sample":
+            return to_array([column.take(sample) for sample in samples], column.type)
+        traces = _rebuild(RequestTrace, self._ledger.traces)
+        if column.part == "trace":
+            return to_array([column.take(trace) for trace in traces], column.type)
+        return to_array(
+            [column.take(self._entry(*parts)) for parts in zip(self._planned, samples, traces, strict=True)],
+            column.type,
+        )
+
+    def _entry(self, planned: PlannedRow, sample: SampleResult, trace: RequestTrace) -> ManifestRow:
+        return ManifestRow(
+            planned.row,
+            sample,
+            trace,
+            planned.model.id,
+            self._results.plan.settings.provider,
+            planned.model.dialect,
+            planned.prompt,
+            planned.options,
+            references=self._results.references(planned),
+        )
+
+
+def _as_type(values: pa.Array, column: Column) -> pa.Array:
+    return to_timestamps(values) if column.type == TIMESTAMP else values
+
+
+def _rebuild(kind: type[Any], columns: Mapping[str, pa.Array]) -> list[Any]:
+    """Return values of a class from the columns of its fields. Lists of texts are empty for ordinary images."""
+    names = [field.name for field in fields(kind) if field.name not in _LISTS]
+    rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
+    return [kind(**dict(zip(names, row, strict=True))) for row in rows]
