@@ -38,7 +38,7 @@ def write(
     builder = SummaryBuilder.of_run(results.plan.settings, since=SINCE, group_by=group_by)
     file, ordinary = results.plan.file, 0
     with TableWriter(
-        Folder(target), user_columns=file.user_columns, columns=file.columns, provider="simulator"
+        Folder(target), user_columns=results.plan.user_columns, columns=file.columns, provider="simulator"
     ) as tables:
         if block_rows is None:
             for row in results.rows():
@@ -64,8 +64,8 @@ def test_blocks_and_single_rows_give_the_same_tables(seed: int, ordinary: float,
     with TemporaryDirectory() as place:
         folder = Path(place)
         plan = random_run(folder, seed, ordinary=ordinary)
-        rows, by_rows, _ = write(results_of(folder, plan), folder / "rows", block_rows=None)
-        blocks, by_blocks, _ = write(results_of(folder, plan), folder / "blocks", block_rows=block_rows)
+        rows, by_rows, _ = write(results_of(folder, plan), folder / "rows" / "out", block_rows=None)
+        blocks, by_blocks, _ = write(results_of(folder, plan), folder / "blocks" / "out", block_rows=block_rows)
     assert blocks == rows
     assert by_blocks == by_rows
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BufferedIOBase
 from typing import BinaryIO
 
@@ -143,14 +143,19 @@ class DatasetCard:
         self._requested += len(entries)
         self._models.update(entry.model for entry in images)
         self._signed += sum(entry.sample.c2pa is True for entry in images)
-        self._usd += sum(entry.cost_usd or 0.0 for entry in images)
-        self._unpriced += sum(entry.cost_usd is None for entry in images)
+        self._add_costs(entry.cost_usd for entry in images)
 
     def add_images(self, images: ImageFacts) -> None:
         """Count images."""
         self._requested += len(images)
         self._models.update(images.models)
         self._signed += sum(c2pa is True for c2pa in images.c2pa)
+        self._add_costs(images.costs)
+
+    def _add_costs(self, costs: Iterable[float | None]) -> None:
+        for usd in costs:
+            self._usd += usd or 0.0
+            self._unpriced += usd is None
 
     def text(self) -> str:
         """Return the whole card."""
