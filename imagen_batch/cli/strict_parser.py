@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.text import did_you_mean
+from imagen_batch.text import did_you_mean, one_line
+
+_NUMBERS: Mapping[object, str] = {int: "a whole number", float: "a number"}
 
 
 class UsageInvalid(SettingsInvalid):
@@ -47,8 +49,18 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(str(value), map(str, action.choices)) or f"; choose from {choices}"
             raise argparse.ArgumentError(action, f"invalid choice: {value!r}{hint}")
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        expected = _NUMBERS.get(action.type)
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            if expected is None:
+                raise
+            raise argparse.ArgumentError(action, f"expected {expected}, not {one_line(arg_string, 60)!r}") from None
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of exiting, so that --json can print the error as an object."""
+        message = message.removeprefix("argument ").replace("expected one argument", "expected a value")
         raise UsageInvalid(message, f"{self.prog} --help")
 
 

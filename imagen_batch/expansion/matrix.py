@@ -147,7 +147,7 @@ def _read_axis(option: str) -> Axis:
         raise SettingsInvalid(f"--matrix {option!r}: expected NAME=VALUE,VALUE,... or NAME=@FILE")
     if role in _REFUSED_ROLES or looks_secret(name):
         raise SettingsInvalid(f"--matrix {name}: {_REFUSED_ROLES.get(role or '', 'the name looks like a secret')}")
-    values = _read_values(text.strip(), name)
+    values = _read_values(text.strip(), name, role)
     if not values:
         raise SettingsInvalid(f"--matrix {name}: there are no values")
     if duplicate := next((value for value in set(values) if values.count(value) > 1), None):
@@ -157,16 +157,25 @@ def _read_axis(option: str) -> Axis:
     return Axis(name, tuple(values))
 
 
-def _read_values(text: str, name: str) -> list[str]:
-    if text.startswith("@"):
+def _read_values(text: str, name: str, role: str | None) -> list[str]:
+    if text.startswith("@") and role != "references":  # where @id means the image of a row
         lines = read_text(Path(text[1:]), option=f"--matrix {name}:").splitlines()
         values = [line.strip() for line in lines]
     else:
-        values = [value.strip() for value in next(csv.reader([text], skipinitialspace=True), [])]
+        values = _split_values(text, name)
     ranges = [_expand_range(value, name) for value in values if value]
     if sum(map(len, ranges)) > _MAX_VARIANTS:
         raise SettingsInvalid(f"--matrix {name}: more than {_MAX_VARIANTS:,} values")
     return [value for each in ranges for value in each]
+
+
+def _split_values(text: str, name: str) -> list[str]:
+    try:
+        return [value.strip() for value in next(csv.reader([text], skipinitialspace=True, strict=True), [])]
+    except csv.Error:
+        raise SettingsInvalid(
+            f"--matrix {name}: a quote is not closed, or text follows one that is: {text!r}"
+        ) from None
 
 
 def _expand_range(value: str, name: str) -> list[str]:

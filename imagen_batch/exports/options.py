@@ -51,6 +51,8 @@ class Options:
             raise SettingsInvalid(f"--shard-size {self.shard_size}: expected at least 1MB")
         if not 0 <= self.near <= _MAX_NEAR_BITS:
             raise SettingsInvalid(f"--near {self.near}: expected 0 to {_MAX_NEAR_BITS} of {BITS} bits")
+        if self.name_template == "":
+            raise SettingsInvalid("--name-template is empty: leave it out for the names of the run")
         if self.per_page not in {1, 2, 4, 6, 9, 12, 20}:
             raise SettingsInvalid(f"--per-page {self.per_page}: expected 1, 2, 4, 6, 9, 12 or 20")
 

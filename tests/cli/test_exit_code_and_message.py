@@ -91,8 +91,8 @@ OPTIONS = [
     (["--config", "/dev/zero"], "device"),
     (["--config", "missing.toml"], "No such file"),
     (["--config", LONG], "too long"),
-    (["--samples", "x"], "invalid int"),
-    (["--samples", "9" * 5000], "invalid int"),
+    (["--samples", "x"], "--samples: expected a whole number, not 'x'"),
+    (["--samples", "9" * 5000], "expected a whole number, not '999"),
     (["--no-such-option"], "unrecognized"),
 ]
 

@@ -147,12 +147,21 @@ def test_the_plan_counts_and_prices_variants(shell, run_book, tmp_path):
         (["aspect_ratio=wide"], "16:9"),
         (["samples=0"], "whole number"),
         (["style=@/no/such/file"], "No such file"),
+        (['mood="calm,wild'], "a quote is not closed"),
+        (['mood="calm" wild,dark'], "text follows one that is"),
     ],
 )
 def test_an_invalid_matrix_is_refused_with_the_reason(options, message):
     """The message names the mistake."""
     with pytest.raises(SettingsInvalid, match=message):
         read_matrix(options)
+
+
+def test_a_reference_to_a_row_is_not_a_file():
+    """`@id` in references is the image of a row."""
+    matrix = read_matrix(["references=@fox,@hare"])
+    assert matrix is not None
+    assert matrix.axes[0].values == ("@fox", "@hare")
 
 
 def test_an_axis_that_was_stored_is_read_back_unchanged():

@@ -74,7 +74,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     run = book(tmp_path / "book", prompts=["../../../evil", "/etc/passwd", "..\\..\\x", "CON", "a\x00b\u202egnp"])
     export(run, to="folder", out=tmp_path / "out", name_template="{prompt}")
     assert {path.parent for path in (tmp_path / "out").rglob("*.png")} == {tmp_path / "out"}
-    for template in ("../{id}", "/abs/{id}", "{nope}", "{id.__class__}", "{id!r}"):
+    for template in ("../{id}", "/abs/{id}", "{nope}", "{id.__class__}", "{id!r}", ""):
         with pytest.raises(SettingsInvalid, match="--name-template"):
             export(run, to="folder", out=tmp_path / "out", name_template=template)
 
