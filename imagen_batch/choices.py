@@ -1,6 +1,6 @@
 """Lists the values that an option may take, each once.
 
-Arguments, settings, cells, capabilities and the wire format take them from here. `providers.capabilities` decides
+Arguments, settings, cells, row checks and the wire format take them from here. `providers.check_row_options` decides
 which of them a single model or service allows.
 """
 

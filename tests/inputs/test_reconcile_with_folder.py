@@ -379,8 +379,8 @@ def test_a_kill_between_record_and_input_pays_for_nothing_twice(shell, tmp_path,
         out = tmp_path / "out"
         write_failures(out / "failures.csv", [{**line, "prompt": "few"} for line in read_failures(out)])
         for step in (
-            "runs.run.lock_folder_and_open.save_snapshot",
-            "runs.run.lock_folder_and_open.DiskSpace",
+            "runs.run.lock_and_open.save_snapshot",
+            "runs.run.lock_and_open.DiskSpace",
             "sending.generate._record",
         ):
             with monkeypatch.context() as patch:
