@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from imagen_batch.orchestration.server.own_server import OwnServer
+from imagen_batch.simulator import Simulator
 from tests.support.shell import Shell
 from tests.support.storages import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
@@ -65,6 +66,13 @@ def prefect_server(prefect_home):
     server.wait()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def sim():
+    """Run a simulator without faults."""
+    with Simulator() as simulator:
+        yield simulator
 
 
 @pytest.fixture

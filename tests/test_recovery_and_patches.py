@@ -14,19 +14,11 @@ from imagen_batch.ledger.history import read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning import resolve_rows as plan
 from imagen_batch.planning.add_style import with_comma
-from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import REQUEST, ok, trace
 from tests.support.runs import run, write_csv
 
 STYLED = [{"prompt": f"A fox {number}.", "style": "ink"} for number in range(4)]
-
-
-@pytest.fixture
-def sim():
-    """Start a simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 def earlier_version():

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Undefined, nodes
+from jinja2 import StrictUndefined, Undefined
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
 
 MAX_TEXT: Final = 100_000
 """Characters of a rendered prompt, and of any text that its expressions produce."""
@@ -27,34 +26,6 @@ _MAX_RANGE: Final = 10_000
 _MAX_SECONDS: Final = 2.0
 _MAX_BITS: Final = 4096  # of a whole number
 
-_ALLOWED_SYNTAX = (
-    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.For, nodes.If, nodes.CondExpr),
-    *(
-        nodes.Assign,
-        nodes.AssignBlock,
-        nodes.With,
-        nodes.Filter,
-        nodes.Test,
-        nodes.Getattr,
-        nodes.Getitem,
-        nodes.Slice,
-    ),
-    *(nodes.Call, nodes.Keyword, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair, nodes.Concat, nodes.Compare),
-    *(nodes.Operand, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
-    *(nodes.Not, nodes.And, nodes.Or),
-)
-_REFUSED_SYNTAX_NAMES = {
-    nodes.Include: "include",
-    nodes.Import: "import",
-    nodes.FromImport: "import",
-    nodes.Extends: "extends",
-    nodes.Block: "block",
-    nodes.Macro: "macro",
-    nodes.CallBlock: "call",
-    nodes.FilterBlock: "filter ... endfilter",
-    nodes.Pow: "**",
-    nodes.NSRef: "namespace",
-}
 _TEXT_FILTERS = ("upper", "lower", "title", "capitalize", "trim", "truncate", "wordcount", "int", "float")
 _LIST_FILTERS = ("first", "last", "length", "count", "list", "sort", "unique", "reverse", "min", "max", "abs")
 _OTHER_FILTERS = ("default", "d", "select", "reject", "map", "items")
@@ -184,57 +155,6 @@ def check_text(value: Any) -> Any:
     if value is None:
         raise SecurityError("there is no value to put into the text")
     raise SecurityError(f"a {type(value).__name__} is not text: use |join(', ')")
-
-
-def limit_syntax(tree: nodes.Template, environment: TemplateEnvironment) -> nodes.Template:
-    """Return the tree with counted loops and joins. Raises SecurityError for syntax that is not allowed."""
-    for node in tree.find_all(nodes.Node):
-        if not isinstance(node, _ALLOWED_SYNTAX) and not isinstance(node, nodes.EvalContext | nodes.Helper):
-            name = next(
-                (name for kind, name in _REFUSED_SYNTAX_NAMES.items() if isinstance(node, kind)),
-                type(node).__name__.lower(),
-            )
-            raise SecurityError(f"line {node.lineno}: {name!r} can't be used in a prompt template")
-        if isinstance(node, nodes.For) and node.recursive:
-            raise SecurityError(f"line {node.lineno}: a recursive loop can't be used in a prompt template")
-        if isinstance(node, nodes.Call) and (node.dyn_args is not None or node.dyn_kwargs is not None):
-            raise SecurityError(f"line {node.lineno}: * and ** can't be used in a prompt template")
-    limited: nodes.Template = _Limiter().visit(tree)
-    limited.set_environment(environment)
-    return limited
-
-
-class _Limiter(NodeTransformer):
-    """Wraps the items of loops, lists, dictionaries and joined texts in filters that enforce the limits."""
-
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
-        self.generic_visit(node)
-        node.iter = _filter(node.iter, "_each")
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
-        self.generic_visit(node)
-        return _filter(nodes.List(node.nodes, lineno=node.lineno), "_concat")
-
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
-        self.generic_visit(node)
-        node.items = [_filter(item, "_scalar") for item in node.items]
-        return node
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
-        self.generic_visit(node)
-        if node.ctx == "load":
-            node.items = [_filter(item, "_scalar") for item in node.items]
-        return node
-
-    def visit_Pair(self, node: nodes.Pair) -> nodes.Node:  # noqa: N802 - Jinja finds it by this name
-        self.generic_visit(node)
-        node.value = _filter(node.value, "_scalar")
-        return node
-
-
-def _filter(node: Any, name: str) -> nodes.Filter:
-    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
 def _refuse_lists(function: Callable[..., Any]) -> Callable[..., Any]:

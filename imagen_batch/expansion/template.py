@@ -10,7 +10,8 @@ from jinja2 import Template, TemplateError, UndefinedError, meta, nodes
 from jinja2.exceptions import SecurityError
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.expansion.sandbox import MAX_TEXT, LimitExceeded, TemplateEnvironment, limit_syntax
+from imagen_batch.expansion.allowed_syntax import limit_syntax
+from imagen_batch.expansion.sandbox import MAX_TEXT, LimitExceeded, TemplateEnvironment
 from imagen_batch.text import did_you_mean, one_line
 
 _MAX_SOURCE = 1 << 16  # characters

@@ -5,22 +5,20 @@ The run's settings apply to every row, so options that are given with the file g
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.failures_csv_encoding import find_better_encoding, marked_rows
 from imagen_batch.inputs.image_owners import find_moves, samples_with_images
 from imagen_batch.inputs.match_failures_csv import match_rows, only_rows
 from imagen_batch.inputs.merge_rows import Cells, Merge, column_for_role, match_columns, write_merged
+from imagen_batch.inputs.options_as_cells import LineConverter, find_overrides, run_settings
 from imagen_batch.inputs.stored_input_and_settings import (
     EXPANSION,
-    READING,
     file_sha256,
     load_origin,
     load_settings_snapshot,
@@ -39,15 +37,8 @@ from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.reference_cells import references as parse_references
 from imagen_batch.prompts.sources import Spool, is_stream
 from imagen_batch.records import PromptRow
-from imagen_batch.reports.next_steps import make_absolute
-from imagen_batch.reports.tables.failures import original_cells
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, explain_storage_errors, open_storage
-
-# Settings that a row may have in a cell; that would change every row; and that describe the given file.
-_CELLS = ("model", "samples", "aspect_ratio", "image_size", "person_generation", "negative_prompt", "seed")
-_FIXED = ("provider", "dialect", "parameters", "name_template", "references", "shape", "shapes", "trim", "bleed")
-_OF_THE_FILE = (*READING, *EXPANSION, "prompts", "out", "limit", "retry", "other_input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,7 @@ def patch_input(patch: RunPlan, *, today: date) -> RunPlan:
     _require_same_expansion(patch, folder.current)
     patch = _reread_in_saved_encoding(patch, folder, today=today)
     stored = folder.current.settings
-    overrides = _find_overrides(patch, stored)
+    overrides = find_overrides(patch, stored)
     names = match_columns(patch.file.columns, folder.current.file.columns)
     ok = samples_with_images(folder.current, folder.history)
     requested = enumerate(folder.current.index, 1)
@@ -82,13 +73,13 @@ def patch_input(patch: RunPlan, *, today: date) -> RunPlan:
     marks = folder.origin.marks
     patch_rows = list(only_rows(patch.file.rows()))
     lines = match_rows(patch_rows, stored_rows, names=names, waiting=waiting, marks=marks)
-    converter = _LineConverter(names, overrides, stored.samples)
+    converter = LineConverter(names, overrides, stored.samples)
     merge = Merge(
         folder.current.file.columns,
         {number: converter.cells(line, ok.get(number, ())) for number, line in lines.items()},
     )
     only = frozenset(list(lines)[: patch.settings.limit])
-    merged = _plan_merged(merge, folder, _run_settings(patch, stored), today=today, only=only)
+    merged = _plan_merged(merge, folder, run_settings(patch, stored), today=today, only=only)
     new_marks = {line.mark.strip().lower(): number for number, line in lines.items() if line.mark}
     patch.delete_spool()
     return replace(
@@ -105,11 +96,11 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
     folder = _open_folder(new.settings.folder, today=today)
     stored = folder.current.settings
     new = _expand_like(folder.current, new, today=today)
-    overrides = _find_overrides(new, stored)
+    overrides = find_overrides(new, stored)
     names = match_columns(new.file.columns, folder.current.file.columns)
     existing = Counter(_content_hash(planned) for planned in folder.rows)
     appended: list[Cells] = []
-    converter = _LineConverter(names, overrides, stored.samples)
+    converter = LineConverter(names, overrides, stored.samples)
     for planned in new.planned_rows():
         content = _content_hash(planned)
         if existing[content] > 0:
@@ -117,7 +108,7 @@ def extend_input(new: RunPlan, *, today: date) -> RunPlan:
         else:
             appended.append(_with_absolute_references(converter.cells(planned.row, ()), new, folder))
     merge = Merge(folder.current.file.columns, {}, appended)
-    merged = _plan_merged(merge, folder, _run_settings(new, stored), today=today)
+    merged = _plan_merged(merge, folder, run_settings(new, stored), today=today)
     file = "-" if new.source is None else str(new.source)
     origin = replace(folder.origin, evolved=True, added=tuple(dict.fromkeys([*folder.origin.added, file])))
     new.delete_spool()
@@ -194,62 +185,6 @@ def _reread_in_saved_encoding(patch: RunPlan, folder: _Folder, *, today: date) -
         f"the file is read as {encoding}, because its cells then match those of the run; --encoding overrides this"
     )
     return replace(reread_patch, spool=patch.spool, notices=(notice,))
-
-
-@dataclass(frozen=True, slots=True)
-class _LineConverter:
-    """Turns the lines of another file into cells of the folder's input."""
-
-    names: dict[str, str]
-    overrides: dict[str, str]
-    default_samples: int
-
-    def cells(self, row: PromptRow, ok: tuple[int, ...]) -> Cells:
-        """Return the cells of a row. `ok` are its samples with images, which a smaller number must not drop."""
-        cells = {self.names[name]: text for name, text in original_cells(row).items()}
-        cells |= _with_overrides(cells, self.overrides)
-        column = column_for_role("samples", list(cells))
-        samples = row.samples or int(self.overrides.get("samples", self.default_samples))
-        return {**cells, column: str(max(ok))} if ok and column in cells and samples < max(ok) else cells
-
-
-def _with_overrides(cells: Cells, overrides: Cells) -> dict[str, str]:
-    changed = {}
-    for role, text in overrides.items():
-        column = column_for_role(role, list(cells))
-        if not cells.get(column, "").strip():
-            changed[column] = text
-    return changed
-
-
-def _find_overrides(given: RunPlan, stored: Settings) -> dict[str, str]:
-    """Return the options that differ from the run's. They apply to the rows of this file only."""
-    settings = given.settings
-    explicit = settings.model_fields_set
-    for name in _FIXED:
-        if name in explicit and getattr(settings, name) != getattr(stored, name):
-            raise SettingsInvalid(
-                f"the run in {settings.folder} uses {name} {getattr(stored, name)!r}, which applies to all of its "
-                f"rows. Leave it out, or run: {_command_without_environment(settings)}"
-            )
-    changed = {name: getattr(settings, name) for name in _CELLS if name in explicit}
-    return {name: str(value) for name, value in changed.items() if value not in (None, getattr(stored, name))}
-
-
-def _command_without_environment(settings: Settings) -> str:
-    """Return a command that ignores the environment and imagen-batch.toml."""
-    choice = [f"--{settings.other_input}"] if settings.other_input else []
-    known = [make_absolute(settings.folder), "--prompts", make_absolute(settings.prompts)]
-    return shlex.join(["imagen-batch", "resume", *known, *choice])
-
-
-def _run_settings(given: RunPlan, stored: Settings) -> Settings:
-    """Return the run's settings, with the given ones that concern sending and spending."""
-    settings = given.settings
-    names = settings.model_fields_set - {*_CELLS, *_FIXED, *_OF_THE_FILE}
-    # --limit applies to one run: a file that is added later is not shortened by the limit of an earlier run.
-    reset: dict[str, Any] = {"retry": (), "other_input": None, "out": settings.folder, "limit": settings.limit}
-    return stored.model_copy(update={**{name: getattr(settings, name) for name in names}, **reset})
 
 
 def _plan_merged(

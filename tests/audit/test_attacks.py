@@ -17,7 +17,6 @@ from imagen_batch.audit.report import audit_text
 from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.sending.attempts import check_reply
-from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from tests.support.damage import STATE, DamagedRun
 from tests.support.entries import entry
@@ -25,13 +24,6 @@ from tests.support.runs import prompts, run, write_csv
 
 TEXTS = ("a mole", "a rat", "a toad", "a badger")
 COLUMNS = [column.name for column in manifest_columns(("mood",)) if column.name != "safety_ratings"]  # of the CSV
-
-
-@pytest.fixture(scope="module")
-def sim():
-    """Start a simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture(scope="module")

@@ -36,13 +36,6 @@ TEXTS = ("a mole", "a rat", "a toad", "a badger", "an otter", "a weasel")
 
 
 @pytest.fixture(scope="module")
-def sim():
-    """Start a simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
 def finished(tmp_path_factory, sim):
     """Return the home of a run with six images; tests copy it and never change it."""
     home = tmp_path_factory.mktemp("finished")

@@ -16,7 +16,7 @@ from imagen_batch.cli.dispatch import main
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.simulator import read_stamp
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
 from tests.support.killing import copy_damaged, each_change
 from tests.support.runs import TODAY, prompts, run
@@ -26,13 +26,6 @@ TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
 
 class KilledNow(BaseException):
     """The process is killed."""
-
-
-@pytest.fixture(scope="module")
-def sim():
-    """Start a simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture(scope="module")

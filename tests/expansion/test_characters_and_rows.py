@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.simulator import Simulator
 from tests.support.reference_files import parts_sent
 from tests.support.runs import write_csv
 from tests.support.shell import manifest
@@ -16,13 +15,6 @@ from tests.support.shell import manifest
 SHEET = {"id": "mole", "prompt": "a sheet", "characters": "Mole", "references": ""}
 BANK = {"id": "bank", "prompt": "the bank", "characters": "Mole", "references": ""}
 ROAD = {"id": "road", "prompt": "the road", "characters": "", "references": "@mole"}
-
-
-@pytest.fixture
-def sim():
-    """A service."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from PIL import Image
 
 from imagen_batch.expansion import load_expansion
 from imagen_batch.prompts import open_prompts
-from imagen_batch.simulator import Simulator
 from tests.support.prompt_files import edit_csv
 from tests.support.runs import write_csv
 from tests.support.shell import manifest
@@ -28,13 +27,6 @@ CHARACTERS = (
 STYLES = (
     '\ufeffname,prompt,negative_prompt\nink,"{prompt}, loose ink lines",photo\nsoft,"soft light, pastel",\n---,,\n'
 )
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -6,19 +6,11 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.matrix import read_matrix
-from imagen_batch.simulator import Simulator
 from tests.support.prompt_files import edit_csv
 from tests.support.runs import write_csv
 from tests.support.shell import manifest
 
 ROWS = [{"id": "cover", "prompt": "a fox", "aspect_ratio": "16:9"}, {"id": "", "prompt": "a hen", "aspect_ratio": ""}]
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 @pytest.fixture

@@ -15,24 +15,6 @@ from tests.support.shell import manifest
 IMAGEN = "imagen-4.0-generate-001"
 
 
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def run_into_out(shell, tmp_path, sim):
-    """Return a function that runs a file into the folder `out`."""
-
-    def run(source, *options):
-        known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        return shell.run("run", source, *known, *options)
-
-    return run
-
-
 def facts(folder):
     """Return file, digest and prompt of each sample, which must not change when other rows do."""
     return {(row["row"], row["sample"]): (row["file"], row["sha256"], row["prompt"]) for row in manifest(folder)}
@@ -379,8 +361,8 @@ def test_a_kill_between_record_and_input_pays_for_nothing_twice(shell, tmp_path,
         out = tmp_path / "out"
         write_failures(out / "failures.csv", [{**line, "prompt": "few"} for line in read_failures(out)])
         for step in (
-            "runs.run.lock_folder_and_open.save_snapshot",
-            "runs.run.lock_folder_and_open.DiskSpace",
+            "runs.run.lock_and_open.save_snapshot",
+            "runs.run.lock_and_open.DiskSpace",
             "sending.generate._record",
         ):
             with monkeypatch.context() as patch:

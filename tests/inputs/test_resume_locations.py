@@ -3,23 +3,13 @@
 import csv
 import io
 
-import pytest
-
 from imagen_batch.audit.audit import audit
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
-from imagen_batch.simulator import Simulator
 from imagen_batch.storage import open_storage
 from tests.support.runs import TODAY, FinishedRun, run, write_csv
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 def run_with(settings):

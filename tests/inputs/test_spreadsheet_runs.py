@@ -7,29 +7,10 @@ import json
 
 import pytest
 
-from imagen_batch.simulator import Simulator
 from tests.support.shell import manifest
 from tests.support.spreadsheets import text_ods, write_xlsx
 
 TABLE = [["id", "prompt", "note"], ["007", "a fox", "=x"], [], ["008", "a hen\nin a box", ""], ["009", "a cat", "z"]]
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def run_into_out(shell, tmp_path, sim):
-    """Return a function that runs a file into the folder `out`."""
-
-    def run(source, *more):
-        known = ["--provider", "simulator", "--base-url", sim.url, "--out", tmp_path / "out"]
-        return shell.run("run", source, *known, *more)
-
-    return run
 
 
 @pytest.mark.parametrize("name", ["book.xlsx", "book.ods"])

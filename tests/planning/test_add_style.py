@@ -21,13 +21,6 @@ from imagen_batch.simulator import Simulator, read_stamp
 from tests.support.runs import TODAY, run, write_csv
 
 
-@pytest.fixture
-def sim():
-    """A service without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
 @pytest.mark.parametrize(
     ("prompt", "sent"),
     [

@@ -15,7 +15,7 @@ from imagen_batch.images.taken_names import TakenNames, folded_name
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.file_names import slug, split_words, stem_from_template, without_split_words
 from imagen_batch.settings import make_settings
-from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.simulator import read_stamp
 from imagen_batch.storage import Folder
 from tests.support.runs import IMAGEN, TODAY, run, write_csv
 
@@ -37,13 +37,6 @@ SAME = [
 ]
 SPLITS = (*("train", "training", "validation", "valid", "val", "dev"), *("test", "testing", "eval", "evaluation"))
 SPLIT = re.compile(rf"(^|[-._ 0-9/])({'|'.join(SPLITS)})([-._ 0-9/]|$)", re.IGNORECASE)
-
-
-@pytest.fixture
-def sim():
-    """A service without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)

@@ -32,13 +32,6 @@ from tests.support.factories import ok, request, trace
 from tests.support.runs import IMAGEN, TODAY, prompts, run
 
 
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
 def _sum(ran) -> float:
     return sum(row["cost_usd"] or 0.0 for row in ran.rows)
 

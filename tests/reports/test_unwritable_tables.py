@@ -13,7 +13,6 @@ import pytest
 from imagen_batch.reports.render import to_markdown, to_terminal
 from imagen_batch.reports.tables.write_without_raising import TableFile, alternate_name
 from imagen_batch.runs.state_from_folder import run_status
-from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder
 from tests.support.runs import prompts, run
 
@@ -21,13 +20,6 @@ EVERY_FILE = (
     *("manifest.parquet", "manifest.csv", "metadata.parquet", "failures.csv", "README.md"),
     *("summary.json", "summary.md"),
 )
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
 
 
 def _rows(path) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import imagen_batch.runs.run.lock_folder_and_open
+import imagen_batch.runs.run.lock_and_open
 from imagen_batch.errors import Transient
 from imagen_batch.images.store import STAGING, ImageStore
 from imagen_batch.ledger.history import read_history
@@ -135,7 +135,7 @@ def _one_run(source, service, **chosen):
         **chosen,
     }
     with (
-        patch.object(imagen_batch.runs.run.lock_folder_and_open, "Transport", Loopback),
+        patch.object(imagen_batch.runs.run.lock_and_open, "Transport", Loopback),
         patch.object(ImageStore, "save", watched_save),
         patch.object(LedgerWriter, "record_result", watched_done),
     ):

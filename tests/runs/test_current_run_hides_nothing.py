@@ -4,19 +4,11 @@ import pytest
 from PIL import Image
 
 from imagen_batch.runs.recognize_unchanged_run import find_current_summary, record_finished_run
-from imagen_batch.simulator import Simulator
 from tests.support.reviewed_runs import go, review, settings_of
 from tests.support.runs import write_csv
 
 FOX = {"id": "fox", "prompt": "a fox", "references": "", "characters": "", "text": "other"}
 DEN = {**FOX, "id": "den", "prompt": "the den", "references": "@fox"}
-
-
-@pytest.fixture
-def sim():
-    """A service."""
-    with Simulator() as running:
-        yield running
 
 
 @pytest.fixture

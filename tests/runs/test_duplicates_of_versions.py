@@ -2,16 +2,8 @@
 
 import pytest
 
-from imagen_batch.simulator import Simulator
 from tests.support.reviewed_runs import go, review
 from tests.support.runs import write_csv
-
-
-@pytest.fixture
-def sim():
-    """A service that returns the same image for the same prompt."""
-    with Simulator() as running:
-        yield running
 
 
 @pytest.fixture

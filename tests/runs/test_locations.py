@@ -2,7 +2,6 @@
 
 import hashlib
 
-import pyarrow.parquet as pq
 import pytest
 
 from imagen_batch.audit.audit import audit
@@ -12,21 +11,9 @@ from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
-from imagen_batch.simulator import Simulator, read_stamp
+from imagen_batch.simulator import read_stamp
 from imagen_batch.storage import open_storage
-from tests.support.runs import TODAY, prompts, run, write_csv
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
-def rows(place):
-    """Return the rows of the manifest."""
-    return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
+from tests.support.runs import TODAY, manifest_rows, prompts, run, write_csv
 
 
 def test_two_runs_a_status_and_an_audit(place, tmp_path, sim):
@@ -34,7 +21,7 @@ def test_two_runs_a_status_and_an_audit(place, tmp_path, sim):
     source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
     summary = run(source, sim, out=place).summary
     assert (summary.exit_code, summary.facts.out) == (0, place)
-    before = rows(place)
+    before = manifest_rows(place)
     for row in before:
         data = storage.read(row["file"])
         assert hashlib.sha256(data).hexdigest() == row["sha256"]
@@ -42,7 +29,7 @@ def test_two_runs_a_status_and_an_audit(place, tmp_path, sim):
     assert {"summary.json", "summary.md", "manifest.csv", "README.md"} <= {name for name, _ in storage.sizes("")}
     run(source, sim, out=place)
     assert len(sim.requests) == 3
-    assert rows(place) == before
+    assert manifest_rows(place) == before
     assert run_status(place).counts["ok"] == 3
     assert audit(place).findings == ()
     assert not storage.is_locked()
@@ -52,9 +39,9 @@ def test_a_missing_image_is_reported_and_made_again_on_request(place, tmp_path, 
     """The manifest says `file_missing`, the audit `missing`; the repair pays for one."""
     source, storage = prompts(tmp_path, "one", "two", "three"), open_storage(place)
     run(source, sim, out=place)
-    storage.remove(rows(place)[1]["file"])
+    storage.remove(manifest_rows(place)[1]["file"])
     run(source, sim, out=place)
-    assert [row["error_kind"] for row in rows(place)] == [None, "file_missing", None]
+    assert [row["error_kind"] for row in manifest_rows(place)] == [None, "file_missing", None]
     report = audit(place)
     assert [(finding.kind, finding.row) for finding in report.findings] == [("missing", 2)]
     quarantine_damaged(report, place)
@@ -67,7 +54,7 @@ def test_user_chosen_names_are_never_overwritten(place, tmp_path, sim):
     """Two rows want the same name: both images are kept."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": text, "filename": "hero"} for text in ("a mole", "a rat")])
     run(source, sim, out=place, concurrency=1)
-    files = [row["file"] for row in rows(place)]
+    files = [row["file"] for row in manifest_rows(place)]
     assert len(set(files)) == 2
     assert "images/hero.jpg" in files
     assert {read_stamp(open_storage(place).read(file))["prompt"] for file in files} == {"a mole", "a rat"}

@@ -23,21 +23,9 @@ from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import LEDGER, STATE, open_storage
-from tests.support.runs import TODAY, prompts, run, write_csv
+from tests.support.runs import TODAY, manifest_rows, prompts, run, write_csv
 
 TEXTS = tuple(f"animal number {number}" for number in range(1, 11))
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
-def rows(place):
-    """Return the rows of the manifest."""
-    return pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist()
 
 
 def ledger_objects(storage):
@@ -70,13 +58,13 @@ def delete(place):
 
 def without_a_result(place):
     """Remove the results of three rows."""
-    keys = {row["key"] for row in rows(place)[2:5]}
+    keys = {row["key"] for row in manifest_rows(place)[2:5]}
     edit_ledger(place, lambda line: line["t"] != "done" or line["key"] not in keys)
 
 
 def without_a_row(place):
     """Remove every record of three rows."""
-    keys = {row["key"] for row in rows(place)[2:5]}
+    keys = {row["key"] for row in manifest_rows(place)[2:5]}
     edit_ledger(place, lambda line: line["key"] not in keys)
 
 
@@ -93,12 +81,12 @@ def test_images_that_the_ledger_has_lost_are_not_made_again(place, tmp_path, sim
     """They are recorded with their prompts, and the second run after that has nothing to recover."""
     source = prompts(tmp_path, *TEXTS)
     run(source, sim, out=place)
-    before = {row["prompt"]: row["sha256"] for row in rows(place)}
+    before = {row["prompt"]: row["sha256"] for row in manifest_rows(place)}
     loss(place)
     ran = run(source, sim, out=place)
     assert (len(sim.requests), ran.summary.exit_code) == (10, 0)
-    assert {row["prompt"]: row["sha256"] for row in rows(place)} == before
-    assert all(row["status"] == "ok" for row in rows(place))
+    assert {row["prompt"]: row["sha256"] for row in manifest_rows(place)} == before
+    assert all(row["status"] == "ok" for row in manifest_rows(place))
     run(source, sim, out=place)
     assert len(sim.requests) == 10
 
@@ -115,7 +103,7 @@ def test_the_recovered_images_and_their_cost_are_reported(tmp_path, sim):
         summary = opened.finish()
     assert messages == ["recovered 10 images that were missing from the ledger; their cost is an estimate"]
     assert (summary.estimated, summary.cost_usd > 0) == (True, True)
-    assert {row["cost_is"] for row in rows(place)} == {"estimate"}
+    assert {row["cost_is"] for row in manifest_rows(place)} == {"estimate"}
 
 
 def test_rows_that_have_moved_since_get_their_own_images(tmp_path, sim):
@@ -124,7 +112,7 @@ def test_rows_that_have_moved_since_get_their_own_images(tmp_path, sim):
     shutil.rmtree(tmp_path / "out" / LEDGER)
     run(prompts(tmp_path, "a new first row", *reversed(TEXTS)), sim)
     assert len(sim.requests) == 11
-    for row in rows(tmp_path / "out"):
+    for row in manifest_rows(tmp_path / "out"):
         assert read_stamp((tmp_path / "out" / row["file"]).read_bytes())["prompt"] == row["prompt"]
 
 
@@ -133,7 +121,7 @@ def test_several_images_of_one_request_are_recovered(tmp_path, sim):
     source = prompts(tmp_path, "a mole", "a rat")
     run(source, sim, samples=4, model="imagen-4.0-generate-001")
     shutil.rmtree(tmp_path / "out" / LEDGER)
-    (tmp_path / "out" / rows(tmp_path / "out")[2]["file"]).unlink()
+    (tmp_path / "out" / manifest_rows(tmp_path / "out")[2]["file"]).unlink()
     requests_before = len(sim.requests)
     assert run(source, sim, samples=4, model="imagen-4.0-generate-001").statuses == ["ok"] * 8
     assert len(sim.requests) == requests_before + 1
@@ -145,7 +133,7 @@ def test_an_image_that_was_received_and_not_named_is_recovered_by_its_whole_key(
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS])
     place = tmp_path / "out"
     run(source, sim)
-    for row in rows(place)[:3]:
+    for row in manifest_rows(place)[:3]:
         (place / row["file"]).rename(place / STATE / "incoming" / f"{row['key']}_{row['sample']}")
     shutil.rmtree(place / LEDGER)
     (place / "manifest.parquet").rename(tmp_path / "kept.parquet")
@@ -194,12 +182,12 @@ def test_a_file_with_other_bytes_than_in_the_manifest_is_not_recorded(tmp_path, 
     source = write_csv(tmp_path / "prompts.csv", [{"prompt": text, "filename": text} for text in TEXTS[:2]])
     place = tmp_path / "out"
     run(source, sim)
-    first, second = (place / row["file"] for row in rows(place))
+    first, second = (place / row["file"] for row in manifest_rows(place))
     shutil.copyfile(second, first)
     shutil.rmtree(place / LEDGER)
     run(source, sim)
     assert len(sim.requests) == 3
-    for row in rows(place):
+    for row in manifest_rows(place):
         assert read_stamp((place / row["file"]).read_bytes())["prompt"] == row["prompt"]
 
 
@@ -207,7 +195,7 @@ def test_a_recorded_image_is_never_taken_for_another(tmp_path, sim):
     """Its name may contain the digits of another row's key, but its record counts."""
     source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
     run(source, sim)
-    (mole,) = rows(place)
+    (mole,) = manifest_rows(place)
     source_of_both = prompts(tmp_path, "a rat", "a mole")
     settings = make_settings({"prompts": str(source_of_both), "out": str(place), "provider": "simulator"})
     (planned, _) = make_plan(settings, today=TODAY).planned_rows()
@@ -217,7 +205,7 @@ def test_a_recorded_image_is_never_taken_for_another(tmp_path, sim):
     edit_ledger_file(place, mole["file"], fake)
     run(source_of_both, sim)
     assert len(sim.requests) == 2
-    assert read_stamp((place / rows(place)[0]["file"]).read_bytes())["prompt"] == "a rat"
+    assert read_stamp((place / manifest_rows(place)[0]["file"]).read_bytes())["prompt"] == "a rat"
 
 
 def edit_ledger_file(place, name, second):
@@ -230,7 +218,7 @@ def test_torn_files_are_not_recovered(tmp_path, sim):
     """An incomplete image is made again."""
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim)
-    torn = place / rows(place)[4]["file"]
+    torn = place / manifest_rows(place)[4]["file"]
     torn.write_bytes(torn.read_bytes()[:100])
     shutil.rmtree(place / LEDGER)
     assert run(source, sim).statuses == ["ok"] * 10
@@ -243,7 +231,7 @@ def test_links_and_pipes_are_not_recovered(tmp_path, sim):
 
     source, place = prompts(tmp_path, *TEXTS[:3]), tmp_path / "out"
     run(source, sim)
-    first, pipe, _ = (place / row["file"] for row in rows(place))
+    first, pipe, _ = (place / row["file"] for row in manifest_rows(place))
     first.rename(tmp_path / "elsewhere.png")
     first.symlink_to(tmp_path / "elsewhere.png")
     pipe.unlink()
@@ -257,7 +245,7 @@ def test_a_paid_image_of_a_row_that_is_gone_is_kept(tmp_path, sim):
     """The image was received, the ledger was lost, and then its prompt was edited."""
     source, place = prompts(tmp_path, "a mole"), tmp_path / "out"
     run(source, sim)
-    (mole,) = rows(place)
+    (mole,) = manifest_rows(place)
     data = (place / mole["file"]).read_bytes()
     (place / mole["file"]).rename(place / STATE / "incoming" / f"{mole['key']}_1")
     shutil.rmtree(place / LEDGER)
@@ -285,7 +273,7 @@ def test_digits_that_two_rows_share_prove_nothing(tmp_path, monkeypatch):
         for name in ("manifest.parquet", "manifest.csv"):
             (place / name).unlink()
         run(prompts(tmp_path, *reversed(TEXTS)), sim)
-        for row in rows(place):
+        for row in manifest_rows(place):
             assert read_stamp((place / row["file"]).read_bytes())["prompt"] == row["prompt"]
 
 

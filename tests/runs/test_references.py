@@ -27,13 +27,6 @@ from tests.support.runs import TODAY, FinishedRun, run, write_csv
 from tests.support.workers import run_in_threads
 
 
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as running:
-        yield running
-
-
 def book(folder: Path, cells: dict[str, str]) -> Path:
     """Write a prompt file with these prompts and references."""
     return write_csv(folder / "p.csv", [{"prompt": text, "references": cell} for text, cell in cells.items()])

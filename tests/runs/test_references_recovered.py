@@ -13,7 +13,6 @@ from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.runs.run import open_run
 from imagen_batch.runs.state_from_folder import run_status
-from imagen_batch.simulator import Simulator
 from imagen_batch.storage import LEDGER, open_storage
 from tests.support.reviewed_runs import counted, go, parts_of, review
 from tests.support.runs import TODAY, FinishedRun, write_csv
@@ -22,13 +21,6 @@ from tests.support.storages import KINDS, new_place
 FOX = {"id": "fox", "prompt": "a fox", "references": "", "samples": ""}
 DEN = {"id": "den", "prompt": "the den", "references": "@fox", "samples": ""}
 SNOW = {"id": "snow", "prompt": "the snow", "references": "@den;@fox", "samples": ""}
-
-
-@pytest.fixture
-def sim():
-    """A service."""
-    with Simulator() as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.runs.state_from_folder import run_status
-from imagen_batch.simulator import Simulator
 from tests.support.reference_files import write_image
 from tests.support.reviewed_runs import counted, go, parts_of, review
 from tests.support.runs import FinishedRun, write_csv
@@ -15,13 +14,6 @@ FOX = {"id": "fox", "prompt": "a fox", "references": "", "samples": ""}
 DEN = {"id": "den", "prompt": "the den", "references": "@fox", "samples": ""}
 SNOW = {"id": "snow", "prompt": "the snow", "references": "@den", "samples": ""}
 OWL = {"id": "owl", "prompt": "an owl", "references": "", "samples": ""}
-
-
-@pytest.fixture
-def sim():
-    """A service."""
-    with Simulator() as running:
-        yield running
 
 
 def digest(data):

@@ -9,17 +9,9 @@ from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
-from imagen_batch.simulator import Simulator
 from tests.support.reference_files import parts_sent, prompts_sent
 from tests.support.runs import TODAY, run, write_csv
 from tests.support.workers import run_in_threads
-
-
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as running:
-        yield running
 
 
 def book(folder, *rows):

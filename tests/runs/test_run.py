@@ -16,13 +16,6 @@ from imagen_batch.storage import open_storage
 from tests.support.runs import IMAGEN, TODAY, prompts, run, write_csv
 
 
-@pytest.fixture
-def sim():
-    """A simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
 def test_each_image_is_the_right_one_for_its_row(tmp_path, sim):
     """The simulator stamps each image with prompt, model, ratio and sample number."""
     source = write_csv(

@@ -10,19 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from imagen_batch.simulator import Simulator
 from tests.support.reviewed_runs import go
 
 HERE = Path(__file__).parent / "earlier_runs" / "keys"
 RECORDED = json.loads((HERE / "recorded.json").read_text(encoding="utf-8"))
 MODEL = "gemini-3.1-flash-image"
-
-
-@pytest.fixture
-def sim():
-    """A service."""
-    with Simulator() as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,13 +20,6 @@ from tests.support.workers import many_prompts, run_in_threads
 STEPS = st.lists(st.tuples(st.floats(0.01, 1), st.sampled_from(["settle", "release", "hold"]), st.booleans()))
 
 
-@pytest.fixture
-def sim():
-    """A service without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
 @given(folder=st.none() | st.floats(0, 5), run_=st.none() | st.floats(0, 5), before=st.floats(0, 3), attempts=STEPS)
 def test_neither_limit_is_ever_exceeded(folder, run_, before, attempts):
     """Attempts are settled, released or held in any order, with any number in flight."""

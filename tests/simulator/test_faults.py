@@ -9,7 +9,6 @@ import http.client
 import io
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,13 +22,6 @@ from tests.support.http import KEY, Reply, generate, predict, send
 
 INSTEAD = [name for name, fault in FAULTS.items() if fault.instead and not fault.carry]
 FINISHES = [name for name in FAULTS if name.startswith("finish_")]
-
-
-@pytest.fixture(scope="module")
-def sim() -> Iterator[Simulator]:
-    """Start a simulator for all tests with markers."""
-    with Simulator() as running:
-        yield running
 
 
 def filters(reply: Reply) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from tests.support.reference_files import image_bytes
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PRO = "gemini-3-pro-image"
-
-
-@pytest.fixture(scope="module")
-def sim() -> Iterator[Simulator]:
-    """Start a simulator for all tests: none changes it."""
-    with Simulator() as running:
-        yield running
 
 
 def post(

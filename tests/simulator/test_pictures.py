@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -18,13 +17,6 @@ from imagen_batch.simulator.pictures.fit_text import fit, legible
 from tests.support.http import GEMINI, generate, predict
 
 MODEL = MODELS["gemini-3.1-flash-image"]
-
-
-@pytest.fixture(scope="module")
-def sim() -> Iterator[Simulator]:
-    """Start a simulator for all tests: none changes it."""
-    with Simulator() as running:
-        yield running
 
 
 def opened(data: bytes) -> Image.Image:

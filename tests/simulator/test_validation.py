@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,13 +11,6 @@ from tests.support.http import GEMINI, IMAGEN, KEY, VERTEX, generate, predict, s
 
 ULTRA, FAST = "imagen-4.0-ultra-generate-001", "imagen-4.0-fast-generate-001"
 IMAGEN_3, NANO_1, LITE = "imagen-3.0-generate-002", "gemini-2.5-flash-image", "gemini-3.1-flash-lite-image"
-
-
-@pytest.fixture(scope="module")
-def sim() -> Iterator[Simulator]:
-    """Start a simulator for all tests: none changes it."""
-    with Simulator() as running:
-        yield running
 
 
 @pytest.mark.parametrize(

@@ -7,32 +7,7 @@ import pytest
 
 from imagen_batch.errors import FolderBusy
 from imagen_batch.storage.object_store_lease import NAME, Lease
-
-
-class Objects:
-    """An object store in memory."""
-
-    location = "s3://bucket/run"
-
-    def __init__(self):
-        self.stored = {}
-
-    def read(self, name):
-        if name not in self.stored:
-            raise FileNotFoundError(name)
-        return self.stored[name]
-
-    def put_once(self, name, data):
-        self.stored[name] = data
-
-    def create(self, name, data):
-        if name in self.stored:
-            return False
-        self.stored[name] = data
-        return True
-
-    def remove(self, name):
-        self.stored.pop(name, None)
+from tests.support.objects_in_memory import Objects
 
 
 @pytest.fixture(name="locked")

@@ -9,6 +9,7 @@ from imagen_batch.storage.error_status import http_status, is_no_access
 from imagen_batch.storage.object_store import ObjectStore, open_object_store
 from imagen_batch.storage.object_store_lease import NAME, Lease
 from imagen_batch.storage.retry import is_temporary, retry_policy
+from tests.support.objects_in_memory import Objects
 
 
 class Store:
@@ -94,37 +95,6 @@ def test_the_lock_of_such_a_store_is_acquired_and_released():
     with Lease(ObjectStore("s3://b/run", store, "b/run")).hold():
         assert list(store.stored) == [f"b/run/{NAME}"]
     assert store.stored == {}
-
-
-class Objects:
-    """A store for a lease that fails in a given way."""
-
-    location = "s3://b/run"
-
-    def __init__(self, **trouble):
-        self.stored = {}
-        self.trouble = trouble
-        self.creates = 0
-
-    def read(self, name):
-        if name not in self.stored:
-            raise FileNotFoundError(name)
-        return self.stored[name]
-
-    def put_once(self, name, data):
-        self.stored[name] = data
-
-    def create(self, name, data):
-        self.creates += 1
-        if error := self.trouble.get(f"create_{self.creates}"):
-            raise error
-        if name in self.stored:
-            return False
-        self.stored[name] = data
-        return self.trouble.get("reply") != "lost"
-
-    def remove(self, name):
-        self.stored.pop(name, None)
 
 
 @pytest.mark.parametrize("error", [OSError("away"), KeyboardInterrupt()])

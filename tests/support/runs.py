@@ -16,6 +16,7 @@ from imagen_batch.reports.summary import Summary
 from imagen_batch.runs.run import open_run
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
+from imagen_batch.storage import open_storage
 
 TODAY = date(2026, 11, 23)
 IMAGEN = "imagen-4.0-generate-001"
@@ -47,6 +48,11 @@ class FinishedRun:
     def image(self, row: Mapping[str, Any]) -> bytes:
         """Return the image of a manifest row."""
         return (self.folder / row["file"]).read_bytes()
+
+
+def manifest_rows(place: str | Path) -> list[dict[str, Any]]:
+    """Return the rows of the manifest in a folder or a bucket."""
+    return list(pq.read_table(open_storage(place).local("manifest.parquet")).to_pylist())
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:

@@ -39,13 +39,6 @@ def small_shards(monkeypatch):
     monkeypatch.setattr("imagen_batch.runs.run.run.shard_size", lambda _requests: SMALL)
 
 
-@pytest.fixture
-def sim():
-    """A service without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
 def test_a_run_is_divided_among_workers(tmp_path, sim):
     """Each shard has a ledger of its own; a second run sends nothing."""
     ran = run_in_threads(many_prompts(tmp_path), sim)

@@ -1,6 +1,6 @@
 """Carries out one run, from opening its folder to its summary, without Prefect.
 
-with open_run(plan, env=os.environ) as run:  # lock_folder_and_open.py
+with open_run(plan, env=os.environ) as run:  # lock_and_open.py
     for stage in run.stages():
         for shard in stage:
             run.generate_shard(shard)
