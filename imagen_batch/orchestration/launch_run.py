@@ -45,17 +45,29 @@ if TYPE_CHECKING:
 _ASK_ABOVE_USD = 5.0
 
 
-def launch(settings: Settings, observer: RunObserver, *, lost: tuple[PendingRow, ...] | None = None) -> Summary:
+def launch(
+    settings: Settings,
+    observer: RunObserver,
+    *,
+    lost: tuple[PendingRow, ...] | None = None,
+    simulator: Callable[[], str] | None = None,
+) -> Summary:
     """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
 
-    With `lost`, only these samples are made again.
+    With `lost`, only these samples are made again. `simulator` waits for one that was started for a rehearsal.
     """
     with watch_run(settings, observer.notify) as watch:
-        watch.summary = _launch(settings.without_watching(), observer, lost=lost)
+        watch.summary = _launch(settings.without_watching(), observer, lost=lost, simulator=simulator)
     return watch.summary
 
 
-def _launch(settings: Settings, observer: RunObserver, *, lost: tuple[PendingRow, ...] | None) -> Summary:
+def _launch(
+    settings: Settings,
+    observer: RunObserver,
+    *,
+    lost: tuple[PendingRow, ...] | None,
+    simulator: Callable[[], str] | None,
+) -> Summary:
     _prepare_process(settings)
     with ExitStack() as stack:
         address = _prefect_address(os.environ)
@@ -74,7 +86,14 @@ def _launch(settings: Settings, observer: RunObserver, *, lost: tuple[PendingRow
         if plan.settings.folder != settings.folder:  # a failures.csv names its folder
             preload = None
         run = stack.enter_context(
-            open_run(plan, env=os.environ, command=observer.command, preloaded=preload, notify=observer.notify)
+            open_run(
+                plan,
+                env=os.environ,
+                command=observer.command,
+                preloaded=preload,
+                simulator=simulator,
+                notify=observer.notify,
+            )
         )
         if review is not None:
             _remember_applied(run, review)
