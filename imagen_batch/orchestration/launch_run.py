@@ -46,15 +46,23 @@ _ASK_ABOVE_USD = 5.0
 
 
 def launch(
-    settings: Settings, observer: RunObserver, *, samples_to_remake: tuple[PendingRow, ...] | None = None
+    settings: Settings,
+    observer: RunObserver,
+    *,
+    samples_to_remake: tuple[PendingRow, ...] | None = None,
+    simulator: Callable[[], str] | None = None,
 ) -> Summary:
     """Run the whole job. Raises InputInvalid or SettingsInvalid before anything is sent.
 
-    With `samples_to_remake`, only these are made again.
+    With `samples_to_remake`, only these are made again. `simulator` waits for one that was started for a rehearsal.
     """
     with watch_run(settings, observer.notify) as watch:
         watch.summary = _launch(
-            settings.without_watching(), observer, samples_to_remake=samples_to_remake, follow=watch.follow
+            settings.without_watching(),
+            observer,
+            samples_to_remake=samples_to_remake,
+            simulator=simulator,
+            follow=watch.follow,
         )
     return watch.summary
 
@@ -64,6 +72,7 @@ def _launch(
     observer: RunObserver,
     *,
     samples_to_remake: tuple[PendingRow, ...] | None,
+    simulator: Callable[[], str] | None,
     follow: Follow,
 ) -> Summary:
     _prepare_process(settings)
@@ -84,7 +93,14 @@ def _launch(
         if plan.settings.folder != settings.folder:  # a failures.csv names its folder
             preload = None
         run = stack.enter_context(
-            open_run(plan, env=os.environ, command=observer.command, preloaded=preload, notify=observer.notify)
+            open_run(
+                plan,
+                env=os.environ,
+                command=observer.command,
+                preloaded=preload,
+                simulator=simulator,
+                notify=observer.notify,
+            )
         )
         if review is not None:
             _remember_applied(run, review)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from imagen_batch.errors import SettingsInvalid
@@ -15,7 +15,14 @@ _STOP_TIMEOUT_S = 5.0
 
 @contextmanager
 def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
-    """Start a simulator on a free port of this machine and yield its address.
+    """Run a simulator on a free port of this machine and yield its address."""
+    with start_simulator(arguments) as wait_for_address:
+        yield wait_for_address()
+
+
+@contextmanager
+def start_simulator(arguments: Sequence[str] = ()) -> Iterator[Callable[[], str]]:
+    """Start a simulator; yield a function that waits until it listens and returns its address, to be called once.
 
     It ends with this process, however this one ends, because its standard input closes.
     """
@@ -29,12 +36,16 @@ def simulator_process(arguments: Sequence[str] = ()) -> Iterator[str]:
         env=child_environment(),
         start_new_session=True,  # Ctrl-C must not reach it: the run still needs the replies in flight
     )
-    try:
+
+    def wait_for_address() -> str:
         assert child.stdout is not None
         line = child.stdout.readline()
         if "http://" not in line:
             raise SettingsInvalid("the simulator did not start")
-        yield line[line.index("http://") :].strip()
+        return line[line.index("http://") :].strip()
+
+    try:
+        yield wait_for_address
     finally:
         if child.stdin:
             child.stdin.close()

@@ -47,7 +47,7 @@ MOST_OWN_MODULES = 190
 
 @pytest.fixture
 def run(tmp_path):
-    """A function that runs two prompts up to the first request, with these options, and returns its modules."""
+    """A function that runs two prompts up to the first request, and returns its modules as they were imported."""
     source = write_csv(tmp_path / "p.csv", [{"prompt": "a mole"}, {"prompt": "a rat"}])
     env = {name: value for name, value in environment().items() if name != "PREFECT_API_URL"}
 
@@ -62,7 +62,7 @@ def run(tmp_path):
             timeout=60,
             check=True,
         )
-        return set(result.stdout.split())
+        return result.stdout.split()
 
     return imported
 
@@ -94,3 +94,10 @@ def test_what_an_option_needs_is_imported_for_it(run):
     """The list above is not empty because the names are wrong."""
     needed = _unneeded(run("--provider", "simulator", "--base-url", "http://127.0.0.1:9", "--matrix", "style=ink"))
     assert "imagen_batch.expansion.matrix" in needed
+
+
+def test_the_simulator_of_a_rehearsal_starts_while_the_run_is_imported(run):
+    """Both take about as long, on two processors."""
+    modules = run("--provider", "simulator")
+    started, needed = (modules.index(f"imagen_batch.{name}") for name in ("runs.local_simulator", "planning.plan"))
+    assert started < needed

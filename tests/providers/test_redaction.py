@@ -1,6 +1,7 @@
 """The key goes to the intended host and nowhere else: not through a proxy, a child process, a file, or an echo."""
 
 import base64
+import concurrent.futures
 import html
 import json
 import os
@@ -361,14 +362,14 @@ def test_a_process_that_reads_the_ledger_ahead_has_no_key(with_secrets, tmp_path
     """The environment that the system shows has none either."""
     shown = []
 
-    class Watched(ahead.ProcessPoolExecutor):
+    class Watched(concurrent.futures.ProcessPoolExecutor):
         def submit(self, *args):
             future = super().submit(*args)
             shown.extend(Path(f"/proc/{pid}/environ").read_bytes() for pid in self._processes)
             return future
 
     monkeypatch.setattr(ahead, "_MIN_BYTES", 0)
-    monkeypatch.setattr(ahead, "ProcessPoolExecutor", Watched)
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Watched)
     reading = ahead.preload_history(str(tmp_path))
     assert reading is not None
     reading.result(60)

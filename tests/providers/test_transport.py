@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -165,6 +165,30 @@ def test_a_netrc_is_not_read(tmp_path, monkeypatch, post):
     assert headers["x-goog-api-key"] == KEY
     assert "authorization" not in headers
     assert "?key=" not in sim.requests[0].path
+
+
+@pytest.mark.parametrize(("size", "awaited"), [(10, True), (2**26, False)])
+def test_a_reply_is_awaited_once_the_whole_request_is_sent(size, awaited):
+    """The service reads nothing: a small request fits into the system's buffers, a large one does not."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        sender = Transport(Credential(KEY), connections=1, timeout=60)
+        url = f"http://127.0.0.1:{service.getsockname()[1]}/"
+        assert not sender.awaits_reply
+
+        def post() -> None:
+            with suppress(Transient):
+                sender.post(url, b" " * size)
+
+        posting = threading.Thread(target=post)
+        posting.start()
+        deadline = time.monotonic() + (10 if awaited else 0.3)
+        while not sender.awaits_reply and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sender.awaits_reply is awaited
+        sender.abort_all()
+        posting.join()
+        assert not sender.awaits_reply
+        sender.close()
 
 
 def test_all_attempts_in_flight_can_be_aborted():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from imagen_batch.cli.strict_parser import Subparsers
     from imagen_batch.planning.compact_row_index import PendingRow
     from imagen_batch.reports.summary import Summary
+    from imagen_batch.runs.run_observer import RunObserver
     from imagen_batch.settings import Settings
 
 _RUN_EXAMPLES = """\
@@ -105,12 +108,28 @@ def _report_current(summary: Summary, settings: Settings, args: Namespace) -> No
 
 
 def _launch(settings: Settings, args: Namespace, *, samples_to_remake: tuple[PendingRow, ...] | None) -> Summary:
+    with _simulator(settings) as simulator:
+        from imagen_batch.orchestration.launch_run import launch  # noqa: PLC0415 - while the simulator starts
+
+        observer = _make_observer(args)
+        return launch(settings, observer, samples_to_remake=samples_to_remake, simulator=simulator)
+
+
+def _simulator(settings: Settings) -> AbstractContextManager[Callable[[], str] | None]:
+    """Start the simulator of a rehearsal, which takes as long as the imports of this process."""
+    if settings.provider != "simulator" or settings.base_url is not None:
+        return nullcontext()
+    from imagen_batch.runs.local_simulator import start_simulator  # noqa: PLC0415 - only for a rehearsal
+
+    return start_simulator()
+
+
+def _make_observer(args: Namespace) -> RunObserver:
     from imagen_batch.cli.progress import make_progress  # noqa: PLC0415
-    from imagen_batch.orchestration.launch_run import launch  # noqa: PLC0415
     from imagen_batch.runs.run_observer import RunObserver  # noqa: PLC0415
 
     mode, log = "none" if args.quiet else args.progress, current_log()
-    observer = RunObserver(
+    return RunObserver(
         notify=(lambda _text: None) if args.quiet else print_message,
         progress=partial(make_progress, mode=mode, verbose=args.verbose > 0, log=log if log.active else None),
         confirm=make_confirm(args),
@@ -118,7 +137,6 @@ def _launch(settings: Settings, args: Namespace, *, samples_to_remake: tuple[Pen
         run_id=log.run_id,
         on_flow_run=log.note_flow_run,
     )
-    return launch(settings, observer, samples_to_remake=samples_to_remake)
 
 
 def _with_agreed_host(settings: Settings, args: Namespace) -> Settings:

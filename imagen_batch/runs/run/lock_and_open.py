@@ -50,9 +50,12 @@ def open_run(
     env: Mapping[str, str],
     command: str = "imagen-batch run",
     preloaded: Future[History] | None = None,
+    simulator: Callable[[], str] | None = None,
     notify: Callable[[str], None] = lambda _text: None,
 ) -> Iterator[Run]:
     """Lock the run's folder and prepare everything for sending. `notify` gets messages for the user.
+
+    A rehearsal goes to the address that `simulator` returns; None starts a simulator here.
 
     Raises FolderBusy, or SettingsInvalid for a missing credential or a folder that can't be written.
     """
@@ -61,7 +64,7 @@ def open_run(
     keep_large_blocks()
     with ExitStack() as stack:
         stack.callback(plan.delete_spool)
-        provider = _provider(plan, env, stack)
+        provider = _provider(plan, env, simulator, stack)
         check_location(settings.folder)
         with explain_storage_errors(settings.folder, to="be written"):
             storage = _lock_storage(settings, stack)
@@ -101,14 +104,20 @@ def _pinned_settings(provider: Provider) -> dict[str, object]:
     return {"project": provider.project, "location": provider.location} if isinstance(provider, Vertex) else {}
 
 
-def _provider(plan: RunPlan, env: Mapping[str, str], stack: ExitStack) -> Provider:
+def _provider(
+    plan: RunPlan, env: Mapping[str, str], simulator: Callable[[], str] | None, stack: ExitStack
+) -> Provider:
     settings = plan.settings
     base_url = settings.base_url
     if settings.provider == "simulator" and base_url is None:
-        from imagen_batch.runs.local_simulator import simulator_process  # noqa: PLC0415 - only for a rehearsal
-
-        base_url = stack.enter_context(simulator_process())
+        base_url = simulator() if simulator else _start_simulator(stack)
     return make_provider(settings, base_url=base_url, env=env)
+
+
+def _start_simulator(stack: ExitStack) -> str:
+    from imagen_batch.runs.local_simulator import simulator_process  # noqa: PLC0415 - only for a rehearsal
+
+    return stack.enter_context(simulator_process())
 
 
 def _lock_storage(settings: Settings, stack: ExitStack) -> Storage:
