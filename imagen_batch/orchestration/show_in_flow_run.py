@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect import task
@@ -60,8 +61,9 @@ def watch(execution: Execution) -> None:
 
 
 def final_state(summary: Summary) -> State[Any]:
-    """Return the state for the counts of a summary, with the summary as its result."""
+    """Log the counts of a summary and return the state for them, with the summary as its result."""
     end, data = describe_end(summary), to_json(summary)
+    get_run_logger().log(logging.INFO if end.name == "Completed" else logging.WARNING, end.message)
     if end.type == "FAILED":
         return Failed(message=end.message, data=RunFailed(end.message, data))
     return Completed(name=end.name, message=end.message, data=data)

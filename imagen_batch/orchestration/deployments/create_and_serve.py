@@ -34,6 +34,19 @@ class Listed:
     last_run: str | None = None  # state and time of the latest run
 
 
+@dataclass(frozen=True, slots=True)
+class _Unchanged:
+    """A deployment as Prefect's runner takes it. Registering it changes nothing: it keeps its schedule."""
+
+    id: UUID
+    name: str
+    storage: None = None
+
+    async def aapply(self) -> UUID:
+        """Return the id instead of writing the deployment again."""
+        return self.id
+
+
 def prepare(env: dict[str, str] | None = None) -> str:
     """Prepare this process for a running Prefect server and return its address. Raises SettingsInvalid."""
     set_quiet_defaults()
@@ -95,9 +108,9 @@ def serve(names: Sequence[str]) -> None:
             "there is nothing to serve: make a deployment with imagen-batch deploy PROMPTS --name N"
         )
     _end_killed_runs()
-    runner = Runner(name="imagen-batch", pause_on_shutdown=False, limit=None)
+    runner: Any = Runner(name="imagen-batch", pause_on_shutdown=False, limit=None)
     for each in chosen:
-        runner.add_deployment(_runner_deployment(Specification(each.name, each.settings)))
+        runner.add_deployment(_Unchanged(each.id, each.name))
     asyncio.run(runner.start())
 
 
