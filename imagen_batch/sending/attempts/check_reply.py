@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from imagen_batch.errors import AttemptError, InvalidImage
-from imagen_batch.images import validate
 from imagen_batch.images.quarantine import quarantine
+from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.providers.redaction import redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
@@ -16,6 +17,8 @@ from imagen_batch.records import CostIs, ImageRequest, NoImage, ReceivedImage, R
 from imagen_batch.sending.context import SendingContext
 
 _MAX_TOKENS = 2**53  # a larger count is implausible, and does not fit into the tables
+NO_FACTS: Mapping[str, Any] = dict.fromkeys(("model_version", "response_id", "prompt_tokens", "output_tokens"))
+"""The facts of an attempt without a reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class ValidImage:
 
     number: int
     received: ReceivedImage
-    info: validate.ImageInfo
+    info: ImageInfo
     has_extra: bool = False  # the reply held a further image, which was not requested
 
 
@@ -121,7 +124,7 @@ def _validate(
     if isinstance(sample, NoImage):
         return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
     try:
-        return ValidImage(number, sample, validate.validate(sample.data))
+        return ValidImage(number, sample, validate(sample.data))
     except InvalidImage as error:
         kept_as = _quarantine(number, sample, request, context)
         return Damaged(number, error.kind, str(error), quarantined_as=kept_as)

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception
@@ -20,13 +19,18 @@ from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.records import ImageRequest, InputImage, NoImage, RequestTrace
 from imagen_batch.sending.attempts.attempt_resources import Attempt, begin_attempt
+from imagen_batch.sending.attempts.check_reply import (
+    NO_FACTS,
+    Answer,
+    Damaged,
+    check_reply,
+    decode_reply,
+    reply_facts,
+)
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
 from imagen_batch.sending.tracing import RequestSpan
 from imagen_batch.text import plural
-
-if TYPE_CHECKING:
-    from imagen_batch.sending.attempts.check_reply import Answer, Damaged
 
 _MAX_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (api: 10)
 _RATE_LIMIT_WEIGHT = 0.25  # of an attempt: a 429 is about the account, not about this request
@@ -34,7 +38,6 @@ _MAX_DOUBLINGS = 60  # beyond any maximum wait, and still within the range of a 
 _NOT_RETRIED = ("reply_too_large",)  # the next reply would be as large, and charged as well
 _MAX_SAME_DAMAGE = 2  # payments: a second one may fix a transfer problem, more would not fix the service
 _WHOLE_REPLY = "bad_reply"  # error kind of a reply that arrived whole and can't be parsed
-_NO_FACTS: Mapping[str, Any] = dict.fromkeys(("model_version", "response_id", "prompt_tokens", "output_tokens"))
 
 
 class NoImageYet(Transient):
@@ -153,7 +156,7 @@ class RetryingRequest:
 
     def _count_attempt(self, at: float) -> None:
         began = self.trace.sent_at or at
-        self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=began, **_NO_FACTS)
+        self.trace = replace(self.trace, attempts=self.trace.attempts + 1, sent_at=began, **NO_FACTS)
 
     def _post(self, images: Sequence[InputImage]) -> RawReply:
         request, provider = self._request, self._context.provider
@@ -163,12 +166,6 @@ class RetryingRequest:
         return self._context.transport.post(provider.url(request.model, dialect.verb), payload, headers=headers)
 
     def _read(self, raw: RawReply) -> Answer:
-        from imagen_batch.sending.attempts.check_reply import (  # noqa: PLC0415 - not before the first request
-            check_reply,
-            decode_reply,
-            reply_facts,
-        )
-
         self.trace = replace(self.trace, http_status=raw.status)
         with self._context.decode_slots:
             reply = decode_reply(raw, self._request, self._context)
