@@ -116,12 +116,9 @@ def _edited_rows(before: RunPlan, after: RunPlan) -> list[tuple[int, int]]:
     old_ids, new_ids = _unique_ids(before), _unique_ids(after)
     by_id = {(old_ids[name], new_ids[name]) for name in old_ids.keys() & new_ids.keys()}
     by_id = {(old, new) for old, new in by_id if before.index.row_key(old) != after.index.row_key(new)}
-    taken_old, taken_new = {old for old, _ in by_id}, {new for _, new in by_id}
     named_old, named_new = set(old_ids.values()), set(new_ids.values())
     by_position = {
-        (old, new)
-        for old, new in _pair_by_position(before, after)
-        if old not in taken_old | named_old and new not in taken_new | named_new
+        (old, new) for old, new in _pair_by_position(before, after) if old not in named_old and new not in named_new
     }
     pairs = (pair for pair in by_id | by_position if before.index.row_key(pair[0]) not in kept)
     return sorted(pair for pair in pairs if after.index.row_key(pair[1]) not in kept)

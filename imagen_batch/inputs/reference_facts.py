@@ -41,11 +41,8 @@ def stored_references(storage: Storage, origin: Origin | None, *, as_recorded: b
     stored = _read_facts(storage) if as_recorded else None
     # A run of an earlier version has no base folder; a column of that name was the user's own then.
     ignored = origin is None or origin.folder is None
-    return RunReferences(folder, stored=stored, ignored=ignored, variants=_has_variants(origin))
-
-
-def _has_variants(origin: Origin | None) -> bool:
-    return origin is not None and bool(origin.reading.get("matrix"))
+    variants = origin is not None and bool(origin.reading.get("matrix"))
+    return RunReferences(folder, stored=stored, ignored=ignored, variants=variants)
 
 
 def _folder(origin: Origin | None) -> Path:

@@ -98,10 +98,7 @@ class History:
         """Return all charges for a sample in USD, in all versions; None where its own record states it."""
         if versions := self.reviews.versions(base, number):
             slots = (slot_of(key, number) for key in (base, *(each.key for each in versions)))
-            costs = (
-                self._costs[slot] if slot in self._costs else self._recorded_cost(slot, number) for slot in slots
-            )
-            return round(sum(costs), 9)
+            return round(sum(self._slot_cost(slot, number) for slot in slots), 9)
         return self._costs.get(slot_of(base, number)) if self._costs else None
 
     def open_since(self, moment: float) -> set[tuple[str, int]]:

@@ -124,12 +124,8 @@ def _totals(entries: Sequence[RunEntry]) -> Iterator[str]:
     yield f"{plural(len(entries), 'run')}, {images}, {usd(_money(entries))} without the simulator's"
     killed = next((entry for entry in entries if entry.state == "killed"), None)
     if killed is not None:
-        yield f"continue a killed run, without paying twice: imagen-batch resume {printable(_quoted(killed.folder))}"
-
-
-def _quoted(folder: Path) -> str:
-
-    return shlex.quote(str(folder))
+        folder = printable(shlex.quote(str(killed.folder)))
+        yield f"continue a killed run, without paying twice: imagen-batch resume {folder}"
 
 
 def _sum(entries: Sequence[RunEntry], name: str) -> int:

@@ -24,7 +24,7 @@ from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.prompts.formats.detect_table_layout import read_layout
 from imagen_batch.prompts.formats.encoding import find_encoding
 from imagen_batch.records import Problem
-from imagen_batch.review.gallery_items import GalleryItem, ReviewDecision, parse_decision
+from imagen_batch.review.gallery_items import ReviewDecision, parse_decision
 
 REVIEW_FILE = "review.csv"
 ENCODING = "utf-8-sig"  # to write: without a byte order mark a spreadsheet takes UTF-8 for something else
@@ -104,21 +104,6 @@ def write_review(decisions: Iterable[Decision], target: TextIO) -> int:
     for count, decision in enumerate(decisions, 1):  # noqa: B007 - the count outlives the loop
         writer.writerow([_cell(getattr(decision, column)) for column in COLUMNS])
     return count
-
-
-def decision_of(item: GalleryItem) -> Decision:
-    """Return the decision that an item carries."""
-    return Decision(
-        row=item.row,
-        id=item.id,
-        sample=item.sample,
-        version=item.version,
-        key=item.key or None,
-        decision=item.decision,
-        prompt=item.edited_prompt,
-        seed=item.new_seed,
-        note=item.note,
-    )
 
 
 def parse_decision_fields(fields: Mapping[str, str], *, line: int | None = None) -> Decision | list[Problem]:

@@ -50,16 +50,12 @@ _MAX_ENTRIES = 20_000
 _MAX_BYTES = 256 * 2**20  # requests with reference images are large
 
 
-def _latest() -> deque[Any]:
-    return deque(maxlen=_MAX_ENTRIES)
-
-
 @dataclass(slots=True)
 class UsageLog:
     """Thread-safe counters. Counts include everything; `requests` and `delivered` hold only the latest."""
 
     requests: deque[ReceivedRequest] = field(default_factory=deque)
-    delivered: deque[DeliveredImage] = field(default_factory=_latest)
+    delivered: deque[DeliveredImage] = field(default_factory=lambda: deque(maxlen=_MAX_ENTRIES))
     attempts: Counter[int] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)  # by model
     undelivered: Counter[str] = field(default_factory=Counter)  # by model

@@ -68,6 +68,6 @@ def open_storage(location: str | Path) -> Storage:
     """
     if isinstance(location, Path) or not is_url(location):
         return Folder(Path(location))
-    from imagen_batch.storage.object_store import open_object_store  # noqa: PLC0415 - fsspec loads slowly
+    from imagen_batch.storage.objects.object_store import open_object_store  # noqa: PLC0415 - fsspec loads slowly
 
     return open_object_store(location)

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from imagen_batch.errors import FolderBusy
-from imagen_batch.storage.object_store_lease import NAME, Lease
+from imagen_batch.storage.objects.object_store_lease import NAME, Lease
 from tests.support.objects_in_memory import Objects
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.storage import Folder, open_storage
-from imagen_batch.storage.object_log import ObjectLog, ObjectLogs
-from imagen_batch.storage.object_store_lease import NAME, Lease
+from imagen_batch.storage.objects.object_log import ObjectLog, ObjectLogs
+from imagen_batch.storage.objects.object_store_lease import NAME, Lease
 
 
 @pytest.fixture

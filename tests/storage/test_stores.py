@@ -5,10 +5,10 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.storage.error_status import http_status, is_no_access
-from imagen_batch.storage.object_store import ObjectStore, open_object_store
-from imagen_batch.storage.object_store_lease import NAME, Lease
-from imagen_batch.storage.retry import is_temporary, retry_policy
+from imagen_batch.storage.objects.error_status import http_status, is_no_access
+from imagen_batch.storage.objects.object_store import ObjectStore, open_object_store
+from imagen_batch.storage.objects.object_store_lease import NAME, Lease
+from imagen_batch.storage.objects.retry import is_temporary, retry_policy
 from tests.support.objects_in_memory import Objects
 
 
@@ -58,9 +58,9 @@ def no_waiting(monkeypatch):
     def sleep(_seconds):
         raise AssertionError("waited for what does not pass")
 
-    monkeypatch.setattr("imagen_batch.storage.retry.time.sleep", sleep)
+    monkeypatch.setattr("imagen_batch.storage.objects.retry.time.sleep", sleep)
     monkeypatch.setattr(
-        "imagen_batch.storage.object_store.retry_policy",
+        "imagen_batch.storage.objects.object_store.retry_policy",
         lambda location: retry_policy(location, sleep=sleep, report=lambda _text: None),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from imagen_batch.reports.causes import FailureGroup
 from imagen_batch.reports.counters.first_images import row_lines
@@ -41,12 +41,12 @@ def to_markdown(summary: Summary) -> str:
         *map(_escaped, short_rows(summary, most=len(summary.short))),
         _markdown_files(summary),
         *(_markdown_causes(summary) if summary.causes else ()),
-        *_markdown_image_warnings(summary),
+        *_list_section("Images to look at", describe_image_warnings(summary.image_warnings)),
         *_markdown_breakdowns(summary),
-        *_markdown_notices(summary),
+        *_list_section("Models that end soon", (one_line(notice, 300) for notice in summary.notices)),
         *_markdown_images(summary),
         *_markdown_disclosure(summary),
-        *_markdown_warnings(summary),
+        *_list_section("Warnings about the input", (one_line(text, 1000) for text in summary.facts.warnings)),
     ]
     return "\n\n".join(paragraphs) + "\n"
 
@@ -79,22 +79,10 @@ def _markdown_cause(group: FailureGroup) -> str:
     return "  \n".join(lines)  # two spaces at the end of a line break it
 
 
-def _markdown_notices(summary: Summary) -> Iterator[str]:
-    if summary.notices:
-        yield "## Models that end soon"
-        yield "\n".join(f"- {_escaped(one_line(notice, 300))}" for notice in summary.notices)
-
-
-def _markdown_image_warnings(summary: Summary) -> Iterator[str]:
-    if summary.image_warnings:
-        yield "## Images to look at"
-        yield "\n".join(f"- {_escaped(text)}" for text in describe_image_warnings(summary.image_warnings))
-
-
 def _markdown_breakdowns(summary: Summary) -> Iterator[str]:
     for title, shares in breakdowns(summary):
-        yield f"## {_escaped(_capitalized(title))}"
-        yield "\n".join(f"- {_escaped(f'{name}: {fact}')}" for name, fact in share_facts(summary, shares))
+        facts = (f"{name}: {fact}" for name, fact in share_facts(summary, shares))
+        yield from _list_section(_escaped(_capitalized(title)), facts)
 
 
 def _markdown_images(summary: Summary) -> Iterator[str]:
@@ -112,10 +100,11 @@ def _markdown_disclosure(summary: Summary) -> Iterator[str]:
         yield _escaped(summary.disclosure.text)
 
 
-def _markdown_warnings(summary: Summary) -> Iterator[str]:
-    if summary.facts.warnings:
-        yield "## Warnings about the input"
-        yield "\n".join(f"- {_escaped(one_line(warning, 1000))}" for warning in summary.facts.warnings)
+def _list_section(title: str, texts: Iterable[str]) -> Iterator[str]:
+    """Yield a heading and a list, or nothing where there are no texts."""
+    if lines := [f"- {_escaped(text)}" for text in texts]:
+        yield f"## {title}"
+        yield "\n".join(lines)
 
 
 def _capitalized(text: str) -> str:

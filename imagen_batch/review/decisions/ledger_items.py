@@ -18,8 +18,6 @@ from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem
 from imagen_batch.review.review_csv import Decision
 from imagen_batch.storage import LEDGER, Folder
 
-_Versions = dict[int, tuple[SampleResult, RequestTrace]]
-
 
 @dataclass(frozen=True, slots=True)
 class LedgerItems:

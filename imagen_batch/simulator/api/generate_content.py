@@ -26,7 +26,9 @@ _SIGNATURE = "c2ltdWxhdG9y"
 def read(body: Any, call: Call, *, model: Model, first: int) -> ValidRequest:
     """Parse a JSON body. Raises Refused."""
     fields = body_check(call, model)(body, "")
-    parts = [part for content in fields.get("contents", []) for part in _user_parts(content)]
+    # Earlier text of the model is not part of the prompt.
+    turns = [content for content in fields.get("contents", []) if content.get("role", "user") == "user"]
+    parts = [part for content in turns for part in content.get("parts", [])]
     prompt = _prompt(parts)
     references = [part for part in parts if "inlineData" in part or "fileData" in part]
     config: dict[str, Any] = fields.get("generationConfig", {})
@@ -113,11 +115,6 @@ def prompt_tokens(prompt: str) -> int:
 def image_part(request: ValidRequest, data: bytes) -> Json:
     """Return one image as a part of the content."""
     return {"inlineData": {"mimeType": request.mime_type, "data": pybase64.b64encode_as_string(data)}}
-
-
-def _user_parts(content: Json) -> list[Json]:
-    """Return the parts of a turn if it is the user's: earlier text of the model is not part of the prompt."""
-    return [part for part in content.get("parts", []) if content.get("role", "user") == "user"]
 
 
 def _fingerprint(config: Json, references: list[Json]) -> str:

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 import fsspec
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.storage.error_status import is_conflict, is_taken
-from imagen_batch.storage.object_listing import list_pages
-from imagen_batch.storage.object_log import ObjectLog, ObjectLogs
-from imagen_batch.storage.object_store_lease import Lease
-from imagen_batch.storage.retry import retry_policy
+from imagen_batch.storage.objects.error_status import is_conflict, is_taken
+from imagen_batch.storage.objects.object_listing import list_pages
+from imagen_batch.storage.objects.object_log import ObjectLog, ObjectLogs
+from imagen_batch.storage.objects.object_store_lease import Lease
+from imagen_batch.storage.objects.retry import retry_policy
 
 _HEADS_AT_ONCE = 32
 _MAX_CONFLICTS = 4  # immediate repetitions of a write that met another write to the same name

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from imagen_batch.storage.error_status import is_no_access
+from imagen_batch.storage.objects.error_status import is_no_access
 from imagen_batch.system.streams import print_message
 
 PATIENCE_S = 120.0
