@@ -42,7 +42,7 @@ OWN = (
     *("runs.finalize", "runs.local_simulator", "runs.recovery", "sending.period.grant", "storage.object_store"),
 )
 
-MOST_OWN_MODULES = 190
+MOST_OWN_MODULES = 215  # room for modules that are divided
 
 
 @pytest.fixture
