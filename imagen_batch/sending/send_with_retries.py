@@ -10,13 +10,14 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from imagen_batch.errors import AttemptError, Fatal, Interrupted, InvalidImage, RateLimited, Transient
 from imagen_batch.images.quarantine import quarantine
+from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.providers.redaction import redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
@@ -27,9 +28,6 @@ from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.governor import FailureCause
 from imagen_batch.sending.tracing import RequestSpan
 from imagen_batch.text import plural
-
-if TYPE_CHECKING:
-    from imagen_batch.images.validate import ImageInfo
 
 _MAX_HINT_S = 120.0  # longer pauses that the service asks for are cut to this (api: 10)
 _RATE_LIMIT_WEIGHT = 0.25  # of an attempt: a 429 is about the account, not about this request
@@ -251,8 +249,6 @@ class RetryingRequest:
     def _validate(self, number: int, sample: ReceivedImage | NoImage) -> ValidImage | Damaged | NoImage:
         if isinstance(sample, NoImage):
             return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
-        from imagen_batch.images.validate import validate  # noqa: PLC0415 - not before the first request
-
         try:
             return ValidImage(number, sample, validate(sample.data))
         except InvalidImage as error:
