@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from imagen_batch.errors import InvalidImage
+from imagen_batch.images.validate import validate
 from imagen_batch.records import SampleResult
 from imagen_batch.storage import Storage
 from imagen_batch.storage.irregular_files import irregularity
@@ -48,8 +49,6 @@ def _mark_edited(sample: SampleResult, storage: Storage) -> SampleResult | None:
     assert sample.file is not None
     if irregularity(storage, sample.file):
         return None
-    from imagen_batch.images.validate import validate  # noqa: PLC0415 - only for a changed file
-
     try:
         info = validate(storage.read(sample.file))
     except (InvalidImage, FileNotFoundError):

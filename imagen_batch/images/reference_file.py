@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from imagen_batch.errors import InvalidImage, ReferenceUnusable
+from imagen_batch.images.validate import validate
 from imagen_batch.text import did_you_mean, format_bytes
 
 _HEIF_BRANDS = (b"mif1", b"msf1")
@@ -86,8 +87,6 @@ def require_size(size: int, *, max_bytes: int) -> None:
 
 def examine(data: bytes) -> FileFacts:
     """Return the facts about an image. Raises ReferenceUnusable for other content and for a damaged image."""
-    from imagen_batch.images.validate import validate  # noqa: PLC0415 - only for runs with reference images
-
     try:
         info = validate(data)
     except InvalidImage as error:

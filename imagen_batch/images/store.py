@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from imagen_batch.images.reserve_disk_space import DiskSpace
 from imagen_batch.images.taken_names import TakenNames, carries_key, with_key
+from imagen_batch.images.validate import EXTENSIONS
 from imagen_batch.storage import STATE, Storage
 
 STAGING = f"{STATE}/incoming"
@@ -131,8 +132,6 @@ class ImageStore:
                     yield from self._find_named(attempt.key, number, stem)
 
     def _find_named(self, key: str, number: int, stem: str) -> Iterator[StagedImage]:
-        from imagen_batch.images.validate import EXTENSIONS  # noqa: PLC0415 - not before the first request
-
         for extension in EXTENSIONS:
             if self.storage.size(stem + extension) is not None:
                 yield StagedImage(key, number, stem + extension, named=True)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from imagen_batch.system.streams import format_messages, write_line
@@ -134,12 +135,8 @@ def current_log() -> JsonLog:
 
 def is_wanted(argv: Sequence[str], env: Mapping[str, str] = os.environ) -> bool:
     """Whether the command line or the environment asks for JSON: also errors before the settings are read need it."""
-    typed = [word.partition("=")[2] or following for word, following in _pairs(argv) if _is_option(word)]
+    typed = [word.partition("=")[2] or following for word, following in pairwise([*argv, ""]) if _is_option(word)]
     return (typed[-1] if typed else env.get(ENVIRONMENT, "")) == "json"
-
-
-def _pairs(argv: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(argv, [*argv[1:], ""], strict=True))
 
 
 def _is_option(word: str) -> bool:

@@ -144,8 +144,7 @@ def _prepare_process(settings: Settings) -> None:
     bypass_proxy_for_loopback()
     if settings.runner != "ray":  # Ray starts its workers as scripts, which need their own folder on the path
         os.environ.setdefault("PYTHONSAFEPATH", "1")  # Python children import nothing from the current directory
-    # Modules and millions of rows form no cycles. Searching for some after every few hundred takes a tenth of the
-    # time.
+    # Millions of rows form no cycles. Searching for some after every few hundred takes a tenth of the time.
     gc.freeze()
     gc.set_threshold(100_000)
 

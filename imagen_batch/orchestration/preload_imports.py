@@ -1,4 +1,7 @@
-"""Imports what a run needs for its replies and at its end while it waits for its first replies."""
+"""Imports what a run needs at its end while it waits for its first replies.
+
+What checks and stores images is imported before anything is sent: it must not fail once an image is paid for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from importlib import import_module
 
 from imagen_batch.orchestration.execution import Execution
 
-_FOR_THE_FIRST_IMAGE = ("imagen_batch.images.validate", "PIL.JpegImagePlugin")
+_FOR_THE_FIRST_IMAGE = ("PIL.JpegImagePlugin",)
 _FOR_THE_END = (
     "imagen_batch.runs.finalize",
     "imagen_batch.orchestration.recording.run_snapshot",

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from imagen_batch.errors import ReferenceUnusable, Transient
+from imagen_batch.images.validate import ImageInfo
 from imagen_batch.records import CostIs, NoImage, Outcome, RequestTrace, SampleResult
 from imagen_batch.text import plural
-
-if TYPE_CHECKING:
-    from imagen_batch.images.validate import ImageInfo
 
 
 def saved_result(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:

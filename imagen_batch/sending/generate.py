@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transient, storage_failure
 from imagen_batch.images.compare_aspect_ratio import has_other_ratio
+from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import CostIs, ImageRequest, ReceivedImage, RequestTrace, SampleResult
 from imagen_batch.sending.attempts.attempt_resources import OverBudget
@@ -23,9 +23,6 @@ from imagen_batch.sending.build_sample_result import (
 )
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.tracing import RequestSpan
-
-if TYPE_CHECKING:
-    from imagen_batch.images.validate import ImageInfo
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its images were paid for and could not be used, by kind of damage."""
@@ -154,8 +151,6 @@ def _shape_warnings(request: ImageRequest, info: ImageInfo) -> tuple[str, ...]:
 
 def _type_issue(received: ReceivedImage, info: ImageInfo) -> tuple[str | None, str | None]:
     """Return what is unusual about the type of a saved image: a text for the user and an error kind."""
-    from imagen_batch.images.validate import contradicts, is_rare  # noqa: PLC0415 - not before the first request
-
     if contradicts(received.mime_type, info):
         return f"the service said {received.mime_type}", "mime_mismatch"
     if is_rare(info):

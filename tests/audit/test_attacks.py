@@ -15,8 +15,8 @@ from imagen_batch.audit.audit import audit
 from imagen_batch.audit.repair import repair
 from imagen_batch.audit.report import audit_text
 from imagen_batch.audit.wrong_prompt_signs import PlausibilityCheck
-from imagen_batch.images import validate
 from imagen_batch.reports.tables.manifest import manifest_columns
+from imagen_batch.sending.attempts import check_reply
 from imagen_batch.storage import Folder
 from tests.support.damage import STATE, DamagedRun
 from tests.support.entries import entry
@@ -248,14 +248,14 @@ def test_a_table_that_is_no_regular_file_is_found(run_copy, name, replace_file):
 
 def test_identical_images_of_different_prompts_are_reported_and_not_paid_again(tmp_path, monkeypatch, sim):
     """The service sends one image for every prompt."""
-    real_validate, first = validate.validate, []
+    real_validate, first = check_reply.validate, []
 
     def same(_bytes):
         first.append(_bytes)
         return real_validate(first[0])
 
     put = Folder.put
-    monkeypatch.setattr(validate, "validate", same)
+    monkeypatch.setattr(check_reply, "validate", same)
     monkeypatch.setattr(
         Folder,
         "put",

@@ -24,6 +24,13 @@ def test_help_and_version_load_nothing_heavy(tmp_path):
         assert not re.search(rf"\| +{heavy}\b", loaded), heavy
 
 
+def test_the_name_of_the_program_alone_asks_for_a_command(tmp_path):
+    """It is what many people type first."""
+    result = command(here=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == ("error: the following arguments are required: COMMAND\nsee imagen-batch --help\n")
+
+
 @pytest.mark.parametrize("name", ["run", "plan", "resume", "status", "audit", "simulate", "models"])
 def test_every_command_has_help(tmp_path, name):
     """It is printed on standard output, with code 0."""

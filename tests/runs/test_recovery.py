@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import imagen_batch.images.validate
 import imagen_batch.planning.keys
 import imagen_batch.planning.requests_and_shards
 import imagen_batch.runs.recovery.guess_sample_of_file
@@ -283,7 +282,7 @@ def test_a_whole_ledger_costs_one_listing(tmp_path, sim, monkeypatch):
     source, place = prompts(tmp_path, *TEXTS), tmp_path / "out"
     run(source, sim, max_images=5)
     plan = make_plan(make_settings({"prompts": str(source), "out": str(place), "provider": "simulator"}), today=TODAY)
-    monkeypatch.setattr(imagen_batch.images.validate, "validate", None)
+    monkeypatch.setattr(imagen_batch.runs.recovery.record_unlisted, "validate", None)
     monkeypatch.setattr(imagen_batch.runs.recovery.guess_sample_of_file, "read_evidence", None)
     monkeypatch.setattr(imagen_batch.runs.recovery.record_unlisted, "find_owners", None)
     store = type("Store", (), {"storage": open_storage(place)})()

@@ -20,11 +20,11 @@ from imagen_batch.planning.pending import count_pending
 from imagen_batch.runs.run import open_run
 
 
-def launch_without_prefect(settings, observer, *, samples_to_remake=None):
+def launch_without_prefect(settings, observer, *, samples_to_remake=None, simulator=None):
     """Do what `orchestration.launch_run.launch` does, without Prefect."""
     plan = prepare_plan(settings, today=datetime.now(UTC).date(), confirm=observer.confirm)
     plan = replace(plan, samples_to_remake=samples_to_remake)
-    with open_run(plan, env=os.environ, command=observer.command, notify=observer.notify) as run:
+    with open_run(plan, env=os.environ, command=observer.command, simulator=simulator, notify=observer.notify) as run:
         if count_pending(run.plan, run.history).requests:
             for stage in run.stages():
                 for shard in stage:

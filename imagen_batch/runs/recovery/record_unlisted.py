@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.store import RESCUED, STAGING, ImageStore
+from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import read_records
 from imagen_batch.ledger.records import DoneRecord, SentRecord
@@ -35,9 +35,6 @@ from imagen_batch.sending.build_sample_result import saved_result
 from imagen_batch.storage import LEDGER, Storage
 from imagen_batch.storage.irregular_files import irregularity
 from imagen_batch.text import plural
-
-if TYPE_CHECKING:
-    from imagen_batch.images.validate import ImageInfo
 
 _FILES_SHOWN = 3
 
@@ -133,8 +130,6 @@ class _Search:
         """Return the facts of a complete image; None for anything else, or if the manifest has another checksum."""
         if irregularity(self.store.storage, clue.file):
             return None
-        from imagen_batch.images.validate import validate  # noqa: PLC0415 - only for a file that is not recorded
-
         try:
             info = validate(self.store.storage.read(clue.file))
         except (InvalidImage, FileNotFoundError):

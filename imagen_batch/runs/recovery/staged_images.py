@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from imagen_batch.errors import InvalidImage
 from imagen_batch.images.store import ImageStore, StagedImage
+from imagen_batch.images.validate import validate
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
@@ -50,8 +51,6 @@ def _record(attempt: SentRecord, images: Iterable[StagedImage], store: ImageStor
 
 
 def _sample(attempt: SentRecord, image: StagedImage, store: ImageStore) -> SampleResult | None:
-    from imagen_batch.images.validate import validate  # noqa: PLC0415 - only for a staged image
-
     try:
         info = validate(store.storage.read(image.file))
     except InvalidImage:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from imagen_batch.errors import AttemptError, InvalidImage
 from imagen_batch.images.quarantine import quarantine
+from imagen_batch.images.validate import ImageInfo, validate
 from imagen_batch.providers.redaction import redact_error, redact_reply
 from imagen_batch.providers.transport import RawReply
 from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.records import CostIs, ImageRequest, NoImage, ReceivedImage, Reply
 from imagen_batch.sending.context import SendingContext
-
-if TYPE_CHECKING:
-    from imagen_batch.images.validate import ImageInfo
 
 _MAX_TOKENS = 2**53  # a larger count is implausible, and does not fit into the tables
 NO_FACTS: Mapping[str, Any] = dict.fromkeys(("model_version", "response_id", "prompt_tokens", "output_tokens"))
@@ -125,8 +123,6 @@ def _validate(
 ) -> ValidImage | Damaged | NoImage:
     if isinstance(sample, NoImage):
         return Damaged(number, sample.kind, sample.reason) if sample.kind == "bad_base64" else sample
-    from imagen_batch.images.validate import validate  # noqa: PLC0415 - not before the first request
-
     try:
         return ValidImage(number, sample, validate(sample.data))
     except InvalidImage as error:
