@@ -89,18 +89,23 @@ class ImageStore:
         If the name is impossible (too long, a folder of the path is a file), a name made from the key is used. If
         images cannot be written at all, the image goes to `.imagen-batch/rescued`. Raises OSError if that fails, too.
         """
+        if self._claim(name, key) and self._has_linked(staged, name, may_exist=may_exist):
+            return name
         base_name = PurePosixPath(staged).name
         suffix = PurePosixPath(name).suffix
-        for candidate in (name, with_key(name, key), f"{IMAGES}/{base_name}{suffix}"):
-            if candidate == name and not self._claim(name, key):
-                continue
-            with suppress(OSError):
-                if self.storage.link(staged, candidate) or (may_exist and self._same_bytes(staged, candidate)):
-                    return candidate
+        for candidate in (with_key(name, key), f"{IMAGES}/{base_name}{suffix}"):
+            if self._has_linked(staged, candidate, may_exist=may_exist):
+                return candidate
         rescued = f"{RESCUED}/{base_name}{suffix}"
         if not self.storage.link(staged, rescued):
             raise FileExistsError(f"{rescued} is another image")
         return rescued
+
+    def _has_linked(self, staged: str, name: str, *, may_exist: bool) -> bool:
+        try:
+            return self.storage.link(staged, name) or (may_exist and self._same_bytes(staged, name))
+        except OSError:
+            return False
 
     def _claim(self, name: str, key: str) -> bool:
         """Claim a name; False if a file has it in another spelling that some file system treats as the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import replace
 
 from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transient, storage_failure
@@ -34,6 +34,7 @@ def generate_shard(requests: Sequence[ImageRequest], context: SendingContext, *,
     Raises the first exception of a request; any exception is a bug.
     """
     futures = [threads.submit(generate, request, context) for request in requests]
+    wait(futures)  # wakes this thread once, not for every request
     errors = [error for future in futures if (error := future.exception()) is not None]
     if errors:
         raise errors[0]

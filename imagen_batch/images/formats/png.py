@@ -11,6 +11,7 @@ from imagen_batch.errors import InvalidImage
 from imagen_batch.images.formats.shape_limits import Shape, require_size
 
 _PNG_CHUNK = struct.Struct(">I4s")
+_CRC = struct.Struct(">I")
 _PNG_SIZE = struct.Struct(">II5x")
 
 
@@ -29,15 +30,15 @@ def read_png(data: bytes) -> Shape:
 
 
 def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    at, kind = 8, b""
+    at, kind, length = 8, b"", len(view)
     while kind != b"IEND":
-        if at + 12 > len(view):
-            raise InvalidImage(f"the PNG breaks off after {len(view)} bytes")
+        if at + 12 > length:
+            raise InvalidImage(f"the PNG breaks off after {length} bytes")
         size, kind = _PNG_CHUNK.unpack_from(view, at)
         end = at + 12 + size
-        if end > len(view):
-            raise InvalidImage(f"the PNG breaks off after {len(view)} bytes")
-        if crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
+        if end > length:
+            raise InvalidImage(f"the PNG breaks off after {length} bytes")
+        if crc32(view[at + 4 : end - 4]) != _CRC.unpack_from(view, end - 4)[0]:
             raise InvalidImage(f"the PNG is damaged between bytes {at} and {end}: the checksum differs")
         yield kind, view[at + 8 : end - 4]
         at = end

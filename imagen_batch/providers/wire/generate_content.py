@@ -117,11 +117,9 @@ def decode(body: bytes, *, requested: int, http_status: int = 200) -> Reply:
     candidates = as_objects(dig(answer, "candidates"))
     if has_error(answer) and not candidates:
         return read_error(http_status, {}, body, requested=requested)
-    candidate = next(
-        (candidate for candidate in candidates if _image_parts(candidate)), candidates[0] if candidates else {}
-    )
-    images = _image_parts(candidate)
-    decoded = [image for part in images if (image := _read_image(candidate, part))]
+    with_images = ((candidate, parts) for candidate in candidates if (parts := _image_parts(candidate)))
+    candidate, images = next(with_images, (candidates[0] if candidates else {}, []))
+    decoded = [image for part in images if (image := _read_image(candidate, part, received=len(images)))]
     sample: ReceivedImage | NoImage
     if decoded:
         sample = decoded[-1]
@@ -183,11 +181,11 @@ def _comment(candidate: Json) -> str | None:
     return " ".join(words for part in _parts(candidate) if (words := as_text(dig(part, "text")))) or None
 
 
-def _read_image(candidate: Json, part: Json) -> ReceivedImage | None:
+def _read_image(candidate: Json, part: Json, *, received: int) -> ReceivedImage | None:
     data = image_bytes(dig(part, "inlineData", "data"))
     if data is None:
         return None
-    note, received = _comment(candidate), len(_image_parts(candidate))
+    note = _comment(candidate)
     if received > 1:
         more = f"the service sent {received} images, one was requested: the others are kept in quarantine"
         note = f"{note}; {more}" if note else more

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -150,7 +151,7 @@ def looks_like_markup(body: bytes) -> bool:
 def dig(value: object, *path: str) -> object:
     """Return the value at `path`, or None. Names in snake case, as some proxies write them, are found too."""
     for name in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value[name] if name in value else value.get(_snake(name))
     return value
@@ -220,5 +221,6 @@ def shorten(words: str, limit: int = 1000) -> str:
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+@lru_cache(maxsize=256)
 def _snake(name: str) -> str:
     return re.sub(r"(?=[A-Z])", "_", name).lower()
