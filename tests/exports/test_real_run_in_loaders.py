@@ -9,6 +9,9 @@ import hashlib
 import json
 import os
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,3 +186,16 @@ def test_the_folder_itself_opens_in_duckdb_polars_pandas_and_datasets(done: Fini
     assert len(loaded) == COUNT
     ratings = f"select r.category, count(*) from '{manifest}', unnest(safety_ratings) as t(r) group by all"
     assert all(number == COUNT for _, number in duckdb.sql(ratings).fetchall())
+
+
+def test_df_gallery_makes_a_page_of_the_folder(done: FinishedRun) -> None:
+    """This is the line of docs/exports.md; the page finds each image from where it lies."""
+    pytest.importorskip("df_gallery")
+    home, folder = done.folder.parent, done.folder.name
+    words = ["build", f"{folder}/manifest.csv", "--path-col", "file", "--img-root", folder, "--relative-to-html"]
+    program = Path(sys.executable).with_name("df-gallery")
+    command = [str(program), *words, "--out", "book.html", "--no-open"]
+    subprocess.run(command, cwd=home, check=True, capture_output=True, timeout=120)
+    sources = re.findall(r'"src": *"([^"]+)"', (home / "book.html").read_text("utf-8"))
+    assert len(sources) == COUNT
+    assert all((home / source).is_file() for source in sources)
