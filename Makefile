@@ -102,7 +102,7 @@ $(RUN): pyproject.toml constraints.txt | $(UV)
 	touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(UV)
-	$(INSTALL) --editable ".[dev,docs,vertex,s3,dask]"
+	$(INSTALL) --editable ".[dev,docs,vertex,s3,dask,near-duplicates]"
 	touch $@ $(RUN)
 
 $(BENCH):

@@ -1,9 +1,11 @@
 """Makes the images of a prompt file, with a manifest and a summary of what failed.
 
-    from imagen_batch import plan, read_manifest, run
+    from imagen_batch import open_images, plan, read_manifest, run
 
     summary = run("book.csv", provider="simulator")
-    images = read_manifest(summary.facts.out)
+    manifest = read_manifest(summary.facts.out)
+    for row, image in open_images(summary.facts.out):
+        image.show(row["prompt"])
 
 Names are imported on first use, so that `import imagen_batch` and `imagen-batch --help` stay fast.
 """
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from imagen_batch.version import __version__
 
 if TYPE_CHECKING:
-    from imagen_batch.api import plan, read_manifest, run
+    from imagen_batch.api import open_images, plan, read_manifest, run
     from imagen_batch.errors import FolderBusy, ImagenBatchError, InputInvalid, LedgerDamaged, SettingsInvalid
     from imagen_batch.reports.summary import Summary
     from imagen_batch.settings import Settings
@@ -28,13 +30,14 @@ __all__ = [
     "SettingsInvalid",
     "Summary",
     "__version__",
+    "open_images",
     "plan",
     "read_manifest",
     "run",
 ]
 
 _MODULES = {
-    **dict.fromkeys(("plan", "read_manifest", "run"), "imagen_batch.api"),
+    **dict.fromkeys(("open_images", "plan", "read_manifest", "run"), "imagen_batch.api"),
     **dict.fromkeys(
         ("FolderBusy", "ImagenBatchError", "InputInvalid", "LedgerDamaged", "SettingsInvalid"), "imagen_batch.errors"
     ),

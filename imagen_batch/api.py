@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.exports.read_images import RowAndImage, read_images
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
+from imagen_batch.inputs.table_to_csv import table_to_csv
 from imagen_batch.monitoring.start_and_end import Follow, watch_run
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
@@ -37,6 +39,7 @@ from imagen_batch.storage import explain_storage_errors, open_storage
 if TYPE_CHECKING:
     import pandas as pd
 
+Prompts = Union[str, PathLike[str], "pd.DataFrame"]
 OnResults = Callable[[tuple[SampleResult, ...]], None]
 
 _POLL_S = 0.2
@@ -44,8 +47,8 @@ _POLL_S = 0.2
 _log = logging.getLogger("imagen_batch")
 
 
-def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **settings: Any) -> Summary:
-    """Make the images of a prompt file and return the summary of the run.
+def run(prompts: Prompts, *, on_results: OnResults | None = None, **settings: Any) -> Summary:
+    """Make the images of a prompt file, or of a pandas table with the same columns, and return the run's summary.
 
     Settings have the names of the command line's options, with underscores: `max_cost=20`. Settings that are not
     given come from IMAGEN_BATCH_* and imagen-batch.toml. `on_results` gets finished samples, from any thread.
@@ -55,31 +58,52 @@ def run(prompts: str | PathLike[str], *, on_results: OnResults | None = None, **
 
     After Ctrl-C requests in flight get `grace` seconds, tables and summary are written, and KeyboardInterrupt is
     raised. A second Ctrl-C abandons those requests.
+
+    A table makes the same images as the CSV of its content: its index is ignored, missing values are empty cells, and
+    whole numbers stay whole numbers. Without `out` or `name` its folder is `outputs/table`.
+
+    >>> summary = run("book.csv", provider="simulator", out="outputs/book")
+    >>> summary.counts["ok"]
+    2
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"prompt": ["a mole", "a rat"], "seed": [7, None]})
+    >>> run(table, provider="simulator", out="outputs/two").counts["ok"]
+    2
     """
-    chosen = _load(prompts, settings)
+    chosen, table = _load(prompts, settings), _as_csv(prompts)
     if chosen.runner != "threads":
         raise SettingsInvalid(
             f"run() makes images in threads of this process; for runner = {chosen.runner} use the command "
             "imagen-batch run, or imagen_batch.orchestration.generate_images"
         )
     with watch_run(chosen, _log.warning) as watch:
-        watch.summary = _run(chosen.without_watching(), on_results, watch.follow)
+        watch.summary = _run(chosen.without_watching(), on_results, table, watch.follow)
     return watch.summary
 
 
-def plan(prompts: str | PathLike[str], **settings: Any) -> dict[str, Any]:
+def plan(prompts: Prompts, **settings: Any) -> dict[str, Any]:
     """Return what `run` would do and cost: the object that `imagen-batch plan --json` prints.
 
     Needs no key, sends nothing and writes nothing.
+
+    >>> facts = plan("book.csv", provider="simulator", samples=3)
+    >>> facts["samples"], facts["columns"]["own"]
+    (6, ['chapter'])
     """
-    with _listing_problems(), open_preview(_load(prompts, settings)) as preview:
+    with _listing_problems(), open_preview(_load(prompts, settings), stdin=_as_csv(prompts)) as preview:
         return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces, preview.periods)
 
 
 def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
     """Read the manifest of a run's folder or URL: one row for each sample.
 
-    Columns of whole numbers stay whole numbers where values are missing.
+    Columns of whole numbers stay whole numbers where values are missing, and your own columns have their types.
+
+    >>> manifest = read_manifest("outputs/book")
+    >>> manifest[["prompt", "status", "chapter"]]
+       prompt status  chapter
+    0  a mole     ok        1
+    1   a rat     ok     <NA>
     """
     import pandas as pd  # noqa: PLC0415 - takes a second
 
@@ -94,10 +118,26 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
     return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
 
 
-def _run(chosen: Settings, on_results: OnResults | None, follow: Follow) -> Summary:
+def open_images(
+    place: str | PathLike[str], *, where: str | None = None, approved: bool = False
+) -> Iterator[RowAndImage]:
+    """Yield each image of a run's folder or URL: its row of the manifest as a dict, and the opened PIL image.
+
+    Only one image is in memory at a time; from a bucket the next 16 are read ahead. Samples without an image, and
+    those that a review rejected or marked to be redone, are left out. `where` and `approved` are those of
+    `imagen-batch export`. Bytes that are not the ones that arrived raise SettingsInvalid.
+
+    >>> for row, image in open_images("outputs/book", where="chapter == 1"):
+    ...     print(row["prompt"], image.width == row["width"])
+    a mole True
+    """
+    return read_images(os.fspath(place), where=where, approved=approved)
+
+
+def _run(chosen: Settings, on_results: OnResults | None, table: BytesIO | None, follow: Follow) -> Summary:
     with _listing_problems():
         decisions, review = review_of_run(chosen, _log.info)
-        checked = prepare_plan(chosen, today=datetime.now(UTC).date(), decisions=decisions)
+        checked = prepare_plan(chosen, today=datetime.now(UTC).date(), decisions=decisions, stdin=table)
     for warning in checked.warnings:
         _log.warning(warning)
     command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])
@@ -111,9 +151,32 @@ def _run(chosen: Settings, on_results: OnResults | None, follow: Follow) -> Summ
         return _complete(execution)
 
 
-def _load(prompts: str | PathLike[str], settings: dict[str, Any]) -> Settings:
+def _load(prompts: Prompts, settings: dict[str, Any]) -> Settings:
     typed = {name: os.fspath(value) if isinstance(value, PathLike) else value for name, value in settings.items()}
-    return load_settings({**typed, "prompts": os.fspath(prompts)}, env=os.environ)
+    if isinstance(prompts, str | PathLike):
+        return load_settings({**typed, "prompts": os.fspath(prompts)}, env=os.environ)
+    if not _is_table(prompts):
+        raise SettingsInvalid(f"prompts: expected a path or a pandas DataFrame, not a {type(prompts).__name__}")
+    if of_files := sorted(_OF_TABLES.keys() & typed.keys()):
+        raise SettingsInvalid(f"{of_files[0]}: is for files; a table has its columns and text already")
+    typed |= _OF_TABLES
+    chosen = load_settings(typed, env=os.environ)
+    return chosen if chosen.name else load_settings({**typed, "name": "table"}, env=os.environ)
+
+
+def _as_csv(prompts: Prompts) -> BytesIO | None:
+    """Return a table as the prompt file that it would be; None for a path."""
+    if isinstance(prompts, str | PathLike):
+        return None
+    with _listing_problems():
+        return BytesIO(table_to_csv(prompts))
+
+
+def _is_table(prompts: object) -> bool:
+    return hasattr(prompts, "columns") and hasattr(prompts, "iloc")  # without importing pandas
+
+
+_OF_TABLES = {"prompts": "-", "format": "csv", "encoding": "utf-8", "delimiter": ","}
 
 
 @contextmanager

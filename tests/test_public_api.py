@@ -34,12 +34,14 @@ def source(tmp_path, monkeypatch):
 def test_the_example_of_the_documentation_runs(source):
     """Its eight lines make every image and end with the manifest."""
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    example, second = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     assert len([line for line in example.splitlines() if line]) == 8
     names = {}
     exec(example, names)
     assert names["summary"].counts["ok"] == 2
     assert list(names["manifest"]["status"]) == ["ok", "ok"]
+    exec(second, names)
+    assert (names["row"]["prompt"], names["row"]["year"]) == ("a mole", 1908)
 
 
 def test_a_run_returns_its_summary_and_calls_back_with_results(source):

@@ -16,7 +16,7 @@ from imagen_batch.exports.job import Census, Job
 from imagen_batch.exports.options import Options, options_from
 from imagen_batch.exports.output.left_out_rows import SideTable, side_table
 from imagen_batch.exports.output.target import Target, open_target
-from imagen_batch.exports.quality.examine import Report, examine
+from imagen_batch.exports.quality.examine import NOT_HASHED, Report, examine
 from imagen_batch.exports.rows.manifest import RunImage, RunManifest, open_manifest
 from imagen_batch.exports.rows.prefetch import Prefetch
 from imagen_batch.exports.rows.selection import LeftOut, Selection, make_selection
@@ -90,7 +90,8 @@ def _shadowing_warnings(done: Exported, folder: str) -> list[str]:
 
 
 def _write(format_: Format, selection: Selection, to: _Output) -> Exported:
-    run, tally, warnings = selection.run, Tally(), list[str]()
+    run, tally = selection.run, Tally()
+    warnings = [NOT_HASHED] if to.report is not None and not to.report.hashed else list[str]()
     prefetch = Prefetch(run)
     with side_table(to.target, run.schema, kind=format_.side_table, safe=to.options.excel_safe) as table:
         images = _select_images(selection, tally, table)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.stored_input_and_settings import (
@@ -58,8 +58,11 @@ def prepare_plan(
     today: date,
     confirm: Confirm | None = None,
     decisions: tuple[ReviewedVersion, ...] = (),
+    stdin: IO[bytes] | None = None,
 ) -> RunPlan:
     """Read and check the input of a run with these settings. `confirm` asks the user; None without a terminal.
+
+    `stdin` is read if the prompt file is `-`; the process's own standard input without it.
 
     `decisions` of a review are recorded by the run before anything else.
 
@@ -70,7 +73,7 @@ def prepare_plan(
         references = references_of(settings.folder)
         plan = make_plan(settings, today=today, references=references)
         return _with_approved_images(replace(attach_origin(plan), decisions=decisions), today=today)
-    plan = _read_file(_with_local_file(settings), today=today)
+    plan = _read_file(_with_local_file(settings), today=today, stdin=stdin)
     try:
         plan = _choose_input(_use_folder_of_failures(plan), today=today, confirm=confirm)
         return _with_approved_images(replace(plan, decisions=decisions), today=today)
@@ -163,7 +166,7 @@ def _with_local_file(settings: Settings) -> Settings:
     return settings.model_copy(update={"prompts": str(path), "out": settings.out or location})
 
 
-def _read_file(settings: Settings, *, today: date) -> RunPlan:
+def _read_file(settings: Settings, *, today: date, stdin: IO[bytes] | None) -> RunPlan:
     """Return the plan of the given file.
 
     A failures.csv has the prompt column and reference folder of its run. A file to add may refer to images of the
@@ -173,11 +176,11 @@ def _read_file(settings: Settings, *, today: date) -> RunPlan:
     if settings.other_input == "add" and holds_run(settings.folder):
         from imagen_batch.inputs.patch_or_extend_input import references_of_added  # noqa: PLC0415
 
-        return make_plan(settings, today=today, references=references_of_added(settings))
+        return make_plan(settings, today=today, stdin=stdin, references=references_of_added(settings))
     candidates = (settings.out, str(path.parent))
     location = next((location for location in candidates if location is not None and holds_run(location)), None)
     if location is None or settings.prompts == "-" or not _is_marked(path):
-        return make_plan(settings, today=today)
+        return make_plan(settings, today=today, stdin=stdin)
     from imagen_batch.inputs.patch_or_extend_input import references_of_failures  # noqa: PLC0415
 
     if settings.prompt_column is None:

@@ -1,21 +1,20 @@
-"""A test set for near-duplicates: different images of three kinds, and thirteen variants of each.
-
-    python -m tests.exports.lookalikes     recall of each variant, and pairs of different images taken for the same
+"""A labeled test set for near-duplicates: different images of three kinds, and fourteen variants of each.
 
 Soft textures, scenes of shapes, and figures that all sit in the middle of a soft background: the last ones differ
-while their layout is alike. Every image depends on its number only.
+while their layout is alike. `other_take` draws another image of the same prompt: the same colors and subject, in
+another pose before another background. Every image depends on its numbers only.
 """
 
 from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from imagen_batch.exports.options import Options
 from imagen_batch.exports.quality.fingerprint import Fingerprint, fingerprint
 
 SIZE = 384
@@ -55,11 +54,22 @@ def figure(number: int) -> Image.Image:
     return whole
 
 
+def other_take(number: int, take: int) -> Image.Image:
+    """Draw the figure with the colors of `number` in another pose: what a model sends for a second sample."""
+    colors, pose = random.Random(f"figure {number}"), random.Random(f"pose {number} {take}")
+    whole = texture(-number * 1_000 - take - 20_000).filter(ImageFilter.GaussianBlur(16))
+    draw = ImageDraw.Draw(whole)
+    x, y, width = SIZE // 2 + pose.randrange(-30, 30), SIZE // 2 + pose.randrange(-20, 45), pose.randrange(68, 128)
+    draw.ellipse((x - width, y + width // 2, x + width, y + width + SIZE // 2), fill=_color(colors))
+    draw.ellipse((x - width // 2, y - width, x + width // 2, y + width // 3), fill=_color(colors))
+    return whole
+
+
 KINDS: tuple[Callable[[int], Image.Image], ...] = (texture, scene, figure)
 
 
 def variants(image: Image.Image, number: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the image re-encode, rescaled, cropped, and with other colors."""
+    """Yield the image re-encoded, rescaled, cropped, and with other colors."""
     dice = random.Random(number)
     yield "JPEG 85", encode(image, "JPEG", quality=85)
     yield "JPEG 50", encode(image, "JPEG", quality=50)
@@ -67,7 +77,7 @@ def variants(image: Image.Image, number: int) -> Iterator[tuple[str, bytes]]:
     yield "half size", encode(image.resize((SIZE // 2, SIZE // 2)))
     yield "137 %", encode(image.resize((int(SIZE * 1.37),) * 2), "JPEG", quality=85)
     yield "squeezed 4 %", encode(image.resize((SIZE, int(SIZE * 0.96))))
-    for percent in (3, 6, 10):
+    for percent in (3, 6, 10, 5):
         yield f"crop {percent} %", encode(_crop(image, percent, dice))
     yield "brighter", encode(ImageEnhance.Brightness(image).enhance(1.15))
     yield "contrast", encode(ImageEnhance.Contrast(image).enhance(1.2))
@@ -84,13 +94,31 @@ def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def measure(numbers: range, *, others: range = range(0)) -> tuple[dict[str, list[int]], list[int]]:
-    """Return the differing bits of each variant from its original, and of each pair of different images.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Differing bits: of each variant from its original, of pairs of different images, and of takes of one prompt."""
 
-    `others` are numbers of images without variants.
-    """
+    variants: Mapping[str, Sequence[int]]
+    different: Sequence[int]
+    takes: Sequence[int]
+
+    def recall(self, limit: int) -> float:
+        """Return the share of variants that are found."""
+        every = [bits for found in self.variants.values() for bits in found]
+        return sum(bits <= limit for bits in every) / len(every)
+
+    def precision(self, limit: int) -> float:
+        """Return the share of pairs found that are an image and its variant."""
+        right = sum(bits <= limit for found in self.variants.values() for bits in found)
+        wrong = sum(bits <= limit for bits in (*self.different, *self.takes))
+        return right / max(1, right + wrong)
+
+
+def measure(numbers: range, *, others: range = range(0), takes: int = 3) -> Measured:
+    """Measure a part of the set. `others` are numbers of images without variants, `takes` more images a prompt."""
     recalled: dict[str, list[int]] = {}
     originals = [fingerprint(encode(kind(number), "JPEG", quality=95)) for number in others for kind in KINDS]
+    same_prompt: list[int] = []
     for number in numbers:
         for kind in KINDS:
             image = kind(number)
@@ -98,7 +126,10 @@ def measure(numbers: range, *, others: range = range(0)) -> tuple[dict[str, list
             originals.append(original)
             for name, data in variants(image, number):
                 recalled.setdefault(name, []).append(differing_bits(original, fingerprint(data)))
-    return recalled, [differing_bits(first, second) for first, second in combinations(originals, 2)]
+        drawn = [original, *(fingerprint(encode(other_take(number, take))) for take in range(takes))]
+        same_prompt += [differing_bits(first, second) for first, second in combinations(drawn, 2)]
+    pairs = [differing_bits(first, second) for first, second in combinations(originals, 2)]
+    return Measured(recalled, pairs, same_prompt)
 
 
 def differing_bits(first: Fingerprint, second: Fingerprint) -> int:
@@ -114,16 +145,3 @@ def _crop(image: Image.Image, percent: int, dice: random.Random) -> Image.Image:
 
 def _color(dice: random.Random) -> tuple[int, int, int]:
     return dice.randrange(256), dice.randrange(256), dice.randrange(256)
-
-
-if __name__ == "__main__":
-    recalled, different = measure(range(150))
-    for limit in (12, 16, Options().near, 24, 28):
-        right = sum(bits <= limit for name in recalled for bits in recalled[name])
-        wrong = sum(bits <= limit for bits in different)
-        parts = (f"{name} {sum(b <= limit for b in bits) / len(bits):.3f}" for name, bits in recalled.items())
-        print(
-            f"{limit} bits: precision {right / (right + wrong):.4f} ({wrong} of {len(different):,} pairs), recall",
-            end=" ",
-        )
-        print(f"{right / sum(map(len, recalled.values())):.3f}: {', '.join(parts)}")

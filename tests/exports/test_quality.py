@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,9 @@ from imagen_batch.exports.quality.duplicates import near_pairs
 from imagen_batch.exports.quality.fingerprint import fingerprint
 from tests.exports.lookalikes import encode, figure, measure, scene, texture, variants
 from tests.exports.runs import image_sample, rows_of, tree, write_run
+
+EXTRA = "belongs to the extra `near-duplicates`"
+without_library = patch("imagen_batch.exports.quality.examine.can_hash", lambda: False)
 
 
 @pytest.fixture
@@ -43,6 +47,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_each_finding_has_its_reason_and_pairs_name_the_other_image(run: Path, tmp_path: Path) -> None:
     """Flat images of different colors are not duplicates of each other."""
+    pytest.importorskip("imagehash", reason=EXTRA)
     done = export(run, to="captions", out=tmp_path / "out", report=True)
     assert done.images == 8
     assert done.findings == {"identical": 1, "near_duplicate": 1, "flat": 2, "shape": 1, "small": 1}
@@ -67,6 +72,7 @@ def test_each_finding_has_its_reason_and_pairs_name_the_other_image(run: Path, t
 
 def test_drop_leaves_out_the_named_findings(run: Path, tmp_path: Path) -> None:
     """The first image of each pair stays."""
+    pytest.importorskip("imagehash", reason=EXTRA)
     done = export(run, to="captions", out=tmp_path / "out", drop=("identical", "near_duplicate", "flat"))
     assert done.left_out == {"flat": 2, "identical": 1, "near_duplicate": 1}
     assert [name[:6] for name in sorted(tree(tmp_path / "out")) if name.endswith((".png", ".jpg"))] == [
@@ -83,16 +89,42 @@ def test_drop_leaves_out_the_named_findings(run: Path, tmp_path: Path) -> None:
 def test_near_duplicates_are_found_and_different_images_are_not() -> None:
     """These images were not used to choose the threshold.
 
-    For the whole table: python -m tests.exports.lookalikes
+    For the whole table: python -m benchmarks.accuracy.near_duplicates
     """
-    recalled, different = measure(range(1000, 1008), others=range(2000, 2060))
+    pytest.importorskip("imagehash", reason=EXTRA)
+    measured = measure(range(1000, 1006), others=range(2000, 2045))
     limit = Options().near
-    recall = {name: sum(bits <= limit for bits in found) / len(found) for name, found in recalled.items()}
-    wrong = sum(bits <= limit for bits in different)
-    assert len(different) > 20_000
-    assert wrong == 0
+    recall = {name: sum(bits <= limit for bits in found) / len(found) for name, found in measured.variants.items()}
+    assert len(measured.different) > 10_000
+    assert len(measured.takes) == 6 * 6
+    assert measured.precision(limit) == 1.0
+    assert measured.recall(limit) > 0.88
+    assert recall["crop 5 %"] > 0.8
     assert recall.pop("crop 10 %") < recall.pop("crop 6 %") > 0.5
-    assert min(recall.values()) > 0.95, recall
+    assert min(share for name, share in recall.items() if name != "crop 5 %") > 0.95, recall
+
+
+@without_library
+def test_without_the_library_everything_else_is_found_and_the_report_says_so(run: Path, tmp_path: Path) -> None:
+    """Identical bytes need no perceptual hash."""
+    done = export(run, to="captions", out=tmp_path / "out", report=True)
+    assert done.findings == {"identical": 1, "flat": 2, "shape": 1, "small": 1}
+    said = "near-duplicates were not looked for, identical bytes were; to find both: pip install "
+    assert done.warnings[0].startswith(said)
+    assert said in (tmp_path / "out" / "report.txt").read_text("utf-8")
+    assert export(run, to="csv", out=tmp_path / "plain").warnings == ()
+
+
+@without_library
+def test_near_duplicates_are_not_dropped_in_silence_without_the_library(run: Path, tmp_path: Path) -> None:
+    """Nothing is exported; the message has the command and what works without it."""
+    for kinds in (("near_duplicate",), FINDINGS):
+        with pytest.raises(
+            SettingsInvalid, match=r"pip install .*near-duplicates.* --drop identical,flat,shape,small"
+        ):
+            export(run, to="csv", out=tmp_path / "out", drop=kinds)
+    assert not (tmp_path / "out").exists()
+    assert export(run, to="csv", out=tmp_path / "out", drop=("identical", "flat")).images == 5
 
 
 def test_near_pairs_equal_those_of_a_plain_comparison() -> None:
@@ -108,6 +140,7 @@ def test_near_pairs_equal_those_of_a_plain_comparison() -> None:
 
 def test_gray_palette_and_transparent_images_have_a_fingerprint() -> None:
     """A service may send any of these forms."""
+    pytest.importorskip("imagehash", reason=EXTRA)
     image = texture(7)
     prints = [
         fingerprint(encode(form, kind))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import IO
 
 from imagen_batch.inputs.changes import Changes
 from imagen_batch.inputs.reconcile_with_folder import count_changes, prepare_plan
@@ -33,8 +34,13 @@ class Preview:
 
 
 @contextmanager
-def open_preview(settings: Settings, *, env: Mapping[str, str] = os.environ) -> Iterator[Preview]:
-    """Work out what a run with these settings would do. Sends and writes nothing."""
+def open_preview(
+    settings: Settings, *, env: Mapping[str, str] = os.environ, stdin: IO[bytes] | None = None
+) -> Iterator[Preview]:
+    """Work out what a run with these settings would do. Sends and writes nothing.
+
+    `stdin` is read if the prompt file is `-`.
+    """
     today = datetime.now(UTC).date()
     questions: list[str] = []
 
@@ -44,7 +50,7 @@ def open_preview(settings: Settings, *, env: Mapping[str, str] = os.environ) -> 
 
     notes: list[str] = []
     decisions, _ = review_of_run(settings, notes.append)
-    plan = prepare_plan(settings, today=today, confirm=agree, decisions=decisions)
+    plan = prepare_plan(settings, today=today, confirm=agree, decisions=decisions, stdin=stdin)
     try:
         check_location(plan.settings.folder)
         changes, paces = count_changes(plan, today=today), _earlier_paces(plan, env)

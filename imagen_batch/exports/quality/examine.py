@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
+from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.options import BITS, FINDINGS, Finding, Options
 from imagen_batch.exports.quality.duplicates import near_pairs
 from imagen_batch.exports.quality.fingerprint import Fingerprint, fingerprint
+from imagen_batch.exports.quality.perceptual_hash import INSTALL, can_hash
 from imagen_batch.exports.rows.manifest import RunImage, read_image
 from imagen_batch.exports.rows.selection import Selection
 from imagen_batch.text import plural
@@ -32,6 +34,9 @@ _TITLES: Mapping[Finding, str] = {
     "small": "Too small",
 }
 
+
+NOT_HASHED = f"near-duplicates were not looked for, identical bytes were; to find both: {INSTALL}"
+"""What a report and a warning say without the library."""
 
 _ImageName = tuple[str, int, str | None, int]  # file, row, id, sample
 
@@ -55,6 +60,7 @@ class Report:
     """All findings, in the order of the images."""
 
     images: int = 0
+    hashed: bool = True  # whether near-duplicates were looked for
     suspects: list[Suspect] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
@@ -82,7 +88,9 @@ class Report:
 
     def text(self) -> str:
         """Return short paragraphs with the first findings of each kind."""
-        lines = [f"{plural(self.images, 'image')} examined, {plural(len(self.suspects), 'finding')}.", ""]
+        lines = [f"{plural(self.images, 'image')} examined, {plural(len(self.suspects), 'finding')}."]
+        lines += [] if self.hashed else [f"{NOT_HASHED}."]
+        lines.append("")
         for kind in FINDINGS:
             suspects = [suspect for suspect in self.suspects if suspect.kind == kind]
             if suspects:
@@ -95,12 +103,18 @@ class Report:
 def examine(
     selection: Selection, options: Options, progress: Callable[[str, int, int], None] = lambda _w, _d, _a: None
 ) -> Report:
-    """Read every image once. Memory holds about 200 bytes for each."""
-    report, across, down = Report(), array("Q"), array("Q")
+    """Read every image once. Memory holds about 200 bytes for each.
+
+    Raises SettingsInvalid if near-duplicates are to be dropped and the library that finds them is not installed.
+    """
+    report, across, down = Report(hashed=can_hash()), array("Q"), array("Q")
+    if "near_duplicate" in options.drop and not report.hashed:
+        others = ",".join(kind for kind in FINDINGS if kind != "near_duplicate")
+        raise SettingsInvalid(f"--drop near_duplicate needs: {INSTALL}. Without it: --drop {others}")
     names: list[_ImageName] = []
     seen: dict[bytes, int] = {}
     wanted = selection.run.rows
-    for image, print_, digest in _fingerprints(selection):
+    for image, print_, digest in _fingerprints(selection, hashed=report.hashed):
         position = report.images
         report.images += 1
         names.append((image.file, image.row["row"], image.row.get("id"), image.row["sample"]))
@@ -111,24 +125,25 @@ def examine(
         if first != position:
             report.suspects.append(_identical(names[position], names[first]))
         progress("examining", report.images, wanted)
-    report.suspects += _near(near_pairs(across, down, distance=options.near), names, report)
+    if report.hashed:
+        report.suspects += _near(near_pairs(across, down, distance=options.near), names, report)
     order = {name[0]: number for number, name in enumerate(names)}
     report.suspects.sort(key=lambda suspect: (order[suspect.file], FINDINGS.index(suspect.kind)))
     return report
 
 
-def _fingerprints(selection: Selection) -> Iterator[tuple[RunImage, Fingerprint, bytes]]:
+def _fingerprints(selection: Selection, *, hashed: bool) -> Iterator[tuple[RunImage, Fingerprint, bytes]]:
     images = selection.images()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="examine") as threads:
         while batch := list(islice(images, _AT_ONCE)):
-            yield from threads.map(lambda image: _measure(selection, image), batch)
+            yield from threads.map(lambda image: _measure(selection, image, hashed=hashed), batch)
 
 
-def _measure(selection: Selection, image: RunImage) -> tuple[RunImage, Fingerprint, bytes]:
+def _measure(selection: Selection, image: RunImage, *, hashed: bool) -> tuple[RunImage, Fingerprint, bytes]:
     data = read_image(selection.run, image)
     recorded = image.row.get("sha256")
     digest = bytes.fromhex(recorded) if recorded else data
-    return image, fingerprint(data), digest
+    return image, fingerprint(data, hashed=hashed), digest
 
 
 def _own_findings(image: RunImage, print_: Fingerprint, options: Options) -> Iterator[Suspect]:

@@ -1,10 +1,4 @@
-"""Measures one image: a perceptual hash and whether it is a single flat color.
-
-The hash is a difference hash in both directions: the image is reduced to 9 x 8 gray pixels, and each of 64 bits is
-set if a pixel is brighter than its right neighbor; 64 more bits compare pixels with those below them. Rescaling,
-re-encoding, changes of brightness and small crops change few bits. A library for it (ImageHash) would bring scipy
-and PyWavelets for thirty lines.
-"""
+"""Measures one image: its size, whether it is a single flat color, and a perceptual hash."""
 
 from __future__ import annotations
 
@@ -12,8 +6,9 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
+
+from imagen_batch.exports.quality.perceptual_hash import perceptual_hash
 
 _FLAT = 4  # gray levels between the darkest and the brightest pixel, beyond what JPEG makes of one color
 
@@ -22,7 +17,7 @@ _FLAT = 4  # gray levels between the darkest and the brightest pixel, beyond wha
 class Fingerprint:
     """The measures of an image. `across` and `down` are the two halves of the hash; sides are in decoded pixels.
 
-    `plain`: the image has too little structure for a meaningful hash.
+    `plain`: the image has too little structure for a meaningful hash, or none was requested.
     """
 
     across: int
@@ -33,31 +28,25 @@ class Fingerprint:
     height: int
 
 
-def fingerprint(data: bytes) -> Fingerprint:
-    """Return the fingerprint of an encoded image; a JPEG is decoded at a fraction of its size."""
+def fingerprint(data: bytes, *, hashed: bool = True) -> Fingerprint:
+    """Return the fingerprint of an encoded image; a JPEG is decoded at a fraction of its size.
+
+    With `hashed` the library of the perceptual hash has to be installed.
+    """
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         image.draft("RGB", (256, 256))
         colors = image.convert("RGB")
         colors.thumbnail((256, 256), Image.Resampling.BOX, reducing_gap=None)
-    gray = colors.convert("L")
-    wide, high = _shrink(gray, 9, 8), _shrink(gray, 8, 9)
-    return Fingerprint(
-        across=_bits(wide[:, 1:] > wide[:, :-1]),
-        down=_bits(high[1:, :] > high[:-1, :]),
-        flat=max(brightest - darkest for darkest, brightest in _extremes(colors)) <= _FLAT,
-        plain=int(wide.max() - wide.min()) < 2 * _FLAT,
-        width=width,
-        height=height,
-    )
+    plain = not hashed or _is_plain(colors)
+    across, down = (0, 0) if plain else perceptual_hash(colors)
+    flat = max(brightest - darkest for darkest, brightest in _extremes(colors)) <= _FLAT
+    return Fingerprint(across, down, flat, plain, width, height)
 
 
-def _shrink(gray: Image.Image, width: int, height: int) -> npt.NDArray[np.int16]:
-    return np.asarray(gray.resize((width, height), Image.Resampling.BOX), dtype=np.int16)
-
-
-def _bits(truths: npt.NDArray[np.bool_]) -> int:
-    return int(np.packbits(truths.ravel()).view(">u8")[0])
+def _is_plain(colors: Image.Image) -> bool:
+    pixels = np.asarray(colors.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    return int(pixels.max() - pixels.min()) < 2 * _FLAT
 
 
 def _extremes(colors: Image.Image) -> list[tuple[int, int]]:

@@ -1,0 +1,1 @@
+"""Measures how often a judgment about images is right."""
