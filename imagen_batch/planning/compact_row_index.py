@@ -98,6 +98,10 @@ class RowIndex:
         """Return the key of a row; rows count from 1."""
         return self._keys[(row - 1) * _KEY : row * _KEY].hex()
 
+    def key_bytes(self, row: int) -> bytes:
+        """Return the key of a row as bytes."""
+        return bytes(self._keys[(row - 1) * _KEY : row * _KEY])
+
     def samples(self, row: int) -> int:
         """Return the number of samples of a row."""
         return self._samples[row - 1]

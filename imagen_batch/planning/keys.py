@@ -17,6 +17,7 @@ import orjson
 from imagen_batch.records import Options
 
 _PREFIX = 12  # bytes of a digest: 96 bits are enough, and a million rows have to fit into memory
+_MAX_TAILS = 1024
 _OPTION_NAMES = tuple(sorted(field.name for field in fields(Options)))
 
 FAMILIES = {"gemini": "google", "vertex": "google", "simulator": "simulator"}
@@ -28,6 +29,8 @@ class RowKeys:
 
     def __init__(self, provider: str) -> None:
         self._family = FAMILIES[provider]
+        self._heads: dict[str, bytes] = {}
+        self._tails: dict[int, tuple[Options, bytes]] = {}  # by identity: hashing eighteen fields takes longer
         self._seen: dict[bytes, int] = {}
         # None until the first row that earlier versions sent with another text.
         self._seen_earlier: dict[bytes, int] | None = None
@@ -56,9 +59,21 @@ class RowKeys:
     def content(self, *, model: str, prompt: str, options: Options) -> bytes:
         """Return the digest of a row's request; reference images are part of it if there are any."""
         if options.references is None:
-            return _digest(self._family, model, prompt, options)
-        plain = _digest(self._family, model, prompt, replace(options, references=None))
+            return self._digest(model, prompt, options)
+        plain = self._digest(model, prompt, replace(options, references=None))
         return with_references(plain, options.references)
+
+    def _digest(self, model: str, prompt: str, options: Options) -> bytes:
+        """Return the SHA-256 of a JSON list of family, model, prompt and options."""
+        head = self._heads.get(model)
+        if head is None:
+            head = self._heads[model] = orjson.dumps([self._family, model]).removesuffix(b"]")
+        known = self._tails.get(id(options))
+        if known is None:
+            if len(self._tails) >= _MAX_TAILS:
+                self._tails.clear()
+            known = self._tails[id(options)] = options, orjson.dumps([set_options(options)]).removeprefix(b"[")
+        return sha256(b"%b,%b,%b" % (head, orjson.dumps(prompt), known[1])).digest()
 
     def occurrences(self, content: bytes) -> int:
         """Return how many rows with this content have been given a key."""
@@ -102,10 +117,6 @@ def key_of_occurrence(content: bytes, occurrence: int) -> str:
     if occurrence == 1:
         return content.hex()
     return sha256(content + b"#%d" % occurrence).hexdigest()
-
-
-def _digest(family: str, model: str, prompt: str, options: Options) -> bytes:
-    return sha256(orjson.dumps([family, model, prompt, set_options(options)])).digest()
 
 
 @lru_cache(maxsize=1024)  # most rows of a file ask for the same

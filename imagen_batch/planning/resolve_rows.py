@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import NamedTuple
 
 from imagen_batch.choices import DIALECTS
 from imagen_batch.images.taken_names import TakenNames
@@ -32,6 +31,7 @@ from imagen_batch.text import did_you_mean
 TEMPLATE_FIELDS = ("row", "id", "slug", "model", "sample")
 """The fields of a name template besides the user's own columns."""
 
+_MAX_RESOLVED = 1024
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -76,12 +76,15 @@ class PlannedRow:
         return image_name(stem, sample=number, key=key, extension="", named=self.has_custom_name, samples=samples)
 
 
-class ResolvedOptions(NamedTuple):
-    """Model, checks and options that all rows with the same model and option cells have in common."""
+@dataclass(frozen=True, slots=True)
+class ResolvedOptions:
+    """Model, checks and options that all rows with the same model, shape and option cells have in common."""
 
     model: Model
     issues: tuple[OptionIssue, ...]
     sent: Options
+    shape: str | None = None  # a line about the named shape and its fit
+    given: Options | None = None  # by the row; held so that no other object gets its identity
 
 
 class RowPlanner:
@@ -96,7 +99,10 @@ class RowPlanner:
         self._run_options = settings.options
         self._template = settings.name_template
         self._by_sample = "sample" in (template_fields(self._template) if self._template else ())
+        self._default_samples = settings.accept or settings.samples
+        self._run_references = settings.references
         self._names = TakenNames()
+        self._resolved: dict[tuple[str | None, int, str | None], ResolvedOptions] = {}
         self._resolve_cached = lru_cache(maxsize=1024)(self._resolve)
         self._shapes = read_shapes(settings)
         self._shape_cached = lru_cache(maxsize=1024)(self._shape_options)
@@ -104,30 +110,40 @@ class RowPlanner:
     def plan_row(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
         """Return the planned row (None if it has problems), its problems, and its warnings."""
         try:
-            options, shape, shape_issues = self._shape_cached(
-                row.model or self._settings.model, row.options, row.shape
-            )
+            resolved = self._resolved.get((row.model, id(row.options), row.shape)) or self._resolve_row(row)
         except UnknownShape as error:
             return None, [Problem(row.line, "shape", error.name, str(error))], []
-        resolved = self._resolve_cached(row.model or self._settings.model, options)
         if resolved is None:
             return None, [self._unknown_model(row)], []
         model = resolved.model
-        samples = row.samples or self._settings.accept or self._settings.samples
+        samples = row.samples or self._default_samples
         prompt = with_style(row.prompt, row.style)
-        issues = shape_issues + resolved.issues + check_row(model, samples=samples, prompt=prompt)
-        problems = [_problem(row, issue) for issue in issues if issue.level == "error"]
-        warnings = [issue for issue in issues if issue.level == "warning"]
+        issues = resolved.issues + check_row(model, samples=samples, prompt=prompt)
+        problems = [_problem(row, issue) for issue in issues if issue.level == "error"] if issues else []
+        warnings = [issue for issue in issues if issue.level == "warning"] if issues else []
         planned = PlannedRow(row, model, prompt, samples, resolved.sent, default_stem(row.row), has_custom_name=False)
-        if row.references or self._settings.references:
+        if row.references or self._run_references:
             problems += self._add_references(planned)
-        planned.shape = shape
+        planned.shape = resolved.shape
         if self._template is not None or row.filename:
             try:
                 self._name(planned)
             except ValueError as error:
                 problems.append(Problem(row.line, "filename", row.filename, str(error)))
         return (None if problems else planned), problems, warnings
+
+    def _resolve_row(self, row: PromptRow) -> ResolvedOptions | None:
+        """Resolve the row's model and options, and remember the result for rows with the same object of options."""
+        model = row.model or self._settings.model
+        options, shape, shape_issues = self._shape_cached(model, row.options, row.shape)
+        resolved = self._resolve_cached(model, options)
+        if resolved is None:
+            return None
+        resolved = replace(resolved, issues=shape_issues + resolved.issues, shape=shape, given=row.options)
+        if len(self._resolved) >= _MAX_RESOLVED:
+            self._resolved.clear()
+        self._resolved[row.model, id(row.options), row.shape] = resolved
+        return resolved
 
     def _add_references(self, planned: PlannedRow) -> list[Problem]:
         """Add the row's reference images, and return the problems of those that can't be sent."""

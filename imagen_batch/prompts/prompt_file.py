@@ -67,15 +67,15 @@ class PromptFile:
         return self.expand(self._file_rows()) if self.expand else self._file_rows()
 
     def _file_rows(self) -> Iterator[PromptRow | Problem]:
-        number = 0
+        number, read, failures = 0, self._reader.read, self.failures
         for record in self._source.records():
             if isinstance(record, Problem):
                 yield record
                 continue
-            if self.failures and is_blank(record):
+            if failures and is_blank(record):
                 continue
             number += 1
-            row = self._reader.read(number, record)
+            row = read(number, record)
             if isinstance(row, PromptRow):
                 yield row
             else:

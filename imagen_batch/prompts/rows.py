@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -33,6 +33,7 @@ _OPTION_PARSERS: dict[str, Parser] = {
     "seed": cells.seed,
 }
 _options = lru_cache(maxsize=1024)(Options)  # most rows of a file have the same options
+_MAX_KNOWN = 1024
 _SHOWN = 80  # characters of a cell
 _SPREADSHEET_ERROR = (
     "a spreadsheet took the prompt for a formula and saved its error; "
@@ -62,6 +63,7 @@ class RowReader:
     row_cells: tuple[CellParser, ...]
     option_cells: tuple[CellParser, ...]
     shape: int | None  # position
+    known_options: dict[tuple[str, ...], Options] = field(default_factory=dict, repr=False, compare=False)  # by cells
 
     def read(self, number: int, record: Record) -> PromptRow | list[Problem]:
         """Return the row in `record`, the file's `number`th, or all of its problems."""
@@ -79,21 +81,34 @@ class RowReader:
             problems.append(Problem(record.line, self.columns.names[self.prompt], "", "empty prompt"))
         elif self.columns.failures and cells.is_spreadsheet_error(prompt):
             problems.append(Problem(record.line, self.columns.names[self.prompt], prompt, _SPREADSHEET_ERROR))
-        values = _values(self.row_cells, texts, line=record.line, problems=problems)
-        options = _values(self.option_cells, texts, line=record.line, problems=problems)
+        values = _values(self.row_cells, texts, line=record.line, problems=problems) if self.row_cells else {}
+        options = self._read_options(texts, record.line, problems)
         if problems:
             return problems
         return PromptRow(
             row=number,
             line=record.line,
             prompt=prompt,
-            options=_options(**options),
+            options=options,
             cells={name: texts[position] for name, position in self.kept},
             user={name: texts[position] for name, position in self.own},
             shape=None if self.shape is None else texts[self.shape].strip() or None,
             mark=None if self.columns.mark is None else texts[self.columns.mark].strip(),
             **values,
         )
+
+    def _read_options(self, texts: Sequence[str], line: int, problems: list[Problem]) -> Options:
+        """Return the options in a record: the same object for all records whose cells are the same."""
+        written = tuple([texts[cell.position] for cell in self.option_cells])
+        options = self.known_options.get(written)
+        if options is None:
+            found = len(problems)
+            options = _options(**_values(self.option_cells, texts, line=line, problems=problems))
+            if len(self.known_options) >= _MAX_KNOWN:
+                self.known_options.clear()
+            if len(problems) == found:
+                self.known_options[written] = options
+        return options
 
     def _null_problems(self, line: int, texts: Sequence[str]) -> Iterable[Problem]:
         for name, position in self.kept:

@@ -108,7 +108,7 @@ def test_a_damaged_record_is_reported_as_for_a_single_row(tmp_path: Path) -> Non
 def test_a_line_without_exactly_the_sample_is_left_to_the_reader_of_single_records(line: bytes) -> None:
     """No value is taken from another sample."""
     with pytest.raises(NotColumnar):
-        parse_records([line], [(0, 1)])
+        parse_records([line], [0], [1])
 
 
 def test_samples_of_shared_records_come_in_the_requested_order() -> None:
@@ -117,6 +117,6 @@ def test_samples_of_shared_records_come_in_the_requested_order() -> None:
         b'{"key":"a","samples":[{"number":1,"file":"a1"},{"number":2,"file":"a2"},{"number":3,"file":"a3"}]}',
         b'{"key":"b","samples":[{"number":1,"file":"b1"}]}',
     ]
-    columns = parse_records(lines, [(0, 3), (1, 1), (0, 1)])
+    columns = parse_records(lines, [0, 1, 0], [3, 1, 1])
     assert columns.samples["file"].to_pylist() == ["a3", "b1", "a1"]
     assert columns.traces["key"].to_pylist() == ["a", "b", "a"]

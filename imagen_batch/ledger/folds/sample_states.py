@@ -12,6 +12,8 @@ _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 _OK = _NUMBERS["ok"]
 _STATUS_BITS = 3
 _STATUS = (1 << _STATUS_BITS) - 1
+_FIRST = b"\0\0\0\1"  # the usual sample number, 1
+_fromhex = bytes.fromhex
 _NO_RESULT = _STATUS  # the number of no outcome
 
 
@@ -155,7 +157,12 @@ class SampleStates:
 
 def slot_of(base: str, number: int) -> bytes:
     """Return 16 bytes that identify a sample."""
-    return bytes.fromhex(base[:24]) + number.to_bytes(4, "big")
+    return _fromhex(base[:24]) + (_FIRST if number == 1 else number.to_bytes(4, "big"))
+
+
+def slot_of_key(key: bytes, number: int) -> bytes:
+    """Return the same from a row key as bytes."""
+    return key[:12] + (_FIRST if number == 1 else number.to_bytes(4, "big"))
 
 
 def number_of(slot: bytes) -> int:

@@ -160,7 +160,7 @@ class PlanBuilder:
             options=identity_options(planned.options, dialect=planned.model.dialect),
             earlier_prompt=planned.earlier_prompt if planned.row.style else None,
         )
-        if any(reference.is_row_image for reference in planned.references):
+        if planned.references and any(reference.is_row_image for reference in planned.references):
             self._add_dependent(planned, base)
         per_request, price, totals = planned.model.samples_per_request, planned.price, self.totals
         self.index.add(base, planned.samples, per_request=per_request, price=price, earlier=earlier)

@@ -6,7 +6,7 @@ Arrow does not take as a plain record is left to the reader of single records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -16,9 +16,6 @@ from pyarrow import json
 
 from imagen_batch.records import SampleResult
 from imagen_batch.reports.tables.arrow_columns import BOOL, DECIMAL, INT, TEXT
-
-Wanted = tuple[int, int]
-"""A sample of a record: the record's index among the lines, and the sample's number."""
 
 _TYPES: Final = {
     "int": INT,
@@ -69,8 +66,11 @@ class LedgerColumns:
         )
 
 
-def parse_records(lines: Sequence[bytes], wanted: Sequence[Wanted]) -> LedgerColumns:
-    """Return the wanted samples and the traces of their requests. Raises NotColumnar."""
+def parse_records(lines: Sequence[bytes], indexes: Sequence[int], numbers: Sequence[int]) -> LedgerColumns:
+    """Return samples and the traces of their requests: for each the index of its line, and its number in the record.
+
+    Raises NotColumnar.
+    """
     data = b"\n".join(lines)
     options = json.ReadOptions(use_threads=False, block_size=len(data) + 1)
     try:
@@ -80,25 +80,20 @@ def parse_records(lines: Sequence[bytes], wanted: Sequence[Wanted]) -> LedgerCol
     if table.num_rows != len(lines):
         raise NotColumnar("lines and records differ in number")
     lists = table["samples"].chunk(0)
-    samples, records = lists.flatten(), lists.value_parent_indices()
+    records = lists.value_parent_indices()
+    samples = dict(zip(_SAMPLE.names, lists.flatten().flatten(), strict=True))
     traces = {name: table[in_ledger].chunk(0) for name, (in_ledger, _) in _TRACE.items()}
-    columns = dict(zip(_SAMPLE.names, samples.flatten(), strict=True))
-    available = list(zip(records.to_pylist(), columns["number"].to_pylist(), strict=True))
-    if available == wanted:
-        chosen = LedgerColumns(columns, traces)
-        return chosen if len(lines) == len(available) else LedgerColumns(columns, _repeat(traces, records))
-    chosen_rows = _find(available, wanted)
-    return LedgerColumns(columns, _repeat(traces, records)).take(chosen_rows)
+    if len(records) > len(lines) or not records.equals(pa.array(range(len(lines)), type=records.type)):
+        traces = {name: column.take(records) for name, column in traces.items()}
+    columns = LedgerColumns(samples, traces)
+    if records.equals(pa.array(indexes, type=records.type)) and samples["number"].equals(pa.array(numbers, type=INT)):
+        return columns
+    return columns.take(_find(records.to_pylist(), samples["number"].to_pylist(), zip(indexes, numbers, strict=True)))
 
 
-def _repeat(traces: Mapping[str, pa.Array], records: pa.Array) -> dict[str, pa.Array]:
-    """Return the trace of each sample, from those of the records."""
-    return {name: column.take(records) for name, column in traces.items()}
-
-
-def _find(available: Sequence[Wanted], wanted: Sequence[Wanted]) -> pa.Array:
-    positions = {sample: position for position, sample in enumerate(available)}
-    if len(positions) != len(available):
+def _find(records: Sequence[int], numbers: Sequence[int], wanted: Iterable[tuple[int, int]]) -> pa.Array:
+    positions = {sample: position for position, sample in enumerate(zip(records, numbers, strict=True))}
+    if len(positions) != len(records):
         raise NotColumnar("a record has a sample twice")
     try:
         return pa.array([positions[sample] for sample in wanted], type=pa.int64())

@@ -63,10 +63,10 @@ def select_ordinary(
     results: Results,
 ) -> OrdinaryImages:
     """Return the ordinary ones among recorded images. `places` are theirs in the block."""
-    flags = zip(_without_remarks(ledger.samples), unchanged, _as_requested(planned, ledger.samples), strict=True)
-    chosen = [at for at, each in enumerate(flags) if all(each)]
-    if len(chosen) == len(places):
+    checks = _without_remarks(ledger.samples), unchanged, _as_requested(planned, ledger.samples)
+    if all(map(all, checks)):
         return OrdinaryImages(places, planned, ledger, results)
+    chosen = [at for at, flags in enumerate(zip(*checks, strict=True)) if all(flags)]
     rows = pa.array(chosen, type=pa.int64())
     return OrdinaryImages([places[at] for at in chosen], [planned[at] for at in chosen], ledger.take(rows), results)
 
@@ -82,15 +82,15 @@ def _without_remarks(samples: Mapping[str, pa.Array]) -> list[bool]:
 
 def _as_requested(planned: Sequence[PlannedRow], samples: Mapping[str, pa.Array]) -> list[bool]:
     """Return for each image whether neither its shape nor a name of a shape in its row needs a closer look."""
-    sizes = zip(samples["width"].to_pylist(), samples["height"].to_pylist(), strict=True)
-    flags, known = [], {}
-    for row, size in zip(planned, sizes, strict=True):
-        ratio, dialect = row.options.aspect_ratio, row.model.dialect
-        key = (size, ratio, dialect)
-        if key not in known:
-            known[key] = not has_other_ratio(*size, ratio, dialect=dialect)
-        flags.append(known[key] and row.row.shape is None)
-    return flags
+    sizes = (samples[name].to_pylist() for name in ("width", "height"))
+    ratios = [row.options.aspect_ratio for row in planned]
+    dialects = [row.model.dialect for row in planned]
+    shapes = list(zip(*sizes, ratios, dialects, strict=True))
+    known = {
+        (width, height, ratio, dialect): not has_other_ratio(width, height, ratio, dialect=dialect)
+        for width, height, ratio, dialect in set(shapes)
+    }
+    return [known[shape] and row.row.shape is None for shape, row in zip(shapes, planned, strict=True)]
 
 
 def _certain_costs(samples: Mapping[str, pa.Array]) -> pa.Array:
@@ -104,6 +104,8 @@ class _Values:
 
     def __init__(self, images: OrdinaryImages) -> None:
         self._planned, self._ledger, self._results = images.planned, images.ledger, images.results
+        self._rows = [planned.row for planned in images.planned]
+        self._options = {id(planned.options): planned.options for planned in images.planned}
         self._by_name: Mapping[str, Callable[[Column], pa.Array]] = {
             "prompt": lambda column: to_array([planned.prompt for planned in self._planned], column.type),
             "model": lambda column: self._of_model(column, "id"),
@@ -126,14 +128,13 @@ class _Values:
         if column.part == "trace" and column.attribute is not None:
             return _as_type(self._ledger.traces[column.attribute], column)
         if column.part == "row":
-            return to_array([column.take(planned.row) for planned in self._planned], column.type)
+            return to_array(list(map(column.take, self._rows)), column.type)
         if column.part == "options":
             return self._of_options(column)
         return self._of_values(column)
 
     def _of_options(self, column: Column) -> pa.Array:
-        options = {id(planned.options): planned.options for planned in self._planned}
-        known = {at: column.take(each) for at, each in options.items()}
+        known = {at: column.take(options) for at, options in self._options.items()}
         if len(known) == 1:
             return self._constant(column, next(iter(known.values())))
         return to_array([known[id(planned.options)] for planned in self._planned], column.type)

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
 from imagen_batch.images.file_state import find_unchanged
-from imagen_batch.ledger.folds.sample_states import slot_of
+from imagen_batch.ledger.folds.sample_states import slot_of_key
 from imagen_batch.ledger.identical_images import Duplicates
 from imagen_batch.planning.book_shapes import read_shapes
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.counters.image_facts import ImageFacts
 from imagen_batch.reports.image_blocks.block import Block
-from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, NotColumnar, Wanted, parse_records
-from imagen_batch.reports.image_blocks.ordinary_images import select_ordinary
+from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, NotColumnar, parse_records
+from imagen_batch.reports.image_blocks.ordinary_images import OrdinaryImages, select_ordinary
 from imagen_batch.reports.manifest_rows import RequestedSamples, Results
 from imagen_batch.reports.tables.arrow_columns import Column, to_batch
 from imagen_batch.storage import Storage
@@ -41,9 +41,9 @@ _Parsed = tuple[LedgerColumns, Sequence[bool]]
 class _Requested:
     """The samples of a block: their rows, their numbers, and the positions of records that alone decide about one."""
 
-    planned: list[PlannedRow] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
-    positions: list[int | None] = field(default_factory=list)
+    planned: list[PlannedRow]
+    numbers: list[int]
+    positions: list[int | None]
 
 
 def read_blocks(results: Results, columns: Sequence[Column], *, block_rows: int = BLOCK_ROWS) -> Iterator[Block]:
@@ -56,64 +56,74 @@ def read_blocks(results: Results, columns: Sequence[Column], *, block_rows: int 
     with ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread:
         waiting: deque[tuple[_Requested, Future[_Parsed | None]]] = deque()
         for requested in _requested_samples(results, duplicates, block_rows):
-            lines, wanted = _recorded_lines(requested, results)
-            waiting.append((requested, thread.submit(_parse, lines, wanted, results.storage)))
+            parsing = thread.submit(_parse, *_read_lines(requested, results), results.storage)
+            waiting.append((requested, parsing))
             if len(waiting) > 1:
-                yield _build(*waiting.popleft(), results, columns, duplicates)
-        while waiting:
-            yield _build(*waiting.popleft(), results, columns, duplicates)
+                earlier, parsing = waiting.popleft()
+                yield _build(earlier, parsing.result(), results, columns, duplicates)
+        for earlier, parsing in waiting:
+            yield _build(earlier, parsing.result(), results, columns, duplicates)
 
 
 def _requested_samples(results: Results, duplicates: Duplicates, block_rows: int) -> Iterator[_Requested]:
     """Yield the samples of each block, in input order."""
-    requested, characters = _Requested(), 0
-    for planned in results.plan.planned_rows():
-        characters += len(planned.prompt)
-        for number in range(1, planned.samples + 1):
-            requested.planned.append(planned)
-            requested.numbers.append(number)
-            count = len(requested.numbers)
-            if count >= block_rows or (characters > _MAX_CHARACTERS and count % _STEP == 0):
-                yield _with_positions(requested, results, duplicates)
-                requested, characters = _Requested(), 0
-    if requested.numbers:
-        yield _with_positions(requested, results, duplicates)
+    planned: list[PlannedRow] = []
+    numbers: list[int] = []
+    characters = 0
+    for row in results.plan.planned_rows():
+        characters += len(row.prompt)
+        if row.samples == 1:
+            planned.append(row)
+            numbers.append(1)
+        else:
+            planned += [row] * row.samples
+            numbers += range(1, row.samples + 1)
+        while size := _block_size(len(numbers), block_rows, characters):
+            yield _with_positions(planned[:size], numbers[:size], results, duplicates)
+            planned, numbers, characters = planned[size:], numbers[size:], 0
+    if numbers:
+        yield _with_positions(planned, numbers, results, duplicates)
 
 
-def _with_positions(requested: _Requested, results: Results, duplicates: Duplicates) -> _Requested:
+def _block_size(samples: int, block_rows: int, characters: int) -> int:
+    """Return how many of the samples so far form a block; 0 if it is not full."""
+    if samples >= block_rows:
+        return block_rows
+    return samples - samples % _STEP if characters > _MAX_CHARACTERS else 0
+
+
+def _with_positions(
+    planned: list[PlannedRow], numbers: list[int], results: Results, duplicates: Duplicates
+) -> _Requested:
     plan, history = results.plan, results.history
     if history.reviews or plan.settings.accept is not None or read_shapes(plan.settings).find(None) is not None:
-        requested.positions = [None] * len(requested.numbers)
-        return requested
-    key = plan.index.row_key
-    slots = [
-        slot_of(key(planned.row.row), number)
-        for planned, number in zip(requested.planned, requested.numbers, strict=True)
-    ]
-    requested.positions = history.sole_image_positions(slots)
-    for at, slot in enumerate(slots if duplicates.slots else ()):
-        if slot in duplicates.slots:
-            requested.positions[at] = None
-    return requested
+        return _Requested(planned, numbers, [None] * len(numbers))
+    key = plan.index.key_bytes
+    slots = [slot_of_key(key(row.row.row), number) for row, number in zip(planned, numbers, strict=True)]
+    positions = history.sole_image_positions(slots)
+    if duplicates.slots:
+        pairs = zip(slots, positions, strict=True)
+        positions = [None if slot in duplicates.slots else position for slot, position in pairs]
+    return _Requested(planned, numbers, positions)
 
 
-def _recorded_lines(requested: _Requested, results: Results) -> tuple[list[bytes], list[Wanted]]:
-    """Return the records of a block, each once, and which sample of which record is wanted."""
-    numbers = [
-        (position, number)
-        for position, number in zip(requested.positions, requested.numbers, strict=True)
-        if position is not None
-    ]
-    indexes = {position: index for index, position in enumerate(dict.fromkeys(position for position, _ in numbers))}
-    return results.history.recorded_lines(indexes), [(indexes[position], number) for position, number in numbers]
+def _read_lines(requested: _Requested, results: Results) -> tuple[list[bytes], list[int], list[int]]:
+    """Return the records of a block, each once; for each recorded sample the index of its line, and its number."""
+    pairs = zip(requested.positions, requested.numbers, strict=True)
+    recorded = [(position, number) for position, number in pairs if position is not None]
+    indexes = {position: index for index, position in enumerate(dict.fromkeys(position for position, _ in recorded))}
+    lines = results.history.recorded_lines(indexes)
+    return lines, [indexes[position] for position, _ in recorded], [number for _, number in recorded]
 
 
-def _parse(lines: Sequence[bytes], wanted: Sequence[Wanted], storage: Storage) -> _Parsed | None:
-    """Parse records and look at the files of their images, in the thread."""
+def _parse(
+    lines: Sequence[bytes], indexes: Sequence[int], numbers: Sequence[int], storage: Storage
+) -> _Parsed | None:
+    """Parse records and look at the files of their images, in the thread. None where that is left to single rows."""
     if not lines:
         return None
     try:
-        columns = parse_records(lines, wanted)
+        columns = parse_records(lines, indexes, numbers)
     except NotColumnar:
         return None
     files, sizes = (columns.samples[name].to_pylist() for name in ("file", "bytes"))
@@ -122,29 +132,31 @@ def _parse(lines: Sequence[bytes], wanted: Sequence[Wanted], storage: Storage) -
 
 def _build(
     requested: _Requested,
-    parsing: Future[_Parsed | None],
+    parsed: _Parsed | None,
     results: Results,
     columns: Sequence[Column],
     duplicates: Duplicates,
 ) -> Block:
-    parsed = parsing.result()
-    recorded = [at for at, position in enumerate(requested.positions) if position is not None]
-    images = None
-    if parsed is not None:
-        planned = [requested.planned[at] for at in recorded]
-        images = select_ordinary(recorded, planned, *parsed, results)
+    images = None if parsed is None else _select(requested, parsed, results)
+    if images is not None and len(images.places) == len(requested.numbers):
+        return Block(images.batch(columns), {}, images.facts())
     ordinary = set(images.places) if images else set()
     others = [at for at in range(len(requested.numbers)) if at not in ordinary]
-    if images and not others:
-        return Block(images.batch(columns), {}, images.facts())
     rows = _rows([(requested.planned[at], requested.numbers[at]) for at in others], results, duplicates)
-    entries = dict(zip(others, rows, strict=True))
-    batch = to_batch(rows, columns)
+    entries, batch = dict(zip(others, rows, strict=True)), to_batch(rows, columns)
     if images is None:
         return Block(batch, entries, ImageFacts.empty())
     order = [*images.places, *others]
     positions = pa.array(sorted(range(len(order)), key=order.__getitem__), type=pa.int64())
     return Block(pa.concat_batches([images.batch(columns), batch]).take(positions), entries, images.facts())
+
+
+def _select(requested: _Requested, parsed: _Parsed, results: Results) -> OrdinaryImages:
+    places = [at for at, position in enumerate(requested.positions) if position is not None]
+    planned = requested.planned
+    if len(places) < len(planned):
+        planned = [planned[at] for at in places]
+    return select_ordinary(places, planned, *parsed, results)
 
 
 def _rows(samples: Sequence[tuple[PlannedRow, int]], results: Results, duplicates: Duplicates) -> list[ManifestRow]:

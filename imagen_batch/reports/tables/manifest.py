@@ -23,6 +23,7 @@ from imagen_batch.reports.tables.arrow_columns import (
     column,
     user_columns,
 )
+from imagen_batch.reports.tables.iso_times import to_iso
 from imagen_batch.reports.tables.safety_ratings import RATINGS, safety_ratings
 from imagen_batch.text import FORMULA
 
@@ -73,8 +74,7 @@ def _as_csv(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch for the CSV: times in ISO 8601, formulas in the service's texts disarmed."""
     for index, field in enumerate(batch.schema):
         if field.type == TIMESTAMP:
-            iso = pc.strftime(batch.column(index).cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ")
-            batch = batch.set_column(index, field.name, iso)
+            batch = batch.set_column(index, field.name, to_iso(batch.column(index)))
         elif index < len(_OWN) and field.name in _SERVICE_TEXT:
             batch = batch.set_column(index, field.name, _without_formulas(batch.column(index)))
     return batch.select([index for index, type_ in enumerate(batch.schema.types) if not pa.types.is_nested(type_)])
