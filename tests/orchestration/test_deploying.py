@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from argparse import Namespace
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from imagen_batch.cli.commands.deploy import specification_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.deployments import prefect_yaml
 from imagen_batch.orchestration.deployments.backfill_dates import Day, choose, with_retries
-from imagen_batch.orchestration.deployments.date_and_due_check import Skip, only_run_of_job
+from imagen_batch.orchestration.deployments.date_and_due_check import Skip, Slot, check_due, only_run_of_job
 from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, Specification
 from imagen_batch.settings import Settings, load_settings
@@ -104,6 +105,16 @@ def test_two_runs_of_a_job_do_not_overlap_even_for_two_dates(tmp_path: Path) -> 
         pass
     with only_run_of_job(second, template=template) as locked:
         assert locked
+
+
+@pytest.mark.parametrize(("automatic", "skipped"), [(True, True), (False, False)])
+def test_a_run_that_was_planned_before_its_schedule_was_taken_away_is_skipped(automatic: bool, skipped: bool) -> None:
+    """A person may still start one."""
+    now = dt.datetime(2026, 10, 1, 2, 15, tzinfo=dt.UTC)
+    slot = Slot("id", now, automatic=automatic, has_schedule=False)
+    settings = Settings(prompts="p.csv", name="nightly")
+    with pytest.raises(Skip, match="nightly has no schedule any more") if skipped else nullcontext():
+        check_due(settings, slot, now=now)
 
 
 def test_the_dates_to_make_follow_the_choice() -> None:

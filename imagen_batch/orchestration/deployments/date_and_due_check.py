@@ -35,6 +35,7 @@ class Slot:
     cron: str | None = None
     timezone: str | None = None
     automatic: bool = False  # made by the schedule, and not by a person
+    has_schedule: bool = True  # the deployment still has one
 
 
 def current_slot() -> Slot | None:
@@ -55,6 +56,7 @@ def current_slot() -> Slot | None:
         cron=None if schedule is None else schedule.cron,
         timezone=None if schedule is None else schedule.timezone,
         automatic=bool(run.auto_scheduled),
+        has_schedule=bool(found.schedules),
     )
 
 
@@ -69,7 +71,12 @@ def with_date(settings: Settings, slot: Slot) -> Settings:
 
 
 def check_due(settings: Settings, slot: Slot, *, now: dt.datetime) -> None:
-    """Raise Skip for a scheduled run that was missed and is not made any more."""
+    """Raise Skip for a scheduled run that was missed and is not made any more, or whose schedule was taken away.
+
+    Prefect's scheduler may have planned a run in the moment in which the schedule was removed.
+    """
+    if slot.automatic and not slot.has_schedule:
+        raise Skip(f"skipped: {settings.job_name} has no schedule any more; nothing was sent")
     if not slot.automatic or slot.cron is None:
         return
     following = next(slots_after(slot.scheduled, cron=slot.cron, timezone=slot.timezone or "UTC"), None)
