@@ -5,6 +5,7 @@ Time before the first request is the time of imports, and a count of modules is 
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -39,7 +40,7 @@ OWN = (
     *("expansion.characters", "expansion.expand_rows", "expansion.matrix", "expansion.styles", "expansion.template"),
     *("inputs.changes", "inputs.image_owners", "inputs.patch_or_extend_input"),
     *("monitoring.end_message", "monitoring.healthcheck_ping", "monitoring.metrics", "monitoring.notify"),
-    *("orchestration.attach_prefect", "orchestration.clusters", "orchestration.deployments", "orchestration.flow"),
+    *("orchestration.attach_prefect", "orchestration.deployments", "orchestration.flow"),
     *("orchestration.recording", "orchestration.server.reachability", "orchestration.server.server_child"),
     *("planning.samples.further_versions", "prompts.spreadsheets.sheet_to_records"),
     *("reports.counters", "reports.render", "reports.summary", "reports.tables.failures", "reports.tables.write"),
@@ -119,3 +120,8 @@ def test_the_simulator_of_a_rehearsal_starts_while_the_run_is_imported(run):
     _, modules = run("--provider", "simulator")
     started, needed = (modules.index(f"imagen_batch.{name}") for name in ("runs.local_simulator", "planning.plan"))
     assert started < needed
+
+
+def test_the_modules_that_are_not_imported_exist():
+    """One that was renamed would be missing from the list unnoticed."""
+    assert [name for name in OWN if find_spec(f"imagen_batch.{name}") is None] == []
