@@ -25,7 +25,7 @@ def test_the_run_gets_no_address_and_its_summary_is_reported(tmp_path, monkeypat
     with Simulator() as sim:
         ran = run(prompts(tmp_path, "a fox"), sim)
 
-    def fake(settings, _console, *, samples_to_remake, follow):
+    def fake(settings, *_, **__):
         seen.append(settings)
         return ran.summary
 
