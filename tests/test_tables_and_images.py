@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import doctest
 import os
+import uuid
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -19,8 +20,10 @@ from PIL import Image
 from imagen_batch import InputInvalid, SettingsInvalid, api, open_images, plan, read_manifest, run
 from imagen_batch.inputs.table_to_csv import table_to_csv
 from imagen_batch.simulator import Simulator
+from imagen_batch.storage import open_storage
 from tests.exports.runs import book, rows_of
 from tests.support.runs import write_csv
+from tests.support.shell import Shell
 
 HOSTILE = ['a mole, "quoted"', "two\nlines", "=SUM(A1)", "007", "None", "水墨 🦊", "a;b\tc"]
 
@@ -144,6 +147,30 @@ def test_images_come_with_their_rows(tmp_path: Path) -> None:
     assert [row["row"] for row, _ in opened] == [row["row"] for row in rows_of(folder)]
     assert all(isinstance(image, Image.Image) and image.size == (64, 48) for _, image in opened)
     assert [row["row"] for row, _ in open_images(folder, where="row < 3")] == [1, 2]
+
+
+def test_images_of_a_bucket_are_read_ahead(tmp_path: Path) -> None:
+    """A damaged one is refused all the same."""
+    folder = book(tmp_path / "book")
+    url = f"memory://pictures/{uuid.uuid4().hex}"
+    storage = open_storage(url)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.put(path.relative_to(folder).as_posix(), path.read_bytes())
+    assert [row["row"] for row, _ in open_images(url)] == [row["row"] for row in rows_of(folder)]
+    storage.put(rows_of(folder)[3]["file"], b"not it")
+    with pytest.raises(SettingsInvalid, match=r"row 4: .* is not the file that was received"):
+        list(open_images(url))
+
+
+def test_a_run_of_a_table_is_resumed_by_the_command(shell: Shell) -> None:
+    """The folder has its input."""
+    out = shell.here / "o"
+    with Simulator() as sim:
+        table = pd.DataFrame({"prompt": ["a mole", "a rat"]})
+        run(table, provider="simulator", base_url=sim.url, out=out, limit=1)
+        assert shell.run("resume", out, "--limit", "2", "--json").json["samples"]["ok"] == 2
+        assert sim.bill.total == 2
 
 
 def test_a_wrong_place_or_expression_is_refused_at_once(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.support.figures import Figure, at_most, report_and_exit
+from imagen_batch.prompts.infer_column_types import ColumnType
 from imagen_batch.records import ManifestRow, Options, PromptRow, RequestTrace, SampleResult
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
@@ -69,9 +70,8 @@ def make_run(folder: Path, count: int) -> Path:
     (folder / "images").mkdir(parents=True)
     for number, data in enumerate(images):
         (folder / f"image-{number}.jpg").write_bytes(data)
-    with TableWriter(
-        Folder(folder), user_columns=("chapter",), columns=("prompt", "chapter"), provider="simulator"
-    ) as tables:
+    user = {"chapter": ColumnType("int")}
+    with TableWriter(Folder(folder), user_columns=user, columns=("prompt", *user), provider="simulator") as tables:
         for entry in _entries(images, count):
             tables.add(entry)
             os.link(folder / f"image-{entry.row.row % DIFFERENT}.jpg", folder / str(entry.sample.file))

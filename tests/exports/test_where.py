@@ -9,6 +9,8 @@ import pytest
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.rows.where import compile_where
+from imagen_batch.prompts.infer_column_types import ColumnType
+from imagen_batch.reports.tables.typed_user_columns import typed_schema, with_types
 
 MOMENT = datetime.datetime(2026, 11, 26, 6, 0, tzinfo=datetime.UTC)
 TABLE = pa.table(
@@ -86,3 +88,22 @@ def test_an_invalid_expression_is_refused_with_the_known_columns(text: str, mess
     assert message in str(error.value)
     assert "Columns: chapter, page, width, c2pa, prompt, sent_at, a column" in str(error.value)
     assert len(str(error.value)) < 1000
+
+
+def test_decimals_that_are_compared_as_text_are_written_as_in_the_prompt_file() -> None:
+    """`4.0` where whole numbers are written like that, `4` where they are not."""
+    for cells, spelling in ((["4.0", "4.5", ""], "4.0"), (["4", "4.5", ""], "4")):
+        plain = pa.schema([("rating", pa.string())])
+        schema = typed_schema(plain, [ColumnType("decimal", spelling)])
+        batch = with_types(pa.RecordBatch.from_arrays([pa.array(cells)], schema=plain), schema)
+        table = pa.Table.from_batches([batch]).append_column("place", pa.array(range(3)))
+        found = table.filter(compile_where("startswith(rating, '4.')", schema))["place"].to_pylist()
+        assert found == [at for at, cell in enumerate(cells) if cell.startswith("4.")]
+
+
+def test_text_that_is_no_number_is_no_row_and_no_error() -> None:
+    """A column of numbers is compared with it as text."""
+    schema = typed_schema(pa.schema([("year", pa.string())]), [ColumnType("int")])
+    table = pa.table({"year": pa.array([1908, None], pa.int64())}, schema=schema)
+    assert table.filter(compile_where("year == 'c. 1908'", schema)).num_rows == 0
+    assert table.filter(compile_where("year != 'c. 1908'", schema)).num_rows == 2
