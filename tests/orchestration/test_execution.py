@@ -89,6 +89,6 @@ def _interrupt(sim, in_flight):
 def test_launching_does_not_import_prefect():
     """The run can begin its work while Prefect is imported."""
     package = "imagen_batch.orchestration"
-    code = f"import sys, {package}.launch, {package}.execution; print('prefect' in sys.modules)"
+    code = f"import sys, {package}.launch_run, {package}.execution; print('prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
