@@ -18,6 +18,7 @@ from imagen_batch.checks.finding import LEVELS, Finding, ok, problem
 from imagen_batch.checks.key_models_clock import check_lifecycle, check_service
 from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.output_folder import check_place
+from imagen_batch.checks.period_budget import check_periods
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows, settings_in_environment
 from imagen_batch.checks.run_with_time_limit import LIMIT_S, Check, run_checks
@@ -124,6 +125,7 @@ def _read_input(settings: Settings) -> Need:
             f"for up to {usd(pending.usd)}"
         )
         models = tuple(plan.images_by_model) or fallback
-        return Need(models, int(plan.disk_bytes * share), (ok("prompts", text),))
+        periods = check_periods(plan.settings, needed=pending.usd)
+        return Need(models, int(plan.disk_bytes * share), (ok("prompts", text), *periods))
     finally:
         plan.delete_spool()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from imagen_batch.checks.finding import Finding, ok, problem, warning
 from imagen_batch.errors import AttemptError, Fatal, SettingsInvalid
+from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.providers.catalogue import Catalogue, Model
 from imagen_batch.providers.endpoint_and_credential import Provider, make_provider
 from imagen_batch.providers.get_model_from_service import ModelReply, look_up_model
@@ -28,8 +29,12 @@ def check_service(
     if settings.provider == "simulator" and settings.base_url is None:
         yield ok("key", "the simulator needs no key and no network")
         return
+    if settings.api_key_block is not None and not env.get("PREFECT_API_URL"):
+        text = f"the Secret block {one_line(settings.api_key_block, 60)} is on a Prefect server"
+        yield problem("key", text, "set PREFECT_API_URL to the server of the deployments")
+        return
     try:
-        provider = make_provider(settings, base_url=settings.base_url, env=env)
+        provider = make_provider(settings, base_url=settings.base_url, env=environment_with_key(settings, env))
     except SettingsInvalid as error:
         yield problem("key", one_line(str(error), 400), "correct that; no call was made")
         return
@@ -157,6 +162,8 @@ def _clock(reply: ModelReply, before: datetime) -> Iterator[Finding]:
 def _key_source(settings: Settings, env: Mapping[str, str]) -> str:
     if settings.provider == "simulator":
         return "the simulator's key"
+    if settings.api_key_block is not None:
+        return f"the key in Prefect's Secret block {one_line(settings.api_key_block, 60)}"
     if settings.api_key_file:
         return "the key in --api-key-file"
     return "GOOGLE_API_KEY" if env.get("GOOGLE_API_KEY") else "GEMINI_API_KEY"

@@ -6,6 +6,7 @@ the final state) from here whenever its server is ready; if that never happens, 
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ class Execution:
     started_shards: list[ShardWork] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
     _shards: SimpleQueue[ShardWork | None] = field(default_factory=SimpleQueue)
+    _executor: Executor | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as None: with each task Dask and Ray send the flow, which refers to its execution."""
@@ -69,7 +71,7 @@ class Execution:
 
         `notify` gets a message when a signal stops the run.
         """
-        executor = self._make_executor()
+        executor = self._executor = self._make_executor()
         grace = self.run.plan.settings.grace
 
         def announce(number: int) -> None:
@@ -86,6 +88,17 @@ class Execution:
             self._shards.put(None)
         assert self.summary is not None
         return self.summary
+
+    def cancel(self) -> None:
+        """Stop as at Ctrl-C: nothing more is sent, and what is in flight gets the grace time."""
+        self.run.stop.interrupt(signal.SIGINT)
+        timer = threading.Timer(self.run.plan.settings.grace, self._abort)
+        timer.daemon = True
+        timer.start()
+
+    def _abort(self) -> None:
+        if self._executor is not None and not self.ended.is_set():
+            self._executor.abort()
 
     def shards(self) -> Iterator[ShardWork | None]:
         """Yield each shard when it starts, and None now and then in between."""

@@ -55,6 +55,7 @@ class Recorder:
         self._has_warned = False  # the user was warned that Prefect will not show this run
         self._attachment: Attachment | None = None
         self._marked: MarkedRun | None = None
+        self._was_canceled = False
         self._launched, self._server_up, self._ended = threading.Event(), threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="prefect", daemon=True).start()
 
@@ -206,6 +207,10 @@ class Recorder:
             self._recorded = True
         else:
             record.update(snapshot)
+            if not self._was_canceled and record.look_for_cancellation():
+                self._was_canceled = True
+                self._notify("Stopping: the run was canceled in Prefect; images in flight get the grace time.")
+                self._execution.cancel()
         if record.id and self._on_flow_run is not None:
             self._on_flow_run(record.id)
             self._on_flow_run = None

@@ -17,6 +17,7 @@ from imagen_batch.checks.finding import ok, warning
 from imagen_batch.checks.key_models_clock import check_lifecycle, check_service
 from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.output_folder import check_place
+from imagen_batch.checks.period_budget import check_periods
 from imagen_batch.checks.prefect_server import check_prefect
 from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows
 from imagen_batch.checks.run_with_time_limit import run_checks
@@ -311,3 +312,27 @@ def test_the_command_names_a_missing_key_and_a_bad_file_at_once(shell, tmp_path,
     assert "line 2: samples: must be a whole number" in problems["prompts"]["text"]
     assert problems["prompts"]["advice"].endswith(f"imagen-batch plan {tmp_path / 'bad.csv'}")
     assert list(shell.here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("limit", "level"), [("30d=1", "ok"), ("30d=0.01", "warning")])
+def test_what_a_period_leaves_is_compared_with_the_plan(tmp_path, limit, level):
+    """The advice says what a run does."""
+    given = {"prompts": "p.csv", "out": str(tmp_path / "o"), "budget_root": str(tmp_path), "max_cost_per": [limit]}
+    (found,) = check_periods(make_settings(given), needed=0.5)
+    assert found.level == level
+    assert ("the images may need $0.50" in found.advice) == (level == "warning")
+
+
+def test_a_period_whose_sum_is_not_known_is_a_problem():
+    """As a run would be refused."""
+    settings = make_settings({"prompts": "p.csv", "out": "s3://bucket/run", "max_cost_per": ["30d=1"]})
+    (found,) = check_periods(settings, needed=0.5)
+    assert (found.name, found.level) == ("period", "problem")
+
+
+def test_a_secret_block_needs_a_server():
+    """No server of Prefect's own is started for it."""
+    settings = make_settings({**NO_PROMPTS, "api_key_block": "google"})
+    (found,) = check_service(settings, load_catalogue(), [DEFAULT_MODEL], env={"GOOGLE_API_KEY": KEY})
+    assert (found.name, found.level) == ("key", "problem")
+    assert "PREFECT_API_URL" in found.advice

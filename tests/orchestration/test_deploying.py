@@ -55,6 +55,18 @@ def test_a_deployment_contains_no_key(tmp_path: Path, monkeypatch: pytest.Monkey
     assert spec.settings["api_key_block"] == "google"
 
 
+def test_options_that_are_not_stored_are_named_with_their_variables(shell) -> None:
+    """Addresses hold secrets, which everybody who sees Prefect's page would read."""
+    (shell.here / "p.csv").write_text("prompt\none\n")
+    job = ("deploy", "p.csv", "--prefect-yaml", "prefect.yaml", "--notify", "json://secret/", "--metrics", "m.prom")
+    done = shell.run(*job)
+    assert done.code == 0
+    assert "--notify is not stored in the deployment: set IMAGEN_BATCH_NOTIFY" in done.err
+    assert "set IMAGEN_BATCH_METRICS" in done.err
+    assert "json://secret/" not in done.err + done.out + (shell.here / "prefect.yaml").read_text()
+    assert "warning" not in shell.run(*job[:4]).err
+
+
 def test_without_a_block_the_key_is_that_of_the_environment() -> None:
     assert environment_with_key(Settings(prompts="p.csv"), {"GOOGLE_API_KEY": "k"}) == {"GOOGLE_API_KEY": "k"}
 

@@ -68,3 +68,20 @@ def test_nothing_is_sent_before_the_server_was_checked(tmp_path):
         assert sim.bill.total == 0
     assert child.returncode == 2
     assert "no Prefect server answers at PREFECT_API_URL" in err
+
+
+def test_a_run_that_is_canceled_in_prefect_ends_like_ctrl_c(tmp_path):
+    """Images in flight are kept, nothing more is sent, and the flow run is canceled."""
+    with fake_prefect() as prefect, Simulator(latency=1.0) as sim:
+        child = _start(prompts(tmp_path, *map(str, range(50))), sim, prefect, tmp_path, "--concurrency", "2")
+        while not sim.images:
+            time.sleep(0.01)
+        prefect.store.canceled = True
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    counts = json.loads(out)["samples"]
+    assert counts["ok"] == sim.bill.total < 50
+    assert counts["unknown"] == 0
+    assert "canceled in Prefect" in err
+    assert next(iter(prefect.store.states.values())) == ["PENDING", "RUNNING", "CANCELLED"]
+    assert [line["message"] for line in prefect.store.logs if line["level"] >= 40] == []

@@ -116,6 +116,10 @@ def test_a_schedule_makes_its_runs_and_the_same_date_twice_costs_nothing(tmp_pat
     with Simulator() as sim:
         job = (source.name, "--name", name, "--base-url", sim.url, "--api-key-block", "key-of-google")
         night = ("--cron", "15,45 2 * * *", "--timezone", "Europe/Paris")
+        doctor = command("doctor", source.name, *job[3:], "--json", here=tmp_path, env=served)
+        found = {finding["name"]: finding for finding in json.loads(doctor.stdout)["findings"]}
+        assert (found["key"]["level"], found["prefect"]["level"]) == ("ok", "ok"), doctor.stdout
+        assert "Secret block key-of-google is accepted" in found["key"]["text"]
         done = command("deploy", *job, *night, here=tmp_path, env=served)
         assert done.returncode == 0, done.stderr
         with _serving(name, here=tmp_path, env=served):
@@ -134,7 +138,7 @@ def test_a_schedule_makes_its_runs_and_the_same_date_twice_costs_nothing(tmp_pat
         assert any(line["message"].startswith("2 ok; $") for line in logs)
         assert command("deploy", *job, here=tmp_path, env=served).returncode == 0
         assert _api(full_server, f"deployments/name/imagen-batch/{name}")["schedules"] == []
-    assert KEY not in json.dumps([ended, logs])
+    assert KEY not in json.dumps([ended, logs]) + doctor.stdout + doctor.stderr
     assert _files_with(KEY, tmp_path, prefect_home) == []
 
 

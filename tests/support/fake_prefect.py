@@ -22,6 +22,11 @@ class FakeServer:
         self.artifacts: list[dict[str, Any]] = []
         self.by_key: dict[Any, str] = {}
         self.tags: list[str] = []  # of the latest flow run
+        self.canceled = False
+
+    def get(self, path: str) -> Any:
+        """Return the state of a run."""
+        return {"state_type": "CANCELLING" if self.canceled else self.states[path.split("/")[2]][-1]}
 
     def post(self, path: str, body: Any) -> Any:
         """Store what a call records, and return the reply."""
@@ -69,7 +74,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: FakePrefect
 
     def do_GET(self) -> None:
-        self._answer(True)
+        path = self.path.removeprefix("/api")
+        self._answer(self.server.store.get(path) if path.startswith("/flow_runs/") else True)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -70,6 +70,8 @@ def run(args: Namespace) -> int:
     from imagen_batch.orchestration.deployments.prefect_yaml import write  # noqa: PLC0415
 
     spec = specification_from(args)
+    for warning in _unstored(args):
+        print_message(warning)
     if args.prefect_yaml is not None:
         write(spec, args.prefect_yaml, work_pool=args.work_pool)
         print_result(
@@ -86,6 +88,18 @@ def run(args: Namespace) -> int:
     print_message(f"its runs need: {served}")
     print_message(f"to run it now: prefect deployment run {shlex.quote('imagen-batch/' + spec.name)}")
     return 0
+
+
+def _unstored(args: Namespace) -> list[str]:
+    """Warn about options whose values are not stored in Prefect, as they hold secrets or belong to a machine."""
+    from imagen_batch.settings import ENV_PREFIX, WATCHING  # noqa: PLC0415
+
+    return [
+        f"warning: --{name.replace('_', '-')} is not stored in the deployment: set {ENV_PREFIX}{name.upper()} in the "
+        "environment of imagen-batch serve, or of the worker"
+        for name in WATCHING
+        if getattr(args, name, None)
+    ]
 
 
 def specification_from(args: Namespace) -> Specification:

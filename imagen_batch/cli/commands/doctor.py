@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -33,6 +34,12 @@ def add_parser(commands: Subparsers) -> None:
     add_request_options(doctor, optional=True)
     add_input_options(doctor)
     add_sending_options(doctor)
+    doctor.add_argument(
+        "--api-key-block",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="take the key from this Prefect Secret block, as a deployment does",
+    )
     doctor.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     add_config_option(doctor)
 

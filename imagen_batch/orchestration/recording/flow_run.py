@@ -23,6 +23,8 @@ from imagen_batch.orchestration.recording.run_snapshot import Ending, RunSnapsho
 FLOW = "imagen-batch"
 _INFO, _WARNING, _ERROR = 20, 30, 40
 _PROGRESS_EVERY_S = 1.0
+_LOOK_EVERY_S = 2.0
+_CANCELED = {"CANCELLING", "CANCELLED"}
 _FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _LOGGER = {False: "prefect.flow_runs", True: "prefect.task_runs"}
 
@@ -39,6 +41,8 @@ class FlowRunRecord:
         self._progress: str | None = None
         self._progress_at = 0.0
         self._logs: list[dict[str, Any]] = []
+        self._is_canceled = False
+        self._looked_at = time.monotonic()
 
     @property
     def id(self) -> str:
@@ -57,6 +61,13 @@ class FlowRunRecord:
         self._send_logs()
         self._show_progress(snapshot)
 
+    def look_for_cancellation(self) -> bool:
+        """Whether a person canceled the flow run in Prefect, as known every few seconds."""
+        if self._id and not self._is_canceled and time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = time.monotonic()
+            self._is_canceled = self._api.get(f"/flow_runs/{self._id}")["state_type"] in _CANCELED
+        return self._is_canceled
+
     def close(self, snapshot: RunSnapshot) -> None:
         """Record the end of the run."""
         self.update(snapshot)
@@ -67,6 +78,8 @@ class FlowRunRecord:
         self._log(_INFO if ending.state.name == "Completed" else _WARNING, ending.state.message, ending.at)
         self._send_logs()
         state = {"type": ending.state.type, "name": ending.state.name, "message": ending.state.message}
+        if self._is_canceled and ending.state.type == "FAILED":
+            state |= {"type": "CANCELLED", "name": "Cancelled"}
         self._api.post(f"/flow_runs/{self._id}/set_state", {"state": state, "force": True})
         self._closed = True
 

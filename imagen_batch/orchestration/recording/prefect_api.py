@@ -49,6 +49,10 @@ class PrefectApi:
         self._session = requests.Session()
         self._session.auth = lambda request: request  # no password from a .netrc
 
+    def get(self, path: str) -> Any:
+        """Return what the server knows."""
+        return self._call("GET", path, None)
+
     def post(self, path: str, body: Any) -> Any:
         """Create or change something and return what the server answers."""
         return self._call("POST", path, body)
