@@ -127,7 +127,8 @@ class History:
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample's current version; None when nothing is known of it."""
-        return self.recorded_status(self._current(base, number), number)
+        key = self._current(base, number) if self.reviews else base
+        return self._samples.status(slot_of(key, number))
 
     def approved(self, base: str, samples: int) -> int | None:
         """Return the first approved sample of a row; None where none is approved. `details` returns its image."""
@@ -257,9 +258,10 @@ class History:
         self._totals.finish(self._attempts.finish(record), record)
         for sample in record.samples:
             slot = slot_of(record.base, sample.number)
-            if slot in self._costs or self._samples.has_result(slot):
+            has_result = self._samples.has_result(slot)
+            if has_result or slot in self._costs:
                 self._add_cost(slot, sample.number, sample.cost_usd or 0.0)
-            if sample.status == "ok" and self._samples.status(slot) == "ok":
+            if has_result and sample.status == "ok" and self._samples.status(slot) == "ok":
                 self._replaced.setdefault(slot, []).append(self._samples.position(slot) or 0)
             self._samples.finish(slot, sample.status, position)
             if sample.status == "ok" and sample.sha256:

@@ -51,7 +51,17 @@ class RecordLookup:
 
     def lines(self, positions: Iterable[int]) -> list[bytes]:
         """Return the lines at these positions, as they are in the files."""
-        return [self._line(position) for position in positions]
+        lines = []
+        at, block = self._block
+        for position in positions:
+            start = position - at
+            end = block.find(b"\n", start) if 0 <= start < len(block) else -1
+            if end < 0:
+                lines.append(self._line(position))
+                at, block = self._block
+            else:
+                lines.append(block[start:end])
+        return lines
 
     def kept(self, position: int) -> KeptRecord:
         """Return the record of moves at a position. Raises LedgerDamaged."""

@@ -98,9 +98,10 @@ class RowIndex:
         """Return the key of a row; rows count from 1."""
         return self._keys[(row - 1) * _KEY : row * _KEY].hex()
 
-    def key_bytes(self, row: int) -> bytes:
-        """Return the key of a row as bytes."""
-        return bytes(self._keys[(row - 1) * _KEY : row * _KEY])
+    def key_bytes(self, first: int, last: int) -> list[bytes]:
+        """Return the keys of consecutive rows as bytes."""
+        keys = bytes(self._keys[(first - 1) * _KEY : last * _KEY])
+        return [keys[at : at + _KEY] for at in range(0, len(keys), _KEY)]
 
     def samples(self, row: int) -> int:
         """Return the number of samples of a row."""

@@ -47,6 +47,8 @@ class RowKeys:
         `earlier_prompt` is the text that an earlier version would have sent, if it differs.
         """
         content = earlier_content = self.content(model=model, prompt=prompt, options=options)
+        if earlier_prompt is None and self._seen_earlier is None:  # the usual row
+            return _numbered_key(content, self._seen), None
         if earlier_prompt is not None:
             earlier_content = self.content(model=model, prompt=earlier_prompt, options=options)
             self._seen_earlier = dict(self._seen) if self._seen_earlier is None else self._seen_earlier

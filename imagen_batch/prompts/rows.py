@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from imagen_batch.prompts import cells
@@ -63,7 +64,8 @@ class RowReader:
     row_cells: tuple[CellParser, ...]
     option_cells: tuple[CellParser, ...]
     shape: int | None  # position
-    known_options: dict[tuple[str, ...], Options] = field(default_factory=dict, repr=False, compare=False)  # by cells
+    option_texts: Callable[[Sequence[str]], str | tuple[str, ...]] | None  # returns those cells of a record
+    known_options: dict[str | tuple[str, ...], Options] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, number: int, record: Record) -> PromptRow | list[Problem]:
         """Return the row in `record`, the file's `number`th, or all of its problems."""
@@ -99,7 +101,7 @@ class RowReader:
 
     def _read_options(self, texts: Sequence[str], line: int, problems: list[Problem]) -> Options:
         """Return the options in a record: the same object for all records whose cells are the same."""
-        written = tuple([texts[cell.position] for cell in self.option_cells])
+        written = self.option_texts(texts) if self.option_texts else ()
         options = self.known_options.get(written)
         if options is None:
             found = len(problems)
@@ -118,6 +120,7 @@ class RowReader:
 
 def row_reader(columns: Columns, *, width: RecordWidth | None) -> RowReader:
     """Return a reader for the rows below a header."""
+    option_cells = tuple(_cell_parsers(columns, _OPTION_PARSERS))
     return RowReader(
         columns=columns,
         width=width,
@@ -125,7 +128,8 @@ def row_reader(columns: Columns, *, width: RecordWidth | None) -> RowReader:
         kept=tuple((columns.names[position], position) for position in columns.kept),
         own=tuple((columns.names[position], position) for position in columns.own),
         row_cells=tuple(_cell_parsers(columns, _ROW_PARSERS)),
-        option_cells=tuple(_cell_parsers(columns, _OPTION_PARSERS)),
+        option_cells=option_cells,
+        option_texts=itemgetter(*(cell.position for cell in option_cells)) if option_cells else None,
         shape=next((position for position in columns.own if fold(columns.names[position]) == SHAPE_COLUMN), None),
     )
 

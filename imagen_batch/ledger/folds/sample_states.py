@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.ledger.records import BackRecord, KeptRecord, SentRecord
@@ -103,7 +103,8 @@ class SampleStates:
         first = sent.first
         for number in range(first, first + len(sent.names)):
             slot = slot_of(sent.base, number)
-            self._failed.pop(slot, None)
+            if self._failed:
+                self._failed.pop(slot, None)
             self._unresolved[slot] = self._unresolved.get(slot, 0) + 1
 
     def fail(self, sent: SentRecord, back: BackRecord) -> None:
@@ -121,7 +122,8 @@ class SampleStates:
     def finish(self, slot: bytes, status: Outcome, position: int) -> None:
         """Record the result of a sample. A later failure does not remove an image."""
         self._unresolved.pop(slot, None)
-        self._failed.pop(slot, None)
+        if self._failed:
+            self._failed.pop(slot, None)
         if status == "ok":
             self._kept.pop(slot, None)
         elif self._results.get(slot, _NO_RESULT) & _STATUS == _OK:
@@ -160,9 +162,12 @@ def slot_of(base: str, number: int) -> bytes:
     return _fromhex(base[:24]) + (_FIRST if number == 1 else number.to_bytes(4, "big"))
 
 
-def slot_of_key(key: bytes, number: int) -> bytes:
-    """Return the same from a row key as bytes."""
-    return key[:12] + (_FIRST if number == 1 else number.to_bytes(4, "big"))
+def slots_of(keys: Iterable[bytes], numbers: Iterable[int]) -> list[bytes]:
+    """Return the slots of samples of rows whose keys are given as bytes."""
+    return [
+        key[:12] + (_FIRST if number == 1 else number.to_bytes(4, "big"))
+        for key, number in zip(keys, numbers, strict=True)
+    ]
 
 
 def number_of(slot: bytes) -> int:

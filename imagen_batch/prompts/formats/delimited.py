@@ -63,8 +63,8 @@ class Table:
                 line = self.before + reader.line_num - len(lines) + 1
                 if cells is None:
                     yield _unmatched_quote("".join(lines), line, self.delimiter)
-                elif not _is_blank(cells):
-                    yield Record(line, cells, "".join(lines))
+                elif len(cells) > 1 or not _is_blank(cells):
+                    yield Record(line, cells, lines[0] if len(lines) == 1 else "".join(lines))
 
     def tail(self, record: Record, position: int) -> str:
         """Return the exact text of `record` from its cell at `position` to its end."""

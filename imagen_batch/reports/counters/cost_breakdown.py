@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.counters.image_facts import ImageFacts
@@ -35,12 +37,12 @@ class Share:
         if since is not None and finished is not None and finished >= since and entry.sample.cost_is != "unknown":
             self.run_usd += entry.sample.cost_usd or 0.0
 
-    def add_image(self, usd: float, run_usd: float) -> None:
-        """Count an image: what it cost, and what it cost in this run."""
-        self.samples += 1
-        self.images += 1
-        self.usd += usd
-        self.run_usd += run_usd
+    def add_images(self, usd: Sequence[float], run_usd: Sequence[float]) -> None:
+        """Count images: what they cost, and what they cost in this run."""
+        self.samples += len(usd)
+        self.images += len(usd)
+        self.usd = reduce(add, usd, self.usd)  # not `sum`, which rounds in another way in some versions
+        self.run_usd = reduce(add, run_usd, self.run_usd)
 
 
 class Breakdown:
@@ -67,12 +69,10 @@ class Breakdown:
             cost if finished is not None and finished >= since else 0.0
             for cost, finished in zip(costs, images.finished_at, strict=True)
         ]
-        for model, cost, run_cost in zip(images.models, costs, run_costs, strict=True):
-            _share(self._models, model).add_image(cost, run_cost)
+        _add_to_shares(self._models, images.models, costs, run_costs)
         if self.group_by is not None:
             values = [one_line(_cell(row.cells, self.group_by), _MAX_NAME) for row in images.rows]
-            for value, cost, run_cost in zip(values, costs, run_costs, strict=True):
-                _share(self._groups, value).add_image(cost, run_cost)
+            _add_to_shares(self._groups, values, costs, run_costs)
 
     @property
     def models(self) -> tuple[Share, ...]:
@@ -83,6 +83,16 @@ class Breakdown:
     def groups(self) -> tuple[Share, ...]:
         """The column's values, in the order of their first row."""
         return tuple(self._groups.values())
+
+
+def _add_to_shares(
+    shares: dict[str, Share], names: Sequence[str], usd: Sequence[float], run_usd: Sequence[float]
+) -> None:
+    if len(set(names)) == 1:
+        _share(shares, names[0]).add_images(usd, run_usd)
+        return
+    for name, cost, run_cost in zip(names, usd, run_usd, strict=True):
+        _share(shares, name).add_images((cost,), (run_cost,))
 
 
 def _share(shares: dict[str, Share], name: str) -> Share:

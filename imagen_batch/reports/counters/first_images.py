@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from operator import ne
 from urllib.parse import quote
 
 from imagen_batch.records import ManifestRow, Outcome, PromptRow
@@ -39,6 +40,11 @@ class ImageList:
 
     def add_images(self, images: ImageFacts) -> None:
         """Add images, in input order."""
+        if len(self.rows) == _MAX_ROWS and images.rows[0].row != self.rows[-1].row:
+            rows = [row.row for row in images.rows]
+            self.further += sum(map(ne, rows, [self._last, *rows[:-1]]))
+            self._last = rows[-1]
+            return
         for row, number, file in zip(images.rows, images.numbers, images.files, strict=True):
             self._add(row, number, "ok", file)
 

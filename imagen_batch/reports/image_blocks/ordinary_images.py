@@ -106,23 +106,11 @@ class _Values:
         self._planned, self._ledger, self._results = images.planned, images.ledger, images.results
         self._rows = [planned.row for planned in images.planned]
         self._options = {id(planned.options): planned.options for planned in images.planned}
-        self._by_name: Mapping[str, Callable[[Column], pa.Array]] = {
-            "prompt": lambda column: to_array([planned.prompt for planned in self._planned], column.type),
-            "model": lambda column: self._of_model(column, "id"),
-            "dialect": lambda column: self._of_model(column, "dialect"),
-            "provider": lambda column: self._constant(column, self._results.plan.settings.provider),
-            "version": lambda column: self._constant(column, 1),
-            "review": lambda column: self._constant(column, None),
-            "cost_usd": lambda _column: _certain_costs(self._ledger.samples),
-            "references": self._references,
-            "filter_codes": lambda column: self._constant(column, None),
-            "warnings": lambda column: self._constant(column, None),
-        }
 
     def array(self, column: Column) -> pa.Array:
         """Return the values of a column."""
-        if column.name in self._by_name and column.part in {"entry", "sample"}:
-            return self._by_name[column.name](column)
+        if (of_name := _BY_NAME.get((column.part, column.name))) is not None:
+            return of_name(self, column)
         if column.part == "sample" and column.attribute is not None:
             return _as_type(self._ledger.samples[column.attribute], column)
         if column.part == "trace" and column.attribute is not None:
@@ -133,24 +121,39 @@ class _Values:
             return self._of_options(column)
         return self._of_values(column)
 
-    def _of_options(self, column: Column) -> pa.Array:
-        known = {at: column.take(options) for at, options in self._options.items()}
-        if len(known) == 1:
-            return self._constant(column, next(iter(known.values())))
-        return to_array([known[id(planned.options)] for planned in self._planned], column.type)
+    def prompts(self, column: Column) -> pa.Array:
+        """Return the texts that were sent."""
+        return to_array([planned.prompt for planned in self._planned], column.type)
 
-    def _of_model(self, column: Column, attribute: str) -> pa.Array:
+    def costs(self, _column: Column) -> pa.Array:
+        """Return what was certainly charged."""
+        return _certain_costs(self._ledger.samples)
+
+    def of_model(self, column: Column, attribute: str) -> pa.Array:
+        """Return an attribute of the models."""
         values = [getattr(planned.model, attribute) for planned in self._planned]
-        return self._constant(column, values[0]) if len(set(values)) == 1 else to_array(values, column.type)
+        return self.constant(column, values[0]) if len(set(values)) == 1 else to_array(values, column.type)
 
-    def _references(self, column: Column) -> pa.Array:
+    def providers(self, column: Column) -> pa.Array:
+        """Return the provider of the run."""
+        return self.constant(column, self._results.plan.settings.provider)
+
+    def references(self, column: Column) -> pa.Array:
+        """Return the reference images of the rows."""
         if not any(planned.references for planned in self._planned):
-            return self._constant(column, None)
+            return self.constant(column, None)
         texts = [";".join(self._results.references(planned)) or None for planned in self._planned]
         return to_array(texts, column.type)
 
-    def _constant(self, column: Column, value: object) -> pa.Array:
+    def constant(self, column: Column, value: object) -> pa.Array:
+        """Return the same value for each image."""
         return pa.repeat(to_array([value], column.type)[0], len(self._planned))
+
+    def _of_options(self, column: Column) -> pa.Array:
+        known = {at: column.take(options) for at, options in self._options.items()}
+        if len(known) == 1:
+            return self.constant(column, next(iter(known.values())))
+        return to_array([known[id(planned.options)] for planned in self._planned], column.type)
 
     def _of_values(self, column: Column) -> pa.Array:
         """Return a column that is computed from Python values."""
@@ -177,6 +180,21 @@ class _Values:
             planned.options,
             references=self._results.references(planned),
         )
+
+
+# The columns of ordinary images that are not just an attribute of a part.
+_BY_NAME: Final[Mapping[tuple[str, str], Callable[[_Values, Column], pa.Array]]] = {
+    ("entry", "prompt"): _Values.prompts,
+    ("entry", "model"): lambda values, column: values.of_model(column, "id"),
+    ("entry", "dialect"): lambda values, column: values.of_model(column, "dialect"),
+    ("entry", "provider"): _Values.providers,
+    ("entry", "version"): lambda values, column: values.constant(column, 1),
+    ("entry", "review"): lambda values, column: values.constant(column, None),
+    ("entry", "cost_usd"): _Values.costs,
+    ("entry", "references"): _Values.references,
+    ("sample", "filter_codes"): lambda values, column: values.constant(column, None),
+    ("sample", "warnings"): lambda values, column: values.constant(column, None),
+}
 
 
 def _as_type(values: pa.Array, column: Column) -> pa.Array:

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import pyarrow as pa
 
 from imagen_batch.images.file_state import find_unchanged
-from imagen_batch.ledger.folds.sample_states import slot_of_key
+from imagen_batch.ledger.folds.sample_states import slots_of
 from imagen_batch.ledger.identical_images import Duplicates
 from imagen_batch.planning.book_shapes import read_shapes
 from imagen_batch.planning.resolve_rows import PlannedRow
@@ -29,7 +30,7 @@ from imagen_batch.reports.manifest_rows import RequestedSamples, Results
 from imagen_batch.reports.tables.arrow_columns import Column, to_batch
 from imagen_batch.storage import Storage
 
-BLOCK_ROWS: Final = 2000
+BLOCK_ROWS: Final = 1000
 _STEP: Final = 500  # a block of long prompts ends after a multiple of this
 _MAX_CHARACTERS: Final = 8 * 2**20
 
@@ -69,27 +70,20 @@ def _requested_samples(results: Results, duplicates: Duplicates, block_rows: int
     """Yield the samples of each block, in input order."""
     planned: list[PlannedRow] = []
     numbers: list[int] = []
-    characters = 0
-    for row in results.plan.planned_rows():
-        characters += len(row.prompt)
-        if row.samples == 1:
-            planned.append(row)
-            numbers.append(1)
-        else:
+    rows = iter(results.plan.planned_rows())
+    while step := list(islice(rows, _STEP)):
+        characters = sum(len(row.prompt) for row in step)
+        for row in step:
             planned += [row] * row.samples
             numbers += range(1, row.samples + 1)
-        while size := _block_size(len(numbers), block_rows, characters):
+            while len(numbers) >= block_rows:
+                yield _with_positions(planned[:block_rows], numbers[:block_rows], results, duplicates)
+                planned, numbers = planned[block_rows:], numbers[block_rows:]
+        if characters > _MAX_CHARACTERS and (size := len(numbers) - len(numbers) % _STEP):
             yield _with_positions(planned[:size], numbers[:size], results, duplicates)
-            planned, numbers, characters = planned[size:], numbers[size:], 0
+            planned, numbers = planned[size:], numbers[size:]
     if numbers:
         yield _with_positions(planned, numbers, results, duplicates)
-
-
-def _block_size(samples: int, block_rows: int, characters: int) -> int:
-    """Return how many of the samples so far form a block; 0 if it is not full."""
-    if samples >= block_rows:
-        return block_rows
-    return samples - samples % _STEP if characters > _MAX_CHARACTERS else 0
 
 
 def _with_positions(
@@ -98,8 +92,9 @@ def _with_positions(
     plan, history = results.plan, results.history
     if history.reviews or plan.settings.accept is not None or read_shapes(plan.settings).find(None) is not None:
         return _Requested(planned, numbers, [None] * len(numbers))
-    key = plan.index.key_bytes
-    slots = [slot_of_key(key(row.row.row), number) for row, number in zip(planned, numbers, strict=True)]
+    first = planned[0].row.row
+    keys = plan.index.key_bytes(first, planned[-1].row.row)
+    slots = slots_of([keys[row.row.row - first] for row in planned], numbers)
     positions = history.sole_image_positions(slots)
     if duplicates.slots:
         pairs = zip(slots, positions, strict=True)
