@@ -20,7 +20,7 @@ from imagen_batch.choices import ProviderName
 from imagen_batch.orchestration import generate_images
 from imagen_batch.prompts import open_prompts
 from imagen_batch.records import PromptRow
-from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.decisions_to_ledger_changes import Choice, decide
 from imagen_batch.review.decisions.named_samples import find_targets
 from imagen_batch.review.decisions.record_decisions import change_review
 from imagen_batch.settings import CONFIG_FILE, load_settings

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.exports.read_images import RowAndImage, read_images
+from imagen_batch.exports.iterate_rows_and_images import RowAndImage, read_images
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.table_to_csv import table_to_csv
 from imagen_batch.monitoring.start_and_end import Follow, watch_run

@@ -22,7 +22,7 @@ from unittest.mock import patch
 from benchmarks.support.jobs import Ran, close, job, prompt_file
 from imagen_batch.simulator import Simulator
 from imagen_batch.simulator.api import error_bodies
-from imagen_batch.simulator.api.replies import Reply
+from imagen_batch.simulator.api.http_reply_and_error_json import Reply
 from imagen_batch.simulator.quota import Quota
 
 RATE = 20

@@ -29,7 +29,7 @@ from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.render import to_json
 from imagen_batch.reports.summary import RunFacts, SummaryBuilder
 from imagen_batch.reports.tables.failures import ADDED, ADVICE, MARK
-from imagen_batch.reports.tables.table_files import CARD
+from imagen_batch.reports.tables.names_of_replaced_files import CARD
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.runs.rewrite import pending_status
 from imagen_batch.storage import LEDGER, Folder, Storage

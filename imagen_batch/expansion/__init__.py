@@ -3,6 +3,6 @@
 A pure stream: `Expansion.rows` takes rows and yields rows. All later stages see ordinary rows.
 """
 
-from imagen_batch.expansion.expand import Expansion, load_expansion
+from imagen_batch.expansion.load_expansion import Expansion, load_expansion
 
 __all__ = ["Expansion", "load_expansion"]

@@ -20,7 +20,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.style_and_character_files import read_text
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.column_names import ALIASES, SHAPE_COLUMN, fold, looks_secret
-from imagen_batch.prompts.rows import parse_role
+from imagen_batch.prompts.record_to_row import parse_role
 from imagen_batch.records import Options, Problem, PromptRow
 from imagen_batch.text import plural
 

@@ -2,7 +2,7 @@
 
 export.py   one export, from the run's folder to the finished output
 options.py  the options of one export
-read_images.py  images with their rows, for Python programs
+iterate_rows_and_images.py  images with their rows, for Python programs
 job.py      the data for a format's writer
 rows/       the rows that are exported, and their images: manifest, selection, where, splits
 output/     the folder or bucket, which is written completely or not at all

@@ -24,7 +24,7 @@ from imagen_batch.inputs.stored_input_and_settings import (
 )
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import review_record
-from imagen_batch.planning.checking.open_prompt_file import read_expansion
+from imagen_batch.planning.checking.open_and_expand_prompt_file import read_expansion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import Move

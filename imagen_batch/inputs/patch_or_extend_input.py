@@ -28,7 +28,7 @@ from imagen_batch.inputs.stored_input_and_settings import (
 )
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.planning.checking.make_plan import make_plan
-from imagen_batch.planning.checking.open_prompt_file import open_prompt_file
+from imagen_batch.planning.checking.open_and_expand_prompt_file import open_prompt_file
 from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.references.find_reference_images import RunReferences

@@ -13,7 +13,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion import Expansion
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
-from imagen_batch.planning.checking.open_prompt_file import fingerprint, open_unexpanded
+from imagen_batch.planning.checking.open_and_expand_prompt_file import fingerprint, open_unexpanded
 from imagen_batch.planning.checking.plan_builder import RowTotals, is_selected
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex
 from imagen_batch.planning.input_origin import Origin

@@ -17,8 +17,8 @@ from imagen_batch.prompts.formats.detect_table_layout import read_layout
 from imagen_batch.prompts.formats.encoding import find_encoding
 from imagen_batch.prompts.formats.record_width import RecordWidth
 from imagen_batch.prompts.formats.text_and_jsonl import JsonLines, PlainLines, read_json_lines
+from imagen_batch.prompts.record_to_row import RowReader, row_reader
 from imagen_batch.prompts.redacted_copy import copy_file
-from imagen_batch.prompts.rows import RowReader, row_reader
 from imagen_batch.prompts.sources import check_readable
 from imagen_batch.prompts.spreadsheets.recognize_spreadsheet import spreadsheet_kind
 from imagen_batch.records import Problem, PromptRow

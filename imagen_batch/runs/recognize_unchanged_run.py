@@ -36,8 +36,8 @@ from imagen_batch.inputs.stored_input_and_settings import (
 )
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
-from imagen_batch.reports.tables.table_files import CARD, TABLE_FILES
-from imagen_batch.runs.finished_run_record import RECORD
+from imagen_batch.reports.tables.names_of_replaced_files import CARD, TABLE_FILES
+from imagen_batch.runs.may_hold_finished_run import RECORD
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Folder, open_storage
 

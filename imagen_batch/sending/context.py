@@ -17,8 +17,8 @@ from imagen_batch.providers.endpoint_and_credential import Provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.records import ImageRequest, SampleResult
 from imagen_batch.sending.budget import Budget
+from imagen_batch.sending.count_images_in_flight import InFlight
 from imagen_batch.sending.governor import Governor
-from imagen_batch.sending.in_flight import InFlight
 from imagen_batch.sending.pacing.earlier_pace import EarlierPaces
 from imagen_batch.sending.read_references import ReferenceLoader
 from imagen_batch.sending.stop import Stop

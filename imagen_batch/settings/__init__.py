@@ -4,10 +4,10 @@ settings.py                          every setting with its default, and what fo
 field_types.py                       their types, and how text is parsed
 load_from_file_and_environment.py    typed settings over environment over file
 validate_values.py                   plain values to settings, or every problem
-fill_in_folders.py                   name and date in the output folder
+fill_in_date_and_budget_root.py                   name and date in the output folder
 """
 
-from imagen_batch.settings.fill_in_folders import with_folder_of_date
+from imagen_batch.settings.fill_in_date_and_budget_root import with_folder_of_date
 from imagen_batch.settings.load_from_file_and_environment import (
     CONFIG_FILE,
     ENV_PREFIX,

@@ -10,7 +10,7 @@ from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.prompts.sources import read_small
-from imagen_batch.settings.fill_in_folders import with_budget_root, with_folder_of_date
+from imagen_batch.settings.fill_in_date_and_budget_root import with_budget_root, with_folder_of_date
 from imagen_batch.settings.settings import WATCHING, Settings
 from imagen_batch.settings.validate_values import make_settings
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from imagen_batch.simulator.api.replies import Reply, html, reply_json
+from imagen_batch.simulator.api.http_reply_and_error_json import Reply, html, reply_json
 from imagen_batch.simulator.service import Answer, Service
 from imagen_batch.simulator.usage_log import ReceivedRequest, UsageLog
 from imagen_batch.system.is_loopback import is_loopback

@@ -16,11 +16,11 @@ import orjson
 import pybase64
 
 from imagen_batch.simulator.api import error_bodies, generate_content, predict
+from imagen_batch.simulator.api.http_reply_and_error_json import Json, Refused, Reply, html, invalid, reply_json
 from imagen_batch.simulator.api.models.answer_listing import answer_listing
 from imagen_batch.simulator.api.models.served_models import Model, Verb, find
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
 from imagen_batch.simulator.api.paths import read_call, read_listing
-from imagen_batch.simulator.api.replies import Json, Refused, Reply, html, invalid, reply_json
 from imagen_batch.simulator.faults.broken_transfers import Carry
 from imagen_batch.simulator.faults.choose_fault import ChosenFault, FaultRules
 from imagen_batch.simulator.faults.fault import Attempt

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from imagen_batch.exports.export import export
-from imagen_batch.reports.tables.size_category import size_category
+from imagen_batch.reports.tables.dataset_size_category import size_category
 from tests.exports.runs import HOSTILE, book, rows_of, set_columns
 
 

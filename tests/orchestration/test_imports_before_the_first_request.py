@@ -44,7 +44,13 @@ OWN = (
     *("orchestration.recording", "orchestration.server.reachability", "orchestration.server.server_child"),
     *("planning.samples.further_versions", "prompts.spreadsheets.sheet_to_records"),
     *("reports.counters", "reports.render", "reports.summary", "reports.tables.failures", "reports.tables.write"),
-    *("runs.finalize", "runs.local_simulator", "runs.recovery", "sending.period.grant", "storage.objects.object_store"),
+    *(
+        "runs.finalize",
+        "runs.local_simulator",
+        "runs.recovery",
+        "sending.period.grant",
+        "storage.objects.object_store",
+    ),
 )
 
 MOST_SEARCHES = 50

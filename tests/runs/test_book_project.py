@@ -15,7 +15,7 @@ import imagen_batch
 from imagen_batch import read_manifest
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.decisions_to_ledger_changes import Choice, decide
 from imagen_batch.review.decisions.named_samples import find_targets
 from imagen_batch.review.decisions.record_decisions import change_review
 from imagen_batch.settings import CONFIG_FILE, load_settings

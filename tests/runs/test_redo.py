@@ -16,7 +16,7 @@ from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
 from imagen_batch.ledger.history import read_history
 from imagen_batch.planning.pending import count_pending
-from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.decisions_to_ledger_changes import Choice, decide
 from imagen_batch.review.decisions.named_samples import find_targets
 from imagen_batch.review.decisions.record_decisions import apply_review, change_review, remember_applied
 from imagen_batch.review.decisions.take_review_into_run import review_of_run

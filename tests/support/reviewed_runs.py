@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.planning.pending import PendingTotals, count_pending
-from imagen_batch.review.decisions.ledger_changes import Choice, decide
+from imagen_batch.review.decisions.decisions_to_ledger_changes import Choice, decide
 from imagen_batch.review.decisions.named_samples import find_targets
 from imagen_batch.review.decisions.record_decisions import change_review, remember_applied
 from imagen_batch.review.decisions.take_review_into_run import review_of_run

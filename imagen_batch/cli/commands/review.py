@@ -15,7 +15,7 @@ from imagen_batch.text import json_text, plural
 
 if TYPE_CHECKING:
     from imagen_batch.cli.strict_parser import Subparsers
-    from imagen_batch.review.decisions.ledger_changes import Changes
+    from imagen_batch.review.decisions.decisions_to_ledger_changes import Changes
     from imagen_batch.review.gallery_items import ReviewDecision
 
 _EXAMPLES = """\
@@ -89,7 +89,7 @@ def _add_json(action: argparse.ArgumentParser) -> None:
 
 
 def _decide(args: Namespace) -> Changes:
-    from imagen_batch.review.decisions.ledger_changes import Choice, decide  # noqa: PLC0415
+    from imagen_batch.review.decisions.decisions_to_ledger_changes import Choice, decide  # noqa: PLC0415
     from imagen_batch.review.decisions.named_samples import find_targets  # noqa: PLC0415
     from imagen_batch.review.decisions.record_decisions import change_review  # noqa: PLC0415
 

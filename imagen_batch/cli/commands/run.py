@@ -81,7 +81,7 @@ def run_and_print(
 
 def _find_current_summary(settings: Settings) -> Summary | None:
     """Return the summary of a finished run that would only be repeated; other runs do not import that code."""
-    from imagen_batch.runs.finished_run_record import may_hold_finished_run  # noqa: PLC0415
+    from imagen_batch.runs.may_hold_finished_run import may_hold_finished_run  # noqa: PLC0415
 
     if not may_hold_finished_run(settings.folder):
         return None

@@ -8,7 +8,7 @@ from imagen_batch.exports.escaping import one_line
 from imagen_batch.exports.formats import Format
 from imagen_batch.exports.job import Job, describing_columns
 from imagen_batch.exports.tally import Tally
-from imagen_batch.reports.tables.size_category import size_category
+from imagen_batch.reports.tables.dataset_size_category import size_category
 from imagen_batch.text import plural
 
 

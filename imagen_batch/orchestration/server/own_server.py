@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.server.end_messages import ACCEPTED, RECORD, STOP
 from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET, prefect_home
+from imagen_batch.orchestration.server.stop_and_record_commands import ACCEPTED, RECORD, STOP
 from imagen_batch.system.child_env import child_environment
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-from imagen_batch.orchestration.server.end_messages import ACCEPTED, RECORD, STOP
 from imagen_batch.orchestration.server.environment import set_quiet_defaults
+from imagen_batch.orchestration.server.stop_and_record_commands import ACCEPTED, RECORD, STOP
 from imagen_batch.system.file_lock import hold_file_lock
 
 _REMOVE_OLD_RUNS = {"schedule_vacuum_tasks", "schedule_orphan_vacuum_tasks"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.planning.checking.open_prompt_file import fingerprint, open_unexpanded, read_expansion
+from imagen_batch.planning.checking.open_and_expand_prompt_file import fingerprint, open_unexpanded, read_expansion
 from imagen_batch.planning.checking.plan_builder import PlanBuilder
 from imagen_batch.planning.checking.refuse_retired_or_unpriced import refuse_retired_models, refuse_unpriced_limits
 from imagen_batch.planning.file_names import check_template

@@ -9,7 +9,7 @@ from functools import reduce
 from operator import add
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.text import one_line
 
 _MAX_SHARES = 500

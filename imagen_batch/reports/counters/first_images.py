@@ -8,7 +8,7 @@ from operator import ne
 from urllib.parse import quote
 
 from imagen_batch.records import ManifestRow, Outcome, PromptRow
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.text import one_line
 
 _MAX_ROWS = 100

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ManifestRow, RequestTrace, SampleResult
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, is_missing
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.tables.arrow_columns import TIMESTAMP, Column, schema, to_array, to_timestamps

@@ -22,7 +22,7 @@ from imagen_batch.ledger.identical_images import Duplicates
 from imagen_batch.planning.book_shapes import read_shapes
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.image_blocks.block import Block
 from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, NotColumnar, parse_records
 from imagen_batch.reports.image_blocks.ordinary_images import OrdinaryImages, select_ordinary

@@ -14,7 +14,7 @@ from imagen_batch.reports.causes import FailureGroups
 from imagen_batch.reports.counters.cost_breakdown import Breakdown
 from imagen_batch.reports.counters.disclosure_sentences import DisclosureCounter
 from imagen_batch.reports.counters.first_images import ImageList
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.counters.print_resolution import PrintQuality
 from imagen_batch.reports.counters.short_rows import Acceptance
 from imagen_batch.reports.image_warnings import in_known_order

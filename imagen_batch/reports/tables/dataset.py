@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from imagen_batch.records import ManifestRow
-from imagen_batch.reports.counters.image_facts import ImageFacts
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.tables.arrow_columns import user_columns
-from imagen_batch.reports.tables.size_category import size_category
-from imagen_batch.reports.tables.table_files import CARD
+from imagen_batch.reports.tables.dataset_size_category import size_category
+from imagen_batch.reports.tables.names_of_replaced_files import CARD
 from imagen_batch.storage import Storage
 from imagen_batch.storage.irregular_files import FOLDER, irregularity
 from imagen_batch.text import one_line, plural

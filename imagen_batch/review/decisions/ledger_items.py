@@ -11,7 +11,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import RequestTrace, SampleResult
-from imagen_batch.review.decisions.ledger_changes import line_facts
+from imagen_batch.review.decisions.decisions_to_ledger_changes import line_facts
 from imagen_batch.review.decisions.list_versions import version_keys
 from imagen_batch.review.decisions.record_decisions import read_applied
 from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem

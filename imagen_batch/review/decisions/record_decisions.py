@@ -18,7 +18,7 @@ from imagen_batch.ledger.files import ledger_files, time_after
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.review.decisions.ledger_changes import Changes, changes_of_review
+from imagen_batch.review.decisions.decisions_to_ledger_changes import Changes, changes_of_review
 from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review
 from imagen_batch.runs.rewrite import rewrite_tables
 from imagen_batch.storage import LEDGER, STATE, Storage, explain_storage_errors, open_storage

@@ -25,7 +25,7 @@ from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.endpoint_and_credential import Provider, Vertex, make_provider
 from imagen_batch.providers.transport import Transport
 from imagen_batch.reports.tables.edited_failures import protect_edits
-from imagen_batch.reports.tables.table_files import TABLE_FILES
+from imagen_batch.reports.tables.names_of_replaced_files import TABLE_FILES
 from imagen_batch.runs.heartbeat_to_workers import wait_for_orphaned_workers
 from imagen_batch.runs.keep_freed_memory import keep_large_blocks
 from imagen_batch.runs.run.keys_from_ledger import follow

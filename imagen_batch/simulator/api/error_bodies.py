@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
+from imagen_batch.simulator.api.http_reply_and_error_json import Json, Reply, detail, error, html
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
-from imagen_batch.simulator.api.replies import Json, Reply, detail, error, html
 
 Options = Mapping[str, Any]
 

@@ -11,10 +11,10 @@ from typing import Any
 import pybase64
 
 from imagen_batch.simulator.api.generate_schema import body_check
+from imagen_batch.simulator.api.http_reply_and_error_json import Json, Refused, invalid
 from imagen_batch.simulator.api.input_images import inline_images
 from imagen_batch.simulator.api.models.served_models import Model
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
-from imagen_batch.simulator.api.replies import Json, Refused, invalid
 
 _MAX_TOKENS = 131_072
 _THOUGHT_TOKENS = 210

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from imagen_batch.simulator.api.http_reply_and_error_json import Refused, invalid
 from imagen_batch.simulator.api.input_images import decode_base64, is_image
 from imagen_batch.simulator.api.models.served_models import Model
 from imagen_batch.simulator.api.parsed_request import Call
-from imagen_batch.simulator.api.replies import Refused, invalid
 from imagen_batch.simulator.api.schema import (
     Check,
     anything,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pybase64
 
+from imagen_batch.simulator.api.http_reply_and_error_json import Json, Refused, invalid
 from imagen_batch.simulator.api.models.served_models import Model
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
-from imagen_batch.simulator.api.replies import Json, Refused, invalid
 from imagen_batch.simulator.api.schema import (
     Check,
     flag,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from imagen_batch.simulator.api.replies import Refused, invalid
+from imagen_batch.simulator.api.http_reply_and_error_json import Refused, invalid
 
 Check = Callable[[Any, str], Any]
 

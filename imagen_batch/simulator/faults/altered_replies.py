@@ -13,8 +13,8 @@ import pybase64
 from PIL import Image
 
 from imagen_batch.simulator.api.generate_content import blocked_usage, envelope
+from imagen_batch.simulator.api.http_reply_and_error_json import Json
 from imagen_batch.simulator.api.parsed_request import ValidRequest
-from imagen_batch.simulator.api.replies import Json
 
 Options = Mapping[str, Any]
 Alter = Callable[[Json, ValidRequest, Options], Json]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
-from imagen_batch.simulator.api.replies import Reply
+from imagen_batch.simulator.api.http_reply_and_error_json import Reply
 
 Options = Mapping[str, Any]
 

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagen_batch.simulator.api.http_reply_and_error_json import Refused, invalid
 from imagen_batch.simulator.api.models.served_models import Verb
-from imagen_batch.simulator.api.replies import Refused, invalid
 from imagen_batch.simulator.faults.all_faults import FAULTS
 from imagen_batch.simulator.faults.fault import Fault
 

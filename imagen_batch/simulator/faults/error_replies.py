@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from imagen_batch.simulator.api import error_bodies
-from imagen_batch.simulator.api.replies import Reply, error, html
+from imagen_batch.simulator.api.http_reply_and_error_json import Reply, error, html
 from imagen_batch.simulator.faults.fault import Attempt, Fault, reply_instead
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imagen_batch.simulator.api.http_reply_and_error_json import Reply
 from imagen_batch.simulator.api.models.served_models import Verb
 from imagen_batch.simulator.api.parsed_request import Call, ValidRequest
-from imagen_batch.simulator.api.replies import Reply
 from imagen_batch.simulator.faults.altered_replies import Alter
 from imagen_batch.simulator.faults.broken_transfers import Carry
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from imagen_batch.simulator.api.error_bodies import model_gone
+from imagen_batch.simulator.api.http_reply_and_error_json import Json, Reply, reply_json
 from imagen_batch.simulator.api.models.served_models import MODELS, Model, find
 from imagen_batch.simulator.api.parsed_request import Call
-from imagen_batch.simulator.api.replies import Json, Reply, reply_json
 
 
 def answer_listing(call: Call, *, extra: Collection[str]) -> Reply:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from imagen_batch.sending.in_flight import InFlight
+from imagen_batch.sending.count_images_in_flight import InFlight
 
 
 def test_images_count_while_their_attempt_lasts():
