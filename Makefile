@@ -38,7 +38,7 @@ fuzz: $(DEV)
 		$$(grep -rlE "^@given|@given\(" tests) || exit 1; done
 
 # Opens each export with the library that people load it with, and verifies provenance data; installs some hundred
-# megabytes.
+# megabytes. PARTIPROMPTS=PartiPrompts.tsv takes the published prompts instead of those that the test makes.
 test-exports: $(DEV)
 	$(INSTALL) --editable ".[c2pa,datasets,pdf,exports-test]"
 	$(BIN)/python -m pytest tests/exports tests/audit/test_provenance.py

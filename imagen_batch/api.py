@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Union
 
 from imagen_batch.cli.plan_report import open_preview, plan_facts
 from imagen_batch.errors import InputInvalid, SettingsInvalid
-from imagen_batch.exports.iterate_rows_and_images import RowAndImage, read_images
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.table_to_csv import table_to_csv
 from imagen_batch.monitoring.start_and_end import Follow, watch_run
@@ -38,6 +37,8 @@ from imagen_batch.storage import explain_storage_errors, open_storage
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from imagen_batch.exports.iterate_rows_and_images import RowAndImage
 
 Prompts = Union[str, PathLike[str], "pd.DataFrame"]
 OnResults = Callable[[tuple[SampleResult, ...]], None]
@@ -131,6 +132,8 @@ def open_images(
     ...     print(row["prompt"], image.width == row["width"])
     a mole True
     """
+    from imagen_batch.exports.iterate_rows_and_images import read_images  # noqa: PLC0415 - runs and plans need no images
+
     return read_images(os.fspath(place), where=where, approved=approved)
 
 

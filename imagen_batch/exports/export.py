@@ -61,7 +61,7 @@ def export(
     if to not in FORMATS:
         raise SettingsInvalid(f"--to {to}: unknown format; known: {', '.join(FORMATS)}")
     run = open_manifest(folder)
-    selection, report = _drop_suspects(make_selection(run, chosen), chosen, progress)
+    selection, report = _drop_suspects(make_selection(run, chosen, divided=FORMATS[to].divided), chosen, progress)
     census = _take_census(selection)
     if not census.images:
         raise SettingsInvalid(f"no image of {folder} is left to export{_describe_left_out(selection)}")

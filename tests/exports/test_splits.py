@@ -13,7 +13,7 @@ from imagen_batch.exports.export import export
 from imagen_batch.exports.options import Options
 from imagen_batch.exports.rows.splits import make_assign
 from imagen_batch.simulator import Simulator
-from tests.exports.runs import tree
+from tests.exports.runs import book, set_columns, tree
 from tests.support.runs import run, write_csv
 
 NAMES = ["row", "prompt", "book", "split"]
@@ -93,6 +93,18 @@ def test_two_splits_that_differ_only_in_case_are_refused() -> None:
     assert assign(_row(1, split="Train")) == "Train"
     with pytest.raises(SettingsInvalid, match="'train' and 'Train' of an earlier row differ only in case"):
         assign(_row(2, split="train"))
+
+
+@pytest.mark.parametrize("to", ["csv", "folder"])
+def test_a_column_called_split_may_mean_something_else_where_nothing_is_divided(to: str, tmp_path: Path) -> None:
+    """A table and a delivery have no splits unless an option says so."""
+    run = book(tmp_path / "book", rows=4)
+    set_columns(run, {"split": ["left page", "right page", "", "a/b"]})
+    assert export(run, to=to, out=tmp_path / "out").splits == {"train": 4}
+    with pytest.raises(SettingsInvalid, match="'left page' is no split's name"):
+        export(run, to=to, out=tmp_path / "out", split_column="split")
+    with pytest.raises(SettingsInvalid, match="'left page' is no split's name"):
+        export(run, to="imagefolder", out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(

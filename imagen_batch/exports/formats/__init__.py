@@ -16,7 +16,8 @@ class Format:
     """A format.
 
     `data_files` returns the glob of a split's files for the dataset card; None for a format without a card.
-    `reads_in_order`: the format reads each image in the order of the stream.
+    `reads_in_order`: the format reads each image in the order of the stream. `divided`: a column `split` divides it
+    without an option for that.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Format:
     data_files: Callable[[str], str] | None = None
     croissant: bool = False
     reads_in_order: bool = True
+    divided: bool = True
 
     def write(self, job: Job) -> None:
         """Write all images of the job."""
@@ -58,9 +60,9 @@ _ALL = (
     Format("captions", "each image with a .txt of the same name: LoRA trainers", "csv"),
     Format("coco", "COCO captions: pycocotools", "parquet"),
     Format("labelstudio", "tasks for Label Studio, images by path", "csv"),
-    Format("csv", "one table, without images", "csv", reads_in_order=False),
-    Format("pdf", "contact sheets with captions, for proofs", "csv", reads_in_order=False),
-    Format("folder", "images under descriptive names with XMP sidecars, for delivery", "csv"),
+    Format("csv", "one table, without images", "csv", reads_in_order=False, divided=False),
+    Format("pdf", "contact sheets with captions, for proofs", "csv", reads_in_order=False, divided=False),
+    Format("folder", "images under descriptive names with XMP sidecars, for delivery", "csv", divided=False),
 )
 
 FORMATS: Mapping[str, Format] = MappingProxyType({format_.name: format_ for format_ in _ALL})

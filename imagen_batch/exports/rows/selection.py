@@ -64,11 +64,14 @@ class Selection:
         return self.dropped.get(row["file"])
 
 
-def make_selection(run: RunManifest, options: Options) -> Selection:
-    """Return the selection that the options describe. Raises SettingsInvalid."""
+def make_selection(run: RunManifest, options: Options, *, divided: bool = True) -> Selection:
+    """Return the selection that the options describe. Raises SettingsInvalid.
+
+    `divided`: a column `split` names splits if no option says otherwise.
+    """
     if options.approved and "review" not in run.schema.names:
         raise SettingsInvalid(
             f"--approved: nothing in {run.storage.location} has been reviewed: the manifest has no column 'review'"
         )
     where = compile_where(options.where, run.schema) if options.where else None
-    return Selection(run, where, options.approved, make_assign(options, run.schema.names, run.text))
+    return Selection(run, where, options.approved, make_assign(options, run.schema.names, run.text, divided=divided))

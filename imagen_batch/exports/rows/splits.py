@@ -28,8 +28,10 @@ def _plain_text(row: Mapping[str, Any], column: str) -> str:
     return "" if row[column] is None else str(row[column])
 
 
-def make_assign(options: Options, names: list[str], text: CellText = _plain_text) -> Assign:
-    """Return the function from manifest row to split. Without an option a column `split` decides, if there is one.
+def make_assign(options: Options, names: list[str], text: CellText = _plain_text, *, divided: bool = True) -> Assign:
+    """Return the function from manifest row to split.
+
+    Without an option a column `split` decides, if there is one and the output is `divided` by it.
 
     `text` returns a cell of a row as it stands in the prompt file.
     """
@@ -39,7 +41,7 @@ def make_assign(options: Options, names: list[str], text: CellText = _plain_text
         )
     if options.split_column:
         return _by_column(_require_column(options.split_column, names, option="--split-column"), text)
-    return _by_column("split", text) if "split" in names else lambda _row: DEFAULT
+    return _by_column("split", text) if divided and "split" in names else lambda _row: DEFAULT
 
 
 def parse_ratios(text: str) -> dict[str, float]:
