@@ -122,7 +122,12 @@ class Execution:
             return None
         from imagen_batch.review.run_gallery import write_run_gallery  # noqa: PLC0415 - only at the end of a run
 
-        return partial(write_run_gallery, warn=lambda text: notify(f"warning: {text}"), is_stopped=self._is_stopped)
+        return partial(
+            write_run_gallery,
+            warn=lambda text: notify(f"warning: {text}"),
+            is_stopped=self._is_stopped,
+            has_reviews=lambda: bool(self.run.history.reviews),  # up to date: the tables come first
+        )
 
     def _is_stopped(self) -> bool:
         return self.run.stop.is_set

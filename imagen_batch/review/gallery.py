@@ -48,17 +48,19 @@ def build_gallery(
     *,
     title: str | None = None,
     history: History | None = None,
+    has_reviews: bool = True,
     progress: Callable[[int], None] = lambda _: None,
     may_make_thumbnail: Callable[[], bool] = lambda: True,
 ) -> GallerySummary:
     """Write the gallery of a finished run into its folder, with thumbnails and the decisions known so far.
 
     `progress` is called with the number of items done after each one. Once `may_make_thumbnail` is False no further
-    thumbnails are made; the page shows the images themselves where there is none.
+    thumbnails are made; the page shows the images themselves where there is none. For `has_reviews` see
+    `items_from_manifest`.
     """
     storage = Folder(folder)
     decisions, problems = _read_decisions(folder)
-    in_manifest = items_from_manifest(folder, decisions=decisions, history=history)
+    in_manifest = items_from_manifest(folder, decisions=decisions, history=history, has_reviews=has_reviews)
     with_images = with_thumbnails(islice(in_manifest, MAX_ITEMS), folder, may_make=may_make_thumbnail)
     items = _report_progress(with_images, progress)
     total = count_samples(folder / MANIFEST)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from imagen_batch.reports.tables.manifest import manifest_columns
-from imagen_batch.review.decisions.ledger_items import read_ledger_items
+from imagen_batch.review.decisions.ledger_items import LedgerItems, read_ledger_items
 from imagen_batch.review.explain_no_image import advise, category_in_words
 from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision
 from imagen_batch.review.review_csv import Decision
@@ -32,13 +32,15 @@ def items_from_manifest(
     manifest: Path | None = None,
     decisions: Iterable[Decision] = (),
     history: History | None = None,
+    has_reviews: bool = True,
 ) -> Iterator[GalleryItem]:
     """Yield each sample of the run, with its decision from `decisions`, else from the ledger or the manifest.
 
     `manifest` is the file, if it is not in `folder`. If the manifest has several versions of a sample, the newest
-    becomes the item and the others its history.
+    becomes the item and the others its history. Without `has_reviews` the ledger is not read: a caller who has read
+    it knows that it has neither decisions nor further versions.
     """
-    ledger = read_ledger_items(folder)
+    ledger = read_ledger_items(folder) if has_reviews else LedgerItems()
     new, known = _Decisions(ledger.unapplied(decisions)), _Decisions(ledger.decisions)
     rows = _rows(manifest or folder / MANIFEST)
     for (row, sample), versions in groupby(rows, key=lambda item: (item.row, item.sample)):

@@ -26,15 +26,16 @@ def write_run_gallery(
     *,
     warn: Callable[[str], None],
     is_stopped: Callable[[], bool] = lambda: False,
+    has_reviews: Callable[[], bool] = lambda: True,
     clock: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Write `gallery.html` from the manifest; return whether that succeeded. `warn` is called with a failure.
 
-    Once `is_stopped` is True no further thumbnails are made.
+    Once `is_stopped` is True no further thumbnails are made. Without `has_reviews` the ledger is not read.
     """
     try:
         if isinstance(storage, Folder):
-            _write_local(storage, is_stopped, clock)
+            _write_local(storage, is_stopped, clock, has_reviews=has_reviews())
         else:
             _write_remote(storage)
     # The images and tables are complete: an error in the page must not end the run.
@@ -45,11 +46,13 @@ def write_run_gallery(
     return True
 
 
-def _write_local(storage: Folder, is_stopped: Callable[[], bool], clock: Callable[[], float]) -> None:
+def _write_local(
+    storage: Folder, is_stopped: Callable[[], bool], clock: Callable[[], float], *, has_reviews: bool
+) -> None:
     folder = storage.path
     seconds = _SECONDS + _SECONDS_PER_IMAGE * min(count_samples(folder / MANIFEST), MAX_ITEMS)
     end = clock() + min(seconds, _MAX_SECONDS)
-    build_gallery(folder, may_make_thumbnail=lambda: not is_stopped() and clock() < end)
+    build_gallery(folder, has_reviews=has_reviews, may_make_thumbnail=lambda: not is_stopped() and clock() < end)
 
 
 def _write_remote(storage: Storage) -> None:

@@ -11,7 +11,7 @@ from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import make_plan
 from imagen_batch.reports.render import to_terminal
-from imagen_batch.review import gallery, write_gallery
+from imagen_batch.review import gallery, manifest_items, write_gallery
 from imagen_batch.review.gallery_items import GalleryItem
 from imagen_batch.review.run_gallery import write_run_gallery
 from imagen_batch.runs.run import open_run
@@ -166,3 +166,11 @@ def test_a_page_that_cannot_be_written_changes_neither_state_nor_exit_code(tmp_p
 def test_the_option_is_on_the_command_line():
     assert vars(make_parser().parse_args(["run", "book.csv", "--no-gallery"]))["gallery"] is False
     assert "gallery" not in vars(make_parser().parse_args(["run", "book.csv"]))
+
+
+def test_the_ledger_is_not_read_again_where_the_run_knows_that_it_has_no_reviews(tmp_path, monkeypatch):
+    """Reading a million records would take longer than the page."""
+    monkeypatch.setattr(manifest_items, "read_ledger_items", refuse)
+    folder = run_folder(tmp_path / "run", rows=4)
+    assert write_run_gallery(Folder(folder), warn=refuse, has_reviews=lambda: False)
+    assert page_items(folder) == 16
