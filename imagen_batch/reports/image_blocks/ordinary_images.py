@@ -14,11 +14,11 @@ from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ManifestRow, RequestTrace, SampleResult
 from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
+from imagen_batch.reports.image_blocks.field_reader import LISTS, FieldReader
 from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, is_missing
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.tables.arrow_columns import TIMESTAMP, Column, schema, to_array, to_timestamps
 
-_LISTS: Final = ("filter_codes", "warnings")
 _NO_ERROR: Final = ("error", "error_kind")
 
 
@@ -75,7 +75,7 @@ def _without_remarks(samples: Mapping[str, pa.Array]) -> list[bool]:
     """Return for each image whether its record has neither an error nor a warning."""
     checks = [pc.fill_null(pc.equal(samples["status"], "ok"), fill_value=False), pc.is_valid(samples["file"])]
     checks += [pc.is_null(samples[name]) for name in _NO_ERROR]
-    checks += [is_missing(samples[name]) for name in _LISTS]
+    checks += [is_missing(samples[name]) for name in LISTS]
     flags: list[bool] = reduce(pc.and_, checks).to_pylist()
     return flags
 
@@ -111,15 +111,16 @@ class _Values:
         """Return the values of a column."""
         if (of_name := _BY_NAME.get((column.part, column.name))) is not None:
             return of_name(self, column)
-        if column.part == "sample" and column.attribute is not None:
-            return _as_type(self._ledger.samples[column.attribute], column)
-        if column.part == "trace" and column.attribute is not None:
-            return _as_type(self._ledger.traces[column.attribute], column)
         if column.part == "row":
             return to_array(list(map(column.take, self._rows)), column.type)
         if column.part == "options":
             return self._of_options(column)
-        return self._of_values(column)
+        if column.part == "entry":
+            return self._of_entries(column)
+        recorded = self._ledger.samples if column.part == "sample" else self._ledger.traces
+        if column.attribute is None:
+            return self._of_fields(column, FieldReader(recorded))
+        return _as_type(recorded[column.attribute], column)
 
     def prompts(self, column: Column) -> pa.Array:
         """Return the texts that were sent."""
@@ -155,18 +156,19 @@ class _Values:
             return self.constant(column, next(iter(known.values())))
         return to_array([known[id(planned.options)] for planned in self._planned], column.type)
 
-    def _of_values(self, column: Column) -> pa.Array:
-        """Return a column that is computed from Python values."""
+    def _of_fields(self, column: Column, reader: FieldReader) -> pa.Array:
+        """Return a column that is computed from some fields of a sample or a trace."""
+        first = column.take(reader)
+        if reader.has_only_read_nulls():
+            return self.constant(column, first)
+        return to_array([column.take(reader.at(row)) for row in range(len(self._planned))], column.type)
+
+    def _of_entries(self, column: Column) -> pa.Array:
+        """Return a column that is computed from whole rows."""
         samples = _rebuild(SampleResult, self._ledger.samples)
-        if column.part == "sample":
-            return to_array([column.take(sample) for sample in samples], column.type)
         traces = _rebuild(RequestTrace, self._ledger.traces)
-        if column.part == "trace":
-            return to_array([column.take(trace) for trace in traces], column.type)
-        return to_array(
-            [column.take(self._entry(*parts)) for parts in zip(self._planned, samples, traces, strict=True)],
-            column.type,
-        )
+        entries = map(self._entry, self._planned, samples, traces)
+        return to_array([column.take(entry) for entry in entries], column.type)
 
     def _entry(self, planned: PlannedRow, sample: SampleResult, trace: RequestTrace) -> ManifestRow:
         return ManifestRow(
@@ -203,6 +205,6 @@ def _as_type(values: pa.Array, column: Column) -> pa.Array:
 
 def _rebuild(kind: type[Any], columns: Mapping[str, pa.Array]) -> list[Any]:
     """Return values of a class from the columns of its fields. Lists of texts are empty for ordinary images."""
-    names = [field.name for field in fields(kind) if field.name not in _LISTS]
+    names = [field.name for field in fields(kind) if field.name not in LISTS]
     rows = zip(*(columns[name].to_pylist() for name in names), strict=True)
     return [kind(**dict(zip(names, row, strict=True))) for row in rows]

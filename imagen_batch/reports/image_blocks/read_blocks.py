@@ -133,6 +133,8 @@ def _build(
     duplicates: Duplicates,
 ) -> Block:
     images = None if parsed is None else _select(requested, parsed, results)
+    if images is not None and not images.places:
+        images = None
     if images is not None and len(images.places) == len(requested.numbers):
         return Block(images.batch(columns), {}, images.facts())
     ordinary = set(images.places) if images else set()
