@@ -41,7 +41,7 @@ def thumbnails(folder):
 
 def test_the_page_is_written_with_thumbnails_while_there_is_time(tmp_path):
     folder = run_folder(tmp_path / "run", rows=4)
-    assert write_run_gallery(Folder(folder), warn=refuse)
+    assert write_run_gallery(Folder(folder), warn=refuse, clock=lambda: 0.0)
     assert page_items(folder) == 16
     assert len(thumbnails(folder)) == 15
 
@@ -59,7 +59,7 @@ def test_an_interrupted_run_makes_no_thumbnails_and_uses_those_that_exist(tmp_pa
     folder = run_folder(tmp_path / "run", rows=2)
     assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
     assert thumbnails(folder) == []
-    assert write_run_gallery(Folder(folder), warn=refuse)
+    assert write_run_gallery(Folder(folder), warn=refuse, clock=lambda: 0.0)
     page = (folder / "gallery.html").read_bytes()
     assert write_run_gallery(Folder(folder), warn=refuse, is_stopped=lambda: True)
     assert (folder / "gallery.html").read_bytes() == page
