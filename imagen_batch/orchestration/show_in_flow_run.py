@@ -39,7 +39,7 @@ def watch_shard(work: ShardWork, number: int) -> int:  # noqa: ARG001 - the numb
     if work.error is not None:
         raise work.error
     assert work.ended is not None
-    log.info(describe_shard_end(work.number, work.requests, work.ended - work.started))
+    log.info(describe_shard_end(work.number, work.requests, work.ended - work.started, stopped=work.stopped))
     return work.requests
 
 

@@ -69,6 +69,7 @@ def test_a_schedule_is_made_changed_and_taken_away(project, served, prefect_serv
     assert deployment["parameters"]["settings"]["prompts"] == str(source)
     fields = deployment["parameter_openapi_schema"]["definitions"]["Settings"]["properties"]
     assert [name for name, field in fields.items() if not field.get("description")] == []
+    assert {"notify", "heartbeat"}.isdisjoint(fields), "Prefect would store these secret addresses"
     assert "15 2 * * * (Europe/Paris)" in command("deployments", here=project, env=served).stdout
     assert command("deploy", source.name, *options, here=project, env=served).returncode == 0
     assert _deployment(prefect_server, "plain")["schedules"] == []

@@ -1,6 +1,7 @@
 """A run with a server in PREFECT_API_URL: neither its requests nor its end wait for that server."""
 
 import json
+import re
 import subprocess
 import time
 
@@ -83,5 +84,8 @@ def test_a_run_that_is_canceled_in_prefect_ends_like_ctrl_c(tmp_path):
     assert counts["ok"] == sim.bill.total < 50
     assert counts["unknown"] == 0
     assert "canceled in Prefect" in err
+    assert any(
+        re.fullmatch(r"shard 1: ended after .* s, as the run stopped", line["message"]) for line in prefect.store.logs
+    )
     assert next(iter(prefect.store.states.values())) == ["PENDING", "RUNNING", "CANCELLED"]
     assert [line["message"] for line in prefect.store.logs if line["level"] >= 40] == []

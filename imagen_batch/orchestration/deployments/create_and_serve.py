@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, FLOW, Specification
+from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, FLOW, NOT_IN_FORM, Specification
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, prefect_home, set_quiet_defaults
 from imagen_batch.orchestration.server.reachability import find_unreachable_reason
 from imagen_batch.system.streams import print_message
@@ -146,6 +146,10 @@ def _runner_deployment(spec: Specification) -> Any:
         description=spec.description,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    schema = deployment._parameter_openapi_schema.model_copy(deep=True)
+    for name in NOT_IN_FORM:
+        schema.definitions["Settings"]["properties"].pop(name)
+    deployment._parameter_openapi_schema = schema
     deployment.entrypoint = ENTRYPOINT  # found by its module: whatever the current folder has in `flows/`
     return deployment
 

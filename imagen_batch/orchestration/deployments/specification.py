@@ -15,6 +15,9 @@ from imagen_batch.storage import is_url
 TAG: Final = "imagen-batch"
 FLOW: Final = "imagen-batch"
 ENTRYPOINT: Final = "imagen_batch.orchestration.flow.generate_images"
+NOT_IN_FORM: Final = ("notify", "heartbeat")
+"""Settings with secret addresses: Prefect would store and show what is typed into its form."""
+
 _GRACE_S: Final = 20.0  # Prefect kills a canceled run after 30 seconds; tables are written after the grace time
 _NOT_IN_NAMES: Final = "/%&<>"
 _PATHS: Final = ("prompts", "template", "styles", "characters", "api_key_file", "budget_root")

@@ -25,7 +25,8 @@ _POLL_S = 0.5
 class ShardWork:
     """A shard that was started. `done` is set at its end; `error` is the bug that ended it, if any.
 
-    Times are seconds since 1970.
+    `stopped` says that the run stopped before its end, so that some requests may not have been sent. Times are
+    seconds since 1970.
     """
 
     number: int
@@ -34,6 +35,7 @@ class ShardWork:
     ended: float | None = None
     done: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
+    stopped: bool = False
 
 
 class LocalExecutor:
@@ -70,6 +72,7 @@ class LocalExecutor:
         except BaseException as error:  # noqa: BLE001 - raised again in _wait
             work.error = error
         finally:
+            work.stopped = self._run.stop.is_set
             work.ended = time.time()
             work.done.set()
             self._ended.put(work)

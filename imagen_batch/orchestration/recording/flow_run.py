@@ -113,7 +113,8 @@ class FlowRunRecord:
         seconds = shard.ended - shard.started
         if shard.error is None:
             state = {"type": "COMPLETED"}
-            self._log(_INFO, describe_shard_end(shard.number, shard.requests, seconds), shard.ended, task)
+            text = describe_shard_end(shard.number, shard.requests, seconds, stopped=shard.stopped)
+            self._log(_INFO, text, shard.ended, task)
         else:
             state = {"type": "FAILED", "message": shard.error}
             self._log(_ERROR, shard.error, shard.ended, task)

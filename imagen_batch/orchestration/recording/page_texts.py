@@ -56,8 +56,10 @@ def describe_shard_start(number: int, requests: int, started: float) -> str:
     return f"shard {number}: {plural(requests, 'request')}, started {format_time(started)}"
 
 
-def describe_shard_end(number: int, requests: int, seconds: float) -> str:
+def describe_shard_end(number: int, requests: int, seconds: float, *, stopped: bool = False) -> str:
     """Return the last line of a shard's log."""
+    if stopped:
+        return f"shard {number}: ended after {seconds:.1f} s, as the run stopped"
     rate = f", {60 * requests / seconds:,.0f} requests a minute" if seconds > 0 else ""
     return f"shard {number}: {plural(requests, 'request')} done in {seconds:.1f} s{rate}"
 

@@ -29,6 +29,7 @@ class ShardSnapshot:
     started: float
     ended: float | None = None
     error: str | None = None
+    stopped: bool = False  # by the end of the run, before all of its requests were sent
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _choose_tags(settings: Settings) -> list[str]:
 
 def _describe_shard(work: ShardWork) -> ShardSnapshot:
     error = None if work.error is None else repr(work.error)
-    return ShardSnapshot(work.number, work.requests, work.started, work.ended, error)
+    return ShardSnapshot(work.number, work.requests, work.started, work.ended, error, work.stopped)
 
 
 def _describe_ending(summary: Summary) -> Ending:
