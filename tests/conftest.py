@@ -10,8 +10,8 @@ from imagen_batch.simulator import Simulator
 from tests.support.shell import Shell
 from tests.support.storages import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
-# `make test` gives the same result every time. `make fuzz` looks for new failing examples.
-settings.register_profile("repeatable", derandomize=True, database=None)
+# `make test` gives the same result every time, also on a busy machine. `make fuzz` looks for new failing examples.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.register_profile("fuzz", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 

@@ -100,7 +100,7 @@ def test_overlapping_runs_are_skipped_and_a_cancel_ends_like_ctrl_c(project, ser
             _wait_for(prefect_server, first, "Cancelled", seconds=40)
         finally:
             runner.terminate()
-            runner.wait(30)
+            runner.wait(60)
         [summary] = (project / "outputs" / "long").glob("*/summary.json")
         counts = json.loads(summary.read_text())["samples"]
         assert counts["ok"] == len(sim.images)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cli import environment
 from tests.support.runs import write_csv
 
 PACKAGES = ("flows", "prompts", "tests")
@@ -70,11 +70,10 @@ def project(tmp_path: Path) -> Path:
 
 def _execute(project: Path, code: str, **env: str) -> Any:
     (project / "build.py").write_text(code)
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("IMAGEN_BATCH_")} | env
     done = subprocess.run(
         [sys.executable, "build.py"],
         cwd=project,
-        env=variables,
+        env=environment(env),
         capture_output=True,
         text=True,
         timeout=240,

@@ -31,6 +31,6 @@ def command(
 
 def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment without variables that would change a run, plus `env`."""
-    prefixes = ("IMAGEN_BATCH_", "GOOGLE_", "GEMINI_", "PREFECT_")
+    prefixes = ("IMAGEN_BATCH_", "GOOGLE_", "GEMINI_", "PREFECT_", "PYTHONSAFEPATH")  # the last: set by launch
     variables = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return {**variables, "PREFECT_API_URL": NO_SERVER, **(env or {})}
