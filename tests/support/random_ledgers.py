@@ -111,6 +111,8 @@ def _sample(
     is_ordinary = dice.random() < ordinary
     status = "ok" if is_ordinary else dice.choice(["ok", "ok", "filtered", "failed"])
     width, height = (1024, 1024) if request.options.aspect_ratio != "16:9" else (1376, 768)
+    if dice.random() < 0.1:  # a shape that was not requested
+        width = 300
     sample: dict[str, Any] = {
         "number": number,
         "status": status,
