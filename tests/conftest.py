@@ -6,8 +6,7 @@ import pytest
 from hypothesis import settings
 
 from imagen_batch.orchestration.server.own_server import OwnServer
-from imagen_batch.simulator import Simulator
-from tests.support.shell import Shell
+from tests.support.shared_fixtures import shell, sim  # noqa: F401 - fixtures
 from tests.support.storages import KINDS, STORE, new_place, s3_environment, s3_server, store_server
 
 # `make test` gives the same result every time, also on a busy machine. `make fuzz` looks for new failing examples.
@@ -66,21 +65,6 @@ def prefect_server(prefect_home):
     server.wait()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def sim():
-    """Run a simulator without faults."""
-    with Simulator() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def shell(tmp_path, monkeypatch, capsys):
-    """Return a terminal in a separate folder, without Prefect."""
-    here = tmp_path / "here"
-    here.mkdir()
-    return Shell(monkeypatch, capsys, here, {"IMAGEN_BATCH_WAIT_INITIAL": "0"})
 
 
 def pytest_collection_modifyitems(items):

@@ -226,7 +226,18 @@ def _run_tests(mutant: Mutant | None, tests: Sequence[str], folder: str) -> int:
         sys.meta_path.insert(0, _Hook(mutant.module, mutated(mutant)))
     settings.register_profile("mutants", max_examples=25, deadline=None, derandomize=True, database=None)
     settings.load_profile("mutants")
-    options = ["-x", "-q", "--noconftest", "-p", "no:cacheprovider", "-p", "no:xdist", "--basetemp", f"{folder}/tmp"]
+    options = [
+        "-x",
+        "-q",
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "-p",
+        "tests.support.shared_fixtures",
+    ]
+    options += ["--basetemp", f"{folder}/tmp"]
     known = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis is imported before pytest could rewrite it
     return int(pytest.main([*options, "-W", known, *tests], plugins=[_GeneratedLast()]))
 
