@@ -16,7 +16,7 @@ from imagen_batch.cli.options import (
     add_request_options,
     add_sending_options,
 )
-from imagen_batch.cli.settings_sources import settings_from
+from imagen_batch.cli.settings_sources import out_template_from, settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural, usd
@@ -126,7 +126,7 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
         raise SettingsInvalid("backfill has no --date: use --from and --to")
     typed = {name: value for name, value in vars(args).items() if name not in {*_OWN, "date"}}
     if Path(args.prompts).is_file():
-        template = typed.get("out")
+        template = out_template_from(args)
         settings = settings_from(Namespace(**typed, date=args.first))
         return settings.model_copy(update={"out": template}), None, settings.timezone or "UTC"
     from imagen_batch.orchestration.deployments import create_and_serve  # noqa: PLC0415
