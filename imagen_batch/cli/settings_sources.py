@@ -42,7 +42,7 @@ def settings_from(args: Namespace) -> Settings:
 
 
 def out_template_from(args: Namespace) -> str | None:
-    """The output folder as it was typed, or as the environment or the settings file has it, with {name} and {date}."""
+    """The output folder as it was typed or as environment or settings file have it, with {name} and {date}."""
     from imagen_batch.settings import load_out  # noqa: PLC0415
 
     return load_out(getattr(args, "out", None), env=os.environ, config=args.config)

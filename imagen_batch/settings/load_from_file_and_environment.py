@@ -36,7 +36,7 @@ def load_settings(
 
 
 def load_out(typed: str | None, *, env: Mapping[str, str], config: Path | None = None) -> str | None:
-    """Return the output folder as it was given, with {name} and {date}: typed, else of the environment or the file."""
+    """Return the output folder as it was given, with {name} and {date}: typed, of environment or file."""
     given = typed or merge(_from_file(config, Path()), _from_env(env)).get("out")
     return None if given is None else str(given)
 
