@@ -182,6 +182,9 @@ def test_a_backfill_makes_each_date_once_and_a_dry_run_makes_nothing(shell) -> N
         assert "3 dates to make: 6 images" in done.out
         assert "30d=0.10 leaves $0.10 of $0.10" in done.out
         assert "this backfill does not fit: it stops with code 6" in done.out
+        done = shell.run(*command, *dates, "--dry-run", "--max-cost-per", "30d=0.10", "--json")
+        (period,) = json.loads(done.out)["periods"]
+        assert (period["left_usd"], period["fits"]) == (0.1, False)
         assert shell.run(*command, *dates, "--max-active", "2").code == 0
         assert len(sim.images) == 6
         done = shell.run(*command, *dates, "--json")

@@ -145,7 +145,7 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
 
 def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) -> int:
     from imagen_batch.cli.plan_report import open_preview  # noqa: PLC0415
-    from imagen_batch.cli.plan_report.describe_periods import describe_period  # noqa: PLC0415
+    from imagen_batch.cli.plan_report.describe_periods import describe_period, period_facts  # noqa: PLC0415
 
     made = {day.date for day in chosen}
     rows, images, cost, unpriced = [], 0, 0.0, 0
@@ -168,7 +168,8 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
             }
             for day, pending in rows
         ]
-        print_result(json.dumps({"dates": dates, "samples": images, "usd": round(cost, 6)}))
+        limits = [period_facts(room, needed=cost, unpriced=unpriced) for room in periods]
+        print_result(json.dumps({"dates": dates, "samples": images, "usd": round(cost, 6), "periods": limits}))
         return 0
     for day, pending in rows:
         what = "left" if pending is None else f"{plural(pending.samples, 'image')}, up to {usd(pending.usd)}"
