@@ -129,6 +129,12 @@ def test_the_file_for_work_pools_has_the_same_deployment(tmp_path: Path, monkeyp
         prefect_yaml.write(spec, tmp_path / "prefect.yaml", work_pool="pool")
 
 
+def test_the_command_for_a_file_with_a_space_can_be_typed(shell) -> None:
+    (shell.here / "p.csv").write_text("prompt\none\n")
+    done = shell.run("deploy", "p.csv", "--prefect-yaml", "my jobs.yaml")
+    assert "--prefect-file 'my jobs.yaml'" in done.out
+
+
 def test_two_runs_of_a_job_do_not_overlap_even_for_two_dates(tmp_path: Path) -> None:
     template = str(tmp_path / "{name}" / "{date}")
     first, second = (

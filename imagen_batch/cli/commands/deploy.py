@@ -75,7 +75,8 @@ def run(args: Namespace) -> int:
     if args.prefect_yaml is not None:
         write(spec, args.prefect_yaml, work_pool=args.work_pool)
         print_result(
-            f"wrote {args.prefect_yaml}. To deploy it: prefect deploy --all --prefect-file {args.prefect_yaml}"
+            f"wrote {args.prefect_yaml}. To deploy it: prefect deploy --all --prefect-file "
+            f"{shlex.quote(str(args.prefect_yaml))}"
         )
         return 0
     create_and_serve.prepare()
