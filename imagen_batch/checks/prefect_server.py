@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from imagen_batch.checks.finding import Finding, ok, problem, warning
-from imagen_batch.orchestration.server.reachability import find_unreachable_reason
+from imagen_batch.orchestration.server.reachability import find_unreachable_reason, show_address
 from imagen_batch.text import one_line
 
 _TIMEOUT_S = 5.0
@@ -31,7 +31,7 @@ def check_prefect(env: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 
 def _check_server(url: str, installed: str) -> Iterator[Finding]:
-    shown = one_line(_without_user(url), 200)
+    shown = one_line(show_address(url), 200)
     if (reason := find_unreachable_reason(url, timeout=_TIMEOUT_S)) is not None:
         yield problem(
             "prefect",
@@ -54,7 +54,7 @@ def _check_server(url: str, installed: str) -> Iterator[Finding]:
 
 def _check_home(env: Mapping[str, str], installed: str) -> Iterator[Finding]:
     home = Path(env.get("PREFECT_HOME") or Path.home() / ".prefect").absolute()
-    existing = next((folder for folder in (home, *home.parents) if folder.is_dir()), None)
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
     try:
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
@@ -74,8 +74,3 @@ def _server_version(url: str) -> str | None:
             text = json.loads(reply.read(1000))
             return text if isinstance(text, str) else None
     return None
-
-
-def _without_user(url: str) -> str:
-    scheme, slashes, rest = url.partition("://")
-    return scheme + slashes + rest.rpartition("@")[2]

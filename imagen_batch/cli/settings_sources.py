@@ -41,6 +41,13 @@ def settings_from(args: Namespace) -> Settings:
     return load_settings(typed, env=os.environ, config=args.config)
 
 
+def out_template_from(args: Namespace) -> str | None:
+    """The output folder as it was typed or as environment or settings file have it, with {name} and {date}."""
+    from imagen_batch.settings import load_out  # noqa: PLC0415
+
+    return load_out(getattr(args, "out", None), env=os.environ, config=args.config)
+
+
 def with_upgrade(typed: dict[str, Any]) -> dict[str, Any]:
     """With --upgrade, move --image-size to the size of the new versions; the rows keep theirs."""
     if "upgrade" not in typed:

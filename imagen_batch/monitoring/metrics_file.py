@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -43,6 +45,7 @@ def gauge(name: str, text: str, values: list[tuple[dict[str, str], float]]) -> M
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace the file in one step. Raises OSError, and leaves nothing else in the folder."""
+    _check_replaceable(path)
     handle, part = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -53,3 +56,11 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):
             Path(part).unlink()
         raise
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise OSError for a device, a pipe or a socket: for root, a rename would replace /dev/null itself."""
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and not a file")

@@ -205,16 +205,12 @@ def _exit_code(error: BaseException) -> int:
 
 
 def _refuse_unreachable(url: str, reason: str) -> NoReturn:
+    from imagen_batch.orchestration.server.reachability import show_address  # noqa: PLC0415 - rarely needed
+
     raise SettingsInvalid(
-        f"no Prefect server answers at PREFECT_API_URL={_without_user(url)}: {reason}. Nothing was sent. "
+        f"no Prefect server answers at PREFECT_API_URL={show_address(url)}: {reason}. Nothing was sent. "
         "Start that server, correct the address, or unset PREFECT_API_URL to let the run start its own server"
     )
-
-
-def _without_user(url: str) -> str:
-    """Remove a user name and password from an address."""
-    scheme, slashes, rest = url.partition("://")
-    return scheme + slashes + rest.rpartition("@")[2]
 
 
 def _preload_history(location: str) -> Future[History] | None:

@@ -58,10 +58,11 @@ def next_time(text: str, *, after: dt.datetime, timezone: str | None) -> dt.date
     hour, minute = map(int, text.split(":"))
     for days in range(3):
         day = local.date() + dt.timedelta(days=days)
-        naive = dt.datetime.combine(day, dt.time(hour, minute))
-        moment = naive.replace(tzinfo=zone) if zone else naive.astimezone()
-        if moment.timestamp() > after.timestamp():
-            return moment
+        for fold in (0, 1):  # where clocks go back, they show a time twice
+            naive = dt.datetime.combine(day, dt.time(hour, minute, fold=fold))
+            moment = naive.replace(tzinfo=zone) if zone else naive.astimezone()
+            if moment.timestamp() > after.timestamp():
+                return moment
     raise AssertionError("a time of day comes within two days")
 
 

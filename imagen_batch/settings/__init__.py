@@ -11,6 +11,7 @@ from imagen_batch.settings.fill_in_date_and_budget_root import with_folder_of_da
 from imagen_batch.settings.load_from_file_and_environment import (
     CONFIG_FILE,
     ENV_PREFIX,
+    load_out,
     load_settings,
     load_watching,
     merge,
@@ -26,6 +27,7 @@ __all__ = [
     "WATCHING",
     "Parameters",
     "Settings",
+    "load_out",
     "load_settings",
     "load_watching",
     "make_settings",

@@ -35,6 +35,12 @@ def load_settings(
     return with_budget_root(with_folder_of_date(settings), template=settings.out)
 
 
+def load_out(typed: str | None, *, env: Mapping[str, str], config: Path | None = None) -> str | None:
+    """Return the output folder as it was given, with {name} and {date}: typed, of environment or file."""
+    given = typed or merge(_from_file(config, Path()), _from_env(env)).get("out")
+    return None if given is None else str(given)
+
+
 def load_watching(*, env: Mapping[str, str], cwd: Path = Path()) -> dict[str, Any]:
     """Return the settings about one start of a run that environment and file have, for a run that is continued."""
     chosen = {name: env[name] for name in (ENV_PREFIX + field.upper() for field in WATCHING) if name in env}

@@ -230,6 +230,13 @@ def test_an_unreachable_prefect_server_is_a_problem():
     assert KEY not in str(found)
 
 
+def test_a_file_in_place_of_prefects_home_is_a_problem(tmp_path):
+    """A run refuses it, too."""
+    (tmp_path / "home").write_text("a file")
+    (found,) = check_prefect({"PREFECT_HOME": str(tmp_path / "home")})
+    assert found.level == "problem"
+
+
 @pytest.mark.parametrize(("theirs", "level"), [("2.1.0", "warning"), (None, "ok")])
 def test_a_prefect_server_of_another_version_is_a_warning(theirs, level):
     """A server that does not tell its version is not blamed."""

@@ -1,5 +1,6 @@
 """--metrics writes an OpenMetrics file that its own parser reads."""
 
+import os
 import stat
 
 import pytest
@@ -124,3 +125,15 @@ def test_a_file_that_cannot_be_written_is_a_warning(tmp_path, ran):
         watch.summary = ran.summary
     assert len(said) == 1
     assert "can't be written" in said[0]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path, ran):
+    """`--metrics /dev/null` as root would replace the device for the whole machine."""
+    pipe, said = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    settings = make_settings({"prompts": "x.csv", "metrics": str(pipe)})
+    with watch_run(settings, said.append) as watch:
+        watch.summary = ran.summary
+    assert pipe.is_fifo()
+    assert len(said) == 1
+    assert "can't be written: it is a device" in said[0]

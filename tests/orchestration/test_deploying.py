@@ -19,6 +19,7 @@ from imagen_batch.orchestration.deployments.backfill_dates import Day, choose, w
 from imagen_batch.orchestration.deployments.date_and_due_check import Skip, Slot, check_due, only_run_of_job
 from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, Specification
+from imagen_batch.schedules.out_template import expand
 from imagen_batch.settings import Settings, load_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import prompts
@@ -46,6 +47,33 @@ def test_a_deployment_has_absolute_paths_and_only_what_was_given(
     }
     assert (spec.cron, spec.timezone, spec.tags) == ("15 2 * * *", "Europe/Paris", ["imagen-batch", "n"])
     Settings.model_validate(spec.settings)
+
+
+def test_braces_in_the_names_of_folder_and_file_are_no_fields(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every run of such a deployment failed."""
+    folder = tmp_path / "a{b}"
+    folder.mkdir()
+    out = _specify(folder, "--out", "o/{date}", monkeypatch=monkeypatch).settings["out"]
+    assert expand(out, name="n", date=dt.date(2026, 10, 1)) == str(folder / "o/2026-10-01")
+    (folder / "{p}.csv").write_text("prompt\none\n")
+    args: Namespace = parse(["deploy", "{p}.csv"])
+    out = specification_from(args).settings["out"]
+    assert expand(out, name="n", date=dt.date(2026, 10, 1)) == str(folder / "outputs/{p}/2026-10-01")
+
+
+@pytest.mark.parametrize("source", ["environment", "file"])
+def test_the_folder_of_a_deployment_may_come_from_environment_or_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """As that of a run; it was replaced by the default without a word."""
+    if source == "file":
+        (tmp_path / "imagen-batch.toml").write_text('out = "o/{name}/{date}"')
+    else:
+        monkeypatch.setenv("IMAGEN_BATCH_OUT", "o/{name}/{date}")
+    spec = _specify(tmp_path, "--name", "n", monkeypatch=monkeypatch)
+    assert spec.settings["out"] == str(tmp_path / "o/{name}/{date}")
 
 
 def test_a_deployment_contains_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +129,12 @@ def test_the_file_for_work_pools_has_the_same_deployment(tmp_path: Path, monkeyp
         prefect_yaml.write(spec, tmp_path / "prefect.yaml", work_pool="pool")
 
 
+def test_the_command_for_a_file_with_a_space_can_be_typed(shell) -> None:
+    (shell.here / "p.csv").write_text("prompt\none\n")
+    done = shell.run("deploy", "p.csv", "--prefect-yaml", "my jobs.yaml")
+    assert "--prefect-file 'my jobs.yaml'" in done.out
+
+
 def test_two_runs_of_a_job_do_not_overlap_even_for_two_dates(tmp_path: Path) -> None:
     template = str(tmp_path / "{name}" / "{date}")
     first, second = (
@@ -154,6 +188,9 @@ def test_a_backfill_makes_each_date_once_and_a_dry_run_makes_nothing(shell) -> N
         assert "3 dates to make: 6 images" in done.out
         assert "30d=0.10 leaves $0.10 of $0.10" in done.out
         assert "this backfill does not fit: it stops with code 6" in done.out
+        done = shell.run(*command, *dates, "--dry-run", "--max-cost-per", "30d=0.10", "--json")
+        (period,) = json.loads(done.out)["periods"]
+        assert (period["left_usd"], period["fits"]) == (0.1, False)
         assert shell.run(*command, *dates, "--max-active", "2").code == 0
         assert len(sim.images) == 6
         done = shell.run(*command, *dates, "--json")

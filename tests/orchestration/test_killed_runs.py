@@ -1,6 +1,7 @@
 """Flow runs whose processes were killed become crashed; live ones and those of others are left alone."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -93,6 +94,9 @@ def test_a_run_that_recorded_its_end_leaves_no_mark(tmp_path):
         {"server": "http://another/api"},
         {"server": OWN_SERVER},
         {"selection": None},
+        {"selection": {}},
+        {"selection": {"idempotency_key": {}}},
+        {"selection": {"name": {"any_": ["k"]}}},
     ],
 )
 def test_marks_of_other_machines_and_servers_stay(tmp_path, facts):
@@ -112,6 +116,16 @@ def test_a_restart_or_another_container_is_the_same_machine(tmp_path, host):
     other = {"boot": "another"} if host else {"host": "another"}
     _leave_behind(tmp_path, machine={**machine, **other})
     assert end_killed_runs(tmp_path, server=URL, api=_Prefect()) == 2
+
+
+def test_what_is_no_mark_neither_stops_nor_holds_up_the_others(tmp_path):
+    """A pipe held up `serve` for ever, and deep JSON ended it."""
+    path = _leave_behind(tmp_path)
+    os.mkfifo(path.with_name("0.json"))
+    path.with_name("00.json").write_text("[" * 200_000)
+    path.with_name("000.json").mkdir()
+    assert end_killed_runs(tmp_path, server=URL, api=_Prefect()) == 1
+    assert not path.exists()
 
 
 def test_a_server_that_fails_keeps_the_marks_for_the_next_time(tmp_path):

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from imagen_batch.orchestration.server.reachability import find_unreachable_reason
+from imagen_batch.errors import SettingsInvalid
+from imagen_batch.orchestration.deployments.create_and_serve import prepare
+from imagen_batch.orchestration.server.reachability import find_unreachable_reason, show_address
 from imagen_batch.simulator import Simulator
 from tests.support.cli import command
 from tests.support.runs import prompts
@@ -115,3 +117,12 @@ def test_a_run_with_an_unreachable_server_sends_nothing(tmp_path, url):
     assert "unset PREFECT_API_URL" in done.stderr
     assert "Traceback" not in done.stderr
     assert "pass" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@127.0.0.1:9/api", "http://127.0.0.1:9/api?token=secret#secret"])
+def test_what_may_be_secret_in_an_address_is_not_shown(url):
+    """Not by the commands for deployments either, which showed the password."""
+    assert show_address(url) == "http://127.0.0.1:9/api"
+    with pytest.raises(SettingsInvalid) as refused:
+        prepare({"PREFECT_API_URL": url})
+    assert "secret" not in str(refused.value)

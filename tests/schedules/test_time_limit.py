@@ -32,6 +32,20 @@ def test_a_night_with_a_change_of_clocks_has_its_own_length() -> None:
     assert next_time("06:00", after=evening, timezone="Europe/Paris") == datetime(2026, 10, 25, 5, tzinfo=UTC)
 
 
+def test_a_time_that_clocks_show_twice_comes_twice() -> None:
+    """A run that began between the two went on for a day."""
+
+    def reached(after: datetime) -> datetime:
+        return next_time("02:30", after=after, timezone="Europe/Paris").astimezone(UTC)
+
+    between = datetime(2026, 10, 25, 0, 45, tzinfo=UTC)  # 02:45 in Paris, for the first time
+    assert reached(between) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    after_both = datetime(2026, 10, 25, 1, 45, tzinfo=UTC)
+    assert reached(after_both) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
+    in_gap = datetime(2026, 3, 29, 1, 15, tzinfo=UTC)  # 03:15 in Paris; 02:30 did not come
+    assert reached(in_gap) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+
 def test_sending_stops_before_the_end_by_grace_and_tables() -> None:
     limit = time_limit(until=None, max_time="2h", timezone=None, started=START, grace=30, samples=100_000)
     assert limit is not None

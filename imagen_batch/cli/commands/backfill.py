@@ -16,7 +16,7 @@ from imagen_batch.cli.options import (
     add_request_options,
     add_sending_options,
 )
-from imagen_batch.cli.settings_sources import settings_from
+from imagen_batch.cli.settings_sources import out_template_from, settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural, usd
@@ -126,7 +126,7 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
         raise SettingsInvalid("backfill has no --date: use --from and --to")
     typed = {name: value for name, value in vars(args).items() if name not in {*_OWN, "date"}}
     if Path(args.prompts).is_file():
-        template = typed.get("out")
+        template = out_template_from(args)
         settings = settings_from(Namespace(**typed, date=args.first))
         return settings.model_copy(update={"out": template}), None, settings.timezone or "UTC"
     from imagen_batch.orchestration.deployments import create_and_serve  # noqa: PLC0415
@@ -145,7 +145,7 @@ def _job(args: Namespace) -> tuple[Settings, str | None, str]:
 
 def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) -> int:
     from imagen_batch.cli.plan_report import open_preview  # noqa: PLC0415
-    from imagen_batch.cli.plan_report.describe_periods import describe_period  # noqa: PLC0415
+    from imagen_batch.cli.plan_report.describe_periods import describe_period, period_facts  # noqa: PLC0415
 
     made = {day.date for day in chosen}
     rows, images, cost, unpriced = [], 0, 0.0, 0
@@ -168,7 +168,8 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
             }
             for day, pending in rows
         ]
-        print_result(json.dumps({"dates": dates, "samples": images, "usd": round(cost, 6)}))
+        limits = [period_facts(room, needed=cost, unpriced=unpriced) for room in periods]
+        print_result(json.dumps({"dates": dates, "samples": images, "usd": round(cost, 6), "periods": limits}))
         return 0
     for day, pending in rows:
         what = "left" if pending is None else f"{plural(pending.samples, 'image')}, up to {usd(pending.usd)}"

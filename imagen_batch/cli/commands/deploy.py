@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.cli.options import add_config_option, add_input_options, add_request_options, add_sending_options
-from imagen_batch.cli.settings_sources import settings_from
+from imagen_batch.cli.settings_sources import out_template_from, settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 
@@ -75,7 +75,8 @@ def run(args: Namespace) -> int:
     if args.prefect_yaml is not None:
         write(spec, args.prefect_yaml, work_pool=args.work_pool)
         print_result(
-            f"wrote {args.prefect_yaml}. To deploy it: prefect deploy --all --prefect-file {args.prefect_yaml}"
+            f"wrote {args.prefect_yaml}. To deploy it: prefect deploy --all --prefect-file "
+            f"{shlex.quote(str(args.prefect_yaml))}"
         )
         return 0
     create_and_serve.prepare()
@@ -84,7 +85,11 @@ def run(args: Namespace) -> int:
     print_result(
         f"{'made' if is_new else 'updated'} the deployment {spec.name}, {schedule}, into {spec.settings['out']}"
     )
-    served = f"prefect worker start --pool {args.work_pool}" if args.work_pool else f"imagen-batch serve {spec.name}"
+    served = (
+        f"prefect worker start --pool {args.work_pool}"
+        if args.work_pool
+        else f"imagen-batch serve {shlex.quote(spec.name)}"
+    )
     print_message(f"its runs need: {served}")
     print_message(f"to run it now: prefect deployment run {shlex.quote('imagen-batch/' + spec.name)}")
     return 0
@@ -110,7 +115,7 @@ def specification_from(args: Namespace) -> Specification:
 
     if getattr(args, "date", None) is not None:
         raise SettingsInvalid("a deployment has no --date: each run is for the date on which it was scheduled")
-    template = getattr(args, "out", None)
+    template = out_template_from(args)
     typed = Namespace(**{name: value for name, value in vars(args).items() if name not in {*_OWN, "date"}})
     typed.date = "2000-01-01" if template is None or "{date}" in template else None
     settings = settings_from(typed)

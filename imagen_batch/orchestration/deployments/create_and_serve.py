@@ -8,13 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, FLOW, NOT_IN_FORM, Specification
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, prefect_home, set_quiet_defaults
-from imagen_batch.orchestration.server.reachability import find_unreachable_reason
+from imagen_batch.orchestration.server.reachability import find_unreachable_reason, show_address
 from imagen_batch.system.streams import print_message
 from imagen_batch.text import plural
 
@@ -56,7 +55,7 @@ def prepare(env: dict[str, str] | None = None) -> str:
     if not url:
         raise SettingsInvalid(f"this needs a Prefect server that keeps running. {how}")
     if (reason := find_unreachable_reason(url)) is not None:
-        raise SettingsInvalid(f"no Prefect server answers at PREFECT_API_URL={urlsplit(url).netloc}: {reason}. {how}")
+        raise SettingsInvalid(f"no Prefect server answers at PREFECT_API_URL={show_address(url)}: {reason}. {how}")
     return url
 
 

@@ -63,7 +63,7 @@ def specify(settings: Settings, *, template: str | None, cron: str | None, timez
     for setting in _PATHS:
         if values.get(setting):
             values[setting] = _absolute(values[setting])
-    values["out"] = _absolute(template or f"outputs/{name}/{{date}}")
+    values["out"] = _absolute_template(template or f"outputs/{_escaped(name)}/{{date}}")
     values["name"] = name
     values["timezone"] = timezone
     values.pop("date", None)
@@ -75,3 +75,13 @@ def specify(settings: Settings, *, template: str | None, cron: str | None, timez
 
 def _absolute(path: str) -> str:
     return path if is_url(path) else os.path.abspath(path)  # noqa: PTH100 - links are kept as the user made them
+
+
+def _absolute_template(out: str) -> str:
+    """Make an output folder absolute. Braces in the name of the current folder are no fields."""
+    here = _escaped(os.getcwd())  # noqa: PTH109 - a text and not a path
+    return out if is_url(out) else os.path.normpath(os.path.join(here, out))  # noqa: PTH118
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")

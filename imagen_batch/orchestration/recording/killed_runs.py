@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ OWN_SERVER = ""
 _FOLDER = "imagen-batch-running"
 _UNFINISHED = {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
 _MESSAGE = "The process of this run is gone. Images that it had received are kept: the next run continues."
+_NAMES = {"id", "idempotency_key"}
+_MOST_BYTES = 100_000
 _MOST_RUNS, _MOST_SHARDS = 50, 200
 _KEEP_S = 90 * 86_400.0  # for a server that is not used again
 
@@ -90,23 +93,40 @@ def end_killed_runs(home: Path, *, server: str, api: FlowRuns, now: float | None
 @contextmanager
 def _free_mark(path: Path) -> Iterator[dict[str, Any] | None]:
     """Hold the lock of a file and yield what it says; None while its process is alive. Raises OSError."""
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            yield None
+            return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             yield None
             return
         was_removed = os.fstat(file.fileno()).st_nlink == 0  # by its process, at the end of the run
-        yield None if was_removed else _parse(file.read())
+        yield None if was_removed else _parse(file.read(_MOST_BYTES))
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file, or a pipe in its place without waiting for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _parse(content: bytes) -> dict[str, Any]:
     """Read what a mark says; a file that is no mark says nothing and is removed when it is old."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         facts = json.loads(content)
-        if isinstance(facts, dict) and isinstance(facts.get("selection"), dict):
+        if isinstance(facts, dict) and _selects_one_run(facts.get("selection")):
             return facts
     return {}
+
+
+def _selects_one_run(selection: Any) -> bool:
+    """Whether a filter names a flow run: an empty one would select all that are running."""
+    if not isinstance(selection, dict) or len(selection) != 1:
+        return False
+    name, chosen = next(iter(selection.items()))
+    values = chosen.get("any_") if isinstance(chosen, dict) else None
+    return name in _NAMES and isinstance(values, list) and len(values) == 1 and isinstance(values[0], str)
 
 
 def _end_flow_runs(selection: Mapping[str, Any], api: FlowRuns) -> int:

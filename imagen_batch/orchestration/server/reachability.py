@@ -40,6 +40,13 @@ def find_unreachable_reason(url: str, *, timeout: float = 5.0) -> str | None:
     return reply if isinstance(reply, str) else _find_fault(reply, url)
 
 
+def show_address(url: str) -> str:
+    """Return an address without what may be secret: the user, the query and the fragment."""
+    scheme, slashes, rest = url.partition("://")
+    place = rest.partition("?")[0].partition("#")[0]
+    return scheme.partition("?")[0] + slashes + place.rpartition("@")[2]
+
+
 def run_in_background(check: Callable[[str], str | None], url: str) -> Callable[[], str | None]:
     """Start a check in a thread; return a function that waits for its result."""
     results: SimpleQueue[str | None] = SimpleQueue()
