@@ -25,7 +25,7 @@ from tests.exports.runs import book, rows_of
 from tests.support.runs import write_csv
 from tests.support.shell import Shell
 
-HOSTILE = ['a mole, "quoted"', "two\nlines", "=SUM(A1)", "007", "None", "水墨 🦊", "a;b\tc"]
+HOSTILE = ['a mole, "quoted"', "two\nlines", "two\rlines", "=SUM(A1)", "007", "None", "水墨 🦊", "a;b\tc"]
 
 
 @pytest.fixture(autouse=True)
