@@ -38,9 +38,10 @@ def table_to_csv(table: pd.DataFrame) -> bytes:
 
 def _texts(column: pd.Series, name: str, problems: list[Problem]) -> Iterator[str]:
     """Yield each cell as text; `problems` gets those that are none."""
+    import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415 - takes a second
 
-    values = [value.item() if hasattr(value, "item") else value for value in column.astype(object)]  # without numpy
+    values = [value.item() if isinstance(value, np.generic) else value for value in column.astype(object)]
     missing = [pd.api.types.is_scalar(value) and pd.isna(value) for value in values]
     filled = [value for value, is_missing in zip(values, missing, strict=True) if not is_missing]
     whole = bool(filled) and all(map(_is_whole, filled))
