@@ -107,6 +107,7 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
     1   a rat     ok     <NA>
     """
     import pandas as pd  # noqa: PLC0415 - takes a second
+    import pyarrow as pa  # noqa: PLC0415
 
     place = os.fspath(place)
     try:
@@ -116,7 +117,10 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise SettingsInvalid(f"No manifest of an imagen-batch run found in {place}.") from error
         raise
-    return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
+    try:
+        return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
+    except pa.ArrowException as error:
+        raise SettingsInvalid(f"{place}: manifest.parquet cannot be read: {error}") from error
 
 
 def open_images(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 import unicodedata
@@ -130,3 +132,14 @@ def _encodable(value: object) -> object:
 def is_unicode(text: str) -> bool:
     """Return whether `text` can be encoded as UTF-8: names of files and in the environment may contain any bytes."""
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """Format a row of a CSV file that ends with a newline; a cell with any end of a line is quoted.
+
+    >>> csv_line(["a", "b\\rc"])
+    'a,"b\\rc"\\n'
+    """
+    row = io.StringIO(newline="")
+    csv.writer(row, lineterminator="\r\n").writerow(cells)  # before 3.13 only characters of the terminator are quoted
+    return row.getvalue().removesuffix("\r\n") + "\n"

@@ -93,6 +93,13 @@ def test_a_folder_without_a_run_has_no_manifest(tmp_path):
         read_manifest(tmp_path / "nothing")
 
 
+def test_a_damaged_manifest_is_named(tmp_path):
+    """It is no error of the library that reads it."""
+    (tmp_path / "manifest.parquet").write_bytes(b"PAR1 cut off")
+    with pytest.raises(SettingsInvalid, match=r"manifest\.parquet cannot be read"):
+        read_manifest(tmp_path)
+
+
 def test_invalid_input_lists_every_problem(source):
     """The message is what the command prints."""
     source.write_text("prompt,samples\n,1\na mole,x\n")

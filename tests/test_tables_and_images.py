@@ -25,7 +25,7 @@ from tests.exports.runs import book, rows_of
 from tests.support.runs import write_csv
 from tests.support.shell import Shell
 
-HOSTILE = ['a mole, "quoted"', "two\nlines", "=SUM(A1)", "007", "None", "水墨 🦊", "a;b\tc"]
+HOSTILE = ['a mole, "quoted"', "two\nlines", "two\rlines", "=SUM(A1)", "007", "None", "水墨 🦊", "a;b\tc"]
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +116,9 @@ def test_values_that_are_no_cell_are_named_with_their_row() -> None:
     """All of them at once, before anything is sent."""
     with pytest.raises(InputInvalid, match=r"(?s)line 2.*tags.*a list.*line 3.*tags.*a dict"):
         plan(pd.DataFrame({"prompt": ["a", "b"], "tags": [["x"], {"y": 1}]}), provider="simulator")
+    for array in (np.array([1]), np.array([1, 2])):
+        with pytest.raises(InputInvalid, match=r"line 2: tags.*a ndarray"):
+            plan(pd.DataFrame({"prompt": ["a"], "tags": [array]}), provider="simulator")
 
 
 @pytest.mark.parametrize(

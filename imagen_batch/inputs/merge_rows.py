@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TextIO
 from imagen_batch.prompts.column_names import ALIASES, fold
 from imagen_batch.records import PromptRow
 from imagen_batch.reports.tables.failures import failures_column, original_cells
+from imagen_batch.text import csv_line
 
 Cells = Mapping[str, str]
 
@@ -50,7 +50,7 @@ def _write(merge: Merge, rows: Iterable[PromptRow], text: TextIO) -> None:
     position = 1
     for line, cells in _lines(merge, header, rows):
         position += _write_text(text, "\n" * max(0, line - position))
-        position += _write_text(text, _csv_line([cells.get(name, "") for name in header]))
+        position += _write_text(text, csv_line([cells.get(name, "") for name in header]))
 
 
 def _lines(merge: Merge, header: Sequence[str], rows: Iterable[PromptRow]) -> Iterator[tuple[int, Cells]]:
@@ -65,12 +65,6 @@ def _write_text(text: TextIO, line: str) -> int:
     """Write the text and return the number of its line ends."""
     text.write(line)
     return len(line.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
-
-
-def _csv_line(cells: Sequence[str]) -> str:
-    row = io.StringIO(newline="")
-    csv.writer(row, lineterminator="\n").writerow(cells)
-    return row.getvalue()
 
 
 def match_columns(columns: Iterable[str], stored: Sequence[str]) -> dict[str, str]:

@@ -6,9 +6,7 @@ as floats because a value is missing.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 from numbers import Integral, Real
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.records import Problem
+from imagen_batch.text import csv_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,20 +32,16 @@ def table_to_csv(table: pd.DataFrame) -> bytes:
     columns = [list(_texts(table.iloc[:, at], name, problems)) for at, name in enumerate(names)]
     if problems:
         raise InputInvalid(sorted(problems, key=lambda problem: problem.line or 0)[:_MAX_PROBLEMS])
-    return _write([names, *zip(*columns, strict=True)])
-
-
-def _write(rows: Iterable[Sequence[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "surrogatepass")
+    rows = [names, *zip(*columns, strict=True)]
+    return "".join(map(csv_line, rows)).encode("utf-8", "surrogatepass")
 
 
 def _texts(column: pd.Series, name: str, problems: list[Problem]) -> Iterator[str]:
     """Yield each cell as text; `problems` gets those that are none."""
+    import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415 - takes a second
 
-    values = [value.item() if hasattr(value, "item") else value for value in column.astype(object)]  # without numpy
+    values = [value.item() if isinstance(value, np.generic) else value for value in column.astype(object)]
     missing = [pd.api.types.is_scalar(value) and pd.isna(value) for value in values]
     filled = [value for value, is_missing in zip(values, missing, strict=True) if not is_missing]
     whole = bool(filled) and all(map(_is_whole, filled))

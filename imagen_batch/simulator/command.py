@@ -16,6 +16,7 @@ from imagen_batch.simulator.embedded import Simulator
 from imagen_batch.simulator.faults.all_faults import FAULTS
 from imagen_batch.simulator.faults.choose_fault import RuleInvalid
 from imagen_batch.system.is_loopback import is_loopback
+from imagen_batch.system.streams import print_result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = make_parser()
     chosen = parser.parse_args(argv)
     if chosen.list_faults:
-        sys.stdout.writelines(f"{fault.name:32} {fault.section:8} {fault.description}\n" for fault in FAULTS.values())
+        lines = (f"{fault.name:32} {fault.section:8} {fault.description}\n" for fault in FAULTS.values())
+        print_result("".join(lines))
         return 0
     try:
         simulator = _simulator(chosen)

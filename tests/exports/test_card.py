@@ -36,6 +36,7 @@ def test_the_card_has_the_hub_fields_counts_models_prices_and_provenance(to: str
     assert "- filtered: 2" in text
     assert "0 of 10 images carry C2PA" in text
     assert "**Drawn by a simulator**" in text
+    assert "The simulator charges nothing; the images would cost" in text
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,13 @@ def test_a_split_column_is_honored_without_an_option() -> None:
     assign = make_assign(Options(), NAMES)
     assert [assign(_row(1, split="test")), assign(_row(2))] == ["test", "train"]
     assert make_assign(Options(), ["row", "prompt"])(_row(1)) == "train"
+    assert make_assign(Options(), ["row", "prompt", "Split"])(_row(1, Split="test")) == "test"
+    assert make_assign(Options(), ["row", "Split", "split"])(_row(1, Split="x", split="test")) == "test"
 
 
-@pytest.mark.parametrize("text", ["train=0.9", "train=0.9,test=0.2", "a=1,a=0", "train", "../x=1", "train=nan,b=1"])
+@pytest.mark.parametrize(
+    "text", ["train=0.9", "train=0.9,test=0.2", "a=1,a=0", "train", "../x=1", "train=nan,b=1", "a=0.5,A=0.5"]
+)
 def test_invalid_shares_are_refused(text: str) -> None:
     """The message contains the text."""
     with pytest.raises(SettingsInvalid, match=r"--split"):
@@ -105,6 +110,16 @@ def test_a_column_called_split_may_mean_something_else_where_nothing_is_divided(
         export(run, to=to, out=tmp_path / "out", split_column="split")
     with pytest.raises(SettingsInvalid, match="'left page' is no split's name"):
         export(run, to="imagefolder", out=tmp_path / "out")
+
+
+def test_a_table_has_the_chosen_splits_also_beside_a_column_of_that_name(tmp_path: Path) -> None:
+    """Without an option the column is the user's."""
+    run = book(tmp_path / "book", rows=4)
+    set_columns(run, {"split": ["x", "y", "", "z"]})
+    for options, expected in (({}, ["x", "y", "", "z"]), ({"split": "all_of_it=1"}, ["all_of_it"] * 4)):
+        export(run, to="csv", out=tmp_path / "out", **options)
+        with (tmp_path / "out" / "images.csv").open(newline="") as file:
+            assert [row["split"] for row in csv.DictReader(file)] == expected
 
 
 @pytest.mark.parametrize(

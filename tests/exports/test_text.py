@@ -26,4 +26,6 @@ def test_xml_text_is_well_formed() -> None:
 
 def test_only_cells_that_would_run_get_an_apostrophe() -> None:
     """Numbers with a sign are such cells."""
-    assert [excel_safe(text) for text in ("=1", " @x", "a=1", "-5", "")] == ["'=1", "' @x", "a=1", "'-5", ""]
+    texts = ("=1", " @x", "a=1", "-5", "", "\uff1dcmd()", "\uff0b1", "\uff0d1", " \uff20x")
+    safe = ["'=1", "' @x", "a=1", "'-5", "", "'\uff1dcmd()", "'\uff0b1", "'\uff0d1", "' \uff20x"]
+    assert [excel_safe(text) for text in texts] == safe

@@ -37,6 +37,20 @@ def run_with(chosen, folder):
         return FinishedRun(current.finish(), folder)
 
 
+def test_rows_with_ends_of_lines_of_every_kind_are_patched(sim, tmp_path):
+    """A lone carriage return in a cell of the stored input ends no row of the patched one."""
+    notes = ["a\rb", "a\nb", "a\r\nb", "\r"]
+    lines = [{"prompt": f"a{note}fox" + REFUSED, "note": note} for note in notes]
+    known = {"out": str(tmp_path / "out"), "provider": "simulator", "base_url": sim.url}
+    source = write_csv(tmp_path / "book.csv", lines)
+    before = run_with(make_settings({"prompts": str(source), **known}), tmp_path / "out")
+    patch = [{**row, "prompt": row["prompt"].removesuffix(REFUSED)} for row in before.failures[1:]]
+    write_csv(tmp_path / "patch.csv", patch)
+    after = run_with(make_settings({"prompts": str(tmp_path / "patch.csv"), **known}), tmp_path / "out")
+    assert [row["status"] for row in after.rows] == ["filtered", "ok", "ok", "ok"]
+    assert [row["note"] for row in after.rows] == notes
+
+
 @settings(max_examples=12, deadline=None)
 @given(rows=ROWS, edits=EDITS)
 def test_a_patch_makes_the_missing_images_and_changes_nothing_else(sim, rows, edits):

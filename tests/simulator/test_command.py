@@ -62,3 +62,14 @@ def test_it_lists_its_faults(capsys: pytest.CaptureFixture[str]) -> None:
     """Each fault has a line."""
     assert main(["--list-faults"]) == 0
     assert "quota_minute" in capsys.readouterr().out
+
+
+def test_a_reader_of_the_list_may_leave_early() -> None:
+    """As `head -1` does."""
+    command = [sys.executable, "-m", "imagen_batch.simulator", "--list-faults"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == ("", 0)

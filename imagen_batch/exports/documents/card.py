@@ -52,8 +52,12 @@ def _contents(job: Job, tally: Tally) -> str:
     )
 
 
+def _is_simulated(tally: Tally) -> bool:
+    return set(tally.providers) == {"simulator"}
+
+
 def _maker(tally: Tally) -> str:
-    if set(tally.providers) == {"simulator"}:
+    if _is_simulated(tally):
         return "**Drawn by a simulator**, not by an image model: a rehearsal of names, sizes and prompts."
     return "Images generated from text prompts by image models. Every image comes with the prompt as it was sent."
 
@@ -64,9 +68,10 @@ def _models(tally: Tally) -> str:
     notes += [f"the price of {plural(tally.cost_unknown, 'image')} is unknown"] if tally.cost_unknown else []
     note = f" ({'; '.join(notes)})" if notes else ""
     each = tally.cost_usd / max(1, tally.images - tally.cost_unknown)
+    words = "The simulator charges nothing; the images would cost" if _is_simulated(tally) else "The images cost"
     return (
         f"## Models and prices\n\n| model | images |\n|---|---:|\n{rows}\n"
-        f"The images cost {tally.cost_usd:,.2f} USD to generate, {each:.4f} USD each{note}.\n"
+        f"{words} {tally.cost_usd:,.2f} USD to generate, {each:.4f} USD each{note}.\n"
     )
 
 

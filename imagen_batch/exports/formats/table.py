@@ -11,7 +11,8 @@ from imagen_batch.exports.output.left_out_rows import RowWriter
 
 
 def write(job: Job) -> None:
-    """Write the table; a `split` column is added if the manifest has none."""
+    """Write the table. Its column `split` is the user's, unless there is none or an option chose the splits."""
+    chosen = bool(job.options.split or job.options.split_column)
     schema = job.run.schema
     if "split" not in schema.names:
         schema = schema.append(pa.field("split", pa.string()))
@@ -20,4 +21,5 @@ def write(job: Job) -> None:
         closing(RowWriter(handle, schema, kind="csv", safe=job.options.excel_safe)) as table,
     ):
         for image in job.stream():
-            table.write({"split": image.split, **image.row})
+            split = {"split": image.split}
+            table.write({**image.row, **split} if chosen else {**split, **image.row})

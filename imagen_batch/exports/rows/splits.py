@@ -31,7 +31,8 @@ def _plain_text(row: Mapping[str, Any], column: str) -> str:
 def make_assign(options: Options, names: list[str], text: CellText = _plain_text, *, divided: bool = True) -> Assign:
     """Return the function from manifest row to split.
 
-    Without an option a column `split` decides, if there is one and the output is `divided` by it.
+    Without an option a column `split` decides, also one that is called `Split`, if there is one and the output is
+    `divided` by it.
 
     `text` returns a cell of a row as it stands in the prompt file.
     """
@@ -41,7 +42,8 @@ def make_assign(options: Options, names: list[str], text: CellText = _plain_text
         )
     if options.split_column:
         return _by_column(_require_column(options.split_column, names, option="--split-column"), text)
-    return _by_column("split", text) if divided and "split" in names else lambda _row: DEFAULT
+    own = next((name for name in ("split", *names) if name in names and name.lower() == "split"), None)
+    return _by_column(own, text) if divided and own is not None else lambda _row: DEFAULT
 
 
 def parse_ratios(text: str) -> dict[str, float]:
@@ -49,7 +51,7 @@ def parse_ratios(text: str) -> dict[str, float]:
     ratios: dict[str, float] = {}
     for part in text.split(","):
         name, _, share = (piece.strip() for piece in part.partition("="))
-        if name in ratios:
+        if name.lower() in map(str.lower, ratios):
             raise SettingsInvalid(f"--split {text!r}: {name} stands in it twice")
         ratios[_check_name(name, where=f"--split {text!r}")] = _share(share, text)
     if not math.isclose(sum(ratios.values()), 1.0, abs_tol=1e-6):

@@ -22,6 +22,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.rows.where_terms import (
     InvalidExpression,
     Term,
+    as_decimal,
     as_number,
     as_same_kind,
     as_text,
@@ -40,11 +41,12 @@ _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+_EMPTY = pc.scalar(pa.scalar(None, pa.float64()))
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Div: lambda left, right: pc.divide(left, pc.if_else(right == 0.0, _EMPTY, right)),
 }
 
 
@@ -88,7 +90,7 @@ class _Compiler:
             case ast.BoolOp() | ast.UnaryOp():
                 return self._combine(node)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-                sides = (as_number(self.compile(left)).value, as_number(self.compile(right)).value)
+                sides = (as_decimal(self.compile(left)), as_decimal(self.compile(right)))
                 return Term(_ARITHMETIC[type(op)](*sides), "number")
             case ast.Compare():
                 return self._compare(node)
@@ -104,7 +106,8 @@ class _Compiler:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return Term(~self.truth(operand).value, "truth")
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return Term(pc.negate(as_number(self.compile(operand)).value), "number")
+                number = as_number(self.compile(operand))
+                return Term(pc.negate(number.value), "number", whole=number.whole)
         raise _unsupported(node)
 
     def truth(self, node: ast.expr) -> Term:
@@ -154,7 +157,7 @@ class _Compiler:
             case "lower", [text], _:
                 return Term(pc.utf8_lower(as_text(text).value), "text")
             case "length", [text], _:
-                return Term(pc.utf8_length(as_text(text).value), "number")
+                return Term(pc.utf8_length(as_text(text).value).cast(pa.int64()), "number", whole=True)
             case (("contains" | "startswith" | "endswith"), [text, Term(literal=str(part))], _):
                 search = {"contains": pc.match_substring, "startswith": pc.starts_with, "endswith": pc.ends_with}
                 return Term(search[name](as_text(text).value, part), "truth")

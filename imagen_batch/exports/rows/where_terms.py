@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagen_batch.reports.tables.typed_user_columns import cell_text, type_of
+from imagen_batch.text import is_unicode
 
 Kind = Literal["text", "number", "truth", "moment", "nothing"]
 
+_WHOLE = r"\s*[-+]?\d{1,18}\s*"
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 _MOMENT = pa.timestamp("ms", tz="UTC")
 
@@ -26,6 +28,7 @@ class Term:
     kind: Kind
     literal: object = None
     text: Any = None  # an expression of the same value as text, where that is not obvious
+    whole: bool = False  # a number of type integer
 
 
 class InvalidExpression(Exception):
@@ -43,7 +46,7 @@ def column_term(name: str, of_schema: pa.Field) -> Term:
     if pa.types.is_boolean(type_):
         return Term(field, "truth", text=text)
     if pa.types.is_integer(type_) or pa.types.is_floating(type_):
-        return Term(field, "number", text=text)
+        return Term(field, "number", text=text, whole=pa.types.is_integer(type_))
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return Term(field.cast(_MOMENT), "moment", text=text)
     raise InvalidExpression(f"the column {name!r} ({type_}) cannot be compared")
@@ -69,7 +72,9 @@ def constant_term(value: object) -> Term:
     kinds: dict[type, Kind] = {bool: "truth", int: "number", float: "number", str: "text"}
     if type(value) not in kinds or (isinstance(value, int) and abs(value) >= 2**63):
         raise InvalidExpression(f"the value {value!r} is not supported")
-    return Term(pc.scalar(value), kinds[type(value)], value)
+    if isinstance(value, str) and not is_unicode(value):
+        raise InvalidExpression(f"the value {value!r} is not text")
+    return Term(pc.scalar(value), kinds[type(value)], value, whole=type(value) is int)
 
 
 def is_missing(first: Term, second: Term, *, absent: bool) -> Any:
@@ -85,6 +90,8 @@ def is_missing(first: Term, second: Term, *, absent: bool) -> Any:
 def as_same_kind(first: Term, second: Term) -> tuple[Term, Term]:
     """Return both terms, converted to the same kind."""
     kinds = {first.kind, second.kind}
+    if kinds == {"number"}:
+        return _as_same_numbers(first, second)
     if len(kinds) == 1 and "nothing" not in kinds:
         return first, second
     if "nothing" in kinds:
@@ -92,7 +99,7 @@ def as_same_kind(first: Term, second: Term) -> tuple[Term, Term]:
     if kinds == {"text", "number"}:
         if any(isinstance(term.literal, str) and not re.match(_NUMBER, term.literal) for term in (first, second)):
             return as_text(first), as_text(second)
-        return as_number(first), as_number(second)
+        return _as_same_numbers(as_number(first), as_number(second))
     if kinds == {"text", "truth"}:
         return as_text(first), as_text(second)
     if kinds == {"text", "moment"}:
@@ -106,9 +113,23 @@ def as_number(term: Term) -> Term:
         return term
     if term.kind != "text":
         raise InvalidExpression(f"a {term.kind} is not a number")
+    if isinstance(term.literal, str) and re.fullmatch(_WHOLE, term.literal):
+        return constant_term(int(term.literal))
     digits = pc.match_substring_regex(term.value, _NUMBER)
     kept = pc.if_else(digits, pc.utf8_trim_whitespace(term.value), pc.scalar(pa.scalar(None, pa.string())))
     return Term(kept.cast(pa.float64()), "number")
+
+
+def as_decimal(term: Term) -> Any:
+    """Return a number or text as a decimal number. Of a whole number beyond 2**53 the nearest one, as in Python."""
+    return as_number(term).value.cast(pa.float64(), safe=False)
+
+
+def _as_same_numbers(first: Term, second: Term) -> tuple[Term, Term]:
+    """Return both numbers with one type; Arrow's own conversion refuses large whole numbers beside decimal ones."""
+    if first.whole and second.whole:
+        return first, second
+    return Term(as_decimal(first), "number"), Term(as_decimal(second), "number")
 
 
 def as_moment(term: Term) -> Term:
