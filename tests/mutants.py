@@ -48,6 +48,10 @@ _SENDING = tuple(
     if path.name not in _SLOW
 )
 _LEDGER = ("tests/ledger",)
+_RUNS_WITH_REFERENCES = tuple(
+    f"tests/runs/test_{name}.py" for name in ("row_references", "references", "references_reviewed")
+)
+_RUNS_WITH_VERSIONS = ("tests/runs/test_duplicates_of_versions.py", "tests/runs/test_redo.py")
 TESTS: dict[str, tuple[str, ...]] = {
     "ledger": (*_LEDGER, "tests/sending/test_generate.py"),
     "ledger/costs.py": _LEDGER,
@@ -64,7 +68,8 @@ TESTS: dict[str, tuple[str, ...]] = {
         "tests/sending/test_stop.py",
         "tests/sending/test_governor.py",
     ),
-    "planning": ("tests/planning",),
+    "sending/read_references.py": ("tests/runs/test_references.py", *_SENDING),
+    "planning": ("tests/planning", *_RUNS_WITH_REFERENCES, *_RUNS_WITH_VERSIONS),
 }
 """Package or file -> the tests that have to notice, fastest first."""
 
