@@ -1,4 +1,4 @@
-"""Tells whether a folder may hold the record of a finished run; `recognize_unchanged_run.py` reads and writes it."""
+"""Checks whether a folder may hold the record of a finished run; `recognize_unchanged_run.py` reads and writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells whether a process that wrote a file ran on this machine, also after a restart or in another container."""
+"""Checks whether a process that wrote a file ran on this machine, also after a restart or in another container."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LISTS: Final = ("filter_codes", "warnings")
 class FieldReader:
     """Stands for the sample or the trace in one row of the columns, and can be moved to another row.
 
-    Only fields that are asked for become Python values.
+    Only fields that are read become Python values.
     """
 
     def __init__(self, columns: Mapping[str, pa.Array]) -> None:
