@@ -101,7 +101,7 @@ def test_overlapping_runs_are_skipped_and_a_cancel_ends_like_ctrl_c(project, ser
         finally:
             runner.terminate()
             runner.wait(60)
-        [summary] = (project / "outputs" / "long").glob("*/summary.json")
+        [summary] = (project / "outputs" / "long-rehearsal").glob("*/summary.json")
         counts = json.loads(summary.read_text())["samples"]
         assert counts["ok"] == len(sim.images)
         assert counts["unknown"] == 0
