@@ -1,4 +1,4 @@
-"""Ends the process of a stopped flow run by the signal that stopped it."""
+"""Ends the process of a stopped flow run by a signal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LOGS_S = 5.0  # for the last lines of the log
 _STATE_S = 3.0  # for the final state, if the server answers at all
 
 
-def end_by_signal(number: int, *, log: Callable[[str], None], message: str) -> None:
-    """End this process by the signal that stopped its run, now that everything is written.
+def end_by_signal(*, log: Callable[[str], None], message: str) -> None:
+    """End this process by SIGTERM now that everything is written: Prefect logs any other signal as an error.
 
-    The run is shown as canceled, with this message; Prefect replaces the message when it was canceled there. Any state
-    that the flow itself returned would be shown as an error, or hide the cancellation.
+    The run is shown as canceled, with this message. Prefect replaces the message if the run was canceled there. Any
+    state that the flow itself returned would be shown as an error, or hide the cancellation.
     """
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415 - imports Prefect
 
@@ -28,8 +28,8 @@ def end_by_signal(number: int, *, log: Callable[[str], None], message: str) -> N
     sending.join(_STATE_S)
     APILogWorker.drain_all(timeout=_LOGS_S)
     if threading.current_thread() is threading.main_thread():
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _set_canceled(message: str) -> None:

@@ -7,6 +7,7 @@ signal on: each process ends as at Ctrl-C, with the grace time for what is in fl
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from prefect.runner import Runner
+from prefect.runner._process_manager import ProcessHandle
 
 from imagen_batch.system.signal_handlers import signal_handlers
 from imagen_batch.system.streams import print_message
@@ -23,6 +25,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECOND_SIGNAL_AFTER_S = 1.0  # supervisors and terminals deliver one stop both to the process and to its group
 _TABLES_S = 30.0  # after the grace time, for tables, summary and the last lines of the log
 _ABANDON_S = 10.0  # after a second signal
+_START_OR_END_S = 5.0  # for Prefect's runner
 _POLL_S = 0.1
 
 
@@ -37,6 +40,7 @@ class RunnerThatWaits(Runner):
         self._first_signal_at = 0.0
         self._signalled: set[int] = set()
         self._stop_wanted: asyncio.Event | None = None
+        self._loop_of_signals: asyncio.AbstractEventLoop | None = None
 
     def run_until_stopped(self) -> int:
         """Run what is due until a signal arrives; return the number of the signal."""
@@ -58,23 +62,29 @@ class RunnerThatWaits(Runner):
         while self._unfinished() and time.monotonic() < self._deadline:
             self._pass_on(self._pids() - self._signalled)  # of a run that was just being started
             await asyncio.sleep(_POLL_S)
-        if remaining := self._unfinished():
-            print_message(f"warning: {plural(remaining, 'run')} did not end in time and is killed")
-            self._pass_on(self._pids(), signal.SIGKILL)
+        if remaining := self._pass_on(self._pids(), signal.SIGKILL):
+            print_message(f"warning: killed {plural(remaining, 'run')} that did not end in time")
 
     async def _run(self) -> None:
-        self._stop_wanted = asyncio.Event()
+        self._loop_of_signals, self._stop_wanted = asyncio.get_running_loop(), asyncio.Event()
         if self.stopped_by is not None:
             return
         serving, stop = asyncio.create_task(self.start()), asyncio.create_task(self._stop_wanted.wait())
         await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if self.started:
-            await self.astop()
-        elif not serving.done():
-            serving.cancel()
+        await self._end(serving)
         with suppress(asyncio.CancelledError):
             await serving
+
+    async def _end(self, serving: asyncio.Task[None]) -> None:
+        """End what `start` does: by itself, or by force where it waits for a server that does not answer."""
+        until = time.monotonic() + _START_OR_END_S
+        while not (self.started or serving.done()) and time.monotonic() < until:
+            await asyncio.sleep(_POLL_S)
+        if self.started:
+            await self.astop()
+            await asyncio.wait({serving}, timeout=_START_OR_END_S)
+        serving.cancel()
 
     def _on_signal(self, number: int, _frame: FrameType | None = None) -> None:
         """Pass a signal on at once: a terminal sends Ctrl-C to the processes, too, and both count as one."""
@@ -86,20 +96,27 @@ class RunnerThatWaits(Runner):
         elif now - self._first_signal_at >= _SECOND_SIGNAL_AFTER_S:
             self._deadline = min(self._deadline, now + _ABANDON_S)
             self._pass_on(self._pids())
-        if self._stop_wanted is not None:
-            asyncio.get_running_loop().call_soon_threadsafe(self._stop_wanted.set)
+        if self._loop_of_signals is not None and self._stop_wanted is not None:
+            with suppress(RuntimeError):  # the loop has just ended
+                self._loop_of_signals.call_soon_threadsafe(self._stop_wanted.set)
 
-    def _pass_on(self, pids: set[int], number: int = signal.SIGTERM) -> None:
-        handles = [self._process_manager.get(each) for each in self._process_manager.flow_run_ids()]
-        for handle in handles:
-            if handle is not None and handle.pid in pids and handle.returncode is None:
+    def _pass_on(self, pids: set[int], number: int = signal.SIGTERM) -> int:
+        """Send a signal to these processes; return how many of them were alive."""
+        sent = 0
+        for handle in self._handles():
+            if handle.pid in pids and handle.returncode is None:
                 self._signalled.add(handle.pid)
                 with suppress(ProcessLookupError):
-                    handle.raw_process.send_signal(number)
+                    os.kill(handle.pid, number)
+                    sent += 1
+        return sent
 
     def _pids(self) -> set[int]:
-        handles = [self._process_manager.get(each) for each in self._process_manager.flow_run_ids()]
-        return {handle.pid for handle in handles if handle is not None and handle.pid is not None}
+        return {handle.pid for handle in self._handles() if handle.pid is not None}
+
+    def _handles(self) -> list[ProcessHandle]:
+        handles = (self._process_manager.get(each) for each in self._process_manager.flow_run_ids())
+        return [handle for handle in handles if handle is not None]
 
     def _unfinished(self) -> int:
         """The number of runs that are being started or go on."""
