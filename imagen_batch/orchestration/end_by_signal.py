@@ -17,8 +17,8 @@ _STATE_S = 3.0  # for the final state, if the server answers at all
 def end_by_signal(*, log: Callable[[str], None], message: str) -> None:
     """End this process by SIGTERM now that everything is written: Prefect logs any other signal as an error.
 
-    The run is shown as canceled, with this message. Prefect replaces the message if the run was canceled there. Any
-    state that the flow itself returned would be shown as an error, or hide the cancellation.
+    The run is shown as canceled: with this message, or with Prefect's if it was canceled there. Any state that the
+    flow itself returned would be shown as an error, or hide the cancellation.
     """
     from prefect.logging.handlers import APILogWorker  # noqa: PLC0415 - imports Prefect
 
@@ -33,12 +33,15 @@ def end_by_signal(*, log: Callable[[str], None], message: str) -> None:
 
 
 def _set_canceled(message: str) -> None:
-    """Set the state of this flow run, unless it has been given another than running in the meantime."""
+    """Set the state of this flow run if it is still running: one that was canceled in Prefect is ended there.
+
+    Prefect replaces its message then, so a second state would only let automations react twice.
+    """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - imports Prefect
     from prefect.runtime import flow_run  # noqa: PLC0415
     from prefect.states import Cancelled  # noqa: PLC0415
 
     with suppress(Exception), get_client(sync_client=True) as client:  # the run does not depend on Prefect
         state = client.read_flow_run(UUID(flow_run.id)).state
-        if state is not None and (state.is_running() or state.is_cancelling()):
+        if state is not None and state.is_running():
             client.set_flow_run_state(UUID(flow_run.id), Cancelled(message=message))
