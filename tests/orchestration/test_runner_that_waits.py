@@ -160,3 +160,16 @@ def test_a_run_that_does_not_end_is_killed(monkeypatch, capsys):
         _OfflineRunner(process).run_until_stopped()
         assert process.wait(5) == -signal.SIGKILL
     assert "killed 1 run that did not end in time" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_take_the_states_delays_the_end_by_seconds(monkeypatch, capsys):
+    """The process of the run has ended; Prefect's runner would try for a minute."""
+    monkeypatch.setattr(runner_that_waits, "_START_OR_END_S", 0.3)
+    monkeypatch.setattr(_OfflineRunner, "_unfinished", lambda _runner: 1)
+    with _program(_ENDS_LATER) as process:
+        _send(signal.SIGTERM)
+        started = time.monotonic()
+        _OfflineRunner(process).run_until_stopped()
+        assert process.poll() == 0
+    assert time.monotonic() - started < 10
+    assert "killed" not in capsys.readouterr().err

@@ -59,7 +59,11 @@ class RunnerThatWaits(Runner):
                 f"stopping: no new run starts; waiting up to {self._wait_s:g} s for {plural(running, 'run')} to end. "
                 "A second signal abandons the images in flight"
             )
-        while self._unfinished() and time.monotonic() < self._deadline:
+        alive_at = time.monotonic()
+        while self._unfinished() and (now := time.monotonic()) < self._deadline:
+            alive_at = now if self._is_any_alive() else alive_at
+            if now - alive_at > _START_OR_END_S:
+                break  # the server does not take the states of the runs
             self._pass_on(self._pids() - self._signalled)  # of a run that was just being started
             await asyncio.sleep(_POLL_S)
         if remaining := self._pass_on(self._pids(), signal.SIGKILL):
@@ -113,6 +117,9 @@ class RunnerThatWaits(Runner):
 
     def _pids(self) -> set[int]:
         return {handle.pid for handle in self._handles() if handle.pid is not None}
+
+    def _is_any_alive(self) -> bool:
+        return any(handle.returncode is None for handle in self._handles())
 
     def _handles(self) -> list[ProcessHandle]:
         handles = (self._process_manager.get(each) for each in self._process_manager.flow_run_ids())
