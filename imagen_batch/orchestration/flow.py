@@ -117,7 +117,7 @@ def _execute_slot(settings: Settings, slot: Slot, *, template: str | None) -> St
         log.info(str(error))
         return Completed(name="Skipped", message=shorten_message(str(error)), data={"state": "skipped"})
     if summary.state == "interrupted":
-        end_by_signal(summary.exit_code - 128, log=log.info, message=describe_end(summary).message)
+        end_by_signal(log=log.info, message=describe_end(summary).message)
     return final_state(summary)
 
 

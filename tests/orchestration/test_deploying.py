@@ -49,6 +49,17 @@ def test_a_deployment_has_absolute_paths_and_only_what_was_given(
     Settings.model_validate(spec.settings)
 
 
+def test_a_rehearsal_has_another_folder_than_the_real_deployment_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `run`; a folder that was named stays."""
+    simulated = ("--name", "n", "--provider", "simulator")
+    out = _specify(tmp_path, *simulated, monkeypatch=monkeypatch).settings["out"]
+    assert out == str(tmp_path / "outputs/n-rehearsal/{date}")
+    out = _specify(tmp_path, *simulated, "--out", "o/{name}", monkeypatch=monkeypatch).settings["out"]
+    assert out == str(tmp_path / "o/{name}")
+
+
 def test_braces_in_the_names_of_folder_and_file_are_no_fields(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,9 +101,12 @@ def test_overlapping_runs_are_skipped_and_a_cancel_ends_like_ctrl_c(project, ser
         finally:
             runner.terminate()
             runner.wait(60)
-        [summary] = (project / "outputs" / "long").glob("*/summary.json")
+        [summary] = (project / "outputs" / "long-rehearsal").glob("*/summary.json")
         counts = json.loads(summary.read_text())["samples"]
         assert counts["ok"] == len(sim.images)
         assert counts["unknown"] == 0
         logs = _api(prefect_server, "logs/filter", {"logs": {"flow_run_id": {"any_": [first, second]}}})
         assert [line["message"] for line in logs if line["level"] >= 40] == []
+        assert any(
+            f"{counts['ok']} ok, " in line["message"] and str(summary.parent) in line["message"] for line in logs
+        )

@@ -160,7 +160,7 @@ def test_a_worker_makes_the_runs_of_a_generated_prefect_yaml(tmp_path, served, f
         _prefect("worker", "start", "--pool", "nights", "--run-once", here=elsewhere, env=served)
         assert _api(full_server, f"flow_runs/{run}")["state_name"] == "Completed"
         assert len(sim.images) == 1
-    assert list((tmp_path / "outputs" / "pooled").glob("*/summary.json"))
+    assert list((tmp_path / "outputs" / "pooled-rehearsal").glob("*/summary.json"))
     assert list(elsewhere.iterdir()) == []
 
 

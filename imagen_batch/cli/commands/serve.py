@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -29,5 +30,5 @@ def run(args: Namespace) -> int:
 
     create_and_serve.prepare()
     print_message("serving " + (", ".join(args.names) or "all deployments") + "; stop it with Ctrl-C")
-    create_and_serve.serve(args.names)
-    return 0
+    stopped_by = create_and_serve.serve(args.names)
+    return 0 if stopped_by in (0, signal.SIGTERM) else 128 + stopped_by

@@ -11,7 +11,13 @@ from typing import Any
 from uuid import UUID
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, FLOW, NOT_IN_FORM, Specification
+from imagen_batch.orchestration.deployments.specification import (
+    ENTRYPOINT,
+    FLOW,
+    GRACE_S,
+    NOT_IN_FORM,
+    Specification,
+)
 from imagen_batch.orchestration.server.environment import bypass_proxy_for_loopback, prefect_home, set_quiet_defaults
 from imagen_batch.orchestration.server.reachability import find_unreachable_reason, show_address
 from imagen_batch.system.streams import print_message
@@ -87,14 +93,14 @@ def find() -> list[Listed]:
         return sorted((_listed(client, each) for each in deployments), key=lambda listed: listed.name)
 
 
-def serve(names: Sequence[str]) -> None:
-    """Run the runs of these deployments, or of all without a work pool, until this process is stopped.
+def serve(names: Sequence[str]) -> int:
+    """Run the runs of these deployments, or of all without a work pool, until a signal stops this process.
 
-    Raises SettingsInvalid for a name that is not known.
+    Returns the number of the signal. Raises SettingsInvalid for a name that is not known.
     """
-    import asyncio  # noqa: PLC0415
-
-    from prefect.runner import Runner  # noqa: PLC0415 - importing Prefect takes a second
+    from imagen_batch.orchestration.deployments.runner_that_waits import (  # noqa: PLC0415 - imports Prefect
+        RunnerThatWaits,
+    )
 
     listed = {each.name: each for each in find()}
     if unknown := sorted(set(names) - set(listed)):
@@ -107,10 +113,12 @@ def serve(names: Sequence[str]) -> None:
             "there is nothing to serve: make a deployment with imagen-batch deploy PROMPTS --name N"
         )
     _end_killed_runs()
-    runner: Any = Runner(name="imagen-batch", pause_on_shutdown=False, limit=None)
+    grace = max(float(each.settings.get("grace", GRACE_S)) for each in chosen)
+    runner: Any = RunnerThatWaits("imagen-batch", grace=grace)
     for each in chosen:
         runner.add_deployment(_Unchanged(each.id, each.name))
-    asyncio.run(runner.start())
+    stopped_by: int = runner.run_until_stopped()
+    return stopped_by
 
 
 def _end_killed_runs() -> None:

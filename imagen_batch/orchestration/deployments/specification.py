@@ -18,7 +18,7 @@ ENTRYPOINT: Final = "imagen_batch.orchestration.flow.generate_images"
 NOT_IN_FORM: Final = ("notify", "heartbeat")
 """Settings with secret addresses: Prefect would store and show what is typed into its form."""
 
-_GRACE_S: Final = 20.0  # Prefect kills a canceled run after 30 seconds; tables are written after the grace time
+GRACE_S: Final = 20.0  # Prefect kills a canceled run after 30 seconds; tables are written after the grace time
 _NOT_IN_NAMES: Final = "/%&<>"
 _PATHS: Final = ("prompts", "template", "styles", "characters", "api_key_file", "budget_root")
 
@@ -63,11 +63,12 @@ def specify(settings: Settings, *, template: str | None, cron: str | None, timez
     for setting in _PATHS:
         if values.get(setting):
             values[setting] = _absolute(values[setting])
-    values["out"] = _absolute_template(template or f"outputs/{_escaped(name)}/{{date}}")
+    folder = f"{name}-rehearsal" if settings.provider == "simulator" else name
+    values["out"] = _absolute_template(template or f"outputs/{_escaped(folder)}/{{date}}")
     values["name"] = name
     values["timezone"] = timezone
     values.pop("date", None)
-    values["grace"] = min(settings.grace, _GRACE_S)
+    values["grace"] = min(settings.grace, GRACE_S)
     if "references" in values:
         values["references"] = [_absolute(each) for each in values["references"]]
     return Specification(name, values, cron, timezone)
