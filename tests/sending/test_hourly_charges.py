@@ -60,6 +60,7 @@ def test_a_possible_charge_counts_with_its_whole_price(tmp_path: Path) -> None:
     assert _charges(tmp_path, _sent()) == {11: 0.5}, "it has no end yet"
     assert _charges(tmp_path, _sent(), _back(charged="maybe", usd=None)) == {12: 0.5}
     assert _charges(tmp_path, _sent(), _back(charged="maybe")) == {12: 0.75}
+    assert _charges(tmp_path, _sent(usd=None), _back(charged="maybe")) == {12: 0.25}, "the price is not known"
     assert _charges(tmp_path, _sent(), _back(charged="no", usd=None)) == {}
 
 

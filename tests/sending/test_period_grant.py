@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from imagen_batch.schedules.period_limits import parse_period_limit
 from imagen_batch.sending.period.grant import PeriodGrant
 from imagen_batch.sending.period.reservation_files import Held, Reservation, read_held
 from imagen_batch.sending.period.spending_below_root import BUDGET_FOLDER, Spending
+from imagen_batch.storage import LEDGER
 
 NOW = 1_800_000_000.0
 
@@ -34,7 +36,7 @@ def _clock() -> Clock:
 
 @pytest.fixture(name="grant")
 def _grant(tmp_path: Path, clock: Clock) -> Iterator[PeriodGrant]:
-    """Return the grant of a run with two limits; the second one leaves less."""
+    """Return the grant of a run with two limits; the second one leaves less unless older charges count."""
     (tmp_path / BUDGET_FOLDER).mkdir()
     limits = [parse_period_limit(text) for text in ("30d=20", "1d=10")]
     grant = PeriodGrant(tmp_path, "own", limits, provider="gemini", clock=clock)
@@ -63,6 +65,30 @@ def test_the_limit_that_leaves_least_counts(grant: PeriodGrant) -> None:
     assert grant.reached is not None
     assert grant.reached.text == "1d=10"
     assert grant.describe(10.0).startswith("$10.00 of --max-cost-per 1d=10 ")
+
+
+def test_all_that_a_period_leaves_is_enough_for_a_run_that_needs_exactly_that(grant: PeriodGrant) -> None:
+    grant.reserve(5.0)
+    assert grant.extend(10.0)
+    assert grant.extend(10.0 + CENT_FRACTION)
+    assert grant.granted == 10.0
+
+
+def test_the_first_request_for_money_takes_nothing_beyond_it(grant: PeriodGrant) -> None:
+    assert grant.describe(1.0).startswith("$1.00 of --max-cost-per 30d=20 ")
+    assert grant.extend(1.0)
+    assert grant.granted == 1.0
+
+
+def test_what_was_charged_decides_which_limit_is_reached(grant: PeriodGrant, tmp_path: Path) -> None:
+    ledger = tmp_path / "other" / LEDGER
+    ledger.mkdir(parents=True)
+    at = NOW - 2 * 86_400
+    record = {"t": "back", "key": "a", "attempt": 1, "charged": "yes", "usd": 15.0, "at": at}
+    (ledger / f"{at:.3f}-a.jsonl").write_text(json.dumps(record) + "\n")
+    grant.reserve(6.0)
+    assert grant.granted == pytest.approx(5.0)
+    assert grant.describe(5.0).startswith("$20.00 of --max-cost-per 30d=20 ")
 
 
 def test_money_that_others_return_is_found_five_seconds_after_a_refusal(
