@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from imagen_batch.ledger.folds.sample_states import SampleStates, slot_of
+from imagen_batch.ledger.folds.sample_states import SampleStates, number_of, slot_of, slots_of
 from imagen_batch.ledger.identical_images import ImageDigests
 from imagen_batch.ledger.records import kept_record
 
@@ -52,3 +52,11 @@ def test_every_record_of_a_repeated_image_is_found_and_no_other() -> None:
 
 def test_what_is_no_checksum_is_no_image() -> None:
     assert _repeated("no checksum", "no checksum", "a", "a") == {102, 103}
+
+
+def test_slots_of_many_samples_are_those_of_each() -> None:
+    numbers = [1, 2, 300, 70_000]
+    slots = [slot_of(base, number) for base, number in zip(BASES, numbers, strict=True)]
+    assert slots_of([bytes.fromhex(base) for base in BASES], numbers) == slots
+    assert [number_of(slot) for slot in slots] == numbers
+    assert {len(slot) for slot in slots} == {16}
