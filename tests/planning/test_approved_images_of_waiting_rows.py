@@ -1,10 +1,10 @@
-"""Tests that an approved image is kept while its row waits for the image of another row, and moves to its key then."""
+"""Tests that an approved image is kept while its row waits for another image, and then moves to its key."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from imagen_batch.ledger.records import ReviewedVersion
+from imagen_batch.ledger.records import ReviewedVersion, ReviewRecord
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.pending import count_pending
 from imagen_batch.planning.plan import RunPlan
@@ -52,3 +52,10 @@ def test_approved_images_move_to_the_key_that_the_row_gets_and_are_not_paid_agai
     record_result(tmp_path, key, ok(2), now=5.0)
     history = history_of(tmp_path)
     assert moves_from_placeholders(plan, history) == (), "the row has an image of its own"
+
+
+def test_nothing_moves_where_no_row_refers_to_another_one(tmp_path: Path) -> None:
+    plan = small_plan(tmp_path, [{"prompt": "a fox"}])
+    history = history_of(tmp_path)
+    history.fold(ReviewRecord((ReviewedVersion(plan.index.row_key(1), 1, 1, "approve"),)), position=0)
+    assert moves_from_placeholders(plan, history) == ()
