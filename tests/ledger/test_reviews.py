@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.parsing import parse
 from imagen_batch.ledger.records import KeptMove, OrderedVersion, ReviewedVersion, ReviewRecord, VersionsRecord
 from imagen_batch.ledger.reviews import Reviews
@@ -126,3 +127,12 @@ def test_an_order_is_for_a_version_after_the_first() -> None:
     assert parse(_line(_ordered(2))) == VersionsRecord((_ordered(2),))
     for wrong in ({"version": 1}, {"version": 0}, {"number": 0}, {"usd": -0.1}, {"name": "../a"}, {"key": "ab"}):
         assert isinstance(parse(_line(_ordered(2), **wrong)), str), wrong
+
+
+def test_what_a_sample_is_made_from_is_what_its_version_was_ordered_with() -> None:
+    history, ordered = History(), _ordered(2, options={"seed": 3})
+    assert history.kept(BASE, 1) is None
+    history.fold(VersionsRecord((ordered,)), position=0)
+    history.fold(ReviewRecord((ReviewedVersion(BASE, 1, 2, "approve"),)), position=0)
+    assert history.kept(BASE, 1) == {"prompt": "a fox", "model": "m", "dialect": "predict", "options": {"seed": 3}}
+    assert history.kept_first(BASE, 1) is None

@@ -21,13 +21,13 @@ ROWS = [
 
 
 def _plan(folder: Path) -> tuple[RunPlan, str]:
-    """Return a plan with an approved second sample of the row that waits, and the row's placeholder."""
+    """Return a plan of a row that waits, and its placeholder. The samples 1, 3 and 4 are approved; it has three."""
     plan = small_plan(folder, ROWS, model="gemini-3-pro-image")
     plan.follow(history_of(folder))
     placeholder = plan.index.row_key(2)
-    record_result(folder, placeholder, ok(2), ok(3))
+    record_result(folder, placeholder, *map(ok, (1, 2, 3, 4)))
     writer = LedgerWriter(Folder(folder / "out"), now=3.0)
-    writer.record_review([ReviewedVersion(placeholder, 2, 1, "approve")], at=3.0)
+    writer.record_review([ReviewedVersion(placeholder, number, 1, "approve") for number in (1, 3, 4)], at=3.0)
     writer.close()
     return plan, placeholder
 
@@ -46,12 +46,12 @@ def test_approved_images_move_to_the_key_that_the_row_gets_and_are_not_paid_agai
     plan.follow(history)
     key = plan.index.row_key(2)
     assert key != placeholder
-    assert moves_from_placeholders(plan, history) == (Move(key, placeholder, (2,)),)
+    assert moves_from_placeholders(plan, history) == (Move(key, placeholder, (1, 3)),)
     totals = count_pending(plan)
-    assert (totals.made, totals.samples) == (2, 2)
-    record_result(tmp_path, key, ok(2), now=5.0)
+    assert (totals.made, totals.samples) == (3, 1)
+    record_result(tmp_path, key, ok(1), ok(3), now=5.0)
     history = history_of(tmp_path)
-    assert moves_from_placeholders(plan, history) == (), "the row has an image of its own"
+    assert moves_from_placeholders(plan, history) == (), "the row has images of its own"
 
 
 def test_nothing_moves_where_no_row_refers_to_another_one(tmp_path: Path) -> None:

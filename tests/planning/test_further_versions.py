@@ -10,6 +10,7 @@ import pytest
 from imagen_batch.errors import InputInvalid
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion, ReviewedVersion, ReviewRecord, VersionsRecord
+from imagen_batch.planning.keys import request_key
 from imagen_batch.planning.pending import count_pending, remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.samples.further_versions import models_of, order_versions, version_request
@@ -205,6 +206,7 @@ def test_a_version_is_one_request_with_its_own_price_beside_the_samples_of_its_r
     requests = list(remaining_requests(plan, history))
     assert [(each.row, list(each.numbers)) for each in requests] == [(1, [1]), (1, [2]), (2, [1])]
     assert requests[1] == version_request(1, order)
+    assert requests[1].key == request_key(order.key, 2, 1)
     assert (requests[1].base, requests[1].price, requests[1].names) == (order.key, 0.5, (order.name,))
 
 

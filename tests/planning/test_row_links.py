@@ -10,17 +10,17 @@ import pytest
 from imagen_batch.planning.references.row_links import Dependent, KnownIds, Target, link_rows, order_rows
 from imagen_batch.records import PromptRow, Reference
 
-IDS = ("fox", "owl", "den", "owl")
+IDS = ("fox", "owl", "den", "owl", None)
 
 
-def _dependent(row: int, *texts: str, of_characters: int = 0, id: str | None = None) -> Dependent:
+def _dependent(row: int, *texts: str, of_characters: int = 0, name: str | None = None) -> Dependent:
     facts = {"samples": 1, "plain": b"", "placeholder": "ab" * 32, "room": 1000}
     references = tuple(Reference(text) for text in texts)
-    return Dependent(row, row + 1, id, references=references, of_characters=of_characters, **facts)  # type: ignore[arg-type]
+    return Dependent(row, row + 1, name, references=references, of_characters=of_characters, **facts)  # type: ignore[arg-type]
 
 
 def _rows(ids: Sequence[str | None], samples: int | None = None) -> list[PromptRow]:
-    return [PromptRow(row=row, line=row + 1, prompt="a", id=id, samples=samples) for row, id in enumerate(ids, 1)]
+    return [PromptRow(row=row, line=row + 1, prompt="a", id=name, samples=samples) for row, name in enumerate(ids, 1)]
 
 
 def _link(*dependents: Dependent, ids: Sequence[str | None] = IDS, **known: Any) -> list[str]:
@@ -39,6 +39,7 @@ def test_a_reference_means_the_row_with_its_id_at_its_own_position() -> None:
     ("text", "message"),
     [
         ("@fix", "no row has the id 'fix'"),
+        ("@fix", "'fox'"),
         ("@owl", "2 rows have the id 'owl' (lines 3, 5)"),
         ("@den", "the row refers to itself"),
         ("@fox#3", "there is no number 3"),
@@ -58,6 +59,12 @@ def test_a_row_that_draws_the_sheet_of_a_character_is_sent_without_that_sheet_on
     assert (fox.of_characters, fox.targets) == (1, {2: Target(3, "den", None)})
 
 
+def test_a_sheet_may_be_the_first_reference_of_a_character() -> None:
+    fox = _dependent(1, "style.png", "@fox", of_characters=1)
+    assert _link(fox) == []
+    assert ([each.text for each in fox.references], fox.of_characters) == (["style.png"], 0)
+
+
 def test_other_rows_keep_all_references_of_characters() -> None:
     den = _dependent(3, "style.png", "@fox", of_characters=1)
     assert _link(den) == []
@@ -68,14 +75,14 @@ def test_other_rows_keep_all_references_of_characters() -> None:
 def test_in_a_matrix_the_row_with_the_same_ending_is_meant() -> None:
     ids = ("fox-ink-night", "fox-night", "fox", "den-ink-night")
     for known, row in (({"variants": True}, 3), ({}, 3)):
-        den = _dependent(4, "@fox", id=ids[3])
+        den = _dependent(4, "@fox", name=ids[3])
         assert _link(den, ids=ids, **known) == []
         assert den.targets[0].row == row
     for left, row in ((ids[:2], 1), (ids[1:2], 1)):
-        den = _dependent(4, "@fox", id=ids[3])
+        den = _dependent(4, "@fox", name=ids[3])
         assert _link(den, ids=left, variants=True) == []
         assert den.targets[0] == Target(row, left[0], None)
-    assert _link(_dependent(4, "@fox", id=ids[3]), ids=ids[:2])
+    assert _link(_dependent(4, "@fox", name=ids[3]), ids=ids[:2])
 
 
 def test_an_id_of_the_stored_input_is_linked_later() -> None:

@@ -63,7 +63,7 @@ def test_an_image_of_the_run_is_read_from_its_folder(tmp_path: Path) -> None:
 def test_a_file_that_has_changed_since_the_plan_is_not_sent(tmp_path: Path, content: bytes) -> None:
     reference = _reference(tmp_path / "a.png", b"fox")
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ReferenceUnusable, match="a.png was not sent: "):
+    with pytest.raises(ReferenceUnusable, match=r"a\.png was not sent: "):
         _load(ReferenceLoader(), reference)
 
 
