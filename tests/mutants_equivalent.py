@@ -31,13 +31,15 @@ EQUIVALENT: dict[str, str] = {
     "planning/resolve_rows.py RowPlanner._name: planned.samples > 1 -> planned.samples >= 1": "the name is the same",
     "planning/resolve_rows.py RowPlanner._resolve_row: len(self._resolved) >= _MAX_RESOLVED -> "
     "len(self._resolved) > _MAX_RESOLVED": "one more entry of a cache",
-    "planning/samples/further_versions.py _wanted_versions: if not reviews or not (settings.redo or settings.upgrade): "
-    "-> if False:": "only saves looking at each row",
-    "planning/samples/further_versions.py order_versions: if row >= last: -> if False:": "only saves reading the rest",
+    "planning/samples/further_versions.py _wanted_versions: "
+    "if not reviews or not (settings.redo or settings.upgrade): -> if False:": "only saves looking at each row",
+    "planning/samples/further_versions.py _wanted_versions: not reviews or not (settings.redo or settings.upgrade) "
+    "-> not reviews and (not (settings.redo or settings.upgrade))": "only saves looking at each row",
+    "planning/samples/further_versions.py order_versions: if row >= last: -> if False:": "only saves reading more",
     "planning/samples/further_versions.py order_versions: row >= last -> row > last": "only saves reading the rest",
     "sending/pacing/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",
     "sending/pacing/pace.py Pace.__init__: False -> True": "before the first refusal the rate is given or unknown",
-    "sending/period/reservation_files.py read_held: True -> False": "a file that is not there is no error here anyway",
-    "sending/read_references.py _content: 1 -> 2": "a file of another size has other content, and is refused for that",
+    "sending/period/reservation_files.py read_held: True -> False": "a missing file is no error there anyway",
+    "sending/read_references.py _content: 1 -> 2": "another size means other content, which is refused",
 }
 """Name of the mutant, as `tests.mutants --list` prints it without the line -> why it changes nothing."""

@@ -68,6 +68,13 @@ def test_only_rows_that_the_run_selects_get_versions(tmp_path: Path) -> None:
     assert [order.base for order in order_versions(plan, history)] == [plan.index.row_key(1)]
 
 
+def test_samples_that_the_row_does_not_have_any_more_get_no_version(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, redo=True)
+    history = _made(tmp_path, plan)
+    _decide(history, plan.index.row_key(1), 3, "redo")
+    assert order_versions(plan, history) == ()
+
+
 @pytest.mark.parametrize(
     ("mark", "seed"), [({}, 10_006), ({"prompt": "a red fox"}, 6), ({"seed": 9}, 9), ({"prompt": "x", "seed": 9}, 9)]
 )

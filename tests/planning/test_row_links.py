@@ -39,7 +39,7 @@ def test_a_reference_means_the_row_with_its_id_at_its_own_position() -> None:
     ("text", "message"),
     [
         ("@fix", "no row has the id 'fix'"),
-        ("@fix", "'fox'"),
+        ("@fix", "did you mean fox"),
         ("@owl", "2 rows have the id 'owl' (lines 3, 5)"),
         ("@den", "the row refers to itself"),
         ("@fox#3", "there is no number 3"),
@@ -50,6 +50,11 @@ def test_a_reference_that_does_not_mean_one_row_is_a_problem(text: str, message:
     [found] = _link(den)
     assert message in found
     assert den.targets == {}
+
+
+def test_the_first_three_rows_with_an_id_are_named() -> None:
+    [found] = _link(_dependent(5, "@owl"), ids=("owl",) * 4 + ("den",))
+    assert "4 rows have the id 'owl' (lines 2, 3, 4)" in found
 
 
 def test_a_row_that_draws_the_sheet_of_a_character_is_sent_without_that_sheet_only() -> None:
