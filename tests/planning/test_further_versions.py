@@ -55,7 +55,7 @@ def test_a_redo_is_ordered_once_and_only_on_request(tmp_path: Path) -> None:
     [order] = order_versions(plan, history)
     assert (order.base, order.number, order.version) == (*_sample(plan, 1, 2), 2)
     assert (order.prompt, order.model, order.options["seed"]) == ("a red fox", MODEL, 9)
-    assert order.name.endswith("_v2")
+    assert order.name.endswith(f"_{request_key(order.key, 2, 1)[:8]}_v2")
     _fold(history, order)
     assert order_versions(plan, history) == ()
 
@@ -114,13 +114,53 @@ def test_only_approved_images_are_made_larger_and_each_once(tmp_path: Path) -> N
     assert order_versions(plan, history) == ()
 
 
-@pytest.mark.parametrize(("side", "ordered"), [(1024, 1), (2895, 1), (2897, 0), (4096, 0)])
-def test_an_image_with_half_of_the_pixels_is_large_enough(tmp_path: Path, side: int, ordered: int) -> None:
+@pytest.mark.parametrize(("width", "height", "ordered"), [(4096, 2047, 1), (4096, 2048, 0), (4096, 4096, 0)])
+def test_an_image_with_half_of_the_pixels_is_large_enough(
+    tmp_path: Path, width: int, height: int, ordered: int
+) -> None:
     plan = _plan(tmp_path, upgrade="4K")
-    record_result(tmp_path, plan.index.row_key(2), ok(width=side, height=side))
+    record_result(tmp_path, plan.index.row_key(2), ok(width=width, height=height))
     history = history_of(tmp_path)
     _decide(history, *_sample(plan, 2, 1), "approve")
     assert len(order_versions(plan, history)) == ordered
+
+
+def _approved_version(folder: Path, plan: RunPlan, **changes: Any) -> History:
+    """Return a history in which version 2 of the only sample of row 2 is made and approved."""
+    order = _order_of(plan, 2, 1, **changes)
+    record_result(folder, order.key, ok(), now=3.0)
+    history = history_of(folder)
+    _fold(history, order)
+    _decide(history, order.base, 1, "approve", version=2)
+    return history
+
+
+def test_a_larger_version_is_made_from_what_the_approved_one_was_made_from(tmp_path: Path) -> None:
+    plan, other = _plan(tmp_path, upgrade="4K"), "gemini-nano-banana-2.1"
+    fox, hat = ({"text": name, "sha256": name[0] * 64, "bytes": 1, "path": f"/{name}"} for name in ("a.png", "b.png"))
+    options = {"seed": 8, "references": ["b" * 64, "a" * 64]}
+    history = _approved_version(tmp_path, plan, model=other, options=options, references=(fox, hat))
+    [order] = order_versions(plan, history)
+    assert (order.version, order.prompt, order.model) == (3, "p", other)
+    assert order.options == {"seed": 8, "image_size": "4K", "references": ("b" * 64, "a" * 64)}
+    assert order.references == (hat, fox)
+
+
+def test_a_larger_version_is_made_from_the_row_where_the_model_is_gone(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, upgrade="4K")
+    [order] = order_versions(plan, _approved_version(tmp_path, plan, model="gone-from-the-catalogue"))
+    assert (order.prompt, order.model, order.options) == ("an owl", MODEL, {"image_size": "4K"})
+
+
+def test_no_larger_version_is_made_with_other_references_than_the_approved_one(tmp_path: Path) -> None:
+    plan = _plan(tmp_path, upgrade="4K")
+    history = _approved_version(tmp_path, plan, options={"references": ["a" * 64]})
+    with pytest.raises(InputInvalid) as caught:
+        order_versions(plan, history)
+    [problem] = caught.value.problems
+    assert (problem.line, problem.column) == (3, "references")
+    assert problem.message.startswith("version 3: ")
+    assert "a" * 64 in problem.message
 
 
 @pytest.mark.parametrize(("decision", "ordered"), [(None, 0), ("reject", 1)])
