@@ -19,6 +19,8 @@ EQUIVALENT: dict[str, str] = {
     ),
     "ledger/record_lookup.py RecordLookup._line: 0 -> 1": "a record at the beginning of the block is read again",
     "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
+    "ledger/reviews.py Reviews.move: True -> False": "both lists have one entry for each moved sample",
+    "ledger/reviews.py Reviews.move: if not self._samples: -> if False:": "only saves looking at each move",
     "ledger/writer.py LedgerWriter._append: 1 -> 2": "a record's position is compared with that of others only",
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
     "planning/pending/count.py _read_history: 0 -> 1": "the position of a decision is not stored",

@@ -118,6 +118,12 @@ def test_decisions_follow_a_moved_image_and_orders_only_that_of_an_unchanged_row
     assert bool(reviews.versions(BASE, 1)) is edited, "an edit can be undone"
 
 
+def test_decisions_about_the_image_that_a_moved_one_replaces_are_dropped(reviews: Reviews) -> None:
+    reviews.fold(ReviewRecord((ReviewedVersion(OTHER, 1, 1, "approve"), ReviewedVersion(OTHER, 2, 1, "approve"))))
+    reviews.move([KeptMove(OTHER, BASE, (1,))])
+    assert [reviews.is_approved(OTHER, number) for number in (1, 2)] == [False, True]
+
+
 def _line(ordered: OrderedVersion, **changes: Any) -> bytes:
     fields = {name: getattr(ordered, name) for name in ordered.__struct_fields__}
     return json.dumps({"t": "versions", "versions": [{**fields, **changes}]}).encode()
