@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imagen_batch.ledger.history import History
+from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.parsing import parse
 from imagen_batch.ledger.records import KeptMove, OrderedVersion, ReviewedVersion, ReviewRecord, VersionsRecord
 from imagen_batch.ledger.reviews import Reviews
+from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import Outcome
+from imagen_batch.storage import LEDGER, Folder
+from tests.support.factories import ok, request, trace
 
 BASE, OTHER = "ab" * 32, "cd" * 32
 
@@ -142,3 +146,17 @@ def test_what_a_sample_is_made_from_is_what_its_version_was_ordered_with() -> No
     history.fold(ReviewRecord((ReviewedVersion(BASE, 1, 2, "approve"),)), position=0)
     assert history.kept(BASE, 1) == {"prompt": "a fox", "model": "m", "dialect": "predict", "options": {"seed": 3}}
     assert history.kept_first(BASE, 1) is None
+
+
+def test_a_sample_costs_what_all_of_its_versions_cost(tmp_path: Path) -> None:
+    ordered, storage = _ordered(2), Folder(tmp_path)
+    storage.put("images/a.png", b"")
+    writer = LedgerWriter(storage, now=1.0)
+    writer.record_versions([ordered], at=1.0)
+    for key, usd in ((BASE, 0.04), (ordered.key, 0.24)):
+        owner = request(1, base=key, key=key)
+        writer.record_result(owner, (ok(1, cost_usd=usd), ok(2, cost_usd=7.0)), trace(key))
+    writer.close()
+    history = read_history(tmp_path / LEDGER)
+    assert history.cost(BASE, 1) == pytest.approx(0.28)
+    assert history.cost(BASE, 2) is None, "its own record states it"
