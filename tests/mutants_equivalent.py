@@ -39,6 +39,7 @@ EQUIVALENT: dict[str, str] = {
     "-> not reviews and (not (settings.redo or settings.upgrade))": "only saves looking at each row",
     "planning/samples/further_versions.py order_versions: if row >= last: -> if False:": "only saves reading more",
     "planning/samples/further_versions.py order_versions: row >= last -> row > last": "only saves reading the rest",
+    "sending/attempts/check_reply.py check_reply: True -> False": "the reader returns an entry for each sample",
     "sending/pacing/pace.py Pace._pause: 10 -> 11": "both powers are beyond the longest pause",
     "sending/pacing/pace.py Pace.__init__: False -> True": "before the first refusal the rate is given or unknown",
     "sending/period/reservation_files.py read_held: True -> False": "a missing file is no error there anyway",
