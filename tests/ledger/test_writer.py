@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -42,6 +43,17 @@ def test_a_result_is_read_back_whole(tmp_path, ledger):
     ledger.record_sent(one, attempt=1, at=10.0)
     ledger.record_result(one, (sample,), trace(one.key))
     assert read_history(tmp_path / LEDGER).details(one.base, 1) == (sample, trace(one.key))
+
+
+def test_the_facts_of_a_reply_are_read_back_with_its_result(tmp_path, ledger):
+    """Those that the service did not state are not in the record."""
+    facts = replace(trace(request(1).key), model_version="m-001", response_id="abc", output_tokens=0, run_id="r1")
+    ledger.record_result(request(1), (ok(),), facts)
+    ledger.flush()
+    details = read_history(tmp_path / LEDGER).details(request(1).base, 1)
+    assert details == (ok(), facts)
+    [line] = [line for path in (tmp_path / LEDGER).iterdir() for line in path.read_bytes().splitlines()]
+    assert b"prompt_tokens" not in line
 
 
 def test_an_attempt_without_an_end_is_unknown(tmp_path, ledger):

@@ -158,3 +158,19 @@ def test_one_image_of_fifty_thousand_rows_is_read_once_in_flat_memory(tmp_path):
     tracemalloc.stop()
     assert len(reads) == 1
     assert held < 15_000_000
+
+
+def test_settings_without_references_stay_as_the_user_gave_them(tmp_path):
+    """An option that was not given must not override that of a stored run."""
+    settings = plan(tmp_path, [""]).settings
+    assert "references" not in settings.model_fields_set
+
+
+def test_a_row_with_references_has_no_key_of_an_earlier_version(tmp_path):
+    """Earlier versions sent no images, so that no image of theirs is one of this row."""
+    write_image(tmp_path / "fox.png")
+    rows = [{"prompt": "A fox.", "style": "ink", "references": cell} for cell in ("", "fox.png")]
+    settings = {"prompts": str(write_csv(tmp_path / "p.csv", rows)), "provider": "simulator"}
+    run_plan = make_plan(make_settings(settings), today=TODAY)
+    assert [row.earlier_prompt for row in run_plan.planned_rows()] == ["A fox., ink", None]
+    assert [row for row, *_ in run_plan.index.earlier_keys()] == [1]

@@ -147,3 +147,14 @@ def test_the_report_measures_the_real_pixels(shell: Shell, tmp_path: Path) -> No
     assert shape == {"shape": "cover", "images": 1, "inches": [8.75, 8.75], "lowest_dpi": 117.0, "below_300_dpi": 1}
     assert "1 below 300 dpi: front:1" in (tmp_path / "out" / "summary.md").read_text()
     assert shell.run("audit", tmp_path / "out").code == 0
+
+
+@pytest.mark.parametrize(("pages", "accepted"), [(-0.5, False), (0, True), (0.5, True), (10, True), (10.5, False)])
+def test_a_shape_is_from_a_part_of_a_page_to_ten_pages_wide(pages: float, accepted: bool) -> None:
+    """A part of a page has no bleed."""
+    settings = make_settings({"prompts": "p.csv", "provider": "simulator", "shapes": {"own": {"pages": pages}}})
+    if accepted:
+        assert read_shapes(settings).named["own"].pages == pages
+    else:
+        with pytest.raises(SettingsInvalid, match=r"shapes\.own: pages must be from 0 to 10"):
+            read_shapes(settings)

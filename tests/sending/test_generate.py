@@ -43,6 +43,16 @@ def test_images_are_saved_and_recorded(tmp_path):
     assert list((tmp_path / ".imagen-batch" / "incoming").iterdir()) == []
 
 
+def test_an_image_beyond_those_that_were_requested_is_kept_and_the_first_one_says_so(tmp_path):
+    """It may be the right one, and the service may have charged for it."""
+    sent = sending(tmp_path, images(IMAGE, OTHER_IMAGE))
+    [sample] = _generate(sent)
+    assert (tmp_path / sample.file).read_bytes() == IMAGE
+    assert sample.warnings == ("extra_image",)
+    [kept] = (tmp_path / ".imagen-batch" / "quarantine").iterdir()
+    assert kept.read_bytes() == OTHER_IMAGE
+
+
 def test_one_damaged_image_of_four_is_requested_alone(tmp_path):
     """There are requests for 4 and for 1, and a bill of 5."""
     sent = sending(tmp_path, images(IMAGE, HALF_IMAGE, OTHER_IMAGE, IMAGE), images(OTHER_IMAGE))

@@ -238,3 +238,33 @@ def test_one_admitted_attempt_is_enough_for_a_first_rate():
     pace.record_success(pace.start(0.0), 0.0)
     pace.record_limit(pace.start(10.0), 10.0, retry_after=0.0, per_minute=None)
     assert pace.per_minute == pytest.approx(3)
+
+
+def test_a_changed_share_scales_the_rate_that_is_returned_to():
+    """588 starts a minute held before a refusal that measured half of that; half of the account had 294."""
+    pace = Pace(per_minute=6000, in_flight=64)
+    pace.record_limit(pace.start(0.0), 0.0, retry_after=0.0, per_minute=600)
+    for step in range(50):
+        pace.record_success(pace.start(step / 5), 0.0)
+    pace.record_limit(pace.start(10.0), 10.0, retry_after=0.0, per_minute=None)
+    assert pace.per_minute == pytest.approx(294)
+    pace.resize(0.5)
+    for second in range(11, 71):
+        pace.record_success(pace.start(float(second)), float(second))
+    assert pace.per_minute == pytest.approx(294, rel=0.1)
+
+
+def test_refusals_because_of_a_limit_count_as_failures_until_a_success():
+    """An account that is refused for long is an outage like any other."""
+    pace = Pace(per_minute=None, in_flight=64)
+    for count in range(1, 11):
+        pace.record_limit(pace.start(float(count)), float(count), retry_after=0.0, per_minute=None)
+        assert pace.outage is (count == 10)
+    assert pace.failing_for(11.0) == 10.0
+
+
+def test_a_named_limit_that_is_the_rate_already_makes_it_slower():
+    """The service refuses at this rate, so that the limit which it names can't be all that counts."""
+    pace = Pace(per_minute=600, in_flight=64)
+    pace.record_limit(pace.start(100.0), 100.0, retry_after=0.0, per_minute=600)
+    assert pace.per_minute == pytest.approx(600 * 0.75)
