@@ -24,8 +24,7 @@ EQUIVALENT: dict[str, str] = {
     "ledger/writer.py LedgerWriter._append: 1 -> 2": "a record's position is compared with that of others only",
     "ledger/writer.py LedgerWriter.__init__: 0 -> 1": "a record's position is compared with that of others only",
     "planning/pending/count.py _read_history: 0 -> 1": "the position of a decision is not stored",
-    "planning/pending/count.py _read_history: 0 -> 1 (3)": "the position of a move without facts is not stored",
-    "planning/pending/count.py _read_history: 0 -> 1 (4)": "the position of an ordered version is not stored",
+    "planning/pending/count.py _read_history: 0 -> 1 (2)": "the position of an ordered version is not stored",
     "planning/pending/find_pending.py _samples_without_file: 1 -> 2 (2)": "no row has such a sample",
     "planning/requests_and_shards.py _ranges: 0 -> 1": "the first number replaces it before it is used",
     "planning/references/row_links.py link_rows: len(other_ids) < _MAX_SUGGESTED_IDS -> "

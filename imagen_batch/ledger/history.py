@@ -212,6 +212,10 @@ class History:
         position, index = kept
         return self._lookup.kept(position).moves[index].facts
 
+    def fold_unwritten(self, record: KeptRecord) -> None:
+        """Add moves that a run is going to record before anything else."""
+        self.fold(record, position=self._lookup.add_unwritten(record))
+
     def fold(self, record: Record, *, position: int) -> None:
         """Add one record. `position` is its position in the ledger's files."""
         if isinstance(record, SentRecord):

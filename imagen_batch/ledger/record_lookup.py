@@ -32,6 +32,7 @@ class RecordLookup:
         self._block: tuple[int, bytes] = (0, b"")
         self._done: tuple[int, DoneRecord] | None = None
         self._kept: tuple[int, KeptRecord] | None = None
+        self._unwritten: list[KeptRecord] = []
 
     def add_file(self, path: Path) -> int:
         """Return the position of a file's first byte. A file that is known by its name may have moved."""
@@ -41,6 +42,11 @@ class RecordLookup:
         number = self._numbers[path.name]
         self._files[number] = path
         return number << _OFFSET_BITS
+
+    def add_unwritten(self, record: KeptRecord) -> int:
+        """Keep a record that no file has yet; return a position that only `kept` accepts."""
+        self._unwritten.append(record)
+        return -len(self._unwritten)
 
     def done(self, position: int) -> DoneRecord:
         """Return the result at a position. Raises LedgerDamaged."""
@@ -65,6 +71,8 @@ class RecordLookup:
 
     def kept(self, position: int) -> KeptRecord:
         """Return the record of moves at a position. Raises LedgerDamaged."""
+        if position < 0:
+            return self._unwritten[-position - 1]
         last = self._kept  # cached apart from results: the record may be long, and results are read in between
         if last is None or last[0] != position:
             last = self._kept = (position, self._read(position, KeptRecord))

@@ -50,10 +50,10 @@ def _read_history(plan: RunPlan) -> History:
     if plan.decisions:  # the run will record these before anything else
         history.fold(review_record(plan.decisions), position=0)
     if plan.moves:
-        history.fold(kept_record(move.as_record() for move in plan.moves), position=0)
+        history.fold_unwritten(kept_record(move.as_record() for move in plan.moves))
     plan.follow(history)  # marks are about the keys that rows have in the ledger
     if moves := moves_from_placeholders(plan, history):
-        history.fold(kept_record(move.as_record() for move in moves), position=0)
+        history.fold_unwritten(kept_record(move.as_record() for move in moves))
     if history.reviews:
         from imagen_batch.planning.samples.further_versions import order_versions  # noqa: PLC0415 - only after a review
 
