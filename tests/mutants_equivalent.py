@@ -18,6 +18,7 @@ EQUIVALENT: dict[str, str] = {
         "a record at the beginning of the block is read again"
     ),
     "ledger/record_lookup.py RecordLookup._line: 0 -> 1": "a record at the beginning of the block is read again",
+    "ledger/record_lookup.py RecordLookup.kept: 0 -> 1": "no file of a ledger begins with moves",
     "ledger/record_lookup.py RecordLookup._line: 1 -> 2": "any negative number means that the line is not there",
     "ledger/reviews.py Reviews.move: True -> False": "both lists have one entry for each moved sample",
     "ledger/reviews.py Reviews.move: if not self._samples: -> if False:": "only saves looking at each move",
