@@ -16,8 +16,8 @@ from pyarrow import csv
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
+from imagen_batch.reports.tables.columns.typed_user_columns import as_typed
 from imagen_batch.reports.tables.manifest import LATER_COLUMNS
-from imagen_batch.reports.tables.typed_user_columns import as_typed
 from imagen_batch.text import plural
 
 Row = Mapping[str, Any]

@@ -86,7 +86,9 @@ def _shadowing_warnings(done: Exported, folder: str) -> list[str]:
     if not inside or not (FORMATS[done.to].data_files or len(done.splits) > 1 or done.to == "coco"):
         return []
     effect = f"load_dataset('imagefolder', data_dir={folder!r}) now finds this export instead of the run"
-    return [f"{effect}; load_dataset({folder!r}) still loads the run, and --out puts the export elsewhere"]
+    return [
+        f"{effect}; load_dataset({folder!r}) still loads the run, and --out DIR writes the export to another folder"
+    ]
 
 
 def _write(format_: Format, selection: Selection, to: _Output) -> Exported:

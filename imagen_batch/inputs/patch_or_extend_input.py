@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.inputs.failures_csv_encoding import find_better_encoding, marked_rows
+from imagen_batch.inputs.failures_csv.detect_encoding import find_better_encoding, marked_rows
+from imagen_batch.inputs.failures_csv.match_rows import match_rows, only_rows
 from imagen_batch.inputs.image_owners import find_moves, samples_with_images
-from imagen_batch.inputs.match_failures_csv import match_rows, only_rows
 from imagen_batch.inputs.merge_rows import Cells, Merge, column_for_role, match_columns, write_merged
 from imagen_batch.inputs.options_as_cells import LineConverter, find_overrides, run_settings
 from imagen_batch.inputs.stored_input_and_settings import (

@@ -16,7 +16,7 @@ _FOR_THE_END = (
     "imagen_batch.runs.finalize",
     "imagen_batch.orchestration.recording.run_snapshot",
     "imagen_batch.review.run_gallery",
-    "imagen_batch.runs.recognize_unchanged_run",
+    "imagen_batch.runs.finished.recognize_unchanged_run",
     "imagen_batch.reports.render",
 )
 

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imagen_batch.reports.tables.columns.typed_user_columns import cell_text
 from imagen_batch.reports.tables.manifest import manifest_columns
-from imagen_batch.reports.tables.typed_user_columns import cell_text
 from imagen_batch.review.decisions.ledger_items import LedgerItems, read_ledger_items
 from imagen_batch.review.explain_no_image import advise, category_in_words
 from imagen_batch.review.gallery_items import EarlierVersion, GalleryItem, ReviewDecision, parse_decision

@@ -73,7 +73,7 @@ def make_thumbnail(folder: Path, file: str, *, sha256: str | None = None) -> str
 
 
 def contained(folder: Path, file: str) -> Path | None:
-    """Return the regular file of that name inside the folder; None if the name or a link leads elsewhere."""
+    """Return the regular file of that name inside the folder; None if the name or a link leads out of it."""
     parts = PurePosixPath(file).parts
     if not parts or "\0" in file or ".." in parts or PurePosixPath(file).is_absolute():
         return None

@@ -10,7 +10,7 @@ import pytest
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.rows.where import compile_where
 from imagen_batch.prompts.infer_column_types import ColumnType
-from imagen_batch.reports.tables.typed_user_columns import typed_schema, with_types
+from imagen_batch.reports.tables.columns.typed_user_columns import typed_schema, with_types
 
 MOMENT = datetime.datetime(2026, 11, 26, 6, 0, tzinfo=datetime.UTC)
 TABLE = pa.table(

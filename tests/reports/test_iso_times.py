@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagen_batch.reports.tables.iso_times import to_iso
+from imagen_batch.reports.tables.columns.iso_times import to_iso
 
 MILLISECONDS = st.integers(-(10**14), 4 * 10**14) | st.integers(0, 10**13) | st.integers(-10, 10)
 

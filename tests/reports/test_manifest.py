@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.tables import write as tables
 from imagen_batch.reports.tables.arrow_columns import user_columns
+from imagen_batch.reports.tables.columns.safety_ratings import RATINGS
 from imagen_batch.reports.tables.dataset import Metadata, metadata_names
-from imagen_batch.reports.tables.safety_ratings import RATINGS
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import Folder
 from imagen_batch.text import no_formula

@@ -10,8 +10,8 @@ import pytest
 
 from imagen_batch.audit.audit import audit
 from imagen_batch.records import SampleResult
+from imagen_batch.reports.tables.columns.safety_ratings import safety_ratings
 from imagen_batch.reports.tables.manifest import LATER_COLUMNS
-from imagen_batch.reports.tables.safety_ratings import safety_ratings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import IMAGEN, prompts, run
 

@@ -19,7 +19,7 @@ from imagen_batch import read_manifest
 from imagen_batch.audit.audit import audit
 from imagen_batch.exports.export import export
 from imagen_batch.prompts.infer_column_types import ColumnType, ColumnTypes
-from imagen_batch.reports.tables.typed_user_columns import as_typed, cell_text
+from imagen_batch.reports.tables.columns.typed_user_columns import as_typed, cell_text
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.simulator import Simulator
 from imagen_batch.storage import Folder

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from imagen_batch.runs.recognize_unchanged_run import find_current_summary, record_finished_run
+from imagen_batch.runs.finished.recognize_unchanged_run import find_current_summary, record_finished_run
 from tests.support.reviewed_runs import go, review, settings_of
 from tests.support.runs import write_csv
 

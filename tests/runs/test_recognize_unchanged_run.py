@@ -7,8 +7,12 @@ import pytest
 
 from imagen_batch.cli.commands import run as run_command
 from imagen_batch.inputs.stored_input_and_settings import load_settings_to_continue
-from imagen_batch.runs import recognize_unchanged_run
-from imagen_batch.runs.recognize_unchanged_run import describe_current, find_current_summary, record_finished_run
+from imagen_batch.runs.finished import recognize_unchanged_run
+from imagen_batch.runs.finished.recognize_unchanged_run import (
+    describe_current,
+    find_current_summary,
+    record_finished_run,
+)
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import Simulator
 from tests.support.runs import prompts, run

@@ -81,17 +81,17 @@ def run_and_print(
 
 def _find_current_summary(settings: Settings) -> Summary | None:
     """Return the summary of a finished run that would only be repeated; other runs do not import that code."""
-    from imagen_batch.runs.may_hold_finished_run import may_hold_finished_run  # noqa: PLC0415
+    from imagen_batch.runs.finished.may_hold_finished_run import may_hold_finished_run  # noqa: PLC0415
 
     if not may_hold_finished_run(settings.folder):
         return None
-    from imagen_batch.runs.recognize_unchanged_run import find_current_summary  # noqa: PLC0415
+    from imagen_batch.runs.finished.recognize_unchanged_run import find_current_summary  # noqa: PLC0415
 
     return find_current_summary(settings)
 
 
 def _record_finished_run(settings: Settings, summary: Summary) -> None:
-    from imagen_batch.runs.recognize_unchanged_run import record_finished_run  # noqa: PLC0415 - not before the first request
+    from imagen_batch.runs.finished.recognize_unchanged_run import record_finished_run  # noqa: PLC0415 - not before the first request
 
     record_finished_run(settings, summary)
 
@@ -99,7 +99,7 @@ def _record_finished_run(settings: Settings, summary: Summary) -> None:
 def _report_current(summary: Summary, settings: Settings, args: Namespace) -> None:
     """Say that nothing is done, also to those who watch the run."""
     from imagen_batch.monitoring.start_and_end import watch_run  # noqa: PLC0415
-    from imagen_batch.runs.recognize_unchanged_run import describe_current  # noqa: PLC0415
+    from imagen_batch.runs.finished.recognize_unchanged_run import describe_current  # noqa: PLC0415
 
     with watch_run(settings, print_message) as watch:
         watch.summary = summary

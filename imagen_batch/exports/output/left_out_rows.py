@@ -15,7 +15,7 @@ from pyarrow import csv
 from imagen_batch.exports.escaping import excel_safe
 from imagen_batch.exports.output.target import Target
 from imagen_batch.exports.rows.selection import LeftOut
-from imagen_batch.reports.tables.typed_user_columns import cell_text, type_of
+from imagen_batch.reports.tables.columns.typed_user_columns import cell_text, type_of
 
 Kind = Literal["parquet", "csv"]
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.reports.tables.columns.typed_user_columns import cell_text
 from imagen_batch.reports.tables.manifest import manifest_columns
-from imagen_batch.reports.tables.typed_user_columns import cell_text
 from imagen_batch.storage import Storage, open_storage
 
 MANIFEST = "manifest.parquet"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from imagen_batch.reports.tables.typed_user_columns import cell_text, type_of
+from imagen_batch.reports.tables.columns.typed_user_columns import cell_text, type_of
 from imagen_batch.text import is_unicode
 
 Kind = Literal["text", "number", "truth", "moment", "nothing"]

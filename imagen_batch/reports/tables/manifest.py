@@ -23,8 +23,8 @@ from imagen_batch.reports.tables.arrow_columns import (
     column,
     user_columns,
 )
-from imagen_batch.reports.tables.iso_times import to_iso
-from imagen_batch.reports.tables.safety_ratings import RATINGS, safety_ratings
+from imagen_batch.reports.tables.columns.iso_times import to_iso
+from imagen_batch.reports.tables.columns.safety_ratings import RATINGS, safety_ratings
 from imagen_batch.text import FORMULA
 
 

@@ -21,11 +21,11 @@ from imagen_batch.prompts.infer_column_types import ColumnType
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.image_blocks.block import Block
 from imagen_batch.reports.tables.arrow_columns import Column, schema, to_batch
+from imagen_batch.reports.tables.columns.typed_user_columns import typed_schema, with_types
 from imagen_batch.reports.tables.dataset import DatasetCard, Metadata, may_write_card, metadata_schema
 from imagen_batch.reports.tables.failures import Failures
 from imagen_batch.reports.tables.manifest import Manifest, manifest_columns
 from imagen_batch.reports.tables.names_of_replaced_files import CARD
-from imagen_batch.reports.tables.typed_user_columns import typed_schema, with_types
 from imagen_batch.reports.tables.write_without_raising import (
     TableFile,
     UnwrittenFile,

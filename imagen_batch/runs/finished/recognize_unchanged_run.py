@@ -37,7 +37,7 @@ from imagen_batch.inputs.stored_input_and_settings import (
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.reports.summary import Summary
 from imagen_batch.reports.tables.names_of_replaced_files import CARD, TABLE_FILES
-from imagen_batch.runs.may_hold_finished_run import RECORD
+from imagen_batch.runs.finished.may_hold_finished_run import RECORD
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Folder, open_storage
 

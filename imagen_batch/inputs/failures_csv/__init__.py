@@ -1,0 +1,1 @@
+"""Reads a failures.csv that a person or a spreadsheet changed."""

@@ -1,0 +1,1 @@
+"""Makes columns of the tables that need more than their values."""

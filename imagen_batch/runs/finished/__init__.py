@@ -1,0 +1,1 @@
+"""Recognizes a finished run that would only be repeated."""
