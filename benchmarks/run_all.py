@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 QUICK = (
     ("support.replay_server",),
     ("speed.cpu_per_image", "3"),
+    ("speed.tls", "3"),
     ("speed.c_limit", "3"),
     ("speed.latency_hiding", "2"),
     ("speed.memory", "1"),
@@ -36,6 +37,7 @@ QUICK = (
 FULL = (
     ("support.replay_server",),
     ("speed.cpu_per_image", "5"),
+    ("speed.tls", "5"),
     ("speed.c_limit", "5"),
     ("speed.latency_hiding", "5"),
     ("speed.memory", "3"),

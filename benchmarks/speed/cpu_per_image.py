@@ -50,7 +50,7 @@ class Measurement:
 def main() -> None:
     """Run the rounds and report the medians."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    names = ["ours", "signed", "loop", "sdk", "floor"] if _has_sdk() else ["ours", "signed", "loop", "floor"]
+    names = ["ours", "signed", "loop", "sdk", "floor"] if has_sdk() else ["ours", "signed", "loop", "floor"]
     measured: dict[str, list[Measurement]] = {name: [] for name in names}
     with (
         tempfile.TemporaryDirectory() as place,
@@ -104,7 +104,8 @@ class Bench:
         return [python, "-I", BASELINES, name, self._service.url, str(count), str(source.parent)]
 
 
-def _has_sdk() -> bool:
+def has_sdk() -> bool:
+    """Return whether Google's client is installed, and print its version."""
     command = [OTHER_PYTHON, "-I", "-c", "from google import genai; print(genai.__version__)"]
     try:
         version = subprocess.run(command, capture_output=True, text=True, check=True).stdout

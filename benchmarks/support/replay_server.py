@@ -4,6 +4,8 @@
 
 The service runs in its own process, so that benchmarks measure the client: both dialects, the same image for each
 prompt, after `latency` seconds. `signature_bytes` adds a thought signature, which real replies have beside the image.
+With a `certificate` it speaks TLS, as real services do.
+
 Run as a command, it answers a client that only receives; at least 500 images of 1.4 MB a second are required, so that
 the service is not the bottleneck.
 """
@@ -11,6 +13,7 @@ the service is not the bottleneck.
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -20,6 +23,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import orjson
 
@@ -48,19 +52,23 @@ class Replay:
 
     def tally(self) -> Tally:
         """Return the count and reset it."""
-        with urllib.request.urlopen(self.url + "/tally") as reply:
+        trusting_all = ssl._create_unverified_context()
+        with urllib.request.urlopen(self.url + "/tally", context=trusting_all) as reply:
             return Tally(**orjson.loads(reply.read()))
 
 
 @contextmanager
-def replay(*, tiny: bool = False, latency: float = 0.0, signature_bytes: int = 0) -> Iterator[Replay]:
+def replay(
+    *, tiny: bool = False, latency: float = 0.0, signature_bytes: int = 0, certificate: Path | None = None
+) -> Iterator[Replay]:
     """Run a service on loopback until the block or this process ends."""
     command = [sys.executable, __file__, "serve", "tiny" if tiny else "large", str(latency), str(signature_bytes)]
+    command += [str(certificate)] if certificate else []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin
         assert child.stdout
         try:
-            yield Replay(f"http://127.0.0.1:{int(child.stdout.readline())}")
+            yield Replay(f"{'https' if certificate else 'http'}://127.0.0.1:{int(child.stdout.readline())}")
         finally:
             child.stdin.close()
 
@@ -68,8 +76,14 @@ def replay(*, tiny: bool = False, latency: float = 0.0, signature_bytes: int = 0
 class Service:
     """A server with one thread for each connection."""
 
-    def __init__(self, *, tiny: bool, latency: float, signature_bytes: int = 0) -> None:
+    def __init__(
+        self, *, tiny: bool, latency: float, signature_bytes: int = 0, certificate: Path | None = None
+    ) -> None:
         self._latency = latency
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         data = _base64(image(_SIDE_TINY if tiny else _SIDE_LARGE))
         generated = _generated(data, _signature(signature_bytes))
         self._replies = {b"predict": _message(_predicted(data)), b"generateContent": _message(generated)}
@@ -87,7 +101,13 @@ class Service:
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as stream:
+        with suppress(OSError):
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            self._answer_all(connection)
+
+    def _answer_all(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 path, length = line.split()[1], 0
                 while (header := stream.readline()) not in (b"\r\n", b""):
@@ -167,9 +187,9 @@ def _message(value: object) -> bytes:
     return head.encode() + body
 
 
-def serve(size: str, latency: float, signature_bytes: int) -> None:
+def serve(size: str, latency: float, signature_bytes: int, certificate: Path | None) -> None:
     """Print the port and answer until standard input closes."""
-    service = Service(tiny=size == "tiny", latency=latency, signature_bytes=signature_bytes)
+    service = Service(tiny=size == "tiny", latency=latency, signature_bytes=signature_bytes, certificate=certificate)
     threading.Thread(target=service.serve, daemon=True).start()
     print(service.port, flush=True)
     sys.stdin.read()
@@ -216,6 +236,6 @@ def _whole(connection: socket.socket, buffer: bytearray) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        serve(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]) if sys.argv[5:] else None)
     else:
         main()

@@ -7,6 +7,7 @@ decoding. Exceptions of other libraries end here: the result is a `RawReply` or 
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class Transport:
         self._deadlines = Deadlines()
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
         self._routes: dict[str, _Route] = {}
+        self._routing = threading.Lock()
 
     def post(self, url: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> RawReply:
         """Send `payload` and read the whole reply, all within the timeout.
@@ -110,11 +112,15 @@ class Transport:
         return self._send_once(url, payload, headers)
 
     def _send_once(self, url: str, payload: bytes, headers: Mapping[str, str]) -> Reply:
-        if url not in self._routes:
-            self._routes[url] = _route(url, self._adapter)
-        route = self._routes[url]
+        route = self._routes.get(url) or self._find_route(url)
         message = whole_request(route.first_lines, (self._credential.header_line(), *headers.items()), payload)
         return route.pool.exchange(message, connect_timeout=self._connect_timeout, timeout=self._timeout)
+
+    def _find_route(self, url: str) -> _Route:
+        with self._routing:  # certificates are loaded once, although several threads begin at the same time
+            if url not in self._routes:
+                self._routes[url] = _route(url, self._adapter)
+            return self._routes[url]
 
 
 def _route(url: str, adapter: WatchedAdapter) -> _Route:
@@ -127,7 +133,7 @@ def _route(url: str, adapter: WatchedAdapter) -> _Route:
     if is_loopback(urlsplit(url).hostname or ""):  # never through a proxy, where plain HTTP could be read
         proxies = {}
     pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-    adapter.cert_verify(pool, url, verify, cert)  # type: ignore[no-untyped-call]
+    adapter.cert_verify(pool, url, verify, cert)
     assert isinstance(pool, SingleUsePool)
     return _Route(pool, first_lines(request.url or url, adapter.request_url(request, proxies), _HEADERS))
 

@@ -16,6 +16,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imagen_batch.providers.attempt_deadline import WatchedCall, current_attempt
 from imagen_batch.providers.http.read_reply import Channel, Reply
+from imagen_batch.providers.http.shared_tls_context import share_tls_context
 
 _BLOCK_BYTES = 2**16  # sent at once; before each block the connection is checked for an early reply
 _MAY_HAVE_REPLIED = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)  # although it did not read everything
@@ -146,6 +147,12 @@ class WatchedAdapter(HTTPAdapter):
         """Make pools whose connections register with the attempt of their thread."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Choose the certificates to trust, and load them once for all connections of the pool."""
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        if isinstance(conn, HTTPSConnectionPool):
+            share_tls_context(conn)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Do the same for connections through a proxy."""

@@ -1,14 +1,10 @@
 """A reply always belongs to its request, however it is framed."""
 
-import datetime
-import ipaddress
-import json
 import socket
-import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -16,12 +12,11 @@ from hypothesis import strategies as st
 
 from benchmarks.reliability.random_framings import FRAMES, exchange_all, prompt_of, reply_body, serving, with_length
 from imagen_batch.errors import Transient
-from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.http import strict_connections
 from imagen_batch.providers.http.framing import BadReply, find_end, parse_chunk_size, parse_head
-from imagen_batch.providers.transport import MAX_ERROR_BYTES, Transport
+from imagen_batch.providers.transport import MAX_ERROR_BYTES
+from tests.support.connections import read_prompt, sending, speaking
 
-KEY = "AIza-not-a-real-key"
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -134,57 +129,6 @@ def test_random_framings_move_no_reply_to_another_request():
     assert sum(count.answered for count in counts) > 100
 
 
-@contextmanager
-def speaking(serve, *, wrap=lambda connection: connection):
-    """Run a server whose connections `serve` handles; yield its port and its strict_connections."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    taken = []
-
-    def handle(connection):
-        with suppress(OSError), wrap(connection) as ready:
-            ready.settimeout(5)
-            serve(ready)
-
-    def accept():
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                taken.append(connection)
-                threads.append(threading.Thread(target=handle, args=(connection,)))
-                threads[-1].start()
-
-    threads = [threading.Thread(target=accept)]
-    threads[0].start()
-    try:
-        yield listener.getsockname()[1], taken
-    finally:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for thread in threads:
-            thread.join(5)
-
-
-def read_prompt(connection):
-    """Read the prompt of the next request on a connection."""
-    data = b""
-    while not data.endswith(b'"}'):
-        if not (piece := connection.recv(2**16)):
-            raise ConnectionResetError
-        data += piece
-    return json.loads(data.partition(b"\r\n\r\n")[2])["prompt"]
-
-
-@contextmanager
-def sending(**chosen):
-    """Yield a client and close it at the end."""
-    sender = Transport(Credential(KEY), **{"connections": 2, "timeout": 5.0, **chosen})
-    try:
-        yield lambda url, prompt: sender.post(url, json.dumps({"prompt": prompt}).encode())
-    finally:
-        sender.close()
-
-
 def answer_each(connection):
     """Answer one request after the other correctly."""
     while True:
@@ -279,87 +223,6 @@ def test_a_refusal_without_an_end_is_read_up_to_a_bound():
         raw = post(f"http://127.0.0.1:{port}/", "one")
     assert raw.status == 503
     assert MAX_ERROR_BYTES <= len(raw.body) < 2 * MAX_ERROR_BYTES
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """Return a file with a certificate for this machine, and its key."""
-    x509 = pytest.importorskip("cryptography.x509")
-    hashes = pytest.importorskip("cryptography.hazmat.primitives.hashes")
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    ec = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ec")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("example.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + built.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
-@pytest.fixture
-def tls(certificate, monkeypatch):
-    """Wrap the connections of a server in TLS, and let clients trust it."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return lambda connection: context.wrap_socket(connection, server_side=True)
-
-
-def interim_then_answer(connection):
-    """Send a 103, then the reply, then surplus bytes behind every second one."""
-    for surplus in (b"", b"", b"surplus", b""):
-        prompt = read_prompt(connection)
-        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-        connection.sendall(with_length(reply_body(prompt, 100_000)) + surplus)
-
-
-def test_replies_over_tls_stay_with_their_requests(tls):
-    """A session ticket on a new connection is no surplus; surplus bytes within TLS are."""
-    with speaking(interim_then_answer, wrap=tls) as (port, taken), sending() as post:
-        for number in range(5):
-            assert prompt_of(post(f"https://127.0.0.1:{port}/", str(number)).body) == str(number)
-    assert len(taken) == 5
-
-
-@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
-def test_replies_through_a_proxy_stay_with_their_requests(tls, monkeypatch, interim):
-    """The client uses TLS after CONNECT. If the proxy frames its own reply oddly, the attempt fails unsent."""
-    targets = []
-
-    def tunnel(connection):
-        targets.append(connection.recv(2**16))
-        connection.sendall(interim + b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with tls(connection) as inner:
-            interim_then_answer(inner)
-
-    with speaking(tunnel) as (port, taken):
-        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
-        with sending() as post:
-            if interim:
-                with pytest.raises(Transient) as caught:
-                    post("https://example.test/", "x")
-                assert not caught.value.maybe_charged
-                return
-            for number in range(5):
-                assert prompt_of(post("https://example.test/", str(number)).body) == str(number)
-    assert len(taken) == 5
-    assert all(line.startswith(b"CONNECT example.test:443") and KEY.encode() not in line for line in targets)
 
 
 def test_a_request_that_was_interrupted_right_after_sending_may_be_charged(monkeypatch):
