@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, at_least, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, cpu_of, empty_images, prefect_server, run_command, write_prompts
-from benchmarks.support.replay_server import Replay, replay
+from benchmarks.support.replay_server import Manner, Replay, replay
 from imagen_batch.orchestration.server.own_server import OwnServer
 
 FEW, MANY, PACED = 50, 550, 1000
@@ -56,7 +56,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as place,
         prefect_server() as server,
         replay() as service,
-        replay(signature_bytes=SIGNATURE_BYTES) as signing,
+        replay(Manner(signature_bytes=SIGNATURE_BYTES)) as signing,
     ):
         bench = Bench(Path(place), {"signed": signing}, service, server)
         bench.cpu("ours", FEW)  # warm-up

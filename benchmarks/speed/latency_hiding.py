@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import at_least, report_and_exit
 from benchmarks.support.processes import cost_of, prefect_server, run_command, write_prompts
-from benchmarks.support.replay_server import replay
+from benchmarks.support.replay_server import Manner, replay
 
 IMAGES, AT_ONCE, LATENCY_S = 2000, 64, 0.2
 IDEAL_S = IMAGES / AT_ONCE * LATENCY_S
@@ -31,7 +31,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as place,
         prefect_server(),
-        replay(tiny=True, latency=LATENCY_S) as service,
+        replay(Manner(tiny=True, latency=LATENCY_S)) as service,
     ):
         for run in range(runs):
             for name, options in WAYS.items():

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, report_and_exit
 from benchmarks.support.processes import Cost, cost_of, run_command, write_prompts
-from benchmarks.support.replay_server import replay
+from benchmarks.support.replay_server import Manner, replay
 
 AT_ONCE, LATENCY_S = 50, 1.0
 LIMIT, LIMIT_FROM = 0.03, 20_000
@@ -29,7 +29,7 @@ def main() -> None:
     os.environ.pop("PREFECT_API_URL", None)
     numbers = [int(argument) for argument in sys.argv[1:]] or [1000]
     figures = []
-    with tempfile.TemporaryDirectory() as place, replay(tiny=True, latency=LATENCY_S) as service:
+    with tempfile.TemporaryDirectory() as place, replay(Manner(tiny=True, latency=LATENCY_S)) as service:
         _both(Path(place) / "first", service.url, AT_ONCE)  # makes Prefect's database
         for requests in numbers:
             with_it, without = _both(Path(place) / str(requests), service.url, requests)

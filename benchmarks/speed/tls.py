@@ -1,11 +1,11 @@
-"""Measures the CPU time of an image over TLS, as real services are reached.
+"""Measures the CPU time of an image over TLS, in the form in which real services send it.
 
     python -m benchmarks.speed.tls [ROUNDS=3]
 
-The service is the one of cpu_per_image.py, with a certificate, and every client trusts the usual bundle of
-certificates and that one. All run in turn, round after round; the result is the median of the ratios. The CPU time of
-an image is the slope between 50 and 350 images, which excludes start-up. A run uses a connection for each image;
-Google's client keeps its connections; the plain loop makes one for each image.
+The service is the one of cpu_per_image.py, with a certificate and with replies in chunks; every client trusts the
+usual bundle of certificates and that one. All run in turn, round after round; the result is the median of the
+ratios. The CPU time of an image is the slope between 50 and 350 images, which excludes start-up. A run uses a
+connection for each image; Google's client keeps its connections; the plain loop makes one for each image.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from benchmarks.speed.cpu_per_image import BASELINES, OTHER_PYTHON, has_sdk
 from benchmarks.support.certificate import create_bundle, create_certificate
 from benchmarks.support.figures import Figure, at_most, report_and_exit
 from benchmarks.support.processes import cost_of, empty_images, prefect_server, run_command, write_prompts
-from benchmarks.support.replay_server import replay
+from benchmarks.support.replay_server import Manner, replay
 
 FEW, MANY = 50, 350
+CHUNK_BYTES = 2**14
 MAX_OVER_PLAIN = 2.5  # CPU over TLS, over CPU without
 MAX_OVER_SDK = 0.35
 
@@ -39,7 +40,8 @@ def main() -> None:
         certificate = create_certificate(place / "cert.pem")
         bundle = str(create_bundle(place / "bundle.pem", certificate))
         env = {**os.environ, "REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
-        with replay() as plain, replay(certificate=certificate) as service:
+        manner = Manner(certificate=str(certificate), chunk_bytes=CHUNK_BYTES)
+        with replay() as plain, replay(manner) as service:
             clients = _clients(plain.url, service.url)
             for number in range(rounds):
                 for client, command in clients.items():

@@ -3,8 +3,7 @@
     python -m benchmarks.support.replay_server [REPLIES=3000]
 
 The service runs in its own process, so that benchmarks measure the client: both dialects, the same image for each
-prompt, after `latency` seconds. `signature_bytes` adds a thought signature, which real replies have beside the image.
-With a `certificate` it speaks TLS, as real services do.
+prompt.
 
 Run as a command, it answers a client that only receives; at least 500 images of 1.4 MB a second are required, so that
 the service is not the bottleneck.
@@ -23,7 +22,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 
@@ -57,18 +55,31 @@ class Replay:
             return Tally(**orjson.loads(reply.read()))
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How the service answers: at once or after `latency` seconds, with an image of 1.4 MB or a tiny one.
+
+    Real replies have a thought signature beside the image (`signature_bytes`), come over TLS (`certificate`: a file
+    with it and its key) and in chunks instead of with a length (`chunk_bytes`).
+    """
+
+    tiny: bool = False
+    latency: float = 0.0
+    signature_bytes: int = 0
+    certificate: str | None = None
+    chunk_bytes: int = 0
+
+
 @contextmanager
-def replay(
-    *, tiny: bool = False, latency: float = 0.0, signature_bytes: int = 0, certificate: Path | None = None
-) -> Iterator[Replay]:
+def replay(manner: Manner = Manner()) -> Iterator[Replay]:
     """Run a service on loopback until the block or this process ends."""
-    command = [sys.executable, __file__, "serve", "tiny" if tiny else "large", str(latency), str(signature_bytes)]
-    command += [str(certificate)] if certificate else []
+    command = [sys.executable, __file__, "serve", orjson.dumps(manner).decode()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin
         assert child.stdout
         try:
-            yield Replay(f"{'https' if certificate else 'http'}://127.0.0.1:{int(child.stdout.readline())}")
+            scheme = "https" if manner.certificate else "http"
+            yield Replay(f"{scheme}://127.0.0.1:{int(child.stdout.readline())}")
         finally:
             child.stdin.close()
 
@@ -76,17 +87,16 @@ def replay(
 class Service:
     """A server with one thread for each connection."""
 
-    def __init__(
-        self, *, tiny: bool, latency: float, signature_bytes: int = 0, certificate: Path | None = None
-    ) -> None:
-        self._latency = latency
+    def __init__(self, manner: Manner) -> None:
+        self._latency = manner.latency
         self._tls: ssl.SSLContext | None = None
-        if certificate is not None:
+        if manner.certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._tls.load_cert_chain(certificate)
-        data = _base64(image(_SIDE_TINY if tiny else _SIDE_LARGE))
-        generated = _generated(data, _signature(signature_bytes))
-        self._replies = {b"predict": _message(_predicted(data)), b"generateContent": _message(generated)}
+            self._tls.load_cert_chain(manner.certificate)
+        data = _base64(image(_SIDE_TINY if manner.tiny else _SIDE_LARGE))
+        generated = _generated(data, _signature(manner.signature_bytes))
+        replies = {b"predict": _predicted(data), b"generateContent": generated}
+        self._replies = {verb: _message(reply, manner.chunk_bytes) for verb, reply in replies.items()}
         self._lock = threading.Lock()
         self._count, self._first, self._last = 0, 0.0, 0.0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
@@ -181,15 +191,19 @@ def _generated(data: str, signature: str) -> object:
     }
 
 
-def _message(value: object) -> bytes:
+def _message(value: object, chunk_bytes: int = 0) -> bytes:
     body = orjson.dumps(value)
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    framing = f"Content-Length: {len(body)}"
+    if chunk_bytes:
+        framing = "Transfer-Encoding: chunked"
+        pieces = (body[start : start + chunk_bytes] for start in range(0, len(body), chunk_bytes))
+        body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    return f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{framing}\r\n\r\n".encode() + body
 
 
-def serve(size: str, latency: float, signature_bytes: int, certificate: Path | None) -> None:
+def serve(manner: Manner) -> None:
     """Print the port and answer until standard input closes."""
-    service = Service(tiny=size == "tiny", latency=latency, signature_bytes=signature_bytes, certificate=certificate)
+    service = Service(manner)
     threading.Thread(target=service.serve, daemon=True).start()
     print(service.port, flush=True)
     sys.stdin.read()
@@ -236,6 +250,6 @@ def _whole(connection: socket.socket, buffer: bytearray) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        serve(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]) if sys.argv[5:] else None)
+        serve(Manner(**orjson.loads(sys.argv[2])))
     else:
         main()

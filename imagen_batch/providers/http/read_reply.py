@@ -21,6 +21,7 @@ _MAX_CHUNK_LINE = 4096
 _TINY_CHUNK_BYTES = 1024
 _MAX_TINY_CHUNKS = 100_000
 _READ_BYTES = 2**18  # at once, for a body without a length
+_BUFFER_BYTES = 2**17  # holds many small chunks, which would take several system calls each
 _QUIET_S = 2.0  # a body without a length is checked for completeness when nothing came for so long
 _MAX_CHECKS = 20
 _IDLE_GOODBYES = (b"HTTP/1.1 408", b"HTTP/1.0 408")  # sent by some gateways before they close an idle connection
@@ -86,7 +87,7 @@ class Channel:
 
     def __init__(self, sock: Any) -> None:
         self.source = Source(sock)
-        self.reader = io.BufferedReader(self.source)
+        self.reader = io.BufferedReader(self.source, _BUFFER_BYTES)
 
     def peek(self) -> Literal["nothing", "bytes", "end"]:
         """Return what can be read without waiting: "end" is the end of the connection."""
