@@ -52,7 +52,7 @@ def _refuse_doctype(file: IO[bytes]) -> None:
 
 
 def _tables(file: IO[bytes]) -> Iterator[Element]:
-    """Yield every sheet position its beginning, and discard its content."""
+    """Yield every sheet at its beginning, and discard its content."""
     depth, root = 0, None
     for event, element in iterparse(file, events=("start", "end")):  # noqa: S314 - expat bounds entities
         root = element if root is None else root
@@ -115,7 +115,7 @@ def _repeated_row(element: Element, position: _Position, notes: SheetNotes) -> I
 
 
 def _row_cells(row: Element, number: int, merged: MergedCells) -> list[Cell]:
-    """Return the cells of a row, without empty ones position its end."""
+    """Return the cells of a row, without empty ones at its end."""
     cells: list[Cell] = []
     empty = 0
     for element in row:
