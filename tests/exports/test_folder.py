@@ -120,6 +120,15 @@ def test_signed_images_are_never_changed(tmp_path: Path) -> None:
         assert (run / row["file"]).read_bytes() == data
 
 
+def test_an_image_that_is_not_valid_any_more_is_delivered_unchanged(tmp_path: Path) -> None:
+    """A later version may check images more strictly: whether such a file is signed is not known."""
+    data = sound()["png rgb"][:-4]
+    run = write_run(tmp_path / "run", [image_sample(1, data)])
+    done = export(run, to="folder", out=tmp_path / "out", name_template="{row}", embed_metadata=True)
+    assert (tmp_path / "out" / "1.png").read_bytes() == data
+    assert "1 image took no embedded metadata" in done.warnings[0]
+
+
 def test_only_approved_images_are_delivered_on_request(tmp_path: Path) -> None:
     """Rejected ones never are."""
     run = book(tmp_path / "book")

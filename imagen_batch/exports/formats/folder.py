@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from imagen_batch.errors import SettingsInvalid, Transient
+from imagen_batch.errors import InvalidImage, SettingsInvalid
 from imagen_batch.exports.documents.xmp import embed, packet
 from imagen_batch.exports.job import Job
 from imagen_batch.exports.rows.manifest import RunImage, RunManifest
@@ -52,7 +52,7 @@ def _is_signed(image: RunImage, data: bytes) -> bool:
     """Return False only if the file certainly has no C2PA data."""
     try:
         return image.row.get("c2pa") is not False or validate(data).c2pa
-    except Transient:
+    except InvalidImage:
         return True
 
 
