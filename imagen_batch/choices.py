@@ -23,7 +23,6 @@ Language = Literal["auto", "en", "ja", "ko", "hi", "zh", "pt", "es"]
 MimeType = Literal["image/png", "image/jpeg"]
 ThinkingLevel = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"]
 
-PROVIDERS: Final[tuple[ProviderName, ...]] = get_args(ProviderName)
 DIALECTS: Final[tuple[DialectName, ...]] = get_args(DialectName)
 FILE_FORMATS: Final[tuple[FileFormat, ...]] = get_args(FileFormat)
 RETRIES: Final[tuple[Retry, ...]] = get_args(Retry)

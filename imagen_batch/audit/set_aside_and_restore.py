@@ -8,22 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from imagen_batch.audit.findings import Audit, Finding
 from imagen_batch.images.store import STAGING
-from imagen_batch.storage import SET_ASIDE, Storage, open_storage
+from imagen_batch.storage import SET_ASIDE, Storage
 from imagen_batch.storage.irregular_files import irregularity, linked_parent
-
-
-def quarantine_damaged(audit: Audit, location: str | Path) -> int:
-    """Lock the run, move damaged images away and restore lost ones; returns the number of moved files.
-
-    Raises FolderBusy.
-    """
-    storage = open_storage(location)
-    with storage.hold_lock():
-        return move_and_restore(audit, storage)
 
 
 def move_and_restore(audit: Audit, storage: Storage) -> int:
@@ -36,9 +26,9 @@ def move_and_restore(audit: Audit, storage: Storage) -> int:
     for path in irregular:
         name = linked_parent(storage, path) or path
         if irregularity(storage, name) is not None:
-            _quarantine(name, storage)
+            _set_aside(name, storage)
     damaged = dict.fromkeys(finding.path for finding in audit.of("truncated", "altered") if finding.path)
-    moved |= {path: _quarantine(path, storage) for path in damaged if not irregularity(storage, path)}
+    moved |= {path: _set_aside(path, storage) for path in damaged if not irregularity(storage, path)}
     for finding in audit.of("missing", "truncated", "altered", "mislabelled", "irregular"):
         if finding.found_at and finding.row is not None:
             _restore(finding, moved.get(finding.found_at, finding.found_at), storage)
@@ -50,14 +40,14 @@ def move_and_restore(audit: Audit, storage: Storage) -> int:
 def keep_copy(name: str, storage: Storage) -> None:
     """Copy a table before it is rewritten: it may contain the user's edits."""
     if irregularity(storage, name) is not None:
-        _quarantine(name, storage)
+        _set_aside(name, storage)
     elif storage.size(name) is not None:
         data = storage.read(name)
         # The name has the hash, so that repeated repairs keep the same bytes once.
         storage.create(f"{SET_ASIDE}/{hashlib.sha256(data).hexdigest()[:8]}-{name}", data)
 
 
-def _quarantine(path: str, storage: Storage) -> str:
+def _set_aside(path: str, storage: Storage) -> str:
     """Move a file to an unused name below `set-aside`."""
     target = next(
         name for name in _targets(path) if storage.size(name) is None and irregularity(storage, name) is None

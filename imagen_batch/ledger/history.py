@@ -63,11 +63,6 @@ class History:
         return dict(self._attempts.open)
 
     @property
-    def known_cost(self) -> Cost:
-        """What all providers charged, without open attempts."""
-        return self._totals.total(None).cost
-
-    @property
     def images_recorded(self) -> int:
         """Images that were ever recorded, from all providers."""
         return self._totals.total(None).images
@@ -177,7 +172,7 @@ class History:
         return self._lookup.lines(positions)
 
     def replaced_images(self, key: str, number: int) -> Iterator[SampleResult]:
-        """The images of a version of a sample that was lost and made again, the latest first."""
+        """Yield the images of a version of a sample that was lost and made again, the latest first."""
         for position in reversed(self._replaced.get(slot_of(key, number), ()) if self._replaced else ()):
             yield from (as_sample(each) for each in self._lookup.done(position).samples if each.number == number)
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from imagen_batch.audit.audit import audit
 from imagen_batch.audit.findings import KINDS
 from imagen_batch.audit.report import audit_json, audit_text
-from imagen_batch.audit.set_aside_and_restore import quarantine_damaged
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.simulator import Simulator
@@ -29,6 +28,7 @@ from tests.support.damage import (
     gone,
     notes,
     renamed,
+    set_damaged_aside,
 )
 from tests.support.runs import IMAGEN, prompts, run, write_csv
 
@@ -63,7 +63,7 @@ def findings_of(folder):
 def repair_all(run_copy, sim):
     """Repair as `--repair` does; return how many images were requested."""
     before = len(sim.requests)
-    quarantine_damaged(audit(run_copy.folder), run_copy.folder)
+    set_damaged_aside(audit(run_copy.folder), run_copy.folder)
     run(run_copy.folder.parent / "prompts.csv", sim, model=IMAGEN, retry="missing")
     return len(sim.requests) - before
 
@@ -118,7 +118,7 @@ def test_an_audit_changes_nothing(run_copy):
 
 
 @pytest.mark.parametrize("damage", IMAGE_DAMAGE, ids=lambda damage: damage.__name__)
-def test_each_damage_to_a_image_is_found_once_and_repaired(run_copy, damage, sim):
+def test_each_damage_to_an_image_is_found_once_and_repaired(run_copy, damage, sim):
     """A request is sent only if the bytes no longer exist, and no bytes are lost."""
     expected = damage(run_copy, 2)
     assert findings_of(run_copy.folder) == [expected]
@@ -161,7 +161,7 @@ def test_images_that_changed_places_are_restored(run_copy, sim):
     assert findings_of(run_copy.folder) == []
 
 
-def test_a_image_moved_over_another_is_restored_and_the_other_regenerated(run_copy, sim):
+def test_an_image_moved_over_another_is_restored_and_the_other_regenerated(run_copy, sim):
     """One is missing in its place, the other one in the folder."""
     run_copy.file(1).replace(run_copy.file(2))
     assert [finding[:2] for finding in findings_of(run_copy.folder)] == [("missing", 1), ("altered", 2)]
@@ -205,7 +205,7 @@ def test_a_lost_image_in_the_manifest_is_one_finding(run_copy, sim):
     assert findings_of(run_copy.folder) == [expected]
 
 
-def test_a_image_that_is_quarantined_again_gets_another_name(run_copy, sim):
+def test_an_image_that_is_quarantined_again_gets_another_name(run_copy, sim):
     """It is truncated four times, and each part is kept."""
     for _ in range(4):
         cut_off(run_copy, 1)
@@ -259,7 +259,7 @@ def test_a_run_in_progress_is_not_disturbed(run_copy):
         with pytest.raises(FolderBusy):
             audit(run_copy.folder)
         with pytest.raises(FolderBusy):
-            quarantine_damaged(result, run_copy.folder)
+            set_damaged_aside(result, run_copy.folder)
 
 
 def test_the_json_contains_all_findings(run_copy):

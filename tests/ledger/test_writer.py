@@ -85,7 +85,7 @@ def test_a_lost_reply_stays_unknown_until_a_later_attempt_has_a_result(tmp_path,
     ledger.record_result(one, (ok(),), trace(one.key, attempts=2))
     history = read_history(tmp_path / LEDGER)
     assert history.status(one.base, 1) == "ok"
-    assert history.known_cost.upper_bound == pytest.approx(0.08)
+    assert history.cost_bounds().upper_bound == pytest.approx(0.08)
 
 
 def test_a_killed_attempt_keeps_its_price_when_it_is_sent_again(tmp_path, ledger):
@@ -184,7 +184,7 @@ def test_an_empty_folder_is_an_empty_history(tmp_path):
     """A first run has no ledger."""
     history = read_history(tmp_path / "none")
     assert history.status(request(1).base, 1) is None
-    assert history.known_cost.upper_bound == 0
+    assert history.cost_bounds().upper_bound == 0
 
 
 def test_a_write_that_fails_midway_leaves_no_half_line(tmp_path, ledger, monkeypatch):

@@ -48,7 +48,7 @@ def test_the_rows_sum_to_the_summary_with_retries_and_refusals(tmp_path, sim):
     assert second.summary.earlier_usd == 0
 
 
-def test_a_image_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
+def test_an_image_that_was_paid_twice_costs_twice_in_its_row(tmp_path, sim):
     """The image was deleted and made again."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)
@@ -142,7 +142,7 @@ def test_samples_always_sum_to_the_ledger(tmp_path_factory, steps):
             spent += usd
     writer.close()
     history = read_history(storage.logs(LEDGER))
-    assert history.known_cost.spent == pytest.approx(spent)
+    assert history.cost_bounds().spent == pytest.approx(spent)
     assert sum(_charged(history, number) for number in attempts) == pytest.approx(spent)
 
 

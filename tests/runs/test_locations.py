@@ -5,7 +5,6 @@ import hashlib
 import pytest
 
 from imagen_batch.audit.audit import audit
-from imagen_batch.audit.set_aside_and_restore import quarantine_damaged
 from imagen_batch.errors import FolderBusy, SettingsInvalid
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.planning.checking.make_plan import make_plan
@@ -13,6 +12,7 @@ from imagen_batch.runs.state_from_folder import run_status
 from imagen_batch.settings import make_settings
 from imagen_batch.simulator import read_stamp
 from imagen_batch.storage import open_storage
+from tests.support.damage import set_damaged_aside
 from tests.support.runs import TODAY, manifest_rows, prompts, run, write_csv
 
 
@@ -44,7 +44,7 @@ def test_a_missing_image_is_reported_and_made_again_on_request(place, tmp_path, 
     assert [row["error_kind"] for row in manifest_rows(place)] == [None, "file_missing", None]
     report = audit(place)
     assert [(finding.kind, finding.row) for finding in report.findings] == [("missing", 2)]
-    quarantine_damaged(report, place)
+    set_damaged_aside(report, place)
     run(source, sim, out=place, retry="missing")
     assert len(sim.requests) == 4
     assert audit(place).findings == ()

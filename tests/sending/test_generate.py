@@ -60,7 +60,7 @@ def test_one_damaged_image_of_four_is_requested_alone(tmp_path):
     assert [sample.status for sample in results] == ["ok"] * 4
     assert sent.transport.sample_counts == [4, 1]
     assert sum(sample.cost_usd for sample in results) == pytest.approx(5 * PRICE)
-    assert sent.history.known_cost.spent == pytest.approx(5 * PRICE)
+    assert sent.history.cost_bounds().spent == pytest.approx(5 * PRICE)
     assert sent.context.budget.used == pytest.approx((5 * PRICE, 4))
     assert sent.context.budget._outstanding == 0
 

@@ -62,7 +62,7 @@ def failed_attempts(ran: FinishedRun) -> list[dict[str, Any]]:
 
 
 def spent(ran: FinishedRun) -> float:
-    return read_history(ran.folder / ".imagen-batch" / "ledger").known_cost.spent
+    return read_history(ran.folder / ".imagen-batch" / "ledger").cost_bounds().spent
 
 
 @pytest.mark.parametrize("model", MODELS.values())

@@ -13,6 +13,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from imagen_batch.audit.findings import Audit
+from imagen_batch.audit.set_aside_and_restore import move_and_restore
+from imagen_batch.storage import open_storage
 from tests.support.images import with_chunk
 
 STATE = ".imagen-batch"
@@ -21,6 +24,13 @@ PARQUET, CSV = "manifest.parquet", "manifest.csv"
 Row = dict[str, Any]
 ExpectedFinding = tuple[str, int | None, str | None]
 """Kind, row and file name of the finding that a damage must cause."""
+
+
+def set_damaged_aside(audit: Audit, location: str | Path) -> None:
+    """Move damaged images away and restore lost ones, as `--repair` does first. Raises FolderBusy."""
+    storage = open_storage(location)
+    with storage.hold_lock():
+        move_and_restore(audit, storage)
 
 
 class DamagedRun:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from imagen_batch.overview.diff.samples import RunSamples, Sample
 
 Change = Literal["added", "removed", "prompt", "model", "status", "reason", "image"]
-CHANGES: Final[tuple[Change, ...]] = ("added", "removed", "prompt", "model", "status", "reason", "image")
 """What may have changed about a sample. `added` is only in the second run, `removed` only in the first."""
 
 _Slot = tuple[str | int, int]
