@@ -14,9 +14,9 @@ from typing import Final
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
 from imagen_batch.images.compare_aspect_ratio import has_other_ratio
+from imagen_batch.providers.pixel_sizes import SIDES
 from imagen_batch.records import ManifestRow
 
-_SIDES: Final = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
 _DIGEST_BYTES: Final = 8
 
 
@@ -60,7 +60,7 @@ def _shape_error(row: ManifestRow) -> str | None:
         return None
     if has_other_ratio(width, height, options.aspect_ratio, dialect=row.dialect):
         return f"is {width} x {height}, but the row requests {options.aspect_ratio}"
-    side = _SIDES.get(options.image_size or "")
+    side = SIDES.get(options.image_size or "")
     if side is not None and abs(log2(sqrt(width * height) / side)) > 0.5:
         return f"is {width} x {height}, but the row requests {options.image_size}"
     return None

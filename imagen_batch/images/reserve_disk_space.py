@@ -26,11 +26,15 @@ _MEASURE_EVERY_S = 0.05
 _PLENTY_FACTOR = 8  # below this multiple of the needed bytes, free space is measured before each attempt
 _PAUSE_S = 0.02
 
-# Used until the first image of its kind arrives: the size of a PNG of a photograph, the largest that services send.
-_FIRST_BYTES = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
+_PNG_BYTES = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}  # of a photograph, by image size
 
 ImageKind = tuple[str, str | None]
 """Model and image size: images of one kind have about the same number of bytes."""
+
+
+def estimate_bytes(image_size: str | None) -> int:
+    """Return the bytes of a PNG of a photograph, the largest file that services send, in this image size."""
+    return _PNG_BYTES.get(image_size or "1K", _PNG_BYTES["1K"])
 
 
 class DiskSpace:
@@ -59,7 +63,7 @@ class DiskSpace:
         """Create the ballast, as large as the free space allows."""
         free = self._free()
         if free is not None:
-            size = min(max(_BALLAST_BYTES, self._in_flight * _FIRST_BYTES["1K"]), free * _SHARE_OF_FREE)
+            size = min(max(_BALLAST_BYTES, self._in_flight * estimate_bytes("1K")), free * _SHARE_OF_FREE)
             with suppress(OSError):
                 self._storage.reserve(_BALLAST, int(size))
 
@@ -107,7 +111,7 @@ class DiskSpace:
     def _expected_size(self, kind: ImageKind) -> int:
         """Estimate the bytes of an image of this kind from the largest so far."""
         largest = self._largest.get(kind)
-        return _FIRST_BYTES.get(kind[1] or "1K", _FIRST_BYTES["1K"]) if largest is None else int(largest * _HEADROOM)
+        return estimate_bytes(kind[1]) if largest is None else int(largest * _HEADROOM)
 
     def _measure(self, needed: int) -> int | None:
         """Return the free bytes, measured unless that was done just before and there was plenty."""

@@ -11,6 +11,9 @@ from imagen_batch.providers.catalogue import Model
 
 Pixels = tuple[int, int]  # width, height
 
+SIDES: Mapping[str, int] = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
+"""Pixels of a side of a square image, by image size; other shapes have about as many pixels in all."""
+
 _IMAGEN: Mapping[str, Pixels] = {
     "1:1": (1024, 1024),
     "3:4": (896, 1280),

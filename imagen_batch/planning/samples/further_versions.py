@@ -25,10 +25,10 @@ from imagen_batch.planning.requests_and_shards import with_seed_of
 from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.check_row_options import check_options, check_row, without_dropped
+from imagen_batch.providers.pixel_sizes import SIDES
 from imagen_batch.records import ImageRequest, Options, Problem, Reference
 
 _SEED_STEP = 10_000  # the most samples of a row, whose seeds follow one another
-_SIDES = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
 
 
 class _Content(NamedTuple):
@@ -138,21 +138,21 @@ def _can_upgrade(base: str, number: int, history: History, size: str) -> bool:
     details = history.details(base, number)
     if details is not None and _is_large_enough(details[0].width, details[0].height, size):
         return False
-    wanted = _SIDES.get(size, 0)
+    wanted = SIDES.get(size, 0)
     rejected = {
         each.version
         for each in reviews.versions(base, number)
         if (decided := reviews.decision(base, number, each.version)) and decided.decision == "reject"
     }
     return not any(
-        _SIDES.get(each.options.get("image_size") or "", 0) >= wanted and each.version not in rejected
+        SIDES.get(each.options.get("image_size") or "", 0) >= wanted and each.version not in rejected
         for each in reviews.versions(base, number)
         if history.recorded_status(each.key, number) == "ok"
     )
 
 
 def _is_large_enough(width: int | None, height: int | None, size: str) -> bool:
-    side = _SIDES.get(size)
+    side = SIDES.get(size)
     return bool(width and height and side and width * height >= side * side * 0.5)
 
 
