@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 _SPACES = {" ", "\t", "\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\xa0"}
 _JOINERS = "\u200c\u200d"  # emoji and Indic scripts need them; they move no text
@@ -51,6 +52,11 @@ def format_bytes(count: int) -> str:
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return plural(count, "byte")
+
+
+def iso_utc(moment: datetime) -> str:
+    """Format a moment in ISO 8601, in UTC with milliseconds: "2026-11-27T01:02:03.004Z"."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from imagen_batch.system.streams import format_messages, write_line
-from imagen_batch.text import json_text, plural
+from imagen_batch.text import iso_utc, json_text, plural
 
 if TYPE_CHECKING:
     from imagen_batch.records import Problem, SampleResult
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 ENVIRONMENT: Final = "IMAGEN_BATCH_LOG_FORMAT"
 _LEVELS = ("warning", "error")
-_MOST_CHARS = 10_000  # of a text
-_MOST_PROBLEMS = 100
+_MAX_CHARS = 10_000  # of a text
+_MAX_PROBLEMS = 100
 _SERVICE_WORDS = ("file", "error", "reason")
 
 
@@ -62,7 +62,7 @@ class JsonLog:
 
     def problems(self, problems: Sequence[Problem]) -> None:
         """Write a line for each problem of the input, without the cell that has it."""
-        for problem in problems[:_MOST_PROBLEMS]:
+        for problem in problems[:_MAX_PROBLEMS]:
             facts: dict[str, Any] = {"line": problem.line, "column": problem.column}
             if self.with_prompts:
                 facts["found"] = problem.found
@@ -104,12 +104,11 @@ class JsonLog:
         self.write(self._line("end", level, f"the run is {summary.state}", facts))
 
     def _line(self, event: str, level: str, message: str, facts: Mapping[str, Any] | None = None) -> str:
-        moment = self.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {
-            "time": moment,
+            "time": iso_utc(self.clock()),
             "level": level,
             "event": event,
-            "message": message[:_MOST_CHARS],
+            "message": message[:_MAX_CHARS],
             "run_id": self.run_id,
         }
         if self.flow_run_id is not None:

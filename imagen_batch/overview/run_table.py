@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import orjson
 from rich.cells import cell_len
 
 from imagen_batch.overview.run_list import RunEntry
-from imagen_batch.text import json_text, plural, printable, usd
+from imagen_batch.text import iso_utc, json_text, plural, printable, usd
 
 _WIDTH = 80
 _HEADER = ("started", "state", "images", "cost", "folder")
@@ -141,17 +141,11 @@ def _facts(entry: RunEntry) -> dict[str, Any]:
         "folder": str(entry.folder),
         "name": entry.name,
         "state": entry.state,
-        "started_at": _iso(entry.started_at),
-        "finished_at": _iso(entry.finished_at),
+        "started_at": entry.started_at and iso_utc(entry.started_at),
+        "finished_at": entry.finished_at and iso_utc(entry.finished_at),
         "samples": dict(entry.samples) or None,
         "cost_usd": entry.cost_usd,
         "run_cost_usd": entry.run_cost_usd,
         "provider": entry.provider,
         "exit_code": entry.exit_code,
     }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return (
-        None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -14,11 +13,11 @@ from imagen_batch.reports.counters.cost_breakdown import Share
 from imagen_batch.reports.explain_refusal import Advice
 from imagen_batch.reports.next_steps import NextStep
 from imagen_batch.reports.summary import Summary
-from imagen_batch.text import json_text
+from imagen_batch.text import iso_utc, json_text
 
 
 def to_json(summary: Summary) -> dict[str, Any]:
-    """`summary.json`, and what `--json` prints. The names are a contract; new ones are added at the end."""
+    """Return the content of `summary.json` and of `--json`. Names are a contract; new ones are added at the end."""
     return {
         "schema_version": 1,
         "state": summary.state,
@@ -29,8 +28,8 @@ def to_json(summary: Summary) -> dict[str, Any]:
         "cost_usd": summary.cost_usd,
         "cost_low_usd": summary.cost_low_usd,
         "cost_high_usd": summary.cost_high_usd,
-        "started_at": _iso(summary.facts.started_at),
-        "finished_at": _iso(summary.facts.finished_at),
+        "started_at": iso_utc(summary.facts.started_at),
+        "finished_at": summary.facts.finished_at and iso_utc(summary.facts.finished_at),
         "causes": [_cause(group, step) for group, step in summary.causes],
         "exit_code": summary.exit_code,
         "stopped_by": summary.stopped_by,
@@ -67,7 +66,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
 
 
 def to_json_text(summary: Summary) -> str:
-    """The text of `summary.json`."""
+    """Return the text of `summary.json`."""
     return json_text(to_json(summary), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
@@ -111,9 +110,3 @@ def _cause(group: FailureGroup, step: NextStep) -> dict[str, Any]:
 
 def _advice(advice: Advice) -> dict[str, Any]:
     return {"words": advice.words, "setting": advice.setting, "hint": advice.hint, "text": advice.text}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return (
-        None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
