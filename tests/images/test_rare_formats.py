@@ -84,7 +84,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_image_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
+def test_an_image_of_absurd_size_is_refused_before_it_is_decoded(name: str) -> None:
     """No memory is allocated, and the decoder gives no warning (warnings are errors here)."""
     assert BOMBS[name] not in SOUND.values()
     with pytest.raises(InvalidImage, match="claims to be") as caught:

@@ -147,7 +147,7 @@ def test_the_ballast_takes_a_small_share_and_is_removed(tmp_path):
     assert not (tmp_path / STATE / "ballast").exists()
 
 
-def test_a_image_gets_the_space_of_the_ballast(tmp_path, monkeypatch):
+def test_an_image_gets_the_space_of_the_ballast(tmp_path, monkeypatch):
     """The first write fails on a full disk; the image is stored all the same, and the failure is known."""
     space = DiskSpace(Folder(tmp_path), in_flight=8)
     space.create_ballast()

@@ -41,7 +41,7 @@ def _names(store, below="images"):
     return [name for name, _ in store.storage.sizes(below)]
 
 
-def test_a_image_is_stored_byte_for_byte(store):
+def test_an_image_is_stored_byte_for_byte(store):
     """Its parent folders are created."""
     assert store.save(b"bytes", key=KEY, number=1, name="images/book/a.png") == ("images/book/a.png", None)
     assert store.storage.read("images/book/a.png") == b"bytes"

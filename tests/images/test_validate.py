@@ -54,7 +54,7 @@ def test_every_damaged_file_is_refused() -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(SOUND)), st.floats(0, 1, exclude_max=True))
-def test_a_image_cut_anywhere_is_refused(name: str, part: float) -> None:
+def test_an_image_cut_anywhere_is_refused(name: str, part: float) -> None:
     """No prefix of a sound file is a sound file."""
     data = SOUND[name]
     with pytest.raises(InvalidImage):

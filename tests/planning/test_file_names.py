@@ -75,15 +75,17 @@ def test_the_second_of_two_rows_gets_a_code_whichever_image_arrives_first(tmp_pa
 def test_names_do_not_depend_on_which_run_made_the_image(tmp_path, sim):
     """A row that is made in a later run gets the name that it would have had in the first."""
     rows = [
-        {"prompt": "first [[sim:finish_IMAGE_SAFETY]]", "filename": "Fox"},
+        {"prompt": "first [[sim:filtered*1]]", "filename": "Fox"},
         {"prompt": "second", "filename": "fox"},
     ]
     source = write_csv(tmp_path / "p.csv", rows)
     ran = run(source, sim)
+    assert ran.statuses == ["filtered", "ok"]
     assert re.search(r"fox_[0-9a-f]{8}\.", ran.rows[1]["file"])
+    assert run(source, sim, retry="filtered").rows[0]["file"].startswith("images/Fox.")
 
 
-def test_a_later_edit_does_not_fold_onto_a_image_that_is_there(tmp_path, sim):
+def test_a_later_edit_does_not_fold_onto_an_image_that_is_there(tmp_path, sim):
     """A row is inserted before the one whose image has the name: the image keeps it, the new one gets a code."""
     run(write_csv(tmp_path / "p.csv", [{"prompt": "old", "filename": "Fox"}]), sim)
     rows = [{"prompt": "new", "filename": "fox"}, {"prompt": "old", "filename": "Fox"}]

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.prompt_files import open_content, prompts, refusal
 
-TEXT = "prompt,note\r\nŁódź, żółta — 京都の夜景,1\r\n".replace("Łódź, ", "Łódź ")
 PROMPT = "Łódź żółta — 京都の夜景"
+TEXT = f"prompt,note\r\n{PROMPT},1\r\n"
 
 
 @pytest.mark.parametrize(

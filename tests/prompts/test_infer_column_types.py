@@ -28,7 +28,7 @@ def type_of(*cells: str) -> str:
         (("4", "4.5", ""), "decimal 4"),
         (("true", "false"), "bool true"),
         (("True", "True"), "bool True"),
-        (("FALSE", ""), "bool FALSE".replace("FALSE", "TRUE")),
+        (("FALSE", ""), "bool TRUE"),
         (("2026-11-27", "", "1908-02-29"), "date"),
     ],
 )

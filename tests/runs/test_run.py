@@ -454,7 +454,7 @@ def test_a_partly_saved_reply_counts_the_rest_as_possibly_charged(tmp_path, sim)
     assert summary.cost_high_usd == pytest.approx(7 * 0.04)
 
 
-def test_a_image_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
+def test_an_image_made_again_is_not_paid_for_once_more_after_a_kill(tmp_path, sim, monkeypatch):
     """`--retry missing` was killed before the image had its name; the older record is of another image."""
     source = prompts(tmp_path, "one")
     first = run(source, sim)

@@ -119,7 +119,7 @@ def test_text_replaces_or_precedes_the_image(sim: Simulator) -> None:
     assert len(generate(sim, "[[sim:thought_image]]").images) == 2
 
 
-def test_a_image_arrives_damaged() -> None:
+def test_an_image_arrives_damaged() -> None:
     """It is not base64, half a file, or of another type than stated; it costs money and is lost."""
     with Simulator() as sim:
         with pytest.raises(binascii.Error):

@@ -42,7 +42,7 @@ def order(prompt: str, *, model: Model = MODEL, ratio: str = "1:1", size: str = 
         ("4:5", "4K", (3712, 4608)),
     ],
 )
-def test_a_image_has_the_pixels_of_the_table(ratio: str, size: str, pixels: tuple[int, int]) -> None:
+def test_an_image_has_the_pixels_of_the_table(ratio: str, size: str, pixels: tuple[int, int]) -> None:
     """Shape and size are as requested."""
     image = opened(draw(order("a", ratio=ratio, size=size), 1))
     assert (image.size, image.format) == (pixels, "JPEG")
@@ -86,7 +86,7 @@ def test_samples_are_numbered_through_all_requests_of_a_row(sim: Simulator) -> N
     assert read_stamp(generate(sim, sample=7).images[0])["sample"] == 7
 
 
-def test_a_image_states_in_its_metadata_that_it_is_simulated(sim: Simulator) -> None:
+def test_an_image_states_in_its_metadata_that_it_is_simulated(sim: Simulator) -> None:
     """It has the whole prompt."""
     stamp = read_stamp(generate(sim, "ein Bär 🐻", config={"seed": 4}, aspectRatio="4:3").images[0])
     assert stamp == {

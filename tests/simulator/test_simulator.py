@@ -46,7 +46,7 @@ def test_a_reply_counts_tokens_as_the_documentation_does(sim: Simulator) -> None
     assert reply["modelVersion"] == GEMINI
 
 
-def test_safety_attributes_add_an_item_without_a_image(sim: Simulator) -> None:
+def test_safety_attributes_add_an_item_without_an_image(sim: Simulator) -> None:
     """The "Positive Prompt" is the last item."""
     items = predict(sim, sampleCount=2, includeSafetyAttributes=True).json["predictions"]
     assert [item.get("contentType") for item in items] == [None, None, "Positive Prompt"]

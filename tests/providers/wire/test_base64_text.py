@@ -80,7 +80,7 @@ def _is_no_base64(text):
 
 
 @pytest.mark.parametrize("name", ["data", "bytesBase64Encoded"])
-def test_a_image_is_a_view_of_the_reply(name):
+def test_an_image_is_a_view_of_the_reply(name):
     """Nothing of it is copied."""
     body = orjson.dumps({"inlineData": {name: IMAGE, "mimeType": "image/png"}})
     value = loads(body)["inlineData"][name]
@@ -94,7 +94,7 @@ def test_a_text_with_escapes_stays_for_the_parser():
     assert loads(body) == {"data": IMAGE}
 
 
-def test_a_reply_that_breaks_off_in_a_image_is_no_json():
+def test_a_reply_that_breaks_off_in_an_image_is_no_json():
     """Its closing quote is missing."""
     with pytest.raises(orjson.JSONDecodeError):
         loads(orjson.dumps({"data": IMAGE})[:-10])

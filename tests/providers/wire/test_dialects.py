@@ -184,7 +184,7 @@ def test_a_prompt_without_a_negative_prompt_is_sent_unchanged() -> None:
     assert prompt_without("a cat", None) == prompt_without("a cat", "") == "a cat"
 
 
-def test_a_image_comes_out_byte_for_byte() -> None:
+def test_an_image_comes_out_byte_for_byte() -> None:
     """Images are paid for; not one byte may change."""
     data = bytes(range(256)) * 40
     item = {"mimeType": "image/jpeg", "bytesBase64Encoded": base64.b64encode(data).decode()}
