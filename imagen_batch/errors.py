@@ -36,12 +36,12 @@ class InputInvalid(ImagenBatchError):
     """The prompt file has problems; carries all of them."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"{len(problems)} problem(s) in the input")
+        super().__init__(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in the input")
         self.problems = tuple(problems)
 
 
 class SettingsInvalid(ImagenBatchError):
-    """A setting cannot be used; the message names it and says what would work."""
+    """A setting can't be used; the message names it and says what would work."""
 
 
 class LedgerDamaged(SettingsInvalid):
@@ -183,6 +183,6 @@ class Fatal(StopRun, AttemptError):
 
 
 def storage_failure(reason: OSError | str) -> StopRun:
-    """Return the error that stops a run whose output folder cannot be written."""
+    """Return the error that stops a run whose output folder can't be written."""
     text = reason if isinstance(reason, str) else reason.strerror or str(reason)
     return StopRun(f"the output folder can't be written: {text}", cause="disk", exit_code=75)

@@ -20,7 +20,7 @@ from imagen_batch.checks.notifications import check_notifications
 from imagen_batch.checks.output_folder import check_place
 from imagen_batch.checks.period_budget import check_periods
 from imagen_batch.checks.prefect_server import check_prefect
-from imagen_batch.checks.proxy_and_shadowing import check_proxy, check_shadows, settings_in_environment
+from imagen_batch.checks.proxy_and_shadowing import check_environment, check_proxy, check_shadows
 from imagen_batch.checks.run_with_time_limit import LIMIT_S, Check, run_checks
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
@@ -61,7 +61,7 @@ def examine(
         "proxy": partial(check_proxy, base_url),
         "folder": partial(check_shadows, here),
         "notify": partial(check_notifications, settings),
-        "environment": partial(settings_in_environment, env),
+        "environment": partial(check_environment, env),
     }
     return [*need.findings, *run_checks(checks, limit=limit)]
 

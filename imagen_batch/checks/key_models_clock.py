@@ -14,12 +14,13 @@ from imagen_batch.providers.catalogue import Catalogue, Model
 from imagen_batch.providers.endpoint_and_credential import Provider, make_provider
 from imagen_batch.providers.get_model_from_service import ModelReply, look_up_model
 from imagen_batch.providers.trusted_hosts import is_google_host
+from imagen_batch.providers.wire import DIALECTS
 from imagen_batch.settings import Settings
 from imagen_batch.text import one_line, plural
 
 _CLOCK_WARNING_S, _CLOCK_PROBLEM_S = 60, 600
-_MOST_MODELS = 5
-_VERBS = {"predict": "predict", "generate_content": "generateContent"}
+_MAX_MODELS = 5
+_VERBS = {name: dialect.verb for name, dialect in DIALECTS.items()}
 
 
 def check_service(
@@ -48,7 +49,7 @@ def check_lifecycle(
     catalogue: Catalogue, models: Sequence[str], *, settings: Settings, today: date
 ) -> Iterator[Finding]:
     """Check the announced end of each model in the catalogue."""
-    for name in models[:_MOST_MODELS]:
+    for name in models[:_MAX_MODELS]:
         model = catalogue.get(name)
         if model is None:
             yield warning(
@@ -96,7 +97,7 @@ def _check_models(
 ) -> Iterator[Finding]:
     host = urlsplit(provider.base_url).netloc
     accepted = False
-    for name in models[:_MOST_MODELS]:
+    for name in models[:_MAX_MODELS]:
         try:
             before = datetime.now(UTC)
             reply = look_up_model(provider, name)
@@ -113,8 +114,8 @@ def _check_models(
             yield ok("key", f"{source} is accepted by {host}")
             yield from _clock(reply, before)
         yield _model(name, reply, catalogue.get(name))
-    if len(models) > _MOST_MODELS:
-        yield ok("model", f"{len(models) - _MOST_MODELS:,} more models were not looked up")
+    if len(models) > _MAX_MODELS:
+        yield ok("model", f"{len(models) - _MAX_MODELS:,} more models were not looked up")
 
 
 def _model(name: str, reply: ModelReply, model: Model | None) -> Finding:

@@ -14,8 +14,8 @@ from requests.utils import get_environ_proxies
 from imagen_batch.checks.finding import Finding, ok, warning
 from imagen_batch.text import one_line
 
-_MOST_NAMES = 5
-_MOST_ENTRIES = 2000
+_MAX_NAMES = 5
+_MAX_ENTRIES = 2000
 _OWN_FLOWS = "flows"  # the folder of deployable examples in this project
 
 
@@ -44,8 +44,8 @@ def check_shadows(here: Path, *, path: list[str] | None = None) -> Iterator[Find
     if not names:
         yield ok("folder", "nothing in the current folder hides a Python package")
         return
-    shown = ", ".join(one_line(name, 60) for name in names[:_MOST_NAMES])
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    shown = ", ".join(one_line(name, 60) for name in names[:_MAX_NAMES])
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     yield warning(
         "folder",
         f"in the current folder, {shown}{more} would be imported before any other module of that name",
@@ -56,7 +56,7 @@ def check_shadows(here: Path, *, path: list[str] | None = None) -> Iterator[Find
 def _shadows(here: Path, path: list[str]) -> Iterator[str]:
     other_entries = [entry for entry in path if entry and not _is_same(Path(entry), here)]
     try:
-        entries = sorted(here.iterdir())[:_MOST_ENTRIES]
+        entries = sorted(here.iterdir())[:_MAX_ENTRIES]
     except OSError:
         return
     for entry in entries:
@@ -94,8 +94,8 @@ def _is_same(one: Path, other: Path) -> bool:
         return False
 
 
-def settings_in_environment(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Name the variables that change a run's settings, without their values."""
+def check_environment(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Report the names of the variables that change a run's settings, without their values."""
     names = sorted(name for name in env if name.startswith("IMAGEN_BATCH_"))
     if names:
         yield ok("environment", f"settings come from {', '.join(names)}")

@@ -15,6 +15,12 @@ from imagen_batch.exports.rows.selection import LeftOut
 FOLDER_FILES = 10_000
 """The most files that an export puts into one folder."""
 
+_ABOUT_IMAGE = {
+    *("id", "row", "sample", "version", "prompt", "input_prompt", "model", "model_version", "provider"),
+    *("width", "height", "seed", "aspect_ratio", "image_size", "negative_prompt", "style", "mimeType"),
+    *("sha256", "c2pa", "run_id", "response_id", "references", "references_sha256", "warnings", "cost_usd"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Census:
@@ -68,10 +74,3 @@ def metadata(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 def describing_columns(run: RunManifest) -> tuple[str, ...]:
     """Return the manifest's columns about the image and its request, then the user's own."""
     return tuple(name for name in run.schema.names if name in _ABOUT_IMAGE or name in run.user_columns)
-
-
-_ABOUT_IMAGE = {
-    *("id", "row", "sample", "version", "prompt", "input_prompt", "model", "model_version", "provider"),
-    *("width", "height", "seed", "aspect_ratio", "image_size", "negative_prompt", "style", "mimeType"),
-    *("sha256", "c2pa", "run_id", "response_id", "references", "references_sha256", "warnings", "cost_usd"),
-}

@@ -13,6 +13,9 @@ from imagen_batch.storage import Storage
 from imagen_batch.storage.irregular_files import irregularity
 
 FILES_PER_LOOKUP = 1000  # as many as an object store lists at once
+# No image can have such a name. A file that is only unreadable now (permissions, a bad block) must not be paid for
+# again.
+_UNUSABLE_NAME = {errno.ELOOP, errno.ENAMETOOLONG}
 
 
 def missing_files(samples: Sequence[SampleResult], storage: Storage) -> list[bool]:
@@ -85,8 +88,3 @@ def _mark_missing(sample: SampleResult) -> SampleResult:
         file=None,
         warnings=(),
     )
-
-
-# No image can have such a name. A file that is only unreadable now (permissions, a bad block) must not be paid for
-# again.
-_UNUSABLE_NAME = {errno.ELOOP, errno.ENAMETOOLONG}

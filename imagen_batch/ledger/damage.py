@@ -10,7 +10,6 @@ from typing import Any, Final
 from imagen_batch.errors import LedgerDamaged
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.parsing import parse, parse_other
-from imagen_batch.ledger.records import Record
 
 _SKIP_MARK: Final = b'"t":"skip"'
 _BLOCK: Final = 1 << 20  # bytes in which lines are counted at once
@@ -22,9 +21,9 @@ def damaged_lines(folder: Path) -> Iterator[tuple[LedgerDamaged, bytes]]:
         offset = 0
         with path.open("rb") as file:
             for line in file:
-                reason: Record | str | None = parse(line) if line.endswith(b"\n") else None
-                if isinstance(reason, str) and not is_skipped(path, offset, line):
-                    yield damage_at(path, offset, reason), line
+                parsed = parse(line) if line.endswith(b"\n") else None  # a last line without an end does not count
+                if isinstance(parsed, str) and not is_skipped(path, offset, line):
+                    yield damage_at(path, offset, parsed), line
                 offset += len(line)
 
 

@@ -114,7 +114,7 @@ class LedgerWriter:
         self._append(record, wait=not recovered, files=[sample.file for sample in samples if sample.file])
 
     def record_skip(self, record: Mapping[str, object]) -> None:
-        """Record a damaged line that readers ignore from now on; see `reader.skip_record`."""
+        """Record a damaged line that readers ignore from now on; see `damage.skip_record`."""
         self._append(dict(record))
 
     def record_moves(self, moves: Sequence[Mapping[str, object]], *, at: float) -> None:

@@ -40,6 +40,12 @@ _MAX_TIMEOUT_S = 30 * 24 * 3600.0  # the timers of the system have a limit somew
 _MAX_CONNECTIONS_TRIED = 3  # for one attempt, if idle connections turn out to be closed
 _DECOMPRESS_BYTES = 2**16  # compressed data may expand a thousandfold: the size is checked often
 _CONNECT_TIMEOUT_S = 20.0
+_HEADERS = (
+    ("Content-Type", "application/json"),
+    ("Accept", "application/json"),
+    ("Accept-Encoding", "identity"),  # a compressed image is hardly smaller and costs three times the CPU
+    ("User-Agent", "imagen-batch"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +142,6 @@ def _route(url: str, adapter: WatchedAdapter) -> _Route:
     adapter.cert_verify(pool, url, verify, cert)
     assert isinstance(pool, SingleUsePool)
     return _Route(pool, first_lines(request.url or url, adapter.request_url(request, proxies), _HEADERS))
-
-
-_HEADERS = (
-    ("Content-Type", "application/json"),
-    ("Accept", "application/json"),
-    ("Accept-Encoding", "identity"),  # a compressed image is hardly smaller and costs three times the CPU
-    ("User-Agent", "imagen-batch"),
-)
 
 
 def _read(reply: Reply) -> bytes:

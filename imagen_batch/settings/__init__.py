@@ -1,10 +1,11 @@
 """Merges the settings of a run from options, environment and file, and validates them.
 
-settings.py                          every setting with its default, and what follows from several of them
-field_types.py                       their types, and how text is parsed
-load_from_file_and_environment.py    typed settings over environment over file
-validate_values.py                   plain values to settings, or every problem
-fill_in_date_and_budget_root.py                   name and date in the output folder
+settings.py                        every setting with its default, and what follows from several of them
+service_parameters.py              the options that --parameter sets
+field_types.py                     their types, and how text is parsed
+load_from_file_and_environment.py  typed settings over environment over file
+validate_values.py                 plain values to settings, or every problem
+fill_in_date_and_budget_root.py    name and date in the output folder, and the folder that shares a budget
 """
 
 from imagen_batch.settings.fill_in_date_and_budget_root import with_folder_of_date

@@ -96,7 +96,7 @@ def _left_out(tally: Tally) -> str:
 def _provenance(tally: Tally) -> str:
     marks = (
         "The simulator's images say what they are.\n"
-        if set(tally.providers) == {"simulator"}
+        if _is_simulated(tally)
         else "Google states that its image models put an invisible SynthID watermark into every image.\n"
     )
     return (

@@ -36,13 +36,13 @@ class OwnServer:
     def __init__(self, env: MutableMapping[str, str] = os.environ, *, start: bool = True) -> None:
         self.used = False
         self.home = prefect_home(env)
+        self.log = self.home / "imagen-batch-server.log"
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            (self.home / "imagen-batch-server.log").open("ab").close()
+            self.log.open("ab").close()
         except OSError as error:
             raise SettingsInvalid(f"PREFECT_HOME {self.home} can't be used: {error.strerror}") from error
         self.first_boot = not (self.home / "prefect.db").exists()
-        self.log = self.home / "imagen-batch-server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]

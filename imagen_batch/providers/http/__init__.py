@@ -1,1 +1,1 @@
-"""Reads HTTP replies strictly, and reuses a connection only when that is safe."""
+"""Exchanges one request and its reply on a connection, and reads the reply strictly."""

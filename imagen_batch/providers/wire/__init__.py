@@ -1,7 +1,7 @@
 """Translates between our values and the services' JSON. Pure: no clock, no socket.
 
-`predict` and `generate_content` are the two dialects; `errors` reads error replies. The facts about the services are
-in docs/service-api.md.
+`predict` and `generate_content` are the two dialects; `classify_errors` reads error replies. The facts about the
+services are in docs/service-api.md.
 """
 
 from __future__ import annotations

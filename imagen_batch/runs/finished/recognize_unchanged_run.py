@@ -92,9 +92,8 @@ def record_finished_run(settings: Settings, summary: Summary) -> None:
         names = _folders_below(folder, IMAGES)
         if len(names) > _MAX_FOLDERS:
             return
-        storable = replace(
-            summary, facts=replace(summary.facts, run=None)
-        )  # the next steps were already derived from it
+        # The summary has its next steps already, which were derived from `run`.
+        storable = replace(summary, facts=replace(summary.facts, run=None))
         # Repeating such a command would send or add something again.
         is_one_time = settings.retry or settings.other_input or settings.redo or settings.upgrade
         repeating = [load_settings_to_continue(folder, {}), *([] if is_one_time else [settings])]

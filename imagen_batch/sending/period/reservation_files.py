@@ -1,4 +1,4 @@
-"""Keeps the money that running runs hold, in files below the root that each of them locks.
+"""Keeps the money that runs in progress hold, in files below the root that each of them locks.
 
 A reservation whose process is gone is not locked any more: it is removed, and what its run charged is in the ledger.
 """
@@ -18,7 +18,7 @@ from imagen_batch.errors import SettingsInvalid
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What a running run may have charged by its end, in each period: what was charged before, and its grant."""
+    """What a run in progress may have charged by its end, in each period: the charges before it, and its grant."""
 
     folder: str  # relative to the root
     kind: str  # of provider: "real" or "simulator"
@@ -54,9 +54,9 @@ class Reservation:
 
 
 def read_held(folder: Path, *, own: str, remove_free: bool = True) -> list[Held]:
-    """What other running runs hold. Removes what runs that are gone have left. Called with the lock of the root.
+    """Return what other runs in progress hold, and remove the files of runs that are gone.
 
-    Raises SettingsInvalid for a file that another program has changed.
+    The caller holds the lock of the root. Raises SettingsInvalid for a file that another program has changed.
     """
     held = []
     for path in sorted(folder.glob("run-*.json")):
