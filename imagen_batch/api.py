@@ -120,7 +120,7 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
     try:
         return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
     except pa.ArrowException as error:
-        raise SettingsInvalid(f"{place}: manifest.parquet cannot be read: {error}") from error
+        raise SettingsInvalid(f"{place}: manifest.parquet can't be read: {error}") from error
 
 
 def open_images(

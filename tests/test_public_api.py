@@ -96,7 +96,7 @@ def test_a_folder_without_a_run_has_no_manifest(tmp_path):
 def test_a_damaged_manifest_is_named(tmp_path):
     """It is no error of the library that reads it."""
     (tmp_path / "manifest.parquet").write_bytes(b"PAR1 cut off")
-    with pytest.raises(SettingsInvalid, match=r"manifest\.parquet cannot be read"):
+    with pytest.raises(SettingsInvalid, match=r"manifest\.parquet can't be read"):
         read_manifest(tmp_path)
 
 

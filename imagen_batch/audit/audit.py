@@ -50,7 +50,7 @@ _INPUT_COPIES = tuple(f"{STATE}/input.{suffix}" for suffix in ("csv", "tsv", "tx
 def audit(location: str | Path) -> Audit:
     """Audit the run in `location`.
 
-    Raises SettingsInvalid if there is no run or a file cannot be read, FolderBusy while a run is using the folder.
+    Raises SettingsInvalid if there is no run or a file can't be read, FolderBusy while a run is using the folder.
     """
     with explain_storage_errors(location, to="be read"):
         storage = open_storage(location)

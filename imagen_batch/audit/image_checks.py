@@ -56,7 +56,7 @@ class ImageChecks:
 
 
 def check_images(expected: Iterable[ExpectedSample], storage: Storage, *, known: Collection[bytes]) -> ImageChecks:
-    """Hash every image of the input. Raises SettingsInvalid for a file that cannot be read.
+    """Hash every image of the input. Raises SettingsInvalid for a file that can't be read.
 
     `known` are the hashes of all images that were ever recorded: a changed file with another hash was edited.
     """
@@ -99,7 +99,7 @@ def image_names(storage: Storage) -> Iterator[str]:
 
 
 def hash_file(storage: Storage, name: str) -> bytes | None:
-    """Return the SHA-256 of a file; None if there is none. Raises SettingsInvalid if it cannot be read."""
+    """Return the SHA-256 of a file; None if there is none. Raises SettingsInvalid if it can't be read."""
     try:
         return hashlib.sha256(storage.read(name)).digest()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

@@ -53,7 +53,7 @@ def export(
 ) -> Exported:
     """Export the run in `folder` (or at a URL) in a format; `options` are the fields of `Options`.
 
-    Raises SettingsInvalid for an option that cannot be applied. After any exception the output is as it was before.
+    Raises SettingsInvalid for an option that can't be applied. After any exception the output is as it was before.
 
     >>> export("outputs/book", to="imagefolder", where="width >= 1024")  # doctest: +SKIP
     """

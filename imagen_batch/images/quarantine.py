@@ -1,4 +1,4 @@
-"""Keeps images that were paid for but cannot be used, below `.imagen-batch/quarantine`.
+"""Keeps images that were paid for but can't be used, below `.imagen-batch/quarantine`.
 
 They appear in no table and no dataset. A person may still recover something from them or show them to the service.
 """

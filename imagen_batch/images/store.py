@@ -74,7 +74,7 @@ class ImageStore:
         self.disk_space.record_size(len(data), key=key)
         file = self.publish(staged, key=key, name=name)
         if file.startswith(STATE) and failure is None:
-            failure = OSError(f"cannot write to {PurePosixPath(name).parent}")
+            failure = OSError(f"can't write to {PurePosixPath(name).parent}")
         return file, failure
 
     def staged_name(self, key: str, number: int) -> str:
@@ -87,7 +87,7 @@ class ImageStore:
         With `may_exist`, the image may have its name already: a file of that name with the same bytes is the image.
 
         If the name is impossible (too long, a folder of the path is a file), a name made from the key is used. If
-        images cannot be written at all, the image goes to `.imagen-batch/rescued`. Raises OSError if that fails, too.
+        images can't be written at all, the image goes to `.imagen-batch/rescued`. Raises OSError if that fails, too.
         """
         if self._claim(name, key) and self._has_linked(staged, name, may_exist=may_exist):
             return name

@@ -121,7 +121,7 @@ def validate(data: bytes) -> ImageInfo:
 
 
 def is_rare(info: ImageInfo) -> bool:
-    """Whether the image has a type that no service produces today and that some tools cannot read."""
+    """Whether the image has a type that no service produces today and that some tools can't read."""
     return all(info.mime_type != kind.mime_type for kind in _KINDS)
 
 

@@ -16,7 +16,7 @@ from imagen_batch.reports.summary import Summary
 from imagen_batch.storage import is_url
 from imagen_batch.text import one_line, plural, printable
 
-_MOST_CAUSES, _MOST_STEPS = 5, 2
+_MAX_CAUSES, _MAX_STEPS = 5, 2
 _FINISHED_CODES = (0, 3)
 
 
@@ -49,11 +49,11 @@ def describe_summary(summary: Summary, *, host: str | None = None) -> Message:
         cost(summary),
         f"in {_place(summary.facts.out, host)}",
     ]
-    for group, _ in summary.causes[:_MOST_CAUSES]:
+    for group, _ in summary.causes[:_MAX_CAUSES]:
         reason = group.filter_category or group.error_kind or "no reason"
         lines.append(f"missing: {group.count:,} {group.status.replace('_', ' ')} ({one_line(str(reason), 60)})")
     lines += [f"warning: {one_line(notice, 300)}" for notice in summary.notices]
-    for step in summary.next_steps[:_MOST_STEPS]:
+    for step in summary.next_steps[:_MAX_STEPS]:
         lines += ["", f"next: {printable(step.text)}", printable(step.command)]
     return Message(f"imagen-batch {name}: {headline}", "\n".join(lines), summary.exit_code)
 

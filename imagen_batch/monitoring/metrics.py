@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BUCKETS_S = (0.5, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
 """Upper limits of the histogram of latency."""
 
-_MOST_REASONS = 50
+_MAX_REASONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _samples(run: str, summary: Summary) -> Metric:
     found: Counter[tuple[str, str]] = Counter()
     for number, (group, _) in enumerate(summary.causes):
         reason = group.filter_category or group.error_kind or ""
-        found[group.status, one_line(str(reason), 60) if number < _MOST_REASONS else "other"] += group.count
+        found[group.status, one_line(str(reason), 60) if number < _MAX_REASONS else "other"] += group.count
     for status, count in summary.counts.items():
         explained = sum(explained for (other, _), explained in found.items() if other == status)
         if count > explained or status == "ok":

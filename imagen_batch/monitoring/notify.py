@@ -27,7 +27,7 @@ LIMIT_S = 10.0
 _PROGRAM = ("-P", "-m", "imagen_batch.monitoring.notify_child")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "REQUESTS_CA_BUNDLE")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-_MOST_SENT = 4000  # characters; most services cut longer messages
+_MAX_SENT = 4000  # characters; most services cut longer messages
 
 
 def collect_addresses(urls: Sequence[str], file: str | None) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def send(
     env: Mapping[str, str] = os.environ,
 ) -> str | None:
     """Send a message to all addresses; return why that failed, or None. Takes `limit` seconds at most."""
-    job = {"title": message.title, "body": message.body[:_MOST_SENT], "urls": list(addresses)}
+    job = {"title": message.title, "body": message.body[:_MAX_SENT], "urls": list(addresses)}
     try:
         child = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, *program],

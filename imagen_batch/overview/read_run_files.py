@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-_MOST_BYTES = 16 * 2**20
-_MOST_COUNT = 10**12
-_MOST_USD = 10**9
+_MAX_BYTES = 16 * 2**20
+_MAX_COUNT = 10**12
+_MAX_USD = 10**9
 
 
 def read_object(path: Path) -> Mapping[str, Any] | None:
@@ -37,7 +37,7 @@ def is_regular(path: Path) -> bool:
 
 def count_of(value: object) -> int | None:
     """Return a count as a summary has it; None for anything else."""
-    return value if type(value) is int and 0 <= value <= _MOST_COUNT else None
+    return value if type(value) is int and 0 <= value <= _MAX_COUNT else None
 
 
 def amount_of(value: object) -> float | None:
@@ -45,7 +45,7 @@ def amount_of(value: object) -> float | None:
     if type(value) not in (int, float):
         return None
     amount = float(value)  # type: ignore[arg-type]
-    return amount if math.isfinite(amount) and 0 <= amount <= _MOST_USD else None
+    return amount if math.isfinite(amount) and 0 <= amount <= _MAX_USD else None
 
 
 def moment_of(value: object) -> datetime | None:
@@ -63,6 +63,6 @@ def _read_regular(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MOST_BYTES:
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _MAX_BYTES:
             raise OSError("not a summary")
-        return file.read(_MOST_BYTES)
+        return file.read(_MAX_BYTES)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 _FOLDER = "images/"
 _SEGMENT_BYTES = 120  # leaves room for sample, key and extension below the usual limit of 255
-_SEGMENTS_MAX = 8
+_MAX_SEGMENTS = 8
 _SLUG_BYTES = 80  # leaves room in a segment for what a template adds
 _SLUG_READS = 1000  # characters; a prompt may have 150,000, and a name is made of its first words
 
@@ -105,8 +105,8 @@ def _segments(path: str) -> list[str]:
 def _stem(segments: list[str], *, source: str) -> str:
     if not segments:
         raise ValueError(f"{source!r} leaves no file name")
-    if len(segments) > _SEGMENTS_MAX:
-        raise ValueError(f"{source!r} has {len(segments)} levels of folders; at most {_SEGMENTS_MAX} are allowed")
+    if len(segments) > _MAX_SEGMENTS:
+        raise ValueError(f"{source!r} has {len(segments)} levels of folders; at most {_MAX_SEGMENTS} are allowed")
     *folders, file = segments
     return _FOLDER + "/".join([*map(_safe_folder, folders), _safe_file(file)])
 
@@ -156,7 +156,7 @@ def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]
     try:
         return list(string.Formatter().parse(template))
     except ValueError as exc:
-        raise ValueError(f"the name template {template!r} cannot be read: {exc}") from exc
+        raise ValueError(f"the name template {template!r} can't be read: {exc}") from exc
 
 
 def _pad(value: str, padding: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.text import did_you_mean
 
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 
 
 def find_column(name: str, columns: Iterable[str], *, option: str) -> str:
@@ -21,6 +21,6 @@ def find_column(name: str, columns: Iterable[str], *, option: str) -> str:
     for header in headers:
         if header.strip().casefold() == name.strip().casefold():
             return header
-    listed = ", ".join(headers[:_MOST_LISTED]) or "none: it has one prompt a line"
+    listed = ", ".join(headers[:_MAX_LISTED]) or "none: it has one prompt a line"
     hint = did_you_mean(name, headers)
     raise SettingsInvalid(f"{option} {name}: the prompt file has no such column. Its columns: {listed}{hint}")

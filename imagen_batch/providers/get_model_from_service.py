@@ -16,7 +16,7 @@ from imagen_batch.providers.endpoint_and_credential import Provider
 from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.system.is_loopback import is_loopback
 
-_MOST_BYTES = 2**20
+_MAX_BYTES = 2**20
 _HEADERS = {"Accept": "application/json", "User-Agent": "imagen-batch"}
 
 
@@ -62,7 +62,7 @@ def _get(url: str, provider: Provider, timeout: float) -> tuple[int, Mapping[str
             body = b""
             for block in reply.iter_content(2**14):
                 body += block
-                if len(body) > _MOST_BYTES:
+                if len(body) > _MAX_BYTES:
                     break
             return reply.status_code, reply.headers, body
 

@@ -14,7 +14,7 @@ CatchUp = Literal["skip", "last", "each"]
 
 LATE_S = 3600.0
 """A run that begins later than this after its moment was missed."""
-_MOST_SLOTS = 10_000
+_MAX_SLOTS = 10_000
 
 
 def check_cron(text: str) -> str:
@@ -34,7 +34,7 @@ def check_cron(text: str) -> str:
 
 def slots_after(moment: dt.datetime, *, cron: str, timezone: str) -> Iterator[dt.datetime]:
     """Yield the moments of a schedule after `moment`, in its time zone."""
-    yield from islice(CronSim(cron, moment.astimezone(ZoneInfo(timezone))), _MOST_SLOTS)
+    yield from islice(CronSim(cron, moment.astimezone(ZoneInfo(timezone))), _MAX_SLOTS)
 
 
 def reason_to_skip(

@@ -227,7 +227,7 @@ def test_an_invalid_run_or_option_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid, match="no option 'colour'"):
         export(tmp_path, to="csv", colour=True)
     (tmp_path / "manifest.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(SettingsInvalid, match="cannot be read"):
+    with pytest.raises(SettingsInvalid, match="can't be read"):
         export(tmp_path, to="csv")
 
 

@@ -16,7 +16,7 @@ State = Literal[
     "untrusted",  # unchanged since it was signed, but the signer's root is not among the trusted ones
     "altered",  # changed after it was signed, or its provenance data is damaged
     "none",  # no provenance data
-    "unreadable",  # no file, or a type that cannot be checked
+    "unreadable",  # no file, or a type that can't be checked
 ]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -39,7 +39,7 @@ Verify = Callable[[bytes, str], Verdict]
 def make_verifier(trust_anchors: str | None = None) -> Verify:
     """Return a function that verifies images. `trust_anchors` are root certificates in PEM form.
 
-    Raises SettingsInvalid where the extra is not installed or the certificates cannot be read.
+    Raises SettingsInvalid where the extra is not installed or the certificates can't be read.
     """
     try:
         import c2pa  # noqa: PLC0415 - an extra

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from imagen_batch.sending.period.room_left import PeriodRoom
     from imagen_batch.settings import Settings
 
-_MOST_DATES = 3_660
+_MAX_DATES = 3_660
 _EXAMPLES = """\
 examples:
   imagen-batch backfill nightly --from 2026-10-01 --to 2026-10-31 --dry-run      what is missing, and what it costs
@@ -95,8 +95,8 @@ def _days(args: Namespace) -> tuple[Day, ...]:
     from imagen_batch.schedules.scheduled_and_missed_moments import dates_between  # noqa: PLC0415
 
     first, last = _date(args.first, "--from"), _date(args.last, "--to")
-    if first > last or (last - first).days >= _MOST_DATES:
-        raise SettingsInvalid(f"--from {first} --to {last}: expected 1 to {_MOST_DATES:,} dates, the first one first")
+    if first > last or (last - first).days >= _MAX_DATES:
+        raise SettingsInvalid(f"--from {first} --to {last}: expected 1 to {_MAX_DATES:,} dates, the first one first")
     given, cron, timezone = _job(args)
     days = []
     for date in dates_between(first, last, cron=cron, timezone=timezone):

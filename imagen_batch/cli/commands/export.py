@@ -77,7 +77,7 @@ def _add_format_options(group: argparse._ArgumentGroup) -> None:
         "--shard-size", type=_parse_size, metavar="SIZE", help="size of a shard of parquet and webdataset (500MB)"
     )
     group.add_argument("--trigger", metavar="WORD", help="captions: a word before every caption")
-    group.add_argument("--excel-safe", action="store_true", help="csv: cells cannot run as formulas; alters text")
+    group.add_argument("--excel-safe", action="store_true", help="csv: cells can't run as formulas; alters text")
     group.add_argument("--name-template", metavar="TEMPLATE", help="folder: '{chapter:02}/{page:03}_{id}'")
     group.add_argument("--embed-metadata", action="store_true", help="folder: metadata inside unsigned images, too")
     group.add_argument("--group-by", metavar="COLUMN", help="pdf: a section for each value")

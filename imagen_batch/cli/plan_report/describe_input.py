@@ -11,7 +11,7 @@ from imagen_batch.inputs.changes import Changes
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.text import format_bytes, plural
 
-_MOST_COLUMNS_LISTED = 12
+_MAX_COLUMNS_LISTED = 12
 
 
 def describe_selected(plan: RunPlan, total: int, selected: int) -> str:
@@ -41,8 +41,8 @@ def describe_columns(plan: RunPlan) -> str:
 
 
 def _list_names(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_COLUMNS_LISTED
-    return ", ".join(names[:_MOST_COLUMNS_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - _MAX_COLUMNS_LISTED
+    return ", ".join(names[:_MAX_COLUMNS_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def describe_references(plan: RunPlan) -> str:

@@ -15,7 +15,7 @@ from imagen_batch.exports.escaping import xml_text
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _JPEG_NAME = b"http://ns.adobe.com/xap/1.0/\0"
-_JPEG_MAX = 65_533 - len(_JPEG_NAME)
+_MAX_JPEG = 65_533 - len(_JPEG_NAME)
 _PNG_HEADER = 33  # signature and IHDR
 
 
@@ -55,7 +55,7 @@ def embed(image: bytes, xmp: bytes) -> bytes | None:
     """
     if image.startswith(b"\x89PNG\r\n\x1a\n") and b"XML:com.adobe.xmp" not in image:
         return image[:_PNG_HEADER] + _text_chunk(xmp) + image[_PNG_HEADER:]
-    if image.startswith(b"\xff\xd8\xff") and _JPEG_NAME not in image and len(xmp) <= _JPEG_MAX:
+    if image.startswith(b"\xff\xd8\xff") and _JPEG_NAME not in image and len(xmp) <= _MAX_JPEG:
         at = _after_jfif(image)
         body = _JPEG_NAME + xmp
         return image[:at] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + image[at:]

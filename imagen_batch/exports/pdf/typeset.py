@@ -104,7 +104,7 @@ class Typeface:
         for path in self._fallbacks:
             try:
                 name, glyphs = _register(path)
-            except SettingsInvalid:  # of a kind that cannot be embedded
+            except SettingsInvalid:  # of a kind that can't be embedded
                 continue
             self._fonts.append((name, glyphs))
             if ord(char) in glyphs:

@@ -88,7 +88,7 @@ def open_manifest(folder: str | Path) -> RunManifest:
         with pq.ParquetFile(path) as file:
             return RunManifest(storage, path, file.schema_arrow.remove_metadata(), file.metadata.num_rows)
     except (OSError, pa.ArrowInvalid) as error:
-        raise SettingsInvalid(f"{folder}: {MANIFEST} cannot be read: {error}") from error
+        raise SettingsInvalid(f"{folder}: {MANIFEST} can't be read: {error}") from error
 
 
 def read_image(run: RunManifest, image: RunImage) -> bytes:

@@ -73,7 +73,7 @@ def _parse(text: str) -> ast.expr:
     except (SyntaxError, ValueError, MemoryError) as error:
         hint = "; equality is written ==" if "=" in text and "==" not in text else ""
         detail = error.msg if isinstance(error, SyntaxError) else "it is nested too deeply"
-        raise InvalidExpression(f"it cannot be read ({detail}{hint})") from error
+        raise InvalidExpression(f"it can't be read ({detail}{hint})") from error
 
 
 class _Compiler:

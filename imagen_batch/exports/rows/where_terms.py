@@ -49,7 +49,7 @@ def column_term(name: str, of_schema: pa.Field) -> Term:
         return Term(field, "number", text=text, whole=pa.types.is_integer(type_))
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return Term(field.cast(_MOMENT), "moment", text=text)
-    raise InvalidExpression(f"the column {name!r} ({type_}) cannot be compared")
+    raise InvalidExpression(f"the column {name!r} ({type_}) can't be compared")
 
 
 def _user_text(field: pc.Expression, of_schema: pa.Field) -> pc.Expression | None:
@@ -104,7 +104,7 @@ def as_same_kind(first: Term, second: Term) -> tuple[Term, Term]:
         return as_text(first), as_text(second)
     if kinds == {"text", "moment"}:
         return as_moment(first), as_moment(second)
-    raise InvalidExpression(f"a {first.kind} cannot be compared with a {second.kind}")
+    raise InvalidExpression(f"a {first.kind} can't be compared with a {second.kind}")
 
 
 def as_number(term: Term) -> Term:

@@ -18,7 +18,7 @@ from imagen_batch.images.formats.shape_limits import Shape, require_size
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the box type that C2PA 2.1, A.5, defines for ISO media
 _IMAGE_BOXES = frozenset({"meta", "mdat", "moov", "moof", "jp2c"})
-_BOXES_MAX = 10_000
+_MAX_BOXES = 10_000
 _SIDES = struct.Struct(">4xII")  # of an `ispe` property: version and flags, width, height
 
 
@@ -45,7 +45,7 @@ def read_avif(data: bytes) -> Shape:
 def read_heic(data: bytes, *, name: str = "HEIC") -> Shape:
     """Walk the boxes. The sides are those of the largest image inside: tiles and previews are smaller."""
     meta = find_boxes(data, required=("meta", "mdat"), name=name)["meta"]
-    sides = list(islice(_sides(data[meta.start : meta.end]), _BOXES_MAX))
+    sides = list(islice(_sides(data[meta.start : meta.end]), _MAX_BOXES))
     if not sides:
         raise InvalidImage(f"the {name} does not say how large it is")
     for width, height in sides:
@@ -57,7 +57,7 @@ def read_heic(data: bytes, *, name: str = "HEIC") -> Shape:
 def find_boxes(data: bytes, *, required: Sequence[str], name: str) -> dict[str, Box]:
     """Return the outermost boxes by kind, the last of each. Bytes after the required boxes need not be a box."""
     boxes: dict[str, Box] = {}
-    for box in islice(_boxes(data), _BOXES_MAX):
+    for box in islice(_boxes(data), _MAX_BOXES):
         if box.end < box.start:
             break
         if box.end > len(data):

@@ -45,4 +45,4 @@ def decode(data: bytes, plugin: str, *, name: str) -> tuple[int, int]:
                 image.load()
             return width, height
     except (*_DECODER_ERRORS, Image.DecompressionBombError) as exc:
-        raise InvalidImage(f"the {name} cannot be decoded: {exc}") from exc
+        raise InvalidImage(f"the {name} can't be decoded: {exc}") from exc

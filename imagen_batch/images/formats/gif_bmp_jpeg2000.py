@@ -24,7 +24,7 @@ _BMP_CORE_HEADER = 12  # bytes; later headers are longer and hold sides of four 
 _BMP_PLAIN = (0, 3, 6)  # compressions whose rows have a fixed length
 
 _SIZ, _SOT, _EOC = b"\xff\x51", b"\xff\x90", b"\xff\xd9"
-_COMPONENTS_MAX = 5  # colors and transparency; a decoder allocates memory for each
+_MAX_COMPONENTS = 5  # colors and transparency; a decoder allocates memory for each
 
 
 def read_gif(data: bytes) -> Shape:
@@ -107,7 +107,7 @@ def _walk_codestream(data: bytes, at: int) -> tuple[int, int]:
     """Return width and height. Every tile part states its length, and an end marker follows the last one."""
     try:
         right, bottom, left, top, components = struct.unpack_from(">IIII16xH", data, at + 8)
-        if data[at + 2 : at + 4] != _SIZ or components > _COMPONENTS_MAX:
+        if data[at + 2 : at + 4] != _SIZ or components > _MAX_COMPONENTS:
             raise InvalidImage("the JPEG 2000 image has no header that can be read")
         require_size(right - left, bottom - top)
         at += 2

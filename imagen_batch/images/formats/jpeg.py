@@ -34,7 +34,7 @@ _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 
 # Some encoders leave a stray byte or two at the end of a scan; a complete scan needs at least these bytes.
 _HELD_BACK_BYTES = 16
-# Decoders read 8 bytes ahead. All ones is a code that no table has, so it cannot replace missing pixels.
+# Decoders read 8 bytes ahead. All ones is a code that no table has, so it can't replace missing pixels.
 _READ_AHEAD = b"\xff\x00" * 16
 # Longer than one block can be with any sensible code table.
 _ZEROS = bytes(256)
@@ -141,7 +141,7 @@ def _check_pixels(data: bytes, segments: Sequence[_Segment], *, one_scan: bool) 
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
         image.load()
     except (OSError, SyntaxError, ValueError) as exc:
-        raise InvalidImage(f"the JPEG cannot be decoded: {exc}") from exc
+        raise InvalidImage(f"the JPEG can't be decoded: {exc}") from exc
     if one_scan and file.tell() <= file.first:
         raise InvalidImage("the JPEG holds more coded pixels than its size has room for")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from imagen_batch.errors import InvalidImage
 
-_SIDE_MAX = 20_000
-_PIXELS_MAX = 89_478_485  # where Pillow begins to warn of decompression bombs
+_MAX_SIDE = 20_000
+_MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +21,5 @@ class Shape:
 
 def require_size(width: int, height: int) -> None:
     """Reject sides that no service produces, before a decoder allocates memory for them."""
-    if not (0 < width <= _SIDE_MAX and 0 < height <= _SIDE_MAX and width * height <= _PIXELS_MAX):
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE and width * height <= _MAX_PIXELS):
         raise InvalidImage(f"the image claims to be {width} x {height} pixels")

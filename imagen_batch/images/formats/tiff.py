@@ -17,9 +17,9 @@ from imagen_batch.images.formats.shape_limits import Shape, require_size
 _WIDTH, _HEIGHT, _C2PA = 256, 257, 52545
 _PIXELS = ((273, 279), (324, 325))  # offsets and lengths: of strips, of tiles
 _TAGS_READ = frozenset({_WIDTH, _HEIGHT, *(tag for pair in _PIXELS for tag in pair)})
-_DIRECTORIES_MAX = 16
-_ENTRIES_MAX = 4096
-_VALUES_MAX = 100_000  # strips or tiles
+_MAX_DIRECTORIES = 16
+_MAX_ENTRIES = 4096
+_MAX_VALUES = 100_000  # strips or tiles
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 5: "Q", 6: "B", 7: "B", 8: "H", 9: "I", 10: "Q", 11: "I", 12: "Q", 13: "I"}
 _BIG_TYPES = {16: "Q", 17: "Q", 18: "Q"}
 
@@ -60,14 +60,14 @@ def read_tiff(data: bytes) -> Shape:
 
 def _directories(data: bytes, layout: _Layout) -> Iterator[Mapping[int, tuple[int, ...]]]:
     (at,) = struct.unpack_from(layout.order + layout.offset, data, layout.first)
-    for _ in range(_DIRECTORIES_MAX):
+    for _ in range(_MAX_DIRECTORIES):
         if not at:
             return
         (count,) = struct.unpack_from(layout.order + layout.count, data, at)
         at += struct.calcsize("=" + layout.count)
         step = 4 + 2 * struct.calcsize("=" + layout.offset)
         _require_bytes(data, at, count * step)
-        if count > _ENTRIES_MAX:
+        if count > _MAX_ENTRIES:
             raise InvalidImage(f"the TIFF has {count} entries in a directory")
         yield _directory(data, [_entry(data, at + index * step, layout) for index in range(count)], layout)
         (at,) = struct.unpack_from(layout.order + layout.offset, data, at + count * step)
@@ -105,7 +105,7 @@ def _directory(data: bytes, entries: Sequence[_Entry], layout: _Layout) -> Mappi
         raise InvalidImage("the TIFF states more values than it holds")
     values: dict[int, tuple[int, ...]] = {}
     for entry in entries:
-        known = entry.tag in _TAGS_READ and entry.tag not in values and entry.count <= _VALUES_MAX
+        known = entry.tag in _TAGS_READ and entry.tag not in values and entry.count <= _MAX_VALUES
         form = f"{layout.order}{entry.count}{entry.code}"
         values[entry.tag] = struct.unpack_from(form, data, entry.start) if known else ()
     for offsets, lengths in _PIXELS:

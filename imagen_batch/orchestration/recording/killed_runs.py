@@ -28,8 +28,8 @@ _FOLDER = "imagen-batch-running"
 _UNFINISHED = {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
 _MESSAGE = "The process of this run is gone. Images that it had received are kept: the next run continues."
 _NAMES = {"id", "idempotency_key"}
-_MOST_BYTES = 100_000
-_MOST_RUNS, _MOST_SHARDS = 50, 200
+_MAX_BYTES = 100_000
+_MAX_RUNS, _MAX_SHARDS = 50, 200
 _KEEP_S = 90 * 86_400.0  # for a server that is not used again
 
 
@@ -103,7 +103,7 @@ def _free_mark(path: Path) -> Iterator[dict[str, Any] | None]:
             yield None
             return
         was_removed = os.fstat(file.fileno()).st_nlink == 0  # by its process, at the end of the run
-        yield None if was_removed else _parse(file.read(_MOST_BYTES))
+        yield None if was_removed else _parse(file.read(_MAX_BYTES))
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -130,10 +130,10 @@ def _selects_one_run(selection: Any) -> bool:
 
 
 def _end_flow_runs(selection: Mapping[str, Any], api: FlowRuns) -> int:
-    chosen = {"flow_runs": {**selection, **_UNFINISHED}, "limit": _MOST_RUNS}
+    chosen = {"flow_runs": {**selection, **_UNFINISHED}, "limit": _MAX_RUNS}
     runs = [str(run["id"]) for run in api.post("/flow_runs/filter", chosen)]
     for run in runs:
-        shards = {"flow_runs": {"id": {"any_": [run]}}, "task_runs": _UNFINISHED, "limit": _MOST_SHARDS}
+        shards = {"flow_runs": {"id": {"any_": [run]}}, "task_runs": _UNFINISHED, "limit": _MAX_SHARDS}
         for shard in api.post("/task_runs/filter", shards):
             _set_crashed(f"/task_runs/{shard['id']}", api)
         _set_crashed(f"/flow_runs/{run}", api)

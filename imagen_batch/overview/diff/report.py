@@ -11,13 +11,13 @@ from imagen_batch.overview.diff.compare import Comparison, Difference
 from imagen_batch.overview.diff.samples import RunSamples, Sample
 from imagen_batch.text import json_text, one_line, plural, printable, usd
 
-_MOST_SHOWN = 40
+_MAX_SHOWN = 40
 _WIDTH = 80
 
 
 def comparison_text(comparison: Comparison) -> str:
     """Format totals, then the first differences with both sides."""
-    shown, different = comparison.differences[:_MOST_SHOWN], len(comparison.differences)
+    shown, different = comparison.differences[:_MAX_SHOWN], len(comparison.differences)
     lines = [
         _run_line("A", comparison.before),
         _run_line("B", comparison.after),

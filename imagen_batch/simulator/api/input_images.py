@@ -11,7 +11,7 @@ from PIL import Image
 _PILLOW = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 _BOXED = ("image/heic", "image/heif")  # Pillow has no decoder for these
 _BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-_PIXELS_MAX = 178_956_970
+_MAX_PIXELS = 178_956_970
 
 
 def decode_base64(text: str) -> bytes:
@@ -33,7 +33,7 @@ def open_image(data: bytes, mime_type: str) -> Image.Image | None:
         return None
     try:
         image = Image.open(io.BytesIO(data), formats=[_PILLOW[mime_type]])
-        if image.width * image.height > _PIXELS_MAX:
+        if image.width * image.height > _MAX_PIXELS:
             return None
         image.load()
     except Exception:  # noqa: BLE001 - decoders raise many kinds of errors for hostile data

@@ -42,7 +42,7 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def is_no_access(error: BaseException) -> bool:
-    """Whether waiting cannot help, because the store denies access or there are no credentials."""
+    """Whether waiting can't help, because the store denies access or there are no credentials."""
     if http_status(error) in _NO_ACCESS:
         return True
     causes = list(_causes(error))
