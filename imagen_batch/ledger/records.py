@@ -47,6 +47,10 @@ class SentRecord(msgspec.Struct, tag="sent", tag_field="t", frozen=True, gc=Fals
         """The sample numbers that it requests."""
         return range(self.first, self.first + len(self.names))
 
+    def lost_usd(self, *, saved: int) -> float:
+        """Return what the samples beyond `saved` ones may have cost; 0 where no price is known."""
+        return (self.share or 0.0) * (len(self.names) - saved)
+
 
 class BackRecord(msgspec.Struct, tag="back", tag_field="t", gc=False):
     """An attempt ended without a result. `usd` is what it cost nevertheless."""

@@ -8,6 +8,11 @@ from imagen_batch.records import CostIs, NoImage, Outcome, RequestTrace, SampleR
 from imagen_batch.text import plural
 
 
+def estimate_cost(price: float | None) -> tuple[float | None, CostIs]:
+    """Return the cost of an image that no reply states: its price; None is unknown."""
+    return price, "unknown" if price is None else "estimate"
+
+
 def saved_result(number: int, file: str, info: ImageInfo, *, cost: tuple[float | None, CostIs]) -> SampleResult:
     """Return the result of a sample whose image is in the folder."""
     usd, certainty = cost

@@ -22,7 +22,7 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.file_names import image_name
 from imagen_batch.planning.pending import pending_requests, pending_rows
 from imagen_batch.planning.plan import RunPlan
-from imagen_batch.records import CostIs, RequestTrace, SampleResult
+from imagen_batch.records import RequestTrace, SampleResult
 from imagen_batch.runs.recovery.guess_sample_of_file import (
     Clue,
     Owner,
@@ -31,7 +31,7 @@ from imagen_batch.runs.recovery.guess_sample_of_file import (
     read_clue,
     sole_owner,
 )
-from imagen_batch.sending.build_sample_result import saved_result
+from imagen_batch.sending.build_sample_result import estimate_cost, saved_result
 from imagen_batch.storage import LEDGER, Storage
 from imagen_batch.storage.irregular_files import irregularity
 from imagen_batch.text import plural
@@ -171,8 +171,7 @@ class _Search:
         self, match: tuple[Owner, Clue, ImageInfo], name: str | None, attempt: SentRecord | None
     ) -> SampleResult:
         owner, clue, info = match
-        price = attempt.share if attempt else self.plan.index.price(owner.row)
-        cost: tuple[float | None, CostIs] = (price, "unknown" if price is None else "estimate")
+        cost = estimate_cost(attempt.share if attempt else self.plan.index.price(owner.row))
         file = clue.file
         if name is not None:
             file = self.store.publish(clue.file, key=owner.key, name=name + info.extension, may_exist=True)
@@ -185,7 +184,7 @@ class _Search:
             self.ledger.record_result(owner, samples, trace, recovered=True)
         else:
             trace = RequestTrace(owner.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
-            lost_usd = (attempt.share or 0.0) * (len(attempt.numbers) - len(samples))
+            lost_usd = attempt.lost_usd(saved=len(samples))
             self.ledger.record_result(owner, samples, trace, maybe_usd=lost_usd, recovered=True)
 
     def _names(self, owners: Iterable[Owner]) -> dict[Owner, str]:

@@ -16,8 +16,8 @@ from imagen_batch.images.validate import validate
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import SentRecord
 from imagen_batch.ledger.writer import LedgerWriter
-from imagen_batch.records import CostIs, RequestTrace, SampleResult
-from imagen_batch.sending.build_sample_result import saved_result
+from imagen_batch.records import RequestTrace, SampleResult
+from imagen_batch.sending.build_sample_result import estimate_cost, saved_result
 
 
 def recover_staged_images(store: ImageStore, history: History, ledger: LedgerWriter) -> int:
@@ -44,8 +44,7 @@ def _record(attempt: SentRecord, images: Iterable[StagedImage], store: ImageStor
     samples = tuple(by_number.values())
     if samples:
         trace = RequestTrace(attempt.key, attempts=attempt.attempt, http_status=200, sent_at=attempt.at)
-        lost_usd = (attempt.share or 0.0) * (len(attempt.numbers) - len(samples))
-        ledger.record_result(attempt, samples, trace, maybe_usd=lost_usd)
+        ledger.record_result(attempt, samples, trace, maybe_usd=attempt.lost_usd(saved=len(samples)))
     store.clear_staging(attempt.key, attempt.numbers)
     return len(samples)
 
@@ -55,7 +54,7 @@ def _sample(attempt: SentRecord, image: StagedImage, store: ImageStore) -> Sampl
         info = validate(store.storage.read(image.file))
     except InvalidImage:
         return None
-    cost: tuple[float | None, CostIs] = (attempt.share, "unknown" if attempt.share is None else "estimate")
+    cost = estimate_cost(attempt.share)
     if image.named:
         return saved_result(image.number, image.file, info, cost=cost)
     name = attempt.names[image.number - attempt.first] + info.extension
