@@ -27,7 +27,7 @@ def check_service(
     settings: Settings, catalogue: Catalogue, models: Sequence[str], *, env: Mapping[str, str] = os.environ
 ) -> Iterator[Finding]:
     """Check that the credential is accepted, that the models can generate, and that this machine's clock is right."""
-    if settings.provider == "simulator" and settings.base_url is None:
+    if settings.has_own_simulator:
         yield ok("key", "the simulator needs no key and no network")
         return
     if settings.api_key_block is not None and not env.get("PREFECT_API_URL"):

@@ -203,6 +203,11 @@ class Settings(BaseModel):
         return str(folder if self.date is None else folder / self.date.isoformat())
 
     @property
+    def has_own_simulator(self) -> bool:
+        """Whether the run starts a simulator for itself: no address of one is given."""
+        return self.provider == "simulator" and self.base_url is None
+
+    @property
     def job_name(self) -> str:
         """The name of the job: the given one, else that of the prompt file."""
         if self.name is not None:

@@ -117,7 +117,7 @@ def _launch(settings: Settings, args: Namespace, *, samples_to_remake: tuple[Pen
 
 def _simulator(settings: Settings) -> AbstractContextManager[Callable[[], str] | None]:
     """Start the simulator of a rehearsal, which takes as long as the imports of this process."""
-    if settings.provider != "simulator" or settings.base_url is not None:
+    if not settings.has_own_simulator:
         return nullcontext()
     from imagen_batch.runs.local_simulator import start_simulator  # noqa: PLC0415 - only for a rehearsal
 

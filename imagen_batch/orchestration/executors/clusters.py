@@ -82,7 +82,7 @@ def _find_obstacle(settings: Settings, env: Mapping[str, str]) -> str | None:
         return None
     if is_loopback(urlsplit(env.get("PREFECT_API_URL", "http://127.0.0.1")).hostname or ""):
         return "workers on other machines need a Prefect server that they can reach: set PREFECT_API_URL"
-    if settings.provider == "simulator" and settings.base_url is None:
+    if settings.has_own_simulator:
         return "workers on other machines can't reach this machine's simulator"
     return None
 

@@ -90,8 +90,7 @@ def earlier_paces(settings: Settings, env: Mapping[str, str]) -> EarlierPaces:
     A simulator that a run starts for itself is a new service each time. With a given rate nothing is stored.
     """
     folder = state_folder(env)
-    own_simulator = settings.provider == "simulator" and settings.base_url is None
-    if folder is None or own_simulator or settings.requests_per_minute is not None:
+    if folder is None or settings.has_own_simulator or settings.requests_per_minute is not None:
         return EarlierPaces(None, "")
     parts = [settings.provider, settings.base_url or ""]
     if settings.provider == "vertex":
