@@ -182,6 +182,11 @@ class Fatal(StopRun, AttemptError):
         self.refreshable = refreshable
 
 
+def bug(error: Exception) -> StopRun:
+    """Return the error that stops a run because of an exception that nothing expected."""
+    return StopRun(f"a bug: {error!r}", cause="bug", exit_code=1)
+
+
 def storage_failure(reason: OSError | str) -> StopRun:
     """Return the error that stops a run whose output folder can't be written."""
     text = reason if isinstance(reason, str) else reason.strerror or str(reason)

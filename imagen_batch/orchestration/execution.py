@@ -17,7 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from imagen_batch.errors import SettingsInvalid, StopRun, storage_failure
+from imagen_batch.errors import SettingsInvalid, StopRun, bug, storage_failure
 from imagen_batch.orchestration.executors.local_executor import LocalExecutor, ShardWork
 from imagen_batch.planning.pending import PendingTotals
 from imagen_batch.runs.run import Run
@@ -167,7 +167,7 @@ class Execution:
         if not (images := self.run.in_flight):
             return "Stopping: nothing is in flight."
         return (
-            f"Stopping: waiting up to {settings.grace:g} s for {plural(images, 'image')} already paid for. "
+            f"Stopping: waiting up to {settings.grace:g} s for {plural(images, 'image')} in flight. "
             f"{repeat_hint if images > 1 else repeat_hint.replace('them', 'it')}"
         )
 
@@ -184,5 +184,5 @@ def _stopping_on_errors(stop: Stop) -> Iterator[None]:
     except OSError as error:
         stop.fail(storage_failure(error))
     except Exception as error:
-        stop.fail(StopRun(f"a bug: {error!r}", cause="bug", exit_code=1))
+        stop.fail(bug(error))
         raise

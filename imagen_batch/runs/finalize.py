@@ -17,7 +17,7 @@ from imagen_batch.reports.image_blocks.block import Block
 from imagen_batch.reports.image_blocks.read_blocks import read_blocks
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.render import to_json_text, to_markdown
-from imagen_batch.reports.summary import RETRY_LATER, RunFacts, State, StopReason, Summary, SummaryBuilder
+from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from imagen_batch.reports.tables.edited_failures import protect_edits, remember_written
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.reports.tables.write_without_raising import (
@@ -28,10 +28,8 @@ from imagen_batch.reports.tables.write_without_raising import (
     describe_error,
     remove_alternates,
 )
-from imagen_batch.sending.budget import Budget
+from imagen_batch.runs.stop_reasons import budget_stop_reason, stop_reason
 from imagen_batch.sending.context import SendingContext
-from imagen_batch.sending.stop import Stop
-from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
 
 _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
@@ -63,77 +61,58 @@ def finalize(
     the run began. `write_page` is called once the tables are in place. A file that can't be written does not prevent
     the others; the summary names it.
     """
-    settings, storage = plan.settings, context.store.storage
+    storage, since = context.store.storage, started.timestamp()
     try:
         history.read_folder(storage.logs(LEDGER))
     except OSError as error:  # the store is unreachable: report what was read before
         context.stop.fail(storage_failure(error))
-    pending: Outcome = (
-        "skipped_budget" if context.budget.is_exhausted and not context.stop.is_set else "not_attempted"
-    )
-    results = Results(plan, history, storage, pending)
+    results = Results(plan, history, storage, _pending_outcome(context))
     unwritten: tuple[UnwrittenFile, ...] = ()
     try:
-        builder, unwritten = write_tables(results, since=started.timestamp())
+        builder, unwritten = write_tables(results, since=since)
     except OSError as error:  # report the figures even where no table can be written
         context.stop.fail(storage_failure(error))
         write_page = None  # it would show the images of an earlier manifest
-        builder = SummaryBuilder.of_run(settings, since=started.timestamp())
-        for row in results.recorded_rows():
-            builder.add(row)
+        builder = _count_rows(results, since=since)
     is_current = all(file.name != "manifest.parquet" for file in unwritten)
     has_gallery = write_page is not None and is_current and write_page(storage, has_reviews=bool(history.reviews))
-    facts = RunFacts.from_ledger(
-        history,
-        out=storage.location,
-        provider=settings.provider,
-        started_at=started,
-        finished_at=datetime.now(UTC),
-    )
-    facts = replace(
-        facts,
-        run=make_continuation(plan, history),
-        stop_reason=stop_reason(context.stop) or budget_stop_reason(context.budget, settings, history),
-        warnings=tuple(plan.warnings),
-        run_usd=None if began is None else history.charges(settings.provider).cost.spent - began[1].cost.spent,
-        run_attempts=None if began is None else history.attempts - began[0],
-        older_images=count_older_images(history, storage, shown=builder.ok),
-        has_gallery=has_gallery,
-        unwritten=unwritten,
-    )
+    facts = _run_facts(plan, context, history, started=started, began=began)
+    older_images = count_older_images(history, storage, shown=builder.ok)
+    facts = replace(facts, older_images=older_images, has_gallery=has_gallery, unwritten=unwritten)
     return write_summary(builder, facts, storage)
 
 
-def stop_reason(stop: Stop) -> StopReason | None:
-    """Return the reason in a run's stop signal, as the summary reports it; None when it was never set."""
-    if stop.signal is not None:
-        return StopReason("interrupted", 128 + stop.signal, "interrupted; run the same command to continue")
-    if stop.fatal is not None:
-        state: State = "paused" if stop.fatal.exit_code == RETRY_LATER else "stopped"
-        message = str(stop.fatal)
-        if stop.fatal.resets_at is not None:
-            message += f"; it resets at {stop.fatal.resets_at.astimezone():%Y-%m-%d %H:%M %Z}"
-        return StopReason(state, stop.fatal.exit_code, message, cause=stop.fatal.cause)
-    return None
+def _pending_outcome(context: SendingContext) -> Outcome:
+    """Return the outcome of samples that were not sent."""
+    return "skipped_budget" if context.budget.is_exhausted and not context.stop.is_set else "not_attempted"
 
 
-def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> StopReason | None:
-    """Return the limit that kept a request from being sent; None where none did."""
-    if budget.limit is None:
-        return None
-    usd = history.cost_bounds(settings.provider).upper_bound
-    images = history.max_images_made(settings.provider)
-    period = "" if budget.period is None else budget.period.describe(usd - budget.spent_before)
-    used = {
-        "max_cost_per": period,
-        "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
-        "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} is "
-        "spent or possibly charged by this run",
-        "max_images": f"{images:,} of --max-images {settings.max_images} are made or possibly made in this folder",
-    }[budget.limit]
-    message = f"stopped by the budget: {used}, and the next request does not fit"
-    cause = "budget_period" if budget.limit == "max_cost_per" else "budget"
-    return StopReason("budget", 6, message, cause=cause)
+def _count_rows(results: Results, *, since: float) -> SummaryBuilder:
+    builder = SummaryBuilder.of_run(results.plan.settings, since=since)
+    for row in results.recorded_rows():
+        builder.add(row)
+    return builder
+
+
+def _run_facts(
+    plan: RunPlan, context: SendingContext, history: History, *, started: datetime, began: tuple[int, Charges] | None
+) -> RunFacts:
+    provider = plan.settings.provider
+    facts = RunFacts.from_ledger(
+        history,
+        out=context.store.storage.location,
+        provider=provider,
+        started_at=started,
+        finished_at=datetime.now(UTC),
+    )
+    return replace(
+        facts,
+        run=make_continuation(plan, history),
+        stop_reason=stop_reason(context.stop) or budget_stop_reason(context.budget, plan.settings, history),
+        warnings=tuple(plan.warnings),
+        run_usd=None if began is None else history.charges(provider).cost.spent - began[1].cost.spent,
+        run_attempts=None if began is None else history.attempts - began[0],
+    )
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:

@@ -47,13 +47,18 @@ def start_simulator(arguments: Sequence[str] = ()) -> Iterator[Callable[[], str]
     try:
         yield wait_for_address
     finally:
-        if child.stdin:
-            child.stdin.close()
-        child.terminate()
-        try:
-            child.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        if child.stdout:
-            child.stdout.close()
+        _end(child)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Terminate the process, and kill it if it does not end within a few seconds."""
+    if child.stdin:
+        child.stdin.close()
+    child.terminate()
+    try:
+        child.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdout:
+        child.stdout.close()

@@ -40,7 +40,7 @@ def end_in_time(
 
 
 def limit_of(run: Run) -> TimeLimit | None:
-    """The time limit of a run; None if it has none."""
+    """Return the time limit of a run; None if it has none."""
     settings = run.plan.settings
     return time_limit(
         until=settings.until,

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import replace
 
-from imagen_batch.errors import Interrupted, ReferenceUnusable, StopRun, Transient, storage_failure
+from imagen_batch.errors import Interrupted, ReferenceUnusable, Transient, bug, storage_failure
 from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.images.validate import ImageInfo, contradicts, is_rare
 from imagen_batch.planning.requests_and_shards import single_sample
 from imagen_batch.records import CostIs, ImageRequest, ReceivedImage, RequestTrace, SampleResult
 from imagen_batch.sending.attempts.attempt_resources import OverBudget
-from imagen_batch.sending.attempts.check_reply import Answer, ValidImage
+from imagen_batch.sending.attempts.check_reply import Answer, Damaged, ValidImage
 from imagen_batch.sending.attempts.send_with_retries import RetryingRequest
 from imagen_batch.sending.build_sample_result import (
     exhausted_result,
@@ -22,7 +22,6 @@ from imagen_batch.sending.build_sample_result import (
     unusable_reference_result,
 )
 from imagen_batch.sending.context import SendingContext
-from imagen_batch.sending.tracing import RequestSpan
 
 _Pending = tuple[ImageRequest, Mapping[str, int]]
 """A request, and how often its images were paid for and could not be used, by kind of damage."""
@@ -51,37 +50,31 @@ def generate(request: ImageRequest, context: SendingContext) -> None:
         while pending and not context.stop.is_set:
             pending += _run_once(*pending.pop(), context)
     except Exception as error:
-        context.stop.fail(StopRun(f"a bug: {error!r}", cause="bug", exit_code=1))
+        context.stop.fail(bug(error))
         raise
 
 
 def _run_once(request: ImageRequest, damage_counts: Mapping[str, int], context: SendingContext) -> list[_Pending]:
     """Send one request until it has a result. Returns requests for the samples that are worth another request."""
     with context.tracing.request(request, context.provider) as span:
-        return _run_within(span, request, damage_counts, context)
-
-
-def _run_within(
-    span: RequestSpan, request: ImageRequest, damage_counts: Mapping[str, int], context: SendingContext
-) -> list[_Pending]:
-    retrying = RetryingRequest(request, context, damage_counts=damage_counts, span=span)
-    try:
-        return _attempt_and_record(request, retrying, context)
-    except (Interrupted, OverBudget):
+        retrying = RetryingRequest(request, context, damage_counts=damage_counts, span=span)
+        try:
+            return _attempt_and_record(request, retrying, context)
+        except (Interrupted, OverBudget):
+            pass
+        except ReferenceUnusable as error:
+            if not retrying.trace.attempts:  # a result would end earlier attempts, which may have been charged
+                samples = tuple(unusable_reference_result(number, error) for number in request.numbers)
+                _record(request, samples, retrying.trace, context)
+        except OSError as error:
+            context.stop.fail(storage_failure(error))
+        finally:
+            context.store.disk_space.release(request.key)
         return []
-    except ReferenceUnusable as error:
-        if not retrying.trace.attempts:  # a result would end earlier attempts, which may have been charged
-            samples = tuple(unusable_reference_result(number, error) for number in request.numbers)
-            _record(request, samples, retrying.trace, context)
-        return []
-    except OSError as error:
-        context.stop.fail(storage_failure(error))
-        return []
-    finally:
-        context.store.disk_space.release(request.key)
 
 
 def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, context: SendingContext) -> list[_Pending]:
+    damaged: tuple[Damaged, ...] = ()
     try:
         answer = retrying.run()
     except Transient as error:
@@ -89,13 +82,11 @@ def _attempt_and_record(request: ImageRequest, retrying: RetryingRequest, contex
         samples = tuple(
             exhausted_result(number, error, retrying.trace, uncertain=uncertain) for number in request.numbers
         )
-        _record(request, samples, retrying.trace, context)
-        retrying.span.record_samples(samples, retrying.trace)
-        return []
-    samples = _samples(request, answer, context)
+    else:
+        samples, damaged = _samples(request, answer, context), answer.damaged
     _record(request, samples, retrying.trace, context)
     retrying.span.record_samples(samples, retrying.trace)
-    return [(single_sample(request, damaged.number), retrying.damage_counts) for damaged in answer.damaged]
+    return [(single_sample(request, image.number), retrying.damage_counts) for image in damaged]
 
 
 def _record(

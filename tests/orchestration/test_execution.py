@@ -70,7 +70,7 @@ def test_the_first_ctrl_c_says_what_the_run_waits_for_and_how_to_end_it(tmp_path
     assert summary.exit_code == 130
     assert summary.counts["ok"] == sim.bill.total
     assert len(messages) == 1
-    expected = "Stopping: waiting up to 30 s for {} images already paid for. Press Ctrl-C again to abandon them."
+    expected = "Stopping: waiting up to 30 s for {} images in flight. Press Ctrl-C again to abandon them."
     assert messages[0] in {expected.format(number) for number in (2, 3, 4)}
 
 

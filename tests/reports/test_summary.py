@@ -19,7 +19,7 @@ from imagen_batch.reports.causes import FailureGroups
 from imagen_batch.reports.next_steps import Continuation, LimitRaise
 from imagen_batch.reports.render import cost, to_json, to_json_text, to_markdown, to_terminal
 from imagen_batch.reports.summary import RunFacts, StopReason, Summary, SummaryBuilder, exit_code
-from imagen_batch.runs.finalize import stop_reason
+from imagen_batch.runs.stop_reasons import stop_reason
 from imagen_batch.sending.stop import Stop
 from tests.support.entries import entry
 

@@ -11,7 +11,7 @@ from imagen_batch.planning.samples.approved_images_of_waiting_rows import moves_
 from imagen_batch.storage import LEDGER, Storage
 
 
-def follow(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+def assign_keys(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
     """Give rows their keys, and move approved images to those that have got one."""
     plan.follow(history)
     if moves := moves_from_placeholders(plan, history):

@@ -28,7 +28,7 @@ from imagen_batch.reports.tables.edited_failures import protect_edits
 from imagen_batch.reports.tables.names_of_replaced_files import TABLE_FILES
 from imagen_batch.runs.heartbeat_to_workers import wait_for_orphaned_workers
 from imagen_batch.runs.keep_freed_memory import keep_large_blocks
-from imagen_batch.runs.run.keys_from_ledger import follow
+from imagen_batch.runs.run.keys_from_ledger import assign_keys
 from imagen_batch.runs.run.result_counter import OnResults, ResultCounter
 from imagen_batch.runs.run.run import Run
 from imagen_batch.sending.budget import Budget
@@ -77,14 +77,10 @@ def open_run(
             store = _open_store(settings, storage, stack)
             ledger = open_writer(storage)
             history, recovered = _read_history(store, ledger, preloaded)
-            if plan.decisions:
-                ledger.record_review(plan.decisions, at=time.time())
-                history.read_folder(storage.logs(LEDGER))
+            _record_decisions_and_moves(plan, storage, ledger, history)
             if plan.moves:  # recorded before the input changes, so that a kill in between pays for nothing twice
-                ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
-                history.read_folder(storage.logs(LEDGER))
                 plan = save()
-            follow(plan, storage, ledger, history)
+            assign_keys(plan, storage, ledger, history)
             _recover(plan, store, ledger, history, notify)
             _record_versions(plan, storage, ledger, history)
         counter = ResultCounter()
@@ -109,7 +105,7 @@ def _provider(
 ) -> Provider:
     settings = plan.settings
     base_url = settings.base_url
-    if settings.provider == "simulator" and base_url is None:
+    if settings.has_own_simulator:
         base_url = simulator() if simulator else _start_simulator(stack)
     return make_provider(settings, base_url=base_url, env=env)
 
@@ -153,6 +149,16 @@ def _read_history(store: ImageStore, ledger: LedgerWriter, preloaded: Future[His
     if recovered:
         history.read_folder(store.storage.logs(LEDGER))
     return history, recovered
+
+
+def _record_decisions_and_moves(plan: RunPlan, storage: Storage, ledger: LedgerWriter, history: History) -> None:
+    """Record what a review decided and which images belong to edited rows, and read the new records."""
+    if plan.decisions:
+        ledger.record_review(plan.decisions, at=time.time())
+    if plan.moves:
+        ledger.record_moves([move.as_record() for move in plan.moves], at=time.time())
+    if plan.decisions or plan.moves:
+        history.read_folder(storage.logs(LEDGER))
 
 
 def _recover(

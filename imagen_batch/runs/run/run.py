@@ -21,7 +21,7 @@ from imagen_batch.planning.pending import remaining_requests
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.requests_and_shards import shard_size, shards
 from imagen_batch.records import ImageRequest
-from imagen_batch.runs.run.keys_from_ledger import follow
+from imagen_batch.runs.run.keys_from_ledger import assign_keys
 from imagen_batch.runs.run.result_counter import ResultCounter
 from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.generate import generate_shard
@@ -68,7 +68,7 @@ class Run:
         self.context.transport.abort_all()
 
     def stages(self) -> Iterator[Iterator[list[ImageRequest]]]:
-        """The pending requests as shards, stage by stage: a stage needs results of the one before.
+        """Yield the pending requests as shards, stage by stage: a stage needs results of the one before.
 
         All shards of a stage must have ended before the next stage is taken.
         """
@@ -87,10 +87,10 @@ class Run:
     def _read_new_results(self) -> None:
         self.context.ledger.flush()
         self.history.read_folder(self.context.store.storage.logs(LEDGER))
-        follow(self.plan, self.context.store.storage, self.context.ledger, self.history)
+        assign_keys(self.plan, self.context.store.storage, self.context.ledger, self.history)
 
     def shards(self, *, retry_round: bool = False) -> Iterator[list[ImageRequest]]:
-        """The pending requests, in input order and in slices for the scheduler; stops early when the run does.
+        """Yield the pending requests in input order, in slices for the scheduler; stop early when the run does.
 
         A `retry_round` leaves out what this run has sent and got an answer for, whatever the answer was.
         """
