@@ -1,4 +1,4 @@
-"""`imagen-batch serve`: runs the runs of deployments when they are due."""
+"""`imagen-batch serve`: starts the runs of deployments when they are due."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def add_parser(commands: Subparsers) -> None:
     serve = commands.add_parser(
         "serve",
         usage="%(prog)s [NAME ...]",
-        help="run the runs of deployments when they are due, until it is stopped",
-        description="Run the runs of deployments when they are due, until this command is stopped. The API key comes "
-        "from its environment.",
+        help="start the runs of deployments when they are due, until it is stopped",
+        description="Start the runs of deployments when they are due, until this command is stopped. The API key "
+        "comes from its environment.",
     )
     serve.add_argument("names", nargs="*", metavar="NAME", help="deployments (default: all without a work pool)")
 

@@ -84,7 +84,7 @@ def save(spec: Specification, *, work_pool: str | None = None) -> bool:
 
 
 def find() -> list[Listed]:
-    """The deployments of the flow, by name."""
+    """Return the deployments of the flow, by name."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - importing Prefect takes a second
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName  # noqa: PLC0415
 
@@ -94,7 +94,7 @@ def find() -> list[Listed]:
 
 
 def serve(names: Sequence[str]) -> int:
-    """Run the runs of these deployments, or of all without a work pool, until a signal stops this process.
+    """Start the runs of these deployments, or of all without a work pool, until a signal stops this process.
 
     Returns the number of the signal. Raises SettingsInvalid for a name that is not known.
     """
@@ -136,7 +136,7 @@ def _end_killed_runs() -> None:
         if not needs_login(url, os.environ) and (
             ended := end_killed_runs(prefect_home(), server=url, api=PrefectApi(url))
         ):
-            print_message(f"{plural(ended, 'earlier run')} of this machine had been killed and now shows as crashed")
+            print_message(f"marked {plural(ended, 'killed run')} of this machine as crashed")
 
 
 def _runner_deployment(spec: Specification) -> Any:
