@@ -144,7 +144,7 @@ def _is_locked(folder: Path) -> bool:
 
 
 def _began(folder: Path, *, has_summary: bool) -> datetime | None:
-    """When the last run began. A repair and a review leave run.json alone, and are no runs."""
+    """Return when the last run began. A repair and a review leave run.json alone, and are no runs."""
     record = read_object(folder / STATE / "run.json")
     moment = moment_of((record or {}).get("started_at"))
     if moment is not None or has_summary:

@@ -37,7 +37,7 @@ def parse_date(value: object) -> object:
 
 
 def fields_in(template: str) -> set[str]:
-    """The fields that a template uses. Raises ValueError for a template that is wrong."""
+    """Return the fields that a template uses. Raises ValueError for a template that is wrong."""
     used = set()
     for match in _PART.finditer(template):
         if match[1] in FIELDS:
@@ -60,7 +60,7 @@ def expand(template: str, *, name: str, date: dt.date | None) -> str:
 
 
 def fixed_part(template: str) -> str:
-    """The folder that all runs of a template are in: everything before the first part with a field."""
+    """Return the folder that all runs of a template are in: everything before the first part with a field."""
     first = next((match.start() for match in _PART.finditer(template) if match[1]), len(template))
     whole = template[:first] if first == len(template) else template[:first].rpartition("/")[0] or "."
     return _PART.sub(lambda match: match[0][0], whole)

@@ -40,7 +40,7 @@ def slots_after(moment: dt.datetime, *, cron: str, timezone: str) -> Iterator[dt
 def reason_to_skip(
     slot: dt.datetime, *, now: dt.datetime, following: dt.datetime | None, policy: CatchUp
 ) -> str | None:
-    """Why the run of `slot` is not made any more; None where it is.
+    """Return why the run of `slot` is not made any more; None where it is.
 
     `following` is the next moment of the schedule.
     """
@@ -57,7 +57,7 @@ def reason_to_skip(
 def dates_between(
     first: dt.date, last: dt.date, *, cron: str | None = None, timezone: str = "UTC"
 ) -> tuple[dt.date, ...]:
-    """The dates from `first` to `last` that a schedule has a moment on; every date without a schedule."""
+    """Return the dates from `first` to `last` on which a schedule has a moment; every date without a schedule."""
     days = [first + dt.timedelta(days) for days in range((last - first).days + 1)]
     if cron is None:
         return tuple(days)
@@ -71,7 +71,7 @@ def dates_between(
 
 
 def missed_dates(scheduled: tuple[dt.date, ...], made: set[dt.date]) -> tuple[dt.date, ...]:
-    """The scheduled dates without a run, after the first date that has one."""
+    """Return the scheduled dates without a run, after the first date that has one."""
     if not made:
         return ()
     return tuple(day for day in scheduled if day > min(made) and day not in made)

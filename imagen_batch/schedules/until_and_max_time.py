@@ -52,7 +52,7 @@ def check_timezone(name: str) -> str:
 
 
 def next_time(text: str, *, after: dt.datetime, timezone: str | None) -> dt.datetime:
-    """The next moment at which clocks in `timezone` show the time `text`; None is the zone of this machine."""
+    """Return the next moment at which clocks in `timezone` show the time `text`; None is the zone of this machine."""
     zone = ZoneInfo(timezone) if timezone else None
     local = after.astimezone(zone)
     hour, minute = map(int, text.split(":"))
@@ -79,7 +79,7 @@ class TimeLimit:
 def time_limit(
     *, until: str | None, max_time: str | None, timezone: str | None, started: dt.datetime, grace: float, samples: int
 ) -> TimeLimit | None:
-    """The limit of a run that began at `started`; None without one. The earlier of two limits holds.
+    """Return the limit of a run that began at `started`; None without one. The earlier of two limits holds.
 
     Before the end there is time for requests in flight (`grace` seconds) and for the tables of so many samples, but
     at most a quarter of the whole time for each.

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 
 def local_timezone(env: Mapping[str, str] = os.environ, link: Path = Path("/etc/localtime")) -> str:
-    """The IANA name of the local time zone; UTC where it has none."""
+    """Return the IANA name of the local time zone; UTC where it has none."""
     target = str(link.resolve()).partition("zoneinfo/")[2]
     for name in filter(None, (env.get("TZ", "").removeprefix(":"), target)):
         try:

@@ -68,7 +68,7 @@ class Coordinator:
         self._published: dict[str, object] = {}
 
     def next_tasks(self) -> Iterator[ShardTask]:
-        """Tasks for as many shards as may start now."""
+        """Yield tasks for as many shards as may start now."""
         self._allocator.at_once = max(1, min(self._slots(), self._run.plan.settings.concurrency))
         while self._allocator.in_flight < self._allocator.at_once and not self._run.stop.is_set:
             shard = self._next or self._next_round()

@@ -50,13 +50,13 @@ class Done:
 
 
 def choose(days: Iterable[Day], which: Which, *, backwards: bool = False) -> tuple[Day, ...]:
-    """The days to make, in their order. Failed samples are sent again where failed dates are made."""
+    """Return the days to make, in their order. Failed samples are sent again where failed dates are made."""
     chosen = [day for day in days if day.state in _CHOSEN[which]]
     return tuple(reversed(chosen)) if backwards else tuple(chosen)
 
 
 def with_retries(day: Day, which: Which) -> Settings:
-    """The settings of a day's run: what failed is sent again where the user chose failed dates."""
+    """Return the settings of a day's run: what failed is sent again where the user chose failed dates."""
     if which != "missing-and-failed" or day.state != "failed":
         return day.settings
     retry = tuple(dict.fromkeys((*day.settings.retry, "failed")))

@@ -52,7 +52,7 @@ def make_up(
 
 
 def find_missed(given: Settings, slot: Slot, *, before: dt.date) -> tuple[dt.date, ...]:
-    """The scheduled dates before a date, at most a month back, that have no run."""
+    """Return the scheduled dates before a date, at most a month back, that have no run."""
     zone = slot.timezone or "UTC"
     assert slot.cron is not None
     first = max(before - dt.timedelta(days=_DAYS), dt.date(1970, 1, 2))

@@ -39,7 +39,7 @@ class Slot:
 
 
 def current_slot() -> Slot | None:
-    """The slot of this flow run; None where it belongs to no deployment. Asks Prefect's server."""
+    """Return the slot of this flow run; None where it belongs to no deployment. Asks Prefect's server."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - imports Prefect
     from prefect.runtime import deployment, flow_run  # noqa: PLC0415
 
@@ -61,7 +61,7 @@ def current_slot() -> Slot | None:
 
 
 def with_date(settings: Settings, slot: Slot) -> Settings:
-    """The settings with the date of the slot, where the output folder needs one and none is given."""
+    """Return the settings with the date of the slot, where the output folder needs one and none is given."""
     if settings.date is not None or settings.out is None or "date" not in fields_in(settings.out):
         return settings
     zone = ZoneInfo(settings.timezone or slot.timezone or "UTC")

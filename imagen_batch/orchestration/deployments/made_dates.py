@@ -17,7 +17,7 @@ _FINISHED_WITH_GAPS = (3, 4)
 
 
 def settings_of_date(settings: Settings, date: dt.date, *, env: dict[str, str]) -> Settings:
-    """The settings of the run of a date. `settings` are as they were given, with {date} in the output folder."""
+    """Return the settings of a date's run. `settings` are as they were given, with {date} in the output folder."""
     if settings.out is not None and "date" not in fields_in(settings.out):
         raise SettingsInvalid(f"--out {settings.out} has no {{date}}: all dates of this job share one folder")
     given = settings.model_dump(exclude_unset=True, exclude_none=True)
@@ -25,7 +25,7 @@ def settings_of_date(settings: Settings, date: dt.date, *, env: dict[str, str]) 
 
 
 def state_of(folder: str) -> DateState:
-    """What is known of the run in a folder: no run, one that was not finished, one with gaps, or a complete one."""
+    """Return the state of the run in a folder: none, not finished, finished with missing images, or complete."""
     if not holds_run(folder):
         return "missing"
     try:

@@ -24,7 +24,7 @@ def write(spec: Specification, path: Path, *, work_pool: str | None) -> None:
 
 
 def content(spec: Specification, *, work_pool: str | None) -> dict[str, Any]:
-    """The content of the file."""
+    """Return the content of the file."""
     schedules = [{"cron": spec.cron, "timezone": spec.timezone, "active": True}] if spec.cron else []
     return {
         "name": "imagen-batch",

@@ -126,5 +126,5 @@ class RunnerThatWaits(Runner):
         return [handle for handle in handles if handle is not None]
 
     def _unfinished(self) -> int:
-        """The number of runs that are being started or go on."""
+        """Return the number of runs that are being started or go on."""
         return len(self._scheduled_run_poller._submitting_flow_run_ids)

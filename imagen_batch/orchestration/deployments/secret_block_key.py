@@ -10,7 +10,7 @@ from imagen_batch.settings import Settings
 
 
 def environment_with_key(settings: Settings, env: Mapping[str, str] = os.environ) -> Mapping[str, str]:
-    """The environment of a run, with the key from a Prefect Secret block where the settings name one."""
+    """Return the environment of a run, with the key from a Prefect Secret block where the settings name one."""
     if settings.api_key_block is None:
         return env
     from prefect.blocks.system import Secret  # noqa: PLC0415 - imports Prefect

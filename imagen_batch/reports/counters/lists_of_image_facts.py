@@ -31,7 +31,7 @@ class ImageFacts:
 
     @classmethod
     def empty(cls) -> ImageFacts:
-        """The facts of no image."""
+        """Return the facts of no image."""
         return cls((), (), (), (), (), (), (), (), (), (), (), "")
 
     def __len__(self) -> int:

@@ -30,7 +30,7 @@ _MAX_CAUSES_ON_PAGE = 50
 
 
 def to_markdown(summary: Summary) -> str:
-    """The same as `summary.md` and for Prefect's page: short paragraphs that also read well in a plain editor."""
+    """Render the summary for `summary.md` and Prefect's page, in short paragraphs that read well in any editor."""
     attempts = f"{plural(summary.attempts, 'attempt')}, {summary.facts.refused_429:,} refused by a rate limit (429)"
     paragraphs = [
         f"# {_escaped(headline(summary))}",

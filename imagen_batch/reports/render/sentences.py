@@ -42,7 +42,7 @@ def counts(summary: Summary, *, between: str = "   ") -> str:
 
 
 def short_rows(summary: Summary, *, most: int = _SHORT_SHOWN) -> Iterator[str]:
-    """The rows that are short of the images that --accept wants."""
+    """Describe the rows that are short of the images that --accept wants."""
     if not summary.short:
         return
     listed = "; ".join(one_line(str(row), 80) for row in summary.short[:most])
@@ -57,7 +57,7 @@ def older_images(summary: Summary) -> Iterator[str]:
 
 
 def cost(summary: Summary) -> str:
-    """What the run cost, and how sure that is."""
+    """Describe what the run cost, and how certain that is."""
     lost = "lost attempt" if summary.unpriced == 1 else "lost attempts"
     unpriced = f"no price is known for {plural(summary.unpriced, 'image')} or {lost}"
     if summary.cost_usd is None:
@@ -97,7 +97,7 @@ def breakdowns(summary: Summary) -> Iterator[tuple[str, tuple[Share, ...]]]:
 
 
 def share_facts(summary: Summary, shares: tuple[Share, ...]) -> Iterator[tuple[str, str]]:
-    """Name, and images with their cost in the folder and in this run, of each share."""
+    """Return the name, and images with their cost in the folder and in this run, of each share."""
     for share in shares[:_MAX_SHARES]:
         run = f", {usd(share.run_usd)} of it in this run" if summary.facts.run_usd is not None else ""
         images = f"{share.images:,} of {plural(share.samples, 'image')}"
@@ -108,7 +108,7 @@ def share_facts(summary: Summary, shares: tuple[Share, ...]) -> Iterator[tuple[s
 
 
 def file_names(summary: Summary, *, but: str = "") -> Iterator[str]:
-    """The tables to look at, under the names that they could be written to."""
+    """Return the tables to look at, under the names that they could be written to."""
     if summary.facts.has_gallery:
         yield "gallery.html"
     alternates = {file.name: file.alternate for file in summary.facts.unwritten}

@@ -31,7 +31,7 @@ _Paint = Callable[[str, str], str]
 
 
 def to_terminal(summary: Summary, *, color: bool) -> str:
-    """A few aligned lines. `color` adds ANSI sequences and changes nothing else."""
+    """Render the summary in a few aligned lines. `color` adds ANSI sequences and changes nothing else."""
     paint = _painted if color else _plain
     facts = (
         *endings(summary),

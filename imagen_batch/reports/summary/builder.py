@@ -65,7 +65,7 @@ class SummaryBuilder:
 
     @classmethod
     def of_run(cls, settings: Settings, *, since: float | None = None, group_by: str | None = None) -> SummaryBuilder:
-        """The builder for a run with these settings. `group_by` is a column, by default that of the run."""
+        """Return the builder for a run with these settings. `group_by` is a column, by default that of the run."""
         return cls(
             group_by=group_by or settings.group_by,
             since=since,
@@ -126,7 +126,7 @@ class SummaryBuilder:
                 self._estimated |= cost_is == "estimate"
 
     def build(self, facts: RunFacts) -> Summary:
-        """The summary of the rows so far."""
+        """Return the summary of the rows so far."""
         counts: dict[Outcome, int] = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         money = facts.money or self._money
         short = () if self._acceptance is None else self._acceptance.short_rows()
@@ -185,5 +185,5 @@ class SummaryBuilder:
 
 
 def _rounded(usd: float) -> float:
-    """The amount without the rounding errors of adding many small floats."""
+    """Return the amount without the rounding errors of adding many small floats."""
     return round(usd, 6)

@@ -63,7 +63,7 @@ class RunFacts:
     def from_ledger(
         cls, history: History, *, out: str, provider: str, started_at: datetime, finished_at: datetime | None
     ) -> RunFacts:
-        """The facts that the ledger has, about all runs in the folder."""
+        """Return the facts that the ledger has, about all runs in the folder."""
         charges = history.charges(provider)
         return cls(
             out=out,
@@ -78,7 +78,7 @@ class RunFacts:
 
 
 def stop_reason_of(facts: RunFacts, missing: int) -> StopReason | None:
-    """What ended the run. Tables that could not be written count like a full disk, unless something stopped it."""
+    """Return why the run ended early. Unwritten tables count like a full disk, unless something else stopped it."""
     if facts.unwritten and (facts.stop_reason is None or (not missing and not stopped_by_error(facts.stop_reason))):
         return StopReason("paused", RETRY_LATER, _UNWRITTEN.format(describe_unwritten(facts.unwritten)), "disk")
     return facts.stop_reason

@@ -84,7 +84,7 @@ class PeriodGrant:
             self._reservation.write(Held(self._folder, kind_of(self._provider), held))
 
     def _count(self) -> dict[str, float]:
-        """What counts against each limit, without what is granted to this run."""
+        """Return what counts against each limit, without what is granted to this run."""
         runs, now = self._spending.by_run(), self._clock()
         running = read_held(self._root / BUDGET_FOLDER, own=self._reservation.name)
         totals = {}
@@ -99,7 +99,7 @@ class PeriodGrant:
 def period_grant(
     settings: Settings, *, wanted: Callable[[], float], clock: Callable[[], float] = time.time
 ) -> Iterator[PeriodGrant | None]:
-    """The money of the periods for this run, given back at its end; None without --max-cost-per.
+    """Hold the money of the periods for this run, and give the rest back at its end; None without --max-cost-per.
 
     `wanted` returns the USD that the run may need. Raises SettingsInvalid where the sum is not known.
     """

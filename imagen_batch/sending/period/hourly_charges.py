@@ -22,7 +22,7 @@ Hours = dict[str, dict[int, float]]
 
 
 def charges_by_hour(folder: Path) -> Hours:
-    """What the ledger in `folder` charged, with possible charges. Raises LedgerDamaged and OSError."""
+    """Return what the ledger in `folder` charged, with possible charges. Raises LedgerDamaged and OSError."""
     hours: defaultdict[str, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
     open_attempts: dict[tuple[str, int], SentRecord] = {}
 
@@ -50,14 +50,14 @@ def charges_by_hour(folder: Path) -> Hours:
 
 
 def sum_since(hours: Mapping[str, Mapping[int, float]], *, provider: str, moment: float) -> float:
-    """What counts for a kind of provider since `moment`, in seconds since 1970."""
+    """Return the USD that count for a kind of provider since `moment`, in seconds since 1970."""
     first = int(moment // HOUR_S)
     kinds = ("", kind_of(provider))
     return sum(usd for kind in kinds for hour, usd in hours.get(kind, {}).items() if hour >= first)
 
 
 def _moment_of(path: Path) -> float:
-    """When a ledger file was begun: earlier versions recorded no times."""
+    """Return when a ledger file was begun: earlier versions recorded no times."""
     try:
         return float(path.name.partition("-")[0])
     except ValueError:

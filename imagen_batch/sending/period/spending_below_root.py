@@ -44,7 +44,7 @@ class Spending:
         self._cache = _read_cache(root / BUDGET_FOLDER / _CACHE)
 
     def by_run(self) -> dict[str, Hours]:
-        """The charges of every run below the root, by its folder. Raises SettingsInvalid where a sum is not known."""
+        """Return the charges of every run by its folder below the root. Raises SettingsInvalid for a bad ledger."""
         runs, changed = {}, False
         for folder in run_folders(self._root):
             name = os.path.relpath(folder, self._root)
