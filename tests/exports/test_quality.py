@@ -18,7 +18,7 @@ from imagen_batch.exports.options import FINDINGS, Options
 from imagen_batch.exports.quality.duplicates import near_pairs
 from imagen_batch.exports.quality.fingerprint import fingerprint
 from tests.exports.lookalikes import encode, figure, measure, scene, texture, variants
-from tests.exports.runs import image_sample, rows_of, tree, write_run
+from tests.exports.runs import image_sample, rows_of, set_columns, tree, write_run
 
 EXTRA = "belongs to the extra `near-duplicates`"
 without_library = patch("imagen_batch.exports.quality.examine.can_hash", lambda: False)
@@ -68,6 +68,18 @@ def test_each_finding_has_its_reason_and_pairs_name_the_other_image(run: Path, t
     text = (tmp_path / "out" / "report.txt").read_text("utf-8")
     assert text.startswith("8 images examined, 6 findings.")
     assert "Near-duplicates: 1\n  row 4," in text
+
+
+def test_the_documented_sizes_of_a_service_are_no_finding(tmp_path: Path) -> None:
+    """Imagen documents 1280 x 896 for 4:3, which is 7 % off: summary, audit and export agree that this is right."""
+    folder = write_run(
+        tmp_path / "run", [image_sample(row, encode(texture(row).resize((640, 448)))) for row in (1, 2)]
+    )
+    set_columns(folder, {"aspect_ratio": ["4:3", "4:3"], "dialect": ["predict", "generate_content"]})
+    export(folder, to="captions", out=tmp_path / "out", report=True)
+    with (tmp_path / "out" / "report.csv").open(newline="", encoding="utf-8") as file:
+        findings = [(row["row"], row["finding"], row["reason"]) for row in csv.DictReader(file)]
+    assert findings == [("2", "shape", "640 x 448 is +7% off 4:3")]
 
 
 def test_drop_leaves_out_the_named_findings(run: Path, tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from imagen_batch.exports.quality.fingerprint import Fingerprint, fingerprint
 from imagen_batch.exports.quality.perceptual_hash import INSTALL, can_hash
 from imagen_batch.exports.rows.manifest import RunImage, read_image
 from imagen_batch.exports.rows.selection import Selection
+from imagen_batch.images.compare_aspect_ratio import has_other_ratio, parse_ratio
 from imagen_batch.text import plural
 
 _THREADS = 2
 _AT_ONCE = 32
-_SHAPE_TOLERANCE = 0.04
 _SHOWN = 20
 
 _TITLES: Mapping[Finding, str] = {
@@ -153,11 +153,11 @@ def _own_findings(image: RunImage, print_: Fingerprint, options: Options) -> Ite
 
     if print_.flat:
         yield suspect("flat", "the whole image is one color")
-    wanted = _ratio(image.row.get("aspect_ratio"))
-    ratio = print_.width / print_.height
-    if wanted and abs(ratio / wanted - 1) > _SHAPE_TOLERANCE:
-        requested = image.row["aspect_ratio"]
-        yield suspect("shape", f"{print_.width} x {print_.height} is {ratio / wanted - 1:+.0%} off {requested}")
+    requested = image.row.get("aspect_ratio") or ""
+    wanted, dialect = parse_ratio(requested), image.row.get("dialect") or ""
+    if wanted and has_other_ratio(print_.width, print_.height, requested, dialect=dialect):
+        off = print_.width / print_.height / wanted - 1
+        yield suspect("shape", f"{print_.width} x {print_.height} is {off:+.0%} off {requested}")
     if min(print_.width, print_.height) < options.min_side:
         yield suspect("small", f"{print_.width} x {print_.height}: a side is under {options.min_side} pixels")
 
@@ -181,14 +181,6 @@ def _identical(name: _ImageName, first: _ImageName) -> Suspect:
 def _unique_bits(position: int) -> int:
     """Return bits that are far from all others, for an image without structure: all of these have the same hash."""
     return int.from_bytes(hashlib.sha256(str(position).encode()).digest()[:8], "big")
-
-
-def _ratio(text: str | None) -> float | None:
-    width, _, height = (text or "").partition(":")
-    try:
-        return float(width) / float(height)
-    except (ValueError, ZeroDivisionError):
-        return None
 
 
 def _line(suspect: Suspect) -> str:
