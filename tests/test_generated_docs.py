@@ -52,7 +52,7 @@ def _leaves(nav: object) -> list[str]:
 
 
 def test_the_site_makes_no_requests_to_other_hosts() -> None:
-    """No web fonts, no scripts or styles of a CDN, no analytics, and a search in the browser."""
+    """It uses no web fonts, no scripts or styles of a CDN and no analytics, and searches in the browser."""
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     assert config["theme"]["font"] is False
     assert config["plugins"] == ["search"]

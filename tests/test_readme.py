@@ -107,7 +107,7 @@ def test_the_exit_codes_of_a_page_are_in_the_table(page: str) -> None:
 
 
 def test_the_readme_has_every_exit_code_but_that_of_a_bug() -> None:
-    """One short sentence for each."""
+    """Each has one short sentence."""
     listed = {code for codes, _ in table("exit code | meaning") for code in codes.split(", ")}
     section = README.partition("\n## Exit codes\n")[2].partition("[The")[0]
     assert {"1", *re.findall(r"\b\d+\b", section)} == listed

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 from math import log2, sqrt
-from typing import Final
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
@@ -17,11 +16,11 @@ from imagen_batch.images.compare_aspect_ratio import has_other_ratio
 from imagen_batch.providers.pixel_sizes import SIDES
 from imagen_batch.records import ManifestRow
 
-_DIGEST_BYTES: Final = 8
+_IMAGE_BYTES, _PROMPT_BYTES = 16, 8  # of the SHA-256
 
 
 class PlausibilityCheck:
-    """Checks manifest rows in input order. Memory grows by 8 bytes of hash and the sample's id for each image."""
+    """Checks manifest rows in input order. Memory grows by 24 bytes of hashes and the sample's id for each image."""
 
     def __init__(self) -> None:
         # hash of an image -> the first sample with it, and that sample's prompt
@@ -38,14 +37,14 @@ class PlausibilityCheck:
         if detail is not None:
             self._found.append((sample_id, Finding("shape", detail, sample.file, *sample_id, row.trace.key)))
         if sample.sha256 is not None:
-            self._compare(row, sample_id, bytes.fromhex(sample.sha256)[: 2 * _DIGEST_BYTES])
+            self._compare(row, sample_id, bytes.fromhex(sample.sha256)[:_IMAGE_BYTES])
 
     def findings(self, reported: Collection[SampleId] | Mapping[SampleId, object]) -> Iterator[Finding]:
         """Yield the findings, except about samples that have a finding already."""
         return (finding for sample_id, finding in self._found if sample_id not in reported)
 
     def _compare(self, row: ManifestRow, sample_id: SampleId, digest: bytes) -> None:
-        prompt = sha256(row.prompt.encode(errors="surrogatepass")).digest()[:_DIGEST_BYTES]
+        prompt = sha256(row.prompt.encode(errors="surrogatepass")).digest()[:_PROMPT_BYTES]
         first, first_prompt = self._first.setdefault(digest, (sample_id, prompt))
         if first_prompt != prompt:
             detail = "the service sent the same bytes as for row {}, sample {}, which has another prompt"

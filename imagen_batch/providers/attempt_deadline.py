@@ -24,7 +24,7 @@ _current = threading.local()
 
 
 def current_attempt() -> WatchedCall | None:
-    """Return the attempt that this thread is making."""
+    """Return the attempt that this thread is making; None if it makes none."""
     return getattr(_current, "attempt", None)
 
 

@@ -150,7 +150,7 @@ def test_a_redirect_is_not_followed_with_the_key():
     ("days", "level"), [(-1, "problem"), (0, "problem"), (1, "warning"), (30, "warning"), (31, "ok")]
 )
 def test_an_announced_end_is_a_warning_30_days_ahead(days, level):
-    """And a problem from the first day without the model."""
+    """It is a problem from the first day without the model."""
     today = date(2026, 11, 26)
     own = {"m": {"dialect": "predict", "shutdowns": {"gemini": today + timedelta(days=days)}, "successor": "n"}}
     settings = make_settings(NO_PROMPTS)
@@ -168,14 +168,14 @@ def test_a_model_that_google_shut_down_is_no_problem_at_another_host():
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path):
-    """No file, no folder."""
+    """No file and no folder is left in it."""
     found = list(check_place(str(tmp_path / "new" / "run"), needed=1))
     assert [finding.level for finding in found] == ["ok", "ok"]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_instead_of_a_folder_is_a_problem(tmp_path):
-    """With what to do."""
+    """The finding says what to do."""
     (tmp_path / "taken").write_text("")
     (found,) = check_place(str(tmp_path / "taken"), needed=None)
     assert found.level == "problem"
@@ -189,7 +189,7 @@ def test_too_little_space_for_the_plan_is_a_problem(tmp_path):
 
 
 def test_a_bucket_is_written_to_and_cleaned(place):
-    """Each kind of storage."""
+    """This holds for each kind of storage."""
     found = list(check_place(str(place), needed=None))
     assert {finding.level for finding in found} == {"ok"}
     assert [name for name, _ in open_storage(place).sizes("") if "doctor" in name] == []
@@ -213,7 +213,7 @@ def test_the_project_itself_hides_nothing():
 
 
 def test_a_proxy_is_named_without_its_password(monkeypatch):
-    """For the service, and not for loopback."""
+    """Requests to the service use it; those to this machine do not."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:{KEY}@proxy.example:3128")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -296,7 +296,7 @@ def test_lines_fit_80_columns_and_warnings_do_not_fail():
 
 
 def test_the_command_reads_the_prompt_file(shell, tmp_path):
-    """Rows, images and price; exit code 0 without a problem."""
+    """It prints rows, images and price, and exits with 0 if there is no problem."""
     shell.env["PREFECT_HOME"] = str(tmp_path / "home")
     source = prompts(tmp_path, "a fox", "a hen")
     ended = shell.run("doctor", source, "--provider", "simulator", "--json")

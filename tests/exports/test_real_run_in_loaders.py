@@ -76,7 +76,7 @@ def _digest(data: bytes) -> str:
 def test_datasets_loads_every_prompt_and_every_byte(
     done: FinishedRun, originals: dict[str, tuple[str, str]], to: str, tmp_path: Path
 ) -> None:
-    """In the splits that the export names, in one line."""
+    """One line loads the splits that the export names."""
     exported = export(done.folder, to=to, out=tmp_path / "out", shard_size=20_000_000, **SPLIT)
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert {name: len(part) for name, part in loaded.items()} == exported.splits
@@ -165,7 +165,7 @@ def test_mlcroissant_reads_every_record(
 
 @pytest.mark.parametrize("to", ["imagefolder", "parquet", "webdataset", "coco", "captions", "labelstudio", "csv"])
 def test_two_builds_are_identical(done: FinishedRun, to: str, tmp_path: Path) -> None:
-    """Every byte of every file."""
+    """Every byte of every file is the same."""
     for name in ("a", "b"):
         export(done.folder, to=to, out=tmp_path / name, **SPLIT)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")

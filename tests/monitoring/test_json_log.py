@@ -79,7 +79,7 @@ def test_problems_of_the_input_are_events_without_the_cell():
 
 
 def test_progress_has_counts_and_only_samples_without_an_image():
-    """All samples with --verbose."""
+    """With --verbose all samples are logged."""
     good, bad = SampleResult(1, "ok", cost_usd=0.04), SampleResult(1, "failed", error_kind="bad_request")
 
     def use(log, *, verbose=False):

@@ -116,13 +116,13 @@ def test_a_hanging_service_costs_no_more_than_the_limit():
 
 @pytest.mark.parametrize("address", ["nosuchservice://x/y", "json://127.0.0.1:9/", "discord://too-short"])
 def test_an_address_that_fails_is_reported_without_itself(address):
-    """An unknown service, a closed port, a wrong address."""
+    """The service may be unknown, its port closed, or the address wrong."""
     reason = send(ALL_GOOD, [f"{address}{SECRET}"])
     assert reason == "1 address refused it"
 
 
 def test_a_service_that_refuses_is_reported():
-    """One of two addresses."""
+    """The other address still gets the message."""
     with listen(status=500) as bad, listen() as good:
         reason = send(ALL_GOOD, [f"json://{bad.host}/", f"json://{good.host}/"])
     assert reason == "1 address refused it"
@@ -151,7 +151,7 @@ def test_a_failing_notifier_changes_nothing_but_says_so(tmp_path, monkeypatch):
 
 
 def test_an_error_of_the_run_is_reported_and_raised(monkeypatch):
-    """As it was."""
+    """The exception is not changed."""
     with listen() as listener:
         settings = make_settings(
             {"prompts": "book.csv", "notify": f"json://{listener.host}/", "heartbeat": f"{listener.url}/ping"}
@@ -224,7 +224,7 @@ def test_a_word_that_is_no_address_is_refused_before_anything_is_sent():
 
 
 def test_addresses_come_from_a_file_too(tmp_path):
-    """One a line, with comments."""
+    """The file has one a line, and may have comments."""
     (tmp_path / "addresses").write_text("# ours\njson://one/\n\n  json://two/  \n")
     assert collect_addresses(["json://zero/"], str(tmp_path / "addresses")) == (
         "json://zero/",
@@ -236,14 +236,14 @@ def test_addresses_come_from_a_file_too(tmp_path):
 
 
 def test_a_continued_run_takes_its_addresses_from_environment_and_file(tmp_path):
-    """And no other setting."""
+    """No other setting comes from there."""
     (tmp_path / "imagen-batch.toml").write_text('model = "other"\nnotify_on = "always"\nnotify = ["json://file/"]\n')
     env = {"IMAGEN_BATCH_NOTIFY": "json://env/", "IMAGEN_BATCH_MODEL": "third", "IMAGEN_BATCH_NONSENSE": "1"}
     assert load_watching(env=env, cwd=tmp_path) == {"notify": "json://env/", "notify_on": "always"}
 
 
 def test_the_stored_command_line_has_no_address():
-    """In either spelling."""
+    """Both spellings of an option are removed."""
     typed = ["run", "book.csv", "--notify", SECRET, f"--notify={SECRET}", "--heartbeat", SECRET, "--max-cost", "5"]
     assert without_addresses(typed) == ["run", "book.csv", "--max-cost", "5"]
 

@@ -56,7 +56,7 @@ def test_paths_of_the_book_hold_in_any_folder(flow: ModuleType, book: Path) -> N
 
 
 def test_sheets_are_the_rows_of_that_shape(flow: ModuleType, book: Path) -> None:
-    """With their row numbers: the first stage is limited to these."""
+    """Their row numbers are returned: the first stage is limited to these."""
     assert flow.sheet_rows(book) == {"mole-sheet": 1, "rat-sheet": 2}
 
 

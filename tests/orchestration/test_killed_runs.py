@@ -64,7 +64,7 @@ def _leave_behind(home, **facts):
 
 
 def test_a_run_is_left_alone_until_its_process_is_killed(tmp_path):
-    """With its shards, once."""
+    """Then it is marked as crashed, with its shards, once."""
     prefect = _Prefect()
     child = subprocess.Popen(
         [sys.executable, "-c", MARK, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

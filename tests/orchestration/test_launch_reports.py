@@ -38,7 +38,7 @@ def test_the_run_gets_no_address_and_its_summary_is_reported(tmp_path, monkeypat
 
 
 def test_a_run_that_is_refused_is_reported_as_a_failure(monkeypatch):
-    """And refused as before."""
+    """The refusal itself does not change."""
 
     def fake(*_, **__):
         raise SettingsInvalid("no API key")

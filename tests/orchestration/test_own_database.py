@@ -92,7 +92,7 @@ def _count(home, table, run, column="flow_run_id"):
 
 
 def test_the_own_server_removes_old_runs_with_what_belongs_to_them(prefect_server, prefect_home, monkeypatch):
-    """Those that ended before the retention period; by default 90 days."""
+    """Old runs are those that ended before the retention period, which is 90 days by default."""
     old = _add_finished_run(prefect_server, prefect_home, "old", timedelta(hours=3))
     new = _add_finished_run(prefect_server, prefect_home, "new", timedelta(hours=1))
     monkeypatch.setenv("PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD", "7200")

@@ -121,7 +121,7 @@ def test_a_run_with_an_unreachable_server_sends_nothing(tmp_path, url):
 
 @pytest.mark.parametrize("url", ["http://me:secret@127.0.0.1:9/api", "http://127.0.0.1:9/api?token=secret#secret"])
 def test_what_may_be_secret_in_an_address_is_not_shown(url):
-    """Not by the commands for deployments either, which showed the password."""
+    """The commands for deployments hide it as well; they once showed the password."""
     assert show_address(url) == "http://127.0.0.1:9/api"
     with pytest.raises(SettingsInvalid) as refused:
         prepare({"PREFECT_API_URL": url})

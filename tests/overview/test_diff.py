@@ -96,7 +96,7 @@ def test_rows_are_matched_by_id_wherever_they_stand(tmp_path):
 
 @pytest.mark.parametrize("ids", [("a", "a"), ("a", ""), ("", "")])
 def test_rows_without_unique_ids_are_matched_by_number(tmp_path, ids):
-    """In either run."""
+    """One run without unique ids is enough."""
     rows = [{"id": text} for text in ids]
     found, listed = changes(tmp_path, rows, [{"id": "a"}, {"id": "b"}, {"id": "c"}])
     assert found.matched_by == "row"
@@ -198,7 +198,7 @@ def test_a_folder_without_a_manifest_and_a_damaged_one_are_refused(shell, tmp_pa
 
 
 def test_the_command_prints_text_json_and_a_page(shell, two_runs):
-    """All from the same comparison."""
+    """All of them come from the same comparison."""
     ended = shell.run("diff", *two_runs, "--html", "page.html")
     assert ended.code == 0
     assert "matched by id: 1 the same, 2 different" in ended.out

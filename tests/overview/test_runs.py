@@ -185,7 +185,7 @@ def test_hostile_folder_names_are_shown_harmlessly_in_80_columns(tmp_path):
 
 
 def test_the_calendar_names_the_days_without_a_run(tmp_path):
-    """One line a day, newest first."""
+    """Each day has a line, and the newest comes first."""
     for day in (0, 1, 3):
         make_run(tmp_path / str(day), day=day)
     make_run(tmp_path / "again", day=3, began_after=False, state="stopped")
@@ -219,7 +219,7 @@ def test_no_folder_is_said_in_a_sentence(tmp_path, shell):
 
 
 def test_the_command_prints_json(tmp_path, shell):
-    """With the whole path of each folder."""
+    """Each run has the whole path of its folder."""
     folder = make_run(tmp_path / "one")
     ended = shell.run("runs", tmp_path, "--json")
     assert ended.json["runs"][0]["folder"] == str(folder)

@@ -68,7 +68,7 @@ def test_each_of_several_requests_gets_its_own_seed():
     ],
 )
 def test_the_retry_choice_decides_which_samples_are_sent_again(chosen, sent):
-    """Pending and unknown samples by default, refused and failed ones only on request, and saved ones never."""
+    """Pending and unknown samples are sent anyway, refused and failed ones on request, and saved ones never."""
     history = FakeHistory({2: "failed", 3: "filtered", 4: "unknown", 5: "ok"})
     settings = make_settings({"prompts": "p", **chosen})
     planned, index = _planned(GEMINI, 6), RowIndex()

@@ -32,7 +32,7 @@ def test_images_without_a_price_are_counted(tmp_path):
 
 
 def test_the_disk_space_depends_on_the_size_of_the_images(tmp_path):
-    """1.5 MB for each image of 1K, four times as much for 2K."""
+    """An image of 1K counts as 1.5 MB, one of 2K as four times as much."""
     plan = small_plan(tmp_path, [{"prompt": "a", "samples": 3, "image_size": ""}])
     assert plan.disk_bytes == 4_500_000
     larger = small_plan(

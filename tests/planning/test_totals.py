@@ -34,7 +34,7 @@ def _plan(folder, rows=ROWS, **chosen):
 
 
 def test_the_totals_of_a_new_run(tmp_path):
-    """Requests for 4 + 2, 1 and 4 images at four cents each."""
+    """The rows need requests for 4 + 2, 1 and 4 images, at four cents an image."""
     left = count_pending(_plan(tmp_path))
     assert (left.requests, left.samples, left.unpriced) == (4, 11, 0)
     assert left.usd == pytest.approx(0.44)

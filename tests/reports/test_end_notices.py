@@ -30,7 +30,7 @@ def test_the_notice_begins_30_days_ahead_and_ends_with_the_model(days, named):
 
 
 def test_every_form_of_a_summary_has_the_notice(tmp_path):
-    """Terminal, page, JSON and message; with the date, the days and the successor."""
+    """Terminal, page, JSON and message name the date, the days and the successor."""
     models = own_model(TODAY + timedelta(days=14))
     options = {"provider": "gemini", "model": "painter-1", "models": models}
     with Simulator(models=["painter-1"]) as sim:
@@ -55,7 +55,7 @@ def test_status_names_the_end_as_of_today(tmp_path):
 
 
 def test_a_summary_without_such_a_model_has_none(tmp_path):
-    """And no line for it."""
+    """Neither the JSON nor the terminal mentions an end."""
     with Simulator() as sim:
         summary = run(prompts(tmp_path, "a fox"), sim).summary
     assert to_json(summary)["notices"] == []

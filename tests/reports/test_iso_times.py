@@ -14,7 +14,7 @@ MILLISECONDS = st.integers(-(10**14), 4 * 10**14) | st.integers(0, 10**13) | st.
 
 @given(st.lists(st.none() | MILLISECONDS))
 def test_times_are_written_as_strftime_writes_them(milliseconds: list[int | None]) -> None:
-    """Also before 1970, in years of five digits, and where all or none are empty."""
+    """This holds before 1970, in years of five digits, and where all or none are empty."""
     times = pa.array(milliseconds, type=pa.timestamp("ms", tz="UTC"))
     assert to_iso(times).equals(pc.strftime(times.cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%SZ"))
 

@@ -247,7 +247,7 @@ def test_groups_with_the_same_remedy_share_a_next_step_that_names_their_rows_and
 
 
 def test_the_page_reads_well_as_plain_text() -> None:
-    """Short paragraphs with row numbers, ids and links to the files, and no tables."""
+    """It has short paragraphs with row numbers, ids and links to the files, and no tables."""
     entries = [
         entry(1, cost_usd=1.5, cost_is="exact"),
         entry(2, status="failed", error_kind="transient_exhausted", error="busy", trace={"http_status": 503}),

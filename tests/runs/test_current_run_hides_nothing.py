@@ -48,7 +48,7 @@ def test_rows_that_use_images_of_others_are_recognized(source, sim):
     ids=str,
 )
 def test_an_option_is_another_run(source, sim, chosen):
-    """From the command line, the environment or a file."""
+    """It may come from the command line, the environment or a file."""
     finished(source, sim)
     assert find_current_summary(settings_of(source, sim, **chosen)) is None
 

@@ -40,7 +40,7 @@ def test_keys_and_files_are_those_of_before(source, sim):
 
 
 def test_no_file_of_a_newer_feature_appears(source, sim):
-    """Neither reference facts nor templates, and no field of them in the ledger."""
+    """There are neither reference facts nor templates, and the ledger has no field of them."""
     ran = go(source, sim, model=MODEL)
     state = ran.folder / ".imagen-batch"
     assert not (state / "references.json").exists()

@@ -55,7 +55,7 @@ def test_a_place_whose_sum_is_not_known_is_refused_as_by_a_run(tmp_path: Path) -
 
 
 def test_a_plan_says_whether_the_run_fits(shell) -> None:  # type: ignore[no-untyped-def]
-    """After a night that spent some of it, and in JSON."""
+    """A night has spent some of the money; text and JSON agree."""
     with Simulator() as sim:
         (shell.here / "p.csv").write_text("prompt\none\ntwo\nthree\n")
         job = ("p.csv", "--out", "o/{date}", "--provider", "simulator", "--base-url", sim.url, "--price", "0.04")

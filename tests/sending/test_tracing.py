@@ -67,7 +67,7 @@ def test_attempts_are_events_with_their_kind_of_error(tmp_path, exporter):
 
 
 def test_a_request_without_an_image_is_an_error_with_its_kind(tmp_path, exporter):
-    """After the last attempt."""
+    """The error is that of the last attempt."""
     (span,) = spans_of(tmp_path, exporter, REFUSED)
     assert span.status.status_code is StatusCode.ERROR
     assert span.attributes["imagen_batch.images"] == 0
@@ -83,7 +83,7 @@ def test_a_run_that_stops_ends_the_span(tmp_path, exporter):
 
 
 def test_a_span_has_no_content(tmp_path, exporter):
-    """Neither the prompt nor the words of the service."""
+    """It has neither the prompt nor the words of the service."""
     (span,) = spans_of(tmp_path, exporter, REFUSED, images(IMAGE))
     text = span.to_json()
     assert SECRET not in text
