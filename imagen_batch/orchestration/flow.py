@@ -24,11 +24,10 @@ from imagen_batch.orchestration.deployments.date_and_due_check import (
     Slot,
     check_due,
     current_slot,
-    end_dead_runs,
-    only_run_of_job,
     with_date,
 )
 from imagen_batch.orchestration.deployments.flow_run_name import name_run
+from imagen_batch.orchestration.deployments.one_run_per_job import end_dead_runs, only_run_of_job
 from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.end_by_signal import end_by_signal
 from imagen_batch.orchestration.execution import Execution

@@ -16,7 +16,8 @@ from imagen_batch.cli.commands.deploy import specification_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.orchestration.deployments import prefect_yaml
 from imagen_batch.orchestration.deployments.backfill_dates import Day, choose, with_retries
-from imagen_batch.orchestration.deployments.date_and_due_check import Skip, Slot, check_due, only_run_of_job
+from imagen_batch.orchestration.deployments.date_and_due_check import Skip, Slot, check_due
+from imagen_batch.orchestration.deployments.one_run_per_job import only_run_of_job
 from imagen_batch.orchestration.deployments.secret_block_key import environment_with_key
 from imagen_batch.orchestration.deployments.specification import ENTRYPOINT, Specification
 from imagen_batch.schedules.out_template import expand

@@ -78,7 +78,7 @@ def test_the_flow_called_from_python(tmp_path, prefect_server, prefect_home):
 
 
 def test_arguments_override_the_environment_and_that_overrides_the_file(tmp_path, monkeypatch):
-    """This is the order of the command line. None counts as unset, because Prefect's form sends it for an empty field."""
+    """So does the command line. None counts as unset, because Prefect's form sends it for an empty field."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "imagen-batch.toml").write_text('samples = 4\nmax_cost = 9.0\nmodel = "of-the-file"\n')
     for name, value in {"SAMPLES": "3", "MAX_COST": "0.5", "SEED": "1"}.items():

@@ -12,7 +12,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.records import CENT_FRACTION
 from imagen_batch.schedules.period_limits import parse_period_limit
 from imagen_batch.sending.period.grant import PeriodGrant
-from imagen_batch.sending.period.reservation_files import Held, Reservation, read_held
+from imagen_batch.sending.period.reservation_files import Held, ReservationFile, read_held
 from imagen_batch.sending.period.spending_below_root import BUDGET_FOLDER, Spending
 from imagen_batch.storage import LEDGER
 
@@ -106,7 +106,7 @@ def test_money_that_others_return_is_found_five_seconds_after_a_refusal(
 
 
 def test_a_reservation_is_read_by_others_until_it_is_released(tmp_path: Path) -> None:
-    reservation, held = Reservation(tmp_path), Held("a", "real", {"1d=10": 1.0})
+    reservation, held = ReservationFile(tmp_path), Held("a", "real", {"1d=10": 1.0})
     reservation.write(Held("a much longer folder", "real", {"30d=1000": 1000.0}))
     reservation.write(held)
     assert read_held(tmp_path, own="") == [held]
@@ -124,7 +124,7 @@ def test_a_plan_leaves_reservations_that_are_free_where_they_are(tmp_path: Path)
 
 
 def test_a_reservation_that_another_program_has_changed_stops_the_run(tmp_path: Path) -> None:
-    reservation = Reservation(tmp_path)
+    reservation = ReservationFile(tmp_path)
     (tmp_path / reservation.name).write_text("{")
     with pytest.raises(SettingsInvalid, match=f"{reservation.name} is damaged"):
         read_held(tmp_path, own="")

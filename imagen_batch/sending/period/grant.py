@@ -13,7 +13,7 @@ from imagen_batch.ledger.folds.charge_totals import kind_of
 from imagen_batch.records import CENT_FRACTION
 from imagen_batch.schedules.period_limits import PeriodLimit, parse_period_limit
 from imagen_batch.sending.period.budget_root import find_root, hold_root
-from imagen_batch.sending.period.reservation_files import Held, Reservation, read_held
+from imagen_batch.sending.period.reservation_files import Held, ReservationFile, read_held
 from imagen_batch.sending.period.spending_below_root import BUDGET_FOLDER, Spending
 from imagen_batch.sending.period.usd_by_run import usd_by_run
 from imagen_batch.settings import Settings
@@ -40,7 +40,7 @@ class PeriodGrant:
         self.reached: PeriodLimit | None = None  # the limit that leaves nothing more, and what counts against it
         self.counted = 0.0
         with hold_root(root):  # no other process may find the file before it is locked and has its content
-            self._reservation = Reservation(root / BUDGET_FOLDER)
+            self._reservation = ReservationFile(root / BUDGET_FOLDER)
             self._reservation.write(Held(folder, kind_of(provider), {}))
 
     def reserve(self, wanted: float) -> None:

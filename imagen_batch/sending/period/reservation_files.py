@@ -25,8 +25,8 @@ class Held(msgspec.Struct, frozen=True):
     usd: dict[str, float]  # by the text of the limit
 
 
-class Reservation:
-    """The reservation file of this run, locked as long as it is open."""
+class ReservationFile:
+    """The file of this run's reservation, locked as long as it is open."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"run-{uuid.uuid4().hex}.json"
