@@ -7,6 +7,7 @@ from imagen_batch.reports.summary import RETRY_LATER, State, StopReason
 from imagen_batch.sending.budget import Budget
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
+from imagen_batch.text import usd
 
 
 def stop_reason(stop: Stop) -> StopReason | None:
@@ -26,14 +27,15 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
     """Return the limit that kept a request from being sent; None where none did."""
     if budget.limit is None:
         return None
-    usd = history.cost_bounds(settings.provider).upper_bound
+    spent = history.cost_bounds(settings.provider).upper_bound
     images = history.max_images_made(settings.provider)
-    period = "" if budget.period is None else budget.period.describe(usd - budget.spent_before)
+    by_run = spent - budget.spent_before
+    period = "" if budget.period is None else budget.period.describe(by_run)
     used = {
         "max_cost_per": period,
-        "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
-        "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} is "
-        "spent or possibly charged by this run",
+        "max_cost": f"{usd(spent)} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
+        "max_cost_per_run": f"{usd(by_run)} of --max-cost-per-run {settings.max_cost_per_run} is spent or possibly "
+        "charged by this run",
         "max_images": f"{images:,} of --max-images {settings.max_images} are made or possibly made in this folder",
     }[budget.limit]
     message = f"stopped by the budget: {used}, and the next request does not fit"

@@ -12,7 +12,7 @@ _SPAN = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+")
 _SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhd])")
 _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _TABLES_S, _SAMPLES_PER_S = 5.0, 10_000.0  # at the end of a run tables are written
-_MOST = 0.25  # of the time, for the grace and for the tables
+_MAX_PART = 0.25  # of the whole time, for the grace and for the tables
 
 
 def parse_span(text: str) -> float:
@@ -93,6 +93,6 @@ def time_limit(
         return None
     end, option = min(ends, key=lambda item: item[0].timestamp())
     whole = end.timestamp() - started.timestamp()
-    tables = min(_TABLES_S + samples / _SAMPLES_PER_S, _MOST * whole)
-    grace = min(grace, _MOST * whole)
+    tables = min(_TABLES_S + samples / _SAMPLES_PER_S, _MAX_PART * whole)
+    grace = min(grace, _MAX_PART * whole)
     return TimeLimit(end.timestamp() - tables - grace, grace, option, end)

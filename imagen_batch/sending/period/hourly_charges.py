@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imagen_batch.ledger.files import ledger_files
 from imagen_batch.ledger.folds.charge_totals import kind_of
+from imagen_batch.ledger.folds.open_attempts import OpenAttempts
 from imagen_batch.ledger.reader import records_in
 from imagen_batch.ledger.records import BackRecord, DoneRecord, SentRecord
 
@@ -24,7 +25,7 @@ Hours = dict[str, dict[int, float]]
 def charges_by_hour(folder: Path) -> Hours:
     """Return what the ledger in `folder` charged, with possible charges. Raises LedgerDamaged and OSError."""
     hours: defaultdict[str, defaultdict[int, float]] = defaultdict(lambda: defaultdict(float))
-    open_attempts: dict[tuple[str, int], SentRecord] = {}
+    attempts = OpenAttempts()
 
     def add(sent: SentRecord | None, usd: float | None, at: float) -> None:
         if usd:
@@ -35,16 +36,16 @@ def charges_by_hour(folder: Path) -> Hours:
         began = _moment_of(path)
         for _, _, record in records_in(path):
             if isinstance(record, SentRecord):
-                open_attempts[record.key, record.attempt] = record
+                attempts.begin(record)
             elif isinstance(record, BackRecord):
-                sent = open_attempts.pop((record.key, record.attempt), None)
+                sent = attempts.fail(record)
                 usd = (record.usd or 0.0) + (sent.usd or 0.0 if sent and record.charged == "maybe" else 0.0)
                 add(sent, usd, record.at or (sent.at if sent else began))
             elif isinstance(record, DoneRecord):
-                sent = open_attempts.pop((record.key, record.attempt), None)
+                sent = attempts.finish(record)
                 usd = record.maybe_usd + sum(sample.cost_usd or 0.0 for sample in record.samples)
                 add(sent, usd, record.at or (sent.at if sent else began))
-    for sent in open_attempts.values():
+    for sent in attempts.open.values():
         add(sent, sent.usd, sent.at)
     return {kind: dict(by_hour) for kind, by_hour in hours.items()}
 
