@@ -23,9 +23,12 @@ Language = Literal["auto", "en", "ja", "ko", "hi", "zh", "pt", "es"]
 MimeType = Literal["image/png", "image/jpeg"]
 ThinkingLevel = Literal["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"]
 
+PROVIDERS: Final[tuple[ProviderName, ...]] = get_args(ProviderName)
 DIALECTS: Final[tuple[DialectName, ...]] = get_args(DialectName)
 FILE_FORMATS: Final[tuple[FileFormat, ...]] = get_args(FileFormat)
 RETRIES: Final[tuple[Retry, ...]] = get_args(Retry)
+ON_UNKNOWN: Final[tuple[OnUnknown, ...]] = get_args(OnUnknown)
+RUNNERS: Final[tuple[Runner, ...]] = get_args(Runner)
 NOTIFY_ON: Final[tuple[NotifyOn, ...]] = get_args(NotifyOn)
 IMAGE_SIZES: Final[tuple[ImageSize, ...]] = get_args(ImageSize)
 PERSON_GENERATIONS: Final[tuple[PersonGeneration, ...]] = get_args(PersonGeneration)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from imagen_batch.cli.options import RETRIES
+from imagen_batch.choices import RETRIES
 from imagen_batch.cli.strict_parser import Parser
 from imagen_batch.version import __version__
 

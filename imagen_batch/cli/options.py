@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
-NOTIFY_ON = ("failure", "partial", "always")
-RETRIES = ("failed", "filtered", "unknown", "missing")
+from imagen_batch.choices import DIALECTS, FILE_FORMATS, NOTIFY_ON, ON_UNKNOWN, PROVIDERS, RETRIES, RUNNERS
 
 
 class _RefuseKey(argparse.Action):
@@ -52,7 +51,7 @@ def add_request_options(parser: argparse.ArgumentParser, *, optional: bool = Fal
     )
     add = setting_adder(parser.add_argument_group("Request options", "A row's own value takes precedence."))
     add("--model", metavar="ID", help="see imagen-batch models")
-    add("--dialect", choices=("predict", "generate_content"), help="for a model that is not in the catalogue")
+    add("--dialect", choices=DIALECTS, help="for a model that is not in the catalogue")
     add("--samples", type=int, metavar="N", help="images for each row (default 1)")
     add("--aspect-ratio", metavar="R", help="such as 16:9")
     add("--image-size", metavar="S", help="512, 1K, 2K or 4K")
@@ -79,13 +78,13 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     add_other_input(add)
     add(
         "--format",
-        choices=("csv", "tsv", "txt", "jsonl", "xlsx", "ods"),
-        help="default: from the file name and the content",
+        choices=FILE_FORMATS,
+        help="form of the prompt file (default: from its name and content)",
     )
     add("--sheet", metavar="NAME", help="sheet of a spreadsheet (default: the first)")
     add("--prompt-column", metavar="C", help="column with the prompt")
-    add("--encoding", metavar="E", help="default: from the content")
-    add("--delimiter", metavar="D", help="default: from the header")
+    add("--encoding", metavar="E", help="text encoding of the prompt file (default: from the content)")
+    add("--delimiter", metavar="D", help="character between cells (default: from the header)")
     add("--join-extra", action="store_true", help="join the parts of a prompt with unquoted commas")
     add("--no-gallery", action="store_false", dest="gallery", help="do not write gallery.html at the end")
     add("--template", metavar="FILE", help="Jinja template that makes each prompt from the columns of its row")
@@ -126,19 +125,24 @@ def _add_provider_options(parser: argparse.ArgumentParser, *, with_output: bool)
         )
         add("--name", metavar="NAME", help="name of the job: {name} in --out (default: that of the prompt file)")
         add("--date", metavar="YYYY-MM-DD", help="date that the run is for: {date} in --out; the clock is not used")
-        add("--provider", choices=("gemini", "vertex", "simulator"), help="default gemini")
+        add("--provider", choices=PROVIDERS, help="where requests go (default gemini)")
     add("--base-url", metavar="URL", help="another host with the same API as the provider")
     add("--project", help="Google Cloud project, for --provider vertex")
     add("--location", help="Google Cloud location, for --provider vertex (default global)")
-    add("--api-key-file", metavar="FILE", help="default: GOOGLE_API_KEY, else GEMINI_API_KEY")
+    add("--api-key-file", metavar="FILE", help="file with the key (default: GOOGLE_API_KEY, else GEMINI_API_KEY)")
     parser.add_argument("--api-key", action=_RefuseKey, help=argparse.SUPPRESS)
 
 
 def _add_rate_options(parser: argparse.ArgumentParser) -> None:
     add = setting_adder(parser.add_argument_group("Rate and retries"))
     add("--concurrency", type=int, metavar="N", help="attempts in flight at once (default 32)")
-    add("--requests-per-minute", type=float, metavar="N", help="default: learned from the service's replies")
-    add("--images-per-minute", type=float, metavar="N", help="if one request makes several images")
+    add(
+        "--requests-per-minute",
+        type=float,
+        metavar="N",
+        help="limit of requests (default: learned from the service's replies)",
+    )
+    add("--images-per-minute", type=float, metavar="N", help="limit of images, if one request makes several")
     add("--max-attempts", type=int, metavar="N", help="attempts for each request (default 5)")
     add("--timeout", type=float, metavar="S", help="seconds for a whole attempt (default 300)")
     add("--outage-limit", type=float, metavar="S", help="stop after S seconds of nothing but failures (default 600)")
@@ -152,7 +156,7 @@ def _add_execution_options(parser: argparse.ArgumentParser) -> None:
     add = setting_adder(parser.add_argument_group("Execution"))
     add(
         "--runner",
-        choices=("threads", "dask", "ray"),
+        choices=RUNNERS,
         help="where requests are sent from (default: threads of this process)",
     )
     add("--dask-address", metavar="URL", help="scheduler of a Dask cluster, such as tcp://HOST:8786")
@@ -180,7 +184,11 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         metavar="PERIOD=USD",
         help="limit of all runs below --budget-root together in a rolling period, such as 30d=200; repeatable",
     )
-    add("--budget-root", metavar="DIR", help="default: the folder of --out before its first {name} or {date}")
+    add(
+        "--budget-root",
+        metavar="DIR",
+        help="folder whose runs share it (default: that of --out before {name} or {date})",
+    )
     add("--max-images", type=int, metavar="N", help="stop before the folder could have more than N paid images")
     add("--price", type=float, metavar="USD", help="price of an image, if the catalogue has none")
     add(
@@ -189,13 +197,13 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         choices=RETRIES,
         help="send these again as well; several may follow (missing: images whose files are gone)",
     )
-    add("--accept", type=int, metavar="N", help="ask for a row until N of its samples have an image")
-    add("--max-tries", type=int, metavar="N", help="with --accept: samples of a row to ask for (default 2 N)")
+    add("--accept", type=int, metavar="N", help="request samples of a row until N of them have an image")
+    add("--max-tries", type=int, metavar="N", help="with --accept: most samples to request for a row (default 2 N)")
     add("--redo", action="store_true", help="make again what the review marked for a redo")
     add("--upgrade", choices=("approved",), help="make approved images again in the size of --image-size")
     add(
         "--on-unknown",
-        choices=("resend", "hold"),
+        choices=ON_UNKNOWN,
         help="requests without a reply, possibly charged: send again or not (default resend)",
     )
 
@@ -231,7 +239,7 @@ def add_display_options(parser: argparse.ArgumentParser) -> None:
         "--progress",
         choices=("auto", "bar", "plain", "none"),
         default="auto",
-        help="default auto: a bar on a terminal, else plain lines",
+        help="how progress is shown (default auto: a bar on a terminal, else plain lines)",
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only results and errors")
     group.add_argument("-v", "--verbose", action="count", default=0, help="also print the outcome of each sample")
