@@ -92,7 +92,7 @@ def _check(name: str, disk: Disk, place: Path, source: Path, sim: Simulator) -> 
     with _filling(disk, place, sim, after=requests // 3) as full_at:
         stopped = job(source, sim.url, **chosen)
     paid, counts, code = sim.bill.total, stopped.summary.counts, stopped.summary.exit_code
-    records = sum(len(one) for one in ledgers(stopped.folder))
+    records = sum(len(ledger) for ledger in ledgers(stopped.folder))
     _grow(place)
     ended = job(source, sim.url, **chosen)
     right, twice = ended.summary.counts["ok"] - len(wrong_images(ended, sim)), sim.bill.total - requests

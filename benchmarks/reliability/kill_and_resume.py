@@ -132,8 +132,10 @@ def _without_record(folder: Path) -> list[int]:
     """Count for each life the attempts that it left without a final record."""
     counts = []
     for records in ledgers(folder):
-        ended = {(one["key"], one["attempt"]) for one in records if one["t"] != "sent"}
-        counts.append(sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records))
+        ended = {(record["key"], record["attempt"]) for record in records if record["t"] != "sent"}
+        counts.append(
+            sum(record["t"] == "sent" and (record["key"], record["attempt"]) not in ended for record in records)
+        )
     return counts
 
 

@@ -132,7 +132,7 @@ def _check(summary: Summary, sim: Simulator, killed: int, requests: int) -> dict
     print(f"{requests} requests, killed {killed} times, concurrency {CONCURRENCY}, latency {LATENCY_S:g} s")
     print(f"{'paid for, possibly charged by the summary':<44}{billed:>6}{doubtful:>6}")
     print(f"{'correct images':<44}{right:>6}")
-    print(f"{'findings of an audit':<44}{len(found):>6} {' '.join(one.detail for one in found[:3])}")
+    print(f"{'findings of an audit':<44}{len(found):>6} {' '.join(finding.detail for finding in found[:3])}")
     return {
         "every image is correct": right == requests,
         "a kill costs no more than the attempts in flight": surplus <= killed * CONCURRENCY,

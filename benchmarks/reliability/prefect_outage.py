@@ -68,8 +68,8 @@ def main() -> None:
             f"{len(outcome.lines)} lines  {'' if outcome.was_running else '(had ended) '}{message[:150]}",
             flush=True,
         )
-    worst = max(one.after_reply for one in outcomes)
-    bad = [one for one in outcomes if not one.good]
+    worst = max(outcome.after_reply for outcome in outcomes)
+    bad = [outcome for outcome in outcomes if not outcome.good]
     print(f"{len(outcomes)} moments, {number.name}: worst {worst:.1f} s after the last reply, {len(bad)} bad")
     if bad:
         print("\n".join(bad[0].lines), file=sys.stderr)
@@ -81,7 +81,7 @@ def _try_moment(at: float, number: signal.Signals, *, from_first_reply: bool) ->
     with tempfile.TemporaryDirectory() as name, Simulator(latency=LATENCY_S) as sim:
         threading.Thread(target=_note_replies, args=(sim, last), daemon=True).start()
         source = write_prompts(Path(name) / "job", PROMPTS)
-        command = [one for one in run_command(source, sim.url) if one != "-q"]
+        command = [word for word in run_command(source, sim.url) if word != "-q"]
         command += ["--json", "--concurrency", str(CONCURRENCY)]
         env = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"}
         child = subprocess.Popen(

@@ -106,7 +106,8 @@ def _around_the_first(ran: Ran) -> tuple[int, int]:
     ended_before = sum(record["t"] != "sent" for record in records[:first])
     in_flight = first - 2 * ended_before - 1
     tried_again = records[first]["at"] + SHORTEST_HOLD_S
-    later = [one for one in records[first + 1 :] if one["t"] != "sent" and one["at"] < tried_again]
+    ended = (record for record in records[first + 1 :] if record["t"] != "sent")
+    later = [record for record in ended if record["at"] < tried_again]
     return in_flight, len(later)
 
 

@@ -51,7 +51,7 @@ def main() -> None:
                 done += 1
             paid = _pay_for_lost(folder, repair(folder), sim)
             wrong_counts += paid != len(lost)
-            unclean += bool({one.kind for one in audit(folder).findings} - {"foreign", "duplicated"})
+            unclean += bool({finding.kind for finding in audit(folder).findings} - {"foreign", "duplicated"})
             shutil.rmtree(folder.parent, ignore_errors=True)
     print(f"{done} kills; repairs that paid for the wrong number of images: {wrong_counts}")
     print(f"folders not clean at the end: {unclean}")

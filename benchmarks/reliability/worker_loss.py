@@ -123,8 +123,8 @@ def _check(summary: dict[str, Any], code: int, folder: Path, sim: Simulator, req
 def _cut_off(ledger: Path) -> int:
     """Count the attempts in a ledger without a final record."""
     records = [orjson.loads(line) for line in ledger.read_bytes().rpartition(b"\n")[0].splitlines()]
-    ended = {(one["key"], one["attempt"]) for one in records if one["t"] in {"back", "done"}}
-    return sum(one["t"] == "sent" and (one["key"], one["attempt"]) not in ended for one in records)
+    ended = {(record["key"], record["attempt"]) for record in records if record["t"] in {"back", "done"}}
+    return sum(record["t"] == "sent" and (record["key"], record["attempt"]) not in ended for record in records)
 
 
 if __name__ == "__main__":

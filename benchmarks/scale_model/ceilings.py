@@ -110,4 +110,4 @@ def workers_at_most(assumed: Assumptions) -> float:
 
 
 def _narrowest_first(*found: tuple[str, float, str, str]) -> list[Ceiling]:
-    return sorted((Ceiling(*one) for one in found), key=lambda one: one.limit)
+    return sorted((Ceiling(*fields) for fields in found), key=lambda ceiling: ceiling.limit)

@@ -93,20 +93,20 @@ def _one_run(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
             _short(asked.total),
             f"{_usd(assumed, asked.put, asked.list, asked.get):,.0f}",
             f"{rows * assumed.service.usd:,.0f}",
-            ", ".join(one.part for one in sizes(assumed) if one.limit < rows),
+            ", ".join(size.part for size in sizes(assumed) if size.limit < rows),
         )
 
 
 def _rates(assumed: Assumptions) -> Rows:
     yield "part", "images/s", "a day", "that is", "what moves it"
-    for one in rates(assumed):
-        yield one.part, f"{one.limit:,.1f}", _short(one.limit * DAY_S), one.why, one.change
+    for rate in rates(assumed):
+        yield rate.part, f"{rate.limit:,.1f}", _short(rate.limit * DAY_S), rate.why, rate.change
 
 
 def _sizes(assumed: Assumptions) -> Rows:
     yield "part", "rows", "then", "what moves it"
-    for one in sizes(assumed):
-        yield one.part, _short(one.limit), one.why, one.change
+    for size in sizes(assumed):
+        yield size.part, _short(size.limit), size.why, size.change
 
 
 def _many_runs(assumed: Assumptions, flowing: Flow, seed: int) -> Rows:
@@ -156,7 +156,7 @@ def _bill(assumed: Assumptions, seed: int) -> Rows:
 
 
 def _machines(assumed: Assumptions, flowing: Flow) -> Rows:
-    carries = min(one.limit for one in rates(assumed) if one.part.endswith("of a machine"))
+    carries = min(rate.limit for rate in rates(assumed) if rate.part.endswith("of a machine"))
     needed = math.ceil(assumed.projects * flowing.a_second / carries)
     yield "a process that makes images, at most", f"{making_bytes(assumed) / 1e9:.2f} GB"
     yield f"one of 4, {assumed.slots // 4} slots each", f"{making_bytes(replace(assumed, workers=4)) / 1e9:.2f} GB"

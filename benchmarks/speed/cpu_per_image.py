@@ -119,10 +119,13 @@ def has_sdk() -> bool:
 def _absolute(measured: dict[str, list[Measurement]]) -> list[Figure]:
     figures = []
     for name, measurements in measured.items():
-        cpu, pace = _median(measurements, lambda one: one.cpu_ms), _median(measurements, lambda one: one.a_second)
+        cpu, pace = (
+            _median(measurements, lambda run: run.cpu_ms),
+            _median(measurements, lambda run: run.a_second),
+        )
         figures.append(Figure(f"CPU and images a second, {name}", f"{cpu:.2f} ms, {pace:.0f}/s"))
     figures.append(
-        Figure("CPU in Prefect's server", f"{_median(measured['ours'], lambda one: one.server_ms):.2f} ms")
+        Figure("CPU in Prefect's server", f"{_median(measured['ours'], lambda run: run.server_ms):.2f} ms")
     )
     return figures
 

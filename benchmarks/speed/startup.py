@@ -64,13 +64,13 @@ def _measure(name: str, env: Mapping[str, str], runs: int) -> list[Figure]:
     for _ in range(runs):
         baselines.append(cost_of(BASELINE, env=env).seconds)
         times.append(_once(env, 10, 0.2))
-    baseline, first = statistics.median(baselines), _median(times, lambda one: one.first)
+    baseline, first = statistics.median(baselines), _median(times, lambda run: run.first)
     return [
         Figure(f"first request, {name}", f"{first:.2f} s"),
         at_most(
             f"the same, relative to importing requests, pyarrow, pydantic ({name})", first / baseline, FIRST_RATIO
         ),
-        at_most(f"last reply to exit, {name}", _median(times, lambda one: one.last), LAST_S[name], " s"),
+        at_most(f"last reply to exit, {name}", _median(times, lambda run: run.last), LAST_S[name], " s"),
     ]
 
 
@@ -104,7 +104,7 @@ def _nanoseconds(task: Path) -> int:
 
 def _short(env: Mapping[str, str], runs: int) -> Figure:
     times = [_once(env, 2, 1.0) for _ in range(runs)]
-    return at_most("two images of 1 s, command to exit", _median(times, lambda one: one.whole), SHORT_S, " s")
+    return at_most("two images of 1 s, command to exit", _median(times, lambda run: run.whole), SHORT_S, " s")
 
 
 def _median(times: list[Times], part: Callable[[Times], float]) -> float:
@@ -117,7 +117,7 @@ def _once(env: Mapping[str, str], images: int, latency: float) -> Times:
         began = time.time()
         subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
         ended = time.time()
-        times = [one.time for one in sim.requests]
+        times = [request.time for request in sim.requests]
         _wait_until_recorded(env)
         return Times(times[0] - began, ended - (times[-1] + latency), ended - began)
 

@@ -20,7 +20,7 @@ LIMIT_S = 5.0
 _HEADERS = {"User-Agent": f"imagen-batch/{__version__}"}
 
 
-class Heartbeat:
+class Healthcheck:
     """Pings `url`, `url`/start and `url`/fail."""
 
     def __init__(self, url: str, *, limit: float = LIMIT_S) -> None:

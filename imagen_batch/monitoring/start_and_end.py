@@ -15,7 +15,7 @@ from imagen_batch.settings import Settings
 
 if TYPE_CHECKING:
     from imagen_batch.monitoring.end_message import Message
-    from imagen_batch.monitoring.healthcheck_ping import Heartbeat
+    from imagen_batch.monitoring.healthcheck_ping import Healthcheck
     from imagen_batch.monitoring.keep_metrics_current import MetricsKeeper
     from imagen_batch.reports.summary import Summary
     from imagen_batch.runs.run import Run
@@ -45,7 +45,7 @@ class _Reports:
 
     settings: Settings
     addresses: tuple[str, ...]
-    heartbeat: Heartbeat | None
+    heartbeat: Healthcheck | None
     say: Say
     metrics: MetricsKeeper | None
 
@@ -106,15 +106,15 @@ def watch_run(settings: Settings, say: Say) -> Iterator[Watch]:
 
 def _begin(settings: Settings, say: Say) -> _Reports:
     addresses: tuple[str, ...] = ()
-    heartbeat: Heartbeat | None = None
+    heartbeat: Healthcheck | None = None
     if settings.notify or settings.notify_file:
         from imagen_batch.monitoring.notify import collect_addresses  # noqa: PLC0415
 
         addresses = collect_addresses(settings.notify, settings.notify_file)
     if settings.heartbeat:
-        from imagen_batch.monitoring.healthcheck_ping import Heartbeat  # noqa: PLC0415
+        from imagen_batch.monitoring.healthcheck_ping import Healthcheck  # noqa: PLC0415
 
-        heartbeat = Heartbeat(settings.heartbeat)
+        heartbeat = Healthcheck(settings.heartbeat)
         heartbeat.start()
     metrics: MetricsKeeper | None = None
     if settings.metrics:

@@ -13,7 +13,7 @@ import imagen_batch
 from imagen_batch.cli.absolute_paths import without_addresses
 from imagen_batch.errors import InputInvalid, SettingsInvalid
 from imagen_batch.monitoring.end_message import Message, describe_error, describe_summary
-from imagen_batch.monitoring.healthcheck_ping import Heartbeat
+from imagen_batch.monitoring.healthcheck_ping import Healthcheck
 from imagen_batch.monitoring.notify import collect_addresses, send
 from imagen_batch.monitoring.start_and_end import watch_run
 from imagen_batch.records import Problem
@@ -168,7 +168,7 @@ def test_an_error_of_the_run_is_reported_and_raised(monkeypatch):
 def test_the_heartbeat_tells_start_and_end_and_failure(code, end):
     """A run with some images missing has run."""
     with listen() as listener:
-        heartbeat = Heartbeat(f"{listener.url}/p?token=1")
+        heartbeat = Healthcheck(f"{listener.url}/p?token=1")
         heartbeat.start()
         heartbeat.finish(failed=Message("", "", code).is_failure)
         assert listener.wait_for(2) == ["/p/start?token=1", f"{end}?token=1"]
@@ -178,7 +178,7 @@ def test_a_hanging_healthcheck_delays_no_start_and_no_end():
     """The start does not wait; the end waits for the limit."""
     with listen(delay=30) as listener:
         began = time.monotonic()
-        heartbeat = Heartbeat(f"{listener.url}/p", limit=0.3)
+        heartbeat = Healthcheck(f"{listener.url}/p", limit=0.3)
         heartbeat.start()
         assert time.monotonic() - began < 0.25
         heartbeat.finish(failed=False)
