@@ -115,7 +115,7 @@ def _offer_to_remake(repaired: Repaired, args: Namespace) -> int:
         stored = settings.max_cost_per_run
         limit = args.max_cost if stored is None else min(args.max_cost, stored)
         settings = settings.model_copy(update={"max_cost_per_run": limit})
-    print_message(f"{plural(total.images, 'image')} are lost: to make them again costs {_price(total)}")
+    print_message(f"{_lost_images(total.images)} again costs {_price(total)}")
     if repaired.images < total.images:
         print_message(f"--max-cost {args.max_cost:g} is enough for {repaired.images} of them")
     confirm = make_confirm(args)
@@ -127,6 +127,10 @@ def _offer_to_remake(repaired: Repaired, args: Namespace) -> int:
     print_message(f"everything else is repaired; to make them again: {command} --max-cost {enough}")
     _print_audit(repaired.audit, args)
     return FINDINGS
+
+
+def _lost_images(count: int) -> str:
+    return "1 image is lost: to make it" if count == 1 else f"{count:,} images are lost: to make them"
 
 
 def _price(total: Repaired) -> str:
