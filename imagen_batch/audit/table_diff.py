@@ -174,8 +174,7 @@ class _Comparison:
         different = [
             column
             for column in self.columns
-            if column not in ignored
-            and not _is_same(row[column], expected[column], as_number=column in self.numbers)
+            if column not in ignored and not _is_same(row[column], expected[column], as_number=column in self.numbers)
         ]
         if any(column in _LABELS for column in different):
             self.labels.append((row, expected))

@@ -87,9 +87,7 @@ def _write_expected(
     return to_json(builder.build(facts))
 
 
-def _find_lost_records(
-    storage: Storage, folder: Path, reported: Mapping[SampleId, Finding]
-) -> Iterator[Finding]:
+def _find_lost_records(storage: Storage, folder: Path, reported: Mapping[SampleId, Finding]) -> Iterator[Finding]:
     """Yield the finding about the manifest if it has results of samples whose record the ledger lost.
 
     Without its record, such a sample looks like one whose reply was lost.

@@ -26,4 +26,3 @@ def test_another_text_in_a_cell_is_found_though_it_is_the_same_number(run_copy, 
         (run_copy.folder / CSV).write_bytes(before)
     assert (finding.kind, finding.path) == ("stale", CSV)
     assert f"column {column}" in finding.detail
-
