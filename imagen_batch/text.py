@@ -53,16 +53,16 @@ def format_bytes(count: int) -> str:
     return plural(count, "byte")
 
 
-def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return "; did you mean NAME?" for the known name that is most like `word`, or nothing if none is close.
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6, most: int = 1) -> str:
+    """Return "; did you mean NAME?" for the known names that are most like `word`, or nothing if none is close.
 
-    `cutoff` is a ratio of difflib, from 0 to 1: "rnu" and "run" have 0.67.
+    `cutoff` is a ratio of difflib, from 0 to 1: "rnu" and "run" have 0.67. At most `most` names are offered.
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only needed for a mistake
 
     names = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
-    return f"; did you mean {names[close[0]]}?" if close else ""
+    close = get_close_matches(word.lower(), names, n=most, cutoff=cutoff)
+    return f"; did you mean {' or '.join(names[name] for name in close)}?" if close else ""
 
 
 def shorten(text: str, limit: int) -> str:

@@ -1,7 +1,7 @@
 """Writes the options of the command line in a message as the arguments of the Python functions.
 
-Messages name options ("--max-cost 5 is spent"), and a caller of `imagen_batch.run` types `max_cost=5`. Commands to paste
-into a shell ("imagen-batch audit DIR --repair") stay as they are.
+Messages name options ("--max-cost 5 is spent"), and a caller of `imagen_batch.run` types `max_cost=5`. Commands to
+paste into a shell ("imagen-batch audit DIR --repair") stay as they are.
 """
 
 from __future__ import annotations

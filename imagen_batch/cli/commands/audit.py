@@ -15,7 +15,7 @@ from imagen_batch.cli.options import (
 )
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
-from imagen_batch.text import plural, printable_lines, round_up_to_cents, usd
+from imagen_batch.text import printable_lines, round_up_to_cents, usd
 
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit

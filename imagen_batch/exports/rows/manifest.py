@@ -19,6 +19,7 @@ from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.tables.columns.typed_user_columns import cell_text
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.storage import Storage, open_storage
+from imagen_batch.text import did_you_mean, plural
 
 MANIFEST = "manifest.parquet"
 EXTENSIONS: Mapping[str, str] = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
@@ -106,6 +107,14 @@ def _explain_missing(folder: str) -> str:
     if holds_run(folder):
         return f"The run in {folder} has no {MANIFEST}. To write it: {_repair_command(folder)}"
     return f"No imagen-batch run found in {folder}: it has no {MANIFEST}; name the output folder of a finished run"
+
+
+def describe_missing_column(name: str, columns: Sequence[str]) -> str:
+    """Return what is wrong with a column's name: the names that are most like it, and where all of them are."""
+    hint = did_you_mean(name, columns, most=3) or "."
+    return (
+        f"there is no column {name!r}{hint} The first line of manifest.csv has all {plural(len(columns), 'column')}"
+    )
 
 
 def read_image(run: RunManifest, image: RunImage) -> bytes:
