@@ -40,6 +40,12 @@ def usd(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}".removesuffix("00")
 
 
+def usd_at_most(amount: float) -> str:
+    """Format the most that something may cost, rounded up: a limit of this amount is enough."""
+    step = 100 if amount >= 0.1 else 10_000
+    return usd(math.ceil(amount * step - 1e-6) / step)
+
+
 def round_up_to_cents(amount: float) -> str:
     """Format an amount for an option that limits costs, rounded up to whole cents: "0.04" for 0.0336."""
     return f"{math.ceil(amount * 100 - 1e-6) / 100:.2f}"

@@ -11,7 +11,7 @@ import orjson
 from imagen_batch.audit.findings import KINDS, Audit, Finding
 from imagen_batch.audit.provenance.verify_run import Provenance, provenance_facts
 from imagen_batch.reports.next_steps import make_absolute
-from imagen_batch.text import json_text, plural, printable, usd
+from imagen_batch.text import json_text, plural, printable, usd_at_most
 
 _MAX_SHOWN_PER_KIND = 20
 
@@ -93,4 +93,5 @@ def _next_steps(audit: Audit) -> Iterator[str]:
 def _possible_charge(lost_replies: Sequence[Finding]) -> str:
     if any(finding.usd is None for finding in lost_replies):
         return "which may have been charged, at an unknown price"
-    return f"which may have been charged, at most {usd(sum(finding.usd or 0.0 for finding in lost_replies))} in all"
+    most = usd_at_most(sum(finding.usd or 0.0 for finding in lost_replies))
+    return f"which may have been charged, at most {most} in all"

@@ -15,7 +15,7 @@ from imagen_batch.cli.options import (
 )
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
-from imagen_batch.text import printable_lines, round_up_to_cents, usd
+from imagen_batch.text import printable_lines, round_up_to_cents, usd_at_most
 
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
@@ -135,4 +135,4 @@ def _lost_images(count: int) -> str:
 
 def _price(total: Repaired) -> str:
     unpriced = f", and {total.unpriced} without a known price" if total.unpriced else ""
-    return f"at most {usd(total.usd)}{unpriced}"
+    return f"at most {usd_at_most(total.usd)}{unpriced}"

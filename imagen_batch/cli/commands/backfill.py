@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 from argparse import Namespace
@@ -19,7 +20,7 @@ from imagen_batch.cli.options import (
 from imagen_batch.cli.settings_sources import out_template_from, settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
-from imagen_batch.text import plural, usd
+from imagen_batch.text import plural, usd_at_most
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -148,7 +149,7 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
     from imagen_batch.cli.plan_report.describe_periods import describe_period, period_facts  # noqa: PLC0415
 
     made = {day.date for day in chosen}
-    rows, images, cost, unpriced = [], 0, 0.0, 0
+    rows, images, cost, cheapest, unpriced = [], 0, 0.0, math.inf, 0
     periods: tuple[PeriodRoom, ...] = ()
     for day in days:
         pending = None
@@ -156,6 +157,7 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
             with open_preview(day.settings) as preview:
                 pending, periods = preview.pending, preview.periods
             images, cost = images + pending.samples, cost + pending.usd
+            cheapest = min(cheapest, pending.cheapest) if pending.requests else cheapest
             unpriced += pending.unpriced
         rows.append((day, pending))
     if args.as_json:
@@ -172,14 +174,22 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
         print_result(json.dumps({"dates": dates, "samples": images, "usd": round(cost, 6), "periods": limits}))
         return 0
     for day, pending in rows:
-        what = "left" if pending is None else f"{plural(pending.samples, 'image')}, up to {usd(pending.usd)}"
+        what = "left" if pending is None else f"{plural(pending.samples, 'image')}, up to {usd_at_most(pending.usd)}"
         print_result(f"{day.date}  {day.state:<10}  {what}")
-    total = f"{plural(images, 'image')}, up to {usd(cost)}"
+    total = f"{plural(images, 'image')}, up to {usd_at_most(cost)}"
     print_result(f"{plural(len(chosen), 'date')} to make: {total}. Nothing was sent.")
     for room in periods:
         provider = chosen[0].settings.provider
-        text = describe_period(room, needed=cost, unpriced=unpriced, provider=provider, what="this backfill")
-        print_result(text)
+        print_result(
+            describe_period(
+                room,
+                needed=cost,
+                cheapest=cheapest,
+                unpriced=unpriced,
+                provider=provider,
+                what="this backfill",
+            )
+        )
     return 0
 
 

@@ -15,7 +15,7 @@ from imagen_batch.cli.plan_report.facts import (
 from imagen_batch.planning.pending import PendingTotals, describe_held, describe_redone
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace
-from imagen_batch.text import plural, span, usd
+from imagen_batch.text import plural, span, usd_at_most
 
 _SHAPES = 6
 
@@ -59,7 +59,7 @@ def describe_pixels(plan: RunPlan) -> str:
 
 
 def describe_price(plan: RunPlan, pending: PendingTotals) -> str:
-    text = f"at most {usd(pending.usd)} if each request is sent once"
+    text = f"at most {usd_at_most(pending.usd)} if each request is sent once"
     if plan.settings.provider == "simulator":
         text += " (Google's price; the simulator is free)"
     if pending.unpriced:

@@ -73,6 +73,12 @@ def plan_text(
 
 def _describe_periods(plan: RunPlan, pending: PendingTotals, periods: tuple[PeriodRoom, ...]) -> list[str]:
     return [
-        describe_period(room, needed=pending.usd, unpriced=pending.unpriced, provider=plan.settings.provider)
+        describe_period(
+            room,
+            needed=pending.usd,
+            cheapest=pending.cheapest,
+            unpriced=pending.unpriced,
+            provider=plan.settings.provider,
+        )
         for room in periods
     ]
