@@ -98,7 +98,7 @@ def finalize(
         warnings=tuple(plan.warnings),
         run_usd=None if began is None else history.charges(settings.provider).cost.spent - began[1].cost.spent,
         run_attempts=None if began is None else history.attempts - began[0],
-        older_images=count_older_images(history, storage, shown=builder.ok),
+        older_images=count_older_images(history, storage, shown=builder.files),
         has_gallery=has_gallery,
         unwritten=unwritten,
     )
@@ -138,7 +138,7 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:
-    """Count the recorded images in the folder that belong to no sample of this input. `shown` is how many do."""
+    """Count the recorded images in the folder that belong to no sample of this input. `shown` is how many files do."""
     recorded = max(0, history.images_recorded - shown)
     if not recorded:
         return 0

@@ -64,8 +64,8 @@ def changes_of_review(
 ) -> Changes:
     """Return the changes of a review.csv. `applied` are the lines that were applied before: they change nothing.
 
-    Raises InputInvalid with all problems of the file: those of its lines, lines that name no sample, and decisions that
-    can't be made.
+    Raises InputInvalid with all problems of the file: those of its lines, lines that name no sample, and decisions
+    that can't be made.
     """
     applied = list(applied)
     applied_facts = {line_facts(each) for each in applied}
