@@ -138,7 +138,7 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:
-    """Count the recorded images in the folder that belong to no sample of this input. `shown` is how many files do."""
+    """Count the recorded images in the folder that belong to no sample of this input; `shown` files belong to one."""
     recorded = max(0, history.images_recorded - shown)
     if not recorded:
         return 0
