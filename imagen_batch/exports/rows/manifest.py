@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -107,6 +107,21 @@ def _explain_missing(folder: str) -> str:
     if holds_run(folder):
         return f"The run in {folder} has no {MANIFEST}. To write it: {_repair_command(folder)}"
     return f"No imagen-batch run found in {folder}: it has no {MANIFEST}; name the output folder of a finished run"
+
+
+def rename_clashing(names: Iterable[str], added: Iterable[str]) -> dict[str, str]:
+    """Map the names of columns to those that they have beside columns that an export adds.
+
+    A name that differs from an added one at most in case gets the prefix `input_`, as in the manifest.
+    """
+    names = list(names)
+    taken, reserved, renamed = {name.lower() for name in names}, {name.lower() for name in added}, {}
+    for name in names:
+        free = name
+        while free.lower() in reserved or (free != name and free.lower() in taken):
+            free = f"input_{free}"
+        renamed[name] = free
+    return renamed
 
 
 def describe_missing_column(name: str, columns: Sequence[str]) -> str:
