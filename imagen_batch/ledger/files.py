@@ -31,8 +31,9 @@ def ledger_files(folder: Path) -> list[Path]:
 def require_folder(folder: Path) -> None:
     """Raise SettingsInvalid for a ledger that is not a folder. One that does not exist is that of a new run."""
     if os.path.lexists(folder) and not folder.is_dir():
-        kind = "is a link to a folder that is not there" if folder.is_symlink() else "is not a folder"
-        raise SettingsInvalid(f"{folder} {kind}, so the ledger can't be read")
+        if folder.is_symlink():
+            raise SettingsInvalid(f"{folder} is a link to a folder that is not there, so the ledger can't be read")
+        raise SettingsInvalid(f"{folder} is not a folder, so the ledger can't be read")
 
 
 def time_after(ledgers: Iterable[str], now: float) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from imagen_batch.cli.options import (
     add_config_option,
     add_input_options,
+    add_json_option,
     add_request_options,
     add_sending_options,
 )
@@ -65,7 +66,7 @@ def add_parser(commands: Subparsers) -> None:
         which.add_argument(f"--{choice}", action="store_const", const=choice, dest="which", help=text)
     group.add_argument("--backwards", action="store_true", help="newest date first")
     group.add_argument("--max-active", type=int, default=1, metavar="N", help="dates at the same time (default 1)")
-    group.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
+    add_json_option(group)
     add_input_options(backfill)
     add_sending_options(backfill)
     add_config_option(backfill)

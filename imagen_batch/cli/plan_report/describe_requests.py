@@ -32,7 +32,7 @@ def describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
 
 def describe_stages(pending: PendingTotals) -> str:
     """Say what is sent in each stage: a row that uses the image of another one comes after it."""
-    texts = (f"{plural(stage.requests, 'request')}, at most ${stage.usd:.2f}" for stage in pending.stages)
+    texts = (f"{plural(stage.requests, 'request')}, at most {usd_at_most(stage.usd)}" for stage in pending.stages)
     return f"{len(pending.stages)}, as rows use images of other rows: {'; then '.join(texts)}"
 
 
