@@ -1,5 +1,6 @@
 """A plan, a run and its summary name the same amounts for the same images, and each amount is enough as a limit."""
 
+import json
 import re
 
 import pytest
@@ -76,3 +77,56 @@ def test_a_plan_says_that_nothing_is_sent_where_no_image_fits(counted, sends):
     text = describe_period(room, needed=0.12, cheapest=0.04, unpriced=0, provider="gemini")
     assert ("it stops with code 6 when that is spent" in text) is sends
     assert ("it sends nothing and ends with code 6" in text) is not sends
+
+
+def budget_lines(shell, *job):
+    """Return the lines of a plan about the limits of a run."""
+    lines = shell.run("plan", *job).out.splitlines()
+    return [line.removeprefix("budget").strip() for line in lines if line.startswith("budget")]
+
+
+def test_a_plan_names_the_limit_that_the_summary_of_the_run_suggests(shell):
+    """Before the first run, after it stopped, and once nothing is left."""
+    with Simulator() as sim:
+        (shell.here / "p.csv").write_text("prompt\none\ntwo\nthree\n")
+        job = ("p.csv", "--out", "o", "--provider", "simulator", "--base-url", sim.url, "--price", "0.04")
+        limit = ("--max-cost", "0.05")
+        assert budget_lines(shell, *job) == []
+        enough = "--max-cost 0.12 is enough"
+        [line] = budget_lines(shell, *job, *limit)
+        left, _, fit = line.partition("; ")
+        assert left == "--max-cost 0.05 leaves $0.05"
+        assert fit == f"this run does not fit: it stops with code 6 when that is used up; {enough}"
+        stopped = shell.run("run", *job, *limit)
+        assert stopped.code == 6
+        assert "use --max-cost 0.12:" in stopped.out
+        [line] = budget_lines(shell, *job, *limit)
+        left, _, fit = line.partition("; ")
+        assert left == "--max-cost 0.05 leaves $0.01 ($0.04 spent or possibly charged in this folder)"
+        assert fit == f"this run does not fit: it sends nothing and ends with code 6; {enough}"
+        assert budget_lines(shell, *job, "--max-cost", "0.12") == [
+            "--max-cost 0.12 leaves $0.08 ($0.04 spent or possibly charged in this folder); this run fits"
+        ]
+        assert shell.run("run", *job, "--max-cost", "0.12").code == 0
+        [line] = budget_lines(shell, *job, "--max-cost", "0.12")
+        assert line.endswith("this run needs none of it")
+
+
+def test_a_plan_describes_each_limit_of_the_run(shell):
+    """Also for programs."""
+    with Simulator() as sim:
+        (shell.here / "p.csv").write_text("prompt\none\ntwo\nthree\n")
+        job = ("p.csv", "--out", "o", "--provider", "simulator", "--base-url", sim.url, "--price", "0.04")
+        assert shell.run("run", *job, "--limit", "1").code == 3
+        limits = ("--max-cost-per-run", "0.05", "--max-images", "2")
+        end = "this run does not fit: it stops with code 6 when that is used up"
+        per_run, images = budget_lines(shell, *job, *limits)
+        more = "and a later one continues; --max-cost-per-run 0.08 is enough"
+        assert per_run == f"--max-cost-per-run 0.05 leaves $0.05; {end}, {more}"
+        made = "(1 made or possibly made in this folder)"
+        assert images == f"--max-images 2 leaves 1 image {made}; {end}; --max-images 3 is enough"
+        facts = json.loads(shell.run("plan", *job, *limits, "--json").out)["budgets"]
+        assert facts[1] == {
+            "limit": "max_images", "value": 2, "used": 1, "needed": 2, "enough": "3", "left": 1, "fits": False
+        }  # fmt: skip
+        assert shell.run("run", *job, *limits).code == 6
