@@ -37,12 +37,18 @@ class Choice:
     note: str | None = None
 
 
-def decide(targets: Iterable[Target], choice: Choice, history: History) -> Changes:
-    """Return the changes of one decision about several samples. Raises InputInvalid if it can't be made about one."""
+def decide(targets: Iterable[Target | Problem], choice: Choice, history: History) -> Changes:
+    """Return the changes of one decision about several samples.
+
+    Raises InputInvalid with the problems among the targets and those of samples about which it can't be made.
+    """
     decided: list[ReviewedVersion] = []
     known = skipped = 0
     problems: list[Problem] = []
     for target in targets:
+        if isinstance(target, Problem):
+            problems.append(target)
+            continue
         problem = _explain_refusal(target.base, target.number, target.version, choice.decision, history)
         if problem is not None and not target.is_named:
             skipped += 1
