@@ -52,6 +52,23 @@ def test_a_state_folder_that_is_a_link_to_nothing_is_named(folder: Path) -> None
     assert f"what the run in {folder} charged can't be read: " in _refusal(folder.parent)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_run_behind_a_link_to_nothing_is_named_if_it_was_counted_before(folder: Path, *, nested: bool) -> None:
+    """Its disk is not there now. Without the link it counts no more, as any run that was moved away."""
+    root = folder.parent / "root"
+    (root / ".imagen-batch-budget").mkdir(parents=True)
+    link = root / "link"
+    link.symlink_to(folder.parent if nested else folder)
+    name = "link/out" if nested else "link"
+    assert name in Spending(root).by_run()
+    shutil.move(folder, folder.parent.parent / "away")
+    link.unlink()
+    link.symlink_to(root / "unmounted")
+    assert f"{link} is a link to a folder that is not there" in _refusal(root)
+    link.unlink()
+    assert name not in Spending(root).by_run()
+
+
 def test_a_file_in_place_of_a_ledger_is_named(folder: Path) -> None:
     """It holds no charges that can be added up."""
     shutil.rmtree(folder / LEDGER)

@@ -55,6 +55,8 @@ class Spending:
                 if known is None or known.files != files:
                     known, changed = _Run(files, charges_by_hour(folder / LEDGER)), True
             runs[name] = known
+        for name in self._cache.keys() - runs.keys():
+            _refuse_dangling_link(self._root, name)
         if self._keep and (changed or runs.keys() != self._cache.keys()):
             _write_cache(self._root / BUDGET_FOLDER / _CACHE, runs)
         self._cache = runs
@@ -83,6 +85,18 @@ def run_folders(root: Path) -> Iterator[Path]:
 def _raise(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):  # a folder that was just removed
         raise error
+
+
+def _refuse_dangling_link(root: Path, name: str) -> None:
+    """Raise SettingsInvalid for a run that was counted before and is behind a link to nothing now."""
+    for path in (root / name, *(root / name).parents):
+        if path == root:
+            return
+        if path.is_symlink() and not path.exists():
+            raise SettingsInvalid(
+                f"--max-cost-per: what the run in {root / name} charged can't be read: {path} is a link to a folder "
+                "that is not there. Nothing was sent. Restore that, or remove the link to count that run no more"
+            )
 
 
 def _ledger_state(ledger: Path) -> list[tuple[str, int]]:
