@@ -1,5 +1,7 @@
 """A backfill reports each of its runs like `run`: one message, pings and metrics for each date."""
 
+import json
+
 import pytest
 
 from imagen_batch.cli.dispatch import main
@@ -39,6 +41,14 @@ def test_the_environment_and_the_settings_file_are_respected(job, tmp_path, monk
         assert main(job) == 0
         assert listener.paths.count("/ping") == 2
     assert (tmp_path / "figures.prom").exists()
+
+
+def test_messages_are_json_where_the_settings_file_says_so(job, tmp_path, capsys):
+    """As for `run`."""
+    (tmp_path / "imagen-batch.toml").write_text('log_format = "json"\n')
+    assert main(job) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert "2026-10-01: 1 ok" in [line.get("message") for line in lines]
 
 
 def test_a_date_whose_run_fails_is_reported_as_failed(job, tmp_path):

@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.commands.run import activate_json_log
 from imagen_batch.cli.options import (
     add_config_option,
     add_input_options,
@@ -83,6 +84,8 @@ def run(args: Namespace) -> int:
     chosen = choose(days, which, backwards=args.backwards)
     if args.dry_run:
         return _show_plan(days, chosen, args)
+    if chosen:
+        activate_json_log(chosen[0].settings)
     print_message(f"{plural(len(days), 'date')}, {len(chosen)} to make")
     backfill = Backfill(
         max_active=args.max_active, grace=max((day.settings.grace for day in chosen), default=0.0), say=print_message
