@@ -33,6 +33,7 @@ from imagen_batch.sending.context import SendingContext
 from imagen_batch.sending.stop import Stop
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, Storage
+from imagen_batch.text import usd
 
 _SUMMARIES: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("summary.md", to_markdown),
@@ -97,7 +98,7 @@ def finalize(
         warnings=tuple(plan.warnings),
         run_usd=None if began is None else history.charges(settings.provider).cost.spent - began[1].cost.spent,
         run_attempts=None if began is None else history.attempts - began[0],
-        older_images=count_older_images(history, storage, shown=builder.ok),
+        older_images=count_older_images(history, storage, shown=builder.files),
         has_gallery=has_gallery,
         unwritten=unwritten,
     )
@@ -121,14 +122,14 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
     """Return the limit that kept a request from being sent; None where none did."""
     if budget.limit is None:
         return None
-    usd = history.cost_bounds(settings.provider).upper_bound
+    spent = history.cost_bounds(settings.provider).upper_bound
     images = history.max_images_made(settings.provider)
-    period = "" if budget.period is None else budget.period.describe(usd - budget.spent_before)
+    period = "" if budget.period is None else budget.period.describe(spent - budget.spent_before)
     used = {
         "max_cost_per": period,
-        "max_cost": f"${usd:.4f} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
-        "max_cost_per_run": f"${usd - budget.spent_before:.4f} of --max-cost-per-run {settings.max_cost_per_run} is "
-        "spent or possibly charged by this run",
+        "max_cost": f"{usd(spent)} of --max-cost {settings.max_cost} is spent or possibly charged in this folder",
+        "max_cost_per_run": f"{usd(spent - budget.spent_before)} of --max-cost-per-run "
+        f"{settings.max_cost_per_run} is spent or possibly charged by this run",
         "max_images": f"{images:,} of --max-images {settings.max_images} are made or possibly made in this folder",
     }[budget.limit]
     message = f"stopped by the budget: {used}, and the next request does not fit"
@@ -137,7 +138,7 @@ def budget_stop_reason(budget: Budget, settings: Settings, history: History) -> 
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:
-    """Count the recorded images in the folder that belong to no sample of this input. `shown` is how many do."""
+    """Count the recorded images in the folder that belong to no sample of this input; `shown` files belong to one."""
     recorded = max(0, history.images_recorded - shown)
     if not recorded:
         return 0

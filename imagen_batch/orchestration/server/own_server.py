@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.orchestration.server.bound_log_size import LOG, bound_log_size
 from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET, prefect_home
 from imagen_batch.orchestration.server.stop_and_record_commands import ACCEPTED, RECORD, STOP
 from imagen_batch.system.child_env import child_environment
@@ -38,11 +39,12 @@ class OwnServer:
         self.home = prefect_home(env)
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            (self.home / "imagen-batch-server.log").open("ab").close()
+            self.log = self.home / LOG
+            self.log.open("ab").close()
+            bound_log_size(self.log)
         except OSError as error:
             raise SettingsInvalid(f"PREFECT_HOME {self.home} can't be used: {error.strerror}") from error
         self.first_boot = not (self.home / "prefect.db").exists()
-        self.log = self.home / "imagen-batch-server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]

@@ -13,7 +13,7 @@ from imagen_batch.planning.references.choose_images_of_other_rows import Waiting
 from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.planning.references.keys_from_row_images import RowImages
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
-from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows
+from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows, unplanned_dependent
 from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.infer_column_types import ColumnTypes
@@ -84,6 +84,7 @@ class PlanBuilder:
         self.problems: list[Problem] = []
         self._references = references or RunReferences()
         self._dependents: dict[int, Dependent] = {}  # rows that refer to images of other rows
+        self._unplanned: dict[int, Dependent] = {}  # those that have other problems
         self._default_samples = settings.samples
         variants = bool(settings.matrix) or self._references.variants
         self._known_ids = KnownIds(variants, self._references.stored_ids)
@@ -108,24 +109,24 @@ class PlanBuilder:
         for row in file.rows():
             if isinstance(row, Problem):
                 self.problems.append(row)
+                self._known_ids = self._known_ids._replace(complete=False)
             else:
                 self._add(row)
             if len(self.problems) >= _MAX_PROBLEMS:
                 break
-        if self._dependents:
+        if (self._dependents or self._unplanned) and len(self.problems) < _MAX_PROBLEMS:
             self._link_rows(file)
 
     def _link_rows(self, file: PromptFile) -> None:
         """Find the rows whose images others refer to, and the order in which they are made."""
-        if self.problems:  # the row that is named may itself have a problem
-            return
         rows = (row for row in file.rows() if isinstance(row, PromptRow))
-        self.problems += link_rows(
-            self._dependents, rows, default_samples=self._default_samples, known=self._known_ids
-        )
-        ordered, cycles = order_rows(self._dependents)
+        dependents = self._dependents | self._unplanned
+        self.problems += link_rows(dependents, rows, default_samples=self._default_samples, known=self._known_ids)
+        ordered, cycles = order_rows(dependents)
         self.problems += cycles
         self.problems.sort(key=lambda problem: problem.line or 0)
+        if self._unplanned:  # there is no plan
+            return
         images = RowImages(self._dependents, ordered, self._keys.occurrences, {}, {})
         images.waiting.update(
             dict.fromkeys(self._dependents, Waiting("reference_pending", "an image is not made yet"))
@@ -138,6 +139,8 @@ class PlanBuilder:
         self.column_types.add(row.user)
         if problems:
             self._add_problems(problems)
+            if (dependent := unplanned_dependent(row)) is not None:
+                self._unplanned[row.row] = dependent
         for issue in issues:
             self._warn(row, issue.option, issue.message)
         if row.style:
