@@ -74,6 +74,8 @@ def repair(location: str | Path, *, notify: Callable[[str], None] = lambda _text
         _skip_damaged_lines(storage, notify)
         before = audit_storage(storage)
         if not before.needs_repair:
+            if before.of("edited"):  # the tables may have the facts of the images that arrived
+                _write_tables(before, storage)
             return Repaired(before)
         move_and_restore(before, storage)
         _record_found_images(storage, notify)

@@ -48,6 +48,19 @@ def test_the_id_of_a_row_that_cannot_be_read_is_not_called_unknown(tmp_path):
     assert [(line, column) for line, column, _ in problems] == [(2, "samples"), (4, "references")]
 
 
+def test_an_unknown_id_is_listed_beside_rows_that_cannot_be_read(tmp_path):
+    """Their ids can be read, unless their cells do not fit the columns."""
+    rows = [row("fox", samples="x"), row("a", references="@fox;@foxx")]
+    problems = listed(tmp_path, rows)
+    assert [(line, column) for line, column, _ in problems] == [(2, "samples"), (3, "references")]
+    assert "no row has the id 'foxx'" in problems[1][2]
+    source = tmp_path / "p.csv"
+    source.write_text(source.read_text().replace("fox,x", "fox,x,,,,,,,,,,,", 1))
+    with pytest.raises(InputInvalid) as caught:
+        make_plan(make_settings({"prompts": str(source), "provider": "simulator"}), today=TODAY)
+    assert [problem.line for problem in caught.value.problems] == [2]
+
+
 def test_a_row_with_a_problem_is_still_a_row_that_others_may_name(tmp_path):
     """Only its own problem is listed."""
     problems = listed(tmp_path, [row("fox", references="nowhere.png"), row("a", references="@fox")])

@@ -84,6 +84,7 @@ class PlanBuilder:
         self.problems: list[Problem] = []
         self._references = references or RunReferences()
         self._dependents: dict[int, Dependent] = {}  # rows that refer to images of other rows
+        self._has_unread_rows = False
         self._unplanned: dict[int, Dependent] = {}  # those that have other problems
         self._default_samples = settings.samples
         variants = bool(settings.matrix) or self._references.variants
@@ -109,7 +110,7 @@ class PlanBuilder:
         for row in file.rows():
             if isinstance(row, Problem):
                 self.problems.append(row)
-                self._known_ids = self._known_ids._replace(complete=False)
+                self._has_unread_rows = True
             else:
                 self._add(row)
             if len(self.problems) >= _MAX_PROBLEMS:
@@ -121,7 +122,8 @@ class PlanBuilder:
         """Find the rows whose images others refer to, and the order in which they are made."""
         rows = (row for row in file.rows() if isinstance(row, PromptRow))
         dependents = self._dependents | self._unplanned
-        self.problems += link_rows(dependents, rows, default_samples=self._default_samples, known=self._known_ids)
+        known = self._with_ids_of_unread_rows(file) if self._has_unread_rows else self._known_ids
+        self.problems += link_rows(dependents, rows, default_samples=self._default_samples, known=known)
         ordered, cycles = order_rows(dependents)
         self.problems += cycles
         self.problems.sort(key=lambda problem: problem.line or 0)
@@ -132,6 +134,14 @@ class PlanBuilder:
             dict.fromkeys(self._dependents, Waiting("reference_pending", "an image is not made yet"))
         )
         self.index.images = self._references.images = images
+
+    def _with_ids_of_unread_rows(self, file: PromptFile) -> KnownIds:
+        """Return what `@id` may mean where some rows have problems: their ids count, as far as they can be read."""
+        if self._known_ids.variants:  # whose ids are not those of the file
+            return self._known_ids._replace(complete=False)
+        ids = set(file.ids())
+        stored = self._known_ids.stored_ids.union(name for name in ids if name)
+        return self._known_ids._replace(stored_ids=stored, complete=None not in ids)
 
     def _add(self, row: PromptRow) -> None:
         planned, problems, issues = self.planner.plan_row(row)
