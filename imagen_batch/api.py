@@ -19,7 +19,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Union
 
 from imagen_batch.cli.plan_report import open_preview, plan_facts
-from imagen_batch.errors import InputInvalid, SettingsInvalid
+from imagen_batch.errors import FolderBusy, InputInvalid, SettingsInvalid
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
 from imagen_batch.inputs.table_to_csv import table_to_csv
 from imagen_batch.monitoring.start_and_end import Follow, watch_run
@@ -33,7 +33,7 @@ from imagen_batch.review.decisions.record_decisions import remember_applied
 from imagen_batch.review.decisions.take_review_into_run import review_of_run
 from imagen_batch.runs.run import Run, open_run
 from imagen_batch.settings import Settings, load_settings
-from imagen_batch.storage import explain_storage_errors, open_storage
+from imagen_batch.settings.option_names_as_arguments import name_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,13 +71,18 @@ def run(prompts: Prompts, *, on_results: OnResults | None = None, **settings: An
     >>> run(table, provider="simulator", out="outputs/two").counts["ok"]
     2
     """
-    chosen, table = _load(prompts, settings), _as_csv(prompts)
+    with _naming_arguments(prompts):
+        chosen, table = _load(prompts, settings), _as_csv(prompts)
+        return _check_and_run(chosen, table, on_results)
+
+
+def _check_and_run(chosen: Settings, table: BytesIO | None, on_results: OnResults | None) -> Summary:
     if chosen.runner != "threads":
         raise SettingsInvalid(
             f"run() makes images in threads of this process; for runner = {chosen.runner} use the command "
             "imagen-batch run, or imagen_batch.orchestration.generate_images"
         )
-    with watch_run(chosen, _log.warning) as watch:
+    with watch_run(chosen, _warn) as watch:
         watch.summary = _run(chosen.without_watching(), on_results, table, watch.follow)
     return watch.summary
 
@@ -91,7 +96,7 @@ def plan(prompts: Prompts, **settings: Any) -> dict[str, Any]:
     >>> facts["samples"], facts["columns"]["own"]
     (6, ['chapter'])
     """
-    with _listing_problems(), open_preview(_load(prompts, settings), stdin=_as_csv(prompts)) as preview:
+    with _naming_arguments(prompts), open_preview(_load(prompts, settings), stdin=_as_csv(prompts)) as preview:
         return plan_facts(preview.plan, preview.pending, preview.changes, preview.paces, preview.periods)
 
 
@@ -107,20 +112,12 @@ def read_manifest(place: str | PathLike[str]) -> pd.DataFrame:
     1   a rat     ok     <NA>
     """
     import pandas as pd  # noqa: PLC0415 - takes a second
-    import pyarrow as pa  # noqa: PLC0415
 
-    place = os.fspath(place)
-    try:
-        with explain_storage_errors(place, to="be read"):
-            content = open_storage(place).read("manifest.parquet")
-    except SettingsInvalid as error:
-        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            raise SettingsInvalid(f"No manifest of an imagen-batch run found in {place}.") from error
-        raise
-    try:
-        return pd.read_parquet(BytesIO(content), dtype_backend="numpy_nullable")
-    except pa.ArrowException as error:
-        raise SettingsInvalid(f"{place}: manifest.parquet can't be read: {error}") from error
+    from imagen_batch.exports.rows.manifest import manifest_errors, open_manifest  # noqa: PLC0415
+
+    with _naming_arguments(), manifest_errors(os.fspath(place)):
+        manifest = open_manifest(os.fspath(place))
+        return pd.read_parquet(BytesIO(manifest.path.read_bytes()), dtype_backend="numpy_nullable")
 
 
 def open_images(
@@ -138,17 +135,17 @@ def open_images(
     """
     from imagen_batch.exports.iterate_rows_and_images import read_images  # noqa: PLC0415 - runs and plans need no images
 
-    return read_images(os.fspath(place), where=where, approved=approved)
+    with _naming_arguments():
+        return read_images(os.fspath(place), where=where, approved=approved)
 
 
 def _run(chosen: Settings, on_results: OnResults | None, table: BytesIO | None, follow: Follow) -> Summary:
-    with _listing_problems():
-        decisions, review = review_of_run(chosen, _log.info)
-        checked = prepare_plan(chosen, today=datetime.now(UTC).date(), decisions=decisions, stdin=table)
+    decisions, review = review_of_run(chosen, _log.info)
+    checked = prepare_plan(chosen, today=datetime.now(UTC).date(), decisions=decisions, stdin=table)
     for warning in checked.warnings:
-        _log.warning(warning)
+        _warn(warning)
     command = shlex.join(["imagen-batch", "resume", make_absolute(checked.settings.folder)])
-    with open_run(checked, env=os.environ, command=command, notify=_log.warning) as opened:
+    with open_run(checked, env=os.environ, command=command, notify=_warn) as opened:
         if review is not None:
             remember_applied(opened.context.store.storage, review)
         if on_results is not None:
@@ -175,8 +172,7 @@ def _as_csv(prompts: Prompts) -> BytesIO | None:
     """Return a table as the prompt file that it would be; None for a path."""
     if isinstance(prompts, str | PathLike):
         return None
-    with _listing_problems():
-        return BytesIO(table_to_csv(prompts))
+    return BytesIO(table_to_csv(prompts))
 
 
 def _is_table(prompts: object) -> bool:
@@ -187,19 +183,28 @@ _OF_TABLES = {"prompts": "-", "format": "csv", "encoding": "utf-8", "delimiter":
 
 
 @contextmanager
-def _listing_problems() -> Iterator[None]:
-    """Let InputInvalid list every problem of the input in its message."""
+def _naming_arguments(prompts: object = None) -> Iterator[None]:
+    """Let errors name the arguments of Python, and InputInvalid list every problem of the input in its message."""
     try:
         yield
     except InputInvalid as error:
-        error.args = (problems_text(error.problems),)
+        error.args = (name_arguments(problems_text(error.problems)),)
         raise
+    except (SettingsInvalid, FolderBusy) as error:
+        if len(error.args) == 1:  # the message
+            message = name_arguments(str(error))
+            error.args = (message.replace("standard input", "the table") if _is_table(prompts) else message,)
+        raise
+
+
+def _warn(message: str) -> None:
+    _log.warning(name_arguments(message))
 
 
 def _complete(execution: Execution) -> Summary:
     """Execute in another thread, where no signal handlers are set; the caller's keep working in this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="imagen-batch") as thread:
-        result = thread.submit(execution.complete, notify=_log.warning)
+        result = thread.submit(execution.complete, notify=_warn)
         try:
             while not result.done():  # not one long wait: Python handles a signal only when this thread wakes up
                 wait([result], timeout=_POLL_S)

@@ -59,11 +59,18 @@ class LedgerDamaged(SettingsInvalid):
         self.location: str | None = None
 
     def __str__(self) -> str:
-        command = f"imagen-batch audit {shlex.quote(self._run_location())} --repair"
-        return (
-            f"the ledger is damaged: {self.path.name}, line {self.line}, byte {self.offset}: {self.reason}. "
-            f"Nothing was sent. To continue without that line and recover its images from their files: {command}"
-        )
+        remedy = f"To continue without that line and recover its images from their files: {self.repair_command}"
+        return f"{self.description}. Nothing was sent. {remedy}"
+
+    @property
+    def description(self) -> str:
+        """The damage and its place, without what to do."""
+        return f"the ledger is damaged: {self.path.name}, line {self.line}, byte {self.offset}: {self.reason}"
+
+    @property
+    def repair_command(self) -> str:
+        """The command that skips the line."""
+        return f"imagen-batch audit {shlex.quote(self._run_location())} --repair"
 
     def _run_location(self) -> str:
         if self.location is not None:

@@ -41,6 +41,12 @@ def usd(amount: float) -> str:
     return f"${amount:,.2f}" if amount >= 0.1 or amount == 0 else f"${amount:.4f}".removesuffix("00")
 
 
+def usd_at_most(amount: float) -> str:
+    """Format the most that something may cost, rounded up: a limit of this amount is enough."""
+    step = 100 if amount >= 0.1 else 10_000
+    return usd(math.ceil(amount * step - 1e-6) / step)
+
+
 def round_up_to_cents(amount: float) -> str:
     """Format an amount for an option that limits costs, rounded up to whole cents: "0.04" for 0.0336."""
     return f"{math.ceil(amount * 100 - 1e-6) / 100:.2f}"
@@ -59,16 +65,16 @@ def iso_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return "; did you mean NAME?" for the known name that is most like `word`, or nothing if none is close.
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6, most: int = 1) -> str:
+    """Return "; did you mean NAME?" for the known names that are most like `word`, or nothing if none is close.
 
-    `cutoff` is a ratio of difflib, from 0 to 1: "rnu" and "run" have 0.67.
+    `cutoff` is a ratio of difflib, from 0 to 1: "rnu" and "run" have 0.67. At most `most` names are offered.
     """
     from difflib import get_close_matches  # noqa: PLC0415 - only needed for a mistake
 
     names = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), names, n=1, cutoff=cutoff)
-    return f"; did you mean {names[close[0]]}?" if close else ""
+    close = get_close_matches(word.lower(), names, n=most, cutoff=cutoff)
+    return f"; did you mean {' or '.join(names[name] for name in close)}?" if close else ""
 
 
 def shorten(text: str, limit: int) -> str:

@@ -89,7 +89,7 @@ def test_the_manifest_keeps_whole_numbers_where_values_are_missing(source):
 
 def test_a_folder_without_a_run_has_no_manifest(tmp_path):
     """The message names the folder."""
-    with pytest.raises(SettingsInvalid, match=r"No manifest of an imagen-batch run found in .*nothing"):
+    with pytest.raises(SettingsInvalid, match=r"No imagen-batch run found in .*nothing: it has no manifest\.parquet"):
         read_manifest(tmp_path / "nothing")
 
 

@@ -112,12 +112,21 @@ def test_values_become_the_cells_that_a_person_would_write(values: Any, cells: l
     assert list(written["x"].fillna("")) == cells
 
 
-def test_values_that_are_no_cell_are_named_with_their_row() -> None:
-    """All of them at once, before anything is sent."""
-    with pytest.raises(InputInvalid, match=r"(?s)line 2.*tags.*a list.*line 3.*tags.*a dict"):
-        plan(pd.DataFrame({"prompt": ["a", "b"], "tags": [["x"], {"y": 1}]}), provider="simulator")
+def test_values_that_are_no_cell_are_named_once_for_each_column() -> None:
+    """All columns at once, before anything is sent."""
+    hours = pd.to_timedelta([1, 2, 3], unit="h")
+    table = pd.DataFrame({"prompt": ["a", "b", "c"], "tags": ["x", ["x"], {"y": 1}], "length": hours})
+    with pytest.raises(InputInvalid) as caught:
+        plan(table, provider="simulator")
+    tags, length, count = str(caught.value).splitlines()
+    assert "tags: expected text, numbers, true or false, or dates in row 2 and 1 other row" in tags
+    assert "a list" in tags
+    assert "length: expected text, numbers, true or false, or dates in row 1 and 2 other rows" in length
+    assert "table['length'].astype(str)" in length
+    assert count.startswith("2 problems")
+    plan(table.astype({"tags": str, "length": str}), provider="simulator")
     for array in (np.array([1]), np.array([1, 2])):
-        with pytest.raises(InputInvalid, match=r"line 2: tags.*a ndarray"):
+        with pytest.raises(InputInvalid, match=r"tags: .* in row 1; .*a ndarray"):
             plan(pd.DataFrame({"prompt": ["a"], "tags": [array]}), provider="simulator")
 
 

@@ -42,7 +42,7 @@ from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, explain_storage_errors, open_storage
 from imagen_batch.storage.irregular_files import irregularity
 from imagen_batch.storage.list_files import file_names
-from imagen_batch.text import plural, usd
+from imagen_batch.text import plural, usd_at_most
 
 _INPUT_COPIES = tuple(f"{STATE}/input.{suffix}" for suffix in ("csv", "tsv", "txt", "jsonl"))
 
@@ -216,6 +216,6 @@ def _unrecorded_finding(image: UnrecordedImage, row: int | None) -> Finding:
 
 def _undelivered_finding(sample: ExpectedSample, risk: Risk) -> Finding:
     price = None if risk.unpriced else round(risk.usd, 6)
-    bound = "an unknown price" if price is None else f"at most {usd(price)}"
+    bound = "an unknown price" if price is None else f"at most {usd_at_most(price)}"
     detail = f"{plural(risk.attempts, 'attempt')} returned no image and may have been charged, {bound}"
     return Finding("paid_undelivered", detail, None, sample.row, sample.number, usd=price)

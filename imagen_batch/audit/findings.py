@@ -15,7 +15,7 @@ Kind = Literal[
     "duplicated",  # the same bytes as a recorded image, or two samples that share one file
     "foreign",  # not in the ledger
     "unrecorded",  # arrived, but the run ended before the ledger recorded it
-    "paid_undelivered",  # sent and possibly charged, but no image arrived
+    "paid_undelivered",  # sent and possibly charged, but no image arrived: a fact about money, not damage
     "stale",  # a table that differs from the ledger
     "irregular",  # a link, a pipe or a folder in place of an image
     "damaged",  # an unreadable line of the ledger, or unreadable settings
@@ -26,7 +26,8 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _LOST_KINDS: tuple[Kind, ...] = ("missing", "truncated", "altered", "irregular")
-_UNREPAIRED_KINDS: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", "edited")
+_IN_ORDER_KINDS: tuple[Kind, ...] = ("edited", "paid_undelivered")
+_UNREPAIRED_KINDS: tuple[Kind, ...] = ("foreign", "duplicated", "duplicate", "shape", *_IN_ORDER_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,13 @@ class Audit:
 
     @property
     def clean(self) -> bool:
-        """Whether files, ledger and tables agree. An image that the user edited is in order."""
-        return len(self.findings) == self.counts["edited"]
+        """Whether files, ledger and tables agree. Edited images and possible charges are in order."""
+        return not self.damage
+
+    @property
+    def damage(self) -> list[Finding]:
+        """The findings about files, ledger or tables that do not agree."""
+        return [finding for finding in self.findings if finding.kind not in _IN_ORDER_KINDS]
 
     @property
     def needs_repair(self) -> bool:

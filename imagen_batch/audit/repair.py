@@ -74,6 +74,8 @@ def repair(location: str | Path, *, notify: Callable[[str], None] = lambda _text
         _skip_damaged_lines(storage, notify)
         before = audit_storage(storage)
         if not before.needs_repair:
+            if before.of("edited"):  # the tables may have the facts of the images that arrived
+                _write_tables(before, storage)
             return Repaired(before)
         move_and_restore(before, storage)
         _record_found_images(storage, notify)
@@ -118,7 +120,7 @@ def _write_tables(before: Audit, storage: Storage) -> None:
 
 def _price_remakes(audit: Audit, storage: Storage) -> Repaired:
     plan, history = _as_recorded(storage)
-    rows = tuple(_pending_rows([*audit.lost, *audit.of("paid_undelivered")], plan, history))
+    rows = tuple(_pending_rows(audit.lost, plan, history))
     usd, unpriced = 0.0, 0
     for row, base, numbers, _ in rows:
         for number in numbers:
@@ -132,11 +134,8 @@ def _price_remakes(audit: Audit, storage: Storage) -> Repaired:
 
 def _pending_rows(lost: Iterable[Finding], plan: RunPlan, history: History) -> Iterator[PendingRow]:
     """Yield rows with samples to pay for again. An approved image is never made again: the new one would differ."""
-    hold = plan.settings.on_unknown == "hold"
     numbers: defaultdict[int, set[int]] = defaultdict(set)
     for finding in lost:
-        if hold and finding.kind == "paid_undelivered":
-            continue
         if finding.row is not None and finding.sample is not None:
             if history.reviews.is_settled(plan.index.row_key(finding.row), finding.sample):
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import orjson
@@ -11,7 +11,7 @@ import orjson
 from imagen_batch.audit.findings import KINDS, Audit, Finding
 from imagen_batch.audit.provenance.verify_run import Provenance, provenance_facts
 from imagen_batch.reports.next_steps import make_absolute
-from imagen_batch.text import json_text, plural, printable
+from imagen_batch.text import json_text, plural, printable, usd_at_most
 
 _MAX_SHOWN_PER_KIND = 20
 
@@ -24,7 +24,7 @@ def audit_text(audit: Audit) -> str:
         exception = f", except {edited} that you edited, which are kept" if edited else ""
         lines = [f"{audit.location}: clean; {images} in place and unchanged{exception}"]
     else:
-        lines = [f"{audit.location}: damaged, {plural(len(audit.findings), 'finding')}; {images} checked"]
+        lines = [f"{audit.location}: damaged, {plural(len(audit.damage), 'finding')}; {images} checked"]
     for kind in KINDS:
         findings = audit.of(kind)
         lines += [_format_finding(finding) for finding in findings[:_MAX_SHOWN_PER_KIND]]
@@ -75,13 +75,23 @@ def _next_steps(audit: Audit) -> Iterator[str]:
             "to restore from another file",
         ),
         (audit.of("unrecorded"), "image", "to record"),
-        (audit.of("paid_undelivered"), "image", "to request again, unless the run has --on-unknown hold"),
     )
     if audit.needs_repair:
         yield f"next: imagen-batch audit {shlex.quote(make_absolute(audit.location))} --repair"
         yield from (f"  {plural(len(findings), noun)} {step}" for findings, noun, step in steps if findings)
         yield "  all tables to rewrite from the ledger"
+    if lost_replies := audit.of("paid_undelivered"):
+        folder = shlex.quote(make_absolute(audit.location))
+        yield f"no reply arrived for {plural(len(lost_replies), 'image')}, {_possible_charge(lost_replies)}"
+        yield f"  to send them again, possibly for a second charge: imagen-batch resume {folder} --retry unknown"
     if audit.of("foreign", "duplicated"):
         yield "foreign and duplicated files are yours to keep or delete; a repair does not touch them"
     if audit.of("duplicate", "shape"):
         yield "duplicate images and shapes are as the service sent them; a repair does not make them again"
+
+
+def _possible_charge(lost_replies: Sequence[Finding]) -> str:
+    if any(finding.usd is None for finding in lost_replies):
+        return "which may have been charged, at an unknown price"
+    most = usd_at_most(sum(finding.usd or 0.0 for finding in lost_replies))
+    return f"which may have been charged, at most {most} in all"

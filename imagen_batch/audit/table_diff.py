@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from imagen_batch.audit.expected import SampleId
 from imagen_batch.audit.findings import Finding
-from imagen_batch.reports.tables.columns.typed_user_columns import as_typed
+from imagen_batch.reports.tables.columns.typed_user_columns import as_typed, type_of
 from imagen_batch.reports.tables.manifest import LATER_COLUMNS
 from imagen_batch.text import plural
 
@@ -56,7 +56,8 @@ def table_findings(stored: Path, expected: Path, *, reported: Collection[SampleI
         return
     identifying = [column for column in common if column in {"row", "sample", "status", *_LABELS}]
     chosen = list(dict.fromkeys([*identifying, *different]))
-    comparison = _Comparison(name, reported, [column for column in chosen if column not in {"row", "sample"}])
+    compared = [column for column in chosen if column not in {"row", "sample"}]
+    comparison = _Comparison(name, reported, compared, _numbers_as_text(expected))
     for row, expected_row in _pair(_rows(theirs.select(chosen)), _rows(ours.select(chosen))):
         comparison.add(row, expected_row)
     yield from comparison.findings()
@@ -138,6 +139,7 @@ class _Comparison:
     name: str
     reported: Collection[SampleId]
     columns: Sequence[str]
+    numbers: Collection[str]  # the columns whose text is compared as a number
     labels: list[tuple[Row, Row]] = field(default_factory=list)
     cells: Counter[str] = field(default_factory=Counter)
     first: dict[str, tuple[Row, Row]] = field(default_factory=dict)
@@ -170,7 +172,9 @@ class _Comparison:
         if _is_left_out(row) and _is_left_out(expected):  # the reason is that of the last run, which no record has
             ignored = ignored | {"error", "error_kind"}
         different = [
-            column for column in self.columns if column not in ignored and not _is_same(row[column], expected[column])
+            column
+            for column in self.columns
+            if column not in ignored and not _is_same(row[column], expected[column], as_number=column in self.numbers)
         ]
         if any(column in _LABELS for column in different):
             self.labels.append((row, expected))
@@ -212,13 +216,33 @@ class _Comparison:
         return _describe(next(column for column in labels if row[column] != expected[column]), row, expected)
 
 
-def _is_same(cell: Any, expected: Any) -> bool:
-    """Whether two cells have the same value. Another version may write the numbers of a CSV with other digits."""
+def _numbers_as_text(expected: Path) -> frozenset[str]:
+    """Return the program's own columns of numbers in a CSV: another version may write them with other digits.
+
+    The user's cells are compared as text: `007` and `7` are two texts.
+    """
+    beside = expected.with_suffix(".parquet")
+    if expected.suffix == ".parquet" or not beside.exists():
+        return frozenset()
+    schema = pq.read_schema(beside)
+    return frozenset(field.name for field in schema if not _is_of_user(field) and _is_number_type(field.type))
+
+
+def _is_of_user(field: pa.Field) -> bool:
+    return type_of(field) is not None
+
+
+def _is_number_type(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
+def _is_same(cell: Any, expected: Any, *, as_number: bool) -> bool:
+    """Whether two cells have the same value."""
     if cell == expected:
         return True
     try:
-        return isinstance(cell, str) and isinstance(expected, str) and float(cell) == float(expected)
-    except ValueError:
+        return as_number and float(cell) == float(expected)
+    except (TypeError, ValueError):  # empty, or not a number
         return False
 
 

@@ -57,10 +57,11 @@ def check_tables(
     with tempfile.TemporaryDirectory(prefix="imagen-batch-audit-") as folder:
         plausibility = PlausibilityCheck()
         summary = _write_expected(Path(folder), plan, history, storage, plausibility)
-        findings = chain(*(_check_table(storage, name, Path(folder), summary, reported) for name in TABLES))
+        findings = list(chain(*(_check_table(storage, name, Path(folder), summary, reported) for name in TABLES)))
+        findings = findings or list(_find_lost_records(storage, Path(folder), reported))
         if not _tables_outdated(storage):
             yield from findings
-        elif next(findings, None) is not None:  # one cause, one finding
+        elif findings:  # one cause, one finding
             yield Finding("stale", "the last run ended before it wrote its tables", MANIFESTS[0])
         yield from plausibility.findings(reported)
 
@@ -84,6 +85,17 @@ def _write_expected(
     now = datetime.now(UTC)
     facts = RunFacts.from_ledger(history, out=storage.location, provider=provider, started_at=now, finished_at=now)
     return to_json(builder.build(facts))
+
+
+def _find_lost_records(storage: Storage, folder: Path, reported: Mapping[SampleId, Finding]) -> Iterator[Finding]:
+    """Yield the finding about the manifest if it has results of samples whose record the ledger lost.
+
+    Without its record, such a sample looks like one whose reply was lost.
+    """
+    others = {sample: finding for sample, finding in reported.items() if finding.kind != "paid_undelivered"}
+    name = MANIFESTS[0]
+    if len(others) < len(reported) and irregularity(storage, name) is None and storage.size(name) is not None:
+        yield from table_findings(storage.local(name), folder / name, reported=others)
 
 
 def _check_table(

@@ -29,7 +29,7 @@ from imagen_batch.providers.catalogue import load_catalogue
 from imagen_batch.providers.endpoint_and_credential import GEMINI_HOST
 from imagen_batch.reports.input_problems import problems_text
 from imagen_batch.settings import Settings
-from imagen_batch.text import json_text, one_line, plural, usd
+from imagen_batch.text import json_text, one_line, plural, usd_at_most
 
 _WIDTH = 80
 _INDENT = 22
@@ -122,7 +122,7 @@ def _read_input(settings: Settings) -> Need:
         share = pending.samples / max(1, plan.samples)
         text = (
             f"{plural(plan.selected_rows, 'row')}, {plural(pending.samples, 'image')} to make "
-            f"for up to {usd(pending.usd)}"
+            f"for up to {usd_at_most(pending.usd)}"
         )
         models = tuple(plan.images_by_model) or fallback
         periods = check_periods(plan.settings, needed=pending.usd)

@@ -8,7 +8,7 @@ from imagen_batch.checks.finding import Finding, ok, problem, warning
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.sending.period.room_left import find_room
 from imagen_batch.settings import Settings
-from imagen_batch.text import one_line, usd
+from imagen_batch.text import one_line, usd, usd_at_most
 
 
 def check_periods(settings: Settings, *, needed: float) -> Iterator[Finding]:
@@ -23,5 +23,5 @@ def check_periods(settings: Settings, *, needed: float) -> Iterator[Finding]:
         if room.fits(needed):
             yield ok("period", text)
         else:
-            advice = f"the images may need {usd(needed)}: the run stops before that, and a later one continues"
+            advice = f"the images may need {usd_at_most(needed)}: it stops before that, and a later run continues"
             yield warning("period", text, advice)

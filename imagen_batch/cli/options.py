@@ -234,7 +234,7 @@ def add_display_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--yes", action="store_true", help="do not ask, neither before an expensive run nor about the host"
     )
-    group.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
+    add_json_option(group)
     group.add_argument(
         "--progress",
         choices=("auto", "bar", "plain", "none"),
@@ -243,6 +243,13 @@ def add_display_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("-q", "--quiet", action="store_true", help="print only results and errors")
     group.add_argument("-v", "--verbose", action="count", default=0, help="also print the outcome of each sample")
+
+
+def add_json_option(
+    group: argparse._ActionsContainer, *, help_text: str = "print the result as one JSON object"
+) -> None:
+    """Add --json."""
+    group.add_argument("--json", action="store_true", dest="as_json", help=help_text)
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from imagen_batch.expansion.characters import CharacterAccess, CharacterList, Characters, add_descriptions
-from imagen_batch.expansion.look_up_style_or_character import UnknownName
+from imagen_batch.expansion.look_up_style_or_character import UnknownName, split_names
 from imagen_batch.expansion.styles import Style, Styles
 from imagen_batch.expansion.template import PromptTemplate, RenderFailed
 from imagen_batch.prompts import PromptFile
@@ -46,9 +46,12 @@ class _RowExpansion:
     columns: _Columns
 
     def expand(self, rows: Iterator[PromptRow | Problem]) -> Iterator[PromptRow | Problem]:
-        """Yield each row expanded, or the problem that prevents it."""
+        """Yield each row expanded, or the problems that prevent it."""
         for row in rows:
-            yield row if isinstance(row, Problem) else self._expand(row)
+            if isinstance(row, Problem):
+                yield row
+            else:
+                yield from self._expand(row)
 
     def warnings(self, file: PromptFile) -> Iterator[str]:
         """Yield a warning for each file that has no effect."""
@@ -58,17 +61,31 @@ class _RowExpansion:
         if self.characters and self.columns.characters is None and "char" not in used:
             yield "--characters has no effect: the prompt file has no column 'characters'"
 
-    def _expand(self, row: PromptRow) -> PromptRow | Problem:
+    def _expand(self, row: PromptRow) -> Iterator[PromptRow | Problem]:
+        if problems := list(self._unknown_names(row)):
+            yield from problems
+            return
         try:
-            return self._expand_row(row)
-        except UnknownName as error:
-            column = "style" if error.name == row.style else self.columns.characters or "characters"
-            return Problem(row.line, column, error.name, str(error))
+            yield self._expand_row(row)
         except RenderFailed as error:
             name = self.template.name if self.template else None
             cause = error.__cause__
             value = cause.name if isinstance(cause, UnknownName) else name
-            return Problem(row.line, "template", value, str(error))
+            yield Problem(row.line, "template", value, str(error))
+
+    def _unknown_names(self, row: PromptRow) -> Iterator[Problem]:
+        """Yield a problem for each style and character of the row that the files do not have."""
+        names: list[tuple[str, str, Callable[[str], object]]] = []
+        if self.styles and row.style:
+            names.append(("style", row.style, self.styles.find))
+        if self.characters and self.columns.characters is not None:
+            cell = row.cells.get(self.columns.characters, "")
+            names += [(self.columns.characters, name, self.characters.find) for name in split_names(cell)]
+        for column, name, find in names:
+            try:
+                find(name)
+            except UnknownName as error:
+                yield Problem(row.line, column, error.name, str(error))
 
     def _expand_row(self, row: PromptRow) -> PromptRow:
         style = self.styles.find(row.style) if self.styles and row.style else None

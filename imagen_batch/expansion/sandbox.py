@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from jinja2 import StrictUndefined, Undefined
+from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from imagen_batch.expansion.describe_template_error import MissingValue, describe_value, explain_no_text
 
 MAX_TEXT: Final = 100_000
 """Characters of a rendered prompt, and of any text that its expressions produce."""
@@ -73,7 +75,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         self.limits = Limits()
         super().__init__(
-            undefined=StrictUndefined,
+            undefined=MissingValue,
             autoescape=False,
             optimized=False,
             finalize=check_text,
@@ -92,7 +94,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in Jinja
         __self.limits.step()
+        if not __self.is_safe_callable(__obj) and not isinstance(__obj, Undefined):
+            raise SecurityError(f"{describe_value(__obj)} can't be called in a prompt template")
         return super().call(__context, __obj, *args, **kwargs)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        """Return the value of an attribute that a template may not use: an error."""
+        hint = f"{attribute!r} can't be used in a prompt template"
+        return self.undefined(hint, name=attribute, obj=obj, exc=SecurityError)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Add, multiply or take the remainder, if the result is not too large."""
@@ -152,9 +161,7 @@ def check_text(value: Any) -> Any:
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise LimitExceeded(_too_long_message())
         return value
-    if value is None:
-        raise SecurityError("there is no value to put into the text")
-    raise SecurityError(f"a {type(value).__name__} is not text: use |join(', ')")
+    raise SecurityError(explain_no_text(value))
 
 
 def _refuse_lists(function: Callable[..., Any]) -> Callable[..., Any]:

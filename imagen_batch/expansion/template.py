@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Template, TemplateError, UndefinedError, meta, nodes
+from jinja2 import Template, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion.allowed_syntax import limit_syntax
+from imagen_batch.expansion.describe_template_error import describe_error
 from imagen_batch.expansion.sandbox import MAX_TEXT, LimitExceeded, TemplateEnvironment
-from imagen_batch.text import did_you_mean, one_line
+from imagen_batch.text import did_you_mean
 
 _MAX_SOURCE = 1 << 16  # characters
+_MAX_LISTED = 20  # names
 
 
 class RenderFailed(ValueError):
@@ -36,10 +38,12 @@ class PromptTemplate:
         """Raise SettingsInvalid for a variable that no row has."""
         names = set(known)
         if unknown := sorted(self.required - names):
-            hint = did_you_mean(unknown[0], names) or "."
-            known_names = ", ".join(sorted(names)[:50])
+            hint = did_you_mean(unknown[0], names, most=3) or "."
+            known_names = ", ".join(sorted(names)[:_MAX_LISTED])
+            more = f" and {len(names) - _MAX_LISTED:,} more" if len(names) > _MAX_LISTED else ""
             raise SettingsInvalid(
-                f"--template {self.name}: the prompt file has no column {unknown[0]!r}{hint} Known: {known_names}"
+                f"--template {self.name}: the prompt file has no column {unknown[0]!r}{hint} "
+                f"Known: {known_names}{more}"
             )
 
     def render(self, variables: Mapping[str, Any]) -> str:
@@ -47,10 +51,8 @@ class PromptTemplate:
         self._environment.limits.start(len(self.source))
         try:
             return "".join(_bounded(self._compiled.generate(variables))).strip()
-        except (TemplateError, LimitExceeded) as error:
-            raise RenderFailed(_describe(error)) from error
         except Exception as error:  # raised by the user's expressions: division by zero, a wrong type, ...
-            raise RenderFailed(one_line(str(error) or type(error).__name__, 200)) from error
+            raise RenderFailed(describe_error(error, known_names=_public_names(self._environment.filters))) from error
 
 
 def _bounded(parts: Iterable[str]) -> Iterator[str]:
@@ -75,7 +77,8 @@ def compile_template(source: str, *, name: str) -> PromptTemplate:
     except (TemplateError, RecursionError, SyntaxError, MemoryError, ValueError) as error:
         line = getattr(error, "lineno", None)
         location = f", line {line}" if line and not isinstance(error, SecurityError) else ""
-        raise SettingsInvalid(f"--template {name}{location}: {one_line(str(error), 300)}") from error
+        reason = describe_error(error, known_names=_public_names(environment.filters))
+        raise SettingsInvalid(f"--template {name}{location}: {reason}") from error
     return PromptTemplate(name, source, frozenset(variables), frozenset(required), compiled, environment)
 
 
@@ -86,7 +89,6 @@ def _optional(tree: nodes.Template) -> set[str]:
     return {node.name for node in (*tests, *defaults) if isinstance(node, nodes.Name)}
 
 
-def _describe(error: Exception) -> str:
-    if isinstance(error, UndefinedError):
-        return f"a name in it has no value: {one_line(str(error.message), 200)}"
-    return one_line(str(error), 300)
+def _public_names(filters: Iterable[str]) -> list[str]:
+    """Return the names of filters that a template may use."""
+    return [name for name in filters if not name.startswith("_")]

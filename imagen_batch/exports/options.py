@@ -42,6 +42,11 @@ class Options:
     title: str | None = None
     license: str | None = None
 
+    @property
+    def chooses_splits(self) -> bool:
+        """Whether an option says how images are divided, and not a column `split` of the prompt file."""
+        return bool(self.split or self.split_column)
+
     def __post_init__(self) -> None:
         if self.split and self.split_column:
             raise SettingsInvalid("--split and --split-column exclude each other")

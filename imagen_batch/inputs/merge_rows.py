@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TextIO
 
 from imagen_batch.prompts.column_names import ALIASES, fold
 from imagen_batch.records import PromptRow
@@ -35,22 +31,14 @@ class Merge:
         return list(dict.fromkeys([*self.columns, *more]))
 
 
-def write_merged(merge: Merge, rows: Iterable[PromptRow]) -> Path:
-    """Write the merged rows to a new temporary CSV file, each on the line where it was before, if possible."""
-    with tempfile.NamedTemporaryFile("wb", prefix="imagen-batch-input-", suffix=".csv", delete=False) as target:
-        text = io.TextIOWrapper(target, encoding="utf-8", newline="")
-        _write(merge, rows, text)
-        text.flush()
-        text.detach()
-    return Path(target.name)
-
-
-def _write(merge: Merge, rows: Iterable[PromptRow], text: TextIO) -> None:
+def merged_csv(merge: Merge, rows: Iterable[PromptRow]) -> Iterator[bytes]:
+    """Yield the merged rows as a CSV file in UTF-8, each on the line where it was before, if possible."""
     header = merge.header
     position = 1
     for line, cells in _lines(merge, header, rows):
-        position += _write_text(text, "\n" * max(0, line - position))
-        position += _write_text(text, csv_line([cells.get(name, "") for name in header]))
+        text = "\n" * max(0, line - position) + csv_line([cells.get(name, "") for name in header])
+        position += _count_line_ends(text)
+        yield text.encode()
 
 
 def _lines(merge: Merge, header: Sequence[str], rows: Iterable[PromptRow]) -> Iterator[tuple[int, Cells]]:
@@ -61,10 +49,8 @@ def _lines(merge: Merge, header: Sequence[str], rows: Iterable[PromptRow]) -> It
         yield 0, cells
 
 
-def _write_text(text: TextIO, line: str) -> int:
-    """Write the text and return the number of its line ends."""
-    text.write(line)
-    return len(line.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
+def _count_line_ends(text: str) -> int:
+    return text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
 
 
 def match_columns(columns: Iterable[str], stored: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.failures_csv.detect_encoding import find_better_encoding, marked_rows
 from imagen_batch.inputs.failures_csv.match_rows import match_rows, only_rows
 from imagen_batch.inputs.image_owners import find_moves, samples_with_images
-from imagen_batch.inputs.merge_rows import Cells, Merge, column_for_role, match_columns, write_merged
+from imagen_batch.inputs.merge_rows import Cells, Merge, column_for_role, match_columns, merged_csv
 from imagen_batch.inputs.options_as_cells import LineConverter, find_overrides, run_settings
 from imagen_batch.inputs.stored_input_and_settings import (
     EXPANSION,
@@ -190,7 +190,8 @@ def _reread_in_saved_encoding(patch: RunPlan, folder: _Folder, *, today: date) -
 def _plan_merged(
     merge: Merge, folder: _Folder, settings: Settings, *, today: date, only: frozenset[int] | None = None
 ) -> RunPlan:
-    spool = Spool(write_merged(merge, (planned.row for planned in folder.rows)))
+    spool = Spool()
+    spool.fill(merged_csv(merge, (planned.row for planned in folder.rows)))
     reading = {
         "prompts": str(spool.path),
         "format": "csv",

@@ -32,7 +32,7 @@ from imagen_batch.runs.run_observer import RunObserver
 from imagen_batch.settings import Settings
 from imagen_batch.storage import LEDGER, is_url
 from imagen_batch.system.valid_address import web_address
-from imagen_batch.text import plural, usd
+from imagen_batch.text import plural, usd_at_most
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -244,7 +244,7 @@ def _confirm_cost(plan: RunPlan, observer: RunObserver) -> None:
     pending = count_pending(plan)
     if pending.usd <= _ASK_ABOVE_USD:
         return
-    if not observer.confirm(f"Make {plural(pending.samples, 'image')} for up to {usd(pending.usd)}?"):
+    if not observer.confirm(f"Make {plural(pending.samples, 'image')} for up to {usd_at_most(pending.usd)}?"):
         raise SettingsInvalid("not confirmed: nothing was sent (use --yes to skip the question)")
 
 

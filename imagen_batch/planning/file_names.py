@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from imagen_batch.text import did_you_mean
 
 _FOLDER = "images/"
 _SEGMENT_BYTES = 120  # leaves room for sample, key and extension below the usual limit of 255
 _MAX_SEGMENTS = 8
+_MAX_LISTED = 12  # names of columns
 _SLUG_BYTES = 80  # leaves room in a segment for what a template adds
 _SLUG_READS = 1000  # characters; a prompt may have 150,000, and a name is made of its first words
 
@@ -146,10 +149,18 @@ def _pieces(template: str, values: Mapping[str, str | int]) -> Iterator[str]:
         if name is None:
             continue
         if name not in values:
-            raise ValueError(f"{{{name}}} is not a column here; the columns are: {', '.join(sorted(values))}")
+            raise ValueError(_describe_missing(name, values))
         if conversion or (padding and not _PADDING.fullmatch(padding)):
             raise ValueError(f"{{{name}}} may be followed by a width only, as in {{{name}:03}}")
         yield _pad(re.sub(r"[/\\]", "_", str(values[name])), padding or "")
+
+
+def _describe_missing(name: str, values: Iterable[str]) -> str:
+    """Return what is wrong with a name in a template, which may be that of one of many columns."""
+    known = sorted(values)
+    rest = f" and {len(known) - _MAX_LISTED:,} more columns" if len(known) > _MAX_LISTED else ""
+    hint = did_you_mean(name, known, most=3) or "."
+    return f"{{{name}}} is not a column here{hint} The columns are: {', '.join(known[:_MAX_LISTED])}{rest}"
 
 
 def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]]:

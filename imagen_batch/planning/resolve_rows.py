@@ -112,9 +112,9 @@ class RowPlanner:
         try:
             resolved = self._resolved.get((row.model, id(row.options), row.shape)) or self._resolve_row(row)
         except UnknownShape as error:
-            return None, [Problem(row.line, "shape", error.name, str(error))], []
+            return None, [Problem(row.line, "shape", error.name, str(error)), *self._other_problems(row)], []
         if resolved is None:
-            return None, [self._unknown_model(row)], []
+            return None, list(self._other_problems(row)), []
         model = resolved.model
         samples = row.samples or self._default_samples
         prompt = with_style(row.prompt, row.style)
@@ -131,6 +131,18 @@ class RowPlanner:
             except ValueError as error:
                 problems.append(Problem(row.line, "filename", row.filename, str(error)))
         return (None if problems else planned), problems, warnings
+
+    def _other_problems(self, row: PromptRow) -> Iterator[Problem]:
+        """Yield the problems of a row without options: its model, its reference images and its file name."""
+        if self.find_model(row.model or self._settings.model) is None:
+            yield self._unknown_model(row)
+        if row.references or self._run_references:
+            yield from self._references.of_row(row, self._run_references).problems
+        if self._template is None and row.filename:
+            try:
+                stem_from(row.filename)
+            except ValueError as error:
+                yield Problem(row.line, "filename", row.filename, str(error))
 
     def _resolve_row(self, row: PromptRow) -> ResolvedOptions | None:
         """Resolve the row's model and options, and remember the result for rows with the same object of options."""

@@ -66,6 +66,14 @@ class PromptFile:
         """Yield each row in file order, or its problems. Only one row is in memory at a time."""
         return self.expand(self._file_rows()) if self.expand else self._file_rows()
 
+    def ids(self) -> Iterator[str | None]:
+        """Yield the id of each record as it is written, also of rows with problems.
+
+        None stands for a record that can't be divided into cells.
+        """
+        for record in self._source.records():
+            yield None if isinstance(record, Problem) else self._reader.id_of(record)
+
     def _file_rows(self) -> Iterator[PromptRow | Problem]:
         number, read, failures = 0, self._reader.read, self.failures
         for record in self._source.records():

@@ -99,6 +99,14 @@ class RowReader:
             **values,
         )
 
+    def id_of(self, record: Record) -> str | None:
+        """Return the id in a record, empty if there is none; None if its cells do not fit the columns."""
+        position = self.columns.roles.get("id")
+        if position is None:
+            return ""
+        fits = self.width is None or len(record.cells) == len(self.columns.names)
+        return record.cells[position].strip() if fits else None
+
     def _read_options(self, texts: Sequence[str], line: int, problems: list[Problem]) -> Options:
         """Return the options in a record: the same object for all records whose cells are the same."""
         written = self.option_texts(texts) if self.option_texts else ()

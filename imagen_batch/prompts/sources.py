@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import select
 import stat
 import sys
@@ -28,12 +29,13 @@ class Unreadable(OSError):
 
 
 class Spool:
-    """A temporary file that is deleted with its owner, at the latest at the end of the process."""
+    """A temporary file that only the user can read, and that is deleted at the latest at the end of the process."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Own the temporary file at `path`, or create one that only the user can read."""
-        self.path = path or _new_file()
+    def __init__(self) -> None:
+        """Create the file. Its removal is registered before, so that a signal at any moment leaves no file."""
+        self.path = Path(tempfile.gettempdir()) / f"imagen-batch-input-{secrets.token_hex(16)}"
         self.remove = weakref.finalize(self, self.path.unlink, missing_ok=True)
+        os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
     def fill(self, blocks: Iterator[bytes]) -> None:
         """Write all blocks; an exception deletes the file."""
@@ -44,12 +46,6 @@ class Spool:
         except BaseException:
             self.remove()
             raise
-
-
-def _new_file() -> Path:
-    descriptor, name = tempfile.mkstemp(prefix="imagen-batch-stdin-")
-    os.close(descriptor)
-    return Path(name)
 
 
 def is_stream(name: str) -> bool:

@@ -95,7 +95,9 @@ def _raised_limits(plan: RunPlan, history: History) -> Callable[[RetryChoice], t
 
 def _limits(settings: Settings, history: History, pending: PendingTotals, wanted: PendingTotals) -> tuple[str, ...]:
     """Return the options that admit all of `pending`, for those limits that do not admit `wanted`."""
-    spent, images = history.cost_bounds().upper_bound, history.max_images_made()
+    # As the budget of the run counts: a rehearsal in the same folder is not real money.
+    spent = history.cost_bounds(settings.provider).upper_bound
+    images = history.max_images_made(settings.provider)
     limits: tuple[str, ...] = ()
     if settings.max_cost is not None and spent + wanted.usd > settings.max_cost + CENT_FRACTION:
         limits += ("--max-cost", round_up_to_cents(spent + pending.usd))

@@ -16,7 +16,7 @@ from typing import Literal
 from imagen_batch.reports.add_review_columns import APPROVED_MISSING, REDO
 from imagen_batch.reports.causes import FailureGroup, merge_rows
 from imagen_batch.storage import is_url
-from imagen_batch.text import plural, usd
+from imagen_batch.text import plural, usd_at_most
 
 BEYOND_LIMIT = "beyond_limit"
 """The error kind of samples of rows that `--limit` left out."""
@@ -199,7 +199,7 @@ def _advise_retry(group: FailureGroup, run: Continuation) -> _Advice:
 
 
 def _advise_on_limit(run: Continuation) -> _Advice:
-    cost = "" if run.beyond_usd is None else f" (up to {usd(run.beyond_usd)})"
+    cost = "" if run.beyond_usd is None else f" (up to {usd_at_most(run.beyond_usd)})"
     limit = () if run.beyond is None else ("--limit", str(run.beyond))
     return _Advice(f"To also make the {{images}} beyond --limit{cost}:", run.resume_command(more=limit))
 
@@ -220,7 +220,7 @@ def _advise_on_budget(group: FailureGroup, run: Continuation, stopped_for: str |
     elif "--max-cost-per-run" in options:  # raised for the dearest request alone: all of it may take several runs
         text = f"To continue, use {shlex.join(options)}:"
     else:
-        cost = "" if run.whole.usd is None else f" (up to {usd(run.whole.usd)})"
+        cost = "" if run.whole.usd is None else f" (up to {usd_at_most(run.whole.usd)})"
         text = f"To make the other {run.whole.images:,}{cost}, use {shlex.join(options)}:"
     return _Advice(charged + text, run.resume_command(limits=options))
 

@@ -30,6 +30,7 @@ REVIEW_FILE = "review.csv"
 ENCODING = "utf-8-sig"  # to write: without a byte order mark a spreadsheet takes UTF-8 for something else
 COLUMNS = ("row", "id", "sample", "version", "key", "decision", "prompt", "seed", "note")
 _REQUIRED = ("row", "sample", "decision")
+_IDENTIFYING = ("row", "sample", "version", "key")
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
@@ -80,11 +81,28 @@ class Decision:
         return (self.key or self.row, self.sample, self.version)
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewLines:
+    """The lines of a review: decisions, problems of other lines, and what is known of the samples of those."""
+
+    decisions: tuple[Decision, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    without_decision: tuple[Decision, ...] = ()  # lines with problems whose sample can be looked up
+
+
 def read_review(path: Path, *, encoding: str | None = None) -> list[Decision]:
     """Return every line of the file in order, even those without a decision. `encoding` overrides the detection.
 
     Raises InputInvalid with all problems of the file, each with its line.
     """
+    lines = read_review_lines(path, encoding=encoding)
+    if lines.problems:
+        raise InputInvalid(lines.problems)
+    return list(lines.decisions)
+
+
+def read_review_lines(path: Path, *, encoding: str | None = None) -> ReviewLines:
+    """Return the lines of the file with their problems. Raises InputInvalid if it can't be read as a review."""
     try:
         table = read_layout(
             path, _choose_encoding(path, encoding), delimiter=None, tabs=False, prompt_column="decision"
@@ -108,6 +126,12 @@ def write_review(decisions: Iterable[Decision], target: TextIO) -> int:
 
 def parse_decision_fields(fields: Mapping[str, str], *, line: int | None = None) -> Decision | list[Problem]:
     """Return the decision in the texts of one line, or all of their problems."""
+    decision, problems = _parse_fields(fields, line)
+    return problems or decision
+
+
+def _parse_fields(fields: Mapping[str, str], line: int | None) -> tuple[Decision, list[Problem]]:
+    """Return the decision, in which a field with a problem has no value, and all problems."""
     problems: list[Problem] = []
 
     def parse(column: str, parser: Callable[[str], _T], default: _T) -> _T:
@@ -137,7 +161,7 @@ def parse_decision_fields(fields: Mapping[str, str], *, line: int | None = None)
     )
     if not problems and decision.decision != "redo":
         problems += _only_for_redo(decision)
-    return problems or decision
+    return decision, problems
 
 
 def _choose_encoding(path: Path, forced: str | None) -> str:
@@ -176,32 +200,33 @@ def _find_columns(table: Table) -> dict[str, int]:
     return {name: names.index(name) for name in COLUMNS if name in names}
 
 
-def _read_lines(table: Table, positions: Mapping[str, int]) -> list[Decision]:
+def _read_lines(table: Table, positions: Mapping[str, int]) -> ReviewLines:
     decisions: list[Decision] = []
     problems: list[Problem] = []
+    without_decision: list[Decision] = []
     for record in table.records():
         if isinstance(record, Problem):
             problems.append(record)
         elif any(cell.strip() for cell in record.cells):
-            parsed = _parse_line(record, positions, width=len(table.header))
-            if isinstance(parsed, Decision):
-                decisions.append(parsed)
-            else:
-                problems += parsed
+            decision, found = _parse_line(record, positions, width=len(table.header))
+            problems += found
+            if decision is not None and not found:
+                decisions.append(decision)
+            elif decision is not None and not any(problem.column in _IDENTIFYING for problem in found):
+                without_decision.append(decision)
     problems += _contradictions(decisions)
-    if problems:
-        raise InputInvalid(sorted(problems, key=lambda problem: problem.line or 0))
-    return decisions
+    in_order = sorted(problems, key=lambda problem: problem.line or 0)
+    return ReviewLines(tuple(decisions), tuple(in_order), tuple(without_decision))
 
 
-def _parse_line(record: Record, positions: Mapping[str, int], *, width: int) -> Decision | list[Problem]:
+def _parse_line(record: Record, positions: Mapping[str, int], *, width: int) -> tuple[Decision | None, list[Problem]]:
     if any(cell.strip() for cell in record.cells[width:]) or len(record.cells) <= max(
         positions[name] for name in _REQUIRED
     ):
         message = f"{len(record.cells)} cells where the header has {width}"
-        return [Problem(record.line, None, None, message)]
+        return None, [Problem(record.line, None, None, message)]
     texts = {name: record.cells[at] for name, at in positions.items() if at < len(record.cells)}
-    return parse_decision_fields({name: _unguard(text) for name, text in texts.items()}, line=record.line)
+    return _parse_fields({name: _unguard(text) for name, text in texts.items()}, record.line)
 
 
 def _contradictions(decisions: Iterable[Decision]) -> Iterator[Problem]:

@@ -77,7 +77,7 @@ def finalize(
     is_current = all(file.name != "manifest.parquet" for file in unwritten)
     has_gallery = write_page is not None and is_current and write_page(storage, has_reviews=bool(history.reviews))
     facts = _run_facts(plan, context, history, started=started, began=began)
-    older_images = count_older_images(history, storage, shown=builder.ok)
+    older_images = count_older_images(history, storage, shown=builder.files)
     facts = replace(facts, older_images=older_images, has_gallery=has_gallery, unwritten=unwritten)
     return write_summary(builder, facts, storage)
 
@@ -116,7 +116,7 @@ def _run_facts(
 
 
 def count_older_images(history: History, storage: Storage, *, shown: int) -> int:
-    """Count the recorded images in the folder that belong to no sample of this input. `shown` is how many do."""
+    """Count the recorded images in the folder that belong to no sample of this input; `shown` files belong to one."""
     recorded = max(0, history.images_recorded - shown)
     if not recorded:
         return 0

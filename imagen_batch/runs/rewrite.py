@@ -22,7 +22,7 @@ from imagen_batch.storage.irregular_files import irregularity
 def rewrite_tables(plan: RunPlan, history: History, storage: Storage) -> None:
     """Write all tables and the summary. The caller holds the lock. Raises OSError where one can't be written."""
     summary, unwritten = write_tables(Results(plan, history, storage, pending_status(storage)))
-    facts = replace(_run_facts(plan, history, storage, shown=summary.ok), unwritten=unwritten)
+    facts = replace(_run_facts(plan, history, storage, shown=summary.files), unwritten=unwritten)
     failed = write_summary(summary, facts, storage).facts.unwritten
     if failed:
         raise OSError(failed[0].error_number, describe_unwritten(failed))

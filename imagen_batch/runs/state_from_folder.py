@@ -39,7 +39,7 @@ def run_status(location: str | Path, *, group_by: str | None = None) -> Summary:
         in_flight = history.open_since(began) if running and began is not None else set()
         for row in Results(plan, history, storage, in_flight=in_flight).rows():
             builder.add(row)
-        older_images = count_older_images(history, storage, shown=builder.ok)
+        older_images = count_older_images(history, storage, shown=builder.files)
         has_gallery = storage.size("gallery.html") is not None
         started, finished = _times(storage, began, running=running)
     provider = plan.settings.provider

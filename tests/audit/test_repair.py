@@ -16,7 +16,7 @@ from imagen_batch.cli.dispatch import main
 from imagen_batch.inputs.stored_input_and_settings import load_settings_snapshot
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.runs.run import open_run
-from imagen_batch.simulator import read_stamp
+from imagen_batch.simulator import Simulator, read_stamp
 from imagen_batch.storage import LEDGER, STATE, Folder, open_storage
 from tests.support.killing import copy_damaged, each_change
 from tests.support.runs import TODAY, prompts, run
@@ -123,6 +123,14 @@ def test_an_interrupted_run_is_not_finished_by_a_repair(tmp_path, sim):
             opened.generate_shard(shard)
         assert opened.finish().counts["ok"] == 3
     assert len(sim.requests) == requests_before + 1
+
+
+def test_a_repair_does_not_pay_for_images_whose_reply_was_lost(tmp_path):
+    """They are not lost images: `resume` sends them again."""
+    with Simulator() as sim:
+        folder = run(prompts(tmp_path, "one", "two [[sim:reset_midway*9]]"), sim, max_attempts=2).folder
+    next((folder / "images").iterdir()).unlink()
+    assert lost_rows(repair(folder)) == {1}
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_paid(tmp_path, finished, capsys, sim):

@@ -315,15 +315,15 @@ def test_an_early_signal_is_reported_and_leaves_no_files(tmp_path, command, numb
     child.stdin.write(b"prompt,api_key\na fox,secret\n")
     child.stdin.flush()
     deadline = time.monotonic() + 30
-    while not list(spools.glob("imagen-batch-stdin-*")) and time.monotonic() < deadline:
+    while not list(spools.glob("imagen-batch-input-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert list(spools.glob("imagen-batch-stdin-*"))
+    assert list(spools.glob("imagen-batch-input-*"))
     child.send_signal(number)
     out, err = child.communicate(timeout=30)
     assert child.returncode == 128 + number
     assert json.loads(out)["state"] == "interrupted"
     assert b"Traceback" not in err
-    assert not list(spools.glob("imagen-batch-stdin-*"))
+    assert not list(spools.glob("imagen-batch-input-*"))
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_a_run_that_does_not_start_leaves_no_copy_of_its_input(here, tmp_path, t
     result = shell(f"imagen-batch run - {' '.join(typed)} --json < <(cat p.csv)", here=here, env=env)
     assert result.returncode == 2
     assert json.loads(result.stdout)["state"] == "refused"
-    assert not list(tmp_path.glob("imagen-batch-stdin-*"))
+    assert not list(tmp_path.glob("imagen-batch-input-*"))
 
 
 _KNOWN_WORDS = """
@@ -420,10 +420,10 @@ def test_a_folder_that_can_not_be_written_is_refused(here, capsys, monkeypatch):
 def test_a_full_temporary_folder_is_reported(here, capsys, monkeypatch):
     """The prompts of a pipe do not fit; the part that was written is deleted."""
 
-    def full(**_):
+    def full(*_):
         raise OSError(28, "No space left")
 
-    monkeypatch.setattr("imagen_batch.prompts.sources.tempfile.mkstemp", full)
+    monkeypatch.setattr("imagen_batch.prompts.sources.Spool.fill", full)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt\na fox\n")))
     code, err, _ = run_command(["plan", "-"], here=here, capsys=capsys, monkeypatch=monkeypatch)
     assert code == 5

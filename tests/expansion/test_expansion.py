@@ -124,7 +124,7 @@ def test_an_unknown_name_is_invalid_input(run_book, book, sim, column, value, me
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("{{ chaptr }}", "did you mean chapter?"),
+        ("{{ chaptr }}", "did you mean chapter or char?"),
         ("{% if %}", "line 1"),
         ("{% include 'x' %}", "'include'"),
     ],

@@ -150,9 +150,9 @@ def test_a_word_wider_than_its_column_is_broken(tmp_path: Path) -> None:
 
 
 def test_an_unknown_column_is_refused(tmp_path: Path) -> None:
-    """The message lists the known columns."""
+    """The message says where the known columns are."""
     run = book(tmp_path / "book")
-    with pytest.raises(SettingsInvalid, match=r"no column 'chaptr'\. Columns: row"):
+    with pytest.raises(SettingsInvalid, match=r"no column 'chaptr'.* The first line of manifest.csv has all"):
         export(run, to="pdf", out=tmp_path / "out", group_by="chaptr")
 
 

@@ -75,10 +75,13 @@ def test_a_cell_that_is_not_a_split_name_is_refused_with_its_row() -> None:
         assign(_row(7, book="../../etc"))
 
 
-def test_an_unknown_column_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_column_is_refused_with_those_that_are_like_it() -> None:
     """This holds for both options."""
     for options in (Options(split_column="boo"), Options(split="a=1", split_by="boo")):
-        with pytest.raises(SettingsInvalid, match="Columns: row, prompt, book, split"):
+        with pytest.raises(
+            SettingsInvalid,
+            match=r"column 'boo'; did you mean book\? The first line of manifest.csv has all 4 columns",
+        ):
             make_assign(options, NAMES)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.rows.where import compile_where
@@ -63,7 +66,10 @@ def test_an_expression_keeps_the_rows_for_which_it_holds(text: str, kept: list[i
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("chaptr == '1'", "no column 'chaptr'; the nearest is 'chapter'"),
+        (
+            "chaptr == '1'",
+            "no column 'chaptr'; did you mean chapter? The first line of manifest.csv has all 7 columns",
+        ),
         ("chapter = '1'", "equality is written =="),
         ("width", "neither true nor false"),
         ("chapter == None", "column is None"),
@@ -85,13 +91,12 @@ def test_an_expression_keeps_the_rows_for_which_it_holds(text: str, kept: list[i
         (r"chapter == '\ud800'", "is not text"),
     ],
 )
-def test_an_invalid_expression_is_refused_with_the_known_columns(text: str, message: str) -> None:
+def test_an_invalid_expression_is_refused_in_one_sentence(text: str, message: str) -> None:
     """Nothing of it is executed."""
     with pytest.raises(SettingsInvalid) as error:
         compile_where(text, TABLE.schema)
     assert message in str(error.value)
-    assert "Columns: chapter, page, width, c2pa, prompt, sent_at, a column" in str(error.value)
-    assert len(str(error.value)) < 1000
+    assert len(str(error.value)) < 500
 
 
 def test_decimals_that_are_compared_as_text_are_written_as_in_the_prompt_file() -> None:
@@ -103,6 +108,28 @@ def test_decimals_that_are_compared_as_text_are_written_as_in_the_prompt_file() 
         table = pa.Table.from_batches([batch]).append_column("place", pa.array(range(3)))
         found = table.filter(compile_where("startswith(rating, '4.')", schema))["place"].to_pylist()
         assert found == [at for at, cell in enumerate(cells) if cell.startswith("4.")]
+
+
+@given(
+    st.lists(
+        st.decimals(-(10**15) + 1, 10**15 - 1, allow_nan=False, places=4)
+        | st.integers(1, 10**15 - 1).map(lambda number: Decimal(f"{number}.5")),
+        min_size=1,
+        max_size=20,
+    ),
+    st.sampled_from(["4", "4.0"]),
+)
+@example([Decimal(10**10), Decimal("12345678901.5"), Decimal(-150000000000000)], "4")
+@example([Decimal(10**10), Decimal(10**14), Decimal("999999999999999.5")], "4.0")
+def test_large_decimals_that_are_compared_as_text_have_no_exponent(numbers: list[Decimal], spelling: str) -> None:
+    """The text of each is that of its cell."""
+    cells = [repr(float(number)) for number in numbers if abs(number) >= Decimal("0.0001")]
+    cells = [cell.removesuffix(".0") if spelling == "4" else cell for cell in cells]
+    schema = typed_schema(pa.schema([("size", pa.string())]), [ColumnType("decimal", spelling)])
+    table = pa.table([pa.array([float(cell) for cell in cells], pa.float64())], schema=schema)
+    for cell in cells:
+        kept = table.filter(compile_where(f"startswith(size, {cell!r})", schema))
+        assert kept.num_rows == sum(other.startswith(cell) for other in cells)
 
 
 def test_text_that_is_no_number_is_no_row_and_no_error() -> None:

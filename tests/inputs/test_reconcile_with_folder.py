@@ -56,7 +56,7 @@ def test_rows_beyond_a_limit_are_listed_as_not_attempted(shell, tmp_path, sim, r
     assert [row["status"] for row in manifest(tmp_path / "out")] == ["ok"] * 2 + ["not_attempted"] * 3
     (cause,) = result.json["causes"]
     assert "beyond --limit 2" in cause["message"]
-    assert "$0.12" in cause["next"]
+    assert "$0.13" in cause["next"]
     assert shell.run("resume", tmp_path / "out").code == 3
     assert len(sim.requests) == 2
     line = cause["next"]

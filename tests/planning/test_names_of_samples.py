@@ -72,3 +72,14 @@ def test_a_template_with_a_field_that_is_not_a_column_is_refused(tmp_path):
     """It is refused before any row is read."""
     with pytest.raises(SettingsInvalid, match=r"--name-template: \{chapter\} is not a column here"):
         small_plan(tmp_path, [{"prompt": "a"}], name_template="{chapter}/{row}")
+
+
+def test_the_names_that_a_template_may_use_are_not_all_listed(tmp_path):
+    """A file may have hundreds of columns: the close matches come first."""
+    row = {"prompt": "a", "chapter": "1"} | {f"tag_{number:03}": "x" for number in range(200)}
+    with pytest.raises(SettingsInvalid) as caught:
+        small_plan(tmp_path, [row], name_template="{chaptr}/{row}")
+    message = str(caught.value)
+    assert "{chaptr} is not a column here; did you mean chapter? The columns are: chapter, " in message
+    assert message.endswith(" more columns")
+    assert len(message) < 300

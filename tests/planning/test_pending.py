@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch.ledger.costs import Cost
 from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending, remaining_requests
@@ -31,6 +32,14 @@ class FakeHistory:
     @property
     def reviews(self):
         return Reviews(self.status)
+
+    def cost_bounds(self, _provider):
+        """Return what was charged: nothing."""
+        return Cost()
+
+    def max_images_made(self, _provider):
+        """Return how many images there may be."""
+        return 0
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def test_every_problem_has_its_line_and_value(tmp_path):
     (tmp_path / "note.txt").write_text("not an image")
     reported = problems(tmp_path, ["fox.png", "gone.png", "note.txt", ".", "ftp://x/y.png", "fox.png;@nobody"])
     assert [(line, value) for line, value, _ in reported] == [
-        *((3, "gone.png"), (4, "note.txt"), (5, "."), (6, "ftp://x/y.png")),
+        *((3, "gone.png"), (4, "note.txt"), (5, "."), (6, "ftp://x/y.png"), (7, "@nobody")),
     ]
 
 

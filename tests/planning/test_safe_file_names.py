@@ -178,7 +178,7 @@ def test_a_template_is_filled_in(template: str, stem: str) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{titel}", "not a column here; the columns are: page, row"),
+        ("{titel}", "not a column here. The columns are: page, row"),
         ("{row.__class__}", "not a column"),
         ("{row[0]}", "not a column"),
         ("{}", "not a column"),

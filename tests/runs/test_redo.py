@@ -333,6 +333,19 @@ def test_every_problem_of_a_review_is_reported_and_nothing_is_applied(book, sim)
         go(book, sim, redo=True)
 
 
+def test_problems_of_form_and_unknown_rows_of_a_review_are_listed_together(book):
+    """Also two in one line: a bad seed for a row that does not exist."""
+    folder = book.parent / "out"
+    lines = ("1,1,,keep,", "9,1,,approve,", "9,2,,redo,x", "x,1,,approve,", f"1,1,{'ab' * 32},redo,", "1,1,,redo,-1")
+    (folder / "review.csv").write_text("row,sample,key,decision,seed\n" + "\n".join(lines) + "\n")
+    with pytest.raises(InputInvalid) as raised:
+        apply_review(str(folder))
+    assert [(problem.line, problem.column) for problem in raised.value.problems] == [
+        *((2, "decision"), (3, "row"), (4, "seed"), (4, "row"), (5, "row"), (6, "key"), (7, "seed")),
+    ]
+    assert not read_history(folder / LEDGER).reviews
+
+
 def test_names_of_samples_are_checked_together(book):
     """Each problem has a suggestion."""
     folder = book.parent / "out"
@@ -340,10 +353,9 @@ def test_names_of_samples_are_checked_together(book):
         review(folder, "approve", "coverr", "cover:3", "9", "weir:1", "boat:1@4", "boat:1")
     texts = [f"{problem.found}: {problem.message}" for problem in raised.value.problems]
     assert texts[0] == "coverr: no row has this id or number; did you mean cover?"
-    assert len(texts) == 4  # weir:1 has no image, which is found once all names are known
-    with pytest.raises(InputInvalid) as raised:
-        review(folder, "approve", "weir:1")
-    assert "only an image can be approved" in raised.value.problems[0].message
+    assert len(texts) == 5
+    assert texts[4].startswith("weir:1: ")
+    assert "only an image can be approved" in texts[4]
 
 
 def test_a_folder_of_an_earlier_version_accepts_decisions(tmp_path, sim):

@@ -15,7 +15,7 @@ from imagen_batch.cli.options import (
 )
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
-from imagen_batch.text import plural, printable_lines, round_up_to_cents, usd
+from imagen_batch.text import printable_lines, round_up_to_cents, usd_at_most
 
 if TYPE_CHECKING:
     from imagen_batch.audit.findings import Audit
@@ -115,7 +115,7 @@ def _offer_to_remake(repaired: Repaired, args: Namespace) -> int:
         stored = settings.max_cost_per_run
         limit = args.max_cost if stored is None else min(args.max_cost, stored)
         settings = settings.model_copy(update={"max_cost_per_run": limit})
-    print_message(f"{plural(total.images, 'image')} are lost: to make them again costs {_price(total)}")
+    print_message(f"{_lost_images(total.images)} again costs {_price(total)}")
     if repaired.images < total.images:
         print_message(f"--max-cost {args.max_cost:g} is enough for {repaired.images} of them")
     confirm = make_confirm(args)
@@ -129,6 +129,10 @@ def _offer_to_remake(repaired: Repaired, args: Namespace) -> int:
     return FINDINGS
 
 
+def _lost_images(count: int) -> str:
+    return "1 image is lost: to make it" if count == 1 else f"{count:,} images are lost: to make them"
+
+
 def _price(total: Repaired) -> str:
     unpriced = f", and {total.unpriced} without a known price" if total.unpriced else ""
-    return f"at most {usd(total.usd)}{unpriced}"
+    return f"at most {usd_at_most(total.usd)}{unpriced}"

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.commands.run import activate_json_log
 from imagen_batch.cli.options import (
     add_config_option,
     add_input_options,
+    add_json_option,
     add_request_options,
     add_sending_options,
 )
 from imagen_batch.cli.settings_sources import out_template_from, settings_from
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
-from imagen_batch.text import plural, usd
+from imagen_batch.text import plural, usd_at_most
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -64,7 +67,7 @@ def add_parser(commands: Subparsers) -> None:
         which.add_argument(f"--{choice}", action="store_const", const=choice, dest="which", help=text)
     group.add_argument("--backwards", action="store_true", help="newest date first")
     group.add_argument("--max-active", type=int, default=1, metavar="N", help="dates at the same time (default 1)")
-    group.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
+    add_json_option(group)
     add_input_options(backfill)
     add_sending_options(backfill)
     add_config_option(backfill)
@@ -81,6 +84,8 @@ def run(args: Namespace) -> int:
     chosen = choose(days, which, backwards=args.backwards)
     if args.dry_run:
         return _show_plan(days, chosen, args)
+    if chosen:
+        activate_json_log(chosen[0].settings)
     print_message(f"{plural(len(days), 'date')}, {len(chosen)} to make")
     backfill = Backfill(
         max_active=args.max_active, grace=max((day.settings.grace for day in chosen), default=0.0), say=print_message
@@ -148,7 +153,7 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
     from imagen_batch.cli.plan_report.describe_periods import describe_period, period_facts  # noqa: PLC0415
 
     made = {day.date for day in chosen}
-    rows, images, cost, unpriced = [], 0, 0.0, 0
+    rows, images, cost, cheapest, unpriced = [], 0, 0.0, math.inf, 0
     periods: tuple[PeriodRoom, ...] = ()
     for day in days:
         pending = None
@@ -156,6 +161,7 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
             with open_preview(day.settings) as preview:
                 pending, periods = preview.pending, preview.periods
             images, cost = images + pending.samples, cost + pending.usd
+            cheapest = min(cheapest, pending.cheapest) if pending.requests else cheapest
             unpriced += pending.unpriced
         rows.append((day, pending))
     if args.as_json:
@@ -172,14 +178,22 @@ def _show_plan(days: tuple[Day, ...], chosen: tuple[Day, ...], args: Namespace) 
         print_result(json.dumps({"dates": dates, "samples": images, "usd": round(cost, 6), "periods": limits}))
         return 0
     for day, pending in rows:
-        what = "left" if pending is None else f"{plural(pending.samples, 'image')}, up to {usd(pending.usd)}"
+        what = "left" if pending is None else f"{plural(pending.samples, 'image')}, up to {usd_at_most(pending.usd)}"
         print_result(f"{day.date}  {day.state:<10}  {what}")
-    total = f"{plural(images, 'image')}, up to {usd(cost)}"
+    total = f"{plural(images, 'image')}, up to {usd_at_most(cost)}"
     print_result(f"{plural(len(chosen), 'date')} to make: {total}. Nothing was sent.")
     for room in periods:
         provider = chosen[0].settings.provider
-        text = describe_period(room, needed=cost, unpriced=unpriced, provider=provider, what="this backfill")
-        print_result(text)
+        print_result(
+            describe_period(
+                room,
+                needed=cost,
+                cheapest=cheapest,
+                unpriced=unpriced,
+                provider=provider,
+                what="this backfill",
+            )
+        )
     return 0
 
 

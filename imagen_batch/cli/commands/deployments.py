@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.system.streams import print_result
 from imagen_batch.text import printable
 
@@ -21,7 +22,7 @@ def add_parser(commands: Subparsers) -> None:
         help="list the deployments of the Prefect server",
         description="List the deployments of the Prefect server at PREFECT_API_URL.",
     )
-    listing.add_argument("--json", action="store_true", dest="as_json", help="print a JSON list")
+    add_json_option(listing, help_text="print a JSON list")
 
 
 def run(args: Namespace) -> int:

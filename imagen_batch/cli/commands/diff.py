@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.system.streams import print_message, print_result
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def add_parser(commands: Subparsers) -> None:
     diff.add_argument("before", metavar="A", help="folder or URL of the first run")
     diff.add_argument("after", metavar="B", help="folder or URL of the second run")
     diff.add_argument("--html", type=Path, metavar="FILE", help="also write a page with both images of each change")
-    diff.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+    add_json_option(diff)
 
 
 def run(args: Namespace) -> int:

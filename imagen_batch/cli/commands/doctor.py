@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from imagen_batch.cli.options import (
     add_config_option,
     add_input_options,
+    add_json_option,
     add_request_options,
     add_sending_options,
 )
@@ -40,7 +41,7 @@ def add_parser(commands: Subparsers) -> None:
         default=argparse.SUPPRESS,
         help="take the key from this Prefect Secret block, as a deployment does",
     )
-    doctor.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+    add_json_option(doctor)
     add_config_option(doctor)
 
 

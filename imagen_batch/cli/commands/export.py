@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.exports.options import FINDINGS
 from imagen_batch.text import plural
 
@@ -45,7 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     _add_quality(parser.add_argument_group("Images that look wrong", argument_default=SUPPRESS))
     _add_format_options(parser.add_argument_group("Format options", argument_default=SUPPRESS))
     display = parser.add_argument_group("Display")
-    display.add_argument("--json", dest="as_json", action="store_true", help="print the result as one JSON object")
+    add_json_option(display)
     display.add_argument("--quiet", "-q", action="store_true", help="no progress and no messages")
 
 

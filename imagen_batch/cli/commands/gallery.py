@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import plural
@@ -28,7 +29,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     gallery.add_argument("folder", metavar="DIR", help="folder of the run")
     gallery.add_argument("--serve", action="store_true", help="serve it on this machine and save decisions at once")
-    gallery.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
+    add_json_option(gallery)
 
 
 def run(args: Namespace) -> int:

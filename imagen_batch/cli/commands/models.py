@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from imagen_batch.cli.options import (
     add_config_option,
+    add_json_option,
 )
 from imagen_batch.system.streams import print_result
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Subparsers) -> None:
     """Add the command and its options to the command line."""
     models = commands.add_parser("models", help="list the models: dialect, sizes, ratios, prices, lifecycle")
-    models.add_argument("--json", action="store_true", dest="as_json", help="print one JSON array")
+    add_json_option(models, help_text="print one JSON array")
     add_config_option(models)
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.system.streams import print_message, print_result
 from imagen_batch.text import json_text, plural
@@ -57,7 +58,7 @@ def add_parser(commands: Subparsers) -> None:
             action.add_argument("--seed", type=int, metavar="N", help="another seed")
         if name != "clear":
             action.add_argument("--note", metavar="TEXT", help="a note for yourself")
-        _add_json(action)
+        add_json_option(action)
     listing = actions.add_parser("list", help="list all decisions", description="List all decisions.")
     apply_ = actions.add_parser(
         "apply",
@@ -66,7 +67,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     for action in (listing, apply_):
         action.add_argument("folder", metavar="DIR", help="folder or URL of the run")
-        _add_json(action)
+        add_json_option(action)
     apply_.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: review.csv in DIR")
 
 
@@ -82,10 +83,6 @@ def run(args: Namespace) -> int:
     if any(change.decision == "redo" for change in changes.decisions):
         print_message(f"To make them: {_redo_command(args.folder)}")
     return 0
-
-
-def _add_json(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--json", action="store_true", dest="as_json", help="print the result as one JSON object")
 
 
 def _decide(args: Namespace) -> Changes:

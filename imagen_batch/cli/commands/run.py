@@ -61,9 +61,7 @@ def run_and_print(
 ) -> int:
     """Run the job, print its summary and return its exit code. With `samples_to_remake`, only these are made."""
     log = current_log()
-    if settings.log_format == "json":
-        log.with_prompts = settings.log_prompts
-        log.activate()
+    activate_json_log(settings)
     settings = _with_agreed_host(settings, args)
     summary = None if samples_to_remake is not None else _find_current_summary(settings)
     if summary is None:
@@ -77,6 +75,14 @@ def run_and_print(
         log.end(summary)
     print_result(to_json_text(summary) if args.as_json else to_terminal(summary, color=use_color()))
     return summary.exit_code
+
+
+def activate_json_log(settings: Settings) -> None:
+    """Write messages as JSON objects from now on if the settings say so, also those of a file."""
+    if settings.log_format == "json":
+        log = current_log()
+        log.with_prompts = settings.log_prompts
+        log.activate()
 
 
 def _find_current_summary(settings: Settings) -> Summary | None:

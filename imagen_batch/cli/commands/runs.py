@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.system.streams import print_result
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     runs.add_argument("root", metavar="ROOT", nargs="?", default="outputs", help="default outputs")
     runs.add_argument("--calendar", action="store_true", help="one line for each day, with the days without a run")
-    runs.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+    add_json_option(runs)
 
 
 def run(args: Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from imagen_batch.cli.options import add_json_option
 from imagen_batch.system.streams import print_result
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ def add_parser(commands: Subparsers) -> None:
     status = commands.add_parser("status", help="show the state of a run from its ledger, also while it is running")
     status.add_argument("folder", metavar="DIR", help="folder or URL of the run")
     status.add_argument("--group-by", metavar="COLUMN", help="images and cost for each value of a column")
-    status.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
+    add_json_option(status)
 
 
 def run(args: Namespace) -> int:

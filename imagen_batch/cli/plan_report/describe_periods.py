@@ -8,17 +8,23 @@ from imagen_batch.sending.period.room_left import PeriodRoom
 from imagen_batch.text import plural, usd
 
 
-def describe_period(room: PeriodRoom, *, needed: float, unpriced: int, provider: str, what: str = "this run") -> str:
-    """Say what a limit leaves for a run that needs at most `needed` USD, and what happens if that is too little."""
+def describe_period(
+    room: PeriodRoom, *, needed: float, cheapest: float, unpriced: int, provider: str, what: str = "this run"
+) -> str:
+    """Say what a limit leaves for a run that needs at most `needed` USD, and what happens if that is too little.
+
+    `cheapest` is the worst-case price of its cheapest request.
+    """
     counted = f" ({usd(room.counted)} is spent, possibly charged or reserved)" if room.counted else ""
     whose = ", for rehearsals with the simulator" if provider == "simulator" else ""
     left = f"{room.limit.text} leaves {usd(room.left)} of {usd(room.limit.usd)} below {room.root}{counted}{whose}"
-    return f"{left}; {_describe_fit(room, needed, unpriced, what)}"
+    return f"{left}; {_describe_fit(room, needed, cheapest, unpriced, what)}"
 
 
-def _describe_fit(room: PeriodRoom, needed: float, unpriced: int, what: str) -> str:
+def _describe_fit(room: PeriodRoom, needed: float, cheapest: float, unpriced: int, what: str) -> str:
     if not room.fits(needed):
-        end = "sends nothing and ends with code 6" if not room.left else "stops with code 6 when that is spent"
+        sends = room.left > 0 and room.fits(cheapest)
+        end = "stops with code 6 when that is spent" if sends else "sends nothing and ends with code 6"
         return f"{what} does not fit: it {end}, and a later one continues"
     if unpriced:
         return f"not known whether {what} fits, as {plural(unpriced, 'image')} have no known price: use --price USD"

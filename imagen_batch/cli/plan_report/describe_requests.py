@@ -15,7 +15,7 @@ from imagen_batch.cli.plan_report.facts import (
 from imagen_batch.planning.pending import PendingTotals, describe_held, describe_redone
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.sending.pacing.earlier_pace import EarlierPace
-from imagen_batch.text import plural, span, usd
+from imagen_batch.text import plural, span, usd_at_most
 
 _SHAPES = 6
 
@@ -32,7 +32,7 @@ def describe_requests(plan: RunPlan, pending: PendingTotals) -> str:
 
 def describe_stages(pending: PendingTotals) -> str:
     """Say what is sent in each stage: a row that uses the image of another one comes after it."""
-    texts = (f"{plural(stage.requests, 'request')}, at most ${stage.usd:.2f}" for stage in pending.stages)
+    texts = (f"{plural(stage.requests, 'request')}, at most {usd_at_most(stage.usd)}" for stage in pending.stages)
     return f"{len(pending.stages)}, as rows use images of other rows: {'; then '.join(texts)}"
 
 
@@ -59,7 +59,7 @@ def describe_pixels(plan: RunPlan) -> str:
 
 
 def describe_price(plan: RunPlan, pending: PendingTotals) -> str:
-    text = f"at most {usd(pending.usd)} if each request is sent once"
+    text = f"at most {usd_at_most(pending.usd)} if each request is sent once"
     if plan.settings.provider == "simulator":
         text += " (Google's price; the simulator is free)"
     if pending.unpriced:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from imagen_batch.cli.plan_report.describe_budgets import budget_facts, find_budget_room
 from imagen_batch.cli.plan_report.describe_periods import period_facts
 from imagen_batch.cli.plan_report.facts import (
     minutes_needed,
@@ -83,5 +84,6 @@ def plan_facts(
         "shapes": dict(plan.totals.shapes),
         "first_prompt": plan.totals.first_prompt,
         "periods": [period_facts(room, needed=pending.usd, unpriced=pending.unpriced) for room in periods],
+        "budgets": [budget_facts(room) for room in find_budget_room(plan.settings, pending)],
         "earlier_pace": {model: asdict(pace) for model, pace in paces.items()},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from imagen_batch.cli.plan_report.describe_budgets import describe_budget, find_budget_room
 from imagen_batch.cli.plan_report.describe_input import (
     describe_changes,
     describe_columns,
@@ -60,6 +61,7 @@ def plan_text(
             for line, count in plan.totals.shapes.most_common(_MAX_SHAPES)
         ),
         ("price", describe_price(plan, pending)),
+        *(("budget", describe_budget(room)) for room in find_budget_room(settings, pending)),
         *(("period", text) for text in _describe_periods(plan, pending, periods)),
         ("time", describe_time(plan, pending)),
         *([("pace", describe_paces(paces))] if paces and pending.requests else []),
@@ -73,6 +75,12 @@ def plan_text(
 
 def _describe_periods(plan: RunPlan, pending: PendingTotals, periods: tuple[PeriodRoom, ...]) -> list[str]:
     return [
-        describe_period(room, needed=pending.usd, unpriced=pending.unpriced, provider=plan.settings.provider)
+        describe_period(
+            room,
+            needed=pending.usd,
+            cheapest=pending.cheapest,
+            unpriced=pending.unpriced,
+            provider=plan.settings.provider,
+        )
         for room in periods
     ]

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from imagen_batch.exports.formats.imagefolder import image_name
 from imagen_batch.exports.job import Job, describing_columns, metadata
+from imagen_batch.exports.rows.manifest import rename_clashing
 from imagen_batch.storage import is_url
 
 _CONFIG = """<View>
@@ -37,12 +38,13 @@ def write(job: Job) -> None:
     job.target.put("label_config.xml", _CONFIG.encode())
     job.target.put("READ_ME.txt", _READ_ME.encode())
     names = describing_columns(job.run)
+    renamed = rename_clashing(names, ["image", *(["split"] if job.options.chooses_splits else [])])
     with job.target.write("tasks.json") as tasks:
         tasks.write(b"[")
         for position, image in enumerate(job.stream()):
             name = f"images/{image_name(image, position)}"
             job.add(image, name)
-            about = metadata(image.row, names)
+            about = {renamed[name]: cell for name, cell in metadata(image.row, names).items()}
             data = {**about, "prompt": image.row["prompt"] or "", "split": image.split, "image": _path(job, name)}
             task = json.dumps({"id": position + 1, "data": data}, ensure_ascii=False, default=str)
             tasks.write((b",\n" if position else b"\n") + task.encode(errors="replace"))

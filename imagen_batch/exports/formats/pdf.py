@@ -11,6 +11,7 @@ from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.documents.card import title
 from imagen_batch.exports.job import Job
 from imagen_batch.exports.pdf.entries_and_pages import Entry, Page, files, image_entry, missing_entry, paginate
+from imagen_batch.exports.rows.manifest import describe_missing_column
 from imagen_batch.text import plural
 
 
@@ -42,7 +43,7 @@ def _has_joined_letters(entry: Entry) -> bool:
 def _check(job: Job) -> None:
     names, column = job.run.schema.names, job.options.group_by
     if column and column not in names:
-        raise SettingsInvalid(f"--group-by: there is no column {column!r}. Columns: {', '.join(names)}")
+        raise SettingsInvalid(f"--group-by: {describe_missing_column(column, names)}")
     try:
         import reportlab  # noqa: F401, PLC0415
     except ImportError as error:

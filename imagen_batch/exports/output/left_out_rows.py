@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import BinaryIO, Literal
 
@@ -14,6 +14,7 @@ from pyarrow import csv
 
 from imagen_batch.exports.escaping import excel_safe
 from imagen_batch.exports.output.target import Target
+from imagen_batch.exports.rows.manifest import rename_clashing
 from imagen_batch.exports.rows.selection import LeftOut
 from imagen_batch.reports.tables.columns.typed_user_columns import cell_text, type_of
 
@@ -72,23 +73,26 @@ class RowWriter:
 class SideTable:
     """`left_out.parquet` or `left_out.csv`: the manifest's columns, and `left_out` with the reason."""
 
-    def __init__(self, writer: RowWriter) -> None:
+    def __init__(self, writer: RowWriter, names: Mapping[str, str]) -> None:
         self._writer = writer
+        self._names = names  # of the manifest's columns in the table
 
     def add(self, row: LeftOut) -> None:
         """Add a row."""
-        self._writer.write({**row.row, NAME: row.reason})
+        cells = {self._names[name]: cell for name, cell in row.row.items()}
+        self._writer.write({**cells, NAME: row.reason})
 
 
 @contextmanager
 def side_table(target: Target, schema: pa.Schema, *, kind: Kind, safe: bool = False) -> Iterator[SideTable]:
     """Yield the table, which is complete when the block ends."""
-    whole = schema.append(pa.field(NAME, pa.string())) if NAME not in schema.names else schema
+    names = rename_clashing(schema.names, [NAME])
+    whole = pa.schema([*(field.with_name(names[field.name]) for field in schema), pa.field(NAME, pa.string())])
     with (
         target.write(f"{NAME}.{kind}") as handle,
         closing(RowWriter(handle, whole, kind=kind, safe=safe and kind == "csv")) as writer,
     ):
-        yield SideTable(writer)
+        yield SideTable(writer, names)
 
 
 def _file_schema(schema: pa.Schema, *, safe: bool) -> pa.Schema:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,9 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.inputs.stored_input_and_settings import holds_run
+from imagen_batch.reports.next_steps import make_absolute
 from imagen_batch.reports.tables.columns.typed_user_columns import cell_text
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.storage import Storage, open_storage
+from imagen_batch.text import did_you_mean, plural
 
 MANIFEST = "manifest.parquet"
 EXTENSIONS: Mapping[str, str] = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
@@ -81,14 +85,51 @@ class RunImage:
 def open_manifest(folder: str | Path) -> RunManifest:
     """Return the manifest of a run. Raises SettingsInvalid if there is none that can be read."""
     storage = open_storage(folder)
-    try:
+    with manifest_errors(folder):
         if storage.size(MANIFEST) is None:
-            raise SettingsInvalid(f"{folder} has no {MANIFEST}: name the output folder of a finished run")
+            raise SettingsInvalid(_explain_missing(str(folder)))
         path = storage.local(MANIFEST)
         with pq.ParquetFile(path) as file:
             return RunManifest(storage, path, file.schema_arrow.remove_metadata(), file.metadata.num_rows)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SettingsInvalid(f"{folder}: {MANIFEST} can't be read: {error}") from error
+
+
+@contextmanager
+def manifest_errors(folder: str | Path) -> Iterator[None]:
+    """Turn the error of a manifest that can't be read into SettingsInvalid."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = str((isinstance(error, OSError) and error.strerror) or error).splitlines()[0]
+        raise SettingsInvalid(f"{folder}: {MANIFEST} can't be read: {reason}") from error
+
+
+def _explain_missing(folder: str) -> str:
+    if holds_run(folder):
+        return f"The run in {folder} has no {MANIFEST}. To write it: {_repair_command(folder)}"
+    return f"No imagen-batch run found in {folder}: it has no {MANIFEST}; name the output folder of a finished run"
+
+
+def rename_clashing(names: Iterable[str], added: Iterable[str]) -> dict[str, str]:
+    """Map the names of columns to those that they have beside columns that an export adds.
+
+    A name that differs from an added one at most in case gets the prefix `input_`, as in the manifest.
+    """
+    names = list(names)
+    taken, reserved, renamed = {name.lower() for name in names}, {name.lower() for name in added}, {}
+    for name in names:
+        free = name
+        while free.lower() in reserved or (free != name and free.lower() in taken):
+            free = f"input_{free}"
+        renamed[name] = free
+    return renamed
+
+
+def describe_missing_column(name: str, columns: Sequence[str]) -> str:
+    """Return what is wrong with a column's name: the names that are most like it, and where all of them are."""
+    hint = did_you_mean(name, columns, most=3) or "."
+    return (
+        f"there is no column {name!r}{hint} The first line of manifest.csv has all {plural(len(columns), 'column')}"
+    )
 
 
 def read_image(run: RunManifest, image: RunImage) -> bytes:
@@ -111,4 +152,8 @@ def image_errors(run: RunManifest, image: RunImage) -> Iterator[None]:
 
 
 def _remedy(run: RunManifest) -> str:
-    return f"run: imagen-batch audit {run.storage.location} --repair"
+    return f"run: {_repair_command(run.storage.location)}"
+
+
+def _repair_command(folder: str) -> str:
+    return shlex.join(["imagen-batch", "audit", make_absolute(folder), "--repair"])

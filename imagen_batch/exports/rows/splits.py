@@ -14,6 +14,7 @@ from typing import Any
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.exports.options import Options
+from imagen_batch.exports.rows.manifest import describe_missing_column
 from imagen_batch.text import shorten
 
 Assign = Callable[[Mapping[str, Any]], str]
@@ -122,5 +123,5 @@ def _check_name(name: str, *, where: str, remedy: str = "") -> str:
 
 def _require_column(column: str, names: list[str], *, option: str) -> str:
     if column not in names:
-        raise SettingsInvalid(f"{option}: there is no column {column!r}. Columns: {', '.join(names)}")
+        raise SettingsInvalid(f"{option}: {describe_missing_column(column, names)}")
     return column

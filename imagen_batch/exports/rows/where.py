@@ -9,7 +9,6 @@ that an expression means the same for a column that an earlier version wrote as 
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -19,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.exports.rows.manifest import describe_missing_column
 from imagen_batch.exports.rows.where_terms import (
     InvalidExpression,
     Term,
@@ -51,17 +51,17 @@ _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def compile_where(text: str, schema: pa.Schema) -> pc.Expression:
-    """Return the expression that is true for the rows to keep. Raises SettingsInvalid with the known columns."""
+    """Return the expression that is true for the rows to keep. Raises SettingsInvalid."""
     try:
         term = _Compiler(schema).truth(_parse(text))
         schema.empty_table().filter(term.value)
     except InvalidExpression as wrong:
-        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {wrong}. {_known(schema)}") from None
+        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {wrong}") from None
     except RecursionError:
-        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: it is nested too deeply. {_known(schema)}") from None
+        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: it is nested too deeply") from None
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {reason}. {_known(schema)}") from error
+        raise SettingsInvalid(f"--where {shorten(text, 200)!r}: {reason}") from error
     return term.value
 
 
@@ -119,10 +119,7 @@ class _Compiler:
 
     def _column(self, name: str) -> Term:
         if name not in self._schema.names:
-            near = difflib.get_close_matches(name, self._schema.names, n=1)
-            raise InvalidExpression(
-                f"there is no column {name!r}" + (f"; the nearest is {near[0]!r}" if near else "")
-            )
+            raise InvalidExpression(describe_missing_column(name, self._schema.names))
         return column_term(name, self._schema.field(name))
 
     def _compare(self, node: ast.Compare) -> Term:
@@ -171,7 +168,3 @@ def _unsupported(node: ast.expr) -> InvalidExpression:
     return InvalidExpression(
         f"{shorten(ast.unparse(node), 200)!r} is not supported; use columns, values, == != < > in, and, or, not"
     )
-
-
-def _known(schema: pa.Schema) -> str:
-    return f"Columns: {', '.join(schema.names)}"

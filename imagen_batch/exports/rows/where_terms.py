@@ -17,6 +17,7 @@ Kind = Literal["text", "number", "truth", "moment", "nothing"]
 
 _WHOLE = r"\s*[-+]?\d{1,18}\s*"
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_FIRST_EXPONENT, _MAX_DIGITS = 10, 15  # of a decimal that Arrow writes with an exponent
 _MOMENT = pa.timestamp("ms", tz="UTC")
 
 
@@ -57,12 +58,30 @@ def _user_text(field: pc.Expression, of_schema: pa.Field) -> pc.Expression | Non
     if type_of(of_schema) is None:
         return field if of_schema.type == pa.string() or of_schema.type == pa.large_string() else None
     text = field.cast(pa.string())
-    if pa.types.is_floating(of_schema.type) and cell_text(4.0, of_schema) == "4.0":
-        text = pc.if_else(pc.match_substring(text, "."), text, pc.binary_join_element_wise(text, pc.scalar(".0"), ""))
+    if pa.types.is_floating(of_schema.type):
+        text = _without_exponent(text)
+        if cell_text(4.0, of_schema) == "4.0":
+            text = pc.if_else(
+                pc.match_substring(text, "."), text, pc.binary_join_element_wise(text, pc.scalar(".0"), "")
+            )
     if pa.types.is_boolean(of_schema.type):
         yes, no = (pc.scalar(cell_text(value, of_schema)) for value in (True, False))
         text = pc.if_else(field, yes, no)
     return pc.coalesce(text, pc.scalar(""))
+
+
+def _without_exponent(text: pc.Expression) -> pc.Expression:
+    """Return the text of decimals with all of their digits: Arrow writes 1.5e+10 for 15000000000.
+
+    The user's decimals have at most 15 digits before the point.
+    """
+    digits = pc.replace_substring_regex(text, r"^(-?\d)e", r"\1.e")
+    digits = pc.replace_substring_regex(digits, r"e\+", "0" * _MAX_DIGITS + "e+")
+    for exponent in range(_FIRST_EXPONENT, _MAX_DIGITS):
+        shifted = rf"^(-?\d)\.(\d{{{exponent}}})(\d*)e\+{exponent}$"
+        digits = pc.replace_substring_regex(digits, shifted, r"\1\2.\3")
+    digits = pc.replace_substring_regex(digits, r"\.?0*$", "")
+    return pc.if_else(pc.match_substring(text, "e+"), digits, text)
 
 
 def constant_term(value: object) -> Term:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from imagen_batch.errors import FolderBusy, ImagenBatchError
 from imagen_batch.inputs.reconcile_with_folder import prepare_plan
+from imagen_batch.monitoring.start_and_end import Follow, watch_run
 from imagen_batch.orchestration.deployments.made_dates import DateState
 from imagen_batch.orchestration.execution import Execution
 from imagen_batch.planning.pending import count_pending
@@ -95,7 +96,9 @@ class Backfill:
 
     def _make(self, day: Day, which: Which) -> Done:
         try:
-            summary = self._run(with_retries(day, which))
+            settings = with_retries(day, which)
+            with watch_run(settings, self._say) as watch:
+                watch.summary = summary = self._run(settings.without_watching(), watch.follow)
         except FolderBusy as error:
             return Done(day, 3, f"skipped: {error}")
         except ImagenBatchError as error:
@@ -104,7 +107,7 @@ class Backfill:
         reason = f"; {summary.stopped_by}" if summary.stopped_by else ""
         return Done(day, summary.exit_code, counts + reason)
 
-    def _run(self, settings: Settings) -> Summary:
+    def _run(self, settings: Settings, follow: Follow) -> Summary:
         plan = prepare_plan(settings, today=dt.datetime.now(dt.UTC).date())
         with open_run(plan, env=os.environ, notify=self._say) as run:
             with self._lock:
@@ -112,7 +115,9 @@ class Backfill:
             try:
                 if self._stop.signal is not None:
                     run.stop.interrupt(self._stop.signal)
-                return Execution(run, count_pending(plan, run.history)).complete(notify=self._say)
+                execution = Execution(run, count_pending(plan, run.history))
+                follow(run, execution.pending.samples)
+                return execution.complete(notify=self._say)
             finally:
                 with self._lock:
                     self._running[:] = [each for each in self._running if each is not run]

@@ -9,7 +9,7 @@ from typing import Literal
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.inputs.stored_input_and_settings import holds_run
 from imagen_batch.schedules.out_template import fields_in
-from imagen_batch.settings import Settings, load_settings
+from imagen_batch.settings import WATCHING, Settings, load_settings
 from imagen_batch.storage import open_storage
 
 DateState = Literal["missing", "unfinished", "failed", "ok"]
@@ -21,7 +21,8 @@ def settings_of_date(settings: Settings, date: dt.date, *, env: dict[str, str]) 
     if settings.out is not None and "date" not in fields_in(settings.out):
         raise SettingsInvalid(f"--out {settings.out} has no {{date}}: all dates of this job share one folder")
     given = settings.model_dump(exclude_unset=True, exclude_none=True)
-    return load_settings({**given, "date": date}, env=env)
+    watching = {name: getattr(settings, name) for name in WATCHING if name in settings.model_fields_set}  # not dumped
+    return load_settings({**given, **watching, "date": date}, env=env)
 
 
 def state_of(folder: str) -> DateState:

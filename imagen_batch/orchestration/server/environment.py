@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from imagen_batch.orchestration.server.bound_log_size import bound_log_size
+
 CLIENT_LOG = "imagen-batch-client.log"
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -69,6 +71,7 @@ def log_to_file(env: MutableMapping[str, str] = os.environ) -> None:
 
 
 def _log_file(path: Path) -> logging.Handler:
+    bound_log_size(path)
     try:
         return logging.FileHandler(path)
     except OSError:  # the run does not depend on this log

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
+from imagen_batch.orchestration.server.bound_log_size import LOG, bound_log_size
 from imagen_batch.orchestration.server.environment import KEEP_90_DAYS, QUIET, prefect_home
 from imagen_batch.orchestration.server.stop_and_record_commands import ACCEPTED, RECORD, STOP
 from imagen_batch.system.child_env import child_environment
@@ -36,10 +37,11 @@ class OwnServer:
     def __init__(self, env: MutableMapping[str, str] = os.environ, *, start: bool = True) -> None:
         self.used = False
         self.home = prefect_home(env)
-        self.log = self.home / "imagen-batch-server.log"
+        self.log = self.home / LOG
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             self.log.open("ab").close()
+            bound_log_size(self.log)
         except OSError as error:
             raise SettingsInvalid(f"PREFECT_HOME {self.home} can't be used: {error.strerror}") from error
         self.first_boot = not (self.home / "prefect.db").exists()

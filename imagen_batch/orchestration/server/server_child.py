@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
+from imagen_batch.orchestration.server.bound_log_size import LOG, bound_log_size
 from imagen_batch.orchestration.server.environment import set_quiet_defaults
 from imagen_batch.orchestration.server.stop_and_record_commands import ACCEPTED, RECORD, STOP
 from imagen_batch.system.file_lock import hold_file_lock
@@ -20,6 +21,7 @@ _BOOT_LOCK_S = 60.0
 _RECORD_S = 120.0
 _END_S = 5.0
 _POLL_S = 0.02
+_LOG_S = 60.0  # between looks at the length of the log
 
 
 class Server(Protocol):
@@ -70,7 +72,8 @@ def serve(port: int, *, home: Path) -> None:
         booting.close()
         _record_unrecorded(home, port)
         _end_killed_runs(home, port)
-        run_message.received.wait()
+        while not run_message.received.wait(_LOG_S):
+            bound_log_size(home / LOG)
         if run_message.message == RECORD:
             _record_unrecorded(home, port)
         server.should_exit = True

@@ -14,7 +14,7 @@ from imagen_batch.planning.references.choose_images_of_other_rows import Waiting
 from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.planning.references.keys_from_row_images import RowImages
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
-from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows
+from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows, unplanned_dependent
 from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.infer_column_types import ColumnTypes
@@ -82,6 +82,8 @@ class PlanBuilder:
         self.problems: list[Problem] = []
         self._references = references or RunReferences()
         self._dependents: dict[int, Dependent] = {}  # rows that refer to images of other rows
+        self._has_unread_rows = False
+        self._unplanned: dict[int, Dependent] = {}  # those that have other problems
         self._default_samples = settings.samples
         variants = bool(settings.matrix) or self._references.variants
         self._known_ids = KnownIds(variants, self._references.stored_ids)
@@ -106,29 +108,38 @@ class PlanBuilder:
         for row in file.rows():
             if isinstance(row, Problem):
                 self.problems.append(row)
+                self._has_unread_rows = True
             else:
                 self._add(row)
             if len(self.problems) >= _MAX_PROBLEMS:
                 break
-        if self._dependents:
+        if (self._dependents or self._unplanned) and len(self.problems) < _MAX_PROBLEMS:
             self._link_rows(file)
 
     def _link_rows(self, file: PromptFile) -> None:
         """Find the rows whose images others refer to, and the order in which they are made."""
-        if self.problems:  # the row that is named may itself have a problem
-            return
         rows = (row for row in file.rows() if isinstance(row, PromptRow))
-        self.problems += link_rows(
-            self._dependents, rows, default_samples=self._default_samples, known=self._known_ids
-        )
-        ordered, cycles = order_rows(self._dependents)
+        dependents = self._dependents | self._unplanned
+        known = self._with_ids_of_unread_rows(file) if self._has_unread_rows else self._known_ids
+        self.problems += link_rows(dependents, rows, default_samples=self._default_samples, known=known)
+        ordered, cycles = order_rows(dependents)
         self.problems += cycles
         self.problems.sort(key=lambda problem: problem.line or 0)
+        if self._unplanned:  # there is no plan
+            return
         images = RowImages(self._dependents, ordered, self._keys.occurrences, {}, {})
         images.waiting.update(
             dict.fromkeys(self._dependents, Waiting("reference_pending", "an image is not made yet"))
         )
         self.index.images = self._references.images = images
+
+    def _with_ids_of_unread_rows(self, file: PromptFile) -> KnownIds:
+        """Return what `@id` may mean where some rows have problems: their ids count, as far as they can be read."""
+        if self._known_ids.variants:  # whose ids are not those of the file
+            return self._known_ids._replace(complete=False)
+        ids = set(file.ids())
+        stored = self._known_ids.stored_ids.union(name for name in ids if name)
+        return self._known_ids._replace(stored_ids=stored, complete=None not in ids)
 
     def _add(self, row: PromptRow) -> None:
         planned, problems, issues = self.planner.plan_row(row)
@@ -136,6 +147,8 @@ class PlanBuilder:
         self.column_types.add(row.user)
         if problems:
             self._add_problems(problems)
+            if (dependent := unplanned_dependent(row)) is not None:
+                self._unplanned[row.row] = dependent
         for issue in issues:
             self._warn(row, issue.option, issue.message)
         if row.style:

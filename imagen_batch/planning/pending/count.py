@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.records import kept_record, review_record, versions_record
@@ -29,7 +30,13 @@ def count_pending(
     sums, counter = Accumulator(plan.index), MadeCounter(history)
     for pending in pending_rows_of(plan, history, settings or plan.settings, counter=counter):
         sums.add(pending)
-    return sums.totals(counter, selected=_selected_samples(plan))
+    totals = sums.totals(counter, selected=_selected_samples(plan))
+    provider = plan.settings.provider
+    return replace(
+        totals,
+        spent=history.cost_bounds(provider).upper_bound,
+        images_made=history.max_images_made(provider),
+    )
 
 
 def first_requests(plan: RunPlan, pending: PendingTotals) -> Iterator[ImageRequest]:

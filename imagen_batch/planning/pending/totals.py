@@ -44,6 +44,8 @@ class PendingTotals:
     first: tuple[PendingRow, ...] = ()  # the first pending rows
     redone: int = 0  # of the samples, further versions of samples that were answered before
     stages: tuple[StageTotals, ...] = ()  # where rows need images that this run makes first
+    spent: float = 0.0  # USD that the folder's runs charged or may have charged, as limits count them
+    images_made: int = 0  # images that they made or may have made
 
 
 class Accumulator:

@@ -58,6 +58,7 @@ class KnownIds(NamedTuple):
 
     variants: bool = False
     stored_ids: frozenset[str] = frozenset()
+    complete: bool = True  # whether the ids of all rows are known; a row that can't be read has an unknown one
 
 
 _ONLY_ROWS = KnownIds()
@@ -86,13 +87,17 @@ def link_rows(
         _remove_own_image(dependent, named, known)
         for position, image in _row_images(dependent).items():
             name = _resolve_name(dependent, image.id, named, known)
-            if name not in named and not known.stored_ids.isdisjoint(_possible_ids(dependent, image.id, known)):
+            if name not in named and _may_be_elsewhere(dependent, image.id, known):
                 continue
             why = _explain_unresolved(dependent, name, image.sample, named.get(name, []), other_ids)
             if why is None:
                 dependent.targets[position] = Target(named[name][0].row, name, image.sample)
             else:
                 yield Problem(dependent.line, COLUMN, dependent.references[position].text, why)
+
+
+def _may_be_elsewhere(dependent: Dependent, name: str, known: KnownIds) -> bool:
+    return not known.complete or not known.stored_ids.isdisjoint(_possible_ids(dependent, name, known))
 
 
 def _remove_own_image(dependent: Dependent, rows: Mapping[str, Sequence[_Named]], known: KnownIds) -> None:
@@ -126,6 +131,25 @@ def _possible_ids(dependent: Dependent, name: str, known: KnownIds) -> Iterator[
     _, *ending = (dependent.id or "").split("-") if known.variants else ("",)
     for first in range(len(ending)):
         yield "-".join([name, *ending[first:]])
+
+
+def unplanned_dependent(row: PromptRow) -> Dependent | None:
+    """Return a row that has problems of its own, so that its references to other rows can be checked as well."""
+    if not any(text.startswith("@") for text in row.references):
+        return None
+    first_of_characters = len(row.references) - row.of_characters
+    images = [(at, text) for at, text in enumerate(row.references) if text.startswith("@")]
+    return Dependent(
+        row=row.row,
+        line=row.line,
+        id=row.id,
+        samples=row.samples or 1,
+        plain=b"",
+        placeholder="",
+        references=tuple(Reference(text) for _, text in images),
+        room=0,
+        of_characters=sum(at >= first_of_characters for at, _ in images),
+    )
 
 
 def order_rows(dependents: Mapping[int, Dependent]) -> tuple[list[int], list[Problem]]:

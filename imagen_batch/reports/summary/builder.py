@@ -51,6 +51,7 @@ class SummaryBuilder:
         self._images = ImageList()
 
         self._counts: Counter[str] = Counter()
+        self._without_file = 0  # of those that are ok
         self._causes = FailureGroups()
         self._money = Cost()
         self._estimated = False
@@ -78,12 +79,18 @@ class SummaryBuilder:
         """How many samples have an image."""
         return self._counts["ok"]
 
+    @property
+    def files(self) -> int:
+        """How many samples have an image whose file is in the folder: those of rejected images may be deleted."""
+        return self._counts["ok"] - self._without_file
+
     def add(self, entry: ManifestRow) -> None:
         """Count the next row, in input order."""
         sample = entry.sample
         for counter in (self._breakdown, self._disclosure, self._images):
             counter.add(entry)
         self._counts[sample.status] += 1
+        self._without_file += sample.status == "ok" and sample.file is None
         if sample.warnings:
             self._image_warnings.update(sample.warnings)
         self._prints.add(entry)

@@ -14,7 +14,7 @@ from imagen_batch.review.decisions.list_versions import version_keys
 from imagen_batch.review.decisions.named_samples import Target
 from imagen_batch.review.decisions.sample_of_csv_line import LineFinder, SampleVersion
 from imagen_batch.review.gallery_items import ReviewDecision
-from imagen_batch.review.review_csv import Decision
+from imagen_batch.review.review_csv import Decision, ReviewLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,18 @@ class Choice:
     note: str | None = None
 
 
-def decide(targets: Iterable[Target], choice: Choice, history: History) -> Changes:
-    """Return the changes of one decision about several samples. Raises InputInvalid if it can't be made about one."""
+def decide(targets: Iterable[Target | Problem], choice: Choice, history: History) -> Changes:
+    """Return the changes of one decision about several samples.
+
+    Raises InputInvalid with the problems among the targets and those of samples about which it can't be made.
+    """
     decided: list[ReviewedVersion] = []
     known = skipped = 0
     problems: list[Problem] = []
     for target in targets:
+        if isinstance(target, Problem):
+            problems.append(target)
+            continue
         problem = _explain_refusal(target.base, target.number, target.version, choice.decision, history)
         if problem is not None and not target.is_named:
             skipped += 1
@@ -60,26 +66,30 @@ def decide(targets: Iterable[Target], choice: Choice, history: History) -> Chang
 
 
 def changes_of_review(
-    review: Iterable[Decision], plan: RunPlan, history: History, *, applied: Iterable[Decision] = ()
+    review: ReviewLines, plan: RunPlan, history: History, *, applied: Iterable[Decision] = ()
 ) -> Changes:
     """Return the changes of a review.csv. `applied` are the lines that were applied before: they change nothing.
 
-    Raises InputInvalid with every line that names no sample or whose decision can't be made.
+    Raises InputInvalid with all problems of the file: those of its lines, lines that name no sample, and decisions
+    that can't be made.
     """
     applied = list(applied)
     applied_facts = {line_facts(each) for each in applied}
     applied_images = {each.image for each in applied}
     collected = _CollectedChanges(history)
     finder = LineFinder(plan, history)
-    for line in review:
+    for line in review.decisions:
         if line.decision is None and line.image not in applied_images:
             continue  # nothing was ever decided about it
         if line_facts(line) in applied_facts:
             collected.known += line.decision is not None
         else:
             collected.add(line, finder.find(line))
-    if collected.problems:
-        raise InputInvalid(collected.problems)
+    for line in review.without_decision:
+        if isinstance(why := finder.find(line), str):
+            collected.add(line, why)
+    if problems := [*review.problems, *collected.problems]:
+        raise InputInvalid(sorted(problems, key=lambda problem: problem.line or 0))
     return Changes(tuple(collected.decided.values()), collected.known, collected.outdated)
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from imagen_batch.errors import InputInvalid
 from imagen_batch.ledger.history import History
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Problem
@@ -51,8 +50,8 @@ def read_rows(plan: RunPlan) -> Rows:
     return rows
 
 
-def find_targets(names: Iterable[str], plan: RunPlan, history: History) -> list[Target]:
-    """Return the samples that `names` name, each once. Raises InputInvalid with every problem."""
+def find_targets(names: Iterable[str], plan: RunPlan, history: History) -> list[Target | Problem]:
+    """Return the samples that `names` name, each once, and the problem of each name that names none."""
     rows = read_rows(plan)
     targets: dict[tuple[int, int], Target] = {}
     problems: list[Problem] = []
@@ -62,9 +61,7 @@ def find_targets(names: Iterable[str], plan: RunPlan, history: History) -> list[
             problems.append(Problem(None, None, name, matches))
         else:
             targets |= {(target.row, target.number): target for target in matches}
-    if problems:
-        raise InputInvalid(problems)
-    return list(targets.values())
+    return [*problems, *targets.values()]
 
 
 def _find(name: str, rows: Rows, plan: RunPlan, history: History) -> list[Target] | str:

@@ -19,7 +19,7 @@ from imagen_batch.ledger.history import History, read_history
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.review.decisions.decisions_to_ledger_changes import Changes, changes_of_review
-from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review
+from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review, read_review_lines
 from imagen_batch.runs.rewrite import rewrite_tables
 from imagen_batch.storage import LEDGER, STATE, Storage, explain_storage_errors, open_storage
 
@@ -50,7 +50,7 @@ def apply_review(location: str, file: Path | None = None) -> Changes:
     """Apply a review.csv, by default the run's own. Raises InputInvalid with every problem of the file."""
     storage = open_storage(location)
     path = file or storage.local(REVIEW_FILE)
-    review = read_review(path)
+    review = read_review_lines(path)
     before = [] if file is not None else read_applied(storage)
     changes = change_review(location, lambda plan, history: changes_of_review(review, plan, history, applied=before))
     if file is None:
@@ -71,7 +71,7 @@ def pending_changes(location: str) -> tuple[Changes, bytes] | None:
         return None
     plan, history = reload_plan(location), read_history(storage.logs(LEDGER))
     plan.follow(history)
-    review = read_review(storage.local(REVIEW_FILE))
+    review = read_review_lines(storage.local(REVIEW_FILE))
     return changes_of_review(review, plan, history, applied=read_applied(storage)), data
 
 

@@ -118,6 +118,6 @@ def _write(file: Path, entries: Mapping[str, EarlierPace]) -> None:
         with os.fdopen(handle, "wb") as new:
             new.write(msgspec.json.encode({key: asdict(pace) for key, pace in entries.items()}))
         Path(name).replace(file)
-    except OSError:
+    except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.errors import LedgerDamaged, SettingsInvalid
+from imagen_batch.ledger.files import require_folder
 from imagen_batch.sending.period.hourly_charges import Hours, charges_by_hour
 from imagen_batch.storage import LEDGER, STATE
 
@@ -48,11 +49,14 @@ class Spending:
         runs, changed = {}, False
         for folder in run_folders(self._root):
             name = os.path.relpath(folder, self._root)
-            files = _ledger_state(folder / LEDGER)
-            known = self._cache.get(name)
-            if known is None or known.files != files:
-                known, changed = _Run(files, _read(folder)), True
+            with _reading(folder):
+                files = _ledger_state(folder / LEDGER)
+                known = self._cache.get(name)
+                if known is None or known.files != files:
+                    known, changed = _Run(files, charges_by_hour(folder / LEDGER)), True
             runs[name] = known
+        for name in self._cache.keys() - runs.keys():
+            _refuse_dangling_link(self._root, name)
         if self._keep and (changed or runs.keys() != self._cache.keys()):
             _write_cache(self._root / BUDGET_FOLDER / _CACHE, runs)
         self._cache = runs
@@ -60,15 +64,18 @@ class Spending:
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Yield the folders of runs below `root`, and `root` itself if it is one. Links are followed, none twice."""
+    """Yield the folders of runs below `root`, and `root` itself if it is one. Links are followed, none twice.
+
+    The state of a run is yielded also where it is a link to a folder that is not there.
+    """
     seen: set[tuple[int, int]] = set()
-    for path, folders, _ in os.walk(root, followlinks=True, onerror=_raise):
+    for path, folders, files in os.walk(root, followlinks=True, onerror=_raise):
         facts = os.stat(path)  # noqa: PTH116 - a path as text
         if (facts.st_dev, facts.st_ino) in seen:
             folders.clear()
             continue
         seen.add((facts.st_dev, facts.st_ino))
-        is_run = STATE in folders
+        is_run = STATE in folders or STATE in files
         skipped = _INSIDE_A_RUN if is_run else frozenset()
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
         if is_run:
@@ -80,21 +87,46 @@ def _raise(error: OSError) -> None:
         raise error
 
 
+def _refuse_dangling_link(root: Path, name: str) -> None:
+    """Raise SettingsInvalid for a run that was counted before and is behind a link to nothing now."""
+    for path in (root / name, *(root / name).parents):
+        if path == root:
+            return
+        if path.is_symlink() and not path.exists():
+            raise SettingsInvalid(
+                f"--max-cost-per: what the run in {root / name} charged can't be read: {path} is a link to a folder "
+                "that is not there. Nothing was sent. Restore that, or remove the link to count that run no more"
+            )
+
+
 def _ledger_state(ledger: Path) -> list[tuple[str, int]]:
+    """Return names and sizes of the ledger's files. Raises SettingsInvalid or OSError where they can't be read."""
+    require_folder(ledger)
+    if ledger.parent.is_dir() and not os.path.lexists(ledger):  # the run has sent nothing yet
+        return []
     files = []
-    for path, _, names in os.walk(ledger):
+    for path, _, names in os.walk(ledger, onerror=_raise_any):
         files += [(name, (Path(path) / name).stat().st_size) for name in names if name.endswith(".jsonl")]
     return sorted(files)
 
 
-def _read(folder: Path) -> Hours:
+def _raise_any(error: OSError) -> None:
+    raise error
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Refuse to count a run whose charges are not known."""
+    cause = f"--max-cost-per: what the run in {folder} charged can't be read"
     try:
-        return charges_by_hour(folder / LEDGER)
-    except (SettingsInvalid, OSError) as error:  # LedgerDamaged is a SettingsInvalid
-        raise SettingsInvalid(
-            f"--max-cost-per: what the run in {folder} charged can't be read: {error}. Nothing was sent. Repair it "
-            f"with imagen-batch audit {folder} --repair, or move it out of the root"
-        ) from error
+        yield
+    except LedgerDamaged as damage:
+        remedy = f"Move that folder out of the root, or repair it: {damage.repair_command}"
+        raise SettingsInvalid(f"{cause}: {damage.description}. Nothing was sent. {remedy}") from damage
+    except (SettingsInvalid, OSError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else error
+        remedy = "Restore that, or move the folder out of the root"
+        raise SettingsInvalid(f"{cause}: {reason}. Nothing was sent. {remedy}") from error
 
 
 def _read_cache(path: Path) -> dict[str, _Run]:

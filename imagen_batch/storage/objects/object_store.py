@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -80,8 +81,9 @@ class ObjectStore:
         self._files = files
         self._root = root.rstrip("/")
         # Tables are written here before they are uploaded, and logs are copied here.
-        self._local_folder = Path(tempfile.mkdtemp(prefix="imagen-batch-"))
+        self._local_folder = Path(tempfile.gettempdir()) / f"imagen-batch-{secrets.token_hex(16)}"
         atexit.register(shutil.rmtree, self._local_folder, ignore_errors=True)
+        self._local_folder.mkdir(mode=0o700)
         self._logs: dict[str, ObjectLogs] = {}
         self._lease: Lease | None = None
 
