@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from imagen_batch.images.reserve_disk_space import estimate_bytes
 from imagen_batch.planning.compact_row_index import RowIndex
 from imagen_batch.planning.file_names import split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
@@ -24,6 +23,9 @@ from imagen_batch.settings import Settings
 
 _MAX_PROBLEMS = 10_000
 _MAX_NAMES = 3
+
+# A PNG of a photograph, the largest type that services send; an estimate.
+_BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
 
 
 Shape = tuple[str, str | None, str | None]
@@ -186,7 +188,8 @@ class PlanBuilder:
         totals.images_by_shape[shape] += planned.samples
         if planned.shape is not None:
             totals.shapes[planned.shape] += planned.samples
-        totals.disk_bytes += planned.samples * estimate_bytes(planned.options.image_size)
+        image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
+        totals.disk_bytes += planned.samples * image_bytes
         if planned.model.successor:
             self._count_successor(planned, planned.model.successor)
         if price is None:

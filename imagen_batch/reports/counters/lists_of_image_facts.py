@@ -31,7 +31,7 @@ class ImageFacts:
 
     @classmethod
     def empty(cls) -> ImageFacts:
-        """Return the facts of no image."""
+        """The facts of no image."""
         return cls((), (), (), (), (), (), (), (), (), (), (), "")
 
     def __len__(self) -> int:
