@@ -16,7 +16,9 @@ from imagen_batch.ledger.records import DoneRecord, KeptRecord
 
 _OFFSET_BITS: Final = 48
 _BLOCK: Final = 1 << 18  # bytes of a ledger read at once: some hundred records
-_BEFORE_BYTES: Final = 1 << 16  # of a block, before the requested record: results are only nearly in input order
+_BEFORE_BYTES: Final = (
+    1 << 16
+)  # of them, bytes before the requested record: results are nearly, not exactly in input order
 
 _R = TypeVar("_R", DoneRecord, KeptRecord)
 
