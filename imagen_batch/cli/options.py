@@ -184,11 +184,7 @@ def _add_budget_options(parser: argparse.ArgumentParser) -> None:
         metavar="PERIOD=USD",
         help="limit of all runs below --budget-root together in a rolling period, such as 30d=200; repeatable",
     )
-    add(
-        "--budget-root",
-        metavar="DIR",
-        help="folder whose runs share it (default: that of --out before {name} or {date})",
-    )
+    add("--budget-root", metavar="DIR", help="folder whose runs share it (default: --out before {name} or {date})")
     add("--max-images", type=int, metavar="N", help="stop before the folder could have more than N paid images")
     add("--price", type=float, metavar="USD", help="price of an image, if the catalogue has none")
     add(
