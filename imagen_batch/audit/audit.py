@@ -17,7 +17,6 @@ from imagen_batch.audit.expected import (
     ExpectedSample,
     LedgerTotals,
     Risk,
-    SampleKey,
     expected_samples,
     read_ledger_totals,
 )
@@ -37,6 +36,7 @@ from imagen_batch.images.taken_names import carries_key
 from imagen_batch.inputs.stored_input_and_settings import SETTINGS, reload_plan
 from imagen_batch.ledger.damage import damaged_lines
 from imagen_batch.ledger.history import History, read_history
+from imagen_batch.ledger.reviews import SampleKey
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.settings import make_settings
 from imagen_batch.storage import LEDGER, SET_ASIDE, STATE, Storage, explain_storage_errors, open_storage

@@ -14,11 +14,9 @@ from imagen_batch.ledger.folds.open_attempts import OpenAttempts
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.reader import read_records
 from imagen_batch.ledger.records import BackRecord, DoneRecord, Record, SentRecord
+from imagen_batch.ledger.reviews import SampleKey
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.records import Outcome, SampleResult
-
-SampleKey = tuple[str, int]
-"""A sample, by its row key and its number."""
 
 SampleId = tuple[int, int]
 """A sample of the input, by its row and its number."""
