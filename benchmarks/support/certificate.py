@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 _DAY = datetime.timedelta(days=1)
 
 
-def create_certificate(path: Path, *, host: str = "localhost") -> Path:
-    """Write a key and its certificate, valid for `host` and 127.0.0.1 until tomorrow. Returns `path`."""
+def create_certificate(path: Path, *, host: str = "localhost", now: datetime.datetime | None = None) -> Path:
+    """Write a key and its certificate, valid for `host` and 127.0.0.1 for a day from now on. Returns `path`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     names = [x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    now = datetime.datetime.now(datetime.UTC)
+    now = now or datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -44,13 +44,17 @@ class WatchedCall:
         self.socket: Any = None
 
     def abort(self) -> None:
-        """Shut the connection, if there is one yet."""
+        """Shut the connection, if there is one yet.
+
+        The `shutdown` of a TLS socket is not used: it first makes the socket a plain one, on which the thread that is
+        sending would continue unencrypted.
+        """
         self.overdue = True
         sock = self.socket or getattr(self.connection, "sock", None)
         if sock is not None:
             sock = sock if hasattr(sock, "shutdown") else sock.socket  # TLS within TLS has none
             with suppress(OSError, ValueError):
-                sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class Deadlines:

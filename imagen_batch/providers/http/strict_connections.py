@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import http.client
+import socket
+import ssl
 from typing import Any, cast
 
 import urllib3
@@ -15,11 +17,13 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imagen_batch.providers.attempt_deadline import WatchedCall, current_attempt
+from imagen_batch.providers.http.open_socket import open_socket
 from imagen_batch.providers.http.read_reply import Channel, Reply
 from imagen_batch.providers.http.shared_tls_context import share_tls_context
 
 _BLOCK_BYTES = 2**16  # sent at once; before each block the connection is checked for an early reply
 _MAY_HAVE_REPLIED = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)  # although it did not read everything
+_CLOSED_OVER_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # the same, but with error numbers of TLS
 
 
 class NotIdle(http.client.HTTPException):
@@ -31,6 +35,9 @@ class _Exchanging:
 
     sock: Any
     timeout: Any
+    port: Any
+    socket_options: Any
+    _dns_host: str
     _channel: Channel | None = None
     _early = False  # the service replied or closed before the whole request was sent
 
@@ -55,7 +62,7 @@ class _Exchanging:
         try:
             self._send_checking(message, attempt)
         except OSError as error:
-            if error.errno not in _MAY_HAVE_REPLIED:
+            if error.errno not in _MAY_HAVE_REPLIED and not isinstance(error, _CLOSED_OVER_TLS):
                 raise
         if self._channel is None:
             raise http.client.NotConnected
@@ -64,6 +71,9 @@ class _Exchanging:
         reply = Reply(self._channel, close=self.close)
         reply.begin()
         return reply
+
+    def _new_conn(self) -> socket.socket:
+        return open_socket(self._dns_host, self.port, timeout=self.timeout, options=self.socket_options or ())
 
     def _send_checking(self, message: bytes, attempt: WatchedCall) -> None:
         view = memoryview(message)
