@@ -14,7 +14,7 @@ import urllib3
 
 from imagen_batch.providers.endpoint_and_credential import Provider
 from imagen_batch.providers.http.explain_no_connection import explain_no_connection
-from imagen_batch.providers.http.shared_tls_context import check_certificates
+from imagen_batch.providers.http.strict_connections import WatchedAdapter
 from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.system.is_loopback import is_loopback
 
@@ -57,8 +57,7 @@ def _get(url: str, provider: Provider, timeout: float) -> tuple[int, Mapping[str
     with requests.Session() as session:
         if is_loopback(urlsplit(url).hostname or ""):  # never through a proxy, as for generations
             session.proxies = {"http": "", "https": ""}
-        settings = session.merge_environment_settings(url, {}, stream=True, verify=None, cert=None)
-        check_certificates(settings["verify"])
+        session.mount("https://", WatchedAdapter())
         reply = session.get(
             url, auth=provider.credential, headers=_HEADERS, timeout=timeout, allow_redirects=False, stream=True
         )

@@ -26,7 +26,6 @@ from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.http.explain_no_connection import explain_no_connection
 from imagen_batch.providers.http.framing import BadReply
 from imagen_batch.providers.http.read_reply import Incomplete, Reply
-from imagen_batch.providers.http.shared_tls_context import check_exists
 from imagen_batch.providers.http.strict_connections import NotIdle, SingleUsePool, WatchedAdapter
 from imagen_batch.providers.http.write_request import first_lines, whole_request
 from imagen_batch.providers.wire.lenient_json import looks_like_markup, parse_object
@@ -139,7 +138,6 @@ def _route(url: str, adapter: WatchedAdapter) -> _Route:
     proxies, verify, cert = chosen["proxies"], chosen["verify"], chosen["cert"]
     if is_loopback(urlsplit(url).hostname or ""):  # never through a proxy, where plain HTTP could be read
         proxies = {}
-    check_exists(verify)
     pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
     adapter.cert_verify(pool, url, verify, cert)
     assert isinstance(pool, SingleUsePool)

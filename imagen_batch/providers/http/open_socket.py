@@ -21,7 +21,10 @@ _working: dict[tuple[str, int], int] = {}  # host and port -> family of the last
 
 def open_socket(host: str, port: int, *, timeout: float, options: Iterable[Any] = ()) -> socket.socket:
     """Connect within `timeout` seconds, name resolution excluded. Raises the OSError of the last address tried."""
-    found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "the name is not valid") from None
     addresses = _alternate(found, first=_working.get((host, port)))
     ends = time.monotonic() + timeout
     error: OSError = OSError("the name has no address")

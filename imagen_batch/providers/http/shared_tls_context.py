@@ -70,13 +70,6 @@ def check_exists(path: object) -> None:
             raise CertificatesUnusable(path, _unreadable(error)) from None
 
 
-def check_certificates(path: object) -> None:
-    """Raise CertificatesUnusable if `path` is to contain the trusted certificates and can't be used."""
-    check_exists(path)
-    if isinstance(path, str):
-        _load(None, path) if Path(path).is_dir() else _load(path, None)
-
-
 def _unreadable(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "which does not exist"

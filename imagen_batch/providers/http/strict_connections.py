@@ -13,13 +13,14 @@ from typing import Any, cast
 
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imagen_batch.providers.attempt_deadline import WatchedCall, current_attempt
 from imagen_batch.providers.http.open_socket import open_socket
 from imagen_batch.providers.http.read_reply import Channel, Reply
-from imagen_batch.providers.http.shared_tls_context import share_tls_context
+from imagen_batch.providers.http.shared_tls_context import check_exists, share_tls_context
 
 _BLOCK_BYTES = 2**16  # sent at once; before each block the connection is checked for an early reply
 _MAY_HAVE_REPLIED = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)  # although it did not read everything
@@ -160,12 +161,15 @@ class WatchedAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Choose the certificates to trust, and load them once for all connections of the pool."""
+        check_exists(verify)
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
         if isinstance(conn, HTTPSConnectionPool):
             share_tls_context(conn)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Do the same for connections through a proxy."""
+        """Do the same for connections through a proxy. Raises InvalidSchema for a kind of proxy that has its own."""
+        if proxy.lower().startswith("socks"):
+            raise InvalidSchema("SOCKS proxies have connections of their own")
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         return manager

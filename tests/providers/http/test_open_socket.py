@@ -122,3 +122,20 @@ def test_the_error_of_the_last_address_is_raised(tried, port, resolve):
     resolve((V6, GONE), (V4, GONE))
     with pytest.raises(OSError, match="unreachable"), opened(port):
         pass
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".test"])
+def test_a_name_that_is_not_valid_is_not_resolved(host):
+    """Python raises a UnicodeError for it, which would count as a bug."""
+    with pytest.raises(socket.gaierror):
+        open_socket(host, 1, timeout=1)
+
+
+def test_an_ipv6_address_as_in_a_url_is_an_address(port, resolve, monkeypatch):
+    """It has brackets there."""
+    asked = []
+    resolve((V4, GOOD))
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest: asked.append(host) or real(host, *rest))
+    with open_socket("[::1]", port, timeout=1):
+        assert asked == ["::1"]
