@@ -16,6 +16,22 @@ from urllib3.util.connection import allowed_gai_family
 
 _TRIES = 5  # that the timeout is divided among; each is long enough for two lost packets
 
+# Routers and firewalls forget a connection on which nothing is sent for minutes, as while an image is being made; its
+# reply would be lost. So many unanswered probes end a connection only after its attempt's usual timeout.
+_PROBE_EVERY_S, _UNANSWERED_PROBES = 30, 20
+_PROBING = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (
+            ("TCP_KEEPIDLE", _PROBE_EVERY_S),
+            ("TCP_KEEPINTVL", _PROBE_EVERY_S),
+            ("TCP_KEEPCNT", _UNANSWERED_PROBES),
+        )
+        if hasattr(socket, name)
+    ),
+]
+
 _working: dict[tuple[str, int], int] = {}  # host and port -> family of the last address that answered
 
 
@@ -54,7 +70,7 @@ def _alternate(found: Sequence[Any], *, first: int | None) -> list[Any]:
 def _connect(kind: tuple[int, int, int], address: Any, *, limit: float, options: Iterable[Any]) -> socket.socket:
     sock = socket.socket(*kind)
     try:
-        for option in options:
+        for option in (*_PROBING, *options):
             sock.setsockopt(*option)
         sock.settimeout(limit)
         sock.connect(address)

@@ -6,6 +6,8 @@ import ssl
 from contextlib import contextmanager
 
 import pytest
+import requests
+from urllib3 import PoolManager
 
 from benchmarks.reliability.random_framings import reply_body, with_length
 from benchmarks.support.certificate import create_certificate
@@ -191,6 +193,14 @@ def test_a_proxy_that_is_not_there_is_named(proxy, kind, text, monkeypatch):
     error = failure("https://example.test/")
     assert isinstance(error, kind)
     assert text in str(error)
+
+
+def test_a_socks_proxy_is_refused_where_requests_supports_it(monkeypatch):
+    """Its connections would not be the strict ones."""
+    monkeypatch.setattr(requests.adapters, "SOCKSProxyManager", lambda *_args, **_kwargs: PoolManager())
+    monkeypatch.setenv("https_proxy", "socks5h://127.0.0.1:1")
+    for error in (failure("https://example.test/"), look_up("https://example.test")):
+        assert str(error) == "the proxy socks5h://127.0.0.1:1 can't be used: only http:// and https:// proxies work"
 
 
 @pytest.mark.parametrize(

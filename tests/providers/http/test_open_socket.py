@@ -139,3 +139,15 @@ def test_an_ipv6_address_as_in_a_url_is_an_address(port, resolve, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest: asked.append(host) or real(host, *rest))
     with open_socket("[::1]", port, timeout=1):
         assert asked == ["::1"]
+
+
+def test_a_connection_that_waits_for_an_image_is_probed():
+    """Routers forget silent connections; a short interruption must not end them either."""
+    with socket.create_server((GOOD, 0)) as listener, open_socket(*listener.getsockname(), timeout=1) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        first, later, count = (
+            sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+        )
+    assert first <= 30
+    assert first + later * count > 300
