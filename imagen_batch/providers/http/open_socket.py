@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
-from urllib3.util.connection import allowed_gai_family
+from imagen_batch.providers.http.resolve_host import mark_stale, resolve_host
 
 _TRIES = 5  # that the timeout is divided among; each is long enough for two lost packets
 
@@ -37,11 +37,7 @@ _working: dict[tuple[str, int], int] = {}  # host and port -> family of the last
 
 def open_socket(host: str, port: int, *, timeout: float, options: Iterable[Any] = ()) -> socket.socket:
     """Connect within `timeout` seconds, name resolution excluded. Raises the OSError of the last address tried."""
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, allowed_gai_family(), socket.SOCK_STREAM)
-    except UnicodeError:
-        raise socket.gaierror(socket.EAI_NONAME, "the name is not valid") from None
-    addresses = _alternate(found, first=_working.get((host, port)))
+    addresses = _alternate(resolve_host(host, port), first=_working.get((host, port)))
     ends = time.monotonic() + timeout
     error: OSError = OSError("the name has no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses, start=1):
@@ -57,6 +53,7 @@ def open_socket(host: str, port: int, *, timeout: float, options: Iterable[Any] 
         sock.settimeout(timeout)
         _working[host, port] = family
         return sock
+    mark_stale(host, port)
     raise error
 
 

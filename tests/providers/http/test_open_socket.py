@@ -7,10 +7,18 @@ from contextlib import contextmanager
 import pytest
 
 from imagen_batch.providers.http import open_socket as module
+from imagen_batch.providers.http import resolve_host
 from imagen_batch.providers.http.open_socket import open_socket
 
 V6, V4 = socket.AF_INET6, socket.AF_INET
 GOOD, OTHER_GOOD, SILENT, GONE = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known(monkeypatch):
+    """Begin as a new process does."""
+    monkeypatch.setattr(module, "_working", {})
+    monkeypatch.setattr(resolve_host, "_known", {})
 
 
 @pytest.fixture
@@ -32,7 +40,6 @@ def tried(monkeypatch):
             super().connect((GOOD, address[1]))
 
     monkeypatch.setattr(module.socket, "socket", FakeSocket)
-    monkeypatch.setattr(module, "_working", {})
     return calls
 
 
@@ -44,10 +51,12 @@ def port():
 
 
 @pytest.fixture
-def resolve(monkeypatch):
+def resolve(monkeypatch, port):
     """Set the addresses of every host."""
 
     def choose(*addresses):
+        resolve_host.mark_stale("service.test", port)
+
         def getaddrinfo(host, port, *_):
             return [(family, socket.SOCK_STREAM, 0, "", (address, port)) for family, address in addresses]
 
