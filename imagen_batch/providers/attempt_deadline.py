@@ -31,13 +31,14 @@ def current_attempt() -> WatchedCall | None:
 class WatchedCall:
     """A watched attempt.
 
-    `overdue` becomes True when its time is over, `sent` when the whole request has left, `aborted` when the run
-    aborts it.
+    `connected` becomes True when sending begins, `sent` when the whole request has left, `overdue` when its time is
+    over, `aborted` when the run aborts it.
     """
 
     def __init__(self, ends: float) -> None:
         self.ends = ends
         self.overdue = False
+        self.connected = False
         self.sent = False
         self.aborted = False
         self.connection: Any = None

@@ -86,7 +86,7 @@ class Transport:
                 self._reached = True
                 body = _read(reply)
             except (urllib3.exceptions.HTTPError, HTTPException, CertificateError, OSError) as error:
-                if not attempt.sent:
+                if not attempt.connected:
                     raise explain_no_connection(error, url, reached_before=self._reached) from None
                 raise _translate(error, attempt, timeout=self._timeout) from None
             finally:
@@ -219,6 +219,8 @@ def _too_large(reply: Reply) -> Transient:
 
 def _translate(error: Exception, attempt: WatchedCall, *, timeout: float) -> Transient:
     # The text of the error contains the URL and maybe secrets: it is not passed on.
+    if not attempt.sent:
+        return Transient("the connection broke before the whole request was sent", kind="no_connection")
     if attempt.aborted:
         message, kind = "aborted by a second signal", "cut"
     elif attempt.overdue or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):

@@ -69,7 +69,7 @@ def _wrong_setting(causes: list[BaseException], host: str, proxy: str) -> tuple[
         if (refused := _TUNNEL_REFUSED.match(str(error))) is not None:
             status = refused[1]
             if status == "407":
-                return f"the proxy {proxy} requires another user or password (HTTP 407)", "proxy"
+                return f"the proxy {proxy} requires a valid user and password (HTTP 407)", "proxy"
             if status.startswith("4") and status not in _TEMPORARY_REFUSALS:
                 return f"the proxy {proxy} does not permit connections to {host} (HTTP {status})", "proxy"
     return "", ""

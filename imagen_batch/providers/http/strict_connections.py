@@ -77,6 +77,7 @@ class _Exchanging:
         return open_socket(self._dns_host, self.port, timeout=self.timeout, options=self.socket_options or ())
 
     def _send_checking(self, message: bytes, attempt: WatchedCall) -> None:
+        attempt.connected = True
         view = memoryview(message)
         try:
             for start in range(0, len(view), _BLOCK_BYTES):

@@ -153,7 +153,7 @@ def test_certificates_that_fail_in_mid_run_are_an_outage(certificate, tmp_path, 
 @pytest.mark.parametrize(
     ("status", "kind", "text"),
     [
-        ("407 Proxy Authentication Required", Fatal, "the proxy {} requires another user or password (HTTP 407)"),
+        ("407 Proxy Authentication Required", Fatal, "the proxy {} requires a valid user and password (HTTP 407)"),
         ("403 Forbidden", Fatal, "the proxy {} does not permit connections to example.test (HTTP 403)"),
         ("429 Many", Transient, "no connection to the service: the proxy {} does not reach example.test (HTTP 429)"),
         ("502 Bad", Transient, "no connection to the service: the proxy {} does not reach example.test (HTTP 502)"),
@@ -222,6 +222,24 @@ def test_a_silent_service_is_explained():
     with listener:
         error = failure(f"https://127.0.0.1:{listener.getsockname()[1]}/", timeout=0.3)
     assert str(error) == "no connection to the service: 127.0.0.1 does not answer"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_breaks_within_a_large_request_is_explained(scheme, certificate, monkeypatch):
+    """Nothing can have been charged; firewalls limit what may be uploaded."""
+
+    def close_early(connection):
+        connection.recv(2**14)
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with (
+        service(certificate, close_early) if scheme == "https" else speaking(close_early) as (port, _),
+        sending() as post,
+        pytest.raises(Transient) as caught,
+    ):
+        post(f"{scheme}://127.0.0.1:{port}/", "x" * 20_000_000)
+    assert str(caught.value) == "the connection broke before the whole request was sent"
+    assert (caught.value.kind, caught.value.maybe_charged) == ("no_connection", False)
 
 
 def test_a_host_that_is_not_there_is_explained():

@@ -120,6 +120,19 @@ def test_a_proxy_over_tls_is_verified_with_the_same_certificates(tls, loads, mon
     assert len(loads) == 1
 
 
+def test_a_trusted_certificate_needs_no_trusted_issuer(tmp_path, monkeypatch):
+    """Networks that inspect TLS often give their users only the certificate below the root; curl accepts that."""
+    certificate = create_certificate(tmp_path / "cert.pem", issuer="Unknown root")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with (
+        speaking(answer, wrap=lambda connection: context.wrap_socket(connection, server_side=True)) as (port, _),
+        sending() as post,
+    ):
+        assert post(f"https://127.0.0.1:{port}/", "x").status == 200
+
+
 def answer_early_and_reset(connection):
     """Reply before the whole request has arrived, and reset the connection, as busy gateways do."""
     connection.recv(2**14)
