@@ -167,7 +167,7 @@ class StopRun(ImagenBatchError):
 class Fatal(StopRun, AttemptError):
     """An attempt failed, and every further attempt would fail in the same way.
 
-    `cause` is "auth", "address", "billing", "model_gone" or "quota_day".
+    `cause` is "auth", "address", "certificates", "proxy", "billing", "model_gone" or "quota_day".
     `refreshable` is True where a new access token may help (401).
     """
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from imagen_batch.providers.http.strict_connections import WatchedAdapter
 from imagen_batch.version import __version__
 
 LIMIT_S = 5.0
@@ -46,8 +47,9 @@ class Healthcheck:
 
 
 def _get(url: str, limit: float) -> None:
-    with suppress(requests.RequestException, OSError, ValueError):
-        requests.get(url, headers=_HEADERS, timeout=limit, allow_redirects=False, stream=True).close()
+    with suppress(requests.RequestException, OSError, ValueError), requests.Session() as session:
+        session.mount("https://", WatchedAdapter())  # does not wait for addresses that lead nowhere
+        session.get(url, headers=_HEADERS, timeout=limit, allow_redirects=False, stream=True).close()
 
 
 def _with_word(url: str, word: str) -> str:

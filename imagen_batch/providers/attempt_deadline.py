@@ -31,26 +31,31 @@ def current_attempt() -> WatchedCall | None:
 class WatchedCall:
     """A watched attempt.
 
-    `overdue` becomes True when its time is over, `sent` when the whole request has left, `aborted` when the run
-    aborts it.
+    `connected` becomes True when sending begins, `sent` when the whole request has left, `overdue` when its time is
+    over, `aborted` when the run aborts it.
     """
 
     def __init__(self, ends: float) -> None:
         self.ends = ends
         self.overdue = False
+        self.connected = False
         self.sent = False
         self.aborted = False
         self.connection: Any = None
         self.socket: Any = None
 
     def abort(self) -> None:
-        """Shut the connection, if there is one yet."""
+        """Shut the connection, if there is one yet.
+
+        The `shutdown` of a TLS socket is not used: it first makes the socket a plain one, on which the thread that is
+        sending would continue unencrypted.
+        """
         self.overdue = True
         sock = self.socket or getattr(self.connection, "sock", None)
         if sock is not None:
             sock = sock if hasattr(sock, "shutdown") else sock.socket  # TLS within TLS has none
             with suppress(OSError, ValueError):
-                sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class Deadlines:

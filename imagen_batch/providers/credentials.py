@@ -11,8 +11,10 @@ from requests.models import PreparedRequest
 
 from imagen_batch.errors import Fatal, SettingsInvalid, Transient
 from imagen_batch.prompts.sources import read_small
+from imagen_batch.providers.http.explain_no_connection import explain_no_connection
 from imagen_batch.providers.redaction import redact
 
+_OAUTH_HOST = "https://oauth2.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -87,6 +89,9 @@ class GoogleToken(Credential):
         try:
             self._google.refresh(self._transport)  # type: ignore[no-untyped-call]
         except exceptions.TransportError as error:
+            cause = explain_no_connection(error, _OAUTH_HOST, reached_before=bool(self._secret))
+            if isinstance(cause, Fatal):
+                raise cause from None
             raise Transient("no connection to Google's token service", kind="token") from error
         except exceptions.GoogleAuthError as error:
             if getattr(error, "retryable", False):

@@ -10,9 +10,11 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 import requests
+import urllib3
 
-from imagen_batch.errors import Transient
 from imagen_batch.providers.endpoint_and_credential import Provider
+from imagen_batch.providers.http.explain_no_connection import explain_no_connection
+from imagen_batch.providers.http.strict_connections import WatchedAdapter
 from imagen_batch.providers.wire.classify_errors import read_error
 from imagen_batch.system.is_loopback import is_loopback
 
@@ -36,14 +38,14 @@ class ModelReply:
 def look_up_model(provider: Provider, model: str, *, timeout: float = 10.0) -> ModelReply:
     """Ask the Gemini API, or a host that is compatible with it, for one model.
 
-    Raises Transient where there is no usable reply, and Fatal where key, model or address are refused. Neither
-    contains the key.
+    Raises Transient where there is no usable reply, and Fatal where key, model or address are refused, or where
+    certificates or a proxy must be corrected. Neither contains the key.
     """
     url = f"{provider.base_url}/v1beta/models/{quote(model, safe='')}"
     try:
         status, headers, body = _get(url, provider, timeout)
-    except (requests.RequestException, OSError, ValueError):  # the text of the error contains the URL
-        raise Transient("no connection to the service", kind="no_connection") from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise explain_no_connection(error, url) from None
     moment = _parse_date(headers)
     if status != 200:
         (sample, *_) = read_error(status, headers, body, requested=1).samples
@@ -54,7 +56,8 @@ def look_up_model(provider: Provider, model: str, *, timeout: float = 10.0) -> M
 def _get(url: str, provider: Provider, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
     with requests.Session() as session:
         if is_loopback(urlsplit(url).hostname or ""):  # never through a proxy, as for generations
-            session.trust_env = False
+            session.proxies = {"http": "", "https": ""}
+        session.mount("https://", WatchedAdapter())
         reply = session.get(
             url, auth=provider.credential, headers=_HEADERS, timeout=timeout, allow_redirects=False, stream=True
         )

@@ -23,6 +23,7 @@ from urllib3.util.ssl_match_hostname import CertificateError
 from imagen_batch.errors import Transient
 from imagen_batch.providers.attempt_deadline import Deadlines, WatchedCall
 from imagen_batch.providers.credentials import Credential
+from imagen_batch.providers.http.explain_no_connection import explain_no_connection
 from imagen_batch.providers.http.framing import BadReply
 from imagen_batch.providers.http.read_reply import Incomplete, Reply
 from imagen_batch.providers.http.strict_connections import NotIdle, SingleUsePool, WatchedAdapter
@@ -76,18 +77,23 @@ class Transport:
         self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
         self._routes: dict[str, _Route] = {}
         self._routing = threading.Lock()
+        self._reached = False  # whether any reply has arrived
 
     def post(self, url: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> RawReply:
         """Send `payload` and read the whole reply, all within the timeout.
 
-        Raises Transient, which is `lost` if the request may have reached the service although no reply arrived.
+        Raises Transient, which is `lost` if the request may have reached the service although no reply arrived, and
+        Fatal if certificates or a proxy must be corrected before any request can be sent.
         """
         reply = None
         with self._deadlines.within(self._timeout) as attempt:
             try:
                 reply = self._send(url, payload, headers or {})
+                self._reached = True
                 body = _read(reply)
             except (urllib3.exceptions.HTTPError, HTTPException, CertificateError, OSError) as error:
+                if not attempt.connected:
+                    raise explain_no_connection(error, url, reached_before=self._reached) from None
                 raise _translate(error, attempt, timeout=self._timeout) from None
             finally:
                 if reply is not None:
@@ -212,7 +218,7 @@ def _too_large(reply: Reply) -> Transient:
 def _translate(error: Exception, attempt: WatchedCall, *, timeout: float) -> Transient:
     # The text of the error contains the URL and maybe secrets: it is not passed on.
     if not attempt.sent:
-        return Transient("no connection to the service", kind="no_connection")
+        return Transient("the connection broke before the whole request was sent", kind="no_connection")
     if attempt.aborted:
         message, kind = "aborted by a second signal", "cut"
     elif attempt.overdue or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):

@@ -265,6 +265,8 @@ _RETRY: dict[str, tuple[str, RetryChoice]] = {
 _STOPPED: dict[str, tuple[str, str | None]] = {
     "auth": ("Check GOOGLE_API_KEY (or GEMINI_API_KEY, --api-key-file) and its permissions, then run:", None),
     "address": ("Check the address (--base-url) and the connection to the service, then run:", None),
+    "certificates": ("Correct the certificates (REQUESTS_CA_BUNDLE) or the address (--base-url), then run:", None),
+    "proxy": ("Correct the proxy (HTTPS_PROXY, NO_PROXY), then run:", None),
     "billing": ("Turn on billing or top up the balance of the key's project, then run:", None),
     # A command that names another model would make and charge the existing images once more.
     "model_gone": ("The model is no longer served. Choose another one for these rows from:", "imagen-batch models"),

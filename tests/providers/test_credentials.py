@@ -1,11 +1,12 @@
 """Vertex needs a token that expires. Google's library is faked, HTTP is real."""
 
+import ssl
 import sys
 import types
 
 import pytest
 
-from imagen_batch.errors import SettingsInvalid
+from imagen_batch.errors import Fatal, SettingsInvalid, Transient
 from imagen_batch.providers.credentials import GoogleToken
 from imagen_batch.simulator import Simulator
 from tests.support.runs import IMAGEN, prompts, run
@@ -168,3 +169,22 @@ def test_unreadable_credentials_are_reported_in_a_sentence(google, monkeypatch, 
     monkeypatch.setattr(sys.modules["google.auth"], "default", fail)
     with pytest.raises(SettingsInvalid, match=str(error)):
         GoogleToken()
+
+
+def test_a_token_service_whose_certificate_is_not_trusted_ends_the_run(google):
+    """A proxy that inspects TLS does so for the token service, too; a token in mid-run is renewed later."""
+    problem = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    problem.verify_code, problem.verify_message = 19, "self-signed certificate in certificate chain"
+    credential = google_token(google, NoTokenService(problem), "first", NoTokenService(problem))
+    with pytest.raises(Fatal, match=r"the certificate of oauth2\.googleapis\.com is not trusted") as caught:
+        credential.refresh()
+    assert caught.value.cause == "certificates"
+    credential.refresh()
+    with pytest.raises(Transient, match="no connection to Google's token service"):
+        credential.refresh()
+
+
+def google_token(google, *tokens):
+    """Return a credential that gets these tokens."""
+    google(Credentials(*tokens))
+    return GoogleToken()

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import errno
 import http.client
+import socket
+import ssl
 from typing import Any, cast
 
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from imagen_batch.providers.attempt_deadline import WatchedCall, current_attempt
+from imagen_batch.providers.http.open_socket import open_socket
 from imagen_batch.providers.http.read_reply import Channel, Reply
-from imagen_batch.providers.http.shared_tls_context import share_tls_context
+from imagen_batch.providers.http.shared_tls_context import check_exists, share_tls_context
 
 _BLOCK_BYTES = 2**16  # sent at once; before each block the connection is checked for an early reply
 _MAY_HAVE_REPLIED = (errno.EPIPE, errno.ECONNRESET, errno.EPROTOTYPE)  # although it did not read everything
+_CLOSED_OVER_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # the same, but with error numbers of TLS
 
 
 class NotIdle(http.client.HTTPException):
@@ -31,6 +36,9 @@ class _Exchanging:
 
     sock: Any
     timeout: Any
+    port: Any
+    socket_options: Any
+    _dns_host: str
     _channel: Channel | None = None
     _early = False  # the service replied or closed before the whole request was sent
 
@@ -55,7 +63,7 @@ class _Exchanging:
         try:
             self._send_checking(message, attempt)
         except OSError as error:
-            if error.errno not in _MAY_HAVE_REPLIED:
+            if error.errno not in _MAY_HAVE_REPLIED and not isinstance(error, _CLOSED_OVER_TLS):
                 raise
         if self._channel is None:
             raise http.client.NotConnected
@@ -65,7 +73,11 @@ class _Exchanging:
         reply.begin()
         return reply
 
+    def _new_conn(self) -> socket.socket:
+        return open_socket(self._dns_host, self.port, timeout=self.timeout, options=self.socket_options or ())
+
     def _send_checking(self, message: bytes, attempt: WatchedCall) -> None:
+        attempt.connected = True
         view = memoryview(message)
         try:
             for start in range(0, len(view), _BLOCK_BYTES):
@@ -150,12 +162,15 @@ class WatchedAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Choose the certificates to trust, and load them once for all connections of the pool."""
+        check_exists(verify)
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
         if isinstance(conn, HTTPSConnectionPool):
             share_tls_context(conn)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Do the same for connections through a proxy."""
+        """Do the same for connections through a proxy. Raises InvalidSchema for a kind of proxy that has its own."""
+        if proxy.lower().startswith("socks"):
+            raise InvalidSchema("SOCKS proxies have connections of their own")
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
         return manager

@@ -1,13 +1,17 @@
 """Over TLS a reply belongs to its request, the service is verified, and certificates are read once."""
 
+import socket
 import ssl
+import struct
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from benchmarks.reliability.random_framings import prompt_of, reply_body, with_length
 from benchmarks.support.certificate import create_certificate
-from imagen_batch.errors import Transient
+from imagen_batch.errors import Fatal, Transient
+from imagen_batch.providers.attempt_deadline import WatchedCall
 from tests.support.connections import KEY, read_prompt, sending, speaking
 
 
@@ -99,40 +103,6 @@ def test_certificates_are_loaded_once_for_all_connections(tls, loads):
     assert (len(taken), len(loads)) == (24, 1)
 
 
-def test_a_service_with_an_unknown_certificate_gets_no_request(tls, monkeypatch):
-    """Anybody can make a certificate."""
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    seen = []
-    with (
-        speaking(lambda connection: seen.append(connection.recv(10)), wrap=tls) as (port, _),
-        sending() as post,
-        pytest.raises(Transient) as caught,
-    ):
-        post(f"https://127.0.0.1:{port}/", "x")
-    assert (caught.value.kind, caught.value.maybe_charged, seen) == ("no_connection", False, [])
-
-
-def test_a_service_with_the_certificate_of_another_host_gets_no_request(tls):
-    """The certificate is for example.test and 127.0.0.1."""
-    seen = []
-    with (
-        speaking(lambda connection: seen.append(connection.recv(10)), wrap=tls) as (port, _),
-        sending() as post,
-        pytest.raises(Transient) as caught,
-    ):
-        post(f"https://localhost:{port}/", "x")
-    assert (caught.value.kind, caught.value.maybe_charged, seen) == ("no_connection", False, [])
-
-
-def test_a_bundle_that_is_no_certificate_is_no_connection(tls, tmp_path, monkeypatch):
-    """Nothing is sent to a service that can't be verified."""
-    (tmp_path / "bundle.pem").write_text("nothing", encoding="utf-8")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "bundle.pem"))
-    with speaking(answer, wrap=tls) as (port, _), sending() as post, pytest.raises(Transient) as caught:
-        post(f"https://127.0.0.1:{port}/", "x")
-    assert (caught.value.kind, caught.value.maybe_charged) == ("no_connection", False)
-
-
 def test_a_proxy_over_tls_is_verified_with_the_same_certificates(tls, loads, monkeypatch):
     """The tunnel through it is a second layer of TLS."""
     targets = []
@@ -143,11 +113,69 @@ def test_a_proxy_over_tls_is_verified_with_the_same_certificates(tls, loads, mon
 
     with speaking(tunnel, wrap=tls) as (port, _):
         monkeypatch.setenv("https_proxy", f"https://127.0.0.1:{port}")
-        with sending() as post, pytest.raises(Transient) as caught:
+        with sending() as post, pytest.raises(Fatal) as caught:
             post("https://example.test/", "x")
     assert caught.value.kind == "no_connection"
     assert targets == [[b"CONNECT", b"example.test:443"]]
     assert len(loads) == 1
+
+
+def test_a_trusted_certificate_needs_no_trusted_issuer(tmp_path, monkeypatch):
+    """Networks that inspect TLS often give their users only the certificate below the root; curl accepts that."""
+    certificate = create_certificate(tmp_path / "cert.pem", issuer="Unknown root")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with (
+        speaking(answer, wrap=lambda connection: context.wrap_socket(connection, server_side=True)) as (port, _),
+        sending() as post,
+    ):
+        assert post(f"https://127.0.0.1:{port}/", "x").status == 200
+
+
+def answer_early_and_reset(connection):
+    """Reply before the whole request has arrived, and reset the connection, as busy gateways do."""
+    connection.recv(2**14)
+    connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+    time.sleep(0.2)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_reply_before_the_end_of_a_large_request_is_read(tls, monkeypatch, layers):
+    """Writing fails then with errors of TLS, without the error number of a broken connection."""
+
+    def tunnel(connection):
+        connection.recv(2**16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with tls(connection) as inner:
+            answer_early_and_reset(inner)
+
+    with speaking(answer_early_and_reset if layers == 1 else tunnel, wrap=tls if layers == 1 else plain) as (port, _):
+        if layers == 2:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        with sending() as post:
+            url = f"https://127.0.0.1:{port}/" if layers == 1 else "https://example.test/"
+            assert post(url, "x" * 20_000_000).status == 413
+
+
+def plain(connection):
+    """Use no TLS."""
+    return connection
+
+
+def test_an_aborted_connection_stays_encrypted(certificate, tls):
+    """`SSLSocket.shutdown` would turn it into a plain one, on which a thread could send the rest in clear text."""
+    with speaking(lambda connection: connection.recv(10), wrap=tls) as (port, _):
+        client = ssl.create_default_context(cafile=certificate)
+        raw = socket.create_connection(("127.0.0.1", port))
+        with client.wrap_socket(raw, server_hostname="127.0.0.1") as connection:
+            attempt = WatchedCall(0.0)
+            attempt.socket = connection
+            attempt.abort()
+            assert connection.version() is not None
+            with pytest.raises(OSError, match=r"EOF|Broken pipe|closed"):
+                connection.sendall(b"secret")
 
 
 def test_a_service_that_prefers_http_2_answers_in_http_1_1(certificate, tls):
