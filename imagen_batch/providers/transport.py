@@ -38,7 +38,7 @@ MAX_ERROR_BYTES = 2**20
 """How much is read of an error reply: its message is at the beginning."""
 
 _MAX_TIMEOUT_S = 30 * 24 * 3600.0  # the timers of the system have a limit somewhere above
-_MAX_CONNECTIONS_TRIED = 3  # for one attempt, if idle connections turn out to be closed
+_MAX_CONNECTIONS_TRIED = 3  # for one attempt, where the service closes them before anything is sent
 _DECOMPRESS_BYTES = 2**16  # compressed data may expand a thousandfold: the size is checked often
 _CONNECT_TIMEOUT_S = 20.0
 _HEADERS = (
@@ -67,14 +67,14 @@ class _Route:
 
 
 class Transport:
-    """Posts JSON with the provider's credential. All threads share one; `connections` is how many it keeps."""
+    """Posts JSON with the provider's credential. All threads share one."""
 
-    def __init__(self, credential: Credential, *, connections: int, timeout: float) -> None:
+    def __init__(self, credential: Credential, *, timeout: float) -> None:
         self._credential = credential
         self._timeout = min(timeout, _MAX_TIMEOUT_S)
         self._connect_timeout = min(_CONNECT_TIMEOUT_S, self._timeout)
         self._deadlines = Deadlines()
-        self._adapter = WatchedAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0, pool_block=False)
+        self._adapter = WatchedAdapter(max_retries=0)
         self._routes: dict[str, _Route] = {}
         self._routing = threading.Lock()
         self._reached = False  # whether any reply has arrived

@@ -102,9 +102,7 @@ class Worker:
         self.stop = Stop()
         self.governors = Governors(settings, self.stop)
         keep_large_blocks()
-        self.transport = Transport(
-            self.provider.credential, connections=settings.concurrency, timeout=settings.timeout
-        )
+        self.transport = Transport(self.provider.credential, timeout=settings.timeout)
         self.threads = request_threads(settings)
         self.store = ImageStore(self.storage, DiskSpace(self.storage, in_flight=settings.concurrency))
         self.users = 0  # shards that use this worker; guarded by _workers_lock

@@ -131,7 +131,7 @@ def test_no_proxy_sees_a_request_to_this_machine(host, monkeypatch):
                 monkeypatch.setenv(name, proxy.url)
             for name in ("no_proxy", "NO_PROXY"):
                 monkeypatch.delenv(name, raising=False)
-            sender = Transport(Credential(KEY), connections=1, timeout=5)
+            sender = Transport(Credential(KEY), timeout=5)
             url = service.url.replace("127.0.0.1", host) if host == "localhost" else service.url
             raw = sender.post(url + "/", b"{}")
             sender.close()

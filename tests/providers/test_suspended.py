@@ -19,7 +19,7 @@ import sys
 from imagen_batch.providers.credentials import Credential
 from imagen_batch.providers.transport import Transport
 from imagen_batch.errors import Transient
-sender = Transport(Credential("k" * 20), connections=1, timeout=0.5)
+sender = Transport(Credential("k" * 20), timeout=0.5)
 try:
     print(len(sender.post(sys.argv[1], b"{}").body))
 except Transient as error:

@@ -28,7 +28,7 @@ def post():
         opened = []
 
         def send(marker="", *, timeout=10.0):
-            opened.append(Transport(Credential(KEY), connections=4, timeout=timeout))
+            opened.append(Transport(Credential(KEY), timeout=timeout))
             return opened[-1].post(sim.url + PATH, BODY % marker.encode())
 
         yield send
@@ -71,7 +71,7 @@ def test_headers_that_trickle_are_cut_as_well():
 
     thread = threading.Thread(target=drip)
     thread.start()
-    sender = Transport(Credential(KEY), connections=1, timeout=0.5)
+    sender = Transport(Credential(KEY), timeout=0.5)
     began = time.monotonic()
     try:
         with pytest.raises(Transient, match=r"0\.5 s"):
@@ -94,7 +94,7 @@ def test_a_broken_connection_is_a_lost_reply(post, fault):
 
 def test_a_refused_connection_is_not_a_lost_reply():
     """Nothing was sent, so nothing can have been charged."""
-    sender = Transport(Credential(KEY), connections=1, timeout=5)
+    sender = Transport(Credential(KEY), timeout=5)
     with pytest.raises(Transient) as caught:
         sender.post("http://127.0.0.1:9/", b"{}")
     assert (caught.value.lost, caught.value.maybe_charged) == (False, False)
@@ -130,7 +130,7 @@ def answering(message):
 def test_a_reply_with_a_too_large_length_is_not_read():
     """Its length precedes it."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {transport.MAX_REPLY_BYTES + 1}\r\n\r\n".encode()
-    sender = Transport(Credential(KEY), connections=1, timeout=5)
+    sender = Transport(Credential(KEY), timeout=5)
     with answering(head) as url, pytest.raises(Transient) as caught:
         sender.post(url, b"{}")
     assert (caught.value.kind, caught.value.lost) == ("reply_too_large", True)
@@ -144,7 +144,7 @@ def test_a_redirect_is_not_followed(post):
 
 def test_an_error_does_not_name_the_address():
     """Exceptions of other libraries contain URLs; ours do not."""
-    sender = Transport(Credential(KEY), connections=1, timeout=5)
+    sender = Transport(Credential(KEY), timeout=5)
     with pytest.raises(Transient) as caught:
         sender.post("http://127.0.0.1:9/secret-path", b"{}")
     assert "secret-path" not in str(caught.value)
@@ -158,7 +158,7 @@ def test_a_netrc_is_not_read(tmp_path, monkeypatch, post):
     netrc.write_text("machine 127.0.0.1 login someone password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with Simulator() as sim:
-        sender = Transport(Credential(KEY), connections=1, timeout=5)
+        sender = Transport(Credential(KEY), timeout=5)
         sender.post(sim.url + PATH, BODY % b"")
         sender.close()
         headers = sim.requests[0].headers
@@ -171,7 +171,7 @@ def test_a_netrc_is_not_read(tmp_path, monkeypatch, post):
 def test_a_reply_is_awaited_once_the_whole_request_is_sent(size, awaited):
     """The service reads nothing: a small request fits into the system's buffers, a large one does not."""
     with socket.create_server(("127.0.0.1", 0)) as service:
-        sender = Transport(Credential(KEY), connections=1, timeout=60)
+        sender = Transport(Credential(KEY), timeout=60)
         url = f"http://127.0.0.1:{service.getsockname()[1]}/"
         assert not sender.awaits_reply
 
@@ -194,7 +194,7 @@ def test_a_reply_is_awaited_once_the_whole_request_is_sent(size, awaited):
 def test_all_attempts_in_flight_can_be_aborted():
     """A second Ctrl-C ends attempts at once."""
     with Simulator(latency=30) as sim:
-        sender = Transport(Credential(KEY), connections=2, timeout=60)
+        sender = Transport(Credential(KEY), timeout=60)
         cutter = threading.Timer(0.2, sender.abort_all)
         cutter.start()
         began = time.monotonic()

@@ -57,7 +57,7 @@ def read_prompt(connection):
 @contextmanager
 def sending(**chosen):
     """Yield a client and close it at the end."""
-    sender = Transport(Credential(KEY), **{"connections": 2, "timeout": 5.0, **chosen})
+    sender = Transport(Credential(KEY), **{"timeout": 5.0, **chosen})
     try:
         yield lambda url, prompt: sender.post(url, json.dumps({"prompt": prompt}).encode())
     finally:

@@ -1,22 +1,20 @@
-"""Decides from the head of an HTTP reply where its body ends, and whether that end is certain.
+"""Decides from the head of an HTTP reply where its body ends.
 
 Pure functions over bytes (RFC 9112, sections 2 to 7). A head that departs from the standard is still read if its
-meaning can be guessed, but its end is not `certain`: its connection must not be reused.
+meaning can be guessed: the image has been paid for, and no connection carries a second reply.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Literal
 
-_STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?\n")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,15}")
-_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})(?:[ \t]*(;)[^\r\n]*)?(\r?\n)")
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,12})(?:[ \t]*;[^\r\n]*)?\r?\n")
 _FRAMING_HEADERS = ("content-length", "transfer-encoding")
 _BODILESS = (204, 304)
 
@@ -27,13 +25,10 @@ class BadReply(HTTPException):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Status line and headers of a reply. `clean`: they conform to the standard exactly."""
+    """Status and headers of a reply."""
 
-    version: tuple[int, int]
     status: int
-    reason: str
     headers: tuple[tuple[str, str], ...]
-    clean: bool
 
     def values(self, name: str) -> list[str]:
         """Return the values of all headers of this name (lower case), in order."""
@@ -51,10 +46,9 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a body. `certain`: every parser finds the same end, and the connection stays open after it."""
+    """The end of a body: after `length` bytes, after the last chunk, or where the connection closes."""
 
     by: Literal["length", "chunks", "close"]
-    certain: bool
     length: int = 0
 
 
@@ -63,50 +57,29 @@ def parse_head(lines: Sequence[bytes]) -> Head:
     match = _STATUS_LINE.fullmatch(lines[0])
     if match is None:
         raise BadReply("the reply has no status line")
-    major, minor, status, reason = match.groups()
-    headers, clean = _parse_headers(lines[1:])
-    return Head(
-        version=(int(major), int(minor)),
-        status=int(status),
-        reason=(reason or b"").decode("latin-1"),
-        headers=headers,
-        clean=clean and lines[0].endswith(b"\r\n"),
-    )
+    return Head(int(match[1]), tuple(map(_parse_header, lines[1:])))
 
 
 def find_end(head: Head) -> End:
     """Find the end of the body behind `head`, for a reply to a POST."""
-    lengths, codings = head.values("content-length"), head.listed("transfer-encoding")
-    certain = head.clean and head.version == (1, 1) and "close" not in head.listed("connection")
     if head.status in _BODILESS:
-        return End("length", certain and not codings and lengths in ([], ["0"]))
-    if codings:  # overrides a length, but the two together are used to smuggle replies
-        chunked = codings[-1] == "chunked"
-        return End("chunks" if chunked else "close", certain and codings == ["chunked"] and not lengths)
-    distinct = set(head.listed("content-length"))
-    if len(distinct) == 1 and _LENGTH.fullmatch(length := distinct.pop()):
-        return End("length", certain and lengths == [length], int(length))
-    return End("close", certain=False)
+        return End("length")
+    if codings := head.listed("transfer-encoding"):  # overrides a length
+        return End("chunks" if codings[-1] == "chunked" else "close")
+    lengths = set(head.listed("content-length"))
+    if len(lengths) == 1 and _LENGTH.fullmatch(length := lengths.pop()):
+        return End("length", int(length))
+    return End("close")
 
 
-def parse_chunk_size(line: bytes) -> tuple[int, bool]:
-    """Return the size in the first line of a chunk, and whether the line contains nothing else. Raises BadReply."""
+def parse_chunk_size(line: bytes) -> int:
+    """Return the size in the first line of a chunk. Raises BadReply."""
     match = _CHUNK_SIZE.fullmatch(line)
     if match is None:
         raise BadReply("the size of a chunk can't be read")
-    digits, extension, line_end = match.groups()
-    return int(digits, 16), extension is None and line_end == b"\r\n"
+    return int(match[1], 16)
 
 
-def _parse_headers(lines: Iterable[bytes]) -> tuple[tuple[tuple[str, str], ...], bool]:
-    headers: list[tuple[str, str]] = []
-    clean = True
-    for line in lines:
-        text = line.decode("latin-1")
-        clean = clean and text.endswith("\r\n")
-        text = text.rstrip("\r\n")
-        name, colon, value = text.partition(":")
-        if text[:1] in (" ", "\t") or not colon or not _NAME.fullmatch(name) or _CONTROL.search(value):
-            clean = False
-        headers.append((name.strip(), value.strip(" \t")))
-    return tuple(headers), clean
+def _parse_header(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("latin-1").rstrip("\r\n").partition(":")
+    return name.strip(), value.strip(" \t")

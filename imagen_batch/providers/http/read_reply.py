@@ -1,8 +1,7 @@
 """Reads one reply from a connection strictly: its interim replies, its head, and its body to the exact end.
 
-http.client takes an interim reply such as 103 for the final one, and guesses if a length is missing or wrong; then a
-connection may be left with another request's reply on it. Here a reply knows whether its end is certain. When a
-connection breaks, the data that has arrived is kept: it may be complete.
+http.client takes an interim reply such as 103 for the final one, and loses what has arrived when a length is missing
+or wrong. Here the data that has arrived when a connection breaks is kept: it may be complete.
 """
 
 from __future__ import annotations
@@ -112,17 +111,9 @@ class Reply:
     def __init__(self, channel: Channel, *, close: Callable[[], None] = lambda: None) -> None:
         self._source, self._fp = channel.source, channel.reader
         self.close = close
-        self.interim = 0  # interim replies before this one
         self.too_large = False
-        self.finished = False  # whether it was read to its exact end
-        self._plain = True  # without chunk extensions and trailers
         self.head: Head
         self.end: End
-
-    @property
-    def certain(self) -> bool:
-        """Whether it was read to a certain end."""
-        return self.finished and self._plain and self.end.certain
 
     def begin(self) -> None:
         """Read the head, and the interim replies before it. Raises BadReply, or the connection's own error."""
@@ -133,7 +124,6 @@ class Reply:
                 return
             if head.status == 101:
                 raise BadReply("the service changed to another protocol")
-            self.interim += 1
         raise BadReply("interim replies came without an end")
 
     def read(self, limit: int, *, is_complete: Callable[[bytes], bool]) -> bytes:
@@ -169,14 +159,13 @@ class Reply:
         body = self._fp.read(length) if length else b""
         if len(body) < length:
             raise Incomplete(body, self._source.error)
-        self.finished = True
         return body
 
     def _read_chunks(self, limit: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
         try:
-            while length := self._chunk_length():
+            while length := parse_chunk_size(self._fp.readline(_MAX_CHUNK_LINE)):
                 size += length
                 self.too_large = size > limit
                 if self.too_large:
@@ -187,25 +176,16 @@ class Reply:
             self._read_trailer()
         except BadReply as error:
             raise Incomplete(b"".join(pieces), self._source.error or error) from None
-        self.finished = True
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _end_chunk(self, *, missing: int) -> None:
         if missing or self._fp.readline(3) != b"\r\n":
             raise BadReply("a chunk is longer or shorter than its stated size")
 
-    def _chunk_length(self) -> int:
-        length, plain = parse_chunk_size(self._fp.readline(_MAX_CHUNK_LINE))
-        self._plain = self._plain and plain
-        return length
-
     def _read_trailer(self) -> None:
         for _ in range(_MAX_HEADERS):
             line = self._fp.readline(_MAX_CHUNK_LINE)
-            if line == b"\r\n":
-                return
-            self._plain = False
-            if line == b"\n":
+            if line in (b"\r\n", b"\n"):
                 return
             if not line.endswith(b"\n"):
                 break
@@ -219,7 +199,6 @@ class Reply:
 
     def read_on(self, body: bytes, limit: int, *, is_complete: Callable[[bytes], bool]) -> bytes:
         """Return `body`, whose stated length was too short, and what follows until no more data arrives."""
-        self.finished = False
         return self._read_on([body], limit, is_complete, checks=1)
 
     def _read_on(

@@ -28,7 +28,7 @@ _CLOSED_OVER_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)  # the same, but wi
 
 
 class NotIdle(http.client.HTTPException):
-    """An idle connection has unrequested data on it, or was closed. Nothing was sent on it."""
+    """A connection has unrequested data on it, or was closed, before anything was sent on it."""
 
 
 class _Exchanging:

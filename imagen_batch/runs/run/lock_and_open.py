@@ -225,7 +225,7 @@ def _sending_context(
         settings=settings,
         models=_models(plan, history),
         provider=provider,
-        transport=Transport(provider.credential, connections=settings.concurrency, timeout=settings.timeout),
+        transport=Transport(provider.credential, timeout=settings.timeout),
         ledger=ledger,
         store=store,
         budget=Budget(

@@ -94,7 +94,7 @@ def test_certificates_are_loaded_once_for_all_connections(tls, loads):
     """Parsing the usual bundle takes more CPU than the rest of an image."""
     with (
         speaking(answer, wrap=tls) as (port, taken),
-        sending(connections=8) as post,
+        sending() as post,
         ThreadPoolExecutor(8) as threads,
     ):
         urls = [f"https://127.0.0.1:{port}/{number % 2}" for number in range(24)]
