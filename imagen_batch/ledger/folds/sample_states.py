@@ -14,6 +14,7 @@ _STATUS_BITS = 3
 _STATUS = (1 << _STATUS_BITS) - 1
 _FIRST = b"\0\0\0\1"  # the usual sample number, 1
 _fromhex = bytes.fromhex
+_KEY, _PREFIX, _SLOT = 32, 12, 16  # bytes
 _NO_RESULT = _STATUS  # the number of no outcome
 
 
@@ -162,12 +163,16 @@ def slot_of(base: str, number: int) -> bytes:
     return _fromhex(base[:24]) + (_FIRST if number == 1 else number.to_bytes(4, "big"))
 
 
-def slots_of(keys: Iterable[bytes], numbers: Iterable[int]) -> list[bytes]:
-    """Return the slots of samples of rows whose keys are given as bytes."""
-    return [
-        key[:12] + (_FIRST if number == 1 else number.to_bytes(4, "big"))
-        for key, number in zip(keys, numbers, strict=True)
-    ]
+def slots_of(keys: bytes, places: Sequence[int], numbers: Sequence[int]) -> list[bytes]:
+    """Return the slots of samples. `places` are those of their rows' keys in `keys`, which has 32 bytes for each."""
+    import numpy as np  # noqa: PLC0415 - only needed when tables are written
+
+    prefixes = np.frombuffer(keys, dtype=np.uint8).reshape(-1, _KEY)[np.asarray(places), :_PREFIX]
+    slots = np.empty((len(places), _SLOT), dtype=np.uint8)
+    slots[:, :_PREFIX] = prefixes
+    slots[:, _PREFIX:] = np.asarray(numbers, dtype=">u4").view(np.uint8).reshape(-1, _SLOT - _PREFIX)
+    packed = slots.tobytes()
+    return [packed[at : at + _SLOT] for at in range(0, len(packed), _SLOT)]
 
 
 def number_of(slot: bytes) -> int:

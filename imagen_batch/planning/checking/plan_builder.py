@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
 
 from imagen_batch.planning.compact_row_index import RowIndex
-from imagen_batch.planning.file_names import split_words
+from imagen_batch.planning.file_names import default_stem, split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
 from imagen_batch.planning.references.choose_images_of_other_rows import Waiting
 from imagen_batch.planning.references.find_reference_images import RunReferences
 from imagen_batch.planning.references.keys_from_row_images import RowImages
 from imagen_batch.planning.references.limits import REQUEST_BYTES, request_bytes
 from imagen_batch.planning.references.row_links import Dependent, KnownIds, link_rows, order_rows
-from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
+from imagen_batch.planning.resolve_rows import PlannedRow, ResolvedOptions, RowPlanner
 from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.infer_column_types import ColumnTypes
 from imagen_batch.providers.catalogue import Catalogue
-from imagen_batch.records import Problem, PromptRow
+from imagen_batch.records import Options, Problem, PromptRow
 from imagen_batch.settings import Settings
+
+if TYPE_CHECKING:
+    from imagen_batch.planning.checking.count_rows_in_blocks import RowsToCount
+    from imagen_batch.prompts.row_blocks.rows_as_columns import RowBlock
 
 _MAX_PROBLEMS = 10_000
 _MAX_NAMES = 3
@@ -68,6 +75,26 @@ class RowTotals:
     first_prompt: str | None = None  # as sent, where it is not the row's own text
     has_names: bool = False  # whether the user chose names for images
 
+    def add_rows(self, samples: Sequence[int], per_request: Sequence[int], prices: Sequence[float | None]) -> None:
+        """Add selected rows, by their numbers of samples, the samples of one request, and the prices of an image."""
+        self.rows += len(samples)
+        self.samples += sum(samples)
+        self.selected_rows += len(samples)
+        self.selected_samples += sum(samples)
+        self.requests += sum(-(-count // most) for count, most in zip(samples, per_request, strict=True))
+        priced = [(price, count) for price, count in zip(prices, samples, strict=True) if price is not None]
+        self.worst_usd = reduce(add, (price * count for price, count in priced), self.worst_usd)
+        self.unpriced += sum(samples) - sum(count for _, count in priced)
+
+    def add_images(self, resolved: ResolvedOptions, samples: int) -> None:
+        """Add samples of selected rows with the same model and options."""
+        model, options = resolved.model, resolved.sent
+        self.images_by_model[model.id] += samples
+        self.images_by_shape[model.id, options.aspect_ratio, options.image_size] += samples
+        if resolved.shape is not None:
+            self.shapes[resolved.shape] += samples
+        self.disk_bytes += samples * _image_bytes(options)
+
 
 class PlanBuilder:
     """Collects the rows of an input. `only` are the rows that the run selects; None means that --limit selects."""
@@ -105,15 +132,34 @@ class PlanBuilder:
     def read(self, file: PromptFile) -> None:
         """Add all rows of `file`; stop early if there are too many problems."""
         self.column_types = ColumnTypes(file.user_columns)
-        for row in file.rows():
+        selects_all = self._limit is None and self._only is None
+        for rows in file.row_blocks() if selects_all and file.is_long else (file.rows(),):
+            self._read_block(rows)
+            if len(self.problems) >= _MAX_PROBLEMS:
+                break
+        if self._dependents:
+            self._link_rows(file)
+
+    def _read_block(self, rows: RowBlock | Iterator[PromptRow | Problem]) -> None:
+        if isinstance(rows, Iterator):
+            self._read_rows(rows)
+            return
+        from imagen_batch.planning.checking.count_rows_in_blocks import rows_to_count  # noqa: PLC0415 - for long files
+
+        countable = None if self._keys.has_earlier else rows_to_count(rows, self.planner)
+        if countable is None:
+            self._read_rows(rows.single_rows())
+        else:
+            self._count_rows(countable)
+
+    def _read_rows(self, rows: Iterator[PromptRow | Problem]) -> None:
+        for row in rows:
             if isinstance(row, Problem):
                 self.problems.append(row)
             else:
                 self._add(row)
             if len(self.problems) >= _MAX_PROBLEMS:
                 break
-        if self._dependents:
-            self._link_rows(file)
 
     def _link_rows(self, file: PromptFile) -> None:
         """Find the rows whose images others refer to, and the order in which they are made."""
@@ -153,6 +199,20 @@ class PlanBuilder:
         )
         self._run_problems.update(problem for problem in problems if problem.line is None)
 
+    def _count_rows(self, block: RowsToCount) -> None:
+        """Count rows that are all selected; the same as adding each of them."""
+        totals, rows, own = self.totals, block.rows, block.rows.own_cells()
+        self.column_types.add_columns(lambda header: own[header].unique().to_pylist())
+        samples, requests, prices = block.samples(), block.requests(), block.prices()
+        self.index.add_rows(
+            self._keys.number(block.digests(self._keys)), samples, per_request=requests, prices=prices
+        )
+        totals.add_rows(samples, requests, prices)
+        for resolved, count in block.count_by_kind():
+            totals.add_images(resolved, count)
+        missing_names = range(rows.first_row, rows.first_row + min(len(rows), _MAX_NAMES - len(totals.names)))
+        totals.names += map(default_stem, missing_names)
+
     def _count(self, planned: PlannedRow) -> None:
         base, earlier = self._keys.row_keys(
             model=planned.model.id,
@@ -175,8 +235,7 @@ class PlanBuilder:
         totals.images_by_shape[shape] += planned.samples
         if planned.shape is not None:
             totals.shapes[planned.shape] += planned.samples
-        image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
-        totals.disk_bytes += planned.samples * image_bytes
+        totals.disk_bytes += planned.samples * _image_bytes(planned.options)
         if planned.model.successor:
             self._count_successor(planned, planned.model.successor)
         if price is None:
@@ -224,6 +283,10 @@ class PlanBuilder:
 
     def _warn(self, row: PromptRow, option: str, message: str) -> None:
         self._warnings.setdefault((option, message), RowWarning(option, message, row.line)).count += 1
+
+
+def _image_bytes(options: Options) -> int:
+    return _BYTES_OF_SIZE.get(options.image_size or "1K", _BYTES_OF_SIZE["1K"])
 
 
 def is_selected(row: int, *, limit: int | None, only: frozenset[int] | None) -> bool:
