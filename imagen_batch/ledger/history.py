@@ -130,6 +130,10 @@ class History:
         key = self._current(base, number) if self.reviews else base
         return self._samples.status(slot_of(key, number))
 
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it has an image, as far as that follows from its slot."""
+        return [False] * len(slots) if self.reviews else self._samples.have_images(slots)
+
     def approved(self, base: str, samples: int) -> int | None:
         """Return the first approved sample of a row; None where none is approved. `details` returns its image."""
         return self.reviews.approved(base, samples)

@@ -31,6 +31,9 @@ class SampleHistory(Protocol):
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None if it has none."""
 
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it certainly is "ok"; its status is not looked up then."""
+
 
 class RowIndex:
     """Row key, number of samples and price of every row, in input order; 48 bytes a row."""
@@ -103,6 +106,10 @@ class RowIndex:
     def waiting_rows(self) -> frozenset[int]:
         """The rows that wait for images of others."""
         return frozenset() if self.images is None else frozenset(self.images.waiting)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._samples)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Yield row key and number of samples of each row."""

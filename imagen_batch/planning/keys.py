@@ -88,7 +88,7 @@ class RowKeys:
     def digests(self, frames: Iterable[Frame], prompts: Iterable[str]) -> Iterator[bytes]:
         """Yield the digests of requests without reference images."""
         dumps = orjson.dumps
-        for (head, tail), prompt in zip(frames, prompts, strict=False):  # frames may be without end
+        for (head, tail), prompt in zip(frames, prompts, strict=True):
             yield sha256(b"%b,%b,%b" % (head, dumps(prompt), tail)).digest()
 
     def frame(self, model: str, options: Options) -> Frame:

@@ -74,7 +74,7 @@ class PromptFile:
         return self.path.stat().st_size >= _LONG
 
     def row_blocks(self) -> Iterator[RowBlock | Iterator[PromptRow | Problem]]:
-        """Yield the same in blocks, as columns where that is possible. The rows of a block are read before the next."""
+        """Yield the same in blocks, as columns where possible. Single rows are read before the next block is."""
         from imagen_batch.prompts.row_blocks.read_rows_in_blocks import read_rows_in_blocks  # noqa: PLC0415 - is slow
 
         if self.expand is None and not self.failures and isinstance(self._source, Table):

@@ -62,5 +62,7 @@ def test_slots_of_many_samples_are_those_of_each() -> None:
     assert slots_of(keys, [0, 0, 2], [1, 2, 3]) == [
         slot_of(BASES[at], number) for at, number in ((0, 1), (0, 2), (2, 3))
     ]
+    many = slots_of(keys, [0, 2] * 1000, [1, 70_000] * 1000)
+    assert many == [slot_of(BASES[0], 1), slot_of(BASES[2], 70_000)] * 1000
     assert [number_of(slot) for slot in slots] == numbers
     assert {len(slot) for slot in slots} == {16}

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from imagen_batch.planning.keys import RowKeys, identity_options
 from imagen_batch.planning.plan_rows_in_blocks import resolve_kinds
 from imagen_batch.planning.resolve_rows import ResolvedOptions, RowPlanner
-from imagen_batch.providers.catalogue import Model
+from imagen_batch.providers.catalogue import Catalogue, Model
 
 if TYPE_CHECKING:
     from imagen_batch.prompts.row_blocks.rows_as_columns import RowBlock
@@ -52,12 +52,29 @@ class RowsToCount:
 
     def prices(self) -> list[float | None]:
         """Return for each row the worst case in USD for one image."""
+        return self._prices([resolved.model for resolved, _ in self.kinds])
+
+    def successor_costs(self, catalogue: Catalogue) -> Iterator[tuple[str, float]]:
+        """Yield for each row whose model has a successor its model, and what its images would cost at most there."""
+        named = [resolved.model.successor for resolved, _ in self.kinds]
+        if not any(named):
+            return
+        successors = [catalogue.get(name) if name else None for name in named]
+        models = self.of_rows(
+            [resolved.model if name else None for (resolved, _), name in zip(self.kinds, named, strict=True)]
+        )
+        for model, usd, samples in zip(models, self._prices(successors), self.samples(), strict=True):
+            if model is not None:
+                yield model.id, (usd or 0.0) * samples
+
+    def _prices(self, models: Sequence[Model | None]) -> list[float | None]:
+        """Return for each row the price of an image, given the model of each kind."""
         known: dict[tuple[int, int], float | None] = {}
         kinds, lengths = self.of_rows(range(len(self.kinds))), pc.binary_length(self.rows.prompts).to_pylist()
         pairs = list(zip(kinds, lengths, strict=True))
         for kind, length in set(pairs):
-            resolved, _ = self.kinds[kind]
-            known[kind, length] = resolved.model.worst_price(resolved.sent.image_size, "x" * length)
+            model, size = models[kind], self.kinds[kind][0].sent.image_size
+            known[kind, length] = None if model is None else model.worst_price(size, "x" * length)
         return [known[pair] for pair in pairs]
 
     def digests(self, keys: RowKeys) -> Iterator[bytes]:
@@ -72,7 +89,7 @@ class RowsToCount:
 def rows_to_count(rows: RowBlock, planner: RowPlanner) -> RowsToCount | None:
     """Return the rows if they can be counted together, else None."""
     resolved = resolve_kinds(rows, planner)
-    if resolved is None or any(each.issues or each.model.successor for each in resolved):
+    if resolved is None or any(each.issues for each in resolved):
         return None
     if not all(_reads_whole(each.model, rows) for each in resolved):
         return None

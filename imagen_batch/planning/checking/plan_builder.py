@@ -210,6 +210,8 @@ class PlanBuilder:
         totals.add_rows(samples, requests, prices)
         for resolved, count in block.count_by_kind():
             totals.add_images(resolved, count)
+        for model, usd in block.successor_costs(self._catalogue):
+            totals.successor_usd[model] += usd
         missing_names = range(rows.first_row, rows.first_row + min(len(rows), _MAX_NAMES - len(totals.names)))
         totals.names += map(default_stem, missing_names)
 

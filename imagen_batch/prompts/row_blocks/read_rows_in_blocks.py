@@ -6,12 +6,19 @@ from collections.abc import Iterator
 
 from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.prompts.record_to_row import RowReader
-from imagen_batch.prompts.row_blocks.read_table_in_blocks import CellBlock, has_blocks, read_table_in_blocks
+from imagen_batch.prompts.row_blocks.read_table_in_blocks import (
+    BLOCK_BYTES,
+    CellBlock,
+    has_blocks,
+    read_table_in_blocks,
+)
 from imagen_batch.prompts.row_blocks.rows_as_columns import RowBlock, as_row_block, has_row_blocks
 from imagen_batch.records import Problem, PromptRow
 
 
-def read_rows_in_blocks(table: Table, reader: RowReader) -> Iterator[RowBlock | Iterator[PromptRow | Problem]]:
+def read_rows_in_blocks(
+    table: Table, reader: RowReader, *, block_bytes: int = BLOCK_BYTES
+) -> Iterator[RowBlock | Iterator[PromptRow | Problem]]:
     """Yield the rows in file order: as columns, or one by one with their problems.
 
     Single rows have to be read before the next block is.
@@ -20,7 +27,7 @@ def read_rows_in_blocks(table: Table, reader: RowReader) -> Iterator[RowBlock | 
         yield reader.read_all(table.records())
         return
     rows = 0
-    for block in read_table_in_blocks(table):
+    for block in read_table_in_blocks(table, block_bytes=block_bytes):
         columns = as_row_block(rows + 1, block, reader) if isinstance(block, CellBlock) else None
         if columns is not None:
             rows += len(columns)

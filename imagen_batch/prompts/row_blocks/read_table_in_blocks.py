@@ -21,7 +21,7 @@ from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.prompts.row_blocks.trim_texts import has_blank, trim
 from imagen_batch.records import Problem
 
-_BLOCK: Final = 1 << 20  # bytes
+BLOCK_BYTES: Final = 1 << 20
 _CODECS: Final = ("utf-8", "utf-8-sig")
 _DELIMITERS: Final = ",;\t|"
 _MARK: Final = b"\xef\xbb\xbf"  # Arrow drops it at the beginning of a block
@@ -55,7 +55,7 @@ def has_blocks(table: Table) -> bool:
     return table.encoding in _CODECS and table.delimiter in _DELIMITERS and table.before > 0
 
 
-def read_table_in_blocks(table: Table, *, block_bytes: int = _BLOCK) -> Iterator[CellBlock | Records]:
+def read_table_in_blocks(table: Table, *, block_bytes: int = BLOCK_BYTES) -> Iterator[CellBlock | Records]:
     """Yield all records in file order: columns, or single records, which have to be read before the next block is."""
     with table.path.open("rb") as file:
         line, offset = table.before, _size_of_lines(table)
@@ -74,7 +74,8 @@ def read_table_in_blocks(table: Table, *, block_bytes: int = _BLOCK) -> Iterator
             line, offset = line + _count_lines(block), offset + end
         if data:
             file.seek(offset)
-            yield table.records_in(_as_text(file), before=line)
+            with _as_text(file) as text:
+                yield table.records_in(text, before=line)
 
 
 def _size_of_lines(table: Table) -> int:
