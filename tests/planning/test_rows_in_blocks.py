@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,12 +15,11 @@ from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.planning.plan_rows_in_blocks import PlannedBlock
 from imagen_batch.planning.resolve_rows import PlannedRow, RowPlanner
-from imagen_batch.prompts.prompt_file import PromptFile
-from imagen_batch.prompts.row_blocks import read_rows_in_blocks
 from imagen_batch.prompts.row_blocks.rows_as_columns import RowBlock
 from imagen_batch.settings import make_settings
 from tests.support.random_tables import SOUND_CELLS, tables
 from tests.support.runs import IMAGEN, TODAY
+from tests.support.small_blocks import in_blocks
 
 SETTINGS = (
     {},
@@ -39,14 +34,6 @@ SETTINGS = (
     {"model": "imagen-4.0-generate-001", "seed": 3},
     {"name_template": "{slug}-{sample}"},
 )
-
-
-@contextmanager
-def in_blocks(block_bytes: int) -> Iterator[None]:
-    """Let every file be read in blocks of this size."""
-    read = partial(read_rows_in_blocks.read_rows_in_blocks, block_bytes=block_bytes)
-    with patch.object(read_rows_in_blocks, "read_rows_in_blocks", read), patch.object(PromptFile, "is_long", True):
-        yield
 
 
 def plan_of(folder: Path, text: str, **chosen: object) -> RunPlan | list[object] | str:
