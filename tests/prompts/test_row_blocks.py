@@ -152,7 +152,7 @@ def check_columns(block: RowBlock) -> None:
     """Check that the columns of a block are those of its rows."""
     rows = list(block.single_rows())
     kinds = [0] * len(rows) if block.kind_of is None else block.kind_of.tolist()
-    assert [block.first_line + at for at in range(len(rows))] == [row.line for row in rows]
+    assert list(block.lines) == [row.line for row in rows]
     assert block.prompts.to_pylist() == [row.prompt for row in rows]
     assert ([None] * len(rows) if block.ids is None else block.ids.to_pylist()) == [row.id for row in rows]
     for row, kind in zip(rows, kinds, strict=True):

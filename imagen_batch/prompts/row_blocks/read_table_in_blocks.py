@@ -2,7 +2,7 @@
 
 Arrow reads text in quotes as Python's reader does if every quote is where RFC 4180 puts it. That is checked before,
 and everything else that the two may read differently is left to the reader of single records: lines that end with a
-bare CR, cells that span lines, blank lines, records that are too short or too long, NUL bytes, invalid UTF-8.
+bare CR, blank lines, records that are too short or too long, NUL bytes, invalid UTF-8.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from imagen_batch.prompts.formats.delimited import Record, Table
 from imagen_batch.prompts.row_blocks.trim_texts import has_blank, trim
 from imagen_batch.records import Problem
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 19
 _CODECS: Final = ("utf-8", "utf-8-sig")
 _DELIMITERS: Final = ",;\t|"
 _MARK: Final = b"\xef\xbb\xbf"  # Arrow drops it at the beginning of a block
@@ -33,9 +33,9 @@ Positions: TypeAlias = "npt.NDArray[np.intp]"
 
 @dataclass(frozen=True, slots=True)
 class CellBlock:
-    """Records of one line each: for every column of the header the texts of its cells, unchanged."""
+    """Consecutive records: for every column of the header the texts of its cells, unchanged."""
 
-    first_line: int
+    lines: range | Positions  # where each record begins
     columns: tuple[pa.StringArray, ...]
 
     def __len__(self) -> int:
@@ -43,8 +43,8 @@ class CellBlock:
         return len(self.columns[0])
 
     def record(self, at: int) -> Record:
-        """Return one of the records, without the text of its line."""
-        return Record(self.first_line + at, [column[at].as_py() for column in self.columns])
+        """Return one of the records, without the text of its lines."""
+        return Record(int(self.lines[at]), [column[at].as_py() for column in self.columns])
 
 
 Records: TypeAlias = "Iterator[Record | Problem]"
@@ -147,6 +147,18 @@ def _parse(block: bytes, table: Table, first_line: int) -> CellBlock | None:
     except pa.ArrowException:
         return None
     columns = tuple(column.combine_chunks() for column in cells.columns)
-    if cells.num_rows != whole.count(b"\n") or (len(columns) == 1 and has_blank(trim(columns[0]))):
+    lines = _lines_of_records(whole, table, first_line)
+    if cells.num_rows != len(lines) or (len(columns) == 1 and has_blank(trim(columns[0]))):
         return None  # blank lines are no records
-    return CellBlock(first_line, columns)
+    return CellBlock(lines, columns)
+
+
+def _lines_of_records(block: bytes, table: Table, first_line: int) -> range | Positions:
+    """Return the line where each record begins; those inside of cells belong to the record."""
+    if not table.quoted or b'"' not in block:
+        return range(first_line, first_line + block.count(b"\n"))
+    ends, quotes = _positions(block, _LF), _positions(block, _QUOTE)
+    last_lines = np.flatnonzero(np.searchsorted(quotes, ends) % 2 == 0)  # of the records, counted from 0
+    if len(last_lines) == len(ends):
+        return range(first_line, first_line + len(ends))
+    return first_line + np.concatenate(([0], last_lines[:-1] + 1))

@@ -42,9 +42,9 @@ class RowBlock:
         return len(self.cells)
 
     @property
-    def first_line(self) -> int:
-        """The line of the first row; each row has one line."""
-        return self.cells.first_line
+    def lines(self) -> range | npt.NDArray[np.intp]:
+        """The line where each row begins."""
+        return self.cells.lines
 
     def row(self, at: int) -> PromptRow:
         """Return one of the rows."""

@@ -187,8 +187,12 @@ class ColumnRows:
         rows = self.block.rows
         if column.attribute == "id" and rows.ids is not None:
             return self._select(rows.ids)
-        if column.attribute in {"row", "line"}:
-            return pa.array(self.rows + (rows.first_row if column.attribute == "row" else rows.first_line), type=INT)
+        if column.attribute == "row":
+            return pa.array(self.rows + rows.first_row, type=INT)
+        if column.attribute == "line":
+            lines = rows.lines
+            of_rows = self.rows + lines.start if isinstance(lines, range) else lines[self.rows]
+            return pa.array(of_rows, type=INT)
         assert column.attribute in {"id", "input_prompt"}, column.name
         return pa.nulls(len(self.rows), type=TEXT)
 
