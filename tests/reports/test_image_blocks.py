@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagen_batch.errors import LedgerDamaged
+from imagen_batch.ledger.records import ReviewedVersion
+from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
 from imagen_batch.reports.image_blocks.ledger_columns import NotColumnar, parse_records
 from imagen_batch.reports.image_blocks.read_blocks import read_blocks
@@ -21,7 +23,8 @@ from imagen_batch.reports.summary import RunFacts, Summary, SummaryBuilder
 from imagen_batch.reports.tables.manifest import manifest_columns
 from imagen_batch.reports.tables.write import TableWriter
 from imagen_batch.storage import LEDGER, Folder
-from tests.support.plans import history_of, record_images, small_plan
+from tests.support.factories import ok
+from tests.support.plans import history_of, record_images, record_result, small_plan
 from tests.support.random_ledgers import random_run
 from tests.support.small_blocks import in_blocks
 
@@ -159,3 +162,21 @@ def test_samples_of_shared_records_come_in_the_requested_order() -> None:
     columns = parse_records(lines, [0, 1, 0], [3, 1, 1])
     assert columns.samples["file"].to_pylist() == ["a3", "b1", "a1"]
     assert columns.traces["key"].to_pylist() == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize("chosen", [{}, {"accept": 2}, {"trim": "8x8in"}, {"group_by": "id"}])
+def test_a_review_makes_only_its_own_image_a_single_row(tmp_path: Path, chosen: dict[str, object]) -> None:
+    """--accept and a printed size make none."""
+    rows = [{"prompt": f"fox {number}", "id": f"r{number}"} for number in range(4)]
+    plan = small_plan(tmp_path, rows, samples=2, **chosen)
+    for row, (base, _) in enumerate(plan.index):
+        results = [ok(at, file=f"images/{row}_{at}.png", bytes=5, sha256=f"{row}{at}" * 32) for at in (1, 2)]
+        record_result(tmp_path, base, *results, now=row + 1.0)
+    base = plan.index.row_key(2)
+    writer = LedgerWriter(Folder(tmp_path / "out"), now=9.0)
+    writer.record_review([ReviewedVersion(base, 1, 1, "approve")], at=10.0)
+    writer.close()
+    single, by_single, _ = write(results_of(tmp_path, plan), tmp_path / "rows" / "out", block_rows=None)
+    blocks, by_blocks, ordinary = write(results_of(tmp_path, plan), tmp_path / "blocks" / "out", block_rows=1000)
+    assert ordinary == 7
+    assert (blocks, by_blocks) == (single, by_single)

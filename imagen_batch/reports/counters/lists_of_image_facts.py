@@ -17,6 +17,9 @@ class RowFacts(Protocol):
     def ids(self) -> Sequence[str | None]:
         """Return the id of each image's row."""
 
+    def requested(self) -> Sequence[int | None]:
+        """Return the number of samples in each image's row of the input; None where the row has none."""
+
     def cells(self, column: str) -> Sequence[str]:
         """Return the text of each image's row in a column of the input, without the white space around it."""
 
@@ -34,6 +37,8 @@ class ImageFacts:
     rows: RowFacts
     numbers: Sequence[int]
     files: Sequence[str]
+    widths: Sequence[int | None]  # in pixels, like the heights
+    heights: Sequence[int | None]
     models: Sequence[str]
     costs: Sequence[float | None]  # USD that were certainly charged
     recorded_costs: Sequence[float | None]  # the same, and for an unknown cost the most that it may be
@@ -47,7 +52,7 @@ class ImageFacts:
     @classmethod
     def empty(cls) -> ImageFacts:
         """The facts of no image."""
-        return cls(_NoRows(), (), (), (), (), (), (), (), (), (), (), "")
+        return cls(_NoRows(), (), (), (), (), (), (), (), (), (), (), (), (), "")
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -68,6 +73,9 @@ class _NoRows:
     numbers: Sequence[int] = ()
 
     def ids(self) -> Sequence[str | None]:
+        return ()
+
+    def requested(self) -> Sequence[int | None]:
         return ()
 
     def cells(self, _column: str) -> Sequence[str]:

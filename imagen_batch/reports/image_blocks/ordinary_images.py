@@ -44,6 +44,8 @@ class OrdinaryImages:
             rows=self.rows.facts(),
             numbers=samples["number"].to_pylist(),
             files=samples["file"].to_pylist(),
+            widths=samples["width"].to_pylist(),
+            heights=samples["height"].to_pylist(),
             models=self.rows.models(),
             provider=self.results.plan.settings.provider,
             costs=_certain_costs(samples).to_pylist(),

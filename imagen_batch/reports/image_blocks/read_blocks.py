@@ -8,7 +8,7 @@ a row of Python values takes three times as long as one in columns.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -16,8 +16,9 @@ from typing import Final
 import pyarrow as pa
 
 from imagen_batch.images.file_state import find_unchanged
+from imagen_batch.ledger.folds.sample_states import slot_of
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.identical_images import Duplicates
-from imagen_batch.planning.book_shapes import read_shapes
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.image_blocks.block import Block
@@ -53,7 +54,7 @@ def read_blocks(results: Results, columns: Sequence[Column], *, block_rows: int 
     results.plan.follow(results.history)
     with ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread:
         waiting: deque[tuple[_Requested, Future[_Parsed | None]]] = deque()
-        for requested in _requested_samples(results, duplicates, block_rows):
+        for requested in _requested_samples(results, _marked_slots(results.history, duplicates), block_rows):
             parsing = thread.submit(_parse, *_read_lines(requested, results), results.storage)
             waiting.append((requested, parsing))
             if len(waiting) > 1:
@@ -63,25 +64,24 @@ def read_blocks(results: Results, columns: Sequence[Column], *, block_rows: int 
             yield _build(earlier, parsing.result(), results, columns, duplicates)
 
 
-def _requested_samples(results: Results, duplicates: Duplicates, block_rows: int) -> Iterator[_Requested]:
+def _requested_samples(results: Results, marked: Set[bytes], block_rows: int) -> Iterator[_Requested]:
     """Yield the samples of each block, in input order."""
     for rows, numbers in samples_in_blocks(results.plan.planned_blocks(), block_rows=block_rows):
-        yield _Requested(rows, numbers, _positions(rows, numbers, results, duplicates))
+        yield _Requested(rows, numbers, _positions(rows, numbers, results, marked))
 
 
-def _positions(
-    rows: RowsOfSamples, numbers: Sequence[int], results: Results, duplicates: Duplicates
-) -> list[int | None]:
+def _positions(rows: RowsOfSamples, numbers: Sequence[int], results: Results, marked: Set[bytes]) -> list[int | None]:
     """Return for each sample the position of the record that alone decides about it; None where there is none."""
-    plan, history = results.plan, results.history
-    if history.reviews or plan.settings.accept is not None or read_shapes(plan.settings).find(None) is not None:
-        return [None] * len(numbers)
-    slots = plan.index.slots_of_samples(rows.facts().numbers, numbers)
-    positions = history.sole_image_positions(slots)
-    if not duplicates.slots:
+    slots = results.plan.index.slots_of_samples(rows.facts().numbers, numbers)
+    positions = results.history.sole_image_positions(slots)
+    if not marked:
         return positions
-    pairs = zip(slots, positions, strict=True)
-    return [None if slot in duplicates.slots else position for slot, position in pairs]
+    return [None if slot in marked else position for slot, position in zip(slots, positions, strict=True)]
+
+
+def _marked_slots(history: History, duplicates: Duplicates) -> Set[bytes]:
+    """Return the samples whose images have reviews, or the bytes of another sample's."""
+    return duplicates.slots | {slot_of(base, number) for base, number in history.reviews.reviewed()}
 
 
 def _read_lines(requested: _Requested, results: Results) -> tuple[list[bytes], list[int], list[int]]:

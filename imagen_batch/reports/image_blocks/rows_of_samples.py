@@ -116,6 +116,10 @@ class FactsOfSingleRows:
         """Return the id of each sample's row."""
         return [planned.row.id for planned in self.rows]
 
+    def requested(self) -> Sequence[int | None]:
+        """Return the number of samples in each sample's row of the input."""
+        return [planned.row.samples for planned in self.rows]
+
     def cells(self, column: str) -> Sequence[str]:
         """Return the text that each sample's row has in a column of the input."""
         return [find_cell(planned.row.cells, column) for planned in self.rows]
@@ -148,22 +152,22 @@ class ColumnRows:
         """Return a column of these rows."""
         rows = self.block.rows
         if column.header is not None:
-            return self._select(rows.own_cells()[column.header])
+            return self.select(rows.own_cells()[column.header])
         if column.part == "row":
             return self._of_rows(column)
         if column.part == "options":
             return self._of_kinds([column.take(resolved.sent) for resolved in self.block.resolved], column)
         if column.name == "prompt":
-            return self._select(rows.prompts)
+            return self.select(rows.prompts)
         return self._of_kinds([getattr(each.model, _OF_MODEL[column.name]) for each in self.block.resolved], column)
 
     def shapes(self) -> Sequence[Shape | None]:
         """Return the requested shape of each sample."""
-        return self._repeat([(each.sent.aspect_ratio, each.model.dialect) for each in self.block.resolved])
+        return self.of_kinds([(each.sent.aspect_ratio, each.model.dialect) for each in self.block.resolved])
 
     def models(self) -> Sequence[str]:
         """Return the id of each sample's model."""
-        return self._repeat([each.model.id for each in self.block.resolved])
+        return self.of_kinds([each.model.id for each in self.block.resolved])
 
     def facts(self) -> RowFacts:
         """Return what the summary counts by."""
@@ -176,9 +180,6 @@ class ColumnRows:
 
     def select(self, values: pa.Array) -> pa.Array:
         """Return the values of the samples, from those of all rows of the block."""
-        return self._select(values)
-
-    def _select(self, values: pa.Array) -> pa.Array:
         if (np.diff(self.rows) == 1).all():
             return values.slice(int(self.rows[0]), len(self.rows))
         return values.take(pa.array(self.rows))
@@ -186,7 +187,7 @@ class ColumnRows:
     def _of_rows(self, column: Column) -> pa.Array:
         rows = self.block.rows
         if column.attribute == "id" and rows.ids is not None:
-            return self._select(rows.ids)
+            return self.select(rows.ids)
         if column.attribute == "row":
             return pa.array(self.rows + rows.first_row, type=INT)
         if column.attribute == "line":
@@ -202,7 +203,8 @@ class ColumnRows:
             return pa.repeat(of_kinds[0], len(self.rows))
         return of_kinds.take(pa.array(kind_of[self.rows]))
 
-    def _repeat(self, values: Sequence[Any]) -> Sequence[Any]:
+    def of_kinds(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of the samples, from those of the kinds of rows."""
         kind_of = self.block.rows.kind_of
         if kind_of is None:
             return [values[0]] * len(self.rows)
@@ -223,6 +225,10 @@ class FactsOfColumns:
             return [None] * len(self.numbers)
         texts: list[str | None] = self.rows.select(ids).to_pylist()
         return texts
+
+    def requested(self) -> Sequence[int | None]:
+        """Return the number of samples in each sample's row of the input."""
+        return self.rows.of_kinds([kind.samples for kind in self.rows.block.rows.kinds])
 
     def cells(self, column: str) -> Sequence[str]:
         """Return the text that each sample's row has in a column of the input."""
