@@ -61,7 +61,9 @@ def outcome(read: Iterator[Record | Problem]) -> list[object] | str:
 @example(body='"a\nb",c\nd,e\n', columns=2, quoted=True, delimiter=",", mark=False, block_bytes=4)
 @example(body='a,"b""\n""c"\nd,e', columns=2, quoted=True, delimiter=",", mark=False, block_bytes=8)
 @example(body='a"b,c\nd,e\n"f,g\nh,i\n', columns=2, quoted=True, delimiter=",", mark=True, block_bytes=9)
-@example(body="a,b\n\ufeffc,d\n", columns=2, quoted=True, delimiter=",", mark=False, block_bytes=4)
+@example(body="a,b\n\ufeffc,d\n", columns=2, quoted=True, delimiter=",", mark=False, block_bytes=9)
+@example(body='"a\rb",c\nd,e\n', columns=2, quoted=True, delimiter=",", mark=False, block_bytes=1000)
+@example(body='"a"b,c\nd,e\n', columns=2, quoted=True, delimiter=",", mark=False, block_bytes=1000)
 @example(body=" \na\n", columns=1, quoted=True, delimiter=",", mark=False, block_bytes=1000)
 def test_blocks_have_the_records_of_the_table(
     *, body: str, columns: int, quoted: bool, delimiter: str, mark: bool, block_bytes: int
@@ -131,6 +133,8 @@ def open_text(folder: Path, text: str) -> PromptFile | None:
 
 
 @given(text=tables(), block_bytes=st.sampled_from([20, 60, 10_000]))
+@example(text="prompt,chapter\na,1\n ,2\nb,3\n", block_bytes=10_000)
+@example(text="prompt,chapter\na,1\nb\0c,2\nb,3\0\n", block_bytes=10_000)
 def test_blocks_have_the_rows_of_the_file(*, text: str, block_bytes: int) -> None:
     """Rows and problems are the same, in the same order."""
     with TemporaryDirectory() as place:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from imagen_batch.errors import LedgerDamaged
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.planning.plan import RunPlan
+from imagen_batch.reports.image_blocks import samples_in_blocks as samples_in_blocks_module
 from imagen_batch.reports.image_blocks.ledger_columns import NotColumnar, parse_records
 from imagen_batch.reports.image_blocks.read_blocks import read_blocks
 from imagen_batch.reports.image_blocks.rows_of_samples import ColumnRows, SingleRows
@@ -180,3 +183,22 @@ def test_a_review_makes_only_its_own_image_a_single_row(tmp_path: Path, chosen: 
     blocks, by_blocks, ordinary = write(results_of(tmp_path, plan), tmp_path / "blocks" / "out", block_rows=1000)
     assert ordinary == 7
     assert (blocks, by_blocks) == (single, by_single)
+
+
+def test_blocks_of_another_size_make_the_same_row_groups(tmp_path: Path) -> None:
+    """The bytes of a Parquet file depend on where its row groups end."""
+    plan = small_plan(tmp_path, [{"prompt": f"fox {number}"} for number in range(150)])
+    record_images(tmp_path, plan)
+    results = results_of(tmp_path, plan)
+    single, *_ = write(results, tmp_path / "rows" / "out", block_rows=None, batch_rows=60)
+    blocks, *_ = write(results, tmp_path / "blocks" / "out", block_rows=4, batch_rows=60)
+    assert pq.ParquetFile(tmp_path / "rows" / "out" / "manifest.parquet").num_row_groups == 3
+    assert blocks == single
+
+
+def test_samples_of_long_prompts_come_in_small_blocks(tmp_path: Path) -> None:
+    """Each sample has the whole text in memory."""
+    plan = small_plan(tmp_path, [{"prompt": "fox " * number} for number in (1, 20)], samples=50)
+    with patch.object(samples_in_blocks_module, "_MAX_CHARACTERS", 400):
+        sizes = [len(rows) for rows, _ in samples_in_blocks(plan.planned_blocks(), block_rows=1000)]
+    assert sizes == [5] * 20
