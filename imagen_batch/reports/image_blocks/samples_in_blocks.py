@@ -24,22 +24,28 @@ def samples_in_blocks(
     sources: Iterable[PlannedBlock | Iterator[PlannedRow]], *, block_rows: int
 ) -> Iterator[Samples]:
     """Yield all samples in input order, at most `block_rows` at a time."""
+    count = 0
     for source in sources:
         if isinstance(source, PlannedBlock):
-            yield from _of_columns(source, block_rows)
+            blocks = _of_columns(source, block_rows, first=block_rows - count % block_rows)
         else:
-            yield from _of_single_rows(source, block_rows)
+            blocks = _of_single_rows(source, block_rows)
+        for rows, numbers in blocks:
+            count += len(numbers)
+            yield rows, numbers
 
 
-def _of_columns(block: PlannedBlock, block_rows: int) -> Iterator[Samples]:
+def _of_columns(block: PlannedBlock, block_rows: int, *, first: int) -> Iterator[Samples]:
+    """Yield the samples of a block, `first` of them as the first block, so that blocks end at the same samples."""
     longest = pc.max(pc.binary_length(block.rows.prompts)).as_py()
     block_rows = max(1, min(block_rows, _MAX_CHARACTERS // longest))
     counts = np.asarray(block.samples, dtype=np.intp)
     rows = np.repeat(np.arange(len(block)), counts)
     numbers = (np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + 1).tolist()
-    for begin in range(0, len(rows), block_rows):
-        end = begin + block_rows
-        yield ColumnRows(block, rows[begin:end]), numbers[begin:end]
+    for end in range(min(first, block_rows), len(rows) + block_rows, block_rows):
+        begin = max(0, end - block_rows)
+        if begin < len(rows):
+            yield ColumnRows(block, rows[begin:end]), numbers[begin:end]
 
 
 def _of_single_rows(rows: Iterator[PlannedRow], block_rows: int) -> Iterator[Samples]:
