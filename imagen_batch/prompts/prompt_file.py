@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Expand = Callable[[Iterator[PromptRow | Problem]], Iterator[PromptRow | Problem]]
 Source: TypeAlias = "Table | PlainLines | JsonLines | SheetRows"
 _SPREADSHEETS = ("xlsx", "ods")
-_LONG = 4 * 2**20  # bytes
+_LONG = 8 * 2**20  # bytes
 
 _BY_SUFFIX: dict[str, FileFormat] = {
     ".csv": "csv",

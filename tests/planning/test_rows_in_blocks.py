@@ -123,7 +123,7 @@ def test_a_long_file_is_read_in_blocks(tmp_path: Path) -> None:
     assert isinstance(plan, RunPlan)
     assert not plan.file.is_long
     with (tmp_path / "prompts.csv").open("ab") as file:
-        file.write(b"a fox\n" * 1_000_000)
+        file.write(b"a fox\n" * 1_500_000)
     assert plan.file.is_long
 
 

@@ -67,7 +67,7 @@ class RowBlock:
 
 def has_row_blocks(reader: RowReader) -> bool:
     """Return whether rows can be read in blocks at all."""
-    return reader.shape is None and reader.columns.mark is None and not reader.columns.failures
+    return reader.columns.mark is None and not reader.columns.failures
 
 
 def as_row_block(first_row: int, cells: CellBlock, reader: RowReader) -> RowBlock | None:
@@ -76,7 +76,8 @@ def as_row_block(first_row: int, cells: CellBlock, reader: RowReader) -> RowBloc
     prompts = trim(columns[reader.prompt])
     if not len(cells) or has_blank(prompts):
         return None
-    if any(not _is_blank(columns[roles[role]]) for role in _BY_ROW if role in roles):
+    by_row = [roles[role] for role in _BY_ROW if role in roles] + ([] if reader.shape is None else [reader.shape])
+    if not all(_is_blank(columns[position]) for position in by_row):
         return None
     positions = [cell.position for cell in reader.option_cells] + [roles[role] for role in _OF_KIND if role in roles]
     found = _find_kinds([columns[position] for position in positions])
