@@ -15,7 +15,8 @@ from imagen_batch.expansion import Expansion
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.checking.open_and_expand_prompt_file import fingerprint, open_unexpanded
-from imagen_batch.planning.checking.plan_builder import RowTotals, is_selected
+from imagen_batch.planning.checking.plan_builder import is_selected
+from imagen_batch.planning.checking.row_totals import RowTotals
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex
 from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.references.find_reference_images import RunReferences
