@@ -125,6 +125,10 @@ class History:
         key = self._current(base, number) if self.reviews else base
         return self._samples.status(slot_of(key, number))
 
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it has an image, as far as that follows from its slot."""
+        return [False] * len(slots) if self.reviews else self._samples.have_images(slots)
+
     def approved(self, base: str, samples: int) -> int | None:
         """Return the first approved sample of a row; None where none is approved. `details` returns its image."""
         return self.reviews.approved(base, samples)
@@ -159,12 +163,11 @@ class History:
         return as_sample(result), record.trace
 
     def sole_image_positions(self, slots: Sequence[bytes]) -> list[int | None]:
-        """Return for each sample the position of its image's record, where that alone decides about the sample.
+        """Return for each sample the position of its first image's record, where that decides about the sample.
 
-        None where there is no image, or where reviews, other charges or an edited row have to be considered as well.
+        None where there is no image, or where other charges or an edited row have to be considered as well. Reviews
+        are not considered.
         """
-        if self.reviews:
-            return [None for _ in slots]
         return self._samples.sole_image_positions(slots, besides=self._costs)
 
     def recorded_lines(self, positions: Iterable[int]) -> list[bytes]:

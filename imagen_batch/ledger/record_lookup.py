@@ -16,6 +16,7 @@ from imagen_batch.ledger.records import DoneRecord, KeptRecord
 
 _OFFSET_BITS: Final = 48
 _BLOCK: Final = 1 << 18  # bytes of a ledger read at once: some hundred records
+_NEXT_BLOCK: Final = 1 << 20  # the same where records are read one after the other
 _BEFORE_BYTES: Final = (
     1 << 16
 )  # of them, bytes before the requested record: results are nearly, not exactly in input order
@@ -99,9 +100,11 @@ class RecordLookup:
         """Return a part of a ledger file with the whole record at `position`, and the position of the part."""
         path, offset = self._location(position)
         before = min(_BEFORE_BYTES, offset)
+        at, last = self._block
+        follows = 0 <= position - at <= len(last)
         with path.open("rb") as file:
             file.seek(offset - before)
-            block = file.read(_BLOCK)
+            block = file.read(_NEXT_BLOCK if follows and last else _BLOCK)
             if b"\n" not in block[before:]:
                 block += file.readline()
         return position - before, block

@@ -6,10 +6,11 @@ Whether anything is left to send is answered from these, without reading a milli
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isnan, nan
 from typing import NamedTuple, Protocol
 
+from imagen_batch.ledger.folds.sample_states import slots_of
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import OrderedVersion
 from imagen_batch.ledger.reviews import Reviews
@@ -29,6 +30,9 @@ class SampleHistory(Protocol):
 
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None if it has none."""
+
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it certainly is "ok"; its status is not looked up then."""
 
 
 class RowIndex:
@@ -61,6 +65,20 @@ class RowIndex:
         self._per_request.append(per_request)
         self._prices.append(nan if price is None else price)
 
+    def add_rows(
+        self,
+        bases: Iterable[bytes],
+        samples: Iterable[int],
+        *,
+        per_request: Iterable[int],
+        prices: Iterable[float | None],
+    ) -> None:
+        """Append rows that have no key of an earlier version."""
+        self._keys += b"".join(bases)
+        self._samples.extend(samples)
+        self._per_request.extend(per_request)
+        self._prices.extend(nan if price is None else price for price in prices)
+
     def set_key(self, row: int, key: str) -> None:
         """Replace the key of a row."""
         self._keys[(row - 1) * _KEY : row * _KEY] = bytes.fromhex(key)
@@ -89,6 +107,10 @@ class RowIndex:
         """The rows that wait for images of others."""
         return frozenset() if self.images is None else frozenset(self.images.waiting)
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._samples)
+
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Yield row key and number of samples of each row."""
         keys = (self._keys[at : at + _KEY].hex() for at in range(0, len(self._keys), _KEY))
@@ -98,14 +120,21 @@ class RowIndex:
         """Return the key of a row; rows count from 1."""
         return self._keys[(row - 1) * _KEY : row * _KEY].hex()
 
-    def key_bytes(self, first: int, last: int) -> list[bytes]:
-        """Return the keys of consecutive rows as bytes."""
-        keys = bytes(self._keys[(first - 1) * _KEY : last * _KEY])
-        return [keys[at : at + _KEY] for at in range(0, len(keys), _KEY)]
+    def slots_of_samples(self, rows: Sequence[int], numbers: Sequence[int]) -> list[bytes]:
+        """Return the slots of samples of rows, which are in input order."""
+        if not rows:
+            return []
+        first = rows[0]
+        keys = bytes(self._keys[(first - 1) * _KEY : rows[-1] * _KEY])
+        return slots_of(keys, [row - first for row in rows], numbers)
 
     def samples(self, row: int) -> int:
         """Return the number of samples of a row."""
         return self._samples[row - 1]
+
+    def samples_of_rows(self, first: int, count: int) -> Sequence[int]:
+        """Return the numbers of samples of consecutive rows."""
+        return self._samples[first - 1 : first - 1 + count]
 
     def wanted(self, row: int) -> int:
         """Return the number of samples that the input requests."""

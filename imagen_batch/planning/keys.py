@@ -6,7 +6,7 @@ time or the run. So reordering rows, inserting some or fixing a typo makes again
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -22,6 +22,10 @@ _OPTION_NAMES = tuple(sorted(field.name for field in fields(Options)))
 
 FAMILIES = {"gemini": "google", "vertex": "google", "simulator": "simulator"}
 """Provider -> family. Google's two hosts serve the same models; a simulated image never counts as a real one."""
+
+
+Frame = tuple[bytes, bytes]
+"""The JSON before a prompt and the JSON behind it."""
 
 
 class RowKeys:
@@ -65,8 +69,30 @@ class RowKeys:
         plain = self._digest(model, prompt, replace(options, references=None))
         return with_references(plain, options.references)
 
-    def _digest(self, model: str, prompt: str, options: Options) -> bytes:
-        """Return the SHA-256 of a JSON list of family, model, prompt and options."""
+    @property
+    def has_earlier(self) -> bool:
+        """Whether any row so far had another text in earlier versions, so that later rows may have two keys."""
+        return self._seen_earlier is not None
+
+    def number(self, contents: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the keys of rows with this content, none of which had another text in earlier versions."""
+        seen = self._seen
+        for content in contents:
+            prefix = content[:_PREFIX]
+            if prefix in seen:
+                yield bytes.fromhex(_numbered_key(content, seen))
+            else:
+                seen[prefix] = 1
+                yield content
+
+    def digests(self, frames: Iterable[Frame], prompts: Iterable[str]) -> Iterator[bytes]:
+        """Yield the digests of requests without reference images."""
+        dumps = orjson.dumps
+        for (head, tail), prompt in zip(frames, prompts, strict=True):
+            yield sha256(b"%b,%b,%b" % (head, dumps(prompt), tail)).digest()
+
+    def frame(self, model: str, options: Options) -> Frame:
+        """Return what surrounds the prompt in the JSON whose digest is a row's content."""
         head = self._heads.get(model)
         if head is None:
             head = self._heads[model] = orjson.dumps([self._family, model]).removesuffix(b"]")
@@ -75,7 +101,12 @@ class RowKeys:
             if len(self._tails) >= _MAX_TAILS:
                 self._tails.clear()
             known = self._tails[id(options)] = options, orjson.dumps([set_options(options)]).removeprefix(b"[")
-        return sha256(b"%b,%b,%b" % (head, orjson.dumps(prompt), known[1])).digest()
+        return head, known[1]
+
+    def _digest(self, model: str, prompt: str, options: Options) -> bytes:
+        """Return the SHA-256 of a JSON list of family, model, prompt and options."""
+        head, tail = self.frame(model, options)
+        return sha256(b"%b,%b,%b" % (head, orjson.dumps(prompt), tail)).digest()
 
     def occurrences(self, content: bytes) -> int:
         """Return how many rows with this content have been given a key."""

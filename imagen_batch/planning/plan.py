@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imagen_batch.errors import SettingsInvalid
 from imagen_batch.expansion import Expansion
 from imagen_batch.ledger.history import History
 from imagen_batch.ledger.records import ReviewedVersion
 from imagen_batch.planning.checking.open_and_expand_prompt_file import fingerprint, open_unexpanded
-from imagen_batch.planning.checking.plan_builder import RowTotals, is_selected
+from imagen_batch.planning.checking.plan_builder import is_selected
+from imagen_batch.planning.checking.row_totals import RowTotals
 from imagen_batch.planning.compact_row_index import PendingRow, RowIndex
 from imagen_batch.planning.input_origin import Origin
 from imagen_batch.planning.references.find_reference_images import RunReferences
@@ -24,8 +26,11 @@ from imagen_batch.prompts import PromptFile
 from imagen_batch.prompts.infer_column_types import TEXT, ColumnType
 from imagen_batch.prompts.sources import Spool
 from imagen_batch.providers.catalogue import Catalogue, Model
-from imagen_batch.records import Move, PromptRow
+from imagen_batch.records import Move, Problem, PromptRow
 from imagen_batch.settings import Settings
+
+if TYPE_CHECKING:
+    from imagen_batch.planning.plan_rows_in_blocks import PlannedBlock
 
 
 @dataclass(frozen=True)
@@ -121,8 +126,23 @@ class RunPlan:
 
     def planned_rows(self) -> Iterator[PlannedRow]:
         """Read the file again and yield each row with its options resolved, in input order."""
+        yield from self._plan(self.file.rows(), RowPlanner(self.settings, self.catalogue, self.references))
+
+    def planned_blocks(self) -> Iterator[PlannedBlock | Iterator[PlannedRow]]:
+        """Yield the same rows in blocks, where that is possible. Single rows are read before the next block is."""
+        from imagen_batch.planning.plan_rows_in_blocks import PlannedBlock, resolve_kinds  # noqa: PLC0415 - for tables
+
         planner = RowPlanner(self.settings, self.catalogue, self.references)
-        for row in self.file.rows():
+        for rows in self.file.row_blocks():
+            if isinstance(rows, Iterator):
+                yield self._plan(rows, planner)
+            elif (resolved := resolve_kinds(rows, planner)) is not None:
+                yield PlannedBlock(rows, resolved, self.index.samples_of_rows(rows.first_row, len(rows)), planner)
+            else:
+                yield self._plan(rows.single_rows(), planner)
+
+    def _plan(self, rows: Iterator[PromptRow | Problem], planner: RowPlanner) -> Iterator[PlannedRow]:
+        for row in rows:
             assert isinstance(row, PromptRow)
             planned, _, _ = planner.plan_row(row)
             assert planned is not None

@@ -110,13 +110,13 @@ class RowPlanner:
     def plan_row(self, row: PromptRow) -> tuple[PlannedRow | None, list[Problem], list[OptionIssue]]:
         """Return the planned row (None if it has problems), its problems, and its warnings."""
         try:
-            resolved = self._resolved.get((row.model, id(row.options), row.shape)) or self._resolve_row(row)
+            resolved = self.resolve(row)
         except UnknownShape as error:
             return None, [Problem(row.line, "shape", error.name, str(error)), *self._other_problems(row)], []
         if resolved is None:
             return None, list(self._other_problems(row)), []
         model = resolved.model
-        samples = row.samples or self._default_samples
+        samples = self.samples_of(row)
         prompt = with_style(row.prompt, row.style)
         issues = resolved.issues + check_row(model, samples=samples, prompt=prompt)
         problems = [_problem(row, issue) for issue in issues if issue.level == "error"] if issues else []
@@ -143,6 +143,19 @@ class RowPlanner:
                 stem_from(row.filename)
             except ValueError as error:
                 yield Problem(row.line, "filename", row.filename, str(error))
+
+    def samples_of(self, row: PromptRow) -> int:
+        """Return the number of samples that a row requests."""
+        return row.samples or self._default_samples
+
+    @property
+    def decides_by_row(self) -> bool:
+        """Whether rows with the same cells of options differ in more than their text and id."""
+        return self._template is not None or bool(self._run_references)
+
+    def resolve(self, row: PromptRow) -> ResolvedOptions | None:
+        """Return model and options of a row; None for an unknown model. Raises UnknownShape."""
+        return self._resolved.get((row.model, id(row.options), row.shape)) or self._resolve_row(row)
 
     def _resolve_row(self, row: PromptRow) -> ResolvedOptions | None:
         """Resolve the row's model and options, and remember the result for rows with the same object of options."""

@@ -8,7 +8,7 @@ Memory holds a few bits for each column.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
@@ -59,17 +59,28 @@ class ColumnTypes:
 
     def add(self, cells: Mapping[str, str]) -> None:
         """Add the cells of a row, by header. Columns that are text already are not looked at."""
-        for header, forms in list(self._forms.items()) if self._forms else ():
-            cell = cells.get(header)
-            if not cell:
-                continue
-            more = forms | _form(cell)
-            if more == forms:
-                continue
-            if _type_of(more) is None:
-                del self._forms[header]
-            else:
-                self._forms[header] = more
+        for header in list(self._forms) if self._forms else ():
+            self._add(header, cells.get(header))
+
+    def add_columns(self, cells: Callable[[str], Iterable[str]]) -> None:
+        """Add the cells of many rows. `cells` returns those of a column, each at least once."""
+        for header in list(self._forms):
+            for cell in cells(header):
+                if header not in self._forms:
+                    break
+                self._add(header, cell)
+
+    def _add(self, header: str, cell: str | None) -> None:
+        if not cell:
+            return
+        forms = self._forms[header]
+        more = forms | _form(cell)
+        if more == forms:
+            return
+        if _type_of(more) is None:
+            del self._forms[header]
+        else:
+            self._forms[header] = more
 
     def types(self) -> dict[str, ColumnType]:
         """Return the type of each column, in order. A column without any cell is text."""

@@ -24,11 +24,13 @@ from imagen_batch.prompts.spreadsheets.recognize_spreadsheet import spreadsheet_
 from imagen_batch.records import Problem, PromptRow
 
 if TYPE_CHECKING:
+    from imagen_batch.prompts.row_blocks.rows_as_columns import RowBlock
     from imagen_batch.prompts.spreadsheets.sheet_to_records import SheetRows
 
 Expand = Callable[[Iterator[PromptRow | Problem]], Iterator[PromptRow | Problem]]
 Source: TypeAlias = "Table | PlainLines | JsonLines | SheetRows"
 _SPREADSHEETS = ("xlsx", "ods")
+_LONG = 8 * 2**20  # bytes
 
 _BY_SUFFIX: dict[str, FileFormat] = {
     ".csv": "csv",
@@ -74,25 +76,27 @@ class PromptFile:
         for record in self._source.records():
             yield None if isinstance(record, Problem) else self._reader.id_of(record)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes longer to read row by row than to import what reads in blocks."""
+        return self.path.stat().st_size >= _LONG
+
+    def row_blocks(self) -> Iterator[RowBlock | Iterator[PromptRow | Problem]]:
+        """Yield the same in blocks, as columns where possible. Single rows are read before the next block is."""
+        from imagen_batch.prompts.row_blocks.read_rows_in_blocks import read_rows_in_blocks  # noqa: PLC0415 - is slow
+
+        if self.expand is None and not self.failures and isinstance(self._source, Table):
+            return read_rows_in_blocks(self._source, self._reader)
+        return iter([self.rows()])
+
     def _file_rows(self) -> Iterator[PromptRow | Problem]:
-        number, read, failures = 0, self._reader.read, self.failures
-        for record in self._source.records():
-            if isinstance(record, Problem):
-                yield record
-                continue
-            if failures and is_blank(record):
-                continue
-            number += 1
-            row = read(number, record)
-            if isinstance(row, PromptRow):
-                yield row
-            else:
-                yield from row
+        records = self._source.records()
+        return self._reader.read_all((each for each in records if not is_blank(each)) if self.failures else records)
 
 
-def is_blank(record: Record) -> bool:
+def is_blank(record: Record | Problem) -> bool:
     """Return whether all of several cells of a record are blank: spreadsheets append such rows."""
-    return len(record.cells) > 1 and not any(cell.strip() for cell in record.cells)
+    return isinstance(record, Record) and len(record.cells) > 1 and not any(cell.strip() for cell in record.cells)
 
 
 def open_prompts(  # noqa: PLR0913 - one for each option of the user

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
@@ -66,6 +66,20 @@ class RowReader:
     shape: int | None  # position
     option_texts: Callable[[Sequence[str]], str | tuple[str, ...]] | None  # returns those cells of a record
     known_options: dict[str | tuple[str, ...], Options] = field(default_factory=dict, repr=False, compare=False)
+
+    def read_all(self, records: Iterable[Record | Problem], *, before: int = 0) -> Iterator[PromptRow | Problem]:
+        """Yield the row in each record, or its problems; `before` is the number of rows above them."""
+        number, read = before, self.read
+        for record in records:
+            if isinstance(record, Problem):
+                yield record
+                continue
+            number += 1
+            row = read(number, record)
+            if isinstance(row, PromptRow):
+                yield row
+            else:
+                yield from row
 
     def read(self, number: int, record: Record) -> PromptRow | list[Problem]:
         """Return the row in `record`, the file's `number`th, or all of its problems."""

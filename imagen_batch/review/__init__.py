@@ -4,6 +4,7 @@ gallery_items.py     the data of one sample
 manifest_items.py    reads those values from a run folder
 explain_no_image.py  the reason for a missing image, and what can be done
 thumbnails.py        small copies of the images, made once
+plain_items.py       the samples of a long manifest, as columns of the page where nothing is said about them
 page_data.py         items as compact JSON
 gallery.py           the page itself: `gallery.html`
 run_gallery.py       the page at the end of a run

@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 from imagen_batch.errors import InputInvalid
 from imagen_batch.records import Problem
-from imagen_batch.review.gallery_items import GalleryItem
 from imagen_batch.review.manifest_items import MANIFEST, History, count_samples, items_from_manifest
-from imagen_batch.review.page_data import chunks, script_json
+from imagen_batch.review.page_data import ItemColumns, chunks, script_json
+from imagen_batch.review.plain_items import Piece, has_one_version_each, read_plain_items
 from imagen_batch.review.review_csv import REVIEW_FILE, Decision, read_review
 from imagen_batch.review.thumbnails import THUMBNAILS, with_thumbnails
 from imagen_batch.storage import STATE, Folder, Storage
@@ -60,10 +60,14 @@ def build_gallery(
     """
     storage = Folder(folder)
     decisions, problems = _read_decisions(folder)
-    in_manifest = items_from_manifest(folder, decisions=decisions, history=history, has_reviews=has_reviews)
-    with_images = with_thumbnails(islice(in_manifest, MAX_ITEMS), folder, may_make=may_make_thumbnail)
-    items = _report_progress(with_images, progress)
-    total = count_samples(folder / MANIFEST)
+    manifest = folder / MANIFEST
+    if not has_reviews and not decisions and not history and has_one_version_each(manifest, limit=MAX_ITEMS):
+        pieces = read_plain_items(folder, manifest, limit=MAX_ITEMS, may_make=may_make_thumbnail)
+    else:
+        in_manifest = items_from_manifest(folder, decisions=decisions, history=history, has_reviews=has_reviews)
+        pieces = with_thumbnails(islice(in_manifest, MAX_ITEMS), folder, may_make=may_make_thumbnail)
+    items = _report_progress(pieces, progress)
+    total = count_samples(manifest)
     title = title or folder.resolve().name
     with storage.write(GALLERY_FILE) as target:
         written = write_gallery(items, target, title=title, run=read_run_id(storage), total=total)
@@ -71,7 +75,7 @@ def build_gallery(
 
 
 def write_gallery(
-    items: Iterable[GalleryItem], target: BinaryIO, *, title: str, run: str, total: int = 0
+    items: Iterable[Piece], target: BinaryIO, *, title: str, run: str, total: int = 0
 ) -> GallerySummary:
     """Stream the page into `target`; memory holds one chunk of items.
 
@@ -159,16 +163,23 @@ def _data_element(block: str) -> bytes:
     return b'<script type="application/json" class="items">' + block.encode("ascii") + b"</script>\n"
 
 
-def _count_items(items: Iterable[GalleryItem], counts: Counter[str]) -> Iterator[GalleryItem]:
-    for item in items:
-        counts["items"] += 1
-        counts["without_thumbnail"] += item.file is not None and item.thumbnail is None
-        yield item
+def _count_items(pieces: Iterable[Piece], counts: Counter[str]) -> Iterator[Piece]:
+    for piece in pieces:
+        if isinstance(piece, ItemColumns):
+            counts["items"] += len(piece)
+            images = zip(piece.texts["file"], piece.texts["thumbnail"], strict=True)
+            counts["without_thumbnail"] += sum(file is not None and thumbnail is None for file, thumbnail in images)
+        else:
+            counts["items"] += 1
+            counts["without_thumbnail"] += piece.file is not None and piece.thumbnail is None
+        yield piece
 
 
-def _report_progress(items: Iterable[GalleryItem], progress: Callable[[int], None]) -> Iterator[GalleryItem]:
-    for number, item in enumerate(items, 1):
-        yield item
+def _report_progress(pieces: Iterable[Piece], progress: Callable[[int], None]) -> Iterator[Piece]:
+    number = 0
+    for piece in pieces:
+        yield piece
+        number += len(piece) if isinstance(piece, ItemColumns) else 1
         progress(number)
 
 

@@ -31,7 +31,7 @@ _SHOWN = frozenset(
     }
 )
 """The columns that an item is made of; the others are not read."""
-_BATCH_ROWS = 2000
+BATCH_ROWS = 2000
 
 History = Mapping[tuple[int, int], Sequence[EarlierVersion]]
 """Earlier versions by row and sample, oldest first."""
@@ -87,22 +87,26 @@ def count_samples(manifest: Path) -> int:
 
 def _rows(path: Path) -> Iterator[GalleryItem]:
     with pq.ParquetFile(path) as manifest:
-        schema = manifest.schema_arrow
-        user = [schema.field(name) for name in _user_columns(schema.names)]
-        own = {field.name for field in user}
-        columns = [name for name in schema.names if name in _SHOWN or name in own]
-        for batch in manifest.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+        user, columns = user_fields(manifest.schema_arrow), shown_columns(manifest.schema_arrow)
+        for batch in manifest.iter_batches(batch_size=BATCH_ROWS, columns=columns):
             for record in batch.to_pylist():
-                yield _item(record, user)
+                yield item_of(record, user)
 
 
-def _user_columns(names: Sequence[str]) -> tuple[str, ...]:
+def user_fields(schema: pa.Schema) -> list[pa.Field]:
     """Return the user's own columns, which come after all of ours, even those that a later version adds."""
-    last = max((at for at, name in enumerate(names) if name in _OURS), default=-1)
-    return tuple(names[last + 1 :])
+    last = max((at for at, name in enumerate(schema.names) if name in _OURS), default=-1)
+    return [schema.field(at) for at in range(last + 1, len(schema))]
 
 
-def _item(record: Mapping[str, Any], user: Sequence[pa.Field]) -> GalleryItem:
+def shown_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that items are made of; the others are not read."""
+    own = {field.name for field in user_fields(schema)}
+    return [name for name in schema.names if name in _SHOWN or name in own]
+
+
+def item_of(record: Mapping[str, Any], user: Sequence[pa.Field]) -> GalleryItem:
+    """Return the item of a row of the manifest."""
     prompt = record.get("prompt") or ""
     own = record.get("input_prompt")
     return GalleryItem(
@@ -126,7 +130,7 @@ def _item(record: Mapping[str, Any], user: Sequence[pa.Field]) -> GalleryItem:
         advice=advise(record),
         warnings=_words(record.get("warnings")),
         cost_usd=record.get("cost_usd"),
-        user={field.name: _as_text(record.get(field.name), field) for field in user},
+        user={field.name: as_text(record.get(field.name), field) for field in user},
         decision=_known_decision(record.get("review")),
     )
 
@@ -137,7 +141,8 @@ def _words(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
 
 
-def _as_text(value: object, field: pa.Field) -> str | None:
+def as_text(value: object, field: pa.Field) -> str | None:
+    """Return the text of a cell of the user's; None where it is empty."""
     return None if value is None else cell_text(value, field)
 
 

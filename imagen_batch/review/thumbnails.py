@@ -57,6 +57,32 @@ def with_thumbnails(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+class ExistingThumbnails:
+    """Finds thumbnails that exist; looks into each of their folders once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, frozenset[str]] = {}
+
+    def find(self, sha256: str | None) -> str | None:
+        """Return the thumbnail of an image with this SHA-256, relative to the run's folder; None if there is none."""
+        if not sha256:
+            return None
+        name = _name(sha256)
+        parent, _, file = name.rpartition("/")
+        if parent not in self._names:
+            self._names[parent] = _names_in(self._folder / parent)
+        return name if file in self._names[parent] and _exists(self._folder, name) else None
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries)
+    except OSError:
+        return frozenset()
+
+
 def make_thumbnail(folder: Path, file: str, *, sha256: str | None = None) -> str | None:
     """Return the thumbnail of one image, relative to `folder`; None if the image is invalid or too large."""
     try:

@@ -16,6 +16,7 @@ from imagen_batch.ledger.writer import LedgerWriter
 from imagen_batch.records import Outcome
 from imagen_batch.storage import LEDGER, Folder
 from tests.support.factories import ok, request, trace
+from tests.support.plans import history_of, record_images, small_plan
 
 BASE, OTHER = "ab" * 32, "cd" * 32
 
@@ -160,3 +161,15 @@ def test_a_sample_costs_what_all_of_its_versions_cost(tmp_path: Path) -> None:
     history = read_history(tmp_path / LEDGER)
     assert history.cost(BASE, 1) == pytest.approx(0.28)
     assert history.cost(BASE, 2) is None, "its own record states it"
+
+
+def test_with_a_review_no_image_follows_from_its_slot_alone(tmp_path: Path) -> None:
+    """A version of a sample may stand for it, or a decision may settle it."""
+    plan = small_plan(tmp_path, [{"prompt": "fox"}, {"prompt": "owl"}])
+    record_images(tmp_path, plan)
+    slots = plan.index.slots_of_samples([1, 2], [1, 1])
+    history = history_of(tmp_path)
+    assert history.have_images([*slots, bytes(16)]) == [True, True, False]
+    decided = ReviewedVersion(plan.index.row_key(2), 1, 1, "reject")
+    history.fold(ReviewRecord((decided,)), position=0)
+    assert history.have_images(slots) == [False, False]

@@ -57,6 +57,12 @@ def test_what_is_no_checksum_is_no_image() -> None:
 def test_slots_of_many_samples_are_those_of_each() -> None:
     numbers = [1, 2, 300, 70_000]
     slots = [slot_of(base, number) for base, number in zip(BASES, numbers, strict=True)]
-    assert slots_of([bytes.fromhex(base) for base in BASES], numbers) == slots
+    keys = b"".join(map(bytes.fromhex, BASES))
+    assert slots_of(keys, range(len(BASES)), numbers) == slots
+    assert slots_of(keys, [0, 0, 2], [1, 2, 3]) == [
+        slot_of(BASES[at], number) for at, number in ((0, 1), (0, 2), (2, 3))
+    ]
+    many = slots_of(keys, [0, 2] * 1000, [1, 70_000] * 1000)
+    assert many == [slot_of(BASES[0], 1), slot_of(BASES[2], 70_000)] * 1000
     assert [number_of(slot) for slot in slots] == numbers
     assert {len(slot) for slot in slots} == {16}

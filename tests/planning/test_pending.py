@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagen_batch.ledger.costs import Cost
+from imagen_batch.ledger.folds.sample_states import slot_of
 from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.checking.make_plan import make_plan
 from imagen_batch.planning.pending import count_pending, remaining_requests
@@ -28,6 +29,10 @@ class FakeHistory:
 
     def status(self, base, number):
         return self.statuses.get((base, number))
+
+    def have_images(self, slots):
+        made = {slot_of(*sample) for sample, status in self.statuses.items() if status == "ok"}
+        return [slot in made for slot in slots]
 
     @property
     def reviews(self):

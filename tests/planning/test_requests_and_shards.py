@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagen_batch.ledger.folds.sample_states import number_of
 from imagen_batch.ledger.reviews import Reviews
 from imagen_batch.planning.compact_row_index import RowIndex
 from imagen_batch.planning.keys import RowKeys
@@ -25,6 +26,9 @@ class FakeHistory:
 
     def __init__(self, statuses=()):
         self.statuses = dict(statuses)
+
+    def have_images(self, slots):
+        return [self.statuses.get(number_of(slot)) == "ok" for slot in slots]
 
     def status(self, base, number):
         return self.statuses.get(number)

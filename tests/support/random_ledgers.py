@@ -32,7 +32,10 @@ SETTINGS = (
 def random_run(folder: Path, seed: int, *, ordinary: float = 0.6) -> RunPlan:
     """Make a prompt file and a run folder; about this part of the requests have ordinary images."""
     dice = random.Random(seed)
-    plan = small_plan(folder, [_row(dice, at) for at in range(dice.randint(1, 9))], **dice.choice(SETTINGS))
+    left_out = dice.choice([(), ("shape",), ("shape", "style"), ("shape", "style", "id", "samples", "seed")])
+    rows = [_row(dice, at) for at in range(dice.randint(1, 9))]
+    rows = [{name: cell for name, cell in row.items() if name not in left_out} for row in rows]
+    plan = small_plan(folder, rows, **dice.choice(SETTINGS))
     storage = Folder(folder / "out")
     for ledger in range(dice.randint(1, 2)):
         writer = LedgerWriter(storage, now=ledger + 1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from imagen_batch.ledger.records import BackRecord, KeptRecord, SentRecord
@@ -14,6 +14,8 @@ _STATUS_BITS = 3
 _STATUS = (1 << _STATUS_BITS) - 1
 _FIRST = b"\0\0\0\1"  # the usual sample number, 1
 _fromhex = bytes.fromhex
+_KEY, _PREFIX, _SLOT = 32, 12, 16  # bytes
+_MANY = 1000  # samples: importing numpy takes longer than so many take without it
 _NO_RESULT = _STATUS  # the number of no outcome
 
 
@@ -68,6 +70,11 @@ class SampleStates:
         """Return the position of a sample's `done` record; None when there is no result."""
         result = self._results.get(slot)
         return None if result is None else result >> _STATUS_BITS
+
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it has an image."""
+        known = self._results.get
+        return [known(slot, _NO_RESULT) & _STATUS == _OK for slot in slots]
 
     def sole_image_positions(self, slots: Sequence[bytes], *, besides: Collection[bytes]) -> list[int | None]:
         """Return the position of each image; None without one, for an edited row, and for slots in `besides`."""
@@ -162,12 +169,18 @@ def slot_of(base: str, number: int) -> bytes:
     return _fromhex(base[:24]) + (_FIRST if number == 1 else number.to_bytes(4, "big"))
 
 
-def slots_of(keys: Iterable[bytes], numbers: Iterable[int]) -> list[bytes]:
-    """Return the slots of samples of rows whose keys are given as bytes."""
-    return [
-        key[:12] + (_FIRST if number == 1 else number.to_bytes(4, "big"))
-        for key, number in zip(keys, numbers, strict=True)
-    ]
+def slots_of(keys: bytes, places: Sequence[int], numbers: Sequence[int]) -> list[bytes]:
+    """Return the slots of samples. `places` are those of their rows' keys in `keys`, which has 32 bytes for each."""
+    if len(places) < _MANY:
+        pairs = zip(places, numbers, strict=True)
+        return [keys[at * _KEY : at * _KEY + _PREFIX] + number.to_bytes(4, "big") for at, number in pairs]
+    import numpy as np  # noqa: PLC0415 - only for many samples
+
+    slots = np.empty((len(places), _SLOT), dtype=np.uint8)
+    slots[:, :_PREFIX] = np.frombuffer(keys, dtype=np.uint8).reshape(-1, _KEY)[np.asarray(places), :_PREFIX]
+    slots[:, _PREFIX:] = np.asarray(numbers, dtype=">u4").view(np.uint8).reshape(-1, _SLOT - _PREFIX)
+    packed = slots.tobytes()
+    return [packed[at : at + _SLOT] for at in range(0, len(packed), _SLOT)]
 
 
 def number_of(slot: bytes) -> int:

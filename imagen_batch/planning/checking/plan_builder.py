@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from imagen_batch.planning.checking.row_totals import RowTotals, image_bytes
 from imagen_batch.planning.compact_row_index import RowIndex
-from imagen_batch.planning.file_names import split_words
+from imagen_batch.planning.file_names import default_stem, split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
 from imagen_batch.planning.references.choose_images_of_other_rows import Waiting
 from imagen_batch.planning.references.find_reference_images import RunReferences
@@ -21,15 +22,12 @@ from imagen_batch.providers.catalogue import Catalogue
 from imagen_batch.records import Problem, PromptRow
 from imagen_batch.settings import Settings
 
+if TYPE_CHECKING:
+    from imagen_batch.planning.checking.count_rows_in_blocks import RowsToCount
+    from imagen_batch.prompts.row_blocks.rows_as_columns import RowBlock
+
 _MAX_PROBLEMS = 10_000
 _MAX_NAMES = 3
-
-# A PNG of a photograph, the largest type that services send; an estimate.
-_BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
-
-
-Shape = tuple[str, str | None, str | None]
-"""Model, aspect ratio and image size as requested; None if the service chooses."""
 
 
 @dataclass(slots=True)
@@ -44,29 +42,6 @@ class RowWarning:
     def __str__(self) -> str:
         rows = f"line {self.line}" if self.count == 1 else f"{self.count:,} rows, first in line {self.line}"
         return f"{self.option}: {self.message} ({rows})"
-
-
-@dataclass(slots=True)
-class RowTotals:
-    """Sums over the rows of an input."""
-
-    rows: int = 0  # of the whole input
-    samples: int = 0  # of the whole input
-    # The fields below count only the rows that the run selects.
-    selected_rows: int = 0
-    selected_samples: int = 0
-    requests: int = 0
-    worst_usd: float = 0.0
-    unpriced: int = 0  # images without a known price
-    disk_bytes: int = 0  # an estimate from sizes
-    images_by_model: Counter[str] = field(default_factory=Counter)
-    successor_usd: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """Model -> worst case in USD if its successor made its images."""
-    images_by_shape: Counter[Shape] = field(default_factory=Counter)
-    names: list[str] = field(default_factory=list)  # the first few
-    shapes: Counter[str] = field(default_factory=Counter)  # a line about each shape and model -> images
-    first_prompt: str | None = None  # as sent, where it is not the row's own text
-    has_names: bool = False  # whether the user chose names for images
 
 
 class PlanBuilder:
@@ -107,7 +82,28 @@ class PlanBuilder:
     def read(self, file: PromptFile) -> None:
         """Add all rows of `file`; stop early if there are too many problems."""
         self.column_types = ColumnTypes(file.user_columns)
-        for row in file.rows():
+        selects_all = self._limit is None and self._only is None
+        for rows in file.row_blocks() if selects_all and file.is_long else (file.rows(),):
+            self._read_block(rows)
+            if len(self.problems) >= _MAX_PROBLEMS:
+                break
+        if (self._dependents or self._unplanned) and len(self.problems) < _MAX_PROBLEMS:
+            self._link_rows(file)
+
+    def _read_block(self, rows: RowBlock | Iterator[PromptRow | Problem]) -> None:
+        if isinstance(rows, Iterator):
+            self._read_rows(rows)
+            return
+        from imagen_batch.planning.checking.count_rows_in_blocks import rows_to_count  # noqa: PLC0415 - for long files
+
+        countable = None if self._keys.has_earlier else rows_to_count(rows, self.planner)
+        if countable is None:
+            self._read_rows(rows.single_rows())
+        else:
+            self._count_rows(countable)
+
+    def _read_rows(self, rows: Iterator[PromptRow | Problem]) -> None:
+        for row in rows:
             if isinstance(row, Problem):
                 self.problems.append(row)
                 self._has_unread_rows = True
@@ -115,8 +111,6 @@ class PlanBuilder:
                 self._add(row)
             if len(self.problems) >= _MAX_PROBLEMS:
                 break
-        if (self._dependents or self._unplanned) and len(self.problems) < _MAX_PROBLEMS:
-            self._link_rows(file)
 
     def _link_rows(self, file: PromptFile) -> None:
         """Find the rows whose images others refer to, and the order in which they are made."""
@@ -166,6 +160,22 @@ class PlanBuilder:
         )
         self._run_problems.update(problem for problem in problems if problem.line is None)
 
+    def _count_rows(self, block: RowsToCount) -> None:
+        """Count rows that are all selected; the same as adding each of them."""
+        totals, rows, own = self.totals, block.rows, block.rows.own_cells()
+        self.column_types.add_columns(lambda header: own[header].unique().to_pylist())
+        samples, requests, prices = block.samples(), block.requests(), block.prices()
+        self.index.add_rows(
+            self._keys.number(block.digests(self._keys)), samples, per_request=requests, prices=prices
+        )
+        totals.add_rows(samples, requests, prices)
+        for resolved, count in block.count_by_kind():
+            totals.add_images(resolved, count)
+        for model, usd in block.successor_costs(self._catalogue):
+            totals.successor_usd[model] += usd
+        missing_names = range(rows.first_row, rows.first_row + min(len(rows), _MAX_NAMES - len(totals.names)))
+        totals.names += map(default_stem, missing_names)
+
     def _count(self, planned: PlannedRow) -> None:
         base, earlier = self._keys.row_keys(
             model=planned.model.id,
@@ -188,8 +198,7 @@ class PlanBuilder:
         totals.images_by_shape[shape] += planned.samples
         if planned.shape is not None:
             totals.shapes[planned.shape] += planned.samples
-        image_bytes = _BYTES_OF_SIZE.get(planned.options.image_size or "1K", _BYTES_OF_SIZE["1K"])
-        totals.disk_bytes += planned.samples * image_bytes
+        totals.disk_bytes += planned.samples * image_bytes(planned.options)
         if planned.model.successor:
             self._count_successor(planned, planned.model.successor)
         if price is None:

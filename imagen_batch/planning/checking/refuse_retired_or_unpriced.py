@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 from imagen_batch.errors import SettingsInvalid
-from imagen_batch.planning.checking.plan_builder import PlanBuilder, RowTotals
+from imagen_batch.planning.checking.plan_builder import PlanBuilder
+from imagen_batch.planning.checking.row_totals import RowTotals
 from imagen_batch.providers.catalogue import Model
 from imagen_batch.providers.trusted_hosts import is_google_host
 from imagen_batch.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imagen_batch.ledger.history import History
@@ -33,6 +34,12 @@ class MadeCounter:
         self.settled += status != "ok" and self.reviews.is_settled(base, number)
         return status
 
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it certainly is "ok", and count those."""
+        made = self.history.have_images(slots)
+        self.made += sum(made)
+        return made
+
 
 @dataclass(frozen=True, slots=True)
 class WithoutMissingFiles:
@@ -49,6 +56,10 @@ class WithoutMissingFiles:
     def status(self, base: str, number: int) -> Outcome | None:
         """Return the outcome of a sample; None when nothing is known of it."""
         return None if (base, number) in self.missing else self.history.status(base, number)
+
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it certainly is "ok"."""
+        return [False] * len(slots) if self.missing else self.history.have_images(slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,10 @@ class AnsweredSince:
         """Return the outcome of a sample; "ok" where it had its turn."""
         status = self.history.status(base, number)
         return "ok" if status not in {None, "ok"} and self.is_answered(base, number) else status
+
+    def have_images(self, slots: Sequence[bytes]) -> list[bool]:
+        """Return for each sample whether it certainly is "ok"."""
+        return self.history.have_images(slots)
 
     def is_answered(self, base: str, number: int) -> bool:
         """Return whether a result was recorded since then, and no attempt was made after it."""

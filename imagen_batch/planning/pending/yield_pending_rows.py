@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from itertools import compress, groupby
+from operator import itemgetter, not_
+from typing import Final
 
 from imagen_batch.choices import Retry
 from imagen_batch.ledger.records import OrderedVersion
@@ -12,6 +15,8 @@ from imagen_batch.planning.requests_and_shards import requests_for
 from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ImageRequest, Outcome
 from imagen_batch.settings import Settings
+
+_ROWS_AT_ONCE: Final = 4096
 
 
 def pending_rows(
@@ -24,15 +29,12 @@ def pending_rows(
     is_pending = pending_statuses(settings, selected=only is not None)
     of_orders = _pending_orders(settings, selected=only is not None)
     reviews = history.reviews
-    for row, (base, samples) in enumerate(index, 1):
-        if only is None and settings.limit is not None and row > settings.limit:
-            return
-        if only is not None and row not in only:
-            continue
-        numbers = [number for number in range(1, samples + 1) if is_pending(history.status(base, number))]
+    for row, candidates in _samples_to_look_up(index, history, limit=settings.limit, only=only):
+        base = index.row_key(row)
+        numbers = [number for number in candidates if is_pending(history.status(base, number))]
         versions: tuple[OrderedVersion, ...] = ()
         if reviews:
-            orders = [order for number in range(1, samples + 1) if (order := reviews.order(base, number))]
+            orders = [order for number in candidates if (order := reviews.order(base, number))]
             ordered = {order.number for order in orders}
             numbers = [each for each in numbers if each not in ordered and not reviews.is_settled(base, each)]
             numbers, versions = split_versions(base, numbers[: index.missing(row)], reviews)
@@ -41,6 +43,38 @@ def pending_rows(
             numbers = numbers[: index.missing(row)]
         if numbers or versions:
             yield PendingRow(row, base, numbers, versions)
+
+
+def _samples_to_look_up(
+    index: RowIndex, history: SampleHistory, *, limit: int | None, only: Container[int] | None
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """Yield rows with the numbers of their samples, without those that are certainly made. Selects the rows."""
+    if only is not None or history.reviews:
+        for row in range(1, len(index) + 1):
+            if only is None and limit is not None and row > limit:
+                return
+            if only is None or row in only:
+                yield row, range(1, index.samples(row) + 1)
+        return
+    last = len(index) if limit is None else min(limit, len(index))
+    for first in range(1, last + 1, _ROWS_AT_ONCE):
+        rows = range(first, min(first + _ROWS_AT_ONCE, last + 1))
+        yield from _without_images(index, history, rows)
+
+
+def _without_images(
+    index: RowIndex, history: SampleHistory, rows: Sequence[int]
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """Yield those of consecutive rows that have samples without an image, with the numbers of these samples."""
+    samples = index.samples_of_rows(rows[0], len(rows))
+    of_samples = [row for row, count in zip(rows, samples, strict=True) for _ in range(count)]
+    numbers = [number for count in samples for number in range(1, count + 1)]
+    made = history.have_images(index.slots_of_samples(of_samples, numbers))
+    if all(made):
+        return
+    unmade = compress(zip(of_samples, numbers, strict=True), map(not_, made))
+    for row, group in groupby(unmade, key=itemgetter(0)):
+        yield row, [number for _, number in group]
 
 
 def pending_requests(rows: Iterable[PlannedRow], pending: Iterable[PendingRow]) -> Iterator[ImageRequest]:

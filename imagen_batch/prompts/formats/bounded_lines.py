@@ -17,9 +17,9 @@ class LineTooLong(ValueError):
         self.number = number
 
 
-def bounded_lines(file: TextIO) -> Iterator[str]:
-    """Yield every line with its line end. Raises LineTooLong."""
-    number = 0
+def bounded_lines(file: TextIO, *, before: int = 0) -> Iterator[str]:
+    """Yield every line with its line end. Raises LineTooLong, with the line's number after `before` others."""
+    number = before
     while line := file.readline(LONGEST):
         number += 1
         if len(line) >= LONGEST:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from imagen_batch.prompts.formats.bounded_lines import LineTooLong, bounded_lines
 from imagen_batch.records import Problem
@@ -40,31 +40,43 @@ class Table:
 
     def records(self) -> Iterator[Record | Problem]:
         """Yield every record from line `before` + 1 on, except blank lines; a Problem if quotes do not match."""
-        lines: list[str] = []  # of the current record
         with self.path.open(encoding=self.encoding, newline="") as file:
-            csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))  # a setting of the whole process
-            reader = csv.reader(
-                _record_lines(islice(bounded_lines(file), self.before, None), lines),
-                delimiter=self.delimiter,
-                quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
-                strict=True,
-            )
-            while True:
-                lines.clear()
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error:
-                    cells = None
-                except LineTooLong as exc:
-                    yield Problem(exc.number, None, None, str(exc))
-                    return
-                line = self.before + reader.line_num - len(lines) + 1
-                if cells is None:
-                    yield _unmatched_quote("".join(lines), line, self.delimiter)
-                elif len(cells) > 1 or not _is_blank(cells):
-                    yield Record(line, cells, lines[0] if len(lines) == 1 else "".join(lines))
+            yield from self._records(islice(bounded_lines(file), self.before, None), self.before)
+
+    def records_in(self, file: TextIO, *, before: int) -> Iterator[Record | Problem]:
+        """Yield the records of a part of the file, which begins below so many lines of it."""
+        return self._records(bounded_lines(file, before=before), before)
+
+    def lines_before(self) -> Iterator[str]:
+        """Yield the physical lines that come before the first record."""
+        with self.path.open(encoding=self.encoding, newline="") as file:
+            yield from islice(bounded_lines(file), self.before)
+
+    def _records(self, numbered: Iterable[str], before: int) -> Iterator[Record | Problem]:
+        lines: list[str] = []  # of the current record
+        csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL))  # a setting of the whole process
+        reader = csv.reader(
+            _record_lines(numbered, lines),
+            delimiter=self.delimiter,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+            strict=True,
+        )
+        while True:
+            lines.clear()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                cells = None
+            except LineTooLong as exc:
+                yield Problem(exc.number, None, None, str(exc))
+                return
+            line = before + reader.line_num - len(lines) + 1
+            if cells is None:
+                yield _unmatched_quote("".join(lines), line, self.delimiter)
+            elif len(cells) > 1 or not _is_blank(cells):
+                yield Record(line, cells, lines[0] if len(lines) == 1 else "".join(lines))
 
     def tail(self, record: Record, position: int) -> str:
         """Return the exact text of `record` from its cell at `position` to its end."""

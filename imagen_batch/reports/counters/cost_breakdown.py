@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.cell_of_column import find_cell
 from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.text import one_line
 
@@ -58,7 +59,7 @@ class Breakdown:
         """Count a sample."""
         _share(self._models, entry.model).add(entry, since=self._since)
         if self.group_by is not None:
-            value = one_line(_cell(entry.row.cells, self.group_by), _MAX_NAME)
+            value = one_line(find_cell(entry.row.cells, self.group_by), _MAX_NAME)
             _share(self._groups, value).add(entry, since=self._since)
 
     def add_images(self, images: ImageFacts) -> None:
@@ -71,7 +72,7 @@ class Breakdown:
         ]
         _add_to_shares(self._models, images.models, costs, run_costs)
         if self.group_by is not None:
-            values = [one_line(_cell(row.cells, self.group_by), _MAX_NAME) for row in images.rows]
+            values = [one_line(text, _MAX_NAME) for text in images.rows.cells(self.group_by)]
             _add_to_shares(self._groups, values, costs, run_costs)
 
     @property
@@ -99,10 +100,3 @@ def _share(shares: dict[str, Share], name: str) -> Share:
     if name not in shares and len(shares) >= _MAX_SHARES:
         name = OTHERS
     return shares.setdefault(name, Share(name))
-
-
-def _cell(cells: Mapping[str, str], column: str) -> str:
-    if column in cells:
-        return cells[column].strip()
-    folded = column.strip().casefold()
-    return next((text.strip() for header, text in cells.items() if header.strip().casefold() == folded), "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from operator import ne
 from urllib.parse import quote
 
-from imagen_batch.records import ManifestRow, Outcome, PromptRow
+from imagen_batch.records import ManifestRow, Outcome
 from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.text import one_line
 
@@ -36,30 +36,30 @@ class ImageList:
 
     def add(self, entry: ManifestRow) -> None:
         """Add a sample, in input order."""
-        self._add(entry.row, entry.sample.number, entry.sample.status, entry.sample.file)
+        self._add(entry.row.row, entry.row.id, (entry.sample.number, entry.sample.status, entry.sample.file))
 
     def add_images(self, images: ImageFacts) -> None:
         """Add images, in input order."""
-        if len(self.rows) == _MAX_ROWS and images.rows[0].row != self.rows[-1].row:
-            rows = [row.row for row in images.rows]
+        rows = images.rows.numbers
+        if len(self.rows) == _MAX_ROWS and rows[0] != self.rows[-1].row:
             self.further += sum(map(ne, rows, [self._last, *rows[:-1]]))
             self._last = rows[-1]
             return
-        for row, number, file in zip(images.rows, images.numbers, images.files, strict=True):
-            self._add(row, number, "ok", file)
+        for row, id_, number, file in zip(rows, images.rows.ids(), images.numbers, images.files, strict=True):
+            self._add(row, id_, (number, "ok", file))
 
-    def _add(self, row: PromptRow, number: int, status: Outcome, file: str | None) -> None:
-        if row.row != self._last:
-            self._last = row.row
+    def _add(self, row: int, id_: str | None, sample: tuple[int, Outcome, str | None]) -> None:
+        if row != self._last:
+            self._last = row
             if len(self.rows) < _MAX_ROWS:
-                self.rows.append(ListedRow(row.row, row.id))
+                self.rows.append(ListedRow(row, id_))
             else:
                 self.further += 1
-        if self.rows[-1].row != row.row:
+        if self.rows[-1].row != row:
             return
         listed = self.rows[-1]
         if len(listed.samples) < _MAX_SAMPLES:
-            listed.samples.append((number, status, file))
+            listed.samples.append(sample)
         else:
             listed.more += 1
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from imagen_batch.planning.book_shapes import PRINT_DPI, Shapes, UnknownShape, dpi
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.text import plural
 
 _MAX_IDS = 5
@@ -43,23 +44,42 @@ class PrintQuality:
     def add(self, entry: ManifestRow) -> None:
         """Add a sample; one without an image or without a printed size is ignored."""
         sample = entry.sample
-        if sample.status != "ok" or not sample.width or not sample.height:
+        if sample.status == "ok":
+            name = f"{entry.row.id or entry.row.row}:{sample.number}"
+            self._add(self._print_of(entry.row.shape), (sample.width, sample.height), name)
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Add images of rows that name no shape."""
+        shape_print = self._print_of(None)
+        if shape_print is None:
             return
+        rows = zip(images.rows.numbers, images.rows.ids(), images.numbers, strict=True)
+        for (row, id_, number), size in zip(rows, zip(images.widths, images.heights, strict=True), strict=True):
+            self._add(shape_print, size, f"{id_ or row}:{number}")
+
+    def _print_of(self, name: str | None) -> ShapePrint | None:
+        """Return the figures of a shape, by the name in the row; None without a printed size."""
         try:
-            shape = self._shapes.find(entry.row.shape)
+            shape = self._shapes.find(name)
         except UnknownShape:
-            return
+            return None
         printed = self._shapes.printed_size(shape) if shape else None
         if shape is None or printed is None:
+            return None
+        return self._by_shape.get(shape.name) or ShapePrint(shape.name, printed)
+
+    def _add(self, shape_print: ShapePrint | None, size: tuple[int | None, int | None], image: str) -> None:
+        width, height = size
+        if shape_print is None or not width or not height:
             return
-        shape_print = self._by_shape.setdefault(shape.name, ShapePrint(shape.name, printed))
-        resolution = dpi((sample.width, sample.height), printed)
+        self._by_shape[shape_print.shape] = shape_print
+        resolution = dpi((width, height), shape_print.printed)
         shape_print.images += 1
         shape_print.lowest_dpi = min(shape_print.lowest_dpi, resolution)
         if round(resolution) < PRINT_DPI:
             shape_print.below += 1
             if len(shape_print.first_below) < _MAX_IDS:
-                shape_print.first_below.append(f"{entry.row.id or entry.row.row}:{sample.number}")
+                shape_print.first_below.append(image)
 
     def shapes(self) -> Iterator[ShapePrint]:
         """Yield the shapes that have images."""

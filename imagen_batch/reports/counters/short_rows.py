@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imagen_batch.records import ManifestRow
+from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,36 @@ class Acceptance:
 
     def __init__(self, accept: int) -> None:
         self._accept = accept
-        self._row: ManifestRow | None = None
+        self._short: list[ShortRow] = []
+        self._row: tuple[int, str | None, int] | None = None  # number, id and wanted images of the present row
         self._usable = 0
         self._asked = 0
-        self._short: list[ShortRow] = []
 
     def add(self, entry: ManifestRow) -> None:
         """Count the next sample."""
-        if self._row is None or self._row.row.row != entry.row.row:
-            self._short += self._current()
-            self._row, self._usable, self._asked = entry, 0, 0
-        self._asked += 1
-        self._usable += entry.sample.status == "ok" and entry.review != "rejected"
+        row = entry.row
+        usable = entry.sample.status == "ok" and entry.review != "rejected"
+        self._add((row.row, row.id, row.samples or self._accept), is_usable=usable)
+
+    def add_images(self, images: ImageFacts) -> None:
+        """Count images without a review."""
+        rows = images.rows
+        for number, id_, samples in zip(rows.numbers, rows.ids(), rows.requested(), strict=True):
+            self._add((number, id_, samples or self._accept), is_usable=True)
 
     def short_rows(self) -> tuple[ShortRow, ...]:
         """Return the rows that are short, in input order."""
         return (*self._short, *self._current())
 
+    def _add(self, row: tuple[int, str | None, int], *, is_usable: bool) -> None:
+        if self._row is None or self._row[0] != row[0]:
+            self._short += self._current()
+            self._row, self._usable, self._asked = row, 0, 0
+        self._asked += 1
+        self._usable += is_usable
+
     def _current(self) -> list[ShortRow]:
         if self._row is None:
             return []
-        row = self._row.row
-        wanted = row.samples or self._accept
-        return [ShortRow(row.row, row.id, self._usable, wanted, self._asked)] if self._usable < wanted else []
+        number, id_, wanted = self._row
+        return [ShortRow(number, id_, self._usable, wanted, self._asked)] if self._usable < wanted else []

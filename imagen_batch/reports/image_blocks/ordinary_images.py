@@ -16,6 +16,7 @@ from imagen_batch.records import ManifestRow, RequestTrace, SampleResult
 from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.image_blocks.field_reader import LISTS, FieldReader
 from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, is_missing
+from imagen_batch.reports.image_blocks.rows_of_samples import RowsOfSamples, Shape
 from imagen_batch.reports.manifest_rows import Results
 from imagen_batch.reports.tables.arrow_columns import TIMESTAMP, Column, schema, to_array, to_timestamps
 
@@ -27,7 +28,7 @@ class OrdinaryImages:
     """The ordinary images of a block, and their places in it."""
 
     places: Sequence[int]
-    planned: Sequence[PlannedRow]
+    rows: RowsOfSamples
     ledger: LedgerColumns
     results: Results
 
@@ -40,10 +41,12 @@ class OrdinaryImages:
         """Return what the summary counts."""
         samples, traces = self.ledger.samples, self.ledger.traces
         return ImageFacts(
-            rows=[planned.row for planned in self.planned],
+            rows=self.rows.facts(),
             numbers=samples["number"].to_pylist(),
             files=samples["file"].to_pylist(),
-            models=[planned.model.id for planned in self.planned],
+            widths=samples["width"].to_pylist(),
+            heights=samples["height"].to_pylist(),
+            models=self.rows.models(),
             provider=self.results.plan.settings.provider,
             costs=_certain_costs(samples).to_pylist(),
             recorded_costs=samples["cost_usd"].to_pylist(),
@@ -57,18 +60,18 @@ class OrdinaryImages:
 
 def select_ordinary(
     places: Sequence[int],
-    planned: Sequence[PlannedRow],
+    rows: RowsOfSamples,
     ledger: LedgerColumns,
     unchanged: Sequence[bool],
     results: Results,
 ) -> OrdinaryImages:
     """Return the ordinary ones among recorded images. `places` are theirs in the block."""
-    checks = _without_remarks(ledger.samples), unchanged, _as_requested(planned, ledger.samples)
+    checks = _without_remarks(ledger.samples), unchanged, _as_requested(rows, ledger.samples)
     if all(map(all, checks)):
-        return OrdinaryImages(places, planned, ledger, results)
+        return OrdinaryImages(places, rows, ledger, results)
     chosen = [at for at, flags in enumerate(zip(*checks, strict=True)) if all(flags)]
-    rows = pa.array(chosen, type=pa.int64())
-    return OrdinaryImages([places[at] for at in chosen], [planned[at] for at in chosen], ledger.take(rows), results)
+    taken = ledger.take(pa.array(chosen, type=pa.int64()))
+    return OrdinaryImages([places[at] for at in chosen], rows.take(chosen), taken, results)
 
 
 def _without_remarks(samples: Mapping[str, pa.Array]) -> list[bool]:
@@ -80,17 +83,16 @@ def _without_remarks(samples: Mapping[str, pa.Array]) -> list[bool]:
     return flags
 
 
-def _as_requested(planned: Sequence[PlannedRow], samples: Mapping[str, pa.Array]) -> list[bool]:
+def _as_requested(rows: RowsOfSamples, samples: Mapping[str, pa.Array]) -> list[bool]:
     """Return for each image whether neither its shape nor a name of a shape in its row needs a closer look."""
     sizes = (samples[name].to_pylist() for name in ("width", "height"))
-    ratios = [row.options.aspect_ratio for row in planned]
-    dialects = [row.model.dialect for row in planned]
-    shapes = list(zip(*sizes, ratios, dialects, strict=True))
-    known = {
-        (width, height, ratio, dialect): not has_other_ratio(width, height, ratio, dialect=dialect)
-        for width, height, ratio, dialect in set(shapes)
-    }
-    return [known[shape] and row.row.shape is None for shape, row in zip(shapes, planned, strict=True)]
+    images = list(zip(*sizes, rows.shapes(), strict=True))
+    known = {image: _is_as_requested(*image) for image in set(images)}
+    return [known[image] for image in images]
+
+
+def _is_as_requested(width: int | None, height: int | None, shape: Shape | None) -> bool:
+    return shape is not None and not has_other_ratio(width, height, shape[0], dialect=shape[1])
 
 
 def _certain_costs(samples: Mapping[str, pa.Array]) -> pa.Array:
@@ -103,18 +105,14 @@ class _Values:
     """Looks up the values of columns, each by what it depends on."""
 
     def __init__(self, images: OrdinaryImages) -> None:
-        self._planned, self._ledger, self._results = images.planned, images.ledger, images.results
-        self._rows = [planned.row for planned in images.planned]
-        self._options = {id(planned.options): planned.options for planned in images.planned}
+        self._rows, self._ledger, self._results = images.rows, images.ledger, images.results
 
     def array(self, column: Column) -> pa.Array:
         """Return the values of a column."""
         if (of_name := _BY_NAME.get((column.part, column.name))) is not None:
             return of_name(self, column)
-        if column.part == "row":
-            return to_array(list(map(column.take, self._rows)), column.type)
-        if column.part == "options":
-            return self._of_options(column)
+        if column.part in {"row", "options"}:
+            return self._rows.array(column)
         if column.part == "entry":
             return self._of_entries(column)
         recorded = self._ledger.samples if column.part == "sample" else self._ledger.traces
@@ -122,18 +120,13 @@ class _Values:
             return self._of_fields(column, FieldReader(recorded))
         return _as_type(recorded[column.attribute], column)
 
-    def prompts(self, column: Column) -> pa.Array:
-        """Return the texts that were sent."""
-        return to_array([planned.prompt for planned in self._planned], column.type)
+    def of_rows(self, column: Column) -> pa.Array:
+        """Return what was sent."""
+        return self._rows.array(column)
 
     def costs(self, _column: Column) -> pa.Array:
         """Return what was certainly charged."""
         return _certain_costs(self._ledger.samples)
-
-    def of_model(self, column: Column, attribute: str) -> pa.Array:
-        """Return an attribute of the models."""
-        values = [getattr(planned.model, attribute) for planned in self._planned]
-        return self.constant(column, values[0]) if len(set(values)) == 1 else to_array(values, column.type)
 
     def providers(self, column: Column) -> pa.Array:
         """Return the provider of the run."""
@@ -141,33 +134,27 @@ class _Values:
 
     def references(self, column: Column) -> pa.Array:
         """Return the reference images of the rows."""
-        if not any(planned.references for planned in self._planned):
+        if not self._rows.have_references:
             return self.constant(column, None)
-        texts = [";".join(self._results.references(planned)) or None for planned in self._planned]
-        return to_array(texts, column.type)
+        rows = map(self._rows.planned, range(len(self._rows)))
+        return to_array([";".join(self._results.references(planned)) or None for planned in rows], column.type)
 
     def constant(self, column: Column, value: object) -> pa.Array:
         """Return the same value for each image."""
-        return pa.repeat(to_array([value], column.type)[0], len(self._planned))
-
-    def _of_options(self, column: Column) -> pa.Array:
-        known = {at: column.take(options) for at, options in self._options.items()}
-        if len(known) == 1:
-            return self.constant(column, next(iter(known.values())))
-        return to_array([known[id(planned.options)] for planned in self._planned], column.type)
+        return pa.repeat(to_array([value], column.type)[0], len(self._rows))
 
     def _of_fields(self, column: Column, reader: FieldReader) -> pa.Array:
         """Return a column that is computed from some fields of a sample or a trace."""
         first = column.take(reader)
         if reader.has_only_read_nulls():
             return self.constant(column, first)
-        return to_array([column.take(reader.at(row)) for row in range(len(self._planned))], column.type)
+        return to_array([column.take(reader.at(row)) for row in range(len(self._rows))], column.type)
 
     def _of_entries(self, column: Column) -> pa.Array:
         """Return a column that is computed from whole rows."""
         samples = _rebuild(SampleResult, self._ledger.samples)
         traces = _rebuild(RequestTrace, self._ledger.traces)
-        entries = map(self._entry, self._planned, samples, traces)
+        entries = map(self._entry, map(self._rows.planned, range(len(self._rows))), samples, traces)
         return to_array([column.take(entry) for entry in entries], column.type)
 
     def _entry(self, planned: PlannedRow, sample: SampleResult, trace: RequestTrace) -> ManifestRow:
@@ -186,9 +173,9 @@ class _Values:
 
 # The columns of ordinary images that are not just an attribute of a part.
 _BY_NAME: Final[Mapping[tuple[str, str], Callable[[_Values, Column], pa.Array]]] = {
-    ("entry", "prompt"): _Values.prompts,
-    ("entry", "model"): lambda values, column: values.of_model(column, "id"),
-    ("entry", "dialect"): lambda values, column: values.of_model(column, "dialect"),
+    ("entry", "prompt"): _Values.of_rows,
+    ("entry", "model"): _Values.of_rows,
+    ("entry", "dialect"): _Values.of_rows,
     ("entry", "provider"): _Values.providers,
     ("entry", "version"): lambda values, column: values.constant(column, 1),
     ("entry", "review"): lambda values, column: values.constant(column, None),

@@ -8,31 +8,29 @@ a row of Python values takes three times as long as one in columns.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 import pyarrow as pa
 
 from imagen_batch.images.file_state import find_unchanged
-from imagen_batch.ledger.folds.sample_states import slots_of
+from imagen_batch.ledger.folds.sample_states import slot_of
+from imagen_batch.ledger.history import History
 from imagen_batch.ledger.identical_images import Duplicates
-from imagen_batch.planning.book_shapes import read_shapes
-from imagen_batch.planning.resolve_rows import PlannedRow
 from imagen_batch.records import ManifestRow
 from imagen_batch.reports.counters.lists_of_image_facts import ImageFacts
 from imagen_batch.reports.image_blocks.block import Block
 from imagen_batch.reports.image_blocks.ledger_columns import LedgerColumns, NotColumnar, parse_records
 from imagen_batch.reports.image_blocks.ordinary_images import OrdinaryImages, select_ordinary
+from imagen_batch.reports.image_blocks.rows_of_samples import RowsOfSamples
+from imagen_batch.reports.image_blocks.samples_in_blocks import samples_in_blocks
 from imagen_batch.reports.manifest_rows import RequestedSamples, Results
 from imagen_batch.reports.tables.arrow_columns import Column, to_batch
 from imagen_batch.storage import Storage
 
 BLOCK_ROWS: Final = 1000
-_STEP: Final = 500  # a block of long prompts ends after a multiple of this
-_MAX_CHARACTERS: Final = 8 * 2**20
 
 _Parsed = tuple[LedgerColumns, Sequence[bool]]
 """Recorded results, and whether the file of each is unchanged."""
@@ -42,8 +40,8 @@ _Parsed = tuple[LedgerColumns, Sequence[bool]]
 class _Requested:
     """The samples of a block: their rows, their numbers, and the positions of records that alone decide about one."""
 
-    planned: list[PlannedRow]
-    numbers: list[int]
+    rows: RowsOfSamples
+    numbers: Sequence[int]
     positions: list[int | None]
 
 
@@ -56,7 +54,7 @@ def read_blocks(results: Results, columns: Sequence[Column], *, block_rows: int 
     results.plan.follow(results.history)
     with ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread:
         waiting: deque[tuple[_Requested, Future[_Parsed | None]]] = deque()
-        for requested in _requested_samples(results, duplicates, block_rows):
+        for requested in _requested_samples(results, _marked_slots(results.history, duplicates), block_rows):
             parsing = thread.submit(_parse, *_read_lines(requested, results), results.storage)
             waiting.append((requested, parsing))
             if len(waiting) > 1:
@@ -66,40 +64,24 @@ def read_blocks(results: Results, columns: Sequence[Column], *, block_rows: int 
             yield _build(earlier, parsing.result(), results, columns, duplicates)
 
 
-def _requested_samples(results: Results, duplicates: Duplicates, block_rows: int) -> Iterator[_Requested]:
+def _requested_samples(results: Results, marked: Set[bytes], block_rows: int) -> Iterator[_Requested]:
     """Yield the samples of each block, in input order."""
-    planned: list[PlannedRow] = []
-    numbers: list[int] = []
-    rows = iter(results.plan.planned_rows())
-    while step := list(islice(rows, _STEP)):
-        characters = sum(len(row.prompt) for row in step)
-        for row in step:
-            planned += [row] * row.samples
-            numbers += range(1, row.samples + 1)
-            while len(numbers) >= block_rows:
-                yield _with_positions(planned[:block_rows], numbers[:block_rows], results, duplicates)
-                planned, numbers = planned[block_rows:], numbers[block_rows:]
-        if characters > _MAX_CHARACTERS and (size := len(numbers) - len(numbers) % _STEP):
-            yield _with_positions(planned[:size], numbers[:size], results, duplicates)
-            planned, numbers = planned[size:], numbers[size:]
-    if numbers:
-        yield _with_positions(planned, numbers, results, duplicates)
+    for rows, numbers in samples_in_blocks(results.plan.planned_blocks(), block_rows=block_rows):
+        yield _Requested(rows, numbers, _positions(rows, numbers, results, marked))
 
 
-def _with_positions(
-    planned: list[PlannedRow], numbers: list[int], results: Results, duplicates: Duplicates
-) -> _Requested:
-    plan, history = results.plan, results.history
-    if history.reviews or plan.settings.accept is not None or read_shapes(plan.settings).find(None) is not None:
-        return _Requested(planned, numbers, [None] * len(numbers))
-    first = planned[0].row.row
-    keys = plan.index.key_bytes(first, planned[-1].row.row)
-    slots = slots_of([keys[row.row.row - first] for row in planned], numbers)
-    positions = history.sole_image_positions(slots)
-    if duplicates.slots:
-        pairs = zip(slots, positions, strict=True)
-        positions = [None if slot in duplicates.slots else position for slot, position in pairs]
-    return _Requested(planned, numbers, positions)
+def _positions(rows: RowsOfSamples, numbers: Sequence[int], results: Results, marked: Set[bytes]) -> list[int | None]:
+    """Return for each sample the position of the record that alone decides about it; None where there is none."""
+    slots = results.plan.index.slots_of_samples(rows.facts().numbers, numbers)
+    positions = results.history.sole_image_positions(slots)
+    if not marked:
+        return positions
+    return [None if slot in marked else position for slot, position in zip(slots, positions, strict=True)]
+
+
+def _marked_slots(history: History, duplicates: Duplicates) -> Set[bytes]:
+    """Return the samples whose images have reviews, or the bytes of another sample's."""
+    return duplicates.slots | {slot_of(base, number) for base, number in history.reviews.reviewed()}
 
 
 def _read_lines(requested: _Requested, results: Results) -> tuple[list[bytes], list[int], list[int]]:
@@ -139,7 +121,7 @@ def _build(
         return Block(images.batch(columns), {}, images.facts())
     ordinary = set(images.places) if images else set()
     others = [at for at in range(len(requested.numbers)) if at not in ordinary]
-    rows = _rows([(requested.planned[at], requested.numbers[at]) for at in others], results, duplicates)
+    rows = _rows(others, requested, results, duplicates)
     entries, batch = dict(zip(others, rows, strict=True)), to_batch(rows, columns)
     if images is None:
         return Block(batch, entries, ImageFacts.empty())
@@ -150,18 +132,19 @@ def _build(
 
 def _select(requested: _Requested, parsed: _Parsed, results: Results) -> OrdinaryImages:
     places = [at for at, position in enumerate(requested.positions) if position is not None]
-    planned = requested.planned
-    if len(places) < len(planned):
-        planned = [planned[at] for at in places]
-    return select_ordinary(places, planned, *parsed, results)
+    rows = requested.rows if len(places) == len(requested.numbers) else requested.rows.take(places)
+    return select_ordinary(places, rows, *parsed, results)
 
 
-def _rows(samples: Sequence[tuple[PlannedRow, int]], results: Results, duplicates: Duplicates) -> list[ManifestRow]:
+def _rows(
+    places: Sequence[int], requested: _Requested, results: Results, duplicates: Duplicates
+) -> list[ManifestRow]:
     """Return the rows of samples that are no ordinary images."""
     rows = []
-    requested: RequestedSamples | None = None
-    for planned, number in samples:
-        if requested is None or requested.planned is not planned:
-            requested = results.requested_samples(planned)
-        rows.append(results.recorded_row(requested, number, duplicates))
+    of_row: RequestedSamples | None = None
+    numbers = requested.rows.facts().numbers
+    for at in places:
+        if of_row is None or of_row.planned.row.row != numbers[at]:
+            of_row = results.requested_samples(requested.rows.planned(at))
+        rows.append(results.recorded_row(of_row, requested.numbers[at], duplicates))
     return list(results.with_current_files(rows))

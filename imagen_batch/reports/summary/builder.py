@@ -120,11 +120,13 @@ class SummaryBuilder:
                 self.add(entry)
 
     def _add_images(self, images: ImageFacts) -> None:
-        for counter in (self._breakdown, self._disclosure, self._images):
+        for counter in (self._breakdown, self._disclosure, self._images, self._prints):
             counter.add_images(images)
+        if self._acceptance is not None:
+            self._acceptance.add_images(images)
         self._counts["ok"] += len(images)
-        for row, key, attempts in zip(images.rows, images.keys, images.attempts, strict=True):
-            self._add_attempts(row.row, key, attempts)
+        for row, key, attempts in zip(images.rows.numbers, images.keys, images.attempts, strict=True):
+            self._add_attempts(row, key, attempts)
         for cost, cost_is in zip(images.recorded_costs, images.cost_is, strict=True):
             if cost_is == "unknown":
                 self._money.add_possible(cost)

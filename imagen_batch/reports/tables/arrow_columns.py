@@ -34,6 +34,7 @@ class Column:
     part: Part
     take: Callable[[Any], object]
     attribute: str | None = None  # of the part, where the value is just that
+    header: str | None = None  # of a column of the user's
 
 
 def column(name: str, type_: pa.DataType, path: str) -> Column:
@@ -56,7 +57,7 @@ def user_columns(
         while name in names:
             name = f"input_{name}"
         names.add(name)
-        columns.append(Column(name, TEXT, "row", _user_cell(header)))
+        columns.append(Column(name, TEXT, "row", _user_cell(header), header=header))
     return tuple(columns)
 
 

@@ -81,6 +81,7 @@ class TableWriter:
         self._part_rows = max(1, batch_rows // _PARTS)
         self._entries: list[ManifestRow] = []
         self._parts: list[pa.RecordBatch] = []
+        self._rest: pa.RecordBatch | None = None  # of the last block: fewer rows than a part
         self._bytes = 0  # of the parts
         self._writing: Future[None] | None = None
         self._targets = targets
@@ -101,8 +102,11 @@ class TableWriter:
         self._failures.write(entries)
         self._card.add(entries)
         self._card.add_images(block.images)
-        for begin in range(0, block.batch.num_rows, self._part_rows):
-            self._add_part(block.batch.slice(begin, self._part_rows))
+        batch = block.batch if self._rest is None else pa.concat_batches([self._rest, block.batch])
+        whole = batch.num_rows - batch.num_rows % self._part_rows
+        for begin in range(0, whole, self._part_rows):
+            self._add_part(batch.slice(begin, self._part_rows))
+        self._rest = batch.slice(whole) if whole < batch.num_rows else None
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -177,6 +181,9 @@ class TableWriter:
 
     def _flush_part(self) -> None:
         """Turn the collected rows into columns."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            self._add_part(rest)
         entries, self._entries = self._entries, []
         self._failures.write(entries)
         self._card.add(entries)
