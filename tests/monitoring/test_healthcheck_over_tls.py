@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from benchmarks.support.certificate import create_certificate
-from imagen_batch.monitoring.healthcheck_ping import Heartbeat
+from imagen_batch.monitoring.healthcheck_ping import Healthcheck
 from tests.support.connections import speaking
 
 
@@ -44,6 +44,6 @@ def test_a_ping_reaches_the_second_address_within_its_limit(tmp_path, monkeypatc
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
 
     with speaking(answer, wrap=lambda raw: context.wrap_socket(raw, server_side=True)) as (port, _):
-        Heartbeat(f"https://hc.test:{port}/ping/secret", limit=5.0).finish(failed=False)
+        Healthcheck(f"https://hc.test:{port}/ping/secret", limit=5.0).finish(failed=False)
     assert received == [b"GET /ping/secret"]
     assert silent_first[0] == ("127.0.0.9", 1.0)
