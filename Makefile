@@ -70,7 +70,7 @@ test-stores: $(STORES_INSTALLED)
 mutants: $(DEV)
 	$(BIN)/python -m tests.mutants
 
-# Takes nine minutes, with FULL=1 forty. Google's client, which a run is compared with, gets its own environment.
+# Takes ten minutes, with FULL=1 forty. Google's client, which a run is compared with, gets its own environment.
 bench: $(DEV) $(BENCH)
 	$(BIN)/python -m benchmarks.run_all $(if $(FULL),full)
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.run_all [full]
 
-Each benchmark runs in its own process and prints to the terminal. The full set takes 40 minutes, the quick one 9.
+Each benchmark runs in its own process and prints to the terminal. The full set takes 40 minutes, the quick one 10.
 Exits with 1 when a target is missed.
 """
 

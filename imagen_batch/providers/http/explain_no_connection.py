@@ -33,7 +33,7 @@ _UNUSABLE_PROXY = (
     urllib3.exceptions.ProxySchemeUnknown,
     urllib3.exceptions.LocationParseError,
 )
-_MOST_CHARS = 120
+_MAX_CHARS = 120
 
 
 def explain_no_connection(error: BaseException, url: str, *, reached_before: bool = False) -> Fatal | Transient:
@@ -41,7 +41,7 @@ def explain_no_connection(error: BaseException, url: str, *, reached_before: boo
 
     A host that was reached before has temporary problems only, such as the sign-in page of a network.
     """
-    host, proxy = one_line(urlsplit(url).hostname or "", _MOST_CHARS), _proxy(url)
+    host, proxy = one_line(urlsplit(url).hostname or "", _MAX_CHARS), _proxy(url)
     causes = list(_causes(error))
     text, setting = _wrong_setting(causes, host, proxy)
     if setting and not reached_before:
@@ -61,7 +61,7 @@ def _wrong_setting(causes: list[BaseException], host: str, proxy: str) -> tuple[
     """Return a text and the cause of the Fatal; both are empty for an error that may pass."""
     for error in causes:
         if isinstance(error, CertificatesUnusable):
-            return f"{bundle_variable()} names {one_line(error.path, _MOST_CHARS)}, {error.reason}", "certificates"
+            return f"{bundle_variable()} names {one_line(error.path, _MAX_CHARS)}, {error.reason}", "certificates"
         if isinstance(error, ssl.SSLCertVerificationError):
             return _untrusted(error, host, proxy), "certificates"
         if proxy and isinstance(error, _UNUSABLE_PROXY):
@@ -91,7 +91,7 @@ def _advise_on_trust() -> str:
     bundle = os.environ.get(variable)
     if not bundle:
         return f". If your network inspects TLS, set {variable} to a PEM file with its root certificate"
-    where = one_line(bundle, _MOST_CHARS)
+    where = one_line(bundle, _MAX_CHARS)
     advice = f": its issuer is not in {where}, which {variable} names"
     return f"{advice}; for a folder, run: openssl rehash {where}" if Path(bundle).is_dir() else advice
 
@@ -145,4 +145,4 @@ def _proxy(url: str) -> str:
     except ValueError:
         return "of the environment"
     scheme = f"{parts.scheme}://" if parts.scheme != "http" else ""
-    return one_line(f"{scheme}{parts.hostname}{port}" if parts.hostname else "of the environment", _MOST_CHARS)
+    return one_line(f"{scheme}{parts.hostname}{port}" if parts.hostname else "of the environment", _MAX_CHARS)
