@@ -55,9 +55,7 @@ class Store:
 class Tool:
     """The cost of our own code."""
 
-    # measured: 1,000,000 rows read, planned and accounted for in 40.5 and 44.7 s (million_rows.py), of which the same
-    # command now takes 0.67 and 0.73 in CPU time (docs/performance.md)
-    row_s: float = 30e-6
+    row_s: float = 20e-6  # measured: a resume of 1,000,000 rows takes 19.3 and 20.0 s (docs/performance.md)
     row_bytes: float = 280.0  # measured: 281 and 264 MB above 1,000 rows (million_rows.py)
     dispatch_s: float = 10e-6  # measured: pack a task, unpack a report, for a request
     image_s: float = 4.5e-3  # measured: a worker's CPU (costs of the steps)
