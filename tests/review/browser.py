@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from websockets.sync.client import connect
@@ -30,6 +30,10 @@ _CODES = {
 }
 
 
+class PageLeft(Exception):
+    """The page was left while it evaluated an expression."""
+
+
 class Page:
     """Drives one tab."""
 
@@ -50,6 +54,8 @@ class Page:
             if message.get("id") == 0:
                 continue
             if message.get("id") == self._number:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise PageLeft
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']}")
                 return message["result"]
@@ -76,8 +82,9 @@ class Page:
     def wait_for(self, condition: str, *, seconds: float = 20) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.run(f"!!({condition})"):
-                return
+            with suppress(PageLeft):
+                if self.run(f"!!({condition})"):
+                    return
             time.sleep(0.02)
         raise AssertionError(f"did not become true: {condition}")
 
