@@ -172,10 +172,12 @@ def _read(reply: Reply) -> bytes:
 
 
 def _is_truncated(reply: Reply, received: bytes) -> bool:
-    """Return whether the stated length ends in the middle of JSON."""
-    if reply.head.status != 200 or reply.end.by != "length" or reply.too_large:
+    """Return whether the stated length ends in the middle of JSON, which may be behind an inner bracket."""
+    if reply.head.status != 200 or reply.end.by != "length" or reply.too_large or received[:1] not in (b"{", b"["):
         return False
-    return received[:1] in (b"{", b"[") and received[-64:].rstrip()[-1:] not in (b"}", b"]")
+    if received[-64:].rstrip()[-1:] not in (b"}", b"]"):
+        return True
+    return reply.has_surplus and parse_object(received) is None
 
 
 def _is_complete(reply: Reply, received: bytes, *, limit: int) -> bool:

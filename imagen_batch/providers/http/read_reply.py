@@ -109,7 +109,7 @@ class Reply:
     """A reply: `begin` reads its head, `read` its body, `close` ends its connection."""
 
     def __init__(self, channel: Channel, *, close: Callable[[], None] = lambda: None) -> None:
-        self._source, self._fp = channel.source, channel.reader
+        self._channel, self._source, self._fp = channel, channel.source, channel.reader
         self.close = close
         self.too_large = False
         self.head: Head
@@ -136,6 +136,11 @@ class Reply:
         if self.end.by == "chunks":
             return self._read_chunks(limit)
         return self._read_until_close(limit, is_complete)
+
+    @property
+    def has_surplus(self) -> bool:
+        """Whether more bytes than the stated length have arrived."""
+        return self._channel.peek() == "bytes"
 
     def _read_head(self) -> list[bytes]:
         lines: list[bytes] = []

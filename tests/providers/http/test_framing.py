@@ -207,6 +207,31 @@ def test_a_complete_reply_without_its_end_is_read():
         assert prompt_of(post(f"http://127.0.0.1:{port}/", "one").body) == "one"
 
 
+def test_a_length_that_ends_behind_an_inner_bracket_is_too_short():
+    """What is read looks like the end of JSON, but more bytes are there and it can't be parsed."""
+
+    def serve(connection):
+        body = b'{"parts": [{"a": 1}], ' + reply_body(read_prompt(connection), 10)[1:]
+        connection.sendall(OK + b"Content-Length: %d\r\n\r\n" % body.index(b"]") + body)
+        connection.recv(1)
+
+    with speaking(serve) as (port, _), sending() as post:
+        assert prompt_of(post(f"http://127.0.0.1:{port}/", "one").body) == "one"
+
+
+def test_bytes_behind_a_whole_reply_do_not_delay_it():
+    """Its stated length is right; what follows belongs to nothing."""
+    asked = []
+
+    def serve(connection):
+        connection.sendall(with_length(reply_body(read_prompt(connection), 10)) + b"}")
+        asked.append(connection.recv(1))
+
+    with speaking(serve) as (port, _), sending(timeout=1.0) as post:
+        assert prompt_of(post(f"http://127.0.0.1:{port}/", "one").body) == "one"
+    assert asked == [b""]
+
+
 def test_a_refusal_without_an_end_is_read_up_to_a_bound():
     """Its message is at the beginning."""
 
