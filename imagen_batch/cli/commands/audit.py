@@ -64,7 +64,12 @@ def _print_audit(audit: Audit, args: Namespace) -> int:
     from imagen_batch.audit.report import audit_json, audit_text  # noqa: PLC0415
 
     print_result(audit_json(audit) if args.as_json else printable_lines(audit_text(audit)))
-    return 0 if audit.clean else FINDINGS
+    return _exit_code(audit)
+
+
+def _exit_code(audit: Audit) -> int:
+    """Return 3 also where images may have been charged and did not arrive: that is no damage, and has to be seen."""
+    return 0 if audit.clean and not audit.of("paid_undelivered") else FINDINGS
 
 
 def _verify_and_print(args: Namespace) -> int:
@@ -80,7 +85,7 @@ def _verify_and_print(args: Namespace) -> int:
         print_result(audit_json(report, provenance=provenance))
     else:
         print_result(f"{printable_lines(audit_text(report))}\n{provenance_text(provenance)}")
-    return 0 if report.clean and not provenance.altered else FINDINGS
+    return FINDINGS if provenance.altered else _exit_code(report)
 
 
 def _read_anchors(path: Path | None) -> str | None:
