@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from imagen_batch.simulator import Simulator
 from tests.support.cli import COMMAND, command, environment
 from tests.support.full_prefect_server import full_prefect_server
 from tests.support.runs import prompts
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.prefect
 KEY = "AIza-a-very-secret-key-0123456789"
@@ -76,19 +76,11 @@ def _scheduled(url, name):
     return _api(url, "flow_runs/filter", chosen)
 
 
-def _wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never became true"
-        time.sleep(0.2)
-    return value
-
-
 def _make_due(url, run):
     """Start a run of the schedule now; it stays the run of the moment for which it was scheduled."""
     due = {"type": "SCHEDULED", "state_details": {"scheduled_time": datetime.now(UTC).isoformat()}}
     _api(url, f"flow_runs/{run['id']}/set_state", {"state": due, "force": True})
-    return _wait_for(lambda: (now := _api(url, f"flow_runs/{run['id']}"))["state_type"] in _FINAL and now)
+    return wait_for(lambda: (now := _api(url, f"flow_runs/{run['id']}"))["state_type"] in _FINAL and now)
 
 
 _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -123,7 +115,7 @@ def test_a_schedule_makes_its_runs_and_the_same_date_twice_costs_nothing(tmp_pat
         done = command("deploy", *job, *night, here=tmp_path, env=served)
         assert done.returncode == 0, done.stderr
         with _serving(name, here=tmp_path, env=served):
-            first, second = _wait_for(lambda: len(runs := _scheduled(full_server, name)) > 1 and runs)[:2]
+            first, second = wait_for(lambda: len(runs := _scheduled(full_server, name)) > 1 and runs)[:2]
             assert first["auto_scheduled"]
             ended = _make_due(full_server, first)
             assert (ended["state_name"], len(sim.images)) == ("Completed", 2), ended["state"]

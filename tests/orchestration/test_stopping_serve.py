@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 import urllib.request
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from imagen_batch.simulator import Simulator
 from tests.support.cli import COMMAND, command, environment
 from tests.support.runs import prompts
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.prefect
 
@@ -20,14 +20,6 @@ def _api(server, path, body=None):
     request = urllib.request.Request(f"{server.url}/{path}", content, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as reply:
         return json.load(reply)
-
-
-def _wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition never became true"
-        time.sleep(0.1)
-    return value
 
 
 def test_a_stopped_serve_waits_for_the_images_in_flight_of_its_run(tmp_path, prefect_server, prefect_home):
@@ -47,7 +39,7 @@ def test_a_stopped_serve_waits_for_the_images_in_flight_of_its_run(tmp_path, pre
         try:
             deployment = _api(prefect_server, "deployments/name/imagen-batch/stopped")["id"]
             run = _api(prefect_server, f"deployments/{deployment}/create_flow_run", {})["id"]
-            _wait_for(lambda: len(sim.images) >= 2)
+            wait_for(lambda: len(sim.images) >= 2)
             serve.send_signal(signal.SIGTERM)
             _, messages = serve.communicate(timeout=60)
         finally:

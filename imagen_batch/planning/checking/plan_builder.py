@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from imagen_batch.planning.checking.row_totals import RowTotals, image_bytes
+from imagen_batch.images.reserve_disk_space import estimate_bytes
+from imagen_batch.planning.checking.row_totals import RowTotals
 from imagen_batch.planning.compact_row_index import RowIndex
 from imagen_batch.planning.file_names import default_stem, split_words
 from imagen_batch.planning.keys import RowKeys, identity_options
@@ -198,7 +199,7 @@ class PlanBuilder:
         totals.images_by_shape[shape] += planned.samples
         if planned.shape is not None:
             totals.shapes[planned.shape] += planned.samples
-        totals.disk_bytes += planned.samples * image_bytes(planned.options)
+        totals.disk_bytes += planned.samples * estimate_bytes(planned.options.image_size)
         if planned.model.successor:
             self._count_successor(planned, planned.model.successor)
         if price is None:

@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
+from imagen_batch.images.reserve_disk_space import estimate_bytes
 from imagen_batch.planning.resolve_rows import ResolvedOptions
-from imagen_batch.records import Options
-
-# A PNG of a photograph, the largest type that services send; an estimate.
-_BYTES_OF_SIZE = {"512": 500_000, "1K": 1_500_000, "2K": 6_000_000, "4K": 24_000_000}
-
 
 Shape = tuple[str, str | None, str | None]
 """Model, aspect ratio and image size as requested; None if the service chooses."""
@@ -59,9 +55,4 @@ class RowTotals:
         self.images_by_shape[model.id, options.aspect_ratio, options.image_size] += samples
         if resolved.shape is not None:
             self.shapes[resolved.shape] += samples
-        self.disk_bytes += samples * image_bytes(options)
-
-
-def image_bytes(options: Options) -> int:
-    """Return an estimate of the size of an image with these options."""
-    return _BYTES_OF_SIZE.get(options.image_size or "1K", _BYTES_OF_SIZE["1K"])
+        self.disk_bytes += samples * estimate_bytes(options.image_size)
